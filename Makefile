@@ -1,0 +1,65 @@
+# Every target makes what it needs; a fresh machine has to have python3 (3.11 or later) and make, no more.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+CODE   := captchahub plugins tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint contract types coverage wheels clean
+
+help:
+	@echo 'make demo    solve a dozen pictures against a local stand-in of the service'
+	@echo 'make test    run the tests'
+	@echo 'make check   everything: format, lint, import contract, types, tests with coverage, wheels'
+	@echo 'make format  format the code and mend what can be mended'
+	@echo 'make clean   remove the virtual environment and everything built'
+
+$(READY): pyproject.toml plugins/omocaptcha/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'captchahub needs Python 3.11 or later: make PYTHON=/path/to/python3.11'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo 'python3 came without venv: install the package python3-venv'; exit 1; }
+	@echo 'Installing into $(VENV) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[cli,testing]' --editable plugins/omocaptcha --group dev
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/captchahub demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint contract types coverage wheels
+
+format: $(READY)
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+lint: $(READY)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+
+contract: $(READY)
+	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/mypy plugins/omocaptcha/tests  # apart, for its modules are named like those of tests/
+	$(BIN)/pyright
+
+coverage: $(READY)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+wheels: $(READY)
+	$(BIN)/python tests/wheels/check.py
+
+clean:
+	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

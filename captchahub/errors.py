@@ -1,0 +1,210 @@
+"""Every error the library raises, and what each one allows.
+
+::
+
+    CaptchaHubError
+    ├── ConfigError               the configuration is wrong; nothing was started
+    ├── TaskError                 the caller's mistake: a bad picture, contradicting options
+    │   └── TaskRefused           the same, found by the service (also a ProviderError)
+    ├── NotOffered                the service has no such call (a balance, a price list)
+    ├── HubClosed                 the hub was closed before or during the call
+    ├── SolveCancelled            the ticket was cancelled
+    ├── AllProvidersFailed        no provider solved the task; see ``attempts``
+    │   └── SolveTimeout          the solve's own deadline ended it (also a TimeoutError)
+    └── ProviderError             one provider's try went wrong
+        ├── AuthenticationError   the account is refused
+        ├── InsufficientBalance   the account is empty
+        ├── RateLimited           too many requests
+        ├── ServiceUnavailable    no usable answer from the service
+        ├── MalformedReply        an answer nobody can read
+        ├── AmbiguousCreate       a job may exist, its id is not known
+        ├── UnsupportedTask       this provider can't take this task, another may
+        ├── JobRefused            the service refused the job in its own words
+        ├── JobFailed             the job ended without an answer
+        │   └── JobUnknown        the service does not know the job (any more)
+        ├── JobTimeout            the job took too long (also a TimeoutError)
+        └── WrongSolution         the answer can't be right for this task
+
+``TaskError`` and ``TaskRefused`` end a solve; every other ``ProviderError`` lets the next provider try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import attrs
+
+
+class CaptchaHubError(Exception):
+    """The base of every error raised by captchahub."""
+
+
+class ConfigError(CaptchaHubError):
+    """The configuration is wrong: the message lists every problem found, each with its place."""
+
+
+class TaskError(CaptchaHubError):
+    """The caller's mistake: the picture or an option can't be used. No provider is asked."""
+
+
+class NotOffered(CaptchaHubError):
+    """The service behind this provider has no such call."""
+
+
+class HubClosed(CaptchaHubError):
+    """The hub was closed before or while it worked on this."""
+
+
+class SolveCancelled(CaptchaHubError):
+    """The solve was cancelled through its ticket."""
+
+
+class ProviderError(CaptchaHubError):
+    """One provider's try went wrong.
+
+    ``advice`` says what a person can do about it.
+    """
+
+    advice: ClassVar[str] = ""
+
+
+class TaskRefused(TaskError, ProviderError):
+    """The service refused the picture or its options: the caller's mistake, so nobody else is asked."""
+
+    advice = "check the picture and the options of the task"
+
+
+class AuthenticationError(ProviderError):
+    """The service does not accept the account: a wrong token, a blocked address."""
+
+    advice = "check the provider's token in the configuration"
+
+
+class InsufficientBalance(ProviderError):
+    """The account has no money left."""
+
+    advice = "top up the account"
+
+
+class RateLimited(ProviderError):
+    """The service asks for fewer requests; it created nothing.
+
+    ``retry_after`` is what the service asked for, in seconds, or None where it did not say.
+    """
+
+    advice = "lower max_in_flight, or add a provider to the route"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ServiceUnavailable(ProviderError):
+    """The service gave no usable answer: not reachable, overloaded, broken.
+
+    ``nothing_created`` is True where it is known that no job was created: the request never left, or the
+    service said so. ``retry_after`` is what the service asked for, in seconds, or None.
+    """
+
+    advice = "try later, or add a provider to the route"
+
+    def __init__(
+        self, message: str, *, nothing_created: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.nothing_created = nothing_created
+        self.retry_after = retry_after
+
+
+class MalformedReply(ProviderError):
+    """The service sent something that is not an answer in its own dialect."""
+
+    advice = "check base_url; if it is right, the service may have changed its dialect"
+
+
+class AmbiguousCreate(ProviderError):
+    """The order went out and no job id came back: a job may exist and may be billed.
+
+    It is never sent again at this provider. ``__cause__`` is what happened.
+    """
+
+    advice = "look for the job in the account at the service"
+
+
+class UnsupportedTask(ProviderError):
+    """This provider can't take this task (its type, an option, the picture's size); another one may."""
+
+    advice = "route tasks of this type to a provider that offers it"
+
+
+class JobRefused(ProviderError):
+    """The service refused to create the job, in words of its own. Nothing was created."""
+
+    advice = "read the service's own words"
+
+
+class JobFailed(ProviderError):
+    """The job ended without an answer."""
+
+    advice = "send a clearer picture, or another provider"
+
+
+class JobUnknown(JobFailed):
+    """The service does not know the job, or has already dropped its answer."""
+
+    advice = "ask within the time the service keeps its answers"
+
+
+class JobTimeout(ProviderError, TimeoutError):
+    """The job was not done in time. It may still finish at the service."""
+
+    advice = "allow more time: the provider's timeout, or that of the solve"
+
+
+class WrongSolution(ProviderError):
+    """The answer fails the task's own check, so it can't be right."""
+
+    advice = "check the options of the task; if they are right, report the answer to the service"
+
+
+@attrs.frozen
+class Attempt:
+    """One provider's try at a task.
+
+    ``job_id`` is the service's own id, None where no job is known. ``error`` is None where the provider
+    delivered. ``elapsed`` is in seconds; ``polls`` counts how often the service was asked for the answer.
+    """
+
+    provider: str
+    elapsed: float
+    polls: int = 0
+    job_id: int | str | None = None
+    error: ProviderError | None = None
+
+    def __str__(self) -> str:
+        job = "" if self.job_id is None else f" (job {self.job_id})"
+        return f"{self.provider}{job}, {self.elapsed:.1f} s: {_said(self.error)}"
+
+
+def _said(error: ProviderError | None) -> str:
+    if error is None:
+        return "solved"
+    advice = f"; {error.advice}" if error.advice else ""
+    return f"{type(error).__name__}: {error}{advice}"
+
+
+class AllProvidersFailed(CaptchaHubError):
+    """No provider solved the task. ``attempts`` tells, in order, who was asked and what came of it."""
+
+    def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(message, attempts)
+        self.message = message
+        self.attempts = tuple(attempts)
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  - {attempt}" for attempt in self.attempts)])
+
+
+class SolveTimeout(AllProvidersFailed, TimeoutError):
+    """The deadline of the solve passed while a provider was still working, or before one was free."""

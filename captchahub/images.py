@@ -1,0 +1,153 @@
+"""The picture to solve: its bytes, what they are, and how large."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import attrs
+
+from captchahub._formats import ImageFormat, TruncatedError, recognise
+from captchahub.errors import TaskError
+
+__all__ = ["MAX_BYTES", "Image", "ImageFormat", "PilImage"]
+
+MAX_BYTES = 10_000_000
+"""The largest picture taken where no other limit is given, in bytes."""
+
+_DATA_URL = re.compile(r"\s*data:[^,]*,", re.IGNORECASE)
+
+
+class PilImage(Protocol):
+    """The part of ``PIL.Image.Image`` that :meth:`Image.from_pil` uses; Pillow itself is not needed."""
+
+    @property
+    def mode(self) -> str:
+        """How pixels are stored, such as ``RGB``."""
+        ...
+
+    def convert(self, mode: str, /) -> PilImage:
+        """The picture in another mode."""
+        ...
+
+    def save(self, fp: BinaryIO, /, format: str) -> None:  # noqa: A002 - Pillow's own name for it
+        """Write the picture to a file object."""
+        ...
+
+
+@attrs.frozen(repr=False)
+class Image:
+    """A whole picture in memory; equal to another with the same bytes.
+
+    Made by :meth:`open`, :meth:`from_bytes`, :meth:`from_base64` or :meth:`from_pil`, which all raise
+    :class:`~captchahub.errors.TaskError` for anything that is not a PNG, JPEG, GIF, WebP or BMP picture,
+    has lost its end, or is larger than ``max_bytes``.
+    """
+
+    data: bytes
+    format: ImageFormat
+    width: int
+    """In pixels."""
+    height: int
+    """In pixels."""
+
+    def __repr__(self) -> str:
+        return f"<Image {self.format} {self.width}x{self.height}, {len(self.data)} bytes>"
+
+    @classmethod
+    def open(cls, source: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = MAX_BYTES) -> Image:
+        """Read a picture from a path or from a file object opened in binary mode."""
+        if isinstance(source, (str, os.PathLike)):
+            return cls._open_path(Path(source), max_bytes)
+        return cls._read(source, getattr(source, "name", "the file object"), max_bytes)
+
+    @classmethod
+    def _open_path(cls, path: Path, max_bytes: int) -> Image:
+        try:
+            with path.open("rb") as file:
+                return cls._read(file, path, max_bytes)
+        except OSError as error:
+            raise TaskError(f"cannot read the picture {path}: {error.strerror or error}") from error
+
+    @classmethod
+    def _read(cls, file: BinaryIO, name: object, max_bytes: int) -> Image:
+        data = file.read(max_bytes + 1)
+        # A text file returns str at run time, whatever the annotation says.
+        if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TaskError(f"cannot read the picture {name}: open the file in binary mode ('rb')")
+        return _checked(data, str(name), max_bytes)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview, *, max_bytes: int = MAX_BYTES) -> Image:
+        """Take a picture that is already in memory."""
+        try:
+            return _checked(bytes(memoryview(data)), "the bytes given", max_bytes)
+        except TypeError:
+            raise TaskError(f"a picture must be bytes, not {type(data).__name__}") from None
+
+    @classmethod
+    def from_base64(cls, text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Image:
+        """Take a picture in base64, with or without line breaks and a ``data:image/png;base64,`` head."""
+        try:
+            plain = text.decode("ascii") if isinstance(text, bytes) else text
+            packed = "".join(_DATA_URL.sub("", plain, count=1).split())
+            data = base64.b64decode(packed, validate=True)
+        except (AttributeError, TypeError):
+            raise TaskError(f"a base64 picture must be text, not {type(text).__name__}") from None
+        except (binascii.Error, ValueError) as error:
+            raise TaskError(f"the picture is not valid base64: {error}") from None
+        return _checked(data, "the base64 text", max_bytes)
+
+    @classmethod
+    def from_pil(cls, picture: PilImage, *, max_bytes: int = MAX_BYTES) -> Image:
+        """Take a Pillow image; it is stored as PNG, without loss."""
+        buffer = io.BytesIO()
+        try:
+            # PNG has no CMYK, YCbCr, LAB or HSV: those go through RGB.
+            saved = picture if picture.mode in _PNG_MODES else picture.convert("RGB")
+            saved.save(buffer, format="PNG")
+        except (AttributeError, OSError, SystemError, ValueError) as error:
+            raise TaskError(f"cannot store this {type(picture).__name__} as PNG: {error}") from error
+        return _checked(buffer.getvalue(), "the Pillow image", max_bytes)
+
+    @property
+    def base64(self) -> str:
+        """The bytes in plain base64: no line breaks, no data-URL head."""
+        return base64.b64encode(self.data).decode("ascii")
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the bytes, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
+
+
+def _checked(data: bytes, source: str, max_bytes: int) -> Image:
+    if not data:
+        raise TaskError(f"{source}: the picture is empty (0 bytes)")
+    if len(data) > max_bytes:
+        raise TaskError(
+            f"{source}: the picture is larger than {max_bytes} bytes; send a smaller one or raise max_bytes"
+        )
+    try:
+        picture = recognise(data)
+    except TruncatedError as error:
+        raise TaskError(
+            f"{source}: the {error} picture is truncated: its end is missing after {len(data)} bytes"
+        ) from None
+    if picture is None:
+        raise TaskError(
+            f"{source}: not a PNG, JPEG, GIF, WebP or BMP picture; "
+            f"its {len(data)} bytes begin with {data[:12]!r}"
+        )
+    if not (picture.width and picture.height):
+        raise TaskError(f"{source}: the {picture.format} picture is {picture.width}x{picture.height} pixels")
+    return Image(data, picture.format, picture.width, picture.height)

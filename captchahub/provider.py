@@ -1,0 +1,352 @@
+"""What a provider plugin implements, and the values it exchanges with the core.
+
+A :class:`Provider` is a translation, not a program: it turns a task into a :class:`Request` and a
+:class:`Reply` into a meaning. It does no I/O, keeps no state between calls, and is shared by threads. The
+core sends the requests, owns the deadlines and decides what is tried again. A :class:`LocalProvider` is the
+other shape: an engine in the same process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import ClassVar, Generic, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+
+from captchahub.errors import (
+    AuthenticationError,
+    JobRefused,
+    MalformedReply,
+    NotOffered,
+    ProviderError,
+    RateLimited,
+    ServiceUnavailable,
+)
+from captchahub.tasks import Solution, Task
+
+__all__ = [
+    "Balance",
+    "Created",
+    "Job",
+    "JobId",
+    "LocalProvider",
+    "Pending",
+    "Provider",
+    "ProviderKind",
+    "Reply",
+    "Request",
+    "Secret",
+    "Service",
+    "Solved",
+    "is_loopback",
+    "money",
+    "service_url",
+]
+
+JobId = int | str
+"""A service's own job id, carried exactly as the service gave it: a number stays a number."""
+
+
+class Secret:
+    """A token or key that never shows: ``repr`` and ``str`` are masked, and pickling is refused."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The token itself, for a request's body or headers and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Secret is not written anywhere: load the configuration again instead of pickling it"
+        )
+
+
+@attrs.frozen
+class Request:
+    """One HTTP request. Body and headers may hold a token, so neither shows in ``repr``."""
+
+    url: str
+    body: bytes = attrs.field(default=b"", repr=False)
+    method: str = "POST"
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+
+    @classmethod
+    def post_json(cls, url: str, payload: Mapping[str, object]) -> Request:
+        """A POST with a JSON body."""
+        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        return cls(url, body, headers={"Content-Type": "application/json"})
+
+
+def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@attrs.frozen
+class Reply:
+    """One whole HTTP reply. ``headers`` are looked up by lower-case name."""
+
+    status: int
+    body: bytes = attrs.field(default=b"", repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, converter=_lower_names)
+
+    @property
+    def retry_after(self) -> float | None:
+        """The pause the service asks for, in seconds, or None (RFC 9110, section 10.2.3)."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        try:
+            when = parsedate_to_datetime(text)
+        except (ValueError, OverflowError):
+            return None
+        aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (aware - datetime.now(UTC)).total_seconds())
+
+    def http_error(self) -> ProviderError | None:
+        """What the status alone says, or None for 2xx: for replies that are not in the service's dialect."""
+        status = self.status
+        if 200 <= status < 300:
+            return None
+        said = f"HTTP {status}"
+        if status == 429:
+            return RateLimited(f"{said}: too many requests", retry_after=self.retry_after)
+        if status in (401, 403):
+            return AuthenticationError(f"{said}: the service refuses the account")
+        if status == 408 or status >= 500:
+            return ServiceUnavailable(f"{said} from the service", retry_after=self.retry_after)
+        if 400 <= status < 500:
+            return JobRefused(f"{said}: the service refuses the request")
+        return MalformedReply(f"{said}: not an answer of this service{self._where_to()}")
+
+    def _where_to(self) -> str:
+        try:
+            host = urlsplit(self.headers.get("location", "")).hostname
+        except ValueError:
+            host = None
+        return f" (it redirects to {host[:253]!r}, which is not followed)" if host else ""
+
+    def json_object(self) -> dict[str, object]:
+        """The body as a JSON object.
+
+        Raises :class:`~captchahub.errors.MalformedReply` for anything else, and the :meth:`http_error` where
+        the status already says what is wrong.
+        """
+        try:
+            value: object = json.loads(self.body)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            # JSON objects have text keys; pyright can't know it of json.loads.
+            return value  # pyright: ignore[reportUnknownVariableType]
+        raise self.http_error() or MalformedReply(f"HTTP {self.status} with a body that is not a JSON object")
+
+
+@attrs.frozen
+class Created:
+    """The service took the job. ``solution`` and ``cost`` are set where it answered at once."""
+
+    job_id: JobId
+    solution: Solution | None = None
+    cost: Decimal | None = None
+
+
+@attrs.frozen
+class Job:
+    """A job to ask for: the service's id and the kind of the task it was created for."""
+
+    id: JobId
+    kind: str
+
+
+@attrs.frozen
+class Pending:
+    """The job is not done. ``status`` is the service's own word for it."""
+
+    status: str = ""
+
+
+@attrs.frozen
+class Solved:
+    """The job is done. ``cost`` is what the reply says was charged, None where it does not say."""
+
+    solution: Solution
+    cost: Decimal | None = None
+
+
+@attrs.frozen
+class Balance:
+    """What is left on the account. ``currency`` is an ISO 4217 code, None where the service names none."""
+
+    amount: Decimal
+    currency: str | None = None
+
+
+@attrs.frozen
+class Service:
+    """One line of a service's price list; everything the service does not say is None.
+
+    ``kind`` is the task type it serves. ``price`` is for one job. ``average_time`` is in seconds;
+    ``success_rate`` is between 0 and 1.
+    """
+
+    id: str
+    name: str
+    kind: str | None = None
+    price: Decimal | None = None
+    currency: str | None = None
+    average_time: float | None = None
+    success_rate: float | None = None
+    is_open: bool | None = None
+
+
+class Provider(ABC):
+    """A service as seen by the core: the pairs of "make the request" and "read the reply".
+
+    Every ``read_*`` is total: any reply gives a value or raises a
+    :class:`~captchahub.errors.ProviderError`, never another exception.
+    """
+
+    kinds: ClassVar[frozenset[str]]
+    """The task kinds this provider can take."""
+    minimum_gap: float = 1.0
+    """The shortest time between two polls of one job that the service allows, in seconds."""
+
+    def sent_options(self, task: Task[Solution]) -> Collection[str]:
+        """The names of the task's options that reach the service; the others are reported as ignored."""
+        return ()
+
+    @abstractmethod
+    def create_job(self, task: Task[Solution]) -> Request:
+        """The order for a task. Raises UnsupportedTask for a task that this service can't be asked."""
+
+    @abstractmethod
+    def read_created(self, task: Task[Solution], reply: Reply) -> Created:
+        """What the service made of the order. Raises a ProviderError."""
+
+    @abstractmethod
+    def poll_job(self, job: Job) -> Request:
+        """The question for a job's answer; free, and safe to repeat."""
+
+    @abstractmethod
+    def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
+        """The state of the job. Raises a ProviderError; JobFailed where it ended without an answer."""
+
+    def ask_balance(self) -> Request:
+        """The question for the balance. Raises NotOffered where the service has no such call."""
+        raise NotOffered("this service does not tell a balance")
+
+    def read_balance(self, reply: Reply) -> Balance:
+        """The balance. Raises a ProviderError."""
+        raise NotOffered("this service does not tell a balance")
+
+    def ask_services(self) -> Request:
+        """The question for the price list. Raises NotOffered where the service has no such call."""
+        raise NotOffered("this service has no price list")
+
+    def read_services(self, reply: Reply) -> Sequence[Service]:
+        """The price list. Raises a ProviderError."""
+        raise NotOffered("this service has no price list")
+
+
+class LocalProvider(ABC):
+    """An engine in the same process: the user's own OCR, or a person at a prompt.
+
+    ``solve`` is called in a worker thread, so it may block; it is left alone when its time is up. Any
+    exception it raises fails its attempt, and the next provider is tried.
+    """
+
+    kinds: ClassVar[frozenset[str]]
+    """The task kinds this provider can take."""
+
+    def sent_options(self, task: Task[Solution]) -> Collection[str]:
+        """The names of the task's options that this engine honours."""
+        return ()
+
+    @abstractmethod
+    def solve(self, task: Task[Solution]) -> Solution:
+        """The answer to a task. Raises a ProviderError."""
+
+
+C = TypeVar("C")
+
+
+@attrs.frozen
+class ProviderKind(Generic[C]):
+    """A kind of provider that a plugin adds.
+
+    ``name`` is what ``plugin:`` names in the configuration. ``settings`` is a frozen attrs class: its fields
+    are the plugin's own keys, its field types what they must hold. ``build`` makes the provider from them.
+    """
+
+    name: str
+    settings: type[C]
+    build: Callable[[C], Provider | LocalProvider]
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def service_url(url: str) -> str:
+    """A service's base address, checked and without a slash at its end: an attrs converter for settings.
+
+    Raises ValueError for anything but ``https``, unless the host is this machine, and for an address that
+    carries a user, a query or a fragment. The message does not repeat the address, which may hold a password.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _is_plain(url):
+        raise ValueError("not a web address; write one such as 'https://api.example.com'")
+    if any(mark in url for mark in "@?#"):
+        raise ValueError("an address must not carry a user name, a password, a query or a fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError(f"http to {parts.hostname} would send the token in the clear; use https")
+    if parts.port == 0:  # reading a port that is no number raises ValueError by itself
+        raise ValueError("port 0 is no address of a service")
+    return url.rstrip("/")
+
+
+def _is_plain(url: str) -> bool:
+    return url.isprintable() and not any(letter.isspace() for letter in url)
+
+
+def money(value: object) -> Decimal | None:
+    """An amount as services write it, a number or text, or None where it is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return None  # Python refuses to write out a number of thousands of digits
+    text = str(value).strip()
+    return Decimal(text) if _AMOUNT.fullmatch(text) else None
+
+
+# Python's own idea of a number is wider than any service's: 1_000, other scripts' digits, NaN.
+_AMOUNT = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")

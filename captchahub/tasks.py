@@ -1,0 +1,301 @@
+"""What can be solved: the tasks, and the solutions they are answered with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
+
+import attrs
+
+from captchahub.errors import TaskError
+from captchahub.images import Image
+
+__all__ = [
+    "ImageToText",
+    "PhoneSlide",
+    "Point",
+    "Size",
+    "SlideSolution",
+    "Solution",
+    "Task",
+    "TextSolution",
+]
+
+
+class Solution:
+    """The typed answer to a task; each task type has its own."""
+
+    __slots__ = ()
+
+
+S_co = TypeVar("S_co", bound=Solution, covariant=True)
+
+OptionValue = str | int | bool
+
+
+class Task(ABC, Generic[S_co]):
+    """One picture to solve, and what is known of its answer.
+
+    A task type is a frozen attrs class with an ``image`` and its options as fields, None meaning "not
+    given". It names its ``kind`` (the word used in routes and in the journal) and its ``solution_type``,
+    and says in :meth:`check` which answers can't be right.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    solution_type: ClassVar[type[Solution]]
+
+    image: Image
+
+    @abstractmethod
+    def check(self, solution: Solution) -> str | None:
+        """Why this answer can't be right, or None where nothing speaks against it."""
+
+    def is_answered_by(self, solution: Solution) -> TypeGuard[S_co]:
+        """Whether the answer is of the type this task asks for."""
+        return isinstance(solution, self.solution_type)
+
+    def complete(self, solution: Solution) -> Solution:
+        """The solution with what only the task knows filled in; the same one where there is nothing."""
+        return solution
+
+    @property
+    def options(self) -> Mapping[str, OptionValue]:
+        """The options that were given, by name."""
+        task_type = type(self)
+        if not attrs.has(task_type):
+            raise TypeError(f"{task_type.__name__} must be an attrs class: decorate it with @attrs.frozen")
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(task_type)}
+        del values["image"]
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the kind, the options and the picture: the same in every process for an equal task."""
+        facts = [self.kind, dict(self.options), self.image.sha256]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@attrs.frozen
+class TextSolution(Solution):
+    """The text that a person would read in the picture."""
+
+    text: str
+
+
+def _wrong_type(task_type: type[Task[Solution]], solution: Solution) -> str:
+    wanted, found = task_type.solution_type.__name__, type(solution).__name__
+    return f"{task_type.kind} is answered by a {wanted}, not a {found}"
+
+
+Field: TypeAlias = "attrs.Attribute[Any]"  # one validator serves fields of several types
+
+
+def _positive(_task: object, field: Field, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TaskError(f"{field.name} must be a whole number of characters, not {value!r}")
+    if value < 1:
+        raise TaskError(f"{field.name} must be 1 or more, not {value}")
+
+
+def _flag(_task: object, field: Field, value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise TaskError(f"{field.name} must be True, False or None, not {value!r}")
+
+
+def _words(_task: object, field: Field, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TaskError(f"{field.name} must be text, not {value!r}")
+    if not value.strip():
+        raise TaskError(f"{field.name} is empty; leave it out where there is nothing to say")
+
+
+def _image(_task: object, _field: Field, value: object) -> None:
+    if not isinstance(value, Image):
+        found = type(value).__name__
+        raise TaskError(
+            f"image must be an Image, not {found}: use Image.open(path) or Image.from_bytes(data)"
+        )
+
+
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+@attrs.frozen
+class ImageToText(Task[TextSolution]):
+    """Read the text in a picture.
+
+    Every option is None where it is not known. Options that a service can't be told still serve the local
+    check of its answer, and are named in the result's ``ignored_options``.
+
+    Raises :class:`~captchahub.errors.TaskError` when built from options of the wrong type, or that
+    contradict each other.
+    """
+
+    kind = "image-to-text"
+    solution_type = TextSolution
+
+    image: Image = attrs.field(validator=_image)
+    length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    """How many characters the answer has."""
+    min_length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    """The fewest characters the answer can have."""
+    max_length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    """The most characters the answer can have."""
+    charset: str | None = attrs.field(default=None, kw_only=True, validator=_words)
+    """Every character that can occur, such as ``string.digits``; spaces are always allowed between words."""
+    case_sensitive: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    """Whether upper and lower case make a difference."""
+    phrase: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    """Whether the picture shows several words (True) or exactly one (False)."""
+    math: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    """Whether the picture shows a sum, whose result is the answer."""
+    language: str | None = attrs.field(default=None, kw_only=True, validator=_words)
+    """The language of the text, as a code: ``en``, ``ru``, ``zh-Hans``."""
+    hint: str | None = attrs.field(default=None, kw_only=True, validator=_words)
+    """A remark for the person who reads the picture."""
+
+    def __attrs_post_init__(self) -> None:
+        contradiction = self._contradiction()
+        if contradiction is not None:
+            raise TaskError(contradiction)
+
+    def _contradiction(self) -> str | None:
+        shortest, longest = self.min_length, self.max_length
+        if self.length is not None and (shortest is not None or longest is not None):
+            return "give either length, or min_length and max_length"
+        if shortest is not None and longest is not None and shortest > longest:
+            return f"min_length {shortest} is more than max_length {longest}"
+        if self.math and self.phrase:
+            return "a sum (math) is answered by one number, not by several words (phrase)"
+        if self.math and self.charset is not None and not any(c.isdigit() for c in self.charset):
+            return "a sum (math) is answered by a number, but charset has no digit"
+        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
+            return f"language {self.language!r} is not a language code such as 'en' or 'zh-Hans'"
+        return None
+
+    def check(self, solution: Solution) -> str | None:
+        """Why this text can't be right: its length, its characters, its words."""
+        if not isinstance(solution, TextSolution):
+            return _wrong_type(type(self), solution)
+        text = solution.text
+        if not text.strip():
+            return "the answer is empty"
+        if self.math and not re.fullmatch(r"[-+\u2212]?\d+", text):
+            return f"{text!r} is not a number, and the picture shows a sum"
+        if self.phrase is False and len(text.split()) > 1:
+            return f"{text!r} has several words, and one was asked"
+        return self._wrong_length(text) or self._wrong_characters(text)
+
+    def _wrong_length(self, text: str) -> str | None:
+        if self.length is not None and len(text) != self.length:
+            return f"{text!r} has {len(text)} characters, not {self.length}"
+        if self.min_length is not None and len(text) < self.min_length:
+            return f"{text!r} has {len(text)} characters, fewer than {self.min_length}"
+        if self.max_length is not None and len(text) > self.max_length:
+            return f"{text!r} has {len(text)} characters, more than {self.max_length}"
+        return None
+
+    def _wrong_characters(self, text: str) -> str | None:
+        if self.charset is None:
+            return None
+        allowed = set(self.charset)
+        if not self.case_sensitive:
+            allowed |= set(self.charset.lower()) | set(self.charset.upper())
+        if self.math:
+            allowed |= set("-+\u2212")
+        strange = sorted(set("".join(text.split())) - allowed)
+        return f"{text!r} has {''.join(strange)!r}, which charset does not allow" if strange else None
+
+
+@attrs.frozen
+class Point:
+    """A place in a picture, in pixels from its left (x) and its top (y)."""
+
+    x: float
+    y: float
+
+
+@attrs.frozen
+class Size:
+    """The size of a picture, in pixels."""
+
+    width: int
+    height: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+@attrs.frozen
+class SlideSolution(Solution):
+    """Drag from ``start`` to ``end``, in pixels of ``screen``: the screenshot that was sent.
+
+    A provider leaves ``screen`` out; the task fills it in.
+    """
+
+    start: Point
+    end: Point
+    screen: Size | None = None
+
+    def scaled(self, width: int, height: int) -> SlideSolution:
+        """The same drag on the same screen at another size, such as the device's own, in pixels.
+
+        Raises ValueError where ``width`` or ``height`` is not positive, or ``screen`` is not known.
+        """
+        if self.screen is None:
+            raise ValueError(
+                "the size of the screenshot is not known; build the solution with screen=Size(...)"
+            )
+        if width <= 0 or height <= 0:
+            raise ValueError(f"a screen can't be {width}x{height} pixels")
+        across, down = width / self.screen.width, height / self.screen.height
+        start, end = (Point(point.x * across, point.y * down) for point in (self.start, self.end))
+        return SlideSolution(start, end, Size(width, height))
+
+
+@attrs.frozen
+class PhoneSlide(Task[SlideSolution]):
+    """Find the drag that solves a puzzle on a phone: ``image`` is the screenshot of the whole screen.
+
+    Raises :class:`~captchahub.errors.TaskError` when built from anything but an Image.
+    """
+
+    kind = "phone-slide"
+    solution_type = SlideSolution
+
+    image: Image = attrs.field(validator=_image)
+
+    def check(self, solution: Solution) -> str | None:
+        """Why this drag can't be right: a point outside the screenshot, or no way between the two."""
+        if not isinstance(solution, SlideSolution):
+            return _wrong_type(type(self), solution)
+        for name, point in (("start", solution.start), ("end", solution.end)):
+            if not self._contains(point):
+                return (
+                    f"the {name} ({point.x}, {point.y}) is outside the screenshot of "
+                    f"{self.image.width}x{self.image.height} pixels"
+                )
+        if solution.start == solution.end:
+            return f"the drag begins and ends at ({solution.start.x}, {solution.start.y})"
+        return None
+
+    def _contains(self, point: Point) -> bool:
+        finite = math.isfinite(point.x) and math.isfinite(point.y)
+        return finite and 0 <= point.x < self.image.width and 0 <= point.y < self.image.height
+
+    def complete(self, solution: Solution) -> Solution:
+        """The solution with the size of the screenshot, so that it can be scaled."""
+        if isinstance(solution, SlideSolution) and solution.screen is None:
+            return attrs.evolve(solution, screen=Size(self.image.width, self.image.height))
+        return solution

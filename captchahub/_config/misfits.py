@@ -1,0 +1,220 @@
+"""What cattrs and a plugin's own checks refuse, told as problems at their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+
+from captchahub._config.problems import Place, Problems, advise
+from captchahub._config.scalars import Misfit
+from captchahub.provider import Secret
+
+Structured = ClassValidationError | IterableValidationError
+Noted = tuple[Exception, "AttributeValidationNote | IterableValidationNote | None"]
+
+
+@attrs.frozen
+class Reader:
+    """Structures values; what does not fit goes to ``problems``."""
+
+    converter: Converter
+    problems: Problems
+
+    def read(self, value: object, target: Any, place: Place) -> Any:
+        """The value as a ``target``, or None where it is not one."""
+        try:
+            return self.converter.structure(value, target)
+        except Exception as error:  # noqa: BLE001  # whatever a plugin's own checks raise is told, not lost
+            self._tell(error, value, target, place)
+            return None
+
+    def _tell(self, error: Exception, value: object, target: Any, place: Place) -> None:
+        if isinstance(error, Misfit):
+            self._misfit(error, place)
+        elif isinstance(error, ForbiddenExtraKeysError):
+            self._unknown_keys(error, place)
+        elif isinstance(error, (ClassValidationError, IterableValidationError)):
+            for inner, note in _members(error):
+                self._tell_member(inner, note, error, value, place)
+        else:
+            self._refused(error, value, target, place)
+
+    def _tell_member(
+        self,
+        inner: Exception,
+        note: AttributeValidationNote | IterableValidationNote | None,
+        error: Structured,
+        value: object,
+        place: Place,
+    ) -> None:
+        if note is None:
+            self._tell(inner, value, error.cl, place)
+            return
+        step: str | int = (
+            _alias(error.cl, note.name) if isinstance(note, AttributeValidationNote) else note.index
+        )
+        there, item = _item(value, step)
+        if there:
+            self._tell(inner, item, note.type, (*place, step))
+        else:
+            self.problems.add((*place, step), "missing; the plugin needs it")
+
+    def _misfit(self, misfit: Misfit, place: Place) -> None:
+        if place in self.problems.spoilt:
+            return
+        if misfit.hidden and place not in self.problems.origins:
+            found = "something else, which is not shown as it may be a secret"
+        else:
+            found = self.problems.shown(place, misfit.value)
+        advice = f"; {misfit.advice}" if misfit.advice else ""
+        self.problems.add(place, f"expected {misfit.expected}, found {found}{advice}")
+
+    def _unknown_keys(self, error: ForbiddenExtraKeysError, place: Place) -> None:
+        for key in sorted(error.extra_fields):
+            self.problems.add((*place, key), unknown_key(key, keys(error.cl)))
+
+    def _refused(self, error: Exception, value: object, target: Any, place: Place) -> None:
+        """A check of the plugin's own, run again key by key to learn which one it means."""
+        if not (isinstance(target, type) and attrs.has(target) and isinstance(value, dict)):
+            reason = f"the plugin can't take this value ({type(error).__name__})"
+            self.problems.add(place, f"{reason}; leave the key out, and tell the plugin's author")
+            return
+        trial = _Trial(self.converter, target, value)  # pyright: ignore[reportUnknownArgumentType]  # read above
+        blamed = trial.blamed()
+        for key, refusal in blamed.items():
+            self.problems.add((*place, key), self._plugin_words(refusal, trial.values[key], (*place, key)))
+        if not blamed:
+            self.problems.add(place, self._plugin_words(error, trial.values, place))
+
+    def _plugin_words(self, error: Exception, value: object, place: Place) -> str:
+        """What the plugin said, unless that repeats a secret or a value that came from a reference."""
+        words = words_of(error)
+        origins = self.problems.origins_under(place)
+        hidden = [*(text for origin in origins for text in origin.texts), *_secrets(value)]
+        if not any(_repeats(words, text) for text in hidden):
+            return words
+        came = f" from {' and '.join(origin.name for origin in origins)}" if origins else ""
+        return f"the plugin refuses this value{came}, in words that repeat it; see the plugin's own page"
+
+
+def _repeats(words: str, hidden: str) -> bool:
+    """Whether any four characters of the hidden text in a row stand in the words."""
+    words, text = words.casefold(), " ".join(hidden.casefold().split())
+    return any(text[start : start + 4] in words for start in range(max(1, len(text) - 3)))
+
+
+def unknown_key(key: str, valid: Iterable[str]) -> str:
+    """The problem of a key that nothing reads."""
+    return f"unknown key; {advise(key, valid, 'valid keys')}"
+
+
+def keys(target: Any) -> tuple[str, ...]:
+    """The keys that a settings class takes."""
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(target)
+    return tuple(field.alias or field.name for field in fields if field.init)
+
+
+def settings_fault(target: Any, converter: Converter, taken: Iterable[str]) -> str | None:
+    """Why a plugin's settings class can't be filled from a configuration, or None where it can."""
+    if not (isinstance(target, type) and attrs.has(target)):
+        return "its settings are not an attrs class"
+    clash = sorted({*keys(target)} & {*taken})
+    if clash:
+        return f"its settings have keys that every provider has: {', '.join(clash)}"
+    try:
+        converter.get_structure_hook(target)
+    except Exception as error:  # noqa: BLE001  # a plugin's annotations can fail in any way
+        return f"its settings class can't be read ({type(error).__name__}: {words_of(error)})"
+    return None
+
+
+def words_of(error: Exception) -> str:
+    """What an exception says, on one line; attrs puts more than the words into its own."""
+    words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    return " ".join(words.split()) or type(error).__name__
+
+
+def _members(error: Structured) -> list[Noted]:
+    noted, bare = error.group_exceptions()
+    return [*noted, *((inner, None) for inner in bare)]
+
+
+def _alias(target: Any, name: str) -> str:
+    return str(attrs.fields_dict(target)[name].alias) if attrs.has(target) else name
+
+
+def _item(value: object, step: str | int) -> tuple[bool, object]:
+    """Whether there is something at this step into a value, and what."""
+    try:
+        return True, value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known
+    except (LookupError, TypeError):
+        return False, None
+
+
+def _secrets(value: object) -> Iterable[str]:
+    """The text of every Secret in a value."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, (list, tuple, set, frozenset, dict)):
+        for item in value.values() if isinstance(value, dict) else value:  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # any container
+            yield from _secrets(item)  # pyright: ignore[reportUnknownArgumentType]  # as above
+    elif attrs.has(kind := type(value)):
+        for field in attrs.fields(kind):
+            yield from _secrets(getattr(value, field.name))
+
+
+class _Trial:
+    """Runs the converters and validators of a settings class one by one, to see which key is refused."""
+
+    def __init__(
+        self, converter: Converter, target: type[attrs.AttrsInstance], raw: Mapping[str, object]
+    ) -> None:
+        self._fields: dict[str, attrs.Attribute[Any]] = {
+            field.alias or field.name: field for field in attrs.fields(target) if field.init
+        }
+        self.values: dict[str, object] = {
+            key: converter.structure(raw[key], field.type or object)
+            for key, field in self._fields.items()
+            if key in raw
+        }
+        self._instance = object.__new__(target)
+
+    def blamed(self) -> dict[str, Exception]:
+        """What each refused key was refused with; empty where all are fine by themselves."""
+        found: dict[str, Exception] = {}
+        for step in (self._convert, self._validate):
+            for key in self.values.keys() - found.keys():
+                try:
+                    step(key)
+                except Exception as error:  # noqa: BLE001  # handed to the caller
+                    found[key] = error
+        return found
+
+    def _convert(self, key: str) -> None:
+        field, value = self._fields[key], self.values[key]
+        convert: object = field.converter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # of any types
+        more = (self._instance, field) if isinstance(convert, attrs.Converter) else ()
+        if convert is not None:
+            value = _call(convert, value, *more)
+        # The classes are frozen, and this is no instance that anybody will see.
+        object.__setattr__(self._instance, field.name, value)
+
+    def _validate(self, key: str) -> None:
+        field = self._fields[key]
+        if field.validator is not None:
+            field.validator(self._instance, field, getattr(self._instance, field.name))
+
+
+def _call(function: Any, *arguments: object) -> object:
+    # attrs.Converter can be called; its stubs do not say so.
+    return function(*arguments)

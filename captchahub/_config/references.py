@@ -1,0 +1,109 @@
+"""References in text: ``${env:NAME}`` and ``${file:PATH}``, put in place of what they name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from captchahub._config.problems import Origin, Place, Problems
+
+MAX_BYTES = 65_536
+"""The largest file that ``${file:PATH}`` reads, in bytes."""
+
+_PIECE = re.compile(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORMS = "write ${env:NAME} or ${file:PATH}, and $${ for a plain ${"
+
+
+class _Refused(Exception):
+    """A reference that leads nowhere; the message says why."""
+
+
+def resolve(value: object, place: Place, base: Path, problems: Problems) -> object:
+    """The value with the references in all its texts followed; where each led is noted in ``problems``.
+
+    Files are found relative to ``base``. A text with a reference that leads nowhere becomes None.
+    """
+    if isinstance(value, str):
+        return _resolve_text(value, place, base, problems)
+    if isinstance(value, dict):
+        pairs: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # plain() saw to it
+        return {key: resolve(item, (*place, key), base, problems) for key, item in pairs.items()}
+    if isinstance(value, list):
+        items: list[object] = value  # pyright: ignore[reportUnknownVariableType]  # as above
+        return [resolve(item, (*place, index), base, problems) for index, item in enumerate(items)]
+    return value
+
+
+def _resolve_text(text: str, place: Place, base: Path, problems: Problems) -> str | None:
+    found: dict[str, str] = {}
+    refusals: list[str] = []
+
+    def follow(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        try:
+            given = _follow(match["inner"], base)
+        except _Refused as refusal:
+            refusals.append(str(refusal))
+            return ""
+        found[_written(match["inner"])] = given
+        return given
+
+    resolved = _PIECE.sub(follow, text)
+    for refusal in refusals[:1]:
+        problems.spoil(place, refusal)
+    if found:
+        problems.origins[place] = Origin(" and ".join(found), tuple(found.values()))
+    return None if refusals else resolved
+
+
+def _written(inner: str) -> str:
+    """The reference as a message names it, on one line."""
+    return "${" + repr(inner)[1:-1][:100] + "}"
+
+
+def _follow(inner: str | None, base: Path) -> str:
+    if inner is None:
+        raise _Refused(f"a '${{' without its '}}'; {_FORMS}")
+    scheme, colon, rest = inner.partition(":")
+    if colon and scheme in _SCHEMES:
+        return _SCHEMES[scheme](rest, base)
+    # What stands there can be a piece of a literal token, so only a plain word is repeated.
+    word = f" {scheme!r}" if colon and scheme.isascii() and scheme.isalpha() else ""
+    raise _Refused(f"a reference of an unknown kind{word}; {_FORMS}")
+
+
+def _env(name: str, _base: Path) -> str:
+    if not _ENV_NAME.fullmatch(name):
+        raise _Refused(f"{_written('env:' + name)} is not the name of an environment variable; {_FORMS}")
+    value = os.environ.get(name)
+    if value is None:
+        raise _Refused(f"the environment variable {name} is not set; set it before the program starts")
+    if not value:
+        raise _Refused(f"the environment variable {name} is empty; give it a value")
+    return value
+
+
+def _file(path: str, base: Path) -> str:
+    named = _written("file:" + path)
+    try:
+        with (base / path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise _Refused(f"{named} is not UTF-8 text; name a file that holds only the value") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a possible path"
+        raise _Refused(f"{named} can't be read: {reason}; check the path and the permissions") from None
+    if len(data) > MAX_BYTES:
+        raise _Refused(f"{named} is larger than {MAX_BYTES} bytes; name a file that holds only the value")
+    value = text.removesuffix("\n").removesuffix("\r")
+    if not value:
+        raise _Refused(f"{named} is empty; write the value into it")
+    return value
+
+
+_SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file}

@@ -1,0 +1,198 @@
+"""Single values, strictly: each function takes what a file holds and gives the typed value, or refuses it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, NewType
+from urllib.parse import urlsplit
+
+from captchahub.provider import Secret
+
+Duration = NewType("Duration", float)
+"""Seconds, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``."""
+Price = NewType("Price", Decimal)
+"""An amount of money that is not negative."""
+Count = NewType("Count", int)
+"""A whole number from 1."""
+HeaderText = NewType("HeaderText", str)
+"""Text that can stand in an HTTP header."""
+ProxyAddress = NewType("ProxyAddress", str)
+"""The address of an HTTP proxy."""
+ExistingPath = NewType("ExistingPath", Path)
+"""The path of something that is there."""
+
+MAX_COUNT = 2**31 - 1
+MAX_SECONDS = 8760 * 3600.0
+MAX_PRICE = 10**9
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+class Misfit(Exception):
+    """A value that is not of its type. ``hidden`` where the value must not be shown."""
+
+    def __init__(self, expected: str, value: object, advice: str = "", *, hidden: bool = False) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.value = value
+        self.advice = advice
+        self.hidden = hidden
+
+
+def scalar_readers(base: Path) -> Mapping[Any, Callable[[object], object]]:
+    """What reads each type; relative paths are taken from ``base``."""
+    return {
+        str: _text,
+        int: _whole,
+        float: _number,
+        bool: _flag,
+        Decimal: _amount,
+        Secret: _secret,
+        bytes: _bytes,
+        Path: lambda value: _path(value, base),
+        ExistingPath: lambda value: _existing(value, base),
+        Duration: _duration,
+        Price: _price,
+        Count: _count,
+        HeaderText: _header_text,
+        ProxyAddress: _proxy,
+    }
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Misfit("text", value, "put it in quotes" if isinstance(value, (int, float)) else "")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Misfit("a whole number", value, _unquote(value))
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Misfit("a number", value, _unquote(value))
+    if abs(value) > 1e300 or math.isnan(value):
+        raise Misfit("a finite number", value)
+    return float(value)
+
+
+def _unquote(value: object) -> str:
+    return "write it without quotes; a ${…} always gives text" if isinstance(value, str) else ""
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Misfit("true or false", value, _unquote(value))
+    return value
+
+
+def _amount(value: object) -> Decimal:
+    wrong = Misfit("an amount such as 0.0005", value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise wrong
+    if isinstance(value, str) and not _AMOUNT.fullmatch(value):
+        raise wrong
+    try:
+        amount = Decimal(str(value))
+    except (InvalidOperation, ValueError):
+        raise wrong from None
+    if not amount.is_finite() or abs(amount) > MAX_PRICE:
+        raise wrong
+    return amount
+
+
+def _price(value: object) -> Price:
+    try:
+        amount = _amount(value)
+    except Misfit:
+        amount = None
+    if amount is None or amount < 0:
+        raise Misfit("a price from 0, such as 0.0005", value)
+    return Price(amount)
+
+
+def _count(value: object) -> Count:
+    number = _whole(value)
+    if not 1 <= number <= MAX_COUNT:
+        raise Misfit(f"a whole number from 1 to {MAX_COUNT}", value)
+    return Count(number)
+
+
+def _secret(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise Misfit("text", value, "put it in quotes", hidden=True)
+    if not value.strip():
+        raise Misfit("a secret", value, "give it a value, best as ${env:NAME} or ${file:PATH}", hidden=True)
+    return Secret(value)
+
+
+def _bytes(value: object) -> bytes:
+    raise unheld("bytes", value)
+
+
+def unheld(kind: str, value: object) -> Misfit:
+    """The refusal of any value for a type that can't be written in a configuration."""
+    expected = f"a {kind}, which a configuration can't hold"
+    return Misfit(expected, value, "leave the key out, and tell the plugin's author", hidden=True)
+
+
+def _path(value: object, base: Path) -> Path:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise Misfit("a path", value)
+    return base / value
+
+
+def _existing(value: object, base: Path) -> ExistingPath:
+    path = _path(value, base)
+    try:
+        there = path.exists()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        raise Misfit("the path of a file that is there", value, "relative paths begin at the configuration")
+    return ExistingPath(path)
+
+
+def _duration(value: object) -> Duration:
+    expected = "a duration such as 60s, 2m, 1.5s, 500ms or 1h"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # The value is a number in the file itself, so the advice can't repeat a secret.
+        advice = f"write {value}s" if 0 < value <= MAX_SECONDS else "write a number and its unit"
+        raise Misfit(expected, value, advice)
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Misfit(expected, value)
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if not 0 < seconds <= MAX_SECONDS:
+        raise Misfit("a duration above 0s and up to 8760h", value)
+    return Duration(seconds)
+
+
+def _header_text(value: object) -> HeaderText:
+    text = _text(value)
+    if not text.strip() or not text.isascii() or not text.isprintable():
+        raise Misfit("printable ASCII text", value)
+    return HeaderText(text)
+
+
+def _proxy(value: object) -> ProxyAddress:
+    wrong = Misfit("the address of a proxy such as http://127.0.0.1:3128", value, hidden=True)
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
+        raise wrong
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise wrong
+    return ProxyAddress(value)

@@ -1,0 +1,123 @@
+"""Finding plugins: those passed in, and those installed under the entry-point group ``captchahub``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from captchahub._config.problems import advise
+from captchahub.errors import ConfigError
+from captchahub.hookspecs import PROJECT, HookSpecs
+from captchahub.provider import ProviderKind
+
+Kinds = dict[str, ProviderKind[object]]
+
+
+class Plugins:
+    """The plugins that one hub can use; another hub's are another object's.
+
+    ``passed`` are plugin objects, modules or instances with hooks, that need no installation. They go before
+    installed ones of the same name. Raises :class:`~captchahub.errors.ConfigError` where one is no plugin.
+    """
+
+    def __init__(self, passed: Sequence[object] = ()) -> None:
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(HookSpecs)
+        self._known: Kinds = {}
+        for plugin in passed:
+            who = f"the plugin {_name(plugin)} passed in"
+            self._known |= _disjoint(self._register(plugin, who), self._known, who)
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all kinds there are, sorted; nothing is imported for it."""
+        return tuple(sorted({*self._known, *self._installed}))
+
+    def kind(self, name: str) -> ProviderKind[object]:
+        """The kind that ``plugin: name`` means; of the installed plugins, only that one is imported.
+
+        Raises :class:`~captchahub.errors.ConfigError` where there is none of that name, or two, or where
+        its plugin is broken.
+        """
+        if name in self._known:
+            return self._known[name]
+        points = self._installed.get(name, [])
+        if not points:
+            raise ConfigError(self._unknown(name))
+        if len(points) > 1:
+            owners = " and ".join(sorted(_distribution(point) for point in points))
+            raise ConfigError(f"{owners} both offer a plugin named {name!r}; uninstall one of them")
+        return self._load(points[0])
+
+    @cached_property
+    def _installed(self) -> Mapping[str, list[EntryPoint]]:
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=PROJECT):
+            found.setdefault(point.name, []).append(point)
+        return found
+
+    def _unknown(self, name: str) -> str:
+        install = f"pip install captchahub-{name}" if _could_be_installed(name) else "install its plugin"
+        known = advise(name, self.names(), "installed")
+        return f"no plugin named {name!r} is installed; {known}; or {install}"
+
+    def _load(self, point: EntryPoint) -> ProviderKind[object]:
+        who = f"the plugin {point.name!r} of {_distribution(point)}"
+        try:
+            plugin: object = point.load()
+        except Exception as error:
+            raise ConfigError(_broken(who, "can't be imported", error)) from error
+        kinds = self._register(plugin, who)
+        if point.name not in kinds:
+            offered = ", ".join(sorted(kinds)) or "none"
+            raise ConfigError(f"{who} adds no kind named {point.name!r} (it adds: {offered}); update it")
+        self._known[point.name] = kinds[point.name]
+        return kinds[point.name]
+
+    def _register(self, plugin: object, who: str) -> Kinds:
+        try:
+            if not self._manager.is_registered(plugin):
+                self._manager.register(plugin)
+                self._manager.check_pending()
+            others = [other for other in self._manager.get_plugins() if other is not plugin]
+            hook = self._manager.subset_hook_caller("captchahub_provider_kinds", others)
+            answers: list[Iterable[object]] = hook()
+            offered = [kind for answer in answers for kind in answer]
+        except Exception as error:
+            raise ConfigError(_broken(who, "can't be used", error)) from error
+        return _checked(offered, who)
+
+
+def _checked(offered: Sequence[object], who: str) -> Kinds:
+    kinds: Kinds = {}
+    for kind in offered:
+        if not isinstance(kind, ProviderKind):
+            raise ConfigError(f"{who} offers a {type(kind).__name__} where a ProviderKind belongs; update it")
+        kinds |= _disjoint({kind.name: kind}, kinds, who)
+    return kinds
+
+
+def _disjoint(kinds: Kinds, earlier: Kinds, who: str) -> Kinds:
+    for name in kinds:
+        if name in earlier:
+            raise ConfigError(f"{who} adds the kind {name!r}, which is there already; leave one of them out")
+    return kinds
+
+
+def _broken(who: str, how: str, error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return f"{who} {how}: {type(error).__name__}: {words}; update or reinstall it"
+
+
+def _distribution(point: EntryPoint) -> str:
+    return "an unnamed distribution" if point.dist is None else point.dist.name
+
+
+def _name(plugin: object) -> str:
+    return str(getattr(plugin, "__name__", type(plugin).__name__))
+
+
+def _could_be_installed(name: str) -> bool:
+    return name.isascii() and name.replace("-", "").replace("_", "").isalnum()

@@ -1,0 +1,286 @@
+"""The configuration: a YAML file or a mapping, made into frozen settings or refused with every problem."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from captchahub._config.documents import read_document
+from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
+from captchahub._config.plain import plain
+from captchahub._config.problems import Place, Problems, advise
+from captchahub._config.references import resolve
+from captchahub._config.scalars import Count, Duration, ExistingPath, HeaderText, Price, ProxyAddress
+from captchahub._config.structure import strict_converter
+from captchahub._plugins import Plugins
+from captchahub.errors import ConfigError
+from captchahub.provider import ProviderKind
+from captchahub.tasks import Task
+
+__all__ = ["HttpSettings", "HubSettings", "ProviderSettings", "load_mapping", "load_yaml"]
+
+
+@attrs.frozen
+class HttpSettings:
+    """How requests to one provider travel."""
+
+    ca_bundle: Path | None = None
+    """The certificates to trust instead of the usual ones: a PEM file, or a directory of them."""
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """The address of an HTTP proxy; it can hold a password, so it never shows."""
+    user_agent: str | None = None
+    """The ``User-Agent`` to send; None for the library's own."""
+    max_reply_bytes: int = 1_000_000
+    """The largest reply that is read, in bytes."""
+
+
+@attrs.frozen
+class ProviderSettings:
+    """One configured account at one service."""
+
+    name: str
+    """What routes and results call it."""
+    plugin: str
+    """The name of the provider kind."""
+    own: object = attrs.field(repr=False)
+    """The plugin's own settings: an instance of ``kind.settings``."""
+    kind: ProviderKind[object]
+    timeout: float = 60.0
+    """How long one job may take, in seconds."""
+    create_timeout: float = 30.0
+    """How long the call that creates a job may take, in seconds."""
+    poll_timeout: float = 10.0
+    """How long any other call may take, in seconds."""
+    max_in_flight: int = 50
+    """How many jobs may be open at once."""
+    prices: Mapping[str, Decimal] = attrs.field(factory=dict[str, Decimal])
+    """What one job costs, by task kind, in the account's own currency."""
+    http: HttpSettings = HttpSettings()
+
+
+@attrs.frozen
+class HubSettings:
+    """Everything a hub needs to know."""
+
+    providers: Mapping[str, ProviderSettings]
+    """By name, in the order of the file."""
+    routes: Mapping[str, tuple[str, ...]]
+    """The names of the providers to ask for a task kind, in order; a kind can be missing."""
+    timeout: float = 120.0
+    """How long a solve may take, every attempt together, in seconds."""
+
+
+def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
+    """The settings in a YAML file; relative paths in it begin at its directory.
+
+    Raises :class:`~captchahub.errors.ConfigError` that lists every problem with file, line and place.
+    """
+    problems = Problems()
+    document = read_document(path, problems)
+    settings = None
+    if document is not None:
+        settings = _Loader(path.parent, plugins, problems).settings(document.value)
+    lines = {} if document is None else document.lines
+    return _settled(settings, problems, str(path), lines)
+
+
+def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
+    """The settings in a mapping of the same shape and the same strict types as the file.
+
+    Texts can hold ``${env:NAME}`` here too, so a literal ``${`` is written ``$${``; relative paths begin at
+    the working directory. Raises :class:`~captchahub.errors.ConfigError` that lists every problem.
+    """
+    problems = Problems()
+    settings = None
+    value = plain(mapping, problems)
+    if value is not None:
+        settings = _Loader(Path(), plugins, problems).settings(value)
+    return _settled(settings, problems, None, {})
+
+
+def _settled(
+    settings: HubSettings | None, problems: Problems, file: str | None, lines: Mapping[Place, int]
+) -> HubSettings:
+    if settings is None or problems.found:
+        raise ConfigError(problems.lines(file, lines)) from problems.cause
+    return settings
+
+
+# The keys that every provider takes, whatever its plugin, and the types of their values.
+_HTTP_KEYS: Mapping[str, Any] = {
+    "ca_bundle": ExistingPath,
+    "proxy": ProxyAddress,
+    "user_agent": HeaderText,
+    "max_reply_bytes": Count,
+}
+_LIMIT_KEYS: Mapping[str, Any] = {
+    "timeout": Duration,
+    "create_timeout": Duration,
+    "poll_timeout": Duration,
+    "max_in_flight": Count,
+    "prices": dict[str, Price],
+}
+_COMMON_KEYS = ("plugin", *_LIMIT_KEYS, *_HTTP_KEYS)
+_TOP_KEYS = ("providers", "routes", "timeout")
+_NAME = re.compile(r"[\w.-]+")
+
+
+class _Loader:
+    """One configuration on its way to settings; what is wrong with it goes to ``problems``."""
+
+    def __init__(self, base: Path, plugins: Plugins, problems: Problems) -> None:
+        self._base = base
+        self._plugins = plugins
+        self._problems = problems
+        self._reader = Reader(strict_converter(base), problems)
+
+    def settings(self, value: object) -> HubSettings | None:
+        """The settings, or None where something essential is missing."""
+        top = self._mapping(resolve(value, (), self._base, self._problems), ())
+        if top is None:
+            return None
+        self._refuse_unknown(top, _TOP_KEYS, ())
+        read = self._providers(top)
+        providers = {name: provider for name, provider in read.items() if provider is not None}
+        kinds = _task_kinds(provider.kind for provider in providers.values())
+        routes = self._routes(top, tuple(read), kinds)
+        for name, provider in providers.items():
+            self._refuse_unknown_kinds(provider.prices, kinds, ("providers", name, "prices"))
+        given = self._given(top, {"timeout": Duration}, ())
+        return HubSettings(providers, routes, **given)
+
+    def _mapping(self, value: object, place: Place) -> dict[str, object] | None:
+        result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
+        return result
+
+    def _refuse_unknown(self, mapping: Mapping[str, object], valid: Sequence[str], place: Place) -> None:
+        for key in mapping:
+            if key not in valid:
+                self._problems.add((*place, key), unknown_key(key, valid))
+
+    def _given(self, raw: Mapping[str, object], types: Mapping[str, Any], place: Place) -> dict[str, Any]:
+        """Those of the keys that are there and fit, so that a class keeps its defaults for the others."""
+        read = {key: self._reader.read(raw[key], types[key], (*place, key)) for key in types if key in raw}
+        return {key: value for key, value in read.items() if value is not None}
+
+    def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
+        """Every provider there is by name, None for those that can't be made."""
+        place = ("providers",)
+        raw = self._mapping(top["providers"], place) if "providers" in top else {}
+        if raw is not None and not raw:
+            self._problems.add(place, "there is none; name at least one provider, see config.example.yaml")
+        return {name: self._provider(name, value) for name, value in (raw or {}).items()}
+
+    def _provider(self, name: str, value: object) -> ProviderSettings | None:
+        place = ("providers", name)
+        if not _NAME.fullmatch(name):
+            self._problems.add(place, "a provider's name is made of letters, digits, '-', '_' and '.'")
+        raw = self._mapping(value, place)
+        if raw is None:
+            return None
+        limits = self._given(raw, _LIMIT_KEYS, place)
+        http = HttpSettings(**self._given(raw, _HTTP_KEYS, place))
+        kind = self._kind(raw, place)
+        own_raw = {key: item for key, item in raw.items() if key not in _COMMON_KEYS}
+        if kind is None:
+            self._refuse_misspelt(own_raw, place)
+            return None
+        own = self._own(own_raw, kind, place)
+        return ProviderSettings(name=name, plugin=kind.name, own=own, kind=kind, http=http, **limits)
+
+    def _kind(self, raw: Mapping[str, object], place: Place) -> ProviderKind[object] | None:
+        place = (*place, "plugin")
+        if "plugin" not in raw:
+            self._problems.add(place, f"missing; name the plugin to use; installed: {self._installed()}")
+            return None
+        name: str | None = self._reader.read(raw["plugin"], str, place)
+        if name is None:
+            return None
+        try:
+            return self._plugins.kind(name)
+        except ConfigError as error:
+            self._tell_no_kind(error, place)
+            return None
+
+    def _tell_no_kind(self, error: ConfigError, place: Place) -> None:
+        if place in self._problems.origins:
+            # The error names what was asked for, so neither its words nor the error itself are passed on.
+            found = self._problems.shown(place, None)
+            self._problems.add(place, f"{found} names no usable plugin; installed: {self._installed()}")
+        else:
+            self._problems.cause = self._problems.cause or error
+            self._problems.add(place, str(error))
+
+    def _installed(self) -> str:
+        return ", ".join(self._plugins.names()) or "none"
+
+    def _refuse_misspelt(self, own: Mapping[str, object], place: Place) -> None:
+        """Without its plugin nobody knows which keys are wrong, except those close to a common one."""
+        for key in own:
+            if difflib.get_close_matches(key[:40], _COMMON_KEYS, n=1, cutoff=0.8):
+                self._problems.add((*place, key), unknown_key(key, _COMMON_KEYS))
+
+    def _own(self, raw: Mapping[str, object], kind: ProviderKind[object], place: Place) -> object:
+        fault = settings_fault(kind.settings, self._reader.converter, _COMMON_KEYS)
+        if fault is not None:
+            self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
+            return None
+        valid = (*_COMMON_KEYS, *keys(kind.settings))
+        self._refuse_unknown(raw, valid, place)
+        known = {key: value for key, value in raw.items() if key in valid}
+        return self._reader.read(known, kind.settings, place)
+
+    def _routes(
+        self, top: Mapping[str, object], defined: Sequence[str], kinds: frozenset[str]
+    ) -> dict[str, tuple[str, ...]]:
+        raw = self._mapping(top.get("routes", {}), ("routes",)) or {}
+        self._refuse_unknown_kinds(raw, kinds, ("routes",))
+        return {kind: self._route(value, defined, ("routes", kind)) for kind, value in raw.items()}
+
+    def _route(self, value: object, defined: Sequence[str], place: Place) -> tuple[str, ...]:
+        names: list[str] | None = self._reader.read(value, list[str], place)
+        if names is not None and not names:
+            self._problems.add(place, "the route is empty; name a provider, or leave the route out")
+        for index, name in enumerate(names or []):
+            there = (*place, index)
+            if name not in defined:
+                self._problems.add(there, self._undefined(name, defined, there))
+            elif names and name in names[:index]:
+                self._problems.add(
+                    there, f"{self._problems.shown(there, name)} is named twice; leave one out"
+                )
+        return tuple(names or ())
+
+    def _undefined(self, name: str, defined: Sequence[str], place: Place) -> str:
+        found = f"{self._problems.shown(place, name)} is not a provider"
+        # A name that came from a reference is not compared, so that the advice can't spell it out.
+        word = "" if place in self._problems.origins else name
+        return f"{found}; {advise(word, defined, 'defined')}"
+
+    def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: Place) -> None:
+        for kind in raw:
+            if kind not in kinds:
+                self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")
+
+
+def _task_kinds(used: Iterable[ProviderKind[object]]) -> frozenset[str]:
+    """The task kinds that can occur: of every task type in the program, and of the providers used.
+
+    A provider is not built to learn its kinds; they are read from ``build`` where that is its class.
+    """
+    declared = (getattr(kind.build, "kinds", ()) for kind in used)
+    return frozenset(_subclass_kinds(Task)).union(*declared)
+
+
+def _subclass_kinds(task_type: type[Any]) -> Iterable[str]:
+    for subclass in task_type.__subclasses__():
+        kind = getattr(subclass, "kind", None)
+        if isinstance(kind, str):
+            yield kind
+        yield from _subclass_kinds(subclass)

@@ -1,0 +1,153 @@
+"""Connections that can be cut off from another thread.
+
+A timeout on a socket bounds each wait for a byte, not a whole reply: a server that drips would hold a thread
+for hours. So each exchange knows its connection, and whoever watches the clock shuts its socket down.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssltransport import SSLTransport
+
+M = TypeVar("M", bound=urllib3.PoolManager)
+
+
+class CutOffError(OSError):
+    """The exchange was cut off before it could use its connection."""
+
+
+class Exchange:
+    """One request and its reply, from the moment it is asked for until it is over."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        # Shared by all exchanges of a transport: a connection goes from one to the next, and must not be cut
+        # off by its last user.
+        self._lock = lock
+        self.sent = False
+        """Whether any byte of the request may have left."""
+        self._is_cut_off = False
+        self._dialled: socket.socket | None = None
+        self._connection: _Connection | None = None
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Within this block, connections that the thread uses belong to the exchange."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+            self._connection = None
+
+    @contextmanager
+    def dialling(self) -> Generator[None]:
+        """Within this block, a connection is made: name, TCP, proxy, TLS."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                dialled, self._dialled = self._dialled, None
+            if dialled is not None:
+                dialled.close()
+
+    def dialled(self, raw: socket.socket) -> None:
+        """TCP is through. Raises :class:`CutOffError` where it is too late."""
+        with self._lock:
+            self._refuse_if_cut_off()
+            # TLS will take the socket over; a duplicate still reaches it.
+            self._dialled = raw.dup()
+
+    def use(self, connection: _Connection) -> None:
+        """Send on this connection from now on. Raises :class:`CutOffError` where it is too late."""
+        with self._lock:
+            self._refuse_if_cut_off()
+            self._connection = connection
+            connection.owner = self
+            self.sent = True
+
+    def _refuse_if_cut_off(self) -> None:
+        if self._is_cut_off:
+            raise CutOffError("cut off")
+
+    def cut_off(self) -> None:
+        """End the exchange, from any thread: whatever blocks in it returns at once."""
+        with self._lock:
+            self._is_cut_off = True
+            if self._dialled is not None:
+                _shut_down(self._dialled)
+            elif self._connection is not None and self._connection.owner is self:
+                _shut_down(self._connection.sock)
+
+
+_current: ContextVar[Exchange] = ContextVar("_current")
+
+
+def _shut_down(connected: object) -> None:
+    # TLS to a server inside TLS to a proxy is no socket; it holds the one to the proxy.
+    bottom = connected.socket if isinstance(connected, SSLTransport) else connected
+    if isinstance(bottom, socket.socket):
+        with suppress(OSError):
+            # The plain socket's method: TLS's own would drop its state under the thread that reads from it.
+            socket.socket.shutdown(bottom, socket.SHUT_RDWR)
+
+
+class _Connection(HTTPConnection):
+    """A connection that tells the thread's exchange when it dials and when it sends."""
+
+    owner: Exchange | None = None
+    _is_dialling = False
+
+    def connect(self) -> None:
+        self._is_dialling = True
+        try:
+            with _current.get().dialling():
+                super().connect()
+        finally:
+            self._is_dialling = False
+
+    def _new_conn(self) -> socket.socket:
+        raw = super()._new_conn()
+        try:
+            _current.get().dialled(raw)
+        except CutOffError:
+            raw.close()
+            raise
+        return raw
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        # What is said to a proxy while dialling is not yet the request.
+        if not self._is_dialling:
+            _current.get().use(self)
+        super().send(data)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as for _TlsPool
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    # urllib3 describes a connection by a protocol that its own classes fail in pyright's eyes, too.
+    ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
+
+
+_POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
+
+
+def track(manager: M) -> M:
+    """Make every connection of a pool manager one that tells its exchange."""
+    manager.pool_classes_by_scheme = dict(_POOLS)
+    return manager

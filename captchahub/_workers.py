@@ -1,0 +1,81 @@
+"""A bounded pool of threads for calls that block, awaited from an event loop.
+
+The standard library's pool is joined when the interpreter exits, so a call that hangs would hold the whole
+program. These threads are daemons: a program that forgets to close still ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Work = Callable[[], None]
+
+
+class Workers:
+    """At most ``limit`` threads, started when there is work for them."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: dict[threading.Thread, Future[None]] = {}
+        self._open_work = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The value of ``work()``, called in one of the threads.
+
+        Cancelling takes work that has not begun out of the queue; work that has begun goes on alone.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            self._open_work += 1
+            self._queue.put(lambda: self._do(work, future))
+            if len(self._threads) < min(self._open_work, self._limit):
+                self._start_thread()
+        return await asyncio.wrap_future(future)
+
+    def _start_thread(self) -> None:
+        name = f"captchahub {self._name} {len(self._threads) + 1}"
+        ended: Future[None] = Future()
+        thread = threading.Thread(target=self._work, args=(ended,), name=name, daemon=True)
+        self._threads[thread] = ended
+        thread.start()
+
+    def _work(self, ended: Future[None]) -> None:
+        while (work := self._queue.get()) is not None:
+            work()
+            del work
+        ended.set_result(None)
+
+    def _do(self, work: Callable[[], T], future: Future[T]) -> None:
+        try:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+                future.set_exception(error)
+        finally:
+            with self._lock:
+                self._open_work -= 1
+
+    async def aclose(self, patience: float) -> None:
+        """End the threads, waiting ``patience`` seconds for those that still work."""
+        with self._lock:
+            threads = dict(self._threads)
+            self._threads.clear()
+        for _ in threads:
+            self._queue.put(None)
+        if threads:
+            await asyncio.wait([asyncio.wrap_future(ended) for ended in threads.values()], timeout=patience)
+        for thread, ended in threads.items():
+            if ended.done():
+                thread.join()

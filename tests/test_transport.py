@@ -1,0 +1,345 @@
+"""The transport over real HTTP: what it sends, what it refuses, and what each error says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from captchahub import ConfigError, MalformedReply, ServiceUnavailable
+from captchahub._transport import HttpTransport
+from captchahub.config import HttpSettings
+from captchahub.errors import ProviderError
+from captchahub.provider import Reply, Request
+from captchahub.testing import Fault, Sandbox, load_emulation
+
+
+def send(
+    request: Request | str,
+    *,
+    settings: HttpSettings | None = None,
+    timeout: float = 5.0,
+    times: int = 1,
+) -> Reply:
+    """The reply to a request, the last of several sent one after the other."""
+    asked = Request.post_json(request, {"api_token": "s3cret"}) if isinstance(request, str) else request
+
+    async def run() -> Reply:
+        transport = HttpTransport("test", settings or HttpSettings())
+        try:
+            for _ in range(times - 1):
+                await transport.send(asked, timeout=timeout)
+            return await transport.send(asked, timeout=timeout)
+        finally:
+            await transport.aclose()
+
+    return asyncio.run(run())
+
+
+def failure(
+    request: Request | str, *, settings: HttpSettings | None = None, timeout: float = 5.0
+) -> ProviderError:
+    """The error that sending gives."""
+    with pytest.raises(ProviderError) as caught:
+        send(request, settings=settings, timeout=timeout)
+    return caught.value
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(load_emulation("omocaptcha")) as running:
+        yield running
+
+
+class TestAReply:
+    def test_comes_with_status_headers_and_body(self, sandbox: Sandbox) -> None:
+        sandbox.settings("s3cret")
+        reply = send(f"{sandbox.url}/getBalance")
+        assert reply.status == 200
+        assert reply.json_object()["error"] is False
+        assert reply.headers["content-type"].startswith("application/json")
+
+    def test_of_any_status_is_a_reply(self, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.status(503, retry_after=7))
+        reply = send(f"{sandbox.url}/getBalance")
+        assert (reply.status, reply.retry_after) == (503, 7.0)
+
+    def test_that_redirects_is_not_followed(self, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.redirect())
+        assert send(f"{sandbox.url}/getBalance").status == 302
+        assert len(sandbox.calls) == 1
+
+    def test_uses_the_connection_of_the_one_before(self, sandbox: Sandbox) -> None:
+        send(f"{sandbox.url}/getBalance", times=5)
+        assert len(sandbox.calls) == 5
+        assert sandbox.connections == 1
+
+    def test_that_a_server_compressed_is_unpacked(self, sandbox: Sandbox) -> None:
+        reply = send(f"{sandbox.url}/getBalance")
+        (call,) = sandbox.calls
+        assert call.call.headers["accept-encoding"] == "identity"
+        assert reply.body.startswith(b"{")
+
+
+class TestARequest:
+    def test_says_who_asks(self, sandbox: Sandbox) -> None:
+        send(f"{sandbox.url}/getBalance")
+        send(f"{sandbox.url}/getBalance", settings=HttpSettings(user_agent="archive/2"))
+        agents = [call.call.headers["user-agent"] for call in sandbox.calls]
+        assert agents == ["captchahub/0.1.0", "archive/2"]
+
+    def test_in_clear_text_is_refused_unless_it_stays_on_this_machine(self) -> None:
+        with pytest.raises(ConfigError, match="use https"):
+            send("http://service.example/api/getBalance")
+
+    def test_never_shows_its_token_in_an_error(self, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.drop())
+        error: BaseException | None = failure(f"{sandbox.url}/getBalance")
+        assert error is not None
+        assert error.__cause__ is None
+        assert error.__context__ is None
+        assert "s3cret" not in f"{error!r} {error}"
+
+
+class TestAFailure:
+    """Each says whether the request is known not to have been sent."""
+
+    def test_to_connect_is_known_not_sent(self) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            error = failure(f"http://127.0.0.1:{unused.getsockname()[1]}/api")
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+        assert "Connection refused" in str(error)
+
+    def test_to_resolve_the_name_is_known_not_sent(self) -> None:
+        error = failure("https://no-such-host.invalid/api")
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+        assert "name can't be resolved" in str(error)
+
+    @pytest.mark.parametrize(
+        "fault",
+        [Fault.drop(), Fault.drop(handled=True), Fault.reset(), Fault.truncated(), Fault.not_http()],
+        ids=lambda fault: f"{fault.kind} {fault.handled}",
+    )
+    def test_after_the_first_byte_may_have_arrived(self, sandbox: Sandbox, fault: Fault) -> None:
+        sandbox.add_faults(fault)
+        error = failure(f"{sandbox.url}/getBalance")
+        assert isinstance(error, ServiceUnavailable)
+        assert not error.nothing_created
+
+    @pytest.mark.parametrize("fault", [Fault.hang(), Fault.hang(handled=True), Fault.drip(0.05)])
+    def test_to_reply_in_time_may_have_arrived_and_takes_no_longer(
+        self, sandbox: Sandbox, fault: Fault
+    ) -> None:
+        sandbox.add_faults(fault)
+        error = failure(f"{sandbox.url}/getBalance", timeout=0.3)
+        assert isinstance(error, ServiceUnavailable)
+        assert not error.nothing_created
+        assert "no whole reply within 0.3 s" in str(error)
+
+    @pytest.mark.parametrize("fault", [Fault.oversized(), Fault.oversized(announced=False), Fault.bomb()])
+    def test_to_be_small_enough_is_no_reply_anybody_can_read(self, sandbox: Sandbox, fault: Fault) -> None:
+        sandbox.add_faults(fault)
+        error = failure(f"{sandbox.url}/getBalance", settings=HttpSettings(max_reply_bytes=50_000))
+        assert isinstance(error, MalformedReply)
+        assert "more than 50000 bytes" in str(error)
+
+    def test_while_no_connection_came_about_is_known_not_sent(self) -> None:
+        with deaf_server() as port:
+            error = failure(f"https://127.0.0.1:{port}/api", timeout=0.3)
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+        assert "not connected within 0.3 s" in str(error)
+
+
+@contextmanager
+def deaf_server() -> Generator[int]:
+    """A server that takes connections and never says a word, not even TLS's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+class TestClosing:
+    def test_cuts_off_what_is_under_way(self, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.hang())
+
+        async def run() -> None:
+            transport = HttpTransport("test", HttpSettings())
+            request = Request.post_json(f"{sandbox.url}/getBalance", {})
+            asking = asyncio.ensure_future(transport.send(request, timeout=60))
+            await asyncio.to_thread(sandbox.wait_for_calls, "getBalance")
+            asking.cancel()
+            await asyncio.wait([asking])
+            await transport.aclose()
+
+        asyncio.run(run())
+        assert not threads_of_ours()
+
+    def test_leaves_no_thread_behind(self, sandbox: Sandbox) -> None:
+        send(f"{sandbox.url}/getBalance")
+        assert not threads_of_ours()
+
+    def test_an_abandoned_call_gives_its_thread_back(self, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.drip(0.02, times=40))
+
+        async def run() -> None:
+            transport = HttpTransport("test", HttpSettings())
+            request = Request.post_json(f"{sandbox.url}/getBalance", {})
+            calls = [transport.send(request, timeout=0.2) for _ in range(40)]
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(outcome, ServiceUnavailable) for outcome in outcomes)
+            sandbox.clear_faults()
+            assert (await transport.send(request, timeout=5)).status == 200
+            await transport.aclose()
+
+        asyncio.run(run())
+
+
+def threads_of_ours() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("captchahub test")]
+
+
+class TestTls:
+    def test_a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent(
+        self, tls_server: TlsServer
+    ) -> None:
+        error = failure(tls_server.url)
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+        assert "certificate is refused" in str(error)
+        assert "ca_bundle" in str(error)
+        assert tls_server.requests == []
+
+    def test_an_own_authority_can_be_trusted(self, tls_server: TlsServer) -> None:
+        reply = send(tls_server.url, settings=HttpSettings(ca_bundle=tls_server.authority))
+        assert reply.body == b"{}"
+
+    def test_a_reply_that_drips_is_cut_off(self, tls_server: TlsServer) -> None:
+        tls_server.drips = True
+        error = failure(tls_server.url, settings=HttpSettings(ca_bundle=tls_server.authority), timeout=0.5)
+        assert isinstance(error, ServiceUnavailable)
+        assert not error.nothing_created
+        assert not threads_of_ours()
+
+    def test_a_server_without_tls_never_sees_the_request(self, sandbox: Sandbox) -> None:
+        error = failure(sandbox.url.replace("http://", "https://"))
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+
+    def test_a_proxy_is_asked_to_connect_and_sees_no_more(self, tls_server: TlsServer) -> None:
+        with connect_proxy() as (proxy, asked):
+            # By name: what goes to an address of this machine never goes through a proxy.
+            settings = HttpSettings(ca_bundle=tls_server.authority, proxy=proxy)
+            url = tls_server.url.replace("localhost", "service.test")
+            reply = send(url, settings=settings)
+        assert reply.body == b"{}"
+        assert asked == [f"CONNECT service.test:{tls_server.port} HTTP/1.0"]
+
+    def test_a_proxy_that_refuses_is_known_not_sent(self) -> None:
+        with connect_proxy(refuses=True) as (proxy, _):
+            error = failure("https://service.test/api", settings=HttpSettings(proxy=proxy))
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+
+    def test_a_proxy_of_another_kind_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="http:// or https://"):
+            send("https://service.test/api", settings=HttpSettings(proxy="socks5://127.0.0.1:1080"))
+
+
+class TlsServer:
+    """A server whose certificate only its own authority vouches for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.requests: list[bytes] = []
+        self.drips = False
+        self.authority = folder / "authority.pem"
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(self.authority)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # It takes OpenSSL's own context as well, which is not installed.
+        authority.issue_cert("localhost", "service.test").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+        plain = socket.create_server(("127.0.0.1", 0))
+        self._socket = context.wrap_socket(plain, server_side=True)
+        self.port = self._socket.getsockname()[1]
+        self.url = f"https://localhost:{self.port}/api"
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._is_over.is_set():
+            with suppress(OSError):
+                connected, _ = self._socket.accept()
+                with connected:
+                    self._reply(connected)
+
+    def _reply(self, connected: socket.socket) -> None:
+        request = b""
+        # Leaving a part of the request unread would reset the connection.
+        while not request.endswith(b"}") and (more := connected.recv(65536)):
+            request += more
+        if request:
+            self.requests.append(request)
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}":
+                connected.send(bytes([byte]))
+                if self.drips and self._is_over.wait(0.05):
+                    break
+
+    def close(self) -> None:
+        self._is_over.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
+    server = TlsServer(tmp_path)
+    yield server
+    server.close()
+
+
+@contextmanager
+def connect_proxy(*, refuses: bool = False) -> Generator[tuple[str, list[str]]]:
+    """A proxy for one connection: its address, and what it was asked. Every name leads to this machine."""
+    asked: list[str] = []
+
+    def serve(server: socket.socket) -> None:
+        client, _ = server.accept()
+        with client:
+            head = client.recv(65536).decode()
+            asked.append(head.splitlines()[0])
+            if refuses:
+                client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+                return
+            port = int(head.split()[1].rpartition(":")[2])
+            with socket.create_connection(("127.0.0.1", port)) as target:
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=pump, args=(target, client))
+                back.start()
+                pump(client, target)
+                back.join(5)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        yield f"http://user:pa55@127.0.0.1:{server.getsockname()[1]}", asked
+        thread.join(5)
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    """Hand bytes on until either end is closed."""
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

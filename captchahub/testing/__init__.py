@@ -1,0 +1,44 @@
+"""What tests and trials need: the sandbox, a virtual clock, a scripted transport."""
+
+from captchahub.testing.books import CallRecord
+from captchahub.testing.clock import VirtualClockLoop, run_virtual
+from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World
+from captchahub.testing.emulations import installed_emulations, load_emulation
+from captchahub.testing.faults import ALL_WIRE_FAULTS, Fault, Where, wire_faults
+from captchahub.testing.pictures import CLEAR_CHARACTERS, DrawnPicture, DrawnSlide, DrawnText, Painter
+from captchahub.testing.sandbox import Sandbox, SandboxFactory, SandboxOptions
+from captchahub.testing.timing import LogNormal, Seconds
+from captchahub.testing.transport import Hang, ScriptedTransport, Sent, Slow, json_reply
+
+__all__ = [
+    "ALL_WIRE_FAULTS",
+    "CLEAR_CHARACTERS",
+    "Account",
+    "Answer",
+    "Call",
+    "CallRecord",
+    "DrawnPicture",
+    "DrawnSlide",
+    "DrawnText",
+    "Emulation",
+    "Fault",
+    "Hang",
+    "JobRecord",
+    "LogNormal",
+    "Painter",
+    "Sandbox",
+    "SandboxFactory",
+    "SandboxOptions",
+    "ScriptedTransport",
+    "Seconds",
+    "Sent",
+    "Slow",
+    "VirtualClockLoop",
+    "Where",
+    "World",
+    "installed_emulations",
+    "json_reply",
+    "load_emulation",
+    "run_virtual",
+    "wire_faults",
+]

@@ -1,0 +1,177 @@
+"""What a plugin writes to stand in for its service: the emulation, and the world it answers from.
+
+A plugin ships one :class:`Emulation` and names it in the entry-point group ``captchahub.sandbox``, under the
+name of its provider kind. The :class:`~captchahub.testing.sandbox.Sandbox` puts it behind a real HTTP server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import attrs
+
+from captchahub.tasks import Solution
+
+__all__ = ["Account", "Answer", "Call", "Emulation", "JobRecord", "World"]
+
+
+@attrs.frozen
+class Call:
+    """One HTTP request as the sandbox received it. ``received`` is the world's time, in seconds."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = attrs.field(repr=False)
+    received: float
+
+    def json(self) -> dict[str, object]:
+        """The body as a JSON object, empty where it is none."""
+        try:
+            value: object = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        # JSON objects have text keys; pyright can't know it of json.loads.
+        return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+@attrs.frozen
+class Answer:
+    """One HTTP reply for the sandbox to send."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    @classmethod
+    def json(cls, payload: object, status: int = 200) -> Answer:
+        """A JSON reply."""
+        body = json.dumps(payload, ensure_ascii=False).encode()
+        return cls(status, body, {"Content-Type": "application/json; charset=utf-8"})
+
+
+@attrs.define
+class Account:
+    """An account at the emulated service, found by its token."""
+
+    token: str = attrs.field(repr=False)
+    balance: Decimal
+
+
+@attrs.define
+class JobRecord:
+    """A job as the emulated service keeps it: the sandbox's own books.
+
+    ``ready_at`` is the world's time in seconds; ``solution`` is None where the job ends in failure.
+    ``delivered`` counts how often the answer was given out.
+    """
+
+    id: int
+    kind: str
+    picture: str
+    account: Account
+    price: Decimal
+    created_at: float
+    ready_at: float
+    solution: Solution | None
+    delivered: int = 0
+
+    def state(self, now: float) -> Literal["working", "solved", "failed"]:
+        """What the job is at a time."""
+        if now < self.ready_at:
+            return "working"
+        return "failed" if self.solution is None else "solved"
+
+
+class World:
+    """Everything an emulation answers from: time, chance, the accounts, the jobs, and what pictures show.
+
+    It is used by one call at a time; the sandbox sees to that.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float],
+        read_picture: Callable[[str, bytes], Solution | None],
+        job_seconds: Callable[[], float],
+        failure_rate: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.now = now
+        self.jobs: dict[int, JobRecord] = {}
+        self.accounts: dict[str, Account] = {}
+        self._read_picture = read_picture
+        self._job_seconds = job_seconds
+        self._failure_rate = failure_rate
+        self._random = random.Random(seed)
+
+    def add_account(self, token: str, balance: Decimal | str = "10") -> Account:
+        """Open an account; the token is what a client must send."""
+        account = self.accounts[token] = Account(token, Decimal(balance))
+        return account
+
+    def create_job(self, account: Account, kind: str, picture: bytes, price: Decimal) -> JobRecord | None:
+        """Charge the account and take the job, or None where the balance does not reach.
+
+        The answer is the truth of a picture that the sandbox drew, or what the test scripted for it;
+        for any other picture, and at ``failure_rate``, the job will fail.
+        """
+        if account.balance < price:
+            return None
+        account.balance -= price
+        now = self.now()
+        unlucky = self._random.random() < self._failure_rate
+        job = JobRecord(
+            id=100_000 + len(self.jobs),
+            kind=kind,
+            picture=picture_hash(picture),
+            account=account,
+            price=price,
+            created_at=now,
+            ready_at=now + self._job_seconds(),
+            solution=None if unlucky else self._read_picture(kind, picture),
+        )
+        self.jobs[job.id] = job
+        return job
+
+
+def picture_hash(picture: bytes) -> str:
+    """The name under which a picture is known: the SHA-256 of its bytes, in hexadecimal."""
+    return hashlib.sha256(picture).hexdigest()
+
+
+class Emulation(ABC):
+    """A service's side of its own dialect: a call in, an answer out."""
+
+    base_path: ClassVar[str] = ""
+    """What stands before every call's name, such as ``/api``."""
+    base_url_key: ClassVar[str] = "base_url"
+    """The settings key under which the provider takes the sandbox's address."""
+    token_key: ClassVar[str] = "api_token"  # noqa: S105 - the name of a key, not a token
+    """The settings key under which the provider takes an account's token."""
+    create_call: ClassVar[str]
+    """The name of the call that creates a job."""
+    poll_call: ClassVar[str]
+    """The name of the call that asks for a job's answer."""
+    prices: ClassVar[Mapping[str, Decimal]]
+    """The price of one job, by task kind."""
+
+    def name_of(self, call: Call) -> str:
+        """What the service calls this call (``createJob``); fault rules are written with it."""
+        return call.path.partition("?")[0].removeprefix(self.base_path).strip("/")
+
+    def token_of(self, call: Call) -> str | None:
+        """The token a call was made with; None where there is none."""
+        token = call.json().get(self.token_key)
+        return token if isinstance(token, str) else None
+
+    @abstractmethod
+    def answer(self, call: Call, world: World) -> Answer:
+        """What the service replies."""

@@ -1,0 +1,252 @@
+"""The sandbox: a local stand-in of a service, on real HTTP, for trials and tests."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol, Self, TypedDict, TypeVar, Unpack
+
+from captchahub.images import Image
+from captchahub.tasks import Solution
+from captchahub.testing._effects import Pause, Step
+from captchahub.testing._http import render
+from captchahub.testing._server import HttpServer
+from captchahub.testing.books import Books, CallRecord
+from captchahub.testing.emulation import Answer, Call, Emulation, JobRecord, World, picture_hash
+from captchahub.testing.faults import Fault, FaultRules
+from captchahub.testing.pictures import (
+    DrawnPicture,
+    DrawnSlide,
+    DrawnText,
+    Painter,
+    SlideOptions,
+    TextOptions,
+)
+from captchahub.testing.timing import Seconds, sampler
+
+__all__ = ["Sandbox", "SandboxFactory", "SandboxOptions"]
+
+DEFAULT_TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
+
+Picture = TypeVar("Picture", bound=DrawnPicture)
+
+
+class SandboxOptions(TypedDict, total=False):
+    """What a sandbox can be told, beside whom it stands in for; see :class:`Sandbox`."""
+
+    latency: Seconds
+    job_time: Seconds
+    failure_rate: float
+    seed: int
+    faults: Iterable[Fault]
+    port: int
+
+
+class Sandbox:
+    """Serves an emulation on 127.0.0.1 from :meth:`start` to :meth:`stop`, or as a context manager.
+
+    ``latency`` is the way there and back of each call, ``job_time`` how long a job takes, both in seconds;
+    ``failure_rate`` is the share of jobs that fail. ``seed`` fixes what is left to chance. ``faults`` is what
+    goes wrong on the wire. ``port`` 0 takes a free one.
+    """
+
+    def __init__(
+        self,
+        emulation: Emulation,
+        *,
+        latency: Seconds = 0.0,
+        job_time: Seconds = 0.0,
+        failure_rate: float = 0.0,
+        seed: int = 0,
+        faults: Iterable[Fault] = (),
+        port: int = 0,
+    ) -> None:
+        seeds = random.Random(seed)
+        self.emulation = emulation
+        self._books = Books()
+        self._rules = FaultRules(faults, seeds.getrandbits(32))
+        self._painter = Painter(seeds.getrandbits(32))
+        self._latency = sampler(latency, seeds.getrandbits(32))
+        self._answers: dict[str, Callable[[str], Solution | None]] = {}
+        self._errors: list[Exception] = []
+        self._began = time.monotonic()
+        self._port = port
+        self._accepted = 0
+        self._server: HttpServer | None = None
+        self.world = World(
+            now=self._now,
+            read_picture=self._read_picture,
+            job_seconds=sampler(job_time, seeds.getrandbits(32)),
+            failure_rate=failure_rate,
+            seed=seeds.getrandbits(32),
+        )
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._close()
+        # A test that already failed keeps its own error.
+        if error is None:
+            self._raise_error()
+
+    def start(self) -> Self:
+        """Begin to serve; after a stop, again at the same port. Raises OSError where the port is taken."""
+        if self._server is not None:
+            raise RuntimeError(f"this sandbox already serves {self.url}")
+        self._server = HttpServer(self._port, self._respond, self._now, self._accepted)
+        self._port = self._server.port
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and end every thread, at once; the records stay.
+
+        Raises what the emulation raised while it answered, if it did: the client only saw a 500.
+        """
+        self._close()
+        self._raise_error()
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._accepted = self._server.accepted
+            self._server = None
+
+    def _raise_error(self) -> None:
+        if self._errors:
+            raise self._errors.pop(0)
+
+    @property
+    def url(self) -> str:
+        """The base address of the service. Raises RuntimeError before the first start."""
+        if self._port == 0:
+            raise RuntimeError("the sandbox has no address yet: call start(), or use it in a with statement")
+        return f"http://127.0.0.1:{self._port}{self.emulation.base_path}"
+
+    def settings(self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10") -> dict[str, str]:
+        """The plugin's settings for an account here; it is opened with this balance unless it exists."""
+        with self._books.changed:
+            if token not in self.world.accounts:
+                self.world.add_account(token, balance)
+        return {self.emulation.base_url_key: self.url, self.emulation.token_key: token}
+
+    @property
+    def calls(self) -> list[CallRecord]:
+        """Every call until now, in order of handling."""
+        return self._books.calls
+
+    def calls_to(self, name: str) -> list[CallRecord]:
+        """The calls of one name until now, such as ``createJob``."""
+        return self._books.calls_to(name)
+
+    @property
+    def jobs(self) -> list[JobRecord]:
+        """Every job until now, oldest first."""
+        with self._books.changed:
+            return list(self.world.jobs.values())
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were accepted until now."""
+        return self._accepted if self._server is None else self._server.accepted
+
+    def wait_for_calls(self, name: str, count: int = 1, *, timeout: float = 5.0) -> list[CallRecord]:
+        """Wait until a call was made so often; the records. Raises TimeoutError after ``timeout`` seconds."""
+        if not self._books.wait_until(lambda: len(self.calls_to(name)) >= count, timeout):
+            seen = ", ".join(call.name for call in self.calls) or "none"
+            raise TimeoutError(f"no {count} calls to {name!r} within {timeout} s; calls: {seen}")
+        return self.calls_to(name)
+
+    def wait_for_jobs(self, count: int = 1, *, timeout: float = 5.0) -> list[JobRecord]:
+        """Wait until so many jobs were created. Raises TimeoutError after ``timeout`` seconds."""
+        if not self._books.wait_until(lambda: len(self.jobs) >= count, timeout):
+            raise TimeoutError(f"no {count} jobs within {timeout} s, but {len(self.jobs)}")
+        return self.jobs
+
+    def finish_jobs(self) -> None:
+        """End every job now, whatever time it had left."""
+        with self._books.changed:
+            for job in self.world.jobs.values():
+                job.ready_at = min(job.ready_at, self._now())
+
+    def add_faults(self, *faults: Fault) -> None:
+        """From now on these go wrong too; rules in force come first."""
+        with self._books.changed:
+            self._rules.add(*faults)
+
+    def clear_faults(self) -> None:
+        """From now on nothing goes wrong on the wire."""
+        with self._books.changed:
+            self._rules.clear()
+
+    def draw_text(self, text: str | None = None, **options: Unpack[TextOptions]) -> DrawnText:
+        """Draw a text and know it; as :class:`~captchahub.testing.pictures.Painter` does."""
+        with self._books.changed:
+            drawn = self._painter.text(text, **options)
+        return self.know(drawn)
+
+    def draw_slide(self, **options: Unpack[SlideOptions]) -> DrawnSlide:
+        """Draw a puzzle and know it; as :class:`~captchahub.testing.pictures.Painter` does."""
+        with self._books.changed:
+            drawn = self._painter.slide(**options)
+        return self.know(drawn)
+
+    def know(self, drawn: Picture) -> Picture:
+        """Answer jobs for this picture with its truth, where they ask for its kind."""
+        self._learn(drawn.image.data, lambda kind: drawn.solution if kind == drawn.kind else None)
+        return drawn
+
+    def script(self, picture: Image | bytes, solution: Solution | None) -> None:
+        """Answer jobs for this picture with this solution; None lets them fail."""
+        data = picture.data if isinstance(picture, Image) else picture
+        self._learn(data, lambda _kind: solution)
+
+    def _learn(self, picture: bytes, answer: Callable[[str], Solution | None]) -> None:
+        with self._books.changed:
+            self._answers[picture_hash(picture)] = answer
+
+    def _read_picture(self, kind: str, picture: bytes) -> Solution | None:
+        answer = self._answers.get(picture_hash(picture))
+        return None if answer is None else answer(kind)
+
+    def _now(self) -> float:
+        return time.monotonic() - self._began
+
+    def _respond(self, call: Call, connection: int) -> Iterator[Step]:
+        with self._books.changed:
+            half_way = Pause(self._latency() / 2)
+        yield half_way
+        with self._books.changed:
+            steps = self._handle(call, connection)
+        yield half_way
+        yield from steps
+
+    def _handle(self, call: Call, connection: int) -> Iterator[Step]:
+        name, token = self.emulation.name_of(call), self.emulation.token_of(call)
+        fault = self._rules.pick(name, token)
+        own = Answer(200, b"") if fault and not fault.handled else self._answer(call)
+        reply = fault.effect.reply(own) if fault else own
+        status = None if fault and fault.effect.silent else reply.status
+        self._books.record(CallRecord(name, call, connection, fault, status, token))
+        return fault.effect.play(reply) if fault else iter([render(reply)])
+
+    def _answer(self, call: Call) -> Answer:
+        try:
+            return self.emulation.answer(call, self.world)
+        # An emulation is somebody's code: its mistake must reach the test, not end the server's thread.
+        except Exception as error:  # noqa: BLE001 - raised again by stop()
+            self._errors.append(error)
+            return Answer(500, f"the emulation raised {error!r}\n".encode(), {"Content-Type": "text/plain"})
+
+
+class SandboxFactory(Protocol):
+    """What the fixture ``captchahub_sandbox`` is: ``captchahub_sandbox("omocaptcha", job_time=0.2)``."""
+
+    def __call__(self, emulation: str | Emulation, /, **options: Unpack[SandboxOptions]) -> Sandbox:
+        """A sandbox that serves: of a provider kind by its name, or of an emulation of one's own."""
+        ...

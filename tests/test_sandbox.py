@@ -1,0 +1,527 @@
+"""The sandbox, seen by a plain HTTP client and by the test that owns it."""
+
+import http.client
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from captchahub import Image, Point, SlideSolution, TextSolution
+from captchahub.testing import (
+    Answer,
+    Call,
+    Emulation,
+    Fault,
+    LogNormal,
+    Sandbox,
+    World,
+)
+
+PICTURE = b"any bytes will do: the sandbox knows pictures by their hash"
+PIXEL = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
+)
+
+
+class Postcard(Emulation):
+    """A made-up service: /v9/order takes a picture in hexadecimal, /v9/ask tells what it shows."""
+
+    base_path = "/v9"
+    base_url_key = "address"
+    token_key = "key"
+    create_call = "order"
+    poll_call = "ask"
+    prices = {"image-to-text": Decimal("0.5"), "phone-slide": Decimal(1)}
+
+    def answer(self, call: Call, world: World) -> Answer:
+        match self.name_of(call):
+            case "order":
+                return self._order(call, world)
+            case "ask":
+                return self._ask(call, world)
+            case "crash":
+                raise ZeroDivisionError("the emulation has a mistake")
+            case "echo":
+                return Answer(200, call.body, {"Content-Type": call.headers.get("content-type", "?")})
+            case _:
+                return Answer.json({"no": "such call"}, status=404)
+
+    def _order(self, call: Call, world: World) -> Answer:
+        account = world.accounts.get(self.token_of(call) or "")
+        if account is None:
+            return Answer.json({"refused": "who are you?"})
+        body = call.json()
+        kind, picture = str(body["kind"]), bytes.fromhex(str(body["picture"]))
+        job = world.create_job(account, kind, picture, self.prices[kind])
+        return Answer.json({"refused": "no money"} if job is None else {"job": job.id})
+
+    def _ask(self, call: Call, world: World) -> Answer:
+        number = call.json()["job"]
+        assert isinstance(number, int)
+        job = world.jobs[number]
+        return Answer.json({"state": job.state(world.now()), "shows": repr(job.solution)})
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Postcard()) as running:
+        yield running
+
+
+def connect(sandbox: Sandbox) -> http.client.HTTPConnection:
+    host = sandbox.url.removeprefix("http://").split("/")[0]
+    return http.client.HTTPConnection(host, timeout=5)
+
+
+def ask(connection: http.client.HTTPConnection, name: str, **body: object) -> dict[str, object]:
+    connection.request("POST", f"/v9/{name}", json.dumps(body))
+    reply: dict[str, object] = json.loads(connection.getresponse().read())
+    return reply
+
+
+def call(sandbox: Sandbox, name: str, **body: object) -> dict[str, object]:
+    connection = connect(sandbox)
+    try:
+        return ask(connection, name, **body)
+    finally:
+        connection.close()
+
+
+def order(sandbox: Sandbox, picture: bytes, kind: str = "image-to-text") -> dict[str, object]:
+    key = sandbox.settings()["key"]
+    return call(sandbox, "order", key=key, kind=kind, picture=picture.hex())
+
+
+def shown(sandbox: Sandbox, picture: bytes, kind: str = "image-to-text") -> dict[str, object]:
+    return call(sandbox, "ask", job=order(sandbox, picture, kind)["job"])
+
+
+def raw(sandbox: Sandbox, *pieces: bytes) -> bytes:
+    """Send bytes as they are; everything that comes back until the connection ends."""
+    port = int(sandbox.url.split(":")[2].split("/")[0])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        for piece in pieces:
+            client.sendall(piece)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+def sandbox_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("sandbox")]
+
+
+SERVICE = """
+import gc, socket
+from captchahub.testing import Answer, Emulation, Fault, Sandbox
+
+class Yes(Emulation):
+    create_call, poll_call, prices = "a", "b", {}
+    def answer(self, call, world):
+        return Answer(200, b"yes")
+"""
+
+
+def run(script: str, *options: str) -> tuple[int, str]:
+    """A program's exit code and what it wrote to standard error."""
+    arguments = [sys.executable, *options, "-c", script]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
+    return ended.returncode, ended.stderr
+
+
+# Serving
+
+
+def test_its_address_carries_the_base_path_of_the_service(sandbox: Sandbox) -> None:
+    assert sandbox.url.startswith("http://127.0.0.1:")
+    assert sandbox.url.endswith("/v9")
+
+
+def test_it_has_no_address_before_the_first_start() -> None:
+    with pytest.raises(RuntimeError, match=r"call start\(\)"):
+        _ = Sandbox(Postcard()).url
+
+
+def test_many_calls_share_one_connection(sandbox: Sandbox) -> None:
+    connection = connect(sandbox)
+    for number in range(3):
+        assert ask(connection, "echo", number=number) == {"number": number}
+    connection.close()
+    assert sandbox.connections == 1
+    assert [record.connection for record in sandbox.calls] == [1, 1, 1]
+
+
+def test_a_client_that_closes_each_time_gets_a_connection_each_time(sandbox: Sandbox) -> None:
+    for _ in range(3):
+        call(sandbox, "echo")
+    assert sandbox.connections == 3
+    assert [record.connection for record in sandbox.calls] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /v9/echo HTTP/1.0\r\n",
+        b"POST /v9/echo HTTP/1.1\r\nConnection: close\r\n",
+        b"HEAD /v9/echo HTTP/1.1\r\n",
+    ],
+)
+def test_a_client_that_wants_one_reply_gets_the_connection_closed(sandbox: Sandbox, head: bytes) -> None:
+    port = int(sandbox.url.split(":")[2].split("/")[0])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(head + b"Content-Length: 2\r\n\r\nhi")
+        assert b"".join(iter(lambda: client.recv(65_536), b"")).endswith(b"\r\n\r\nhi")
+
+
+def test_it_takes_a_body_in_chunks(sandbox: Sandbox) -> None:
+    connection = connect(sandbox)
+    connection.request("POST", "/v9/echo", iter([b"in ", b"chunks"]), encode_chunked=True)
+    assert connection.getresponse().read() == b"in chunks"
+    connection.close()
+
+
+def test_it_tells_a_waiting_client_to_go_on(sandbox: Sandbox) -> None:
+    head = b"POST /v9/echo HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    assert raw(sandbox, head, b"hi").startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+def test_calls_keep_their_headers_and_their_query(sandbox: Sandbox) -> None:
+    connection = connect(sandbox)
+    connection.request("GET", "/v9/look?at=me", headers={"X-Colour": "green"})
+    connection.getresponse().read()
+    connection.close()
+    (record,) = sandbox.calls
+    assert (record.call.method, record.call.path) == ("GET", "/v9/look?at=me")
+    assert record.call.headers["x-colour"] == "green"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"what is this?\r\n\r\n", b"400"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
+        (b"POST /v9/echo HTTP/1.1\r\nContent-Length: many\r\n\r\n", b"400"),
+        (b"POST /v9/echo HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"400"),
+        (b"POST /v9/echo HTTP/1.1\r\nContent-Length: 20000001\r\n\r\n", b"413"),
+        (b"POST /v9/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n", b"413"),
+        (b"POST /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\n" + b"X-A: 1\r\n" * 200 + b"\r\n", b"431"),
+    ],
+)
+def test_a_request_that_is_not_http_is_refused_and_the_next_is_served(
+    sandbox: Sandbox, request_bytes: bytes, status: bytes
+) -> None:
+    assert raw(sandbox, request_bytes).startswith(b"HTTP/1.1 " + status)
+    assert call(sandbox, "echo", still="here") == {"still": "here"}
+    assert len(sandbox.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"",
+        b"POST /v9/ec",
+        b"POST /v9/echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nshort",
+        b"POST /v9/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"POST /v9/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+    ],
+)
+def test_a_client_that_leaves_in_the_middle_is_no_call(sandbox: Sandbox, request_bytes: bytes) -> None:
+    assert raw(sandbox, request_bytes) == b""
+    assert sandbox.calls == []
+
+
+def test_forty_clients_at_once_each_get_their_own_answers() -> None:
+    with Sandbox(Postcard()) as sandbox, ThreadPoolExecutor(40) as pool:
+
+        def converse(client: int) -> bool:
+            connection = connect(sandbox)
+            replies = [ask(connection, "echo", client=client, number=number) for number in range(25)]
+            connection.close()
+            return replies == [{"client": client, "number": number} for number in range(25)]
+
+        assert all(pool.map(converse, range(40)))
+        assert len(sandbox.calls_to("echo")) == 1000
+        assert sandbox.connections == 40
+
+
+# Stopping
+
+
+def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections() -> None:
+    rules = [
+        Fault.hang(on="hang"),
+        Fault.hang(on="hang-handled", handled=True),
+        Fault.drip(3600, on="drip"),
+        Fault.oversized(on="flood"),
+        Fault.late(3600, on="late"),
+        Fault.wrong_length(10, on="too-long"),
+    ]
+    sandbox = Sandbox(Postcard(), faults=rules).start()
+    names = [str(rule.on) for rule in rules]
+    clients = [connect(sandbox) for _ in [*names, "idle"]]
+    for client, name in zip(clients, [*names, "echo"], strict=True):
+        client.request("POST", f"/v9/{name}", "{}")
+    for name in [*names, "echo"]:
+        sandbox.wait_for_calls(name)
+    half_a_request = connect(sandbox)
+    half_a_request.putrequest("POST", "/v9/echo")
+    sandbox.stop()
+    assert sandbox_threads() == []
+    with pytest.raises(ConnectionRefusedError):
+        call(sandbox, "echo")
+    for client in [*clients, half_a_request]:
+        client.close()
+
+
+class Thinker(Postcard):
+    """Takes a moment over its answer."""
+
+    def __init__(self) -> None:
+        self.asked, self.done = threading.Event(), False
+
+    def answer(self, call: Call, world: World) -> Answer:
+        self.asked.set()
+        threading.Event().wait(0.1)
+        self.done = True
+        return Answer(200, b"")
+
+
+def test_stop_waits_for_an_answer_in_the_making() -> None:
+    thinker = Thinker()
+    sandbox = Sandbox(thinker).start()
+    client = connect(sandbox)
+    client.request("POST", "/v9/echo", "{}")
+    assert thinker.asked.wait(5)
+    sandbox.stop()
+    assert thinker.done
+    client.close()
+
+
+def test_stop_cuts_the_latency_short() -> None:
+    sandbox = Sandbox(Postcard(), latency=3600).start()
+    client = connect(sandbox)
+    client.request("POST", "/v9/echo", "{}")
+    sandbox.stop()
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        client.getresponse()
+    client.close()
+    assert sandbox.calls == []
+
+
+def test_no_socket_is_left_after_stop() -> None:
+    script = (
+        SERVICE
+        + """
+with Sandbox(Yes(), faults=[Fault.hang(on="hang")]) as sandbox:
+    port = int(sandbox.url.rsplit(":", 1)[1])
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+    for client in clients:
+        client.sendall(b"GET /hang HTTP/1.1\\r\\n\\r\\n")
+    sandbox.wait_for_calls("hang", 5)
+for client in clients:
+    client.close()
+del sandbox
+gc.collect()
+"""
+    )
+    assert run(script, "-X", "dev", "-W", "error") == (0, "")
+
+
+def test_a_sandbox_that_nobody_stopped_does_not_keep_the_program_alive() -> None:
+    script = (
+        SERVICE
+        + """
+sandbox = Sandbox(Yes()).start()
+client = socket.create_connection(("127.0.0.1", int(sandbox.url.rsplit(":", 1)[1])))
+"""
+    )
+    assert run(script) == (0, "")
+
+
+def test_it_starts_again_at_the_same_address_and_keeps_its_records(sandbox: Sandbox) -> None:
+    url = sandbox.url
+    call(sandbox, "echo")
+    sandbox.stop()
+    sandbox.start()
+    call(sandbox, "echo")
+    assert sandbox.url == url
+    assert len(sandbox.calls) == sandbox.connections == 2
+    assert [record.connection for record in sandbox.calls] == [1, 2]
+
+
+def test_it_can_not_be_started_twice(sandbox: Sandbox) -> None:
+    with pytest.raises(RuntimeError, match="already serves"):
+        sandbox.start()
+
+
+def test_stop_may_be_called_again(sandbox: Sandbox) -> None:
+    sandbox.stop()
+    sandbox.stop()
+
+
+def crash(sandbox: Sandbox) -> tuple[int, bytes]:
+    connection = connect(sandbox)
+    connection.request("POST", "/v9/crash")
+    reply = connection.getresponse()
+    answer = reply.status, reply.read()
+    connection.close()
+    return answer
+
+
+def test_a_mistake_in_the_emulation_is_a_500_and_reaches_the_test() -> None:
+    sandbox = Sandbox(Postcard()).start()
+    status, text = crash(sandbox)
+    assert (status, b"has a mistake" in text) == (500, True)
+    with pytest.raises(ZeroDivisionError, match="has a mistake"):
+        sandbox.stop()
+    assert sandbox_threads() == []
+
+
+def test_a_mistake_in_the_emulation_reaches_the_end_of_a_with_statement() -> None:
+    with pytest.raises(ZeroDivisionError, match="has a mistake"), Sandbox(Postcard()) as sandbox:
+        crash(sandbox)
+
+
+def test_a_mistake_in_the_emulation_does_not_hide_the_error_of_the_test() -> None:
+    def failing_test() -> None:
+        with Sandbox(Postcard()) as sandbox:
+            crash(sandbox)
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        failing_test()
+
+
+# Records
+
+
+def test_a_record_tells_who_called_what_and_how_it_went(sandbox: Sandbox) -> None:
+    fault = Fault.status(503, on="order", times=1)
+    sandbox.add_faults(fault)
+    connection = connect(sandbox)
+    connection.request("POST", "/v9/order", '{"key": "secret-key"}')
+    connection.getresponse().read()
+    ask(connection, "order", key="secret-key")
+    connection.close()
+    refused, answered = sandbox.calls_to("order")
+    assert (refused.fault, refused.status, refused.handled) == (fault, 503, False)
+    assert (answered.fault, answered.status, answered.handled) == (None, 200, True)
+    assert refused.token == answered.token == "secret-key"
+    assert "secret-key" not in repr(sandbox.calls)
+    assert 0 <= refused.received <= answered.received <= sandbox.world.now()
+
+
+def test_a_test_waits_for_calls_without_sleeping(sandbox: Sandbox) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sandbox.wait_for_calls, "echo", 2)
+        call(sandbox, "echo")
+        call(sandbox, "other")
+        call(sandbox, "echo")
+        assert [record.name for record in waiting.result()] == ["echo", "echo"]
+
+
+def test_waiting_in_vain_tells_what_was_seen(sandbox: Sandbox) -> None:
+    call(sandbox, "other")
+    with pytest.raises(TimeoutError, match=r"no 1 calls to 'echo' within 0\.01 s; calls: other"):
+        sandbox.wait_for_calls("echo", timeout=0.01)
+    with pytest.raises(TimeoutError, match=r"no 1 jobs within 0\.01 s, but 0"):
+        sandbox.wait_for_jobs(timeout=0.01)
+
+
+def test_jobs_can_be_waited_for(sandbox: Sandbox) -> None:
+    order(sandbox, PICTURE)
+    assert sandbox.wait_for_jobs() == sandbox.jobs
+    assert [job.price for job in sandbox.jobs] == [Decimal("0.5")]
+
+
+# Accounts and pictures
+
+
+def test_settings_open_an_account_once(sandbox: Sandbox) -> None:
+    settings = sandbox.settings("mine", balance="3")
+    sandbox.world.accounts["mine"].balance -= 1
+    assert sandbox.settings("mine", balance="3") == settings == {"address": sandbox.url, "key": "mine"}
+    assert sandbox.world.accounts["mine"].balance == 2
+
+
+def test_an_account_pays_for_its_jobs(sandbox: Sandbox) -> None:
+    sandbox.settings(balance="0.75")
+    assert "job" in order(sandbox, PICTURE)
+    assert order(sandbox, PICTURE) == {"refused": "no money"}
+
+
+def test_a_scripted_picture_is_answered_as_scripted(sandbox: Sandbox) -> None:
+    drag = SlideSolution(Point(1, 2), Point(3, 4))
+    sandbox.script(Image.from_bytes(PIXEL), TextSolution("by hand"))
+    sandbox.script(b"any bytes", drag)
+    sandbox.script(b"too blurred", None)
+    assert shown(sandbox, PIXEL) == {"state": "solved", "shows": repr(TextSolution("by hand"))}
+    assert shown(sandbox, b"any bytes", "phone-slide") == {"state": "solved", "shows": repr(drag)}
+    assert shown(sandbox, b"too blurred")["state"] == "failed"
+
+
+def test_a_picture_that_nobody_knows_fails(sandbox: Sandbox) -> None:
+    assert shown(sandbox, b"never seen")["state"] == "failed"
+
+
+def test_a_drawn_picture_is_answered_with_its_truth(sandbox: Sandbox) -> None:
+    text, slide = sandbox.draw_text(length=4), sandbox.draw_slide()
+    assert shown(sandbox, text.image.data)["shows"] == repr(text.solution)
+    assert shown(sandbox, slide.image.data, "phone-slide")["shows"] == repr(slide.solution)
+
+
+def test_a_drawn_picture_ordered_as_the_wrong_kind_fails(sandbox: Sandbox) -> None:
+    assert shown(sandbox, sandbox.draw_text().image.data, "phone-slide")["state"] == "failed"
+
+
+def test_equal_seeds_draw_equal_texts() -> None:
+    one, same, other = (Sandbox(Postcard(), seed=seed).draw_text(length=12).text for seed in (1, 1, 2))
+    assert one == same != other
+
+
+# Time and chance
+
+
+def test_a_job_takes_its_time_or_until_the_test_ends_it() -> None:
+    with Sandbox(Postcard(), job_time=3600) as sandbox:
+        sandbox.script(PICTURE, TextSolution("late"))
+        number = order(sandbox, PICTURE)["job"]
+        assert call(sandbox, "ask", job=number)["state"] == "working"
+        (job,) = sandbox.jobs
+        assert job.ready_at - job.created_at == pytest.approx(3600)
+        sandbox.finish_jobs()
+        assert call(sandbox, "ask", job=number)["state"] == "solved"
+
+
+def test_job_times_can_be_spread() -> None:
+    with Sandbox(Postcard(), job_time=LogNormal(100, 0.5), seed=5) as sandbox:
+        for _ in range(3):
+            order(sandbox, PICTURE)
+        times = {round(job.ready_at - job.created_at, 6) for job in sandbox.jobs}
+    assert len(times) == 3
+
+
+def test_failures_come_at_their_rate_and_by_the_seed() -> None:
+    def failed(seed: int) -> list[bool]:
+        sandbox = Sandbox(Postcard(), failure_rate=0.3, seed=seed)
+        sandbox.script(PICTURE, TextSolution("x"))
+        account = sandbox.world.add_account("a", "1000")
+        jobs = [sandbox.world.create_job(account, "image-to-text", PICTURE, Decimal(1)) for _ in range(500)]
+        return [job is not None and job.solution is None for job in jobs]
+
+    assert failed(1) == failed(1) != failed(2)
+    assert 0.2 < statistics.mean(failed(1)) < 0.4
+
+
+def test_latency_delays_the_reply() -> None:
+    with Sandbox(Postcard(), latency=0.05) as sandbox:
+        call(sandbox, "echo")
+        (record,) = sandbox.calls
+        assert sandbox.world.now() - record.received >= 0.05

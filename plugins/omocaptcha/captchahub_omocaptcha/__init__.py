@@ -1,0 +1,16 @@
+"""The OMOcaptcha provider for captchahub."""
+
+from __future__ import annotations
+
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import ProviderKind
+from captchahub_omocaptcha.provider import OmoProvider
+from captchahub_omocaptcha.settings import OmoSettings
+
+__all__ = ["OmoProvider", "OmoSettings", "captchahub_provider_kinds"]
+
+
+@hookimpl
+def captchahub_provider_kinds() -> list[ProviderKind[OmoSettings]]:
+    """The one kind of provider in this package."""
+    return [ProviderKind("omocaptcha", OmoSettings, OmoProvider)]

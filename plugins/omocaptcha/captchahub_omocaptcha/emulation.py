@@ -1,0 +1,179 @@
+"""The service's side of its dialect, for the sandbox: all four calls, as the service's pages show them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import attrs
+
+from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
+from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World
+from captchahub_omocaptcha.dialect import BALANCE, CREATE, POLL, SERVICES, TYPE_IDS
+
+__all__ = ["OmoEmulation"]
+
+_KINDS: Mapping[str, str] = {type_id: kind for kind, type_id in TYPE_IDS.items()}
+_NAMES: Mapping[str, str] = {"image-to-text": "Image to text", "phone-slide": "Drag on a phone"}
+
+Fields = dict[str, object]
+
+
+class _Refused(Exception):
+    """What the service says instead of doing it."""
+
+
+@attrs.define
+class OmoEmulation(Emulation):
+    """OMOcaptcha, version 1. The knobs choose among what was seen in use; they can be turned at any time."""
+
+    base_path: ClassVar[str] = "/api"
+    create_call: ClassVar[str] = CREATE
+    poll_call: ClassVar[str] = POLL
+    # The page names no price for the drag: this one is made up.
+    prices: ClassVar[Mapping[str, Decimal]] = {
+        "image-to-text": Decimal("0.00055"),
+        "phone-slide": Decimal("0.0012"),
+    }
+
+    flags: Literal["error", "success", "both"] = "error"
+    """Which keys say whether a call went well."""
+    job_ids: Literal["number", "text"] = "number"
+    """How a new job's id is written; both are understood."""
+    working: str = "running"
+    """The status of a job that is not done: ``running`` or ``waiting``."""
+    with_messages: bool = True
+    """Whether answers carry a ``message``."""
+    closed: Collection[str] = ()
+    """The task kinds that are closed now: refused, and marked so in the price list."""
+
+    def answer(self, call: Call, world: World) -> Answer:
+        """What the service replies: HTTP 200 whatever happened, the failure in the body."""
+        try:
+            return self._say(failed=False, fields=self._handle(call, world))
+        except _Refused as refused:
+            return self._say(failed=True, fields={"message": str(refused)})
+
+    def _say(self, *, failed: bool, fields: Fields) -> Answer:
+        said: Fields = {}
+        if self.flags != "success":
+            said["error"] = failed
+        if self.flags != "error":
+            said["success"] = not failed
+        said |= fields
+        if not self.with_messages:
+            said.pop("message", None)
+        return Answer.json(said)
+
+    def _handle(self, call: Call, world: World) -> Fields:
+        calls: Mapping[str, Callable[[Fields, Account, World], Fields]] = {
+            f"{self.base_path}/{CREATE}": self._create_job,
+            f"{self.base_path}/{POLL}": self._job_result,
+            f"{self.base_path}/{BALANCE}": self._balance,
+            f"{self.base_path}/{SERVICES}": self._services,
+        }
+        handler = calls.get(call.path)
+        if handler is None or call.method != "POST":
+            raise _Refused(f"No such call: {call.method} {call.path}")
+        return handler(call.json(), self._account(call, world), world)
+
+    def _account(self, call: Call, world: World) -> Account:
+        account = world.accounts.get(self.token_of(call) or "")
+        if account is None:
+            raise _Refused("Invalid api token.")
+        return account
+
+    def _create_job(self, body: Fields, account: Account, world: World) -> Fields:
+        data = body.get("data")
+        if not isinstance(data, dict):
+            raise _Refused("The data field is required.")
+        # JSON objects have text keys; pyright can't know it.
+        order: Fields = data  # pyright: ignore[reportUnknownVariableType]
+        kind, picture = self._kind(order.get("type_job_id")), _picture(order.get("image_base64"))
+        job = world.create_job(account, kind, picture, self.prices[kind])
+        if job is None:
+            raise _Refused("Your balance is not enough.")
+        job_id = str(job.id) if self.job_ids == "text" else job.id
+        return {"job_id": job_id, "message": "Create job success."}
+
+    def _kind(self, type_id: object) -> str:
+        # Clients send it as text or as a number.
+        is_written = isinstance(type_id, (int, str)) and not isinstance(type_id, bool)
+        kind = _KINDS.get(str(type_id)) if is_written else None
+        if kind is None:
+            raise _Refused("Type job does not exist.")
+        if kind in self.closed:
+            raise _Refused("This service is closed.")
+        return kind
+
+    def _job_result(self, body: Fields, account: Account, world: World) -> Fields:
+        job = world.jobs.get(_number(body.get("job_id")))
+        if job is None or job.account.token != account.token:
+            raise _Refused("Job not found.")
+        if job.state(world.now()) == "working":
+            return {"status": self.working, "result": None}
+        return _finished(job)
+
+    def _balance(self, _body: Fields, account: Account, _world: World) -> Fields:
+        return {"balance": f"{account.balance:.5f}", "message": "Get balance success."}
+
+    def _services(self, _body: Fields, _account: Account, _world: World) -> Fields:
+        lines = [self._line(order, kind) for order, kind in enumerate(_NAMES, start=1)]
+        return {"service": lines, "message": "Get service success."}
+
+    def _line(self, order: int, kind: str) -> Fields:
+        return {
+            "id": int(TYPE_IDS[kind]),
+            "name": _NAMES[kind],
+            "description": "",
+            "price": str(self.prices[kind]),
+            "require_field": None,
+            "order": order,
+            "image": None,
+            "avg_success": "98%",
+            "avg_time": "15s",
+            "is_active": int(kind not in self.closed),
+            "created_at": None,
+            "updated_at": None,
+        }
+
+
+def _picture(value: object) -> bytes:
+    if not isinstance(value, str) or not value:
+        raise _Refused("The image_base64 field is required.")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise _Refused("Invalid image base64.") from None
+
+
+def _number(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _finished(job: JobRecord) -> Fields:
+    if job.solution is None:
+        return {"status": "fail", "result": None}
+    job.delivered += 1
+    return {"status": "success", "result": _written(job.solution)}
+
+
+def _written(solution: Solution) -> str:
+    if isinstance(solution, TextSolution):
+        return solution.text
+    if isinstance(solution, SlideSolution):
+        return f"{_place(solution.start)}|{_place(solution.end)}"
+    raise TypeError(f"OMOcaptcha answers with text or a drag, not with a {type(solution).__name__}")
+
+
+def _place(point: Point) -> str:
+    return f"{_pixels(point.x)}|{_pixels(point.y)}"
+
+
+def _pixels(value: float) -> str:
+    return str(value).removesuffix(".0")

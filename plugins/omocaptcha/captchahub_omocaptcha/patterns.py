@@ -1,0 +1,162 @@
+"""The table of patterns that sorts the service's messages.
+
+Patterns are matched on folded text: lower case, no diacritics, words parted by one blank, sentences by a full
+stop. So one pattern reads Vietnamese with and without its marks, and no match runs over a sentence's end.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+import attrs
+
+from captchahub.errors import (
+    AuthenticationError,
+    InsufficientBalance,
+    JobUnknown,
+    ProviderError,
+    RateLimited,
+    ServiceUnavailable,
+    TaskRefused,
+)
+from captchahub_omocaptcha.dialect import CREATE, POLL
+
+__all__ = ["TABLE", "Row", "fold"]
+
+_LONGEST: Final = 1000
+
+
+def fold(message: str) -> str:
+    """The message as the patterns expect it; only its first 1000 characters count."""
+    lower = message[:_LONGEST].casefold().replace("đ", "d")
+    marks_apart = unicodedata.normalize("NFD", lower)
+    plain = "".join(character for character in marks_apart if not unicodedata.combining(character))
+    sentences = re.split(r"[.!?;\n]+(?=\s|$)", plain)
+    return " . ".join(" ".join(re.findall("[a-z0-9]+", sentence)) for sentence in sentences)
+
+
+def _any(*patterns: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(rf"\b(?:{pattern})\b") for pattern in patterns)
+
+
+# Words that stand between a thing and what is wrong with it: "token [you provided is] invalid".
+_FILL = (
+    r"(?: (?:a|an|the|this|your|you|is|are|was|has|have|been|be|does|do|did|it|that|provided|sent|given|field"
+    r"|value|data|temporarily|currently|already|nay|cua|ban|da|bi|dang|hien|tai|khach|hang|toi|la)){0,5}"
+)
+_OF_YOURS = r"(?: (?:the|your|user|account|my|a|an|valid|captcha|input|data))?"
+_WRONG = "invalid|wrong|incorrect|unknown|expired|missing"
+_NOT = r"(?:not|isn t|doesn t|didn t|don t|wasn t)"
+_CANNOT = r"(?:cannot|can not|can t|could not|couldn t|unable to|failed to|khong the)"
+
+_TOKEN = r"(?:(?:api|access|client) ?(?:token|key)|token|khoa api|ma api|khoa tai khoan)"  # noqa: S105 - a word
+_OWNER = r"(?:account|user|customer|ip|ip address|tai khoan|nguoi dung|khach hang|dia chi ip)"
+_AUTHENTICATION = _any(
+    rf"(?:{_WRONG}|bad|sai){_OF_YOURS} {_TOKEN}",
+    rf"{_TOKEN}{_FILL} (?:{_WRONG}|required|blocked|locked|disabled|revoked)",
+    rf"{_TOKEN}{_FILL} {_NOT} (?:found|valid|correct|exists?|match|active|accepted|authorized)",
+    rf"{_TOKEN}{_FILL} khong (?:hop le|dung|ton tai|chinh xac|duoc de trong|tim thay)",
+    rf"{_TOKEN}{_FILL} (?:het han|sai|khoa|chan)",
+    rf"khong tim thay (?:{_TOKEN}|{_OWNER})",
+    rf"{_OWNER}{_FILL} (?:locked|blocked|banned|suspended|disabled|{_NOT} (?:found|exists?|allowed|active))",
+    rf"{_OWNER}{_FILL} (?:khoa|chan|khong ton tai|khong duoc phep|chua kich hoat|chua xac (?:minh|thuc))",
+    r"unauthori[sz]ed|unauthenticated|not authori[sz]ed|authentication failed|access denied",
+    r"khong co quyen(?: truy cap)?|vui long (?:dang nhap|nhap (?:api )?token)",
+)
+
+_MONEY = "(?:balance|funds?|money|credits?)"
+_BALANCE = _any(
+    rf"(?:insufficient|{_NOT} enough|{_NOT} have enough|out of|no more|low|zero|empty){_OF_YOURS} {_MONEY}",
+    rf"{_MONEY}{_FILL} (?:insufficient|(?:too )?low|empty|zero|exhausted|negative)",
+    rf"{_MONEY}{_FILL} {_NOT} (?:enough|sufficient)",
+    r"khong (?:con )?du (?:tien|so du)|het (?:tien|so du)|thieu tien",
+    r"so du(?: [a-z]+){0,5} (?:khong (?:con )?du|het|qua thap|bang 0)",
+    r"(?:please|vui long) (?:top ?up|recharge|add funds|nap(?: them)? tien)",
+)
+
+_REQUESTS = "(?:requests?|attempts|jobs|tasks|calls|connections|yeu cau|luot)"
+_TOO_MANY = _any(
+    rf"too many(?: (?:pending|concurrent|running|open|api))? {_REQUESTS}",
+    r"slow down|rate ?(?:limit(?:ed)?|exceeded)",
+    r"(?:requests?|requesting|calling|asking|polling|sending) too (?:fast|often|quickly|frequently|many)",
+    r"(?:requests?|concurrency|concurrent|jobs?|threads?) limit(?: is| was| has been)? (?:reached|exceeded)",
+    rf"qua nhieu {_REQUESTS}|(?:yeu cau|thao tac|gui|request)(?: [a-z]+){{0,2}} qua nhanh",
+    rf"(?:vuot|qua)(?: qua)? gioi han (?:so luong )?(?:{_REQUESTS}|tan suat|toc do)",
+)
+
+_SERVICE = (
+    r"(?:services?|systems?|servers?|api|website|type(?: job)?(?: id)?|job type|dich vu|he thong|may chu"
+    r"|loai (?:captcha|job|dich vu))(?: [a-z0-9]+){0,4}"
+)
+_UNAVAILABLE = _any(
+    rf"{_SERVICE} (?:closed|disabled|inactive|unavailable|busy|overloaded|down|paused|stopped|offline)",
+    rf"{_SERVICE} (?:maintenance|(?:not|isn t) (?:active|available|working|open)|chua (?:duoc )?kich hoat)",
+    rf"{_SERVICE} (?:bao tri|qua tai|dang ban|tam (?:thoi )?(?:ngung|dung|dong|khoa)|da dong|bi dong)",
+    rf"{_SERVICE} (?:dong cua|(?:ngung|dung|khong) hoat dong|khong kha dung|(?:da|dang|bi) tat)",
+    r"under maintenance|maintenance mode|dang bao tri|bao tri he thong",
+    r"temporarily (?:closed|unavailable|disabled)|no (?:free |available )?(?:slots?|workers?)",
+)
+
+_TROUBLE = _any(
+    r"(?:internal|system|server|database|timeout) (?:server )?error",
+    r"loi (?:he thong|may chu|khong xac dinh)|(?:he thong|may chu)(?: dang)? (?:bi loi|gap su co)",
+)
+
+_IMAGE = (
+    r"(?:image(?! to text)|picture|screenshot|base ?64|(?:hinh )?anh)"
+    r"(?: (?:base ?64|file|format|size|string|content|captcha))*"
+)
+_BROKEN = "invalid|corrupt(?:ed)?|broken|unsupported|unreadable|missing|empty|malformed|incorrect"
+_PICTURE = _any(
+    rf"(?:{_BROKEN}|bad|wrong){_OF_YOURS} {_IMAGE}",
+    rf"{_IMAGE}{_FILL} (?:{_BROKEN}|damaged|required|too (?:large|big|small|long)|exceeds|larger than)",
+    rf"{_IMAGE}{_FILL} (?:{_NOT} (?:valid|readable|correct|an? (?:valid )?(?:image|picture))|must be a)",
+    # A type of captcha that is "not supported" is no fault of the picture; its format is.
+    rf"(?:image|picture|file) (?:format|type){_FILL} {_NOT} supported",
+    rf"dinh dang {_IMAGE}{_FILL} khong (?:duoc )?ho tro",
+    rf"{_NOT} (?:an? )?(?:valid )?(?:image|picture|base ?64)",
+    r"no (?:image|picture)(?: (?:data|file))? (?:provided|found|given|sent)",
+    rf"{_CANNOT} (?:decode|read|open|parse|giai ma|doc|mo){_OF_YOURS} {_IMAGE}",
+    rf"{_IMAGE} (?:cannot|can not|can t|could not|couldn t) be (?:decoded|read|opened|parsed)",
+    rf"{_IMAGE}{_FILL} khong (?:hop le|dung|duoc (?:de|bo) trong|doc duoc)",
+    rf"{_IMAGE}{_FILL} (?:sai dinh dang|qua lon|qua nho|vuot qua|loi|hong|rong|bat buoc)",
+    rf"khong phai (?:la )?(?:hinh )?anh|khong ho tro dinh dang {_IMAGE}|thieu (?:hinh )?anh",
+)
+
+_JOB = r"(?<!type )(?<!loai )(?:(?:jobs?|task|request)(?: id)?|yeu cau|cong viec|tac vu|nhiem vu)(?: [0-9]+)?"
+_JOB_UNKNOWN = _any(
+    rf"(?:{_WRONG}|no such|nonexistent) (?:job|task)(?: id)?",
+    rf"{_JOB}{_FILL} (?:unknown|invalid|expired|deleted|removed|{_NOT} (?:found|exists?|valid|yours))",
+    rf"{_JOB}{_FILL} (?:khong ton tai|khong tim thay|het han|xoa)|khong tim thay {_JOB}",
+    rf"{_CANNOT} find{_OF_YOURS} {_JOB}|{_JOB}{_FILL} {_NOT} belong",
+)
+
+
+@attrs.frozen
+class Row:
+    """The error that any of the patterns stands for; ``only_on`` names the one call it counts for, if one."""
+
+    error: type[ProviderError]
+    patterns: tuple[re.Pattern[str], ...]
+    only_on: str | None = None
+
+    def matches(self, call: str, folded: str) -> bool:
+        """Whether a folded message of this call means this error."""
+        return self.only_on in (None, call) and any(pattern.search(folded) for pattern in self.patterns)
+
+
+TABLE: Final = (
+    Row(RateLimited, _TOO_MANY),
+    Row(InsufficientBalance, _BALANCE),
+    Row(AuthenticationError, _AUTHENTICATION),
+    # On a poll it comes from the worker who could not read the picture: another service may.
+    Row(TaskRefused, _PICTURE, only_on=CREATE),
+    Row(ServiceUnavailable, _UNAVAILABLE),
+    # The paid job may still finish, so it is asked for again; a failed create is a refusal, whatever it says.
+    Row(ServiceUnavailable, _TROUBLE, only_on=POLL),
+    # On create it is the type of job that is unknown.
+    Row(JobUnknown, _JOB_UNKNOWN, only_on=POLL),
+)
+"""Every meaning with its patterns; the first that matches counts."""

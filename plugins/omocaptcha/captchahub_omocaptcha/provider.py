@@ -1,0 +1,153 @@
+"""The OMOcaptcha API, version 1, as a provider.
+
+Sources: the service's pages "Hình ảnh thành văn bản" (image to text) and "Kéo thả trên phone" (drag on a
+phone); where programs in use met more than the pages say, it is noted at the place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from captchahub.errors import JobFailed, MalformedReply, UnsupportedTask
+from captchahub.provider import (
+    Balance,
+    Created,
+    Job,
+    Pending,
+    Provider,
+    Reply,
+    Request,
+    Service,
+    Solved,
+    money,
+)
+from captchahub.tasks import Solution, Task
+from captchahub_omocaptcha.dialect import BALANCE, CREATE, POLL, SERVICES, TYPE_IDS, is_failure, job_id
+from captchahub_omocaptcha.messages import Words, failure
+from captchahub_omocaptcha.results import READERS
+from captchahub_omocaptcha.services import read_line
+from captchahub_omocaptcha.settings import OmoSettings
+
+__all__ = ["OmoProvider"]
+
+
+class OmoProvider(Provider):
+    """An account at OMOcaptcha: ``image-to-text`` (type 30) and ``phone-slide`` (type 24).
+
+    The service takes no options with a picture, so none is sent.
+    """
+
+    kinds = frozenset(TYPE_IDS)
+    minimum_gap = 2.0
+
+    def __init__(self, settings: OmoSettings) -> None:
+        self._settings = settings
+        self._words = Words(settings.api_token)
+
+    def create_job(self, task: Task[Solution]) -> Request:
+        """``createJob``. Raises UnsupportedTask for any other kind of task."""
+        type_id = TYPE_IDS.get(task.kind)
+        if type_id is None:
+            raise UnsupportedTask(f"OMOcaptcha has no {task.kind!r}, only {' and '.join(TYPE_IDS)}")
+        return self._ask(CREATE, data={"type_job_id": type_id, "image_base64": task.image.base64})
+
+    def read_created(self, task: Task[Solution], reply: Reply) -> Created:  # noqa: ARG002 - the contract's
+        """The job's id, a number or (seen in use) a text of digits.
+
+        Raises MalformedReply where the service took the job and gives no such id.
+        """
+        given = self._answer(CREATE, reply).get("job_id")
+        created = job_id(given)
+        if created is None:
+            raise MalformedReply(f"createJob succeeded with {self._shown(given)} as job_id")
+        return Created(created)
+
+    def poll_job(self, job: Job) -> Request:
+        """``getJobResult``, with the id as the service wrote it."""
+        return self._ask(POLL, job_id=job.id)
+
+    def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
+        """``running``, ``waiting`` and every word never seen before are Pending.
+
+        Raises JobFailed for ``fail``, and for a finished job whose result is empty or can't be read: it would
+        be the same at the next poll.
+        """
+        answer = self._answer(POLL, reply)
+        status = answer.get("status")
+        if not isinstance(status, str) or not status.strip():
+            raise MalformedReply(f"getJobResult has {self._shown(status)} as status")
+        match status.strip().lower():
+            case "success":
+                return Solved(self._solution(job, answer.get("result")))
+            case "fail":
+                raise JobFailed(f"OMOcaptcha could not solve the picture{self._reason(answer)}")
+            case _:
+                return Pending(self._words.of(status))
+
+    def ask_balance(self) -> Request:
+        """``getBalance``."""
+        return self._ask(BALANCE)
+
+    def read_balance(self, reply: Reply) -> Balance:
+        """The balance, written as text or (seen in use) as a number; the service names no currency."""
+        given = self._answer(BALANCE, reply).get("balance")
+        amount = money(given)
+        if amount is None:
+            raise MalformedReply(f"getBalance has {self._shown(given)} as balance")
+        return Balance(amount)
+
+    def ask_services(self) -> Request:
+        """``getService``."""
+        return self._ask(SERVICES)
+
+    def read_services(self, reply: Reply) -> Sequence[Service]:
+        """The price list; lines that can't be read are left out."""
+        lines = self._answer(SERVICES, reply).get("service")
+        if not isinstance(lines, list):
+            raise MalformedReply(f"getService has {self._shown(lines)} as service, not a list")
+        read = map(self._service, lines)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any JSON
+        return [service for service in read if service is not None]
+
+    def _service(self, line: object) -> Service | None:
+        # JSON objects have text keys; pyright can't know it.
+        return read_line(line, self._words) if isinstance(line, dict) else None  # pyright: ignore[reportUnknownArgumentType]
+
+    def _ask(self, call: str, **fields: object) -> Request:
+        payload = {"api_token": self._settings.api_token.reveal(), **fields}
+        return Request.post_json(f"{self._settings.base_url}/{call}", payload)
+
+    def _answer(self, call: str, reply: Reply) -> dict[str, object]:
+        answer = reply.json_object()
+        failed = is_failure(answer)
+        if failed:
+            raise failure(call, _message(answer), self._words, reply)
+        # An object that says neither yes nor no may come from something between us and the service.
+        error = reply.http_error() if failed is None else None
+        if error is not None:
+            raise error
+        return answer
+
+    def _solution(self, job: Job, result: object) -> Solution:
+        reader = READERS.get(job.kind)
+        if reader is None:
+            raise UnsupportedTask(f"OMOcaptcha has no {job.kind!r}, only {' and '.join(READERS)}")
+        solution = reader(result)
+        if solution is None:
+            raise JobFailed(f"the job is done, but {self._shown(result)} is not a result of {job.kind}")
+        return solution
+
+    def _reason(self, answer: dict[str, object]) -> str:
+        said = self._words.of(_message(answer))
+        return f": {said}" if said else ""
+
+    def _shown(self, value: object) -> str:
+        if isinstance(value, str):
+            return repr(self._words.of(value))
+        if value is None or isinstance(value, (bool, int, float)):
+            return self._words.of("nothing" if value is None else str(value))
+        return "a list" if isinstance(value, list) else "an object"
+
+
+def _message(answer: dict[str, object]) -> str:
+    message = answer.get("message")
+    return message if isinstance(message, str) else ""

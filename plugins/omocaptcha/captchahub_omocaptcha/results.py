@@ -1,0 +1,54 @@
+"""Reading what a finished job holds.
+
+Asking again would bring the same result, so the provider makes JobFailed of one that can't be read, and not
+MalformedReply.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
+
+__all__ = ["READERS", "read_slide", "read_text"]
+
+_NUMBER: Final = r"\s*(-?[0-9]{1,9}(?:\.[0-9]+)?)\s*"
+_DRAG: Final = re.compile(r"\|".join([_NUMBER] * 4))
+
+
+def read_text(result: object) -> TextSolution | None:
+    """The text of an ``image-to-text`` job; None where there is none."""
+    text = _as_text(result).strip()
+    return TextSolution(text) if text and _is_whole(text) else None
+
+
+def _as_text(result: object) -> str:
+    if isinstance(result, str):
+        return result
+    if isinstance(result, bool) or not isinstance(result, (int, float)):
+        return ""
+    return str(result) if math.isfinite(result) else ""
+
+
+def _is_whole(text: str) -> bool:
+    # JSON can carry half of a surrogate pair, which no file, terminal or database takes.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def read_slide(result: object) -> SlideSolution | None:
+    """The drag of a ``phone-slide`` job, ``"x1|y1|x2|y2"`` in pixels; None where it is not one."""
+    drag = _DRAG.fullmatch(result) if isinstance(result, str) else None
+    if drag is None:
+        return None
+    x1, y1, x2, y2 = (float(number) for number in drag.groups())
+    return SlideSolution(Point(x1, y1), Point(x2, y2))
+
+
+READERS: Final[Mapping[str, Callable[[object], Solution | None]]] = {
+    "image-to-text": read_text,
+    "phone-slide": read_slide,
+}
+"""How a result is read, by task kind."""

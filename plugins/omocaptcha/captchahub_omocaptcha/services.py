@@ -1,0 +1,64 @@
+"""Reading the price list: a field that can't be read is None, a line without an id is left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from captchahub.provider import Service, money
+from captchahub_omocaptcha.dialect import TYPE_IDS, flag
+from captchahub_omocaptcha.messages import Words
+
+__all__ = ["read_line"]
+
+_KINDS: Final[Mapping[str, str]] = {type_id: kind for kind, type_id in TYPE_IDS.items()}
+_SECONDS: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*s?")
+_PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%")
+
+
+def read_line(line: Mapping[str, object], words: Words) -> Service | None:
+    """One line of the list; None where it has no id. ``words`` makes the service's text fit to show."""
+    type_id = _type_id(line.get("id"), words)
+    if not type_id:
+        return None
+    name = line.get("name")
+    return Service(
+        id=type_id,
+        name=(words.of(name) if isinstance(name, str) else "") or f"type {type_id}",
+        kind=_KINDS.get(type_id),
+        price=_price(line.get("price")),
+        average_time=_seconds(line.get("avg_time")),
+        success_rate=_share(line.get("avg_success")),
+        is_open=flag(line.get("is_active")),
+    )
+
+
+def _type_id(value: object, words: Words) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return ""
+    return words.of(str(value))
+
+
+def _price(value: object) -> Decimal | None:
+    price = money(value)
+    return None if price is None or price < 0 else price
+
+
+def _seconds(value: object) -> float | None:
+    found = _SECONDS.fullmatch(_written(value))
+    return float(found[1]) if found else None
+
+
+def _share(value: object) -> float | None:
+    # Without the sign, 1 could mean all of them or one in a hundred.
+    found = _PERCENT.fullmatch(_written(value))
+    share = float(found[1]) / 100 if found else None
+    return share if share is not None and share <= 1 else None
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return ""
+    return str(value).strip().lower()

@@ -1,0 +1,82 @@
+"""One typed API for captcha recognition services: describe the picture, name the providers, get the answer.
+
+Everything a program needs is here; plugin authors also use :mod:`captchahub.provider` and
+:mod:`captchahub.hookspecs`, tests :mod:`captchahub.testing`.
+"""
+
+from captchahub._version import __version__
+from captchahub.errors import (
+    AllProvidersFailed,
+    AmbiguousCreate,
+    Attempt,
+    AuthenticationError,
+    CaptchaHubError,
+    ConfigError,
+    HubClosed,
+    InsufficientBalance,
+    JobFailed,
+    JobRefused,
+    JobTimeout,
+    JobUnknown,
+    MalformedReply,
+    NotOffered,
+    ProviderError,
+    RateLimited,
+    ServiceUnavailable,
+    SolveCancelled,
+    SolveTimeout,
+    TaskError,
+    TaskRefused,
+    UnsupportedTask,
+    WrongSolution,
+)
+from captchahub.hub import AsyncHub, Hub
+from captchahub.images import Image
+from captchahub.provider import Balance, Service
+from captchahub.results import Outcome, Result
+from captchahub.tasks import ImageToText, PhoneSlide, Point, Size, SlideSolution, Solution, Task, TextSolution
+from captchahub.tickets import AsyncTicket, Ticket
+
+__all__ = [
+    "AllProvidersFailed",
+    "AmbiguousCreate",
+    "AsyncHub",
+    "AsyncTicket",
+    "Attempt",
+    "AuthenticationError",
+    "Balance",
+    "CaptchaHubError",
+    "ConfigError",
+    "Hub",
+    "HubClosed",
+    "Image",
+    "ImageToText",
+    "InsufficientBalance",
+    "JobFailed",
+    "JobRefused",
+    "JobTimeout",
+    "JobUnknown",
+    "MalformedReply",
+    "NotOffered",
+    "Outcome",
+    "PhoneSlide",
+    "Point",
+    "ProviderError",
+    "RateLimited",
+    "Result",
+    "Service",
+    "ServiceUnavailable",
+    "Size",
+    "SlideSolution",
+    "Solution",
+    "SolveCancelled",
+    "SolveTimeout",
+    "Task",
+    "TaskError",
+    "TaskRefused",
+    "TextSolution",
+    "Ticket",
+    "UnsupportedTask",
+    "WrongSolution",
+    "__version__",
+]

@@ -1,0 +1,121 @@
+"""The configured providers, ready to work: each one's plugin object, its transport, its places."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import attrs
+
+from captchahub._polling import Durations
+from captchahub._transport import HttpTransport, Transport
+from captchahub._workers import Workers
+from captchahub.config import HubSettings, ProviderSettings
+from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply
+from captchahub.provider import LocalProvider, Provider, Reply, Request
+
+__all__ = ["Account", "LocalAccount", "RemoteAccount", "TransportFactory", "http_transport", "open_accounts"]
+
+T = TypeVar("T")
+
+TransportFactory = Callable[[ProviderSettings], Transport]
+
+# A local engine is the user's own code: closing waits this long for a call of it to end, in seconds.
+_LOCAL_PATIENCE = 2.0
+
+
+def _places(settings: ProviderSettings) -> asyncio.Semaphore:
+    return asyncio.Semaphore(settings.max_in_flight)
+
+
+@attrs.define
+class RemoteAccount:
+    """An account at a service."""
+
+    settings: ProviderSettings
+    provider: Provider
+    transport: Transport
+    places: asyncio.Semaphore
+    durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
+    """What is learned of its speed, by task kind."""
+
+    async def send(self, request: Request, *, timeout: float) -> Reply:  # noqa: ASYNC109 - of each call
+        """The reply to a request, within ``timeout`` seconds; errors as for the transport."""
+        return await self.transport.send(request, timeout=timeout)
+
+    def translate(self, method: Callable[..., T], *values: object) -> T:
+        """What one of the plugin's methods makes of some values.
+
+        A fault of the plugin becomes a :class:`~captchahub.errors.MalformedReply`: nobody could read it.
+        """
+        try:
+            return method(*values)
+        except CaptchaHubError:
+            raise
+        except Exception as error:
+            fault = f"{method.__name__} with {type(error).__name__}"
+            raise MalformedReply(f"the plugin {self.settings.plugin!r} failed in {fault}") from error
+
+    async def aclose(self) -> None:
+        """Let go of the transport."""
+        await self.transport.aclose()
+
+
+@attrs.define
+class LocalAccount:
+    """An engine in this process."""
+
+    settings: ProviderSettings
+    provider: LocalProvider
+    workers: Workers
+    places: asyncio.Semaphore
+
+    async def aclose(self) -> None:
+        """End the threads, where the engine lets them."""
+        await self.workers.aclose(_LOCAL_PATIENCE)
+
+
+Account = RemoteAccount | LocalAccount
+
+
+def http_transport(settings: ProviderSettings) -> Transport:
+    """The real transport for a provider."""
+    return HttpTransport(settings.name, settings.http)
+
+
+def open_accounts(settings: HubSettings, connect: TransportFactory) -> Mapping[str, Account]:
+    """Build every configured provider.
+
+    Raises :class:`~captchahub.errors.ConfigError` where one can't be built, or where a route names one that
+    does not take its tasks.
+    """
+    accounts = {name: _open(one, connect) for name, one in settings.providers.items()}
+    wrong = [
+        f"routes.{kind}: the provider {name!r} does not take {kind} tasks; it takes {_kinds(accounts[name])}"
+        for kind, names in settings.routes.items()
+        for name in names
+        if kind not in accounts[name].provider.kinds
+    ]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return accounts
+
+
+def _open(settings: ProviderSettings, connect: TransportFactory) -> Account:
+    try:
+        provider = settings.kind.build(settings.own)
+    except Exception as error:
+        # The plugin's words may hold what it was given, a token among it; its type does not.
+        raise ConfigError(
+            f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "
+            f"({type(error).__name__}); check its settings, or report it to the plugin's author"
+        ) from error
+    if isinstance(provider, LocalProvider):
+        workers = Workers(settings.name, settings.max_in_flight)
+        return LocalAccount(settings, provider, workers, _places(settings))
+    return RemoteAccount(settings, provider, connect(settings), _places(settings))
+
+
+def _kinds(account: Account) -> str:
+    return ", ".join(sorted(account.provider.kinds)) or "none"

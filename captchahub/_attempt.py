@@ -1,0 +1,182 @@
+"""One provider's try at a task: create once, ask until it is done, check the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from captchahub._accounts import Account, LocalAccount, RemoteAccount
+from captchahub._polling import Durations, next_pause
+from captchahub._routing import backoff
+from captchahub.errors import (
+    AmbiguousCreate,
+    AuthenticationError,
+    CaptchaHubError,
+    InsufficientBalance,
+    JobFailed,
+    JobRefused,
+    JobTimeout,
+    MalformedReply,
+    RateLimited,
+    ServiceUnavailable,
+    WrongSolution,
+)
+from captchahub.provider import Created, Job, JobId, Pending, Reply, Request, Solved
+from captchahub.tasks import Solution, Task
+
+__all__ = ["LocalTry", "RemoteTry", "Try", "begin"]
+
+# What a poll can meet without the job being over: it is paid for, and asking again is free. Even a refused
+# token is among them, for it was good when the job was created; firewalls answer 403 as well.
+_SURVIVED = (
+    AuthenticationError,
+    InsufficientBalance,
+    JobRefused,
+    MalformedReply,
+    RateLimited,
+    ServiceUnavailable,
+)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class LocalTry:
+    """A try at an engine in this process."""
+
+    job_id: JobId | None = None
+    polls = 0
+
+    def __init__(self, account: LocalAccount, task: Task[Solution], deadline: float) -> None:
+        self._account = account
+        self._task = task
+        self._left = min(deadline - _now(), account.settings.timeout)
+
+    async def run(self) -> Solved:
+        """The checked answer. Raises a ProviderError."""
+        try:
+            async with asyncio.timeout(self._left):
+                solution = await self._account.workers.run(self._solve)
+        except TimeoutError:
+            raise JobTimeout(f"no answer within {self._left:.1f} s") from None
+        return _checked(self._task, Solved(solution))
+
+    def _solve(self) -> Solution:
+        try:
+            return self._account.provider.solve(self._task)
+        except CaptchaHubError:
+            raise
+        except Exception as error:
+            # A TimeoutError of the engine's own must not pass for ours.
+            raise JobFailed(f"the engine failed: {type(error).__name__}: {error}") from error
+
+
+class RemoteTry:
+    """A try at a service; what is known of its job can be read at any time."""
+
+    def __init__(
+        self,
+        account: RemoteAccount,
+        task: Task[Solution],
+        deadline: float,
+        chance: Callable[[], float],
+    ) -> None:
+        self.job_id: JobId | None = None
+        self.polls = 0
+        self._account = account
+        self._settings = account.settings
+        self._provider = account.provider
+        self._task = task
+        self._deadline = min(deadline, _now() + account.settings.timeout)
+        self._chance = chance
+        self._said = "nothing"
+
+    async def run(self) -> Solved:
+        """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
+        request = self._account.translate(self._provider.create_job, self._task)
+        created = await self._create(request)
+        self.job_id = created.job_id
+        if created.solution is not None:
+            return _checked(self._task, Solved(created.solution, created.cost))
+        return _checked(self._task, await self._answer(Job(created.job_id, self._task.kind)))
+
+    async def _create(self, request: Request) -> Created:
+        try:
+            return await self._create_once(request)
+        except ServiceUnavailable as error:
+            pause = backoff(1, error, chance=self._chance())
+            if not error.nothing_created or pause >= self._left():
+                raise
+        await asyncio.sleep(pause)
+        return await self._create_once(request)
+
+    async def _create_once(self, request: Request) -> Created:
+        try:
+            reply = await self._send(request, self._settings.create_timeout)
+            return self._account.translate(self._provider.read_created, self._task, reply)
+        except (ServiceUnavailable, MalformedReply) as error:
+            if isinstance(error, ServiceUnavailable) and error.nothing_created:
+                raise
+            raise AmbiguousCreate(f"the order was sent, and no job id came back: {error}") from error
+
+    async def _answer(self, job: Job) -> Solved:
+        gap = self._provider.minimum_gap
+        created, asked = _now(), None
+        pause = self._durations.first_pause(gap=gap, left=self._left())
+        while pause < self._left():
+            await asyncio.sleep(pause)
+            found, asked_for = await self._poll(job)
+            waited = _now() - created
+            if found is not None:
+                self._learn(self._durations.with_job(asked_before=asked, done=waited))
+                return found
+            asked = waited
+            pause = next_pause(waited=waited, gap=gap, left=self._left(), asked_for=asked_for)
+        raise JobTimeout(f"not done after {_now() - created:.1f} s; the service last said {self._said}")
+
+    async def _poll(self, job: Job) -> tuple[Solved | None, float | None]:
+        """The answer if there is one, and the pause the service demands if it does."""
+        self.polls += 1
+        try:
+            request = self._account.translate(self._provider.poll_job, job)
+            reply = await self._send(request, self._settings.poll_timeout)
+            state = self._account.translate(self._provider.read_result, job, reply)
+        except _SURVIVED as error:
+            self._said = str(error)
+            return None, getattr(error, "retry_after", None)
+        if isinstance(state, Pending):
+            self._said = repr(state.status)
+            return None, None
+        return state, None
+
+    async def _send(self, request: Request, limit: float) -> Reply:
+        return await self._account.send(request, timeout=max(0.0, min(limit, self._left())))
+
+    def _left(self) -> float:
+        return self._deadline - _now()
+
+    @property
+    def _durations(self) -> Durations:
+        return self._account.durations.get(self._task.kind, Durations())
+
+    def _learn(self, durations: Durations) -> None:
+        self._account.durations[self._task.kind] = durations
+
+
+Try = LocalTry | RemoteTry
+
+
+def begin(account: Account, task: Task[Solution], deadline: float, chance: Callable[[], float]) -> Try:
+    """A try of either shape."""
+    if isinstance(account, LocalAccount):
+        return LocalTry(account, task, deadline)
+    return RemoteTry(account, task, deadline, chance)
+
+
+def _checked(task: Task[Solution], solved: Solved) -> Solved:
+    solution = task.complete(solved.solution)
+    wrong = task.check(solution)
+    if wrong is not None:
+        raise WrongSolution(wrong)
+    return Solved(solution, solved.cost)

@@ -1,0 +1,57 @@
+"""An event loop in a thread of its own, for callers that are not asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+__all__ = ["LoopThread"]
+
+T = TypeVar("T")
+
+# How long work that was cancelled may take to hand over its error, in seconds.
+_FAREWELL = 1.0
+# How long stopping waits for the thread, in seconds: closing has limits of its own that are shorter.
+_PATIENCE = 10.0
+
+
+class LoopThread:
+    """A daemon thread that runs an event loop until it is stopped."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        """The process the thread lives in; a fork does not copy it."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="captchahub", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine in the loop, from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one last coroutine, then end the loop and its thread. In a forked child it does nothing."""
+        if os.getpid() != self.pid or self._loop.is_closed():
+            return
+        ending = self.submit(_end(last()))
+        ending.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+        # The garbage collector may call this from the loop's own thread, which can't wait for itself.
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_PATIENCE)
+
+
+async def _end(last: Coroutine[Any, Any, None]) -> None:
+    await last
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_FAREWELL)

@@ -1,0 +1,149 @@
+"""One solve: the providers in order, one attempt after the other, until an answer or the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from captchahub._accounts import Account
+from captchahub._attempt import Try, begin
+from captchahub._routing import Next, backoff, what_next
+from captchahub.errors import AllProvidersFailed, Attempt, JobTimeout, ProviderError, SolveTimeout
+from captchahub.provider import Solved
+from captchahub.results import Result
+from captchahub.tasks import Solution, Task
+
+__all__ = ["Solve"]
+
+S = TypeVar("S", bound=Solution)
+
+_log = logging.getLogger("captchahub")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@attrs.define
+class _Candidate:
+    """A provider that can still be asked, and from when."""
+
+    account: Account
+    not_before: float = 0.0
+    tries: int = 0
+
+
+class Solve(Generic[S]):
+    """A task on its way through the providers of its route."""
+
+    def __init__(
+        self, task: Task[S], accounts: Iterable[Account], timeout: float, chance: Callable[[], float]
+    ) -> None:
+        self._task = task
+        self._timeout = timeout
+        self._chance = chance
+        self._started = _now()
+        self._deadline = self._started + timeout
+        self._candidates = [_Candidate(account) for account in accounts]
+        self._attempts: list[Attempt] = []
+        self._is_cut_short = False
+        self._waited_for = ""
+
+    async def run(self) -> Result[S]:
+        """The result.
+
+        Raises :class:`~captchahub.errors.AllProvidersFailed`, or a
+        :class:`~captchahub.errors.TaskError` where the caller's own mistake ends it.
+        """
+        while (candidate := await self._next_candidate()) is not None:
+            result = await self._ask(candidate)
+            if result is not None:
+                return result
+        raise self._failure()
+
+    async def _next_candidate(self) -> _Candidate | None:
+        """The next to ask, after a pause where all need one; None where there is nobody, or no time."""
+        if not self._candidates:
+            return None
+        now = _now()
+        ready = [candidate for candidate in self._candidates if candidate.not_before <= now]
+        following = ready[0] if ready else min(self._candidates, key=lambda one: one.not_before)
+        start = max(now, following.not_before)
+        if start >= self._deadline:
+            return None
+        await asyncio.sleep(start - now)
+        return following
+
+    async def _ask(self, candidate: _Candidate) -> Result[S] | None:
+        places = candidate.account.places
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                await places.acquire()
+        except TimeoutError:
+            limits = candidate.account.settings
+            self._waited_for = (
+                f": no place came free at {limits.name}, where max_in_flight is {limits.max_in_flight}"
+            )
+            return None
+        try:
+            return await self._attempt(candidate)
+        finally:
+            places.release()
+
+    async def _attempt(self, candidate: _Candidate) -> Result[S] | None:
+        account = candidate.account
+        started = _now()
+        one = begin(account, self._task, self._deadline, self._chance)
+        try:
+            solved = await one.run()
+        except ProviderError as error:
+            self._note(account, one, started, error)
+            self._after(candidate, error)
+            # A job that would have had more time, had the solve had it.
+            is_late = started + account.settings.timeout > self._deadline
+            self._is_cut_short = is_late and isinstance(error, JobTimeout)
+            return None
+        self._note(account, one, started, None)
+        return self._result(account, one, solved)
+
+    def _note(self, account: Account, one: Try, started: float, error: ProviderError | None) -> None:
+        # Frames of a traceback would keep the picture and the request in memory with the error.
+        bare = None if error is None else error.with_traceback(None)
+        attempt = Attempt(account.settings.name, _now() - started, one.polls, one.job_id, bare)
+        self._attempts.append(attempt)
+        _log.info("%s: %s", self._task.kind, attempt)
+
+    def _after(self, candidate: _Candidate, error: ProviderError) -> None:
+        following = what_next(error)
+        if following is Next.GIVE_UP:
+            raise error
+        self._candidates.remove(candidate)
+        if following is Next.LATER:
+            candidate.tries += 1
+            candidate.not_before = _now() + backoff(candidate.tries, error, chance=self._chance())
+            self._candidates.append(candidate)
+
+    def _result(self, account: Account, one: Try, solved: Solved) -> Result[S]:
+        kind = self._task.kind
+        sent = account.provider.sent_options(self._task)
+        return Result(
+            # The task's check has seen that it is of the task's own type.
+            solution=cast("S", solved.solution),
+            provider=account.settings.name,
+            job_id=one.job_id,
+            cost=account.settings.prices.get(kind) if solved.cost is None else solved.cost,
+            elapsed=_now() - self._started,
+            attempts=tuple(self._attempts),
+            ignored_options=tuple(name for name in self._task.options if name not in sent),
+        )
+
+    def _failure(self) -> AllProvidersFailed:
+        kind = self._task.kind
+        if self._is_cut_short or _now() >= self._deadline:
+            late = f"this {kind} task was not solved within {self._timeout:g} s{self._waited_for}"
+            return SolveTimeout(late, self._attempts)
+        return AllProvidersFailed(f"no provider solved this {kind} task", self._attempts)

@@ -1,0 +1,254 @@
+"""The two faces of the library: :class:`Hub` for threads, :class:`AsyncHub` for event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from captchahub._engine import Engine
+from captchahub._loop_thread import LoopThread
+from captchahub._many import as_completed, as_completed_async
+from captchahub._plugins import Plugins
+from captchahub.config import HubSettings, load_mapping, load_yaml
+from captchahub.errors import CaptchaHubError, HubClosed
+from captchahub.provider import Balance, Service
+from captchahub.results import Outcome, Result
+from captchahub.tasks import Solution, Task
+from captchahub.tickets import AsyncTicket, Ticket
+
+__all__ = ["AsyncHub", "Hub"]
+
+S = TypeVar("S", bound=Solution)
+T = TypeVar("T")
+
+
+class Hub:
+    """The library for ordinary, blocking code: make one, share it among threads, close it.
+
+    The work is done in one background thread, started by the first call. A hub made before a fork works in
+    the child as well, with connections of its own; tickets stay in the process that got them. A hub that is
+    never closed is ended with the program.
+    """
+
+    def __init__(self, settings: HubSettings) -> None:
+        self._settings = settings
+        self._engine = Engine(settings)
+        self._thread: LoopThread | None = None
+        self._finalizer: weakref.finalize[[], Any] | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
+        _hubs.add(self)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
+        """A hub as a YAML file describes it; ``plugins`` are plugin objects that need no installation.
+
+        Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
+        """
+        return cls(load_yaml(Path(path), Plugins(plugins)))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
+        """A hub as a mapping of the same shape describes it; else as :meth:`from_yaml`."""
+        return cls(load_mapping(mapping, Plugins(plugins)))
+
+    def solve(self, task: Task[S], *, timeout: float | None = None) -> Result[S]:
+        """Solve a task and wait for the result.
+
+        ``timeout`` is for the whole solve, every attempt together, in seconds; None means the hub's own.
+        Raises :class:`~captchahub.errors.AllProvidersFailed` (as ``SolveTimeout`` where time ran out),
+        :class:`~captchahub.errors.TaskError` for the caller's own mistake, ``ConfigError`` where no provider
+        takes such tasks, ``HubClosed``, or ValueError for a timeout that is not positive.
+        """
+        _warn_if_it_blocks_a_loop("solve")
+        ticket = self.submit(task, timeout=timeout)
+        try:
+            return ticket.result()
+        except BaseException:
+            ticket.cancel()
+            raise
+
+    def submit(self, task: Task[S], *, timeout: float | None = None) -> Ticket[S]:
+        """Begin to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
+        return Ticket(self._start(lambda engine: engine.solve(task, timeout)))
+
+    def solve_many(
+        self, tasks: Iterable[Task[S]], *, timeout: float | None = None, in_flight: int = 32
+    ) -> Iterator[Outcome[S]]:
+        """Solve many tasks; outcomes come in order of completion, errors as values.
+
+        ``tasks`` may be endless: it is read lazily, with at most ``in_flight`` tasks open. ``timeout`` is for
+        each solve, in seconds. Stopping the iteration cancels what is under way. An error raised by ``tasks``
+        itself comes out last.
+        """
+        _warn_if_it_blocks_a_loop("solve_many")
+        return as_completed(tasks, partial(self.submit, timeout=timeout), _checked_in_flight(in_flight))
+
+    def balances(self) -> dict[str, Balance | CaptchaHubError]:
+        """What is left on each account, by provider; an error stands in for what could not be learned."""
+        _warn_if_it_blocks_a_loop("balances")
+        return self._start(lambda engine: engine.balances()).result()
+
+    def services(self, provider: str) -> tuple[Service, ...]:
+        """A provider's price list.
+
+        Raises :class:`~captchahub.errors.NotOffered` where the service has none, ``ConfigError`` for an
+        unknown name, or a ``ProviderError``.
+        """
+        _warn_if_it_blocks_a_loop("services")
+        return self._start(lambda engine: engine.services(provider)).result()
+
+    def close(self) -> None:
+        """Cancel what is under way, and let go of every thread and socket. Harmless to repeat."""
+        with self._lock:
+            self._is_closed = True
+            finalizer = self._finalizer
+        if finalizer is not None:
+            finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
+        with self._lock:
+            if self._is_closed:
+                raise HubClosed("the hub is closed; make a new one")
+            if self._thread is None:
+                self._thread = LoopThread()
+                # Ends the thread when the hub is forgotten, or when the program ends without close().
+                self._finalizer = weakref.finalize(self, partial(self._thread.stop, self._engine.aclose))
+            return self._thread.submit(work(self._engine))
+
+    def _after_fork(self) -> None:
+        """Begin anew in the child: the parent's thread is not here, and its sockets are not ours to use."""
+        self._lock = threading.Lock()
+        if self._thread is not None and self._finalizer is not None:
+            self._finalizer.detach()
+            # Kept, for letting go of a loop would take the parent's wake-ups out of the shared selector.
+            self._inherited = self._thread, self._engine
+            self._thread = self._finalizer = None
+            self._engine = Engine(self._settings)
+
+
+_hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for hub in list(_hubs):
+        # A fork leaves no other way to reach the hubs.
+        hub._after_fork()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class AsyncHub:
+    """The library for event loops: the names of :class:`Hub`, awaitable. One hub belongs to one loop."""
+
+    def __init__(self, settings: HubSettings) -> None:
+        self._engine = Engine(settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
+        """As :meth:`Hub.from_yaml`."""
+        return cls(load_yaml(Path(path), Plugins(plugins)))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
+        """As :meth:`Hub.from_mapping`."""
+        return cls(load_mapping(mapping, Plugins(plugins)))
+
+    async def solve(self, task: Task[S], *, timeout: float | None = None) -> Result[S]:  # noqa: ASYNC109
+        """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
+        return await self._ours().solve(task, timeout)
+
+    def submit(self, task: Task[S], *, timeout: float | None = None) -> AsyncTicket[S]:
+        """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
+        return AsyncTicket(asyncio.ensure_future(self._ours().solve(task, timeout)))
+
+    def solve_many(
+        self,
+        tasks: Iterable[Task[S]] | AsyncIterable[Task[S]],
+        *,
+        timeout: float | None = None,
+        in_flight: int = 32,
+    ) -> AsyncIterator[Outcome[S]]:
+        """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous."""
+        return as_completed_async(tasks, partial(self.submit, timeout=timeout), _checked_in_flight(in_flight))
+
+    async def balances(self) -> dict[str, Balance | CaptchaHubError]:
+        """As :meth:`Hub.balances`."""
+        return await self._ours().balances()
+
+    async def services(self, provider: str) -> tuple[Service, ...]:
+        """As :meth:`Hub.services`."""
+        return await self._ours().services(provider)
+
+    async def close(self) -> None:
+        """As :meth:`Hub.close`."""
+        await self._ours().aclose()
+
+    async def __aenter__(self) -> Self:
+        self._ours()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _ours(self) -> Engine:
+        """The engine, for the loop it belongs to."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        if self._loop is not running:
+            raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
+        return self._engine
+
+
+def _checked_in_flight(number: int) -> int:
+    if number < 1:
+        raise ValueError(f"in_flight must be 1 or more, not {number}")
+    return number
+
+
+def _warn_if_it_blocks_a_loop(name: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    # A notebook's cells run inside its loop and block it anyhow, whatever they call.
+    if "ipykernel" not in sys.modules:
+        warnings.warn(
+            f"Hub.{name} blocks the event loop running in this thread until it is done; "
+            f"here use AsyncHub and await it",
+            RuntimeWarning,
+            stacklevel=3,
+        )

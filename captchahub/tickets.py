@@ -1,0 +1,80 @@
+"""A solve that was submitted: wait for it, look at it, cancel it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeVar
+
+from captchahub.errors import SolveCancelled
+from captchahub.results import Result
+from captchahub.tasks import Solution
+
+__all__ = ["AsyncTicket", "Ticket"]
+
+S = TypeVar("S", bound=Solution)
+
+
+class Ticket(Generic[S]):
+    """A solve submitted to a :class:`~captchahub.hub.Hub`; any thread of the process may use it."""
+
+    def __init__(self, future: concurrent.futures.Future[Result[S]]) -> None:
+        self._future = future
+
+    def result(self, timeout: float | None = None) -> Result[S]:
+        """Wait for the result, for at most ``timeout`` seconds; the solve goes on where that is too short.
+
+        Raises TimeoutError when the wait is over, :class:`~captchahub.errors.SolveCancelled`, and whatever
+        the solve raised.
+        """
+        try:
+            return self._future.result(timeout)
+        except concurrent.futures.CancelledError:
+            raise SolveCancelled("this solve was cancelled") from None
+
+    def done(self) -> bool:
+        """Whether the solve has ended, in whatever way."""
+        return self._future.done()
+
+    def cancel(self) -> bool:
+        """End the solve; False where it has already ended. A job that was created stays paid for."""
+        return self._future.cancel()
+
+    def when_done(self, call: Callable[[], object]) -> None:
+        """Have ``call()`` called once the solve has ended, at once where it has; in any thread."""
+        self._future.add_done_callback(lambda _: call())
+
+
+class AsyncTicket(Generic[S]):
+    """A solve submitted to an :class:`~captchahub.hub.AsyncHub`: ``await`` it for the result."""
+
+    def __init__(self, task: asyncio.Task[Result[S]]) -> None:
+        self._task = task
+        task.add_done_callback(_look_at)
+
+    async def result(self, timeout: float | None = None) -> Result[S]:  # noqa: ASYNC109 - as Ticket has it
+        """As :meth:`Ticket.result`. Cancelling the wait does not cancel the solve."""
+        await asyncio.wait([self._task], timeout=timeout)
+        if not self._task.done():
+            raise TimeoutError
+        if self._task.cancelled():
+            raise SolveCancelled("this solve was cancelled")
+        return self._task.result()
+
+    def __await__(self) -> Generator[Any, None, Result[S]]:
+        return self.result().__await__()
+
+    def done(self) -> bool:
+        """Whether the solve has ended, in whatever way."""
+        return self._task.done()
+
+    def cancel(self) -> bool:
+        """End the solve; False where it has already ended. A job that was created stays paid for."""
+        return self._task.cancel()
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Asyncio complains of errors that nobody looked at; a ticket may be dropped."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,55 @@
+"""What several test modules use: a sandbox, and the OMOcaptcha plugin without its two seconds of patience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from captchahub_omocaptcha.provider import OmoProvider
+from captchahub_omocaptcha.settings import OmoSettings
+
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import ProviderKind
+from captchahub.testing import Sandbox, load_emulation
+
+
+class QuickOmoProvider(OmoProvider):
+    """The real provider, except that the service allows a poll every 20 milliseconds."""
+
+    minimum_gap = 0.02
+
+
+class QuickOmo:
+    """The plugin of that provider, to be passed to a hub."""
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
+        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
+
+
+@pytest.fixture
+def quick() -> QuickOmo:
+    return QuickOmo()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """The OMOcaptcha sandbox; its jobs are done at once."""
+    with Sandbox(load_emulation("omocaptcha")) as running:
+        yield running
+
+
+@pytest.fixture
+def configured(sandbox: Sandbox) -> Callable[..., dict[str, object]]:
+    """A configuration with one provider a name, each with an account in the sandbox whose token is the name.
+
+    Keywords are keys of every provider.
+    """
+
+    def configure(*names: str, **keys: object) -> dict[str, object]:
+        accounts = {name: sandbox.settings(name, balance="1000") for name in names}
+        return {
+            "providers": {name: {"plugin": "omocaptcha", **own, **keys} for name, own in accounts.items()}
+        }
+
+    return configure

@@ -1,0 +1,56 @@
+"""Build the wheels, install them in a clean environment, and solve with them from outside the tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+TREE = Path(__file__).parents[2]
+DISTRIBUTIONS = (TREE, TREE / "plugins" / "omocaptcha")
+
+
+def run(*command: str | Path, cwd: Path, fails: bool = False) -> str:
+    """The output of a command; ends the check with it where the exit code is not the expected one."""
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+    if (done.returncode != 0) != fails:
+        sys.exit(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def build(folder: Path) -> list[Path]:
+    for distribution in DISTRIBUTIONS:
+        run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, distribution, cwd=TREE)
+    return sorted(folder.glob("*.whl"))
+
+
+def environment(folder: Path) -> Path:
+    venv.create(folder, with_pip=True)
+    return folder / "bin" / "python"
+
+
+def install(python: Path, *wheels: str | Path, cwd: Path) -> None:
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels, cwd=cwd)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        outside = Path(name)
+        core, plugin = build(outside / "wheels")
+        python = environment(outside / "environment")
+
+        install(python, core, plugin, cwd=outside)
+        run(python, "-c", "import captchahub, captchahub_omocaptcha", cwd=outside)
+        advice = run(python, "-m", "captchahub", "--help", cwd=outside, fails=True)
+        assert "captchahub[cli]" in advice, advice
+
+        install(python, f"{core}[cli,testing]", plugin, cwd=outside)
+        print(run(python, TREE / "tests" / "wheels" / "solve.py", TREE, cwd=outside).strip())
+
+
+if __name__ == "__main__":
+    main()

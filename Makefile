@@ -4,14 +4,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-CODE   := captchahub plugins tests
+CODE   := benchmarks captchahub plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint contract types coverage wheels clean
+.PHONY: help demo test bench check format lint contract types coverage wheels clean
 
 help:
 	@echo 'make demo    solve a dozen pictures against a local stand-in of the service'
 	@echo 'make test    run the tests'
+	@echo 'make bench   measure what a solve costs'
 	@echo 'make check   everything: format, lint, import contract, types, tests with coverage, wheels'
 	@echo 'make format  format the code and mend what can be mended'
 	@echo 'make clean   remove the virtual environment and everything built'
@@ -32,6 +33,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/solve.py
 
 check: lint contract types coverage wheels
 

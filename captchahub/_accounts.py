@@ -9,13 +9,22 @@ from typing import TypeVar
 import attrs
 
 from captchahub._polling import Durations
+from captchahub._secrets import mask, secrets_in
 from captchahub._transport import HttpTransport, Transport
 from captchahub._workers import Workers
 from captchahub.config import HubSettings, ProviderSettings
 from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply
-from captchahub.provider import LocalProvider, Provider, Reply, Request
+from captchahub.provider import LocalProvider, Provider
 
-__all__ = ["Account", "LocalAccount", "RemoteAccount", "TransportFactory", "http_transport", "open_accounts"]
+__all__ = [
+    "Account",
+    "LocalAccount",
+    "RemoteAccount",
+    "TransportFactory",
+    "http_transport",
+    "open_accounts",
+    "translate",
+]
 
 T = TypeVar("T")
 
@@ -23,6 +32,23 @@ TransportFactory = Callable[[ProviderSettings], Transport]
 
 # A local engine is the user's own code: closing waits this long for a call of it to end, in seconds.
 _LOCAL_PATIENCE = 2.0
+
+
+def translate(settings: ProviderSettings, method: Callable[..., T], *values: object) -> T:
+    """What one of a plugin's methods makes of some values.
+
+    A fault of the plugin becomes a :class:`~captchahub.errors.MalformedReply`: nobody could read it. Secrets
+    that a service echoed, and the plugin with it, are masked.
+    """
+    try:
+        return method(*values)
+    except CaptchaHubError as error:
+        secrets = list(secrets_in(settings.own))
+        error.args = tuple(mask(arg, secrets) if isinstance(arg, str) else arg for arg in error.args)
+        raise
+    except Exception as error:
+        fault = f"{method.__name__} with {type(error).__name__}"
+        raise MalformedReply(f"the plugin {settings.plugin!r} failed in {fault}") from error
 
 
 def _places(settings: ProviderSettings) -> asyncio.Semaphore:
@@ -39,23 +65,6 @@ class RemoteAccount:
     places: asyncio.Semaphore
     durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
     """What is learned of its speed, by task kind."""
-
-    async def send(self, request: Request, *, timeout: float) -> Reply:  # noqa: ASYNC109 - of each call
-        """The reply to a request, within ``timeout`` seconds; errors as for the transport."""
-        return await self.transport.send(request, timeout=timeout)
-
-    def translate(self, method: Callable[..., T], *values: object) -> T:
-        """What one of the plugin's methods makes of some values.
-
-        A fault of the plugin becomes a :class:`~captchahub.errors.MalformedReply`: nobody could read it.
-        """
-        try:
-            return method(*values)
-        except CaptchaHubError:
-            raise
-        except Exception as error:
-            fault = f"{method.__name__} with {type(error).__name__}"
-            raise MalformedReply(f"the plugin {self.settings.plugin!r} failed in {fault}") from error
 
     async def aclose(self) -> None:
         """Let go of the transport."""

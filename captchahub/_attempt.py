@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
-from captchahub._accounts import Account, LocalAccount, RemoteAccount
+from captchahub._accounts import Account, LocalAccount, RemoteAccount, translate
 from captchahub._polling import Durations, next_pause
 from captchahub._routing import backoff
+from captchahub._secrets import mask, secrets_in
 from captchahub.errors import (
     AmbiguousCreate,
     AuthenticationError,
@@ -24,7 +26,9 @@ from captchahub.errors import (
 from captchahub.provider import Created, Job, JobId, Pending, Reply, Request, Solved
 from captchahub.tasks import Solution, Task
 
-__all__ = ["LocalTry", "RemoteTry", "Try", "begin"]
+__all__ = ["LocalTry", "RemoteTry", "Try", "begin", "now"]
+
+T = TypeVar("T")
 
 # What a poll can meet without the job being over: it is paid for, and asking again is free. Even a refused
 # token is among them, for it was good when the job was created; firewalls answer 403 as well.
@@ -38,7 +42,8 @@ _SURVIVED = (
 )
 
 
-def _now() -> float:
+def now() -> float:
+    """The event loop's time, in seconds."""
     return asyncio.get_running_loop().time()
 
 
@@ -51,7 +56,7 @@ class LocalTry:
     def __init__(self, account: LocalAccount, task: Task[Solution], deadline: float) -> None:
         self._account = account
         self._task = task
-        self._left = min(deadline - _now(), account.settings.timeout)
+        self._left = min(deadline - now(), account.settings.timeout)
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
@@ -88,13 +93,16 @@ class RemoteTry:
         self._settings = account.settings
         self._provider = account.provider
         self._task = task
-        self._deadline = min(deadline, _now() + account.settings.timeout)
+        self._deadline = min(deadline, now() + account.settings.timeout)
         self._chance = chance
         self._said = "nothing"
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        request = self._account.translate(self._provider.create_job, self._task)
+        if self._left() <= self._provider.minimum_gap:
+            # It could not even be asked for once: money for nothing.
+            raise JobTimeout(f"nothing was ordered: {self._left():.1f} s are too short for a job here")
+        request = self._translate(self._provider.create_job, self._task)
         created = await self._create(request)
         self.job_id = created.job_id
         if created.solution is not None:
@@ -114,7 +122,7 @@ class RemoteTry:
     async def _create_once(self, request: Request) -> Created:
         try:
             reply = await self._send(request, self._settings.create_timeout)
-            return self._account.translate(self._provider.read_created, self._task, reply)
+            return self._translate(self._provider.read_created, self._task, reply)
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:
                 raise
@@ -122,39 +130,42 @@ class RemoteTry:
 
     async def _answer(self, job: Job) -> Solved:
         gap = self._provider.minimum_gap
-        created, asked = _now(), None
+        created, asked = now(), None
         pause = self._durations.first_pause(gap=gap, left=self._left())
         while pause < self._left():
             await asyncio.sleep(pause)
             found, asked_for = await self._poll(job)
-            waited = _now() - created
+            waited = now() - created
             if found is not None:
                 self._learn(self._durations.with_job(asked_before=asked, done=waited))
                 return found
             asked = waited
             pause = next_pause(waited=waited, gap=gap, left=self._left(), asked_for=asked_for)
-        raise JobTimeout(f"not done after {_now() - created:.1f} s; the service last said {self._said}")
+        raise JobTimeout(f"not done after {now() - created:.1f} s; the service last said {self._said}")
 
     async def _poll(self, job: Job) -> tuple[Solved | None, float | None]:
         """The answer if there is one, and the pause the service demands if it does."""
         self.polls += 1
         try:
-            request = self._account.translate(self._provider.poll_job, job)
+            request = self._translate(self._provider.poll_job, job)
             reply = await self._send(request, self._settings.poll_timeout)
-            state = self._account.translate(self._provider.read_result, job, reply)
+            state = self._translate(self._provider.read_result, job, reply)
         except _SURVIVED as error:
             self._said = str(error)
             return None, getattr(error, "retry_after", None)
         if isinstance(state, Pending):
-            self._said = repr(state.status)
+            self._said = mask(repr(state.status), secrets_in(self._settings.own))
             return None, None
         return state, None
 
     async def _send(self, request: Request, limit: float) -> Reply:
-        return await self._account.send(request, timeout=max(0.0, min(limit, self._left())))
+        return await self._account.transport.send(request, timeout=max(0.0, min(limit, self._left())))
+
+    def _translate(self, method: Callable[..., T], *values: object) -> T:
+        return translate(self._settings, method, *values)
 
     def _left(self) -> float:
-        return self._deadline - _now()
+        return self._deadline - now()
 
     @property
     def _durations(self) -> Durations:

@@ -12,7 +12,14 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
+from captchahub._accounts import (
+    Account,
+    RemoteAccount,
+    TransportFactory,
+    http_transport,
+    open_accounts,
+    translate,
+)
 from captchahub._routing import order
 from captchahub._solve import Solve
 from captchahub.config import HubSettings
@@ -124,8 +131,9 @@ async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _ask(account: RemoteAccount, ask: Callable[[], Request], read: Callable[[Reply], T]) -> T:
-    reply = await account.send(account.translate(ask), timeout=account.settings.poll_timeout)
-    return account.translate(read, reply)
+    settings = account.settings
+    reply = await account.transport.send(translate(settings, ask), timeout=settings.poll_timeout)
+    return translate(settings, read, reply)
 
 
 def _checked_timeout(timeout: float | None, default: float) -> float:

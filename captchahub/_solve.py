@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Generic, TypeVar, cast
 
 import attrs
 
-from captchahub._accounts import Account
-from captchahub._attempt import Try, begin
+from captchahub._accounts import Account, translate
+from captchahub._attempt import Try, begin, now
 from captchahub._routing import Next, backoff, what_next
 from captchahub.errors import AllProvidersFailed, Attempt, JobTimeout, ProviderError, SolveTimeout
 from captchahub.provider import Solved
@@ -22,10 +22,6 @@ __all__ = ["Solve"]
 S = TypeVar("S", bound=Solution)
 
 _log = logging.getLogger("captchahub")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @attrs.define
@@ -46,7 +42,7 @@ class Solve(Generic[S]):
         self._task = task
         self._timeout = timeout
         self._chance = chance
-        self._started = _now()
+        self._started = now()
         self._deadline = self._started + timeout
         self._candidates = [_Candidate(account) for account in accounts]
         self._attempts: list[Attempt] = []
@@ -69,13 +65,13 @@ class Solve(Generic[S]):
         """The next to ask, after a pause where all need one; None where there is nobody, or no time."""
         if not self._candidates:
             return None
-        now = _now()
-        ready = [candidate for candidate in self._candidates if candidate.not_before <= now]
+        moment = now()
+        ready = [candidate for candidate in self._candidates if candidate.not_before <= moment]
         following = ready[0] if ready else min(self._candidates, key=lambda one: one.not_before)
-        start = max(now, following.not_before)
+        start = max(moment, following.not_before)
         if start >= self._deadline:
             return None
-        await asyncio.sleep(start - now)
+        await asyncio.sleep(start - moment)
         return following
 
     async def _ask(self, candidate: _Candidate) -> Result[S] | None:
@@ -96,9 +92,11 @@ class Solve(Generic[S]):
 
     async def _attempt(self, candidate: _Candidate) -> Result[S] | None:
         account = candidate.account
-        started = _now()
+        started = now()
         one = begin(account, self._task, self._deadline, self._chance)
         try:
+            # Asked first, so that a fault of the plugin here costs nothing.
+            sent = translate(account.settings, account.provider.sent_options, self._task)
             solved = await one.run()
         except ProviderError as error:
             self._note(account, one, started, error)
@@ -108,12 +106,12 @@ class Solve(Generic[S]):
             self._is_cut_short = is_late and isinstance(error, JobTimeout)
             return None
         self._note(account, one, started, None)
-        return self._result(account, one, solved)
+        return self._result(account, one, solved, sent)
 
     def _note(self, account: Account, one: Try, started: float, error: ProviderError | None) -> None:
         # Frames of a traceback would keep the picture and the request in memory with the error.
         bare = None if error is None else error.with_traceback(None)
-        attempt = Attempt(account.settings.name, _now() - started, one.polls, one.job_id, bare)
+        attempt = Attempt(account.settings.name, now() - started, one.polls, one.job_id, bare)
         self._attempts.append(attempt)
         _log.info("%s: %s", self._task.kind, attempt)
 
@@ -124,26 +122,25 @@ class Solve(Generic[S]):
         self._candidates.remove(candidate)
         if following is Next.LATER:
             candidate.tries += 1
-            candidate.not_before = _now() + backoff(candidate.tries, error, chance=self._chance())
+            candidate.not_before = now() + backoff(candidate.tries, error, chance=self._chance())
             self._candidates.append(candidate)
 
-    def _result(self, account: Account, one: Try, solved: Solved) -> Result[S]:
+    def _result(self, account: Account, one: Try, solved: Solved, sent: Collection[str]) -> Result[S]:
         kind = self._task.kind
-        sent = account.provider.sent_options(self._task)
         return Result(
             # The task's check has seen that it is of the task's own type.
             solution=cast("S", solved.solution),
             provider=account.settings.name,
             job_id=one.job_id,
             cost=account.settings.prices.get(kind) if solved.cost is None else solved.cost,
-            elapsed=_now() - self._started,
+            elapsed=now() - self._started,
             attempts=tuple(self._attempts),
             ignored_options=tuple(name for name in self._task.options if name not in sent),
         )
 
     def _failure(self) -> AllProvidersFailed:
         kind = self._task.kind
-        if self._is_cut_short or _now() >= self._deadline:
+        if self._is_cut_short or now() >= self._deadline:
             late = f"this {kind} task was not solved within {self._timeout:g} s{self._waited_for}"
             return SolveTimeout(late, self._attempts)
         return AllProvidersFailed(f"no provider solved this {kind} task", self._attempts)

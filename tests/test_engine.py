@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import attrs
 import pytest
+from captchahub_omocaptcha.provider import OmoProvider
+from captchahub_omocaptcha.settings import OmoSettings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +41,9 @@ from captchahub import (
 from captchahub._engine import Engine
 from captchahub._plugins import Plugins
 from captchahub.config import load_mapping
-from captchahub.provider import Request
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import Created, Job, Pending, ProviderKind, Reply, Request
+from captchahub.tasks import Solution, Task
 from captchahub.testing.clock import run_virtual
 from captchahub.testing.transport import Hang, ScriptedTransport, Sent, Slow, Step, json_reply
 
@@ -330,6 +334,12 @@ class TestTheDeadline:
 
         run_virtual(run())
 
+    def test_too_little_time_for_a_job_orders_none(self) -> None:
+        trial = solve({"omo": []}, timeout=1.5)
+        assert isinstance(trial.error, SolveTimeout)
+        assert "nothing was ordered" in str(trial.error)
+        assert trial.creates("omo") == 0
+
     @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
     def test_a_timeout_must_be_a_time(self, timeout: float) -> None:
         trial = solve({"omo": []}, timeout=timeout)
@@ -381,6 +391,64 @@ class TestWhatIsRefused:
                 await engine.solve(Odd(PICTURE), None)
 
         run_virtual(run())
+
+
+class TestAFaultyPlugin:
+    """Whatever a plugin does, it takes nothing down and gives nothing away."""
+
+    def solve_with(self, provider: type[OmoProvider], *replies: Step) -> tuple[Exception, ScriptedTransport]:
+        transport = ScriptedTransport(replies)
+        mapping = {
+            "providers": {"omo": {"plugin": "faulty", "api_token": "s3cret-t0ken"}},
+            "timeout": "20s",
+        }
+
+        class Plugin:
+            @hookimpl
+            def captchahub_provider_kinds(self) -> list[ProviderKind[OmoSettings]]:
+                return [ProviderKind("faulty", OmoSettings, provider)]
+
+        async def run() -> Exception:
+            engine = Engine(load_mapping(mapping, Plugins([Plugin()])), connect=lambda _: transport)
+            with pytest.raises(AllProvidersFailed) as caught:
+                await engine.solve(TASK, None)
+            return caught.value
+
+        return run_virtual(run()), transport
+
+    def test_that_fails_before_the_order_costs_nothing(self) -> None:
+        class Faulty(OmoProvider):
+            def sent_options(self, task: Task[Solution]) -> list[str]:
+                raise KeyError("charset")
+
+        error, transport = self.solve_with(Faulty)
+        assert "the plugin 'faulty' failed in sent_options with KeyError" in str(error)
+        assert transport.sent == []
+
+    def test_that_fails_to_read_what_was_created_never_orders_again(self) -> None:
+        class Faulty(OmoProvider):
+            def read_created(self, task: Task[Solution], reply: Reply) -> Created:
+                raise KeyError("job_id")
+
+        error, transport = self.solve_with(Faulty, CREATED)
+        assert "AmbiguousCreate" in str(error)
+        assert len(transport.sent) == 1
+
+    def test_that_repeats_its_token_is_masked(self) -> None:
+        class Faulty(OmoProvider):
+            def read_created(self, task: Task[Solution], reply: Reply) -> Created:
+                raise JobRefused("the service refuses s3cret-t0ken")
+
+        error, _ = self.solve_with(Faulty, CREATED)
+        assert "the service refuses ***" in str(error)
+
+    def test_that_repeats_its_token_in_a_status_is_masked(self) -> None:
+        class Faulty(OmoProvider):
+            def read_result(self, job: Job, reply: Reply) -> Pending:
+                return Pending("waiting for s3cret-t0ken")
+
+        error, _ = self.solve_with(Faulty, CREATED, *[RUNNING] * 20)
+        assert "the service last said 'waiting for ***'" in str(error)
 
 
 class TestClosing:

@@ -17,7 +17,7 @@ from cattrs import (
 
 from captchahub._config.problems import Place, Problems, advise
 from captchahub._config.scalars import Misfit
-from captchahub.provider import Secret
+from captchahub._secrets import secrets_in
 
 Structured = ClassValidationError | IterableValidationError
 Noted = tuple[Exception, "AttributeValidationNote | IterableValidationNote | None"]
@@ -100,7 +100,7 @@ class Reader:
         """What the plugin said, unless that repeats a secret or a value that came from a reference."""
         words = words_of(error)
         origins = self.problems.origins_under(place)
-        hidden = [*(text for origin in origins for text in origin.texts), *_secrets(value)]
+        hidden = [*(text for origin in origins for text in origin.texts), *secrets_in(value)]
         if not any(_repeats(words, text) for text in hidden):
             return words
         came = f" from {' and '.join(origin.name for origin in origins)}" if origins else ""
@@ -159,18 +159,6 @@ def _item(value: object, step: str | int) -> tuple[bool, object]:
         return True, value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known
     except (LookupError, TypeError):
         return False, None
-
-
-def _secrets(value: object) -> Iterable[str]:
-    """The text of every Secret in a value."""
-    if isinstance(value, Secret):
-        yield value.reveal()
-    elif isinstance(value, (list, tuple, set, frozenset, dict)):
-        for item in value.values() if isinstance(value, dict) else value:  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # any container
-            yield from _secrets(item)  # pyright: ignore[reportUnknownArgumentType]  # as above
-    elif attrs.has(kind := type(value)):
-        for field in attrs.fields(kind):
-            yield from _secrets(getattr(value, field.name))
 
 
 class _Trial:

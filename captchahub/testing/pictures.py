@@ -190,6 +190,7 @@ def _explained() -> Generator[None]:
     try:
         yield
     except ImportError as error:
+        package = (error.name or "another package").partition(".")[0]
         raise ImportError(
-            f"drawing pictures needs {error.name}: pip install 'captchahub[testing]'", name=error.name
+            f"drawing pictures needs {package}: pip install 'captchahub[testing]'", name=error.name
         ) from error

@@ -1,0 +1,36 @@
+"""The command line: parse, call the library, print."""
+
+from __future__ import annotations
+
+import click
+
+from captchahub._version import __version__
+from captchahub.cli._program import Program
+from captchahub.cli.demo import demo
+from captchahub.cli.sandbox import sandbox
+from captchahub.cli.solve import solve
+
+__all__ = ["cli"]
+
+_EPILOG = """
+\b
+First steps:
+  captchahub demo                        see it work; needs no account and no network
+  captchahub sandbox --pictures shots    a service of your own to try things with
+  captchahub solve shots/text-01.png     solve a picture as captchahub.yaml says
+
+"captchahub COMMAND --help" tells more about each.
+"""
+
+
+@click.group(cls=Program, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="captchahub")
+def cli() -> None:
+    """Have pictures read by captcha recognition services, with fallback from one to the next.
+
+    Use it where you are authorised to automate: on your own sites, apps and archives.
+    """
+
+
+for _command in (demo, solve, sandbox):
+    cli.add_command(_command)

@@ -1,0 +1,36 @@
+"""Where the configuration is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from captchahub.errors import ConfigError
+
+__all__ = ["find_config"]
+
+_USUAL = (Path("captchahub.yaml"), Path("config.yaml"))
+
+_HOW_TO = """\
+no configuration: neither ./captchahub.yaml nor ./config.yaml is there, and neither --config nor \
+$CAPTCHAHUB_CONFIG names one.
+Make a file captchahub.yaml such as
+
+providers:
+  omo:
+    plugin: omocaptcha
+    api_token: ${env:OMOCAPTCHA_TOKEN}
+
+or begin without an account: "captchahub sandbox" prints a configuration to try."""
+
+
+def find_config(given: Path | None) -> Path:
+    """The file that was named, else the first of the usual ones in the working directory.
+
+    Raises :class:`~captchahub.errors.ConfigError` that says how to make one.
+    """
+    if given is not None:
+        return given
+    found = next((path for path in _USUAL if path.exists()), None)
+    if found is None:
+        raise ConfigError(_HOW_TO)
+    return found

@@ -1,0 +1,167 @@
+"""How the demo looks: live on a terminal, plain lines elsewhere, then a table and the story of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from captchahub.cli._demo_run import ACCOUNTS, Scene
+from captchahub.cli._demo_words import attempts_of, cost_text, counted, mishaps, summary
+from captchahub.cli._pictures import NamedPicture
+from captchahub.cli._text import plain
+from captchahub.results import Outcome, Result
+from captchahub.tasks import ImageToText, SlideSolution, Solution, TextSolution
+
+__all__ = ["show"]
+
+
+def show(scene: Scene) -> None:
+    """Run the scene and tell what happens on stdout."""
+    # Colours may be forced on a pipe; frames that replace each other make no sense there.
+    interactive = None if sys.stdout.isatty() else False
+    console = Console(highlight=False, force_interactive=interactive)
+    console.print(_introduction(scene))
+    if console.is_interactive:
+        _run_live(scene, console)
+    else:
+        _run_in_lines(scene, console)
+    console.print(_results(scene))
+    console.print(_ending(scene))
+
+
+def _introduction(scene: Scene) -> RenderableType:
+    first, second = ACCOUNTS
+    texts = sum(picture.drawn.kind == ImageToText.kind for picture in scene.pictures)
+    slides = len(scene.pictures) - texts
+    return Text.assemble(
+        (f"\n{counted(texts, 'text')} to read, {counted(slides, 'puzzle')} to slide", "bold"),
+        f"; a stand-in of OMOcaptcha takes them at\n{scene.sandbox.url} on this machine.\n",
+        f'The account "{first}" is asked first and has a bad day; "{second}" steps in.\n',
+    )
+
+
+def _run_live(scene: Scene, console: Console) -> None:
+    live = _Live(scene, "dots" if console.encoding.startswith("utf") else "line")
+    with Live(get_renderable=live.frame, console=console, refresh_per_second=10, transient=True):
+        for _ in scene.run():
+            pass
+
+
+def _run_in_lines(scene: Scene, console: Console) -> None:
+    total = len(scene.pictures)
+    for number, picture in enumerate(scene.run(), start=1):
+        console.print(f"{number:>{len(str(total))}}/{total} {picture.name}: {_news(scene, picture)}")
+
+
+def _news(scene: Scene, picture: NamedPicture) -> str:
+    result = scene.outcomes[picture.name].result
+    if result is None:
+        return "not solved"
+    return f"solved by {result.provider} after {result.elapsed:.1f} s"
+
+
+class _Live:
+    """The frames of the live display; drawn in a thread of its own."""
+
+    def __init__(self, scene: Scene, spinner: str) -> None:
+        self._scene = scene
+        self._spinners = {picture.name: Spinner(spinner) for picture in scene.pictures}
+
+    def frame(self) -> RenderableType:
+        """How far it is now."""
+        done, total = len(self._scene.outcomes), len(self._scene.pictures)
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(" ", ProgressBar(total, done, width=40, complete_style="cyan"), f"{done} of {total}")
+        table = _table()
+        for picture in self._scene.pictures:
+            table.add_row(*self._cells(picture))
+        return Group(bar, table)
+
+    def _cells(self, picture: NamedPicture) -> Iterator[RenderableType]:
+        outcome = self._scene.outcomes.get(picture.name)
+        if outcome is not None:
+            yield from _cells(picture, outcome, is_right=self._scene.is_right(picture))
+            return
+        job = self._scene.job_of(picture)
+        if job is None:
+            yield from (Text(picture.name, "dim"), Text("waits", "dim"))
+            return
+        yield picture.name
+        spinner = self._spinners[picture.name]
+        spinner.update(text=Text(f"job {job.id} at {job.account.token}", _colour(job.account.token)))
+        yield spinner
+
+
+def _results(scene: Scene) -> Table:
+    table = _table()
+    for picture in scene.pictures:
+        outcome = scene.outcomes[picture.name]
+        table.add_row(*_cells(picture, outcome, is_right=scene.is_right(picture)))
+    return table
+
+
+def _table() -> Table:
+    # Fits in 80 columns, the width of a terminal that was never resized.
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("picture", min_width=8, no_wrap=True)
+    table.add_column("answer", min_width=20)
+    table.add_column("", min_width=5)
+    for name in ("provider", "attempts", "seconds", "cost"):
+        table.add_column(name, min_width=8, no_wrap=True, justify="left" if name == "provider" else "right")
+    return table
+
+
+def _cells(picture: NamedPicture, outcome: Outcome[Solution], *, is_right: bool) -> Iterator[RenderableType]:
+    yield picture.name
+    result = outcome.result
+    yield Text("not solved", "red") if result is None else _answer(picture, result, is_right=is_right)
+    yield Text("right", "green") if is_right else Text("WRONG", "bold red")
+    yield Text("-") if result is None else Text(result.provider, _colour(result.provider))
+    attempts = attempts_of(outcome)
+    yield Text(str(len(attempts)), "yellow" if len(attempts) > 1 else "")
+    yield f"{sum(attempt.elapsed for attempt in attempts):.1f}" if result is None else f"{result.elapsed:.1f}"
+    yield "-" if result is None else cost_text(result.cost)
+
+
+def _answer(picture: NamedPicture, result: Result[Solution], *, is_right: bool) -> str:
+    given = _shown(result.solution)
+    return given if is_right else f"{given} (it is {_shown(picture.drawn.solution)})"
+
+
+def _shown(solution: Solution) -> str:
+    if isinstance(solution, SlideSolution):
+        start, end = solution.start, solution.end
+        return f"{plain(start.x)},{plain(start.y)} -> {plain(end.x)},{plain(end.y)}"
+    return solution.text if isinstance(solution, TextSolution) else str(solution)
+
+
+def _colour(account: str) -> str:
+    return "cyan" if account == ACCOUNTS[0] else "yellow"
+
+
+def _ending(scene: Scene) -> RenderableType:
+    colour = "bold green" if scene.is_all_right() else "bold red"
+    first, *more = summary(scene)
+    lines = [Text(first, colour), *(Text(line) for line in more)]
+    story = _story(scene)
+    if story.row_count:
+        lines.append(Text("\nWhat went wrong on the way:", "bold"))
+    hint = Text("\nNext: captchahub sandbox --help, captchahub solve --help", "dim")
+    return Group(*lines, story, hint)
+
+
+def _story(scene: Scene) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(max_width=18)
+    grid.add_column()
+    for mishap in mishaps(scene):
+        grid.add_row(Text(mishap.what, "yellow"), mishap.words)
+    return grid

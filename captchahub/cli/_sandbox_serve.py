@@ -1,0 +1,130 @@
+"""Serving a sandbox until a signal ends it, and telling how to use it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from types import FrameType
+
+import attrs
+import click
+import yaml
+
+from captchahub._plugins import Plugins
+from captchahub.cli._pictures import draw, save
+from captchahub.cli._text import money_text
+from captchahub.config import load_mapping
+from captchahub.errors import NotOffered
+from captchahub.provider import LocalProvider, Request
+from captchahub.testing import Sandbox
+
+__all__ = ["AccountOptions", "serve"]
+
+# Windows hands out signals only between waits, so no wait is without end.
+_TICK = 0.5
+
+
+@attrs.frozen
+class AccountOptions:
+    """The one account at the sandbox, and the plugin that can use it."""
+
+    plugin: str
+    token: str = attrs.field(repr=False)
+    balance: Decimal
+
+
+def serve(sandbox: Sandbox, account: AccountOptions, directory: Path | None, count: int) -> None:
+    """Serve until SIGINT or SIGTERM; draw ``count`` pictures into the directory, where one is given."""
+    with _ended_by_signals() as ended, _started(sandbox):
+        configuration = _configuration(sandbox, account)
+        for line in _introduction(sandbox, account, configuration):
+            click.echo(line)
+        if directory is not None:
+            save(draw(sandbox, count), directory)
+            click.echo(f"\nPictures it can answer: {count} in {directory}, with the truth in answers.json.")
+        click.echo("\nCtrl-C ends it.")
+        while not ended.wait(_TICK):
+            pass
+    click.echo(_books(sandbox))
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, for as long as this lasts."""
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, end) for number in signals]
+    try:
+        yield ended
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _started(sandbox: Sandbox) -> Generator[None]:
+    try:
+        sandbox.start()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise click.ClickException(
+            f"cannot listen on that port: {reason}; give another --port, or none to take a free one"
+        ) from error
+    try:
+        yield
+    finally:
+        sandbox.stop()
+
+
+def _configuration(sandbox: Sandbox, account: AccountOptions) -> dict[str, object]:
+    """What a user would write to use the sandbox."""
+    settings = sandbox.settings(account.token, balance=account.balance)
+    # A literal "${" is written "$${" in a configuration.
+    own = {key: value.replace("${", "$${") for key, value in settings.items()}
+    return {"providers": {"sandbox": {"plugin": account.plugin, **own}}}
+
+
+def _introduction(
+    sandbox: Sandbox, account: AccountOptions, configuration: dict[str, object]
+) -> Iterator[str]:
+    yield f"A sandbox of {account.plugin} serves {sandbox.url}"
+    yield f"token: {account.token}, balance: {money_text(account.balance)}"
+    example = _example(configuration)
+    if example is not None:
+        yield f"\nTry it with any HTTP client:\n\n  {_curl(example)}"
+    yield "\nOr with captchahub; put this into captchahub.yaml:\n"
+    yield yaml.safe_dump(configuration, sort_keys=False).rstrip()
+
+
+def _example(configuration: dict[str, object]) -> Request | None:
+    """A call that any client can make, in the service's own dialect; None where it tells no balance."""
+    settings = load_mapping(configuration, Plugins()).providers["sandbox"]
+    provider = settings.kind.build(settings.own)
+    if isinstance(provider, LocalProvider):
+        return None
+    try:
+        return provider.ask_balance()
+    except NotOffered:
+        return None
+
+
+def _curl(request: Request) -> str:
+    headers = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
+    body = ["-d", request.body.decode()] if request.body else []
+    return shlex.join(["curl", "-s", "-X", request.method, *headers, *body, request.url])
+
+
+def _books(sandbox: Sandbox) -> str:
+    jobs = sandbox.jobs
+    charged = money_text(sum((job.price for job in jobs), Decimal(0)))
+    return f"\nEnded. {len(sandbox.calls)} calls, {len(jobs)} jobs, {charged} charged."

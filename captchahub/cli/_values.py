@@ -1,0 +1,52 @@
+"""What options are given as: text from the shell → checked values."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import click
+
+from captchahub.provider import money
+
+__all__ = ["amount", "positive_seconds", "seconds", "share"]
+
+
+def seconds(text: str) -> float:
+    """A time from 0, in seconds; ``2``, ``1.5`` and ``1.5s`` are fine."""
+    value = _number(text.removesuffix("s"))
+    if value is None or value < 0:
+        raise click.BadParameter(f"{text!r} is not a number of seconds such as 1.5")
+    return value
+
+
+def positive_seconds(text: str) -> float:
+    """A time above 0, in seconds."""
+    value = seconds(text)
+    if not value:
+        raise click.BadParameter("give more than 0 seconds")
+    return value
+
+
+def share(text: str) -> float:
+    """A share of the whole, from 0 to 1."""
+    value = _number(text)
+    if value is None or not 0 <= value <= 1:
+        raise click.BadParameter(f"{text!r} is not a share from 0 (none) to 1 (all), such as 0.2")
+    return value
+
+
+def amount(text: str) -> Decimal:
+    """An amount of money from 0."""
+    value = money(text)
+    if value is None or value < 0:
+        raise click.BadParameter(f"{text!r} is not an amount such as 2.50")
+    return value
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,61 @@
+"""``captchahub demo``: see the whole thing work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["demo"]
+
+_EPILOG = """
+\b
+Examples:
+  captchahub demo
+  captchahub demo --pictures 24 --seed 7
+  captchahub demo --save shots           look at the pictures yourself
+
+\b
+Exit codes:
+  0    every answer is right
+  1    an answer is wrong or missing
+  130  interrupted
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--pictures",
+    "count",
+    type=click.IntRange(1, 60),
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="How many pictures to draw: two texts to read for each puzzle to slide.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other pictures.")
+@click.option(
+    "--save",
+    "directory",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the pictures in DIR, with the truth in answers.json.",
+)
+def demo(count: int, seed: int, directory: Path | None) -> None:
+    """Solve freshly drawn pictures while an account fails.
+
+    A stand-in of OMOcaptcha runs on this machine for some ten seconds; pictures go to it over real HTTP, and
+    nothing costs money. The account that is asked first is in trouble, so a second one steps in. Every
+    answer is compared with what was drawn.
+    """
+    # Only here: "captchahub --help" must not wait for servers, drawing and tables.
+    from captchahub.cli._demo_run import stage  # noqa: PLC0415
+    from captchahub.cli._demo_view import show  # noqa: PLC0415
+    from captchahub.cli._pictures import save  # noqa: PLC0415
+
+    with stage(count, seed) as scene:
+        if directory is not None:
+            save(scene.pictures, directory)
+            click.echo(f"The pictures are in {directory}, with the truth in answers.json.")
+        show(scene)
+    click.get_current_context().exit(0 if scene.is_all_right() else 1)

@@ -1,0 +1,116 @@
+"""``captchahub sandbox``: a local stand-in of a service, for any HTTP client."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from captchahub.cli._values import amount, seconds, share
+
+__all__ = ["sandbox"]
+
+_PICTURES = 6
+
+_EPILOG = """
+\b
+Examples:
+  captchahub sandbox
+  captchahub sandbox --port 8080 --pictures shots
+  captchahub sandbox --job-time 3 --latency 0.2 --failure-rate 0.1
+
+A job for a picture that this sandbox drew is answered with the truth; any other picture ends as a failed
+job. Ctrl-C or SIGTERM ends it with exit code 0; a port that is taken is exit code 1.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Where to listen on 127.0.0.1; 0 takes a free one.",
+)
+@click.option("--plugin", default="omocaptcha", show_default=True, help="Whose service to stand in for.")
+@click.option("--token", default="sandbox-token", show_default=True, help="The token of the one account.")
+@click.option(
+    "--balance",
+    type=amount,
+    default="10",
+    show_default=True,
+    metavar="AMOUNT",
+    help="What is on the account.",
+)
+@click.option(
+    "--job-time",
+    type=seconds,
+    default="1",
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a job takes.",
+)
+@click.option(
+    "--latency",
+    type=seconds,
+    default="0",
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a call travels.",
+)
+@click.option(
+    "--failure-rate",
+    type=share,
+    default="0",
+    show_default=True,
+    metavar="SHARE",
+    help="The share of jobs that fail, from 0 to 1.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Fixes what is left to chance.")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Draw pictures it can answer into DIR, with the truth in answers.json.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 999),
+    metavar="N",
+    help=f"How many pictures to draw; {_PICTURES} where it is not said.",
+)
+def sandbox(
+    *,
+    port: int,
+    plugin: str,
+    token: str,
+    balance: Decimal,
+    job_time: float,
+    latency: float,
+    failure_rate: float,
+    seed: int,
+    pictures: Path | None,
+    count: int | None,
+) -> None:
+    """Serve a local stand-in of a service until Ctrl-C.
+
+    It speaks the service's own dialect to any HTTP client, keeps accounts and jobs, and costs nothing. It
+    prints its address, a call to try, and a configuration to paste.
+    """
+    if count is not None and pictures is None:
+        raise click.UsageError("--count needs --pictures DIR: there is nowhere to draw to")
+    # Only here: "captchahub --help" must not wait for servers and drawing.
+    from captchahub.cli import _sandbox_serve as serving  # noqa: PLC0415
+    from captchahub.testing import Sandbox, load_emulation  # noqa: PLC0415
+
+    service = Sandbox(
+        load_emulation(plugin),
+        port=port,
+        job_time=job_time,
+        latency=latency,
+        failure_rate=failure_rate,
+        seed=seed,
+    )
+    account = serving.AccountOptions(plugin, token, balance)
+    serving.serve(service, account, pictures, _PICTURES if count is None else count)

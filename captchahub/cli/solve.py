@@ -1,0 +1,102 @@
+"""``captchahub solve``: pictures in, answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from captchahub.cli._config_file import find_config
+from captchahub.cli._solve_files import solve_files, worst
+from captchahub.cli._solve_print import printer
+from captchahub.cli._task_options import TextOption, task_maker, text_options
+from captchahub.cli._values import positive_seconds
+from captchahub.hub import Hub
+from captchahub.tasks import ImageToText, PhoneSlide
+
+__all__ = ["solve"]
+
+_EPILOG = """
+\b
+Examples:
+  captchahub solve captcha.png
+  captchahub solve captcha.png --length 5 --charset 0123456789
+  captchahub solve --type phone-slide screen.png
+  captchahub solve --json shots/*.png > answers.jsonl
+  curl -s https://example.com/captcha.png | captchahub solve -
+
+\b
+Output:
+  one FILE        the answer alone: the text, or "x1 y1 x2 y2" of the drag in pixels
+  several FILEs   a line "FILE<TAB>answer" for each, as they come
+  --json          a JSON object a line: file, kind, answer, solution, provider, job_id, cost,
+                  elapsed, attempts, ignored_options, error; cost is text, so that it stays exact
+  Line breaks and control characters in an answer are spelt out (\\\\n). Errors go to stderr, with
+  --json into the object.
+
+\b
+Exit codes:
+  0    every picture is solved
+  1    a picture was not solved by any provider
+  2    wrong usage
+  3    the configuration is missing or wrong; nothing was solved
+  4    a picture or an option was refused: trying again will not help
+  5    time ran out before a picture was solved
+  130  interrupted
+  Of several pictures that end differently, 4 is told before 1, and 1 before 5.
+
+\b
+Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, else ./config.yaml.
+  providers:
+    omo:
+      plugin: omocaptcha
+      api_token: ${env:OMOCAPTCHA_TOKEN}
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice([ImageToText.kind, PhoneSlide.kind]),
+    default=ImageToText.kind,
+    show_default=True,
+    help="What the pictures are: texts to read, or screenshots of a phone with a puzzle to drag.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="CAPTCHAHUB_CONFIG",
+    help="The YAML file that names the providers; see below where it is looked for.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@click.option(
+    "--timeout",
+    type=positive_seconds,
+    metavar="SECONDS",
+    help="How long one picture may take, every provider together; else as the configuration says.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr who solved it, as on a terminal.")
+@text_options
+def solve(
+    files: Sequence[str],
+    kind: str,
+    config: Path | None,
+    timeout: float | None,
+    *,
+    as_json: bool,
+    verbose: bool,
+    **options: TextOption,
+) -> None:
+    """Solve pictures and print the answers.
+
+    Each FILE is a PNG, JPEG, GIF, WebP or BMP picture; "-" reads one from stdin. Several are solved at the
+    same time.
+    """
+    make_task = task_maker(kind, options)
+    show = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
+    with Hub.from_yaml(find_config(config)) as hub:
+        ends = [show(end) for end in solve_files(hub, files, kind, make_task, timeout)]
+    click.get_current_context().exit(worst(ends))

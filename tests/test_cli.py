@@ -1,0 +1,515 @@
+"""The command line as a user or a script meets it: arguments, streams, signals and exit codes."""
+
+import contextlib
+import http.client
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from captchahub import TextSolution, __version__
+from captchahub.cli import cli
+from captchahub.cli._demo_run import stage
+from captchahub.cli._demo_view import show
+from captchahub.testing import Sandbox, load_emulation
+
+TOKEN = "s3cret-token"
+PROGRAM = [sys.executable, "-m", "captchahub"]
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
+
+
+@pytest.fixture
+def service() -> Iterator[Sandbox]:
+    with Sandbox(load_emulation("omocaptcha"), job_time=0.1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def home(service: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a configuration for the sandbox."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CAPTCHAHUB_CONFIG", raising=False)
+    write_config(tmp_path / "captchahub.yaml", {"omo": service.settings(TOKEN)})
+    return tmp_path
+
+
+def write_config(path: Path, accounts: dict[str, dict[str, str]]) -> None:
+    prices = {"image-to-text": 0.00055}
+    providers = {name: {"plugin": "omocaptcha", "prices": prices, **own} for name, own in accounts.items()}
+    path.write_text(yaml.safe_dump({"providers": providers}))
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> Result:
+    result = CliRunner().invoke(cli, arguments, input=stdin, prog_name="captchahub")
+    assert "Traceback" not in result.output
+    assert TOKEN not in result.output
+    return result
+
+
+def text_file(home: Path, service: Sandbox, text: str) -> str:
+    (home / f"{text}.png").write_bytes(service.draw_text(text).image.data)
+    return f"{text}.png"
+
+
+def json_lines(output: str) -> dict[str, dict[str, Any]]:
+    """The objects of ``--json``, by file; Any, for JSON is looked into key by key."""
+    return {record["file"]: record for record in map(json.loads, output.splitlines())}
+
+
+# --- solve: answers
+
+
+def test_stdin_is_a_file_and_a_slide_is_four_numbers(home: Path, service: Sandbox) -> None:
+    drawn = service.draw_slide()
+    result = run("solve", "--type", "phone-slide", "-", stdin=drawn.image.data)
+    start, end = drawn.solution.start, drawn.solution.end
+    assert result.exit_code == 0
+    assert [float(word) for word in result.stdout.split()] == [start.x, start.y, end.x, end.y]
+
+
+def test_several_files_give_a_line_each_and_the_others_go_on_when_one_fails(
+    home: Path, service: Sandbox
+) -> None:
+    good, odd = text_file(home, service, "GOOD"), text_file(home, service, "ODD")
+    service.script((home / odd).read_bytes(), TextSolution("a\x1bb"))
+    with Sandbox(service.emulation) as elsewhere:
+        unknown = text_file(home, elsewhere, "UNKNOWN")
+    forbidden = text_file(home, service, "TOOLONG")
+    result = run("solve", good, odd, unknown, forbidden, "--max-length", "5")
+    assert sorted(result.stdout.splitlines()) == ["GOOD.png\tGOOD", "ODD.png\ta\\x1bb"]
+    assert "UNKNOWN.png: no provider solved this" in result.stderr
+    assert "JobFailed" in result.stderr
+    assert "WrongSolution: 'TOOLONG' has 7 characters" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_json_has_the_same_keys_for_every_end(home: Path, service: Sandbox) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    with Sandbox(service.emulation) as elsewhere:
+        unknown = text_file(home, elsewhere, "UNKNOWN")
+    result = run("solve", "--json", text_file(home, service, "GOOD"), "notes.txt", unknown)
+    ends = json_lines(result.stdout)
+    solved, refused, failed = ends["GOOD.png"], ends["notes.txt"], ends["UNKNOWN.png"]
+    assert result.stderr == ""
+    assert solved.keys() == refused.keys() == failed.keys()
+    assert solved["kind"] == "image-to-text"
+    assert (solved["answer"], solved["solution"], solved["error"]) == ("GOOD", {"text": "GOOD"}, None)
+    assert (solved["provider"], solved["cost"]) == ("omo", "0.00055")
+    assert solved["job_id"] in {job.id for job in service.jobs}
+    assert solved["elapsed"] >= 2
+    assert [attempt["error"] for attempt in solved["attempts"]] == [None]
+    assert refused["error"]["type"] == "TaskError"
+    assert failed["error"]["type"] == "AllProvidersFailed"
+    assert failed["attempts"][0]["error"]["type"] == "JobFailed"
+    assert result.exit_code == 4
+
+
+def test_details_tell_who_failed_before_and_which_options_were_not_sent(home: Path, service: Sandbox) -> None:
+    wrong = {**service.settings(TOKEN), "api_token": "wrong-token"}
+    write_config(home / "two.yaml", {"first": wrong, "second": service.settings(TOKEN)})
+    file = text_file(home, service, "GOOD")
+    options = "--min-length 2 --max-length 8 --charset ODG --case-sensitive --one-word --no-math"
+    words = ["--language", "en", "--hint", "four letters"]
+    result = run("solve", "--verbose", "--config", "two.yaml", file, *options.split(), *words)
+    assert (result.stdout, result.exit_code) == ("GOOD\n", 0)
+    assert "GOOD.png: solved by second, job " in result.stderr
+    assert "cost 0.00055" in result.stderr
+    assert re.search(r"before: first, .*AuthenticationError", result.stderr)
+    every = "min_length, max_length, charset, case_sensitive, phrase, math, language, hint"
+    assert f"not sent to the service: {every}\n" in result.stderr
+    assert "wrong-token" not in result.output
+
+
+# --- solve: what goes wrong
+
+
+def test_time_that_runs_out_is_exit_code_5(home: Path, service: Sandbox) -> None:
+    result = run("solve", "--timeout", "0.5s", text_file(home, service, "GOOD"))
+    assert (result.stdout, result.exit_code) == ("", 5)
+    assert "not solved within 0.5 s" in result.stderr
+
+
+def test_a_file_that_is_no_picture_is_exit_code_4_and_named_once(home: Path) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    result = run("solve", "notes.txt")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("notes.txt: not a PNG")
+
+
+def test_a_missing_file_is_exit_code_4(home: Path) -> None:
+    result = run("solve", "none.png")
+    assert (result.stderr, result.exit_code) == (
+        "none.png: cannot read the picture none.png: No such file or directory\n",
+        4,
+    )
+
+
+def test_contradicting_options_are_refused_once_before_anything_is_ordered(
+    home: Path, service: Sandbox
+) -> None:
+    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+    result = run("solve", *files, "--length", "3", "--max-length", "5")
+    assert result.exit_code == 4
+    assert result.stderr == "Error: give either length, or min_length and max_length\n"
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--length", "5", "--hint", "x"], "--length, --hint"),
+        (["--case-insensitive"], "--case-insensitive"),
+        (["--phrase", "--no-math"], "--phrase, --no-math"),
+    ],
+)
+def test_options_of_texts_are_wrong_usage_for_a_slide(home: Path, options: Sequence[str], named: str) -> None:
+    result = run("solve", "--type", "phone-slide", "screen.png", *options)
+    assert result.exit_code == 2
+    assert f"Error: {named}: only for --type image-to-text" in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_timeout_must_be_a_positive_number(home: Path, seconds: str) -> None:
+    result = run("solve", "x.png", "--timeout", seconds)
+    assert result.exit_code == 2
+    assert "--timeout" in result.stderr
+
+
+def test_without_a_configuration_it_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CAPTCHAHUB_CONFIG", raising=False)
+    result = run("solve", "x.png")
+    assert result.exit_code == 3
+    assert "api_token: ${env:OMOCAPTCHA_TOKEN}" in result.stderr
+    assert "captchahub sandbox" in result.stderr
+
+
+def test_configurations_are_looked_for_in_the_order_of_the_help(home: Path) -> None:
+    for name in ("given.yaml", "environment.yaml", "captchahub.yaml", "config.yaml"):
+        (home / name).write_text(f"mistake_in_{name.split('.')[0]}: 1")
+    environment = {"CAPTCHAHUB_CONFIG": "environment.yaml"}
+
+    def found(*options: str, env: dict[str, str] | None = None) -> str:
+        result = CliRunner().invoke(cli, ["solve", "x.png", *options], env=env)
+        assert result.exit_code == 3
+        match = re.search(r"mistake_in_(\w+)", result.stderr)
+        assert match is not None
+        return match[1]
+
+    assert found("--config", "given.yaml", env=environment) == "given"
+    assert found(env=environment) == "environment"
+    assert found() == "captchahub"
+    (home / "captchahub.yaml").unlink()
+    assert found() == "config"
+
+
+def test_a_task_that_no_provider_takes_is_a_matter_of_the_configuration(home: Path, service: Sandbox) -> None:
+    config = yaml.safe_load((home / "captchahub.yaml").read_text())
+    config["routes"] = {"phone-slide": ["nobody"]}
+    (home / "captchahub.yaml").write_text(yaml.safe_dump(config))
+    result = run("solve", text_file(home, service, "GOOD"))
+    assert result.exit_code == 3
+    assert "nobody" in result.stderr
+
+
+@posix
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [("<&-", 4, "-: there is no stdin"), ("< /dev/null", 4, "the picture is empty")],
+)
+def test_a_stdin_without_a_picture_is_exit_code_4(home: Path, redirection: str, code: int, said: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.join(PROGRAM)} solve - {redirection}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_a_plain_error(home: Path) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "solve", "--json", "notes.txt"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: [Errno 28] No space left on device\n")
+
+
+# --- signals
+
+
+@contextlib.contextmanager
+def started(*arguments: str, cwd: Path) -> Generator["subprocess.Popen[str]"]:
+    """The program as a process of its own, which does not outlive the test."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"}
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """Its stdout up to the line with these words."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError(f"ended before {words!r}: {''.join(lines)}")
+
+
+@posix
+def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox) -> None:
+    file = text_file(home, service, "GOOD")
+    with started("solve", file, cwd=home) as process:
+        service.wait_for_jobs(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=5)
+    assert (out, err, process.returncode) == ("", "interrupted\n", 130)
+
+
+@posix
+def test_an_interrupted_demo_ends_at_once_with_130(tmp_path: Path) -> None:
+    with started("demo", cwd=tmp_path) as process:
+        read_until(process, "1/12")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=5)
+    assert (err, process.returncode) == ("interrupted\n", 130)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_answers_any_client_until_a_signal_ends_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with started("sandbox", "--token", "t", "--balance", "2.5", cwd=tmp_path) as process:
+        said = read_until(process, "Ctrl-C ends it")
+        [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
+        balance = follow(curl)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=5)
+    assert balance == {"error": False, "balance": "2.50000", "message": "Get balance success."}
+    assert "1 calls, 0 jobs, 0 charged" in out
+    assert (err, process.returncode) == ("", 0)
+
+
+def follow(curl: str) -> object:
+    """What the printed example gets; curl itself need not be installed."""
+    words = shlex.split(curl)
+    _, _, host, path = words[-1].split("/", 3)
+    header, _, value = words[words.index("-H") + 1].partition(": ")
+    connection = http.client.HTTPConnection(host, timeout=5)
+    with contextlib.closing(connection):
+        method, body = words[words.index("-X") + 1], words[words.index("-d") + 1]
+        connection.request(method, f"/{path}", body, {header: value})
+        return json.loads(connection.getresponse().read())
+
+
+# --- sandbox
+
+
+def test_the_printed_configuration_solves_a_drawn_picture_and_prints_the_answer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--token", "${odd}", "--pictures", "shots", "--count", "4", "--job-time", "0.1"]
+    with started("sandbox", *options, cwd=tmp_path) as process:
+        said = read_until(process, "Pictures it can answer: 4")
+        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        Path("captchahub.yaml").write_text(snippet)
+        result = run("solve", "shots/text-02.png")
+    truth = json.loads(Path("shots/answers.json").read_text())
+    assert sorted(truth) == ["slide-01.png", "text-01.png", "text-02.png", "text-03.png"]
+    assert truth["slide-01.png"]["solution"].keys() == {"start", "end", "screen"}
+    expected = truth["text-02.png"]["answer"] + "\n"
+    assert (result.stdout, result.stderr, result.exit_code) == (expected, "", 0)
+
+
+def test_a_port_that_is_taken_is_a_plain_error(service: Sandbox) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    port = service.url.split(":")[2].split("/")[0]
+    result = run("sandbox", "--port", port)
+    assert result.exit_code == 1
+    assert "cannot listen on that port" in result.stderr
+    assert "--port" in result.stderr
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--failure-rate", "1.5"], "--failure-rate"),
+        (["--failure-rate", "some"], "--failure-rate"),
+        (["--balance", "-1"], "--balance"),
+        (["--latency", "inf"], "--latency"),
+        (["--job-time", "-2"], "--job-time"),
+        (["--port", "70000"], "--port"),
+        (["--count", "3"], "--count needs --pictures"),
+    ],
+)
+def test_the_sandbox_refuses_options_that_make_no_sense(options: Sequence[str], named: str) -> None:
+    result = run("sandbox", *options)
+    assert result.exit_code == 2
+    assert named in result.stderr
+
+
+def test_a_service_that_nobody_emulates_is_a_configuration_error() -> None:
+    result = run("sandbox", "--plugin", "nobody")
+    assert result.exit_code == 3
+    assert "omocaptcha" in result.stderr
+
+
+def test_a_directory_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = run("sandbox", "--pictures", str(tmp_path / "file"), "--count", "1")
+    assert result.exit_code == 1
+    assert "cannot write the pictures" in result.stderr
+
+
+# --- demo
+
+SWIFT = 74  # a seed whose first jobs are all done at the first question
+
+
+def test_the_demo_gets_every_picture_right_in_plain_lines(tmp_path: Path) -> None:
+    result = run("demo", "--seed", str(SWIFT), "--pictures", "3", "--save", str(tmp_path / "shots"))
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout
+    truth = json.loads((tmp_path / "shots" / "answers.json").read_text())
+    for name in ("text-01", "text-02", "slide-01"):
+        [row] = [line for line in result.stdout.splitlines() if line.startswith(f" {name} ")]
+        shown = re.sub(r"[,\s]+|->", " ", row).split()
+        answer = truth[f"{name}.png"]["answer"].split()
+        assert shown[1 : 1 + len(answer)] == answer
+        assert shown[1 + len(answer)] == "right"
+    assert "3 of 3 right" in result.stdout
+    assert "not ordered there again; spare solved it" in " ".join(result.stdout.split())
+    lines = result.stdout.partition("\n picture")[2].splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+@posix
+def test_on_a_terminal_the_demo_is_live_and_leaves_one_table_that_owns_up_to_mistakes() -> None:
+    with stage(2, SWIFT) as scene:
+        first, second = scene.pictures
+        scene.sandbox.script(first.drawn.image, TextSolution("NONSENSE"))
+        scene.sandbox.script(second.drawn.image, None)
+        shown = on_a_terminal(lambda: show(scene))
+        assert not scene.is_all_right()
+    live, _, left = shown.rpartition(SHOW_CURSOR)
+    assert "0 of 2" in live
+    assert re.search(r"job 10000\d at (main|spare)", live)
+    left = re.sub(r"\x1b\[[\d;]*m", "", left)
+    assert re.search(r"text-01 +NONSENSE \(it is +WRONG", left)
+    assert re.search(r"text-02 +not solved +WRONG +- +2 ", left)
+    assert "0 of 2 right" in left
+    assert "nobody else solved it" in " ".join(left.split())
+
+
+SHOW_CURSOR = "\x1b[?25h"
+
+
+def on_a_terminal(work: Callable[[], None]) -> str:
+    """What some work shows on a terminal of 80 columns."""
+    import pty  # noqa: PLC0415 - POSIX only
+
+    master, slave = pty.openpty()
+    shown = io.BytesIO()
+
+    def collect() -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while block := os.read(master, 4096):
+                shown.write(block)
+
+    reader = threading.Thread(target=collect)
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal, contextlib.redirect_stdout(terminal):
+        reader.start()
+        work()
+    reader.join()
+    os.close(master)
+    return shown.getvalue().decode()
+
+
+# --- the program
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout == f"captchahub, version {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "solve", "sandbox"])
+def test_every_help_has_examples(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"\n  Examples:\n    captchahub {command}" in result.stdout
+
+
+def test_help_needs_neither_the_tables_nor_the_sandbox_nor_the_drawing() -> None:
+    code = (
+        "import sys; from captchahub.cli import cli; cli(['--help'], standalone_mode=False);"
+        "print(sorted({'rich', 'PIL', 'captcha', 'captchahub.testing'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("missing", [["rich"], ["click", "rich"]])
+def test_without_its_packages_it_says_how_to_get_them(missing: Sequence[str]) -> None:
+    # None in sys.modules is how Python itself marks a module that can't be imported.
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing!r}));"
+        "from captchahub.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == 1
+    assert " and ".join(missing) in done.stderr
+    assert "pip install 'captchahub[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["captcha", "PIL"])
+def test_without_the_drawing_packages_the_demo_says_how_to_get_them(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from captchahub.cli import cli; cli(['demo'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(rf"Error: .* {missing}.*: pip install 'captchahub\[testing\]'\n", done.stderr)

@@ -25,15 +25,15 @@ class LoopThread:
     def __init__(self) -> None:
         self.pid = os.getpid()
         """The process the thread lives in; a fork does not copy it."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="captchahub", daemon=True)
+        ready: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=_run, args=(ready,), name="captchahub", daemon=True)
         self._thread.start()
-
-    def _run(self) -> None:
         try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
+            self._loop = ready.result()
+        except BaseException:
+            # Interrupted while the loop was made: nobody will use it, so it ends at once.
+            ready.add_done_callback(lambda made: _end_loop(made.result()))
+            raise
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine in the loop, from any thread."""
@@ -44,10 +44,24 @@ class LoopThread:
         if os.getpid() != self.pid or self._loop.is_closed():
             return
         ending = self.submit(_end(last()))
-        ending.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
+        ending.add_done_callback(lambda _: _end_loop(self._loop))
         # The garbage collector may call this from the loop's own thread, which can't wait for itself.
         if threading.current_thread() is not self._thread:
             self._thread.join(_PATIENCE)
+
+
+def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
+    # Made here and not by the caller, whose thread Ctrl-C can interrupt halfway through.
+    loop = asyncio.new_event_loop()
+    ready.set_result(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _end_loop(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon_threadsafe(loop.stop)
 
 
 async def _end(last: Coroutine[Any, Any, None]) -> None:

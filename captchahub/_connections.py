@@ -6,8 +6,10 @@ for hours. So each exchange knows its connection, and whoever watches the clock 
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -18,6 +20,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssltransport import SSLTransport
 
 M = TypeVar("M", bound=urllib3.PoolManager)
+
+MAX_IDLE = 15.0
+"""How long a connection may rest, in seconds. Longer, and something on the way may have forgotten it: of an
+order sent into it nobody knows whether it arrived."""
 
 
 class CutOffError(OSError):
@@ -45,7 +51,8 @@ class Exchange:
             yield
         finally:
             _current.reset(token)
-            self._connection = None
+            with self._lock:
+                self._connection = None
 
     @contextmanager
     def dialling(self) -> Generator[None]:
@@ -103,6 +110,7 @@ class _Connection(HTTPConnection):
     """A connection that tells the thread's exchange when it dials and when it sends."""
 
     owner: Exchange | None = None
+    idle_since = math.inf
     _is_dialling = False
 
     def connect(self) -> None:
@@ -117,7 +125,7 @@ class _Connection(HTTPConnection):
         raw = super()._new_conn()
         try:
             _current.get().dialled(raw)
-        except CutOffError:
+        except BaseException:
             raw.close()
             raise
         return raw
@@ -138,8 +146,22 @@ class _TlsConnection(_Connection, HTTPSConnection):
 class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType] - as for _TlsPool
 
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)
+        if isinstance(connection, _Connection) and time.monotonic() - connection.idle_since > MAX_IDLE:
+            connection.close()
+        return connection
 
-class _TlsPool(urllib3.HTTPSConnectionPool):
+    def _put_conn(self, conn: Any) -> None:
+        tracked: object = conn
+        if isinstance(tracked, _Connection):
+            # Nobody's, before the next can take it: its last user must not be able to cut it off.
+            tracked.owner = None
+            tracked.idle_since = time.monotonic()
+        super()._put_conn(conn)
+
+
+class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
     # urllib3 describes a connection by a protocol that its own classes fail in pyright's eyes, too.
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 

@@ -27,13 +27,17 @@ class LoopThread:
         """The process the thread lives in; a fork does not copy it."""
         ready: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=_run, args=(ready,), name="captchahub", daemon=True)
-        self._thread.start()
         try:
+            self._thread.start()
             self._loop = ready.result()
         except BaseException:
             # Interrupted while the loop was made: nobody will use it, so it ends at once.
-            ready.add_done_callback(lambda made: _end_loop(made.result()))
+            ready.add_done_callback(_end_made)
             raise
+
+    def is_current(self) -> bool:
+        """Whether the caller runs in this very thread."""
+        return threading.current_thread() is self._thread
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine in the loop, from any thread."""
@@ -46,18 +50,27 @@ class LoopThread:
         ending = self.submit(_end(last()))
         ending.add_done_callback(lambda _: _end_loop(self._loop))
         # The garbage collector may call this from the loop's own thread, which can't wait for itself.
-        if threading.current_thread() is not self._thread:
+        if not self.is_current():
             self._thread.join(_PATIENCE)
 
 
 def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
     # Made here and not by the caller, whose thread Ctrl-C can interrupt halfway through.
-    loop = asyncio.new_event_loop()
+    try:
+        loop = asyncio.new_event_loop()
+    except BaseException as error:  # noqa: BLE001 - no more files, most likely: the caller is told
+        ready.set_exception(error)
+        return
     ready.set_result(loop)
     try:
         loop.run_forever()
     finally:
         loop.close()
+
+
+def _end_made(ready: Future[asyncio.AbstractEventLoop]) -> None:
+    if ready.exception() is None:
+        _end_loop(ready.result())
 
 
 def _end_loop(loop: asyncio.AbstractEventLoop) -> None:

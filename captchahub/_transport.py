@@ -9,14 +9,17 @@ import asyncio
 import os
 import ssl
 import threading
+import time
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
-import urllib3.exceptions
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
 from captchahub._connections import Exchange, track
 from captchahub._version import __version__
@@ -30,6 +33,7 @@ __all__ = ["HttpTransport", "Transport"]
 _CHUNK = 16 * 1024
 _MAX_WORKERS = 32
 _GRACE = 1.0
+_CROWDED = "too many calls at once, so this one was not begun; lower max_in_flight"
 # How long closing waits for a thread that nothing can interrupt, such as one in a name look-up, in seconds.
 _PATIENCE = 2.0
 
@@ -37,7 +41,7 @@ _PATIENCE = 2.0
 class Transport(Protocol):
     """Sends requests for one provider."""
 
-    async def send(self, request: Request, *, timeout: float) -> Reply:  # noqa: ASYNC109 - part of each call
+    async def send(self, request: Request, *, timeout: float) -> Reply:
         """The reply, whole, within ``timeout`` seconds.
 
         Raises :class:`~captchahub.errors.ServiceUnavailable`, whose ``nothing_created`` is True where the
@@ -63,15 +67,21 @@ class HttpTransport:
         self._under_way: set[Exchange] = set()
         self._user_agent = settings.user_agent or f"captchahub/{__version__}"
 
-    async def send(self, request: Request, *, timeout: float) -> Reply:  # noqa: ASYNC109 - part of each call
+    async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
         _refuse_clear_text(request.url)
         exchange = Exchange(self._lock)
         self._under_way.add(exchange)
+        # A call that found no thread in half its time is not begun: what it orders could hardly be read.
+        begin_by = time.monotonic() + timeout / 2
         try:
             async with asyncio.timeout(timeout):
-                outcome = await self._workers.run(partial(self._exchange, request, exchange, timeout))
+                outcome = await self._workers.run(
+                    partial(self._exchange, request, exchange, timeout, begin_by)
+                )
         except TimeoutError:
+            # Cut off first: only then is it settled whether anything was sent.
+            exchange.cut_off()
             outcome = _timed_out(request, exchange, timeout)
         finally:
             exchange.cut_off()
@@ -89,13 +99,17 @@ class HttpTransport:
 
     # Errors are returned, not raised: an exception raised while handling one of requests' would carry that
     # one along, and with it the request's body, which holds the token.
-    def _exchange(self, request: Request, exchange: Exchange, timeout: float) -> Reply | ProviderError:
+    def _exchange(
+        self, request: Request, exchange: Exchange, timeout: float, begin_by: float
+    ) -> Reply | ProviderError:
+        if time.monotonic() > begin_by:
+            return ServiceUnavailable(f"{_host(request)}: {_CROWDED}", nothing_created=True)
         try:
             with exchange.running():
                 return self._read(self._send(request, timeout))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return ServiceUnavailable(
-                f"{_host(request)}: {_reason(error)}", nothing_created=_not_sent(error, exchange)
+                f"{_host(request)}: {_reason(error)}", nothing_created=not exchange.sent
             )
 
     def _send(self, request: Request, timeout: float) -> requests.Response:
@@ -121,8 +135,14 @@ class HttpTransport:
         return Reply(response.status_code, bytes(body), response.headers)
 
     def _trusted(self) -> str | bool:
-        bundle = self._settings.ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE")
-        return str(bundle) if bundle else True
+        if self._settings.ca_bundle:
+            return str(self._settings.ca_bundle)
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE")
+        if bundle and not Path(bundle).exists():
+            raise ConfigError(
+                f"the environment variable REQUESTS_CA_BUNDLE names {bundle}, which is not there"
+            )
+        return bundle or True
 
     def _proxies(self, url: str) -> dict[str, str]:
         # A proxy would see the token of a clear-text request, and those go to this machine only.
@@ -139,7 +159,8 @@ class _Adapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> urllib3.ProxyManager:
         scheme = urlsplit(proxy).scheme
         if scheme not in ("http", "https"):
-            raise ConfigError(f"a proxy must be an http:// or https:// address, not {scheme}://")
+            found = f"not {scheme}://; look at the key proxy and at the variables HTTPS_PROXY and ALL_PROXY"
+            raise ConfigError(f"a proxy must be an http:// or https:// address, {found}")
         manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
         return track(manager)
 
@@ -161,23 +182,12 @@ def _timed_out(request: Request, exchange: Exchange, timeout: float) -> ServiceU
     )
 
 
-_NOT_SENT = (
-    urllib3.exceptions.NewConnectionError,  # a name not resolved, or nobody listening
-    urllib3.exceptions.ConnectTimeoutError,
-    ssl.SSLCertVerificationError,
-)
-
-
-def _not_sent(error: BaseException, exchange: Exchange) -> bool:
-    return not exchange.sent or isinstance(_innermost(error), _NOT_SENT)
-
-
 def _innermost(error: BaseException) -> BaseException:
     """The exception that others were wrapped around: requests and urllib3 keep it in different places."""
     inner = getattr(error, "reason", None) or getattr(error, "original_error", None)
     if not isinstance(inner, BaseException):
         inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-    if inner is None or isinstance(error, _NOT_SENT):
+    if inner is None or isinstance(error, (NewConnectionError, ssl.SSLError)):
         return error
     return _innermost(inner)
 
@@ -186,9 +196,9 @@ def _reason(error: BaseException) -> str:
     innermost = _innermost(error)
     if isinstance(innermost, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {innermost.verify_message}; for an own authority set ca_bundle"
-    if isinstance(innermost, urllib3.exceptions.NameResolutionError):
+    if isinstance(innermost, NameResolutionError):
         return "its name can't be resolved; check base_url and the network"
-    if isinstance(innermost, urllib3.exceptions.NewConnectionError):
+    if isinstance(innermost, NewConnectionError):
         cause = innermost.__cause__
         return f"cannot connect: {getattr(cause, 'strerror', None) or 'no reply'}"
     if isinstance(innermost, OSError) and innermost.strerror:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -28,6 +29,8 @@ class Workers:
         self._lock = threading.Lock()
         self._threads: dict[threading.Thread, Future[None]] = {}
         self._open_work = 0
+        # Ends the threads of an owner that was forgotten unclosed.
+        weakref.finalize(self, _dismiss, self._queue, self._threads)
 
     async def run(self, work: Callable[[], T]) -> T:
         """The value of ``work()``, called in one of the threads.
@@ -45,37 +48,48 @@ class Workers:
     def _start_thread(self) -> None:
         name = f"captchahub {self._name} {len(self._threads) + 1}"
         ended: Future[None] = Future()
-        thread = threading.Thread(target=self._work, args=(ended,), name=name, daemon=True)
+        thread = threading.Thread(target=_work, args=(self._queue, ended), name=name, daemon=True)
         self._threads[thread] = ended
         thread.start()
 
-    def _work(self, ended: Future[None]) -> None:
-        while (work := self._queue.get()) is not None:
-            work()
-            del work
-        ended.set_result(None)
-
     def _do(self, work: Callable[[], T], future: Future[T]) -> None:
+        if not future.set_running_or_notify_cancel():
+            self._count_done()
+            return
         try:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future
-                future.set_exception(error)
-        finally:
-            with self._lock:
-                self._open_work -= 1
+            value = work()
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+            self._count_done()
+            future.set_exception(error)
+        else:
+            self._count_done()
+            future.set_result(value)
+
+    # Before the result is handed over, so that who gets it and comes again finds this thread free.
+    def _count_done(self) -> None:
+        with self._lock:
+            self._open_work -= 1
 
     async def aclose(self, patience: float) -> None:
         """End the threads, waiting ``patience`` seconds for those that still work."""
         with self._lock:
             threads = dict(self._threads)
-            self._threads.clear()
-        for _ in threads:
-            self._queue.put(None)
+            _dismiss(self._queue, self._threads)
         if threads:
             await asyncio.wait([asyncio.wrap_future(ended) for ended in threads.values()], timeout=patience)
         for thread, ended in threads.items():
             if ended.done():
                 thread.join()
+
+
+def _work(queue: SimpleQueue[Work | None], ended: Future[None]) -> None:
+    while (work := queue.get()) is not None:
+        work()
+        del work
+    ended.set_result(None)
+
+
+def _dismiss(queue: SimpleQueue[Work | None], threads: dict[threading.Thread, Future[None]]) -> None:
+    for _ in threads:
+        queue.put(None)
+    threads.clear()

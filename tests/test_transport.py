@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import ssl
 import threading
@@ -18,7 +19,7 @@ from captchahub._transport import HttpTransport
 from captchahub.config import HttpSettings
 from captchahub.errors import ProviderError
 from captchahub.provider import Reply, Request
-from captchahub.testing import Fault, Sandbox, load_emulation
+from captchahub.testing import Answer, Fault, Sandbox, load_emulation
 
 
 def send(
@@ -81,11 +82,12 @@ class TestAReply:
         assert len(sandbox.calls) == 5
         assert sandbox.connections == 1
 
-    def test_that_a_server_compressed_is_unpacked(self, sandbox: Sandbox) -> None:
-        reply = send(f"{sandbox.url}/getBalance")
+    def test_that_a_server_compressed_unasked_is_unpacked(self, sandbox: Sandbox) -> None:
+        packed = Answer(200, gzip.compress(b'{"error": false}'), {"Content-Encoding": "gzip"})
+        sandbox.add_faults(Fault.reply(packed))
+        assert send(f"{sandbox.url}/getBalance").json_object() == {"error": False}
         (call,) = sandbox.calls
         assert call.call.headers["accept-encoding"] == "identity"
-        assert reply.body.startswith(b"{")
 
 
 class TestARequest:
@@ -168,6 +170,45 @@ def deaf_server() -> Generator[int]:
         yield server.getsockname()[1]
 
 
+class TestTooManyCalls:
+    def test_those_that_waited_too_long_for_a_thread_are_never_begun(self, sandbox: Sandbox) -> None:
+        """A thread that a timeout sets free must not begin an order that nobody can wait for any more."""
+        sandbox.add_faults(Fault.hang())
+
+        async def run() -> list[ServiceUnavailable]:
+            transport = HttpTransport("test", HttpSettings())
+            request = Request.post_json(f"{sandbox.url}/createJob", {})
+            calls = [transport.send(request, timeout=1) for _ in range(100)]
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            await transport.aclose()
+            return [outcome for outcome in outcomes if isinstance(outcome, ServiceUnavailable)]
+
+        errors = asyncio.run(run())
+        assert len(errors) == 100
+        begun = [error for error in errors if not error.nothing_created]
+        assert len(begun) == len(sandbox.calls) == 32
+
+    def test_none_is_called_unsent_that_the_server_has_seen(self, sandbox: Sandbox) -> None:
+        """Timeouts of the length of the call itself, so that many strike while it is being sent."""
+        seconds = [n / 4000 for n in range(1, 13)] * 20
+
+        async def run() -> list[object]:
+            transport = HttpTransport("test", HttpSettings())
+            outcomes: list[object] = []
+            for n, timeout in enumerate(seconds):
+                request = Request.post_json(f"{sandbox.url}/call-{n}", {})
+                outcomes += await asyncio.gather(
+                    transport.send(request, timeout=timeout), return_exceptions=True
+                )
+            await transport.aclose()
+            return outcomes
+
+        outcomes = asyncio.run(run())
+        unsent = {n for n, one in enumerate(outcomes) if getattr(one, "nothing_created", False)}
+        seen = {int(call.name.removeprefix("call-")) for call in sandbox.calls}
+        assert unsent & seen == set()
+
+
 class TestClosing:
     def test_cuts_off_what_is_under_way(self, sandbox: Sandbox) -> None:
         sandbox.add_faults(Fault.hang())
@@ -177,9 +218,9 @@ class TestClosing:
             request = Request.post_json(f"{sandbox.url}/getBalance", {})
             asking = asyncio.ensure_future(transport.send(request, timeout=60))
             await asyncio.to_thread(sandbox.wait_for_calls, "getBalance")
-            asking.cancel()
-            await asyncio.wait([asking])
             await transport.aclose()
+            with pytest.raises(ServiceUnavailable):
+                await asking
 
         asyncio.run(run())
         assert not threads_of_ours()
@@ -242,7 +283,7 @@ class TestTls:
             url = tls_server.url.replace("localhost", "service.test")
             reply = send(url, settings=settings)
         assert reply.body == b"{}"
-        assert asked == [f"CONNECT service.test:{tls_server.port} HTTP/1.0"]
+        assert [line.rpartition(" ")[0] for line in asked] == [f"CONNECT service.test:{tls_server.port}"]
 
     def test_a_proxy_that_refuses_is_known_not_sent(self) -> None:
         with connect_proxy(refuses=True) as (proxy, _):

@@ -13,7 +13,7 @@ from captchahub._secrets import mask, secrets_in
 from captchahub._transport import HttpTransport, Transport
 from captchahub._workers import Workers
 from captchahub.config import HubSettings, ProviderSettings
-from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply
+from captchahub.errors import ConfigError, NotOffered, PluginFault, ProviderError, TaskError
 from captchahub.provider import LocalProvider, Provider
 
 __all__ = [
@@ -37,18 +37,23 @@ _LOCAL_PATIENCE = 2.0
 def translate(settings: ProviderSettings, method: Callable[..., T], *values: object) -> T:
     """What one of a plugin's methods makes of some values.
 
-    A fault of the plugin becomes a :class:`~captchahub.errors.MalformedReply`: nobody could read it. Secrets
-    that a service echoed, and the plugin with it, are masked.
+    Anything raised that the contract does not know is a :class:`~captchahub.errors.PluginFault`. Secrets that
+    a service repeated, and the plugin with it, are masked.
     """
     try:
         return method(*values)
-    except CaptchaHubError as error:
-        secrets = list(secrets_in(settings.own))
-        error.args = tuple(mask(arg, secrets) if isinstance(arg, str) else arg for arg in error.args)
+    except (ProviderError, TaskError, NotOffered) as error:
+        _mask(error, settings)
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        _mask(error, settings)
         fault = f"{method.__name__} with {type(error).__name__}"
-        raise MalformedReply(f"the plugin {settings.plugin!r} failed in {fault}") from error
+        raise PluginFault(f"the plugin {settings.plugin!r} failed in {fault}") from error
+
+
+def _mask(error: BaseException, settings: ProviderSettings) -> None:
+    secrets = list(secrets_in(settings.own))
+    error.args = tuple(mask(arg, secrets) if isinstance(arg, str) else arg for arg in error.args)
 
 
 def _places(settings: ProviderSettings) -> asyncio.Semaphore:
@@ -114,12 +119,12 @@ def open_accounts(settings: HubSettings, connect: TransportFactory) -> Mapping[s
 def _open(settings: ProviderSettings, connect: TransportFactory) -> Account:
     try:
         provider = settings.kind.build(settings.own)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         # The plugin's words may hold what it was given, a token among it; its type does not.
         raise ConfigError(
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "
             f"({type(error).__name__}); check its settings, or report it to the plugin's author"
-        ) from error
+        ) from None
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, _places(settings))

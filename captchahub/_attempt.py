@@ -7,26 +7,27 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from captchahub._accounts import Account, LocalAccount, RemoteAccount, translate
-from captchahub._polling import Durations, next_pause
+from captchahub._polling import Durations, next_pause, time_to_ask
 from captchahub._routing import backoff
 from captchahub._secrets import mask, secrets_in
 from captchahub.errors import (
     AmbiguousCreate,
     AuthenticationError,
-    CaptchaHubError,
     InsufficientBalance,
     JobFailed,
     JobRefused,
     JobTimeout,
     MalformedReply,
+    ProviderError,
     RateLimited,
     ServiceUnavailable,
+    TaskError,
     WrongSolution,
 )
 from captchahub.provider import Created, Job, JobId, Pending, Reply, Request, Solved
 from captchahub.tasks import Solution, Task
 
-__all__ = ["LocalTry", "RemoteTry", "Try", "begin", "now"]
+__all__ = ["LocalTry", "RemoteTry", "Try", "begin", "least_time", "now"]
 
 T = TypeVar("T")
 
@@ -70,11 +71,12 @@ class LocalTry:
     def _solve(self) -> Solution:
         try:
             return self._account.provider.solve(self._task)
-        except CaptchaHubError:
+        except (ProviderError, TaskError):
             raise
-        except Exception as error:
-            # A TimeoutError of the engine's own must not pass for ours.
-            raise JobFailed(f"the engine failed: {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            # Even SystemExit: in this thread it would end nothing but the attempt, and that without a word.
+            said = mask(f"{type(error).__name__}: {error}", secrets_in(self._account.settings.own))
+            raise JobFailed(f"the engine failed: {said}") from error
 
 
 class RemoteTry:
@@ -99,9 +101,6 @@ class RemoteTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        if self._left() <= self._provider.minimum_gap:
-            # It could not even be asked for once: money for nothing.
-            raise JobTimeout(f"nothing was ordered: {self._left():.1f} s are too short for a job here")
         request = self._translate(self._provider.create_job, self._task)
         created = await self._create(request)
         self.job_id = created.job_id
@@ -114,7 +113,8 @@ class RemoteTry:
             return await self._create_once(request)
         except ServiceUnavailable as error:
             pause = backoff(1, error, chance=self._chance())
-            if not error.nothing_created or pause >= self._left():
+            least = pause + time_to_ask(self._provider.minimum_gap)
+            if not error.nothing_created or least > self._left():
                 raise
         await asyncio.sleep(pause)
         return await self._create_once(request)
@@ -178,6 +178,11 @@ class RemoteTry:
 Try = LocalTry | RemoteTry
 
 
+def least_time(account: Account) -> float:
+    """How much time must be left, in seconds, for a try to make sense."""
+    return time_to_ask(account.provider.minimum_gap) if isinstance(account, RemoteAccount) else 0.0
+
+
 def begin(account: Account, task: Task[Solution], deadline: float, chance: Callable[[], float]) -> Try:
     """A try of either shape."""
     if isinstance(account, LocalAccount):
@@ -186,8 +191,12 @@ def begin(account: Account, task: Task[Solution], deadline: float, chance: Calla
 
 
 def _checked(task: Task[Solution], solved: Solved) -> Solved:
-    solution = task.complete(solved.solution)
-    wrong = task.check(solution)
+    try:
+        solution = task.complete(solved.solution)
+        wrong = task.check(solution)
+    except Exception as error:
+        # The answer is paid for; whatever is wrong with it must not take the other providers down.
+        raise WrongSolution(f"{solved.solution!r} can't be checked: {type(error).__name__}") from error
     if wrong is not None:
         raise WrongSolution(wrong)
     return Solved(solution, solved.cost)

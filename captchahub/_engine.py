@@ -7,7 +7,6 @@ clock as well.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
@@ -48,12 +47,12 @@ class Engine:
         self._accounts = open_accounts(settings, connect)
         self._chance = chance
         self._under_way: set[asyncio.Task[object]] = set()
-        self._is_closed = False
+        self._closing: asyncio.Task[None] | None = None
 
-    async def solve(self, task: Task[S], timeout: float | None) -> Result[S]:  # noqa: ASYNC109 - the solve's
+    async def solve(self, task: Task[S], timeout: float | None) -> Result[S]:
         """See :meth:`captchahub.hub.Hub.solve`."""
         accounts = self._route(task)
-        seconds = _checked_timeout(timeout, self._settings.timeout)
+        seconds = self._settings.timeout if timeout is None else timeout
         return await self._while_open(Solve(task, accounts, seconds, self._chance).run())
 
     def _route(self, task: object) -> Sequence[Account]:
@@ -65,6 +64,11 @@ class Engine:
             offered = "; ".join(f"{name} takes {', '.join(sorted(kinds))}" for name, kinds in offers.items())
             raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
         return [self._accounts[name] for name in names]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether closing has begun."""
+        return self._closing is not None
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """See :meth:`captchahub.hub.Hub.balances`."""
@@ -89,7 +93,7 @@ class Engine:
 
     async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
         """The value of some work, which closing the engine cancels."""
-        if self._is_closed:
+        if self.is_closed:
             work.close()
             raise HubClosed("the hub is closed; make a new one")
         child = asyncio.ensure_future(work)
@@ -97,17 +101,20 @@ class Engine:
         try:
             return await child
         except asyncio.CancelledError:
-            if self._is_closed and not _is_being_cancelled():
+            if self.is_closed and not _is_being_cancelled():
                 raise HubClosed("the hub was closed while it worked on this") from None
             raise
         finally:
             self._under_way.discard(child)
+            del child  # it holds the error, and the error this frame
 
     async def aclose(self) -> None:
-        """Cancel what is under way and let go of every thread and socket; a second call does nothing."""
-        if self._is_closed:
-            return
-        self._is_closed = True
+        """Cancel what is under way and let go of threads and sockets; a second call waits for the first."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         for child in self._under_way:
             child.cancel()
         if self._under_way:
@@ -134,13 +141,3 @@ async def _ask(account: RemoteAccount, ask: Callable[[], Request], read: Callabl
     settings = account.settings
     reply = await account.transport.send(translate(settings, ask), timeout=settings.poll_timeout)
     return translate(settings, read, reply)
-
-
-def _checked_timeout(timeout: float | None, default: float) -> float:
-    if timeout is None:
-        return default
-    if not (math.isfinite(timeout) and timeout > 0):
-        raise ValueError(
-            f"timeout must be a positive number of seconds, or None for the hub's, not {timeout}"
-        )
-    return float(timeout)

@@ -7,15 +7,8 @@ iterable itself is raised at the end: first come the answers that are already pa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Generator,
-    Iterable,
-    Iterator,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
+from contextlib import aclosing
 from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -97,40 +90,57 @@ async def as_completed_async(
     in_flight: int,
 ) -> AsyncGenerator[Outcome[S]]:
     """Submit the tasks and give each outcome as it comes, while others are read."""
-    places = asyncio.Semaphore(in_flight)
-    solves: set[asyncio.Task[Outcome[S]]] = set()
-    ended: asyncio.Queue[asyncio.Task[Outcome[S]] | None] = asyncio.Queue()
-
-    async def read() -> None:
-        try:
-            index = 0
-            await places.acquire()
-            async for task in _each(tasks):
-                solve = asyncio.ensure_future(_outcome(index, task, submit(task)))
-                solves.add(solve)
-                solve.add_done_callback(ended.put_nowait)
-                index += 1
-                await places.acquire()
-        finally:
-            ended.put_nowait(None)
-
-    reading = asyncio.ensure_future(read())
+    reader = _Reader(submit, in_flight)
+    reading = asyncio.ensure_future(reader.read(tasks))
     try:
-        while solves or not reading.done():
-            solve = await ended.get()
+        while reader.under_way or not reading.done():
+            solve = await reader.ended.get()
             if solve is not None:
-                solves.remove(solve)
-                places.release()
+                reader.take(solve)
                 yield solve.result()
     finally:
-        reading.cancel()
-        for solve in solves:
-            solve.cancel()
-        await asyncio.wait([reading, *solves])
+        left = [reading, *reader.under_way]
+        for one in left:
+            one.cancel()
+        await asyncio.wait(left)
     await reading
 
 
-async def _each(tasks: Iterable[Task[S]] | AsyncIterable[Task[S]]) -> AsyncIterator[Task[S]]:
+class _Reader(Generic[S]):
+    """Reads tasks and begins to solve them, as long as there are places."""
+
+    def __init__(self, submit: Callable[[Task[S]], AsyncTicket[S]], in_flight: int) -> None:
+        self.under_way: set[asyncio.Task[Outcome[S]]] = set()
+        self.ended: asyncio.Queue[asyncio.Task[Outcome[S]] | None] = asyncio.Queue()
+        """The solves that have ended, not yet taken, and None once all tasks are read."""
+        self._submit = submit
+        self._places = asyncio.Semaphore(in_flight)
+
+    async def read(self, tasks: Iterable[Task[S]] | AsyncIterable[Task[S]]) -> None:
+        """Read to the end. Raises what reading raises."""
+        index = 0
+        try:
+            await self._places.acquire()
+            async with aclosing(_each(tasks)) as source:
+                async for task in source:
+                    self._begin(index, task)
+                    index += 1
+                    await self._places.acquire()
+        finally:
+            self.ended.put_nowait(None)
+
+    def _begin(self, index: int, task: Task[S]) -> None:
+        solve = asyncio.ensure_future(_outcome(index, task, self._submit(task)))
+        self.under_way.add(solve)
+        solve.add_done_callback(self.ended.put_nowait)
+
+    def take(self, solve: asyncio.Task[Outcome[S]]) -> None:
+        """Make room for another."""
+        self.under_way.remove(solve)
+        self._places.release()
+
+
+async def _each(tasks: Iterable[Task[S]] | AsyncIterable[Task[S]]) -> AsyncGenerator[Task[S]]:
     if isinstance(tasks, AsyncIterable):
         async for task in tasks:
             yield task

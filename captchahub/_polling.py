@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["Durations", "next_pause"]
+__all__ = ["Durations", "next_pause", "time_to_ask"]
 
 _KEPT = 32
 _EARLY = 0.1
@@ -12,13 +12,12 @@ _EARLY = 0.1
 _GROWTH = 0.1
 # An answer that was there at the first question came earlier; how much earlier is not known.
 _ASSUMED = 0.8
-# The last question before a deadline leaves this much time for its reply, in seconds.
 _LAST_CALL = 1.0
 
 
 @attrs.frozen
 class Durations:
-    """How long the latest jobs of one kind took at one provider, each never more than the truth."""
+    """How long the latest jobs of one kind took at one provider, guessed with care for the fast ones."""
 
     seconds: tuple[float, ...] = ()
 
@@ -33,10 +32,19 @@ class Durations:
     def first_pause(self, *, gap: float, left: float) -> float:
         """How long to wait before the first question: until the fastest jobs are done, in seconds.
 
-        ``gap`` and ``left`` are as for :func:`next_pause`.
+        ``gap`` and ``left`` are as for :func:`next_pause`. The gap is one between two questions, so the first
+        may come sooner where little time is left.
         """
         wanted = sorted(self.seconds)[int(len(self.seconds) * _EARLY)] if self.seconds else gap
-        return _fitted(wanted, gap, left)
+        return max(0.0, min(max(gap, wanted), left - time_to_ask(gap)))
+
+
+def time_to_ask(gap: float) -> float:
+    """What the last question before a deadline leaves for its reply, in seconds.
+
+    It is the least that must be left for an order, too: a job that can't be asked for is money for nothing.
+    """
+    return min(gap, _LAST_CALL)
 
 
 def next_pause(*, waited: float, gap: float, left: float, asked_for: float | None = None) -> float:
@@ -46,8 +54,5 @@ def next_pause(*, waited: float, gap: float, left: float, asked_for: float | Non
     more, ``gap`` the shortest pause that the service allows, ``asked_for`` a pause that it demanded. The
     result is never shorter than ``gap``, and where it can be it leaves time for one last question.
     """
-    return _fitted(max(waited * _GROWTH, asked_for or 0.0), gap, left)
-
-
-def _fitted(pause: float, gap: float, left: float) -> float:
-    return max(gap, min(pause, left - _LAST_CALL))
+    wanted = max(waited * _GROWTH, asked_for or 0.0)
+    return max(gap, min(wanted, left - time_to_ask(gap)))

@@ -10,9 +10,16 @@ from typing import Generic, TypeVar, cast
 import attrs
 
 from captchahub._accounts import Account, translate
-from captchahub._attempt import Try, begin, now
+from captchahub._attempt import Try, begin, least_time, now
 from captchahub._routing import Next, backoff, what_next
-from captchahub.errors import AllProvidersFailed, Attempt, JobTimeout, ProviderError, SolveTimeout
+from captchahub.errors import (
+    AllProvidersFailed,
+    Attempt,
+    JobTimeout,
+    PluginFault,
+    ProviderError,
+    SolveTimeout,
+)
 from captchahub.provider import Solved
 from captchahub.results import Result
 from captchahub.tasks import Solution, Task
@@ -47,7 +54,7 @@ class Solve(Generic[S]):
         self._candidates = [_Candidate(account) for account in accounts]
         self._attempts: list[Attempt] = []
         self._is_cut_short = False
-        self._waited_for = ""
+        self._ran_short = ""
 
     async def run(self) -> Result[S]:
         """The result.
@@ -81,14 +88,22 @@ class Solve(Generic[S]):
                 await places.acquire()
         except TimeoutError:
             limits = candidate.account.settings
-            self._waited_for = (
+            self._ran_short = (
                 f": no place came free at {limits.name}, where max_in_flight is {limits.max_in_flight}"
             )
             return None
         try:
-            return await self._attempt(candidate)
+            return await self._attempt(candidate) if self._is_worth_a_try(candidate) else None
         finally:
             places.release()
+
+    def _is_worth_a_try(self, candidate: _Candidate) -> bool:
+        left = min(self._deadline - now(), candidate.account.settings.timeout)
+        if left >= least_time(candidate.account):
+            return True
+        self._candidates.remove(candidate)
+        self._ran_short = f": {left:.1f} s were too few to order at {candidate.account.settings.name}"
+        return False
 
     async def _attempt(self, candidate: _Candidate) -> Result[S] | None:
         account = candidate.account
@@ -109,9 +124,7 @@ class Solve(Generic[S]):
         return self._result(account, one, solved, sent)
 
     def _note(self, account: Account, one: Try, started: float, error: ProviderError | None) -> None:
-        # Frames of a traceback would keep the picture and the request in memory with the error.
-        bare = None if error is None else error.with_traceback(None)
-        attempt = Attempt(account.settings.name, now() - started, one.polls, one.job_id, bare)
+        attempt = Attempt(account.settings.name, now() - started, one.polls, one.job_id, _bare(error))
         self._attempts.append(attempt)
         _log.info("%s: %s", self._task.kind, attempt)
 
@@ -140,7 +153,19 @@ class Solve(Generic[S]):
 
     def _failure(self) -> AllProvidersFailed:
         kind = self._task.kind
-        if self._is_cut_short or now() >= self._deadline:
-            late = f"this {kind} task was not solved within {self._timeout:g} s{self._waited_for}"
+        if self._is_cut_short or self._ran_short or now() >= self._deadline:
+            late = f"this {kind} task was not solved within {self._timeout:g} s{self._ran_short}"
             return SolveTimeout(late, self._attempts)
         return AllProvidersFailed(f"no provider solved this {kind} task", self._attempts)
+
+
+def _bare(error: ProviderError | None) -> ProviderError | None:
+    """The error without the frames that led to it, which would keep the picture and the request with it.
+
+    Those of a plugin's fault stay: without them nobody would find it.
+    """
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, PluginFault):
+        link.__traceback__ = None
+        link = link.__cause__
+    return error

@@ -17,6 +17,7 @@
         ├── RateLimited           too many requests
         ├── ServiceUnavailable    no usable answer from the service
         ├── MalformedReply        an answer nobody can read
+        │   └── PluginFault       nor can the plugin, for a fault of its own
         ├── AmbiguousCreate       a job may exist, its id is not known
         ├── UnsupportedTask       this provider can't take this task, another may
         ├── JobRefused            the service refused the job in its own words
@@ -123,6 +124,15 @@ class MalformedReply(ProviderError):
     advice = "check base_url; if it is right, the service may have changed its dialect"
 
 
+class PluginFault(MalformedReply):
+    """The plugin broke its contract, so nobody knows what the service said.
+
+    ``__cause__`` is what the plugin raised.
+    """
+
+    advice = "report it to the plugin's author"
+
+
 class AmbiguousCreate(ProviderError):
     """The order went out and no job id came back: a job may exist and may be billed.
 
@@ -198,7 +208,8 @@ class AllProvidersFailed(CaptchaHubError):
     """No provider solved the task. ``attempts`` tells, in order, who was asked and what came of it."""
 
     def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
-        super().__init__(message, attempts)
+        # Pickling and copying carry the attributes over; a second argument would be an errno to OSError.
+        super().__init__(message)
         self.message = message
         self.attempts = tuple(attempts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -56,6 +57,7 @@ class Hub:
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
         self._lock = threading.Lock()
+        self._inherited: list[object] = []
         _hubs.add(self)
 
     @classmethod
@@ -79,17 +81,20 @@ class Hub:
         :class:`~captchahub.errors.TaskError` for the caller's own mistake, ``ConfigError`` where no provider
         takes such tasks, ``HubClosed``, or ValueError for a timeout that is not positive.
         """
-        _warn_if_it_blocks_a_loop("solve")
+        self._refuse_to_block_itself("solve")
         ticket = self.submit(task, timeout=timeout)
         try:
             return ticket.result()
         except BaseException:
             ticket.cancel()
             raise
+        finally:
+            del ticket  # it holds the error, and the error this frame
 
     def submit(self, task: Task[S], *, timeout: float | None = None) -> Ticket[S]:
         """Begin to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
-        return Ticket(self._start(lambda engine: engine.solve(task, timeout)))
+        seconds = _checked_timeout(timeout)
+        return Ticket(self._start(lambda engine: engine.solve(task, seconds)))
 
     def solve_many(
         self, tasks: Iterable[Task[S]], *, timeout: float | None = None, in_flight: int = 32
@@ -100,12 +105,13 @@ class Hub:
         each solve, in seconds. Stopping the iteration cancels what is under way. An error raised by ``tasks``
         itself comes out last.
         """
-        _warn_if_it_blocks_a_loop("solve_many")
-        return as_completed(tasks, partial(self.submit, timeout=timeout), _checked_in_flight(in_flight))
+        self._refuse_to_block_itself("solve_many")
+        submit = partial(self.submit, timeout=_checked_timeout(timeout))
+        return as_completed(tasks, submit, _checked_in_flight(in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """What is left on each account, by provider; an error stands in for what could not be learned."""
-        _warn_if_it_blocks_a_loop("balances")
+        self._refuse_to_block_itself("balances")
         return self._start(lambda engine: engine.balances()).result()
 
     def services(self, provider: str) -> tuple[Service, ...]:
@@ -114,11 +120,14 @@ class Hub:
         Raises :class:`~captchahub.errors.NotOffered` where the service has none, ``ConfigError`` for an
         unknown name, or a ``ProviderError``.
         """
-        _warn_if_it_blocks_a_loop("services")
+        self._refuse_to_block_itself("services")
         return self._start(lambda engine: engine.services(provider)).result()
 
     def close(self) -> None:
-        """Cancel what is under way, and let go of every thread and socket. Harmless to repeat."""
+        """Cancel what is under way, and let go of threads and sockets. Harmless to repeat.
+
+        A thread that nothing can interrupt, in a name look-up or in a local engine, is left to end by itself.
+        """
         with self._lock:
             self._is_closed = True
             finalizer = self._finalizer
@@ -136,20 +145,28 @@ class Hub:
     def _start(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
         with self._lock:
             if self._is_closed:
-                raise HubClosed("the hub is closed; make a new one")
+                raise HubClosed(_CLOSED)
             if self._thread is None:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
                 self._finalizer = weakref.finalize(self, partial(self._thread.stop, self._engine.aclose))
             return self._thread.submit(work(self._engine))
 
+    def _refuse_to_block_itself(self, name: str) -> None:
+        if self._thread is not None and self._thread.is_current():
+            raise RuntimeError(
+                f"Hub.{name} would wait for itself in the hub's own thread, where callbacks run; use submit"
+            )
+        _warn_if_it_blocks_a_loop(name)
+
     def _after_fork(self) -> None:
         """Begin anew in the child: the parent's thread is not here, and its sockets are not ours to use."""
         self._lock = threading.Lock()
-        if self._thread is not None and self._finalizer is not None:
-            self._finalizer.detach()
+        if self._thread is not None:
+            if self._finalizer is not None:
+                self._finalizer.detach()
             # Kept, for letting go of a loop would take the parent's wake-ups out of the shared selector.
-            self._inherited = self._thread, self._engine
+            self._inherited.append((self._thread, self._engine))
             self._thread = self._finalizer = None
             self._engine = Engine(self._settings)
 
@@ -184,13 +201,16 @@ class AsyncHub:
         """As :meth:`Hub.from_mapping`."""
         return cls(load_mapping(mapping, Plugins(plugins)))
 
-    async def solve(self, task: Task[S], *, timeout: float | None = None) -> Result[S]:  # noqa: ASYNC109
+    async def solve(self, task: Task[S], *, timeout: float | None = None) -> Result[S]:
         """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
-        return await self._ours().solve(task, timeout)
+        return await self._ours().solve(task, _checked_timeout(timeout))
 
     def submit(self, task: Task[S], *, timeout: float | None = None) -> AsyncTicket[S]:
         """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
-        return AsyncTicket(asyncio.ensure_future(self._ours().solve(task, timeout)))
+        engine, seconds = self._ours(), _checked_timeout(timeout)
+        if engine.is_closed:
+            raise HubClosed(_CLOSED)
+        return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds)))
 
     def solve_many(
         self,
@@ -200,7 +220,8 @@ class AsyncHub:
         in_flight: int = 32,
     ) -> AsyncIterator[Outcome[S]]:
         """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous."""
-        return as_completed_async(tasks, partial(self.submit, timeout=timeout), _checked_in_flight(in_flight))
+        submit = partial(self.submit, timeout=_checked_timeout(timeout))
+        return as_completed_async(tasks, submit, _checked_in_flight(in_flight))
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """As :meth:`Hub.balances`."""
@@ -233,10 +254,26 @@ class AsyncHub:
         return self._engine
 
 
+_CLOSED = "the hub is closed; make a new one"
+
+
 def _checked_in_flight(number: int) -> int:
-    if number < 1:
-        raise ValueError(f"in_flight must be 1 or more, not {number}")
+    # Callers need not use a type checker.
+    if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"in_flight must be a whole number from 1, not {number}")
     return number
+
+
+def _checked_timeout(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    try:
+        seconds = float(timeout)
+    except (OverflowError, TypeError, ValueError):
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"timeout must be a positive number of seconds, or None, not {timeout!r:.40}")
+    return seconds
 
 
 def _warn_if_it_blocks_a_loop(name: str) -> None:
@@ -250,5 +287,5 @@ def _warn_if_it_blocks_a_loop(name: str) -> None:
             f"Hub.{name} blocks the event loop running in this thread until it is done; "
             f"here use AsyncHub and await it",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

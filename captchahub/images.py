@@ -21,7 +21,7 @@ __all__ = ["MAX_BYTES", "Image", "ImageFormat", "PilImage"]
 MAX_BYTES = 10_000_000
 """The largest picture taken where no other limit is given, in bytes."""
 
-_DATA_URL = re.compile(r"\s*data:[^,]*,", re.IGNORECASE)
+_DATA_URL = re.compile(r"\A\s*data:[^,]*,", re.IGNORECASE)
 
 
 class PilImage(Protocol):
@@ -62,34 +62,37 @@ class Image:
 
     @classmethod
     def open(cls, source: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = MAX_BYTES) -> Image:
-        """Read a picture from a path or from a file object opened in binary mode."""
-        if isinstance(source, (str, os.PathLike)):
-            return cls._open_path(Path(source), max_bytes)
-        return cls._read(source, getattr(source, "name", "the file object"), max_bytes)
+        """Read a picture from a path, or from where a file object opened in binary mode stands to its end.
 
-    @classmethod
-    def _open_path(cls, path: Path, max_bytes: int) -> Image:
+        No more than ``max_bytes`` and one are read.
+        """
+        name = _name(source)
         try:
-            with path.open("rb") as file:
-                return cls._read(file, path, max_bytes)
-        except OSError as error:
-            raise TaskError(f"cannot read the picture {path}: {error.strerror or error}") from error
-
-    @classmethod
-    def _read(cls, file: BinaryIO, name: object, max_bytes: int) -> Image:
-        data = file.read(max_bytes + 1)
-        # A text file returns str at run time, whatever the annotation says.
-        if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TaskError(f"cannot read the picture {name}: open the file in binary mode ('rb')")
-        return _checked(data, str(name), max_bytes)
+            if isinstance(source, (str, os.PathLike)):
+                with Path(source).open("rb") as file:
+                    data = _read(file, max_bytes + 1)
+            else:
+                data = _read(source, max_bytes + 1)
+        except (AttributeError, TypeError, UnicodeDecodeError) as error:
+            raise TaskError(
+                f"cannot read the picture {name}: give a path, or a file opened in binary mode ('rb')"
+            ) from error
+        except (OSError, ValueError) as error:  # ValueError: a closed file, a path with a NUL in it
+            said = getattr(error, "strerror", None) or error
+            raise TaskError(f"cannot read the picture {name}: {said}") from error
+        return _checked(data, name, max_bytes)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, max_bytes: int = MAX_BYTES) -> Image:
         """Take a picture that is already in memory."""
         try:
-            return _checked(bytes(memoryview(data)), "the bytes given", max_bytes)
+            plain = bytes(memoryview(data))
         except TypeError:
-            raise TaskError(f"a picture must be bytes, not {type(data).__name__}") from None
+            found = type(data).__name__
+            raise TaskError(
+                f"a picture must be bytes, not {found}; for a path use Image.open(path)"
+            ) from None
+        return _checked(plain, "the bytes given", max_bytes)
 
     @classmethod
     def from_base64(cls, text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Image:
@@ -106,13 +109,16 @@ class Image:
 
     @classmethod
     def from_pil(cls, picture: PilImage, *, max_bytes: int = MAX_BYTES) -> Image:
-        """Take a Pillow image; it is stored as PNG, without loss."""
+        """Take a Pillow image; it is stored as PNG, without loss where PNG has its mode.
+
+        Other modes are converted to the nearest that PNG has, most of them to RGB.
+        """
         buffer = io.BytesIO()
         try:
-            # PNG has no CMYK, YCbCr, LAB or HSV: those go through RGB.
-            saved = picture if picture.mode in _PNG_MODES else picture.convert("RGB")
-            saved.save(buffer, format="PNG")
-        except (AttributeError, OSError, SystemError, ValueError) as error:
+            for mode in _PNG_MODES.get(picture.mode, ("RGB",)):
+                picture = picture.convert(mode)
+            picture.save(buffer, format="PNG")
+        except Exception as error:  # of a decoder's many, for Pillow may read the file only now
             raise TaskError(f"cannot store this {type(picture).__name__} as PNG: {error}") from error
         return _checked(buffer.getvalue(), "the Pillow image", max_bytes)
 
@@ -127,7 +133,31 @@ class Image:
         return hashlib.sha256(self.data).hexdigest()
 
 
-_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16"})
+# The way from a Pillow mode to one that PNG has; CMYK, YCbCr, LAB, HSV and F go through RGB.
+_PNG_MODES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), ()),
+    **dict.fromkeys(("PA", "RGBa"), ("RGBA",)),
+    "La": ("LA",),
+    "I": ("I;16",),
+    # Converted at once they would lose all but eight bits.
+    **dict.fromkeys(("I;16B", "I;16L", "I;16N"), ("I", "I;16")),
+}
+
+
+def _name(source: object) -> str:
+    """What to call a source in a message; many file objects have a number for a name, or none."""
+    if isinstance(source, (str, os.PathLike)):
+        return str(source)  # pyright: ignore[reportUnknownArgumentType]  # a path of either kind is shown
+    name: object = getattr(source, "name", None)
+    return name if isinstance(name, str) else f"in the {type(source).__name__}"
+
+
+def _read(file: BinaryIO, limit: int) -> bytes:
+    """All that is left of a file, up to a limit; a pipe or a socket gives it piece by piece."""
+    data = bytearray()
+    while len(data) < limit and (piece := file.read(limit - len(data))):
+        data += piece
+    return bytes(data)
 
 
 def _checked(data: bytes, source: str, max_bytes: int) -> Image:
@@ -141,7 +171,8 @@ def _checked(data: bytes, source: str, max_bytes: int) -> Image:
         picture = recognise(data)
     except TruncatedError as error:
         raise TaskError(
-            f"{source}: the {error} picture is truncated: its end is missing after {len(data)} bytes"
+            f"{source}: the {error} picture is truncated: its pixels or its end are missing "
+            f"from its {len(data)} bytes"
         ) from None
     if picture is None:
         raise TaskError(

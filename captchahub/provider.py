@@ -56,7 +56,7 @@ JobId = int | str
 
 
 class Secret:
-    """A token or key that never shows: ``repr`` and ``str`` are masked, and pickling is refused."""
+    """A token or key that never shows: ``repr`` and ``str`` are masked; pickling and copying are refused."""
 
     __slots__ = ("_value",)
 
@@ -96,7 +96,7 @@ class Request:
     @classmethod
     def post_json(cls, url: str, payload: Mapping[str, object]) -> Request:
         """A POST with a JSON body."""
-        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(payload, separators=(",", ":")).encode()
         return cls(url, body, headers={"Content-Type": "application/json"})
 
 
@@ -322,16 +322,22 @@ def service_url(url: str) -> str:
     Raises ValueError for anything but ``https``, unless the host is this machine, and for an address that
     carries a user, a query or a fragment. The message does not repeat the address, which may hold a password.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _is_plain(url):
-        raise ValueError("not a web address; write one such as 'https://api.example.com'")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # The words of that error can repeat a part of the address.
+        raise ValueError(_NO_ADDRESS) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_plain(url):
+        raise ValueError(_NO_ADDRESS)
     if any(mark in url for mark in "@?#"):
         raise ValueError("an address must not carry a user name, a password, a query or a fragment")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f"http to {parts.hostname} would send the token in the clear; use https")
-    if parts.port == 0:  # reading a port that is no number raises ValueError by itself
-        raise ValueError("port 0 is no address of a service")
     return url.rstrip("/")
+
+
+_NO_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
 
 
 def _is_plain(url: str) -> bool:

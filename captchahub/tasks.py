@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -131,6 +130,15 @@ def _image(_task: object, _field: Field, value: object) -> None:
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
+def _language(_task: object, field: Field, value: object) -> None:
+    _words(_task, field, value)
+    if isinstance(value, str) and not _LANGUAGE.fullmatch(value):
+        raise TaskError(f"{field.name} {value!r} is not a language code such as 'en' or 'zh-Hans'")
+
+
+_SHORTEST_PHRASE = len("a b")
+
+
 @attrs.frozen
 class ImageToText(Task[TextSolution]):
     """Read the text in a picture.
@@ -160,7 +168,7 @@ class ImageToText(Task[TextSolution]):
     """Whether the picture shows several words (True) or exactly one (False)."""
     math: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
     """Whether the picture shows a sum, whose result is the answer."""
-    language: str | None = attrs.field(default=None, kw_only=True, validator=_words)
+    language: str | None = attrs.field(default=None, kw_only=True, validator=_language)
     """The language of the text, as a code: ``en``, ``ru``, ``zh-Hans``."""
     hint: str | None = attrs.field(default=None, kw_only=True, validator=_words)
     """A remark for the person who reads the picture."""
@@ -176,12 +184,13 @@ class ImageToText(Task[TextSolution]):
             return "give either length, or min_length and max_length"
         if shortest is not None and longest is not None and shortest > longest:
             return f"min_length {shortest} is more than max_length {longest}"
+        room = self.length or longest
+        if self.phrase and room is not None and room < _SHORTEST_PHRASE:
+            return f"several words (phrase) need more than {room} characters"
         if self.math and self.phrase:
             return "a sum (math) is answered by one number, not by several words (phrase)"
-        if self.math and self.charset is not None and not any(c.isdigit() for c in self.charset):
+        if self.math and self.charset is not None and not any(c.isdecimal() for c in self.charset):
             return "a sum (math) is answered by a number, but charset has no digit"
-        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
-            return f"language {self.language!r} is not a language code such as 'en' or 'zh-Hans'"
         return None
 
     def check(self, solution: Solution) -> str | None:
@@ -291,8 +300,8 @@ class PhoneSlide(Task[SlideSolution]):
         return None
 
     def _contains(self, point: Point) -> bool:
-        finite = math.isfinite(point.x) and math.isfinite(point.y)
-        return finite and 0 <= point.x < self.image.width and 0 <= point.y < self.image.height
+        # Not a number, and infinity, are not less than anything here either.
+        return 0 <= point.x < self.image.width and 0 <= point.y < self.image.height
 
     def complete(self, solution: Solution) -> Solution:
         """The solution with the size of the screenshot, so that it can be scaled."""

@@ -42,7 +42,10 @@ class Ticket(Generic[S]):
         return self._future.cancel()
 
     def when_done(self, call: Callable[[], object]) -> None:
-        """Have ``call()`` called once the solve has ended, at once where it has; in any thread."""
+        """Have ``call()`` called once the solve has ended, at once where it has.
+
+        It is called in this thread or in the hub's own, which it must not block.
+        """
         self._future.add_done_callback(lambda _: call())
 
 
@@ -53,7 +56,7 @@ class AsyncTicket(Generic[S]):
         self._task = task
         task.add_done_callback(_look_at)
 
-    async def result(self, timeout: float | None = None) -> Result[S]:  # noqa: ASYNC109 - as Ticket has it
+    async def result(self, timeout: float | None = None) -> Result[S]:
         """As :meth:`Ticket.result`. Cancelling the wait does not cancel the solve."""
         await asyncio.wait([self._task], timeout=timeout)
         if not self._task.done():

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -86,6 +87,30 @@ class TestSolving:
         with pytest.raises(SolveCancelled):
             ticket.result()
 
+    @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 10**400, "soon"])
+    def test_a_timeout_must_be_a_time(self, hub: Hub, sandbox: Sandbox, timeout: float) -> None:
+        task = sandbox.draw_text().task()
+        for call in (hub.solve, hub.submit):
+            with pytest.raises(ValueError, match="timeout must be a positive number"):
+                call(task, timeout=timeout)
+        with pytest.raises(ValueError, match="timeout must be a positive number"):
+            hub.solve_many([task], timeout=timeout)
+
+    def test_a_callback_must_not_wait_in_the_hubs_own_thread(self, hub: Hub, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.hang(on="createJob", times=1))
+        task = sandbox.draw_text().task()
+        refused: SimpleQueue[Exception] = SimpleQueue()
+
+        def call() -> None:
+            try:
+                hub.solve(task)
+            except RuntimeError as error:
+                refused.put(error)
+
+        ticket = hub.submit(task, timeout=1)
+        ticket.when_done(call)
+        assert "use submit" in str(refused.get(timeout=10))
+
     @pytest.mark.parametrize("call", ["createJob", "getJobResult"])
     def test_a_hanging_server_does_not_outlast_the_timeout(
         self, hub: Hub, sandbox: Sandbox, call: str
@@ -144,16 +169,21 @@ class TestManyTasks:
 
     def test_stopping_cancels_what_is_under_way(self, hub: Hub, sandbox: Sandbox) -> None:
         sandbox.add_faults(Fault.hang(on="createJob", after=1))
-        outcomes = hub.solve_many(sandbox.draw_text().task() for _ in range(5))
+        outcomes = hub.solve_many((sandbox.draw_text().task() for _ in range(5)), in_flight=3)
         next(outcomes)
+        sandbox.wait_for_calls("createJob", 3)
         outcomes.close()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - a generator
+        sandbox.clear_faults()
+        hub.solve(sandbox.draw_text().task())
+        assert len(sandbox.calls_to("createJob")) == 4
 
     def test_none_at_all_is_fine(self, hub: Hub) -> None:
         assert list(hub.solve_many(iter([]))) == []
 
-    def test_at_least_one_must_be_allowed(self, hub: Hub) -> None:
+    @pytest.mark.parametrize("in_flight", [0, -1, 1.5])
+    def test_at_least_one_must_be_allowed(self, hub: Hub, in_flight: int) -> None:
         with pytest.raises(ValueError, match="in_flight"):
-            hub.solve_many([], in_flight=0)
+            hub.solve_many([], in_flight=in_flight)
 
 
 class TestTheAccount:
@@ -314,8 +344,42 @@ class TestAsyncHub:
                 await ticket
             with pytest.raises(HubClosed):
                 await hub.solve(sandbox.draw_text().task())
+            with pytest.raises(HubClosed):
+                await anext(hub.solve_many([sandbox.draw_text().task()]))
 
         asyncio.run(run())
+
+    def test_a_closing_that_was_cancelled_is_finished_by_the_next(
+        self, mapping: dict[str, object], sandbox: Sandbox, quick: object
+    ) -> None:
+        async def run() -> None:
+            hub = AsyncHub.from_mapping(mapping, plugins=[quick])
+            await hub.solve(sandbox.draw_text().task())
+            closing = asyncio.ensure_future(hub.close())
+            await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait([closing])
+            await hub.close()
+            assert workers() == []
+
+        asyncio.run(run())
+
+    def test_a_forgotten_one_ends_its_threads(
+        self, mapping: dict[str, object], sandbox: Sandbox, quick: object
+    ) -> None:
+        async def run() -> None:
+            hub = AsyncHub.from_mapping(mapping, plugins=[quick])
+            await hub.solve(sandbox.draw_text().task())
+
+        asyncio.run(run())
+        gc.collect()
+        for thread in workers():
+            thread.join(5)
+        assert workers() == []
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("captchahub main")]
 
 
 class TestInsideARunningLoop:

@@ -61,7 +61,7 @@ class ScriptedTransport:
         self.is_closed = False
         self._step = script if callable(script) else _one_after_another(script)
 
-    async def send(self, request: Request, *, timeout: float) -> Reply:  # noqa: ASYNC109 - the contract's
+    async def send(self, request: Request, *, timeout: float) -> Reply:
         """The next reply of the script."""
         self.sent.append(Sent(asyncio.get_running_loop().time(), request))
         step = self._step(request)

@@ -1,0 +1,198 @@
+"""The error tree: it is as its docstring draws it, and every error can be sent to another process."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+import captchahub
+from captchahub import (
+    AllProvidersFailed,
+    Attempt,
+    AuthenticationError,
+    CaptchaHubError,
+    ConfigError,
+    Image,
+    JobFailed,
+    JobTimeout,
+    NotOffered,
+    ProviderError,
+    RateLimited,
+    ServiceUnavailable,
+    SolveTimeout,
+    TaskError,
+    TaskRefused,
+    errors,
+)
+
+ATTEMPTS = (
+    Attempt("omo", 1.25, 3, 7, JobFailed("the service gave up")),
+    Attempt("spare", 0.5, error=RateLimited("HTTP 429", retry_after=30.0)),
+)
+
+EVERY_ERROR = {
+    kind.__name__: kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, CaptchaHubError)
+}
+
+every_error = pytest.mark.parametrize("kind", EVERY_ERROR.values(), ids=EVERY_ERROR.keys())
+
+
+def drawn_tree() -> Iterator[tuple[str, str]]:
+    """The names in the module's docstring, each with the name above it."""
+    above: dict[int, str] = {}
+    for indent, name in re.findall(r"^ {4}([ │├└─]*)([A-Z]\w+)\b", errors.__doc__ or "", re.MULTILINE):
+        depth = len(indent) // 4
+        above[depth] = name
+        if depth:
+            yield name, above[depth - 1]
+
+
+def made(kind: type[CaptchaHubError]) -> CaptchaHubError:
+    """An error of a kind, with everything such an error can carry."""
+    if issubclass(kind, AllProvidersFailed):
+        return kind("nobody solved it", ATTEMPTS)
+    if issubclass(kind, ServiceUnavailable):
+        return kind("HTTP 503", nothing_created=True, retry_after=2.5)
+    if issubclass(kind, RateLimited):
+        return kind("HTTP 429", retry_after=2.5)
+    return kind("what went wrong")
+
+
+class TestTree:
+    def test_it_is_drawn_whole(self) -> None:
+        assert {name for name, _ in drawn_tree()} == {*EVERY_ERROR} - {"CaptchaHubError"}
+
+    @pytest.mark.parametrize(("name", "above"), [*drawn_tree()])
+    def test_every_error_is_what_it_is_drawn_under(self, name: str, above: str) -> None:
+        assert issubclass(EVERY_ERROR[name], EVERY_ERROR[above])
+
+    @every_error
+    def test_every_error_has_a_public_name_and_a_meaning(self, kind: type[CaptchaHubError]) -> None:
+        assert getattr(captchahub, kind.__name__) is kind
+        assert kind.__doc__
+
+    def test_a_task_refused_by_the_service_is_caught_as_either_of_its_parents(self) -> None:
+        assert issubclass(TaskRefused, TaskError)
+        assert issubclass(TaskRefused, ProviderError)
+
+    @pytest.mark.parametrize("kind", [JobTimeout, SolveTimeout])
+    def test_timeouts_are_those_of_the_language(self, kind: type[CaptchaHubError]) -> None:
+        assert issubclass(kind, TimeoutError)
+
+    @pytest.mark.parametrize("kind", [ConfigError, TaskError, NotOffered, AllProvidersFailed])
+    def test_what_no_provider_did_is_no_provider_error(self, kind: type[CaptchaHubError]) -> None:
+        assert not issubclass(kind, ProviderError)
+
+
+class TestEveryError:
+    @every_error
+    def test_it_can_be_pickled_and_copied_with_all_it_carries(self, kind: type[CaptchaHubError]) -> None:
+        error = made(kind)
+        for same in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+            assert type(same) is kind
+            assert str(same) == str(error)
+            assert repr(same) == repr(error)
+            assert facts(same) == facts(error)
+
+    @every_error
+    def test_it_says_what_it_was_told(self, kind: type[CaptchaHubError]) -> None:
+        error = made(kind)
+        assert str(error).splitlines()[0] == error.args[0]
+
+    @every_error
+    def test_it_has_no_system_error_number(self, kind: type[CaptchaHubError]) -> None:
+        """TimeoutError is an OSError, whose callers look at errno."""
+        assert getattr(made(kind), "errno", None) is None
+        assert getattr(made(kind), "filename", None) is None
+
+    def test_they_come_back_from_another_process(self) -> None:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            raised = pool.submit(Image.from_bytes, b"").exception(30)
+            returned = pool.submit(SolveTimeout, "late", ATTEMPTS).result(30)
+        assert isinstance(raised, TaskError)
+        assert "the picture is empty" in str(raised)
+        assert str(returned) == str(SolveTimeout("late", ATTEMPTS))
+
+
+def facts(error: CaptchaHubError) -> dict[str, str]:
+    """What an error carries besides its message; errors do not compare by value, so as text."""
+    return {name: repr(value) for name, value in vars(error).items()}
+
+
+class TestProviderErrors:
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            kind
+            for kind in EVERY_ERROR.values()
+            if issubclass(kind, ProviderError) and kind is not ProviderError
+        ],
+    )
+    def test_each_has_advice_for_a_person(self, kind: type[ProviderError]) -> None:
+        assert kind.advice
+        assert kind.advice == kind.advice.strip(" .")
+
+    def test_what_the_service_asked_for_is_in_seconds(self) -> None:
+        assert RateLimited("slow down", retry_after=2.5).retry_after == 2.5
+        assert ServiceUnavailable("down", retry_after=2.5).retry_after == 2.5
+
+    def test_nothing_is_claimed_that_was_not_said(self) -> None:
+        assert RateLimited("slow down").retry_after is None
+        assert ServiceUnavailable("down").retry_after is None
+        assert ServiceUnavailable("down").nothing_created is False
+
+    def test_what_is_known_of_an_error_is_named_and_not_counted(self) -> None:
+        with pytest.raises(TypeError):
+            RateLimited("slow down", 2.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] # the point of it
+
+
+class TestAttempt:
+    def test_one_that_delivered(self) -> None:
+        assert str(Attempt("omo", 1.26, 3, 7)) == "omo (job 7), 1.3 s: solved"
+
+    def test_one_that_failed_says_why_and_what_to_do(self) -> None:
+        attempt = Attempt("omo", 0.2, error=AuthenticationError("HTTP 401"))
+        advice = "check the provider's token in the configuration"
+        assert str(attempt) == f"omo, 0.2 s: AuthenticationError: HTTP 401; {advice}"
+
+    def test_one_that_failed_without_advice(self) -> None:
+        assert str(Attempt("omo", 0.2, error=ProviderError("odd"))) == "omo, 0.2 s: ProviderError: odd"
+
+    def test_a_job_id_of_zero_or_of_no_letters_is_shown(self) -> None:
+        assert "(job 0)" in str(Attempt("omo", 1, job_id=0))
+        assert "(job )" in str(Attempt("omo", 1, job_id=""))
+
+    def test_it_can_be_pickled(self) -> None:
+        assert pickle.loads(pickle.dumps(Attempt("omo", 1.25, 3, "a-7"))) == Attempt("omo", 1.25, 3, "a-7")
+
+
+class TestAllProvidersFailed:
+    def test_it_lists_every_attempt_in_order(self) -> None:
+        assert str(AllProvidersFailed("no provider solved it", ATTEMPTS)).splitlines() == [
+            "no provider solved it",
+            f"  - {ATTEMPTS[0]}",
+            f"  - {ATTEMPTS[1]}",
+        ]
+
+    def test_its_message_alone_is_to_be_had(self) -> None:
+        assert AllProvidersFailed("no provider solved it", ATTEMPTS).message == "no provider solved it"
+
+    def test_its_attempts_stay_as_they_were(self) -> None:
+        attempts = [*ATTEMPTS]
+        error = SolveTimeout("late", attempts)
+        attempts.clear()
+        assert error.attempts == ATTEMPTS
+
+    def test_nobody_may_have_been_asked(self) -> None:
+        error = SolveTimeout("no place came free")
+        assert error.attempts == ()
+        assert str(error) == "no place came free"

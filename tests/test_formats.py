@@ -1,0 +1,335 @@
+"""What is taken for a whole picture and what is not, told by real pictures that Pillow reads as well."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from captchahub import Image, TaskError
+
+SIZE = (11, 6)
+
+# The three ways to be refused: bytes of no picture, of half a picture, and none.
+REFUSED = re.compile(r"not a PNG|truncated|empty|pixels")
+
+
+def drawn(mode: str, size: tuple[int, int] = SIZE) -> Pillow.Image:
+    """A picture in which no two pixels next to each other are the same."""
+    grey = Pillow.frombytes("L", size, bytes(index * 73 % 256 for index in range(size[0] * size[1])))
+    picture = grey.convert("RGB").convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(grey)
+    return picture
+
+
+def saved(mode: str, file_format: str, size: tuple[int, int] = SIZE, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    drawn(mode, size).save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def animated(file_format: str) -> bytes:
+    frames = [drawn("RGB").rotate(180), drawn("RGB")]
+    return saved("RGB", file_format, save_all=True, append_images=frames, duration=50)
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(*chunks: bytes) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def interlaced_png() -> bytes:
+    """Pillow reads Adam7 and does not write it."""
+    width, height = SIZE
+    rows = b""
+    for x, y, across, down in ADAM7:
+        columns = len(range(x, width, across))
+        rows += (b"\0" + b"\x7f" * columns) * len(range(y, height, down)) if columns else b""
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)
+    return png(chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND"))
+
+
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def jpeg_segment(marker: int, data: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
+def jpeg_with(segment: bytes) -> bytes:
+    """A JPEG with one more segment right after its start."""
+    plain = saved("RGB", "jpeg")
+    return plain[:2] + segment + plain[2:]
+
+
+def jpeg_with_thumbnail() -> bytes:
+    """A whole small JPEG inside the large one, as cameras and phones write it."""
+    return jpeg_with(jpeg_segment(0xE1, b"Exif\0\0" + saved("RGB", "jpeg", (4, 4))))
+
+
+def bmp(depth: int, rows: bytes, *, height: int = SIZE[1], compression: int = 0, colours: int = 0) -> bytes:
+    """A BMP of a kind that Pillow reads and does not write."""
+    palette = bytes(range(4 * colours))
+    start = 54 + len(palette)
+    head = struct.pack("<2sIHHI", b"BM", start + len(rows), 0, 0, start)
+    size = struct.pack(
+        "<IiiHHIIiiII", 40, SIZE[0], height, 1, depth, compression, len(rows), 0, 0, colours, 0
+    )
+    return head + size + palette + rows
+
+
+def bmp_of_os2() -> bytes:
+    width, height = SIZE
+    rows = b"\x10\x20\x30" * width + b"\0" * 3
+    head = struct.pack("<2sIHHI", b"BM", 26 + len(rows) * height, 0, 0, 26)
+    return head + struct.pack("<IHHHH", 12, width, height, 1, 24) + rows * height
+
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "png, black and white": lambda: saved("1", "png"),
+    "png, grey": lambda: saved("L", "png"),
+    "png, grey with alpha": lambda: saved("LA", "png"),
+    "png, palette": lambda: saved("P", "png"),
+    "png, palette of 16": lambda: saved("P", "png", bits=4),
+    "png, palette with transparency": lambda: saved("P", "png", transparency=0),
+    "png, colour": lambda: saved("RGB", "png"),
+    "png, colour with alpha": lambda: saved("RGBA", "png"),
+    "png, 16 bits": lambda: saved("I;16", "png"),
+    "png, animated": lambda: animated("png"),
+    "png, interlaced": interlaced_png,
+    "jpeg, grey": lambda: saved("L", "jpeg"),
+    "jpeg, colour": lambda: saved("RGB", "jpeg"),
+    "jpeg, CMYK": lambda: saved("CMYK", "jpeg"),
+    "jpeg, progressive": lambda: saved("RGB", "jpeg", (40, 24), progressive=True),
+    "jpeg, with restarts": lambda: saved("RGB", "jpeg", (40, 24), restart_marker_blocks=1),
+    "jpeg, with a thumbnail": jpeg_with_thumbnail,
+    "jpeg, with an end in its comment": lambda: saved("RGB", "jpeg", comment=b"\xff\xd9\xff\xda"),
+    "jpeg, with fill bytes": lambda: jpeg_with(b"\xff\xff\xff" + jpeg_segment(0xFE, b"filled")),
+    "gif, grey": lambda: saved("L", "gif"),
+    "gif, interlaced": lambda: saved("P", "gif", interlace=1),
+    "gif, not interlaced": lambda: saved("P", "gif", interlace=0),
+    "gif, transparent": lambda: saved("P", "gif", transparency=3),
+    "gif, with an end in its comment": lambda: saved("P", "gif", comment=b";;,!;"),
+    "gif, animated": lambda: animated("gif"),
+    "webp, lossy": lambda: saved("RGB", "webp"),
+    "webp, lossy with alpha": lambda: saved("RGBA", "webp", quality=10),
+    "webp, lossless": lambda: saved("RGB", "webp", lossless=True),
+    "webp, extended": lambda: saved("RGB", "webp", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"),
+    "webp, animated": lambda: animated("webp"),
+    "bmp, 1 bit": lambda: saved("1", "bmp"),
+    "bmp, 4 bits": lambda: bmp(4, b"\x12\x34\x56\x71\x23\x40\0\0" * SIZE[1], colours=16),
+    "bmp, 8 bits": lambda: saved("L", "bmp"),
+    "bmp, 8 bits of colour": lambda: saved("P", "bmp"),
+    "bmp, 16 bits": lambda: bmp(16, b"\x12\x34" * 12 * SIZE[1]),
+    "bmp, 24 bits": lambda: saved("RGB", "bmp"),
+    "bmp, 32 bits": lambda: saved("RGBA", "bmp"),
+    "bmp, top down": lambda: bmp(24, (b"\x12\x34\x56" * 11 + b"\0" * 3) * SIZE[1], height=-SIZE[1]),
+    "bmp, packed": lambda: bmp(8, b"\x0b\x01\0\0" * SIZE[1] + b"\0\1", compression=1, colours=2),
+    "bmp, of OS/2": bmp_of_os2,
+}
+
+every_picture = pytest.mark.parametrize("picture", PICTURES.values(), ids=PICTURES.keys())
+
+
+def refusal(data: bytes) -> str:
+    """The error's words."""
+    with pytest.raises(TaskError, match=REFUSED) as caught:
+        Image.from_bytes(data)
+    return str(caught.value)
+
+
+@every_picture
+def test_format_and_size_are_what_pillow_finds(picture: Callable[[], bytes]) -> None:
+    data = picture()
+    image = Image.from_bytes(data)
+    with Pillow.open(io.BytesIO(data)) as seen:
+        seen.load()
+        assert (image.format, image.width, image.height) == ((seen.format or "").lower(), *seen.size)
+
+
+@every_picture
+def test_a_picture_cut_anywhere_is_refused(picture: Callable[[], bytes]) -> None:
+    data = picture()
+    for end in range(len(data)):
+        refusal(data[:end])
+
+
+@every_picture
+def test_a_picture_that_has_lost_more_than_its_signature_is_called_truncated(
+    picture: Callable[[], bytes],
+) -> None:
+    data = picture()
+    words = refusal(data[: len(data) - 1])
+    assert f"the {Image.from_bytes(data).format} picture is truncated" in words
+    assert f"{len(data) - 1} bytes" in words
+
+
+@every_picture
+@pytest.mark.parametrize("more", [b"\n", b"\0" * 300, b"<!-- served by a proxy -->", b"\xff\xd9;IEND"])
+def test_what_follows_the_end_is_passed_over(picture: Callable[[], bytes], more: bytes) -> None:
+    whole, longer = Image.from_bytes(picture()), Image.from_bytes(picture() + more)
+    assert (longer.format, longer.width, longer.height) == (whole.format, whole.width, whole.height)
+
+
+@pytest.mark.parametrize(
+    ("name", "chunks"),
+    [("webp, lossy", [b"VP8 "]), ("webp, lossless", [b"VP8L"]), ("webp, extended", [b"VP8X", b"VP8 "]),
+     ("webp, lossy with alpha", [b"VP8X", b"ALPH"]), ("webp, animated", [b"VP8X", b"ANMF"])],
+)  # fmt: skip
+def test_the_webp_pictures_of_this_file_are_the_variants_they_are_named_for(
+    name: str, chunks: list[bytes]
+) -> None:
+    assert all(chunk in PICTURES[name]() for chunk in chunks)
+
+
+def test_the_progressive_jpeg_of_this_file_has_several_scans() -> None:
+    assert PICTURES["jpeg, progressive"]().count(b"\xff\xda") > 3
+
+
+class TestNoPicture:
+    """Bytes that begin like a picture, or like something else, and are none."""
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"\0", b"GIF", b"\x89PNG", b"<html>502 Bad Gateway</html>", b"<svg/>", b"%PDF-1.7", b"II*\0 a TIFF",
+         b"RIFF\x24\0\0\0WAVEfmt ", b"....\x24\0\0\0WEBPVP8 ", b"\x89PNG\n\x1a\n lost its return", b"data:,"],
+    )  # fmt: skip
+    def test_other_bytes_are_refused_by_what_they_begin_with(self, data: bytes) -> None:
+        assert "not a PNG, JPEG, GIF, WebP or BMP picture" in refusal(data)
+        assert repr(data[:12]) in refusal(data)
+
+    def test_text_that_begins_with_bm_is_no_bmp(self) -> None:
+        assert "not a PNG" in refusal(b"BMW builds cars, and this is a page about them. " * 20)
+
+    def test_a_bmp_of_an_unknown_depth_is_none(self) -> None:
+        assert "not a PNG" in refusal(bmp(5, b"\0" * 500))
+
+    def test_a_png_has_to_begin_with_its_header(self) -> None:
+        assert "not a PNG" in refusal(png(chunk(b"CgBI", b"\0" * 20), chunk(b"IDAT"), chunk(b"IEND")))
+
+    @pytest.mark.parametrize("name", ["webp, lossy", "webp, lossless"])
+    def test_a_webp_stream_has_a_signature_of_its_own(self, name: str) -> None:
+        data = bytearray(PICTURES[name]())
+        data[20:26] = b"\0" * 6
+        assert "not a PNG" in refusal(bytes(data))
+
+    def test_an_animation_without_a_canvas_is_none(self) -> None:
+        frame = b"ANMF" + struct.pack("<I", 16) + b"\0" * 16
+        assert "not a PNG" in refusal(b"RIFF" + struct.pack("<I", 4 + len(frame)) + b"WEBP" + frame)
+
+
+class TestNoPixels:
+    """Files that are whole by their own account and hold nothing to see."""
+
+    HEAD = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0))
+
+    def test_a_png_without_pixel_data(self) -> None:
+        assert "the png picture is truncated" in refusal(png(self.HEAD, chunk(b"IEND")))
+
+    @pytest.mark.parametrize("size", [(0, 2), (3, 0), (0, 0)])
+    def test_a_png_of_no_width_or_height(self, size: tuple[int, int]) -> None:
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0))
+        words = refusal(png(head, chunk(b"IDAT"), chunk(b"IEND")))
+        assert f"the png picture is {size[0]}x{size[1]} pixels" in words
+
+    def test_a_jpeg_without_a_scan(self) -> None:
+        data = PICTURES["jpeg, grey"]()
+        assert "the jpeg picture is truncated" in refusal(data[: data.index(b"\xff\xda")] + b"\xff\xd9")
+
+    def test_a_jpeg_without_a_frame(self) -> None:
+        scan = jpeg_segment(0xDA, b"\1\1\0\0\x3f\0")
+        assert "the jpeg picture is truncated" in refusal(b"\xff\xd8" + scan + b"\x12\x34\xff\xd9")
+
+    def test_a_jpeg_that_is_cut_and_has_a_whole_thumbnail(self) -> None:
+        data = PICTURES["jpeg, with a thumbnail"]()
+        cut = data[: data.rindex(b"\xff\xda") + 20]
+        assert b"\xff\xd9" in cut
+        assert "the jpeg picture is truncated" in refusal(cut)
+
+    def test_a_progressive_jpeg_with_an_end_inside_a_table_between_its_scans(self) -> None:
+        data = PICTURES["jpeg, progressive"]()
+        second = data.index(b"\xff\xda", data.index(b"\xff\xda") + 1)
+        cut = data[:second] + jpeg_segment(0xC4, b"\x10\xff\xd9")
+        assert "the jpeg picture is truncated" in refusal(cut)
+        Image.from_bytes(cut + data[second:])
+
+    def test_a_gif_without_an_image(self) -> None:
+        head = struct.pack("<6sHHBBB", b"GIF89a", 3, 2, 0, 0, 0)
+        assert "the gif picture is truncated" in refusal(head + b";")
+
+    def test_an_extended_webp_without_an_image(self) -> None:
+        body = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + b"\0" * 4 + b"\2\0\0\1\0\0"
+        assert "the webp picture is truncated" in refusal(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+    def test_a_webp_whose_image_is_longer_than_its_file(self) -> None:
+        data = bytearray(PICTURES["webp, lossy"]())
+        data[16:20] = struct.pack("<I", len(data))
+        assert "the webp picture is truncated" in refusal(bytes(data))
+
+    def test_a_bmp_whose_pixels_would_lie_in_its_header(self) -> None:
+        whole = bytearray(PICTURES["bmp, 24 bits"]())
+        whole[10:14] = struct.pack("<I", 0)
+        Image.from_bytes(bytes(whole))
+        assert "the bmp picture is truncated" in refusal(bytes(whole[:-40]))
+
+
+class TestStrayBytes:
+    """What real files have, and every viewer forgives."""
+
+    def test_between_the_blocks_of_a_gif(self) -> None:
+        data = PICTURES["gif, not interlaced"]()
+        assert data.endswith(b"\0;")
+        assert Image.from_bytes(data[:-1] + b"\0\0\0;").width == SIZE[0]
+
+    def test_before_a_marker_of_a_jpeg(self) -> None:
+        head, tables = PICTURES["jpeg, grey"]().split(b"\xff\xdb", 1)
+        assert Image.from_bytes(head + b"\0\0\0\xff\xdb" + tables).width == SIZE[0]
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_picture_or_a_task_error(data: bytes) -> None:
+    picture_or_refusal(data)
+
+
+@given(
+    st.sampled_from(
+        [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF\x40\0\0\0WEBP", b"BM"]
+    ),
+    st.binary(max_size=200),
+)
+def test_any_bytes_after_a_signature_are_a_picture_or_a_task_error(signature: bytes, rest: bytes) -> None:
+    picture_or_refusal(signature + rest)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([*PICTURES]), st.data())
+def test_a_damaged_picture_is_a_picture_or_a_task_error(name: str, data: st.DataObject) -> None:
+    damaged = bytearray(PICTURES[name]())
+    places = st.integers(0, len(damaged) - 1)
+    for place, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=8)):
+        damaged[place] = value
+    start, end = sorted(data.draw(st.tuples(places, places)))
+    picture_or_refusal(bytes(damaged))
+    picture_or_refusal(bytes(damaged[:start] + damaged[end:]))
+
+
+def picture_or_refusal(data: bytes) -> None:
+    try:
+        image = Image.from_bytes(data)
+    except TaskError as error:
+        words = str(error)
+    else:
+        words = "" if image.width and image.height else f"taken: {image}"
+    assert not words or REFUSED.search(words), words

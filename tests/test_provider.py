@@ -1,0 +1,517 @@
+"""What a plugin works with: secrets, requests, replies, amounts, addresses, and what it may leave out."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import pickle
+import traceback
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captchahub import (
+    AuthenticationError,
+    Balance,
+    Image,
+    ImageToText,
+    JobRefused,
+    MalformedReply,
+    NotOffered,
+    ProviderError,
+    RateLimited,
+    Service,
+    ServiceUnavailable,
+    Solution,
+    Task,
+    TextSolution,
+)
+from captchahub.provider import (
+    Created,
+    Job,
+    LocalProvider,
+    Pending,
+    Provider,
+    ProviderKind,
+    Reply,
+    Request,
+    Secret,
+    Solved,
+    is_loopback,
+    money,
+    service_url,
+)
+
+TOKEN = "tok-3f9a"
+TASK = ImageToText(Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs="))
+
+
+class TestSecret:
+    def test_it_is_revealed_on_demand_only(self) -> None:
+        secret = Secret(TOKEN)
+        assert secret.reveal() == TOKEN
+        for shown in (
+            repr(secret),
+            str(secret),
+            f"{secret}",
+            f"{secret!r:>40}",
+            "%s" % (secret,),  # noqa: UP031 - each way there is
+            ascii([secret]),
+        ):
+            assert TOKEN not in shown
+            assert "***" in shown
+
+    def test_it_does_not_show_inside_of_settings_or_logs(self, caplog: pytest.LogCaptureFixture) -> None:
+        @attrs.frozen
+        class Settings:
+            token: Secret
+
+        logging.getLogger("captchahub").warning("built from %s", Settings(Secret(TOKEN)))
+        assert "Secret('***')" in caplog.text
+        assert TOKEN not in caplog.text
+
+    def test_it_does_not_show_in_a_traceback(self) -> None:
+        with pytest.raises(AttributeError) as caught:
+            _ = Secret(TOKEN).value  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] # a slip
+        lines = traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()
+        assert TOKEN not in "".join(lines)
+
+    @pytest.mark.parametrize("write", [pickle.dumps, copy.deepcopy, json.dumps])
+    def test_it_is_not_written_anywhere(self, write: Any) -> None:
+        with pytest.raises(TypeError, match=r"load the configuration again|not JSON serializable") as caught:
+            write({"token": Secret(TOKEN)})
+        assert TOKEN not in str(caught.value)
+
+    def test_it_has_no_attributes_to_list(self) -> None:
+        with pytest.raises(TypeError):
+            vars(Secret(TOKEN))
+
+    def test_it_compares_by_value_and_can_be_a_key(self) -> None:
+        assert Secret(TOKEN) == Secret(TOKEN) != Secret("another")
+        assert len({Secret(TOKEN), Secret(TOKEN), Secret("another")}) == 2
+
+    def test_it_is_not_equal_to_the_plain_token(self) -> None:
+        plain: object = TOKEN
+        assert Secret(TOKEN) != plain
+
+
+class TestRequest:
+    def test_a_post_of_json(self) -> None:
+        request = Request.post_json("https://a.example/createJob", {"api_token": "é", "type": 30})
+        assert request.method == "POST"
+        assert request.body == b'{"api_token":"\\u00e9","type":30}'
+        assert request.headers == {"Content-Type": "application/json"}
+
+    def test_repr_shows_neither_body_nor_headers(self) -> None:
+        request = Request("https://a.example/", TOKEN.encode(), headers={"Authorization": TOKEN})
+        assert repr(request) == "Request(url='https://a.example/', method='POST')"
+
+    @given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))))
+    def test_any_text_reaches_the_service_as_it_is(self, payload: dict[str, str]) -> None:
+        assert json.loads(Request.post_json("https://a.example/", payload).body) == payload
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Request("https://a.example/", b"body", headers={"A": "b"}),
+        Reply(200, b"{}", {"A": "b"}),
+        Created("a-7", TextSolution("x7kp2"), Decimal("0.001")),
+        Job(7, "image-to-text"),
+        Pending("running"),
+        Solved(TextSolution("x7kp2"), Decimal("0.001")),
+        Balance(Decimal("9.99"), "USD"),
+        Service("30", "Image to text", "image-to-text", Decimal("0.001"), "USD", 8.5, 0.99, is_open=True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+class TestEveryValue:
+    def test_it_is_frozen(self, value: Any) -> None:
+        for field in attrs.fields_dict(value.__class__):
+            with pytest.raises(attrs.exceptions.FrozenInstanceError):
+                setattr(value, field, None)
+
+    def test_it_compares_by_value_and_can_be_pickled(self, value: Any) -> None:
+        assert pickle.loads(pickle.dumps(value)) == copy.deepcopy(value) == value
+
+
+class TestReply:
+    def test_headers_are_found_by_lower_case_name(self) -> None:
+        assert Reply(200, headers={"Retry-After": "3", "X-ID": "a"}).headers == {
+            "retry-after": "3",
+            "x-id": "a",
+        }
+
+    def test_repr_shows_neither_body_nor_headers(self) -> None:
+        assert repr(Reply(200, TOKEN.encode(), {"Set-Cookie": TOKEN})) == "Reply(status=200)"
+
+
+class TestJsonObject:
+    @pytest.mark.parametrize(
+        ("body", "value"),
+        [
+            (b"{}", {}),
+            (b' {"error": false, "job_id": 7} \n', {"error": False, "job_id": 7}),
+            ('{"a": "é"}'.encode(), {"a": "é"}),
+            (b"\xef\xbb\xbf{}", {}),
+            ('{"a": "é"}'.encode("utf-16"), {"a": "é"}),
+        ],
+    )
+    def test_the_body_as_a_json_object(self, body: bytes, value: object) -> None:
+        assert Reply(200, body).json_object() == value
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"[]", b"null", b'"text"', b"7", b"{", b"{} {}", b"<html>", b"\xff\xfe\xff"]
+    )
+    def test_anything_else_is_a_malformed_reply(self, body: bytes) -> None:
+        with pytest.raises(MalformedReply, match="HTTP 200 with a body that is not a JSON object") as caught:
+            Reply(200, body).json_object()
+        assert "html" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"[" * 100_000, b'{"a":' * 100_000, b'{"a": ' + b"9" * 5000 + b"}"],
+        ids=["deep", "deeper", "long"],
+    )
+    def test_what_python_gives_up_on_is_malformed_as_well(self, body: bytes) -> None:
+        with pytest.raises(MalformedReply):
+            Reply(200, body).json_object()
+
+    @pytest.mark.parametrize("status", [401, 429, 500, 302])
+    def test_a_service_may_explain_an_http_error_in_json(self, status: int) -> None:
+        assert Reply(status, b'{"error": true}').json_object() == {"error": True}
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [(401, AuthenticationError), (429, RateLimited), (502, ServiceUnavailable), (404, JobRefused)],
+    )
+    def test_where_it_does_not_the_status_says_what_is_wrong(
+        self, status: int, error: type[ProviderError]
+    ) -> None:
+        with pytest.raises(error, match=f"HTTP {status}"):
+            Reply(status, b"<html>Bad Gateway</html>").json_object()
+
+    @given(st.integers(100, 599), st.binary())
+    def test_any_reply_is_an_object_or_a_provider_error(self, status: int, body: bytes) -> None:
+        try:
+            found: object = Reply(status, body).json_object()
+        except ProviderError as error:
+            found = error
+        assert isinstance(found, (dict, ProviderError))
+
+
+class TestHttpError:
+    @pytest.mark.parametrize("status", [200, 201, 204, 299])
+    def test_success_is_none(self, status: int) -> None:
+        assert Reply(status).http_error() is None
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (400, JobRefused),
+            (401, AuthenticationError),
+            (403, AuthenticationError),
+            (404, JobRefused),
+            (408, ServiceUnavailable),
+            (413, JobRefused),
+            (429, RateLimited),
+            (500, ServiceUnavailable),
+            (503, ServiceUnavailable),
+            (599, ServiceUnavailable),
+            (100, MalformedReply),
+            (301, MalformedReply),
+        ],
+    )
+    def test_each_status_has_its_error(self, status: int, kind: type[ProviderError]) -> None:
+        error = Reply(status).http_error()
+        assert type(error) is kind
+        assert str(error).startswith(f"HTTP {status}")
+
+    def test_what_may_have_created_a_job_does_not_claim_otherwise(self) -> None:
+        error = Reply(503).http_error()
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created is False
+
+    @pytest.mark.parametrize("status", [429, 503])
+    def test_the_pause_that_is_asked_for_is_carried(self, status: int) -> None:
+        error = Reply(status, headers={"Retry-After": "7"}).http_error()
+        assert isinstance(error, (RateLimited, ServiceUnavailable))
+        assert error.retry_after == 7.0
+
+    def test_a_redirect_names_the_host_and_no_more_of_the_address(self) -> None:
+        error = Reply(
+            302, headers={"Location": f"https://user:{TOKEN}@login.example/{TOKEN}?t={TOKEN}"}
+        ).http_error()
+        assert "it redirects to 'login.example', which is not followed" in str(error)
+        assert TOKEN not in str(error)
+
+    @pytest.mark.parametrize("location", ["", "/login", "https://[broken", "//"])
+    def test_a_redirect_to_nowhere_names_no_host(self, location: str) -> None:
+        error = Reply(302, headers={"Location": location}).http_error()
+        assert str(error) == "HTTP 302: not an answer of this service"
+
+    @given(st.integers(100, 599), st.text(max_size=300))
+    def test_any_location_is_read_or_passed_over(self, status: int, location: str) -> None:
+        error = Reply(status, headers={"Location": location}).http_error()
+        assert (error is None) == (200 <= status < 300)
+        assert error is None or str(error).isprintable()
+
+
+class TestRetryAfter:
+    @pytest.mark.parametrize(
+        ("text", "seconds"), [("0", 0.0), ("7", 7.0), (" 120 ", 120.0), ("9" * 5000, 999999999.0)]
+    )
+    def test_seconds(self, text: str, seconds: float) -> None:
+        assert Reply(429, headers={"Retry-After": text}).retry_after == seconds
+
+    def test_a_date_is_the_time_until_then(self) -> None:
+        when = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+        seconds = Reply(429, headers={"Retry-After": when}).retry_after
+        assert seconds is not None
+        assert 3500 < seconds <= 3600
+
+    def test_a_date_without_a_zone_is_in_utc(self) -> None:
+        when = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S -0000")
+        seconds = Reply(429, headers={"Retry-After": when}).retry_after
+        assert seconds is not None
+        assert 3500 < seconds <= 3600
+
+    def test_a_date_that_has_passed_asks_for_no_pause(self) -> None:
+        assert Reply(429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}).retry_after == 0.0
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "soon",
+            "-5",
+            "1.5",
+            "1e3",
+            "\u0663",
+            "\u00b2",
+            "Wed, 99 Oct 2015 07:28:00 GMT",
+            "Wed, 21 Oct 99999 07:28:00 GMT",
+            "Wed, 21 Oct 2015 07:28:00 +9999999",
+        ],
+    )
+    def test_anything_else_is_none(self, text: str) -> None:
+        assert Reply(429, headers={"Retry-After": text}).retry_after is None
+
+    def test_the_ends_of_the_calendar_are_dates_as_well(self) -> None:
+        assert Reply(429, headers={"Retry-After": "1 Jan 0001 00:00:00 +2359"}).retry_after == 0.0
+        assert (Reply(429, headers={"Retry-After": "31 Dec 9999 23:59:59 -2359"}).retry_after or 0) > 1e11
+
+    def test_no_header_is_none(self) -> None:
+        assert Reply(429).retry_after is None
+
+    @given(
+        st.text()
+        | st.from_regex(r"\A\w{3}, \d{1,3} (Jan|Feb|Dec) \d{1,5} \d\d?:\d\d?(:\d\d?)? ([+-]\d*|\w*)\Z")
+    )
+    def test_any_header_is_a_pause_or_none(self, text: str) -> None:
+        seconds = Reply(429, headers={"Retry-After": text}).retry_after
+        assert seconds is None or seconds >= 0
+
+
+class TestMoney:
+    @pytest.mark.parametrize(
+        ("value", "amount"),
+        [
+            (5, "5"),
+            (0, "0"),
+            (-3, "-3"),
+            (0.1, "0.1"),
+            (1e-7, "1E-7"),
+            ("0.00050", "0.00050"),
+            (" 12.5 ", "12.5"),
+            ("+1", "1"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("1e-3", "0.001"),
+        ],
+    )
+    def test_numbers_and_text_as_services_write_them(self, value: object, amount: str) -> None:
+        assert money(value) == Decimal(amount)
+
+    @pytest.mark.parametrize(
+        "value",
+        ["", "free", "1,5", "1 000", "1_000", "$5", "\u0663", "NaN", "inf", "9" * 21, "1e999"],
+    )
+    def test_other_text_is_none(self, value: str) -> None:
+        assert money(value) is None
+
+    @pytest.mark.parametrize("value", [None, True, False, [], {}, b"5", Decimal(5)])
+    def test_other_things_are_none(self, value: object) -> None:
+        assert money(value) is None
+
+    @pytest.mark.parametrize(
+        "value", [math.nan, math.inf, 10**20, -(10**5000)], ids=["nan", "inf", "large", "huge"]
+    )
+    def test_numbers_that_are_no_amount_are_none(self, value: float) -> None:
+        assert money(value) is None
+
+    @given(st.text() | st.floats() | st.integers() | st.from_regex(r"[-+]?\d+\.?\d*([eE][-+]?\d+)?"))
+    def test_any_value_is_a_finite_amount_or_none(self, value: object) -> None:
+        amount = money(value)
+        assert amount is None or amount.is_finite()
+
+
+class TestServiceUrl:
+    @pytest.mark.parametrize(
+        ("url", "plain"),
+        [
+            ("https://omocaptcha.com/api", "https://omocaptcha.com/api"),
+            ("https://omocaptcha.com/api/", "https://omocaptcha.com/api"),
+            ("https://omocaptcha.com:8443//", "https://omocaptcha.com:8443"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080/api", "http://[::1]:8080/api"),
+            ("http://localhost/", "http://localhost"),
+        ],
+    )
+    def test_it_has_no_slash_at_its_end(self, url: str, plain: str) -> None:
+        assert service_url(url) == plain
+
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("", "not a web address; write one such as 'https://api.example.com'"),
+            ("omocaptcha.com", "not a web address"),
+            ("ftp://omocaptcha.com", "not a web address"),
+            ("https://", "not a web address"),
+            ("https:///api", "not a web address"),
+            ("https://omo captcha.com", "not a web address"),
+            ("https://omocaptcha.com/a\nb", "not a web address"),
+            ("http://omocaptcha.com", "http to omocaptcha.com would send the token in the clear; use https"),
+            ("http://localhost.example", "in the clear"),
+            ("http://0.0.0.0", "in the clear"),
+            ("https://omocaptcha.com:0", "not a web address"),
+            ("https://omocaptcha.com:99999", "not a web address"),
+            ("https://[::1", "not a web address"),
+        ],
+    )
+    def test_what_no_service_can_be_reached_at_is_refused(self, url: str, said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            service_url(url)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"https://user:{TOKEN}@a.example",
+            f"https://{TOKEN}@a.example",
+            f"https://a.example?key={TOKEN}",
+            f"https://a.example/#{TOKEN}",
+            f"{TOKEN}://a.example",
+            f"http://user:{TOKEN}@a.example",
+            f"https://user:{TOKEN}\u2100@a.example",
+            f"https://user:{TOKEN}",
+        ],
+    )
+    def test_the_refusal_does_not_repeat_what_may_be_a_password(self, url: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - what it does not say is the point
+            service_url(url)
+        assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+    @given(st.text() | st.from_regex(r"\Ahttps?://[^/]*(/.*)?\Z"))
+    def test_any_text_is_an_address_or_a_value_error(self, url: str) -> None:
+        try:
+            plain = service_url(url)
+        except ValueError:
+            return
+        assert not plain.endswith("/")
+        assert service_url(plain) == plain
+
+
+class TestLoopback:
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.10", "::1"])
+    def test_names_of_this_machine(self, host: str) -> None:
+        assert is_loopback(host)
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            None,
+            "",
+            "localhost.example",
+            "127.0.0.1.example",
+            "0.0.0.0",
+            "10.0.0.1",
+            "::",
+            "2130706433",
+            "127.1",
+        ],
+    )
+    def test_names_that_may_mean_another(self, host: str | None) -> None:
+        assert not is_loopback(host)
+
+
+class Bare(Provider):
+    """A provider with nothing but what it has to have."""
+
+    kinds = frozenset({"image-to-text"})
+
+    def create_job(self, task: Task[Solution]) -> Request:
+        return Request("https://a.example/create")
+
+    def read_created(self, task: Task[Solution], reply: Reply) -> Created:
+        return Created(7)
+
+    def poll_job(self, job: Job) -> Request:
+        return Request("https://a.example/poll")
+
+    def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
+        return Pending()
+
+
+class Echo(LocalProvider):
+    kinds = frozenset({"image-to-text"})
+
+    def solve(self, task: Task[Solution]) -> Solution:
+        return TextSolution("x7kp2")
+
+
+class TestWhatAProviderMayLeaveOut:
+    @pytest.mark.parametrize("provider", [Bare(), Echo()])
+    def test_no_option_counts_as_sent(self, provider: Provider | LocalProvider) -> None:
+        assert list(provider.sent_options(TASK)) == []
+
+    def test_a_poll_a_second(self) -> None:
+        assert Bare().minimum_gap == 1.0
+
+    def test_a_balance_and_a_price_list(self) -> None:
+        provider, reply = Bare(), Reply(200, b"{}")
+        with pytest.raises(NotOffered, match="balance"):
+            provider.ask_balance()
+        with pytest.raises(NotOffered, match="balance"):
+            provider.read_balance(reply)
+        with pytest.raises(NotOffered, match="price list"):
+            provider.ask_services()
+        with pytest.raises(NotOffered, match="price list"):
+            provider.read_services(reply)
+
+    @pytest.mark.parametrize("base", [Provider, LocalProvider])
+    def test_nothing_else(self, base: type) -> None:
+        with pytest.raises(TypeError, match="abstract"):
+            base()
+
+
+def test_a_kind_of_provider_is_built_from_its_settings() -> None:
+    @attrs.frozen
+    class Settings:
+        answer: str
+
+    class Parrot(Echo):
+        def __init__(self, settings: Settings) -> None:
+            self.answer = settings.answer
+
+    kind = ProviderKind("parrot", Settings, Parrot)
+    provider = kind.build(kind.settings(answer="hello"))
+    assert isinstance(provider, Parrot)
+    assert provider.answer == "hello"

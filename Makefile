@@ -32,7 +32,7 @@ demo: $(READY)
 	@$(BIN)/captchahub demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/solve.py
@@ -57,7 +57,7 @@ types: $(READY)
 
 coverage: $(READY)
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage run -m pytest --numprocesses 2
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 __all__ = ["LoopThread"]
@@ -39,15 +40,31 @@ class LoopThread:
         """Whether the caller runs in this very thread."""
         return threading.current_thread() is self._thread
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start a coroutine in the loop, from any thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Start a coroutine in the loop, from any thread; cancelling the future cancels it.
+
+        It is made in the loop, too: one made by a caller whom Ctrl-C interrupts would never be awaited.
+        """
+        future: Future[T] = Future()
+        self._loop.call_soon_threadsafe(self._begin, work, future)
+        return future
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
+        if future.cancelled():
+            return
+        task = self._loop.create_task(work())
+        task.add_done_callback(partial(_hand_over, future))
+        future.add_done_callback(partial(self._cancel, task))
+
+    def _cancel(self, task: asyncio.Task[T], future: Future[T]) -> None:
+        if future.cancelled() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(task.cancel)
 
     def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one last coroutine, then end the loop and its thread. In a forked child it does nothing."""
         if os.getpid() != self.pid or self._loop.is_closed():
             return
-        ending = self.submit(_end(last()))
+        ending = self.submit(lambda: _end(last))
         ending.add_done_callback(lambda _: _end_loop(self._loop))
         # The garbage collector may call this from the loop's own thread, which can't wait for itself.
         if not self.is_current():
@@ -77,8 +94,20 @@ def _end_loop(loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon_threadsafe(loop.stop)
 
 
-async def _end(last: Coroutine[Any, Any, None]) -> None:
-    await last
+def _hand_over(future: Future[T], task: asyncio.Task[T]) -> None:
+    if task.cancelled():
+        future.cancel()
+    if not future.set_running_or_notify_cancel():
+        return
+    error = task.exception()
+    if error is None:
+        future.set_result(task.result())
+    else:
+        future.set_exception(error)
+
+
+async def _end(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await last()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
         await asyncio.wait(others, timeout=_FAREWELL)

@@ -150,7 +150,7 @@ class Hub:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
                 self._finalizer = weakref.finalize(self, partial(self._thread.stop, self._engine.aclose))
-            return self._thread.submit(work(self._engine))
+            return self._thread.submit(partial(work, self._engine))
 
     def _refuse_to_block_itself(self, name: str) -> None:
         if self._thread is not None and self._thread.is_current():

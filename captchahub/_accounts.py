@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -34,14 +34,15 @@ TransportFactory = Callable[[ProviderSettings], Transport]
 _LOCAL_PATIENCE = 2.0
 
 
-def translate(settings: ProviderSettings, method: Callable[..., T], *values: object) -> T:
-    """What one of a plugin's methods makes of some values.
+def translate(settings: ProviderSettings, wanted: Any, method: Callable[..., T], *values: object) -> T:
+    """What one of a plugin's methods makes of some values: an instance of ``wanted``, a type or several.
 
-    Anything raised that the contract does not know is a :class:`~captchahub.errors.PluginFault`. Secrets that
-    a service repeated, and the plugin with it, are masked.
+    Anything raised or returned that the contract does not know is a
+    :class:`~captchahub.errors.PluginFault`. Secrets that a service repeated, and the plugin with it, are
+    masked.
     """
     try:
-        return method(*values)
+        made = method(*values)
     except (ProviderError, TaskError, NotOffered) as error:
         _mask(error, settings)
         raise
@@ -49,6 +50,11 @@ def translate(settings: ProviderSettings, method: Callable[..., T], *values: obj
         _mask(error, settings)
         fault = f"{method.__name__} with {type(error).__name__}"
         raise PluginFault(f"the plugin {settings.plugin!r} failed in {fault}") from error
+    if isinstance(made, wanted):
+        return made
+    raise PluginFault(
+        f"the plugin {settings.plugin!r} returned a {type(made).__name__} from {method.__name__}"
+    )
 
 
 def _mask(error: BaseException, settings: ProviderSettings) -> None:

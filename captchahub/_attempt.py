@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from captchahub._accounts import Account, LocalAccount, RemoteAccount, translate
 from captchahub._polling import Durations, next_pause, time_to_ask
@@ -101,7 +101,7 @@ class RemoteTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        request = self._translate(self._provider.create_job, self._task)
+        request = self._translate(Request, self._provider.create_job, self._task)
         created = await self._create(request)
         self.job_id = created.job_id
         if created.solution is not None:
@@ -122,7 +122,7 @@ class RemoteTry:
     async def _create_once(self, request: Request) -> Created:
         try:
             reply = await self._send(request, self._settings.create_timeout)
-            return self._translate(self._provider.read_created, self._task, reply)
+            return self._translate(Created, self._provider.read_created, self._task, reply)
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:
                 raise
@@ -147,9 +147,9 @@ class RemoteTry:
         """The answer if there is one, and the pause the service demands if it does."""
         self.polls += 1
         try:
-            request = self._translate(self._provider.poll_job, job)
+            request = self._translate(Request, self._provider.poll_job, job)
             reply = await self._send(request, self._settings.poll_timeout)
-            state = self._translate(self._provider.read_result, job, reply)
+            state = self._translate((Pending, Solved), self._provider.read_result, job, reply)
         except _SURVIVED as error:
             self._said = str(error)
             return None, getattr(error, "retry_after", None)
@@ -161,8 +161,8 @@ class RemoteTry:
     async def _send(self, request: Request, limit: float) -> Reply:
         return await self._account.transport.send(request, timeout=max(0.0, min(limit, self._left())))
 
-    def _translate(self, method: Callable[..., T], *values: object) -> T:
-        return translate(self._settings, method, *values)
+    def _translate(self, wanted: Any, method: Callable[..., T], *values: object) -> T:
+        return translate(self._settings, wanted, method, *values)
 
     def _left(self) -> float:
         return self._deadline - now()

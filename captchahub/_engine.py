@@ -79,7 +79,7 @@ class Engine:
         try:
             remote = _remote(account)
             provider = remote.provider
-            return await _ask(remote, provider.ask_balance, provider.read_balance)
+            return await _ask(remote, provider.ask_balance, Balance, provider.read_balance)
         except CaptchaHubError as error:
             return error
 
@@ -88,8 +88,9 @@ class Engine:
         if name not in self._accounts:
             raise ConfigError(f"there is no provider {name!r}; the providers are {', '.join(self._accounts)}")
         remote = _remote(self._accounts[name])
-        asked = _ask(remote, remote.provider.ask_services, remote.provider.read_services)
-        return tuple(await self._while_open(asked))
+        provider = remote.provider
+        lines = await self._while_open(_ask(remote, provider.ask_services, Sequence, provider.read_services))
+        return tuple(lines)
 
     async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
         """The value of some work, which closing the engine cancels."""
@@ -137,7 +138,10 @@ async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*work)
 
 
-async def _ask(account: RemoteAccount, ask: Callable[[], Request], read: Callable[[Reply], T]) -> T:
+async def _ask(
+    account: RemoteAccount, ask: Callable[[], Request], wanted: Any, read: Callable[[Reply], T]
+) -> T:
     settings = account.settings
-    reply = await account.transport.send(translate(settings, ask), timeout=settings.poll_timeout)
-    return translate(settings, read, reply)
+    request = translate(settings, Request, ask)
+    reply = await account.transport.send(request, timeout=settings.poll_timeout)
+    return translate(settings, wanted, read, reply)

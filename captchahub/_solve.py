@@ -111,7 +111,7 @@ class Solve(Generic[S]):
         one = begin(account, self._task, self._deadline, self._chance)
         try:
             # Asked first, so that a fault of the plugin here costs nothing.
-            sent = translate(account.settings, account.provider.sent_options, self._task)
+            sent = translate(account.settings, Collection, account.provider.sent_options, self._task)
             solved = await one.run()
         except ProviderError as error:
             self._note(account, one, started, error)

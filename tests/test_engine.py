@@ -398,6 +398,10 @@ class TestWhatIsRefused:
         run_virtual(run())
 
 
+def nothing(*_: object) -> None:
+    """A method that was never finished."""
+
+
 class TestAFaultyPlugin:
     """Whatever a plugin does, it takes nothing down and gives nothing away."""
 
@@ -454,6 +458,25 @@ class TestAFaultyPlugin:
 
         error, _ = self.solve_with(Faulty)
         assert "PluginFault" in str(error)
+
+    @pytest.mark.parametrize("method", ["sent_options", "create_job"])
+    def test_that_returns_nothing_before_the_order_costs_nothing(self, method: str) -> None:
+        faulty = type("Faulty", (OmoProvider,), {method: nothing})
+        error, transport = self.solve_with(faulty)
+        assert "the plugin 'faulty' returned a NoneType" in str(error)
+        assert transport.sent == []
+
+    def test_that_makes_nothing_of_what_was_created_never_orders_again(self) -> None:
+        faulty = type("Faulty", (OmoProvider,), {"read_created": nothing})
+        error, transport = self.solve_with(faulty, CREATED)
+        assert "AmbiguousCreate" in str(error)
+        assert len(transport.sent) == 1
+
+    def test_that_makes_nothing_of_a_result_asks_on(self) -> None:
+        faulty = type("Faulty", (OmoProvider,), {"read_result": nothing})
+        error, transport = self.solve_with(faulty, CREATED, *[SOLVED] * 20)
+        assert "the service last said the plugin 'faulty' returned a NoneType" in str(error)
+        assert len(transport.sent) > 5
 
     def test_that_fills_a_solution_wrongly_fails_its_attempt(self) -> None:
         class Faulty(OmoProvider):

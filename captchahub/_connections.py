@@ -21,10 +21,6 @@ from urllib3.util.ssltransport import SSLTransport
 
 M = TypeVar("M", bound=urllib3.PoolManager)
 
-MAX_IDLE = 15.0
-"""How long a connection may rest, in seconds. Longer, and something on the way may have forgotten it: of an
-order sent into it nobody knows whether it arrived."""
-
 
 class CutOffError(OSError):
     """The exchange was cut off before it could use its connection."""
@@ -33,10 +29,12 @@ class CutOffError(OSError):
 class Exchange:
     """One request and its reply, from the moment it is asked for until it is over."""
 
-    def __init__(self, lock: threading.Lock) -> None:
+    def __init__(self, lock: threading.Lock, max_idle: float) -> None:
         # Shared by all exchanges of a transport: a connection goes from one to the next, and must not be cut
         # off by its last user.
         self._lock = lock
+        self.max_idle = max_idle
+        """How long a connection that is used again may have rested, in seconds."""
         self.sent = False
         """Whether any byte of the request may have left."""
         self._is_cut_off = False
@@ -148,7 +146,7 @@ class _Pool(urllib3.HTTPConnectionPool):
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)
-        if isinstance(connection, _Connection) and time.monotonic() - connection.idle_since > MAX_IDLE:
+        if isinstance(connection, _Connection) and _has_rested(connection):
             connection.close()
         return connection
 
@@ -159,6 +157,10 @@ class _Pool(urllib3.HTTPConnectionPool):
             tracked.owner = None
             tracked.idle_since = time.monotonic()
         super()._put_conn(conn)
+
+
+def _has_rested(connection: _Connection) -> bool:
+    return time.monotonic() - connection.idle_since > _current.get().max_idle
 
 
 class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):

@@ -33,6 +33,9 @@ __all__ = ["HttpTransport", "Transport"]
 _CHUNK = 16 * 1024
 _MAX_WORKERS = 32
 _GRACE = 1.0
+# Something on the way may have forgotten a connection that rested longer, in seconds: of an order sent into
+# it nobody knows whether it arrived.
+_MAX_IDLE = 15.0
 _CROWDED = "too many calls at once, so this one was not begun; lower max_in_flight"
 # How long closing waits for a thread that nothing can interrupt, such as one in a name look-up, in seconds.
 _PATIENCE = 2.0
@@ -58,8 +61,9 @@ class Transport(Protocol):
 class HttpTransport:
     """A :class:`Transport` on requests: blocking calls in threads, pooled keep-alive connections."""
 
-    def __init__(self, name: str, settings: HttpSettings) -> None:
+    def __init__(self, name: str, settings: HttpSettings, *, max_idle: float = _MAX_IDLE) -> None:
         self._settings = settings
+        self._max_idle = max_idle
         self._workers = Workers(name, _MAX_WORKERS)
         self._adapter = _Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
         track(self._adapter.poolmanager)
@@ -70,7 +74,7 @@ class HttpTransport:
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
         _refuse_clear_text(request.url)
-        exchange = Exchange(self._lock)
+        exchange = Exchange(self._lock, self._max_idle)
         self._under_way.add(exchange)
         # A call that found no thread in half its time is not begun: what it orders could hardly be read.
         begin_by = time.monotonic() + timeout / 2

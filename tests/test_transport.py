@@ -82,6 +82,17 @@ class TestAReply:
         assert len(sandbox.calls) == 5
         assert sandbox.connections == 1
 
+    def test_does_not_use_a_connection_that_rested_too_long(self, sandbox: Sandbox) -> None:
+        async def run() -> None:
+            transport = HttpTransport("test", HttpSettings(), max_idle=0)
+            request = Request.post_json(f"{sandbox.url}/getBalance", {})
+            for _ in range(3):
+                await transport.send(request, timeout=5)
+            await transport.aclose()
+
+        asyncio.run(run())
+        assert sandbox.connections == 3
+
     def test_that_a_server_compressed_unasked_is_unpacked(self, sandbox: Sandbox) -> None:
         packed = Answer(200, gzip.compress(b'{"error": false}'), {"Content-Encoding": "gzip"})
         sandbox.add_faults(Fault.reply(packed))

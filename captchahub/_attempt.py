@@ -126,7 +126,9 @@ class RemoteTry:
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:
                 raise
-            raise AmbiguousCreate(f"the order was sent, and no job id came back: {error}") from error
+            # Where nobody could read the reply, base_url may be what is wrong.
+            why = f"{error}; {error.advice}" if isinstance(error, MalformedReply) else str(error)
+            raise AmbiguousCreate(f"the order was sent, and no job id came back: {why}") from error
 
     async def _answer(self, job: Job) -> Solved:
         gap = self._provider.minimum_gap

@@ -43,6 +43,10 @@ class Engine:
         connect: TransportFactory = http_transport,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        # Callers need not use a type checker, and a path is a likely slip.
+        if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
+            found = type(settings).__name__
+            raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
         self._accounts = open_accounts(settings, connect)
         self._chance = chance

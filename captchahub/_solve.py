@@ -28,6 +28,9 @@ __all__ = ["Solve"]
 
 S = TypeVar("S", bound=Solution)
 
+# A loop's timers may fire a moment early, in seconds.
+_TIMER_SLACK = 0.01
+
 _log = logging.getLogger("captchahub")
 
 
@@ -91,6 +94,7 @@ class Solve(Generic[S]):
             self._ran_short = (
                 f": no place came free at {limits.name}, where max_in_flight is {limits.max_in_flight}"
             )
+            self._is_cut_short = True
             return None
         try:
             return await self._attempt(candidate) if self._is_worth_a_try(candidate) else None
@@ -98,11 +102,14 @@ class Solve(Generic[S]):
             places.release()
 
     def _is_worth_a_try(self, candidate: _Candidate) -> bool:
-        left = min(self._deadline - now(), candidate.account.settings.timeout)
+        settings = candidate.account.settings
+        left = min(self._deadline - now(), settings.timeout)
         if left >= least_time(candidate.account):
             return True
         self._candidates.remove(candidate)
-        self._ran_short = f": {left:.1f} s were too few to order at {candidate.account.settings.name}"
+        if not self._attempts:
+            self._ran_short = f": that is too short to order anything at {settings.name}; allow a few seconds"
+            self._is_cut_short = True
         return False
 
     async def _attempt(self, candidate: _Candidate) -> Result[S] | None:
@@ -117,8 +124,8 @@ class Solve(Generic[S]):
             self._note(account, one, started, error)
             self._after(candidate, error)
             # A job that would have had more time, had the solve had it.
-            is_late = started + account.settings.timeout > self._deadline
-            self._is_cut_short = is_late and isinstance(error, JobTimeout)
+            had_less = started + account.settings.timeout > self._deadline and isinstance(error, JobTimeout)
+            self._is_cut_short = had_less or now() >= self._deadline - _TIMER_SLACK
             return None
         self._note(account, one, started, None)
         return self._result(account, one, solved, sent)
@@ -153,7 +160,7 @@ class Solve(Generic[S]):
 
     def _failure(self) -> AllProvidersFailed:
         kind = self._task.kind
-        if self._is_cut_short or self._ran_short or now() >= self._deadline:
+        if self._is_cut_short:
             late = f"this {kind} task was not solved within {self._timeout:g} s{self._ran_short}"
             return SolveTimeout(late, self._attempts)
         return AllProvidersFailed(f"no provider solved this {kind} task", self._attempts)

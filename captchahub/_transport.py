@@ -200,11 +200,14 @@ def _reason(error: BaseException) -> str:
     innermost = _innermost(error)
     if isinstance(innermost, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {innermost.verify_message}; for an own authority set ca_bundle"
+    if isinstance(innermost, ssl.SSLError) and innermost.reason == "WRONG_VERSION_NUMBER":
+        return "the server does not speak TLS there; check the port in base_url, and https against http"
     if isinstance(innermost, NameResolutionError):
         return "its name can't be resolved; check base_url and the network"
     if isinstance(innermost, NewConnectionError):
         cause = innermost.__cause__
-        return f"cannot connect: {getattr(cause, 'strerror', None) or 'no reply'}"
+        reason = getattr(cause, "strerror", None) or "no reply"
+        return f"cannot connect: {reason}; check base_url and the network"
     if isinstance(innermost, OSError) and innermost.strerror:
         return f"the connection broke: {innermost.strerror}"
     return f"the connection broke: {type(innermost).__name__}"

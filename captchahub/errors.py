@@ -32,6 +32,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import ClassVar
 
 import attrs
@@ -163,7 +164,7 @@ class JobFailed(ProviderError):
 class JobUnknown(JobFailed):
     """The service does not know the job, or has already dropped its answer."""
 
-    advice = "ask within the time the service keeps its answers"
+    advice = "solve the picture again: the service keeps a job only for some time"
 
 
 class JobTimeout(ProviderError, TimeoutError):
@@ -193,8 +194,20 @@ class Attempt:
     error: ProviderError | None = None
 
     def __str__(self) -> str:
-        job = "" if self.job_id is None else f" (job {self.job_id})"
-        return f"{self.provider}{job}, {self.elapsed:.1f} s: {_said(self.error)}"
+        return _told([self])
+
+
+def _told(alike: Sequence[Attempt]) -> str:
+    """One line for attempts that went the same way."""
+    one = alike[0]
+    job = "" if one.job_id is None else f" (job {one.job_id})"
+    times = "" if len(alike) == 1 else f"{len(alike)} times, "
+    elapsed = sum(attempt.elapsed for attempt in alike)
+    return f"{one.provider}{job}, {times}{elapsed:.1f} s: {_said(one.error)}"
+
+
+def _way(attempt: Attempt) -> tuple[object, ...]:
+    return attempt.provider, attempt.job_id, _said(attempt.error)
 
 
 def _said(error: ProviderError | None) -> str:
@@ -214,7 +227,8 @@ class AllProvidersFailed(CaptchaHubError):
         self.attempts = tuple(attempts)
 
     def __str__(self) -> str:
-        return "\n".join([self.message, *(f"  - {attempt}" for attempt in self.attempts)])
+        alike = (_told(list(attempts)) for _, attempts in groupby(self.attempts, _way))
+        return "\n".join([self.message, *(f"  - {line}" for line in alike)])
 
 
 class SolveTimeout(AllProvidersFailed, TimeoutError):

@@ -130,16 +130,21 @@ class Reply:
         status = self.status
         if 200 <= status < 300:
             return None
-        said = f"HTTP {status}"
-        if status == 429:
-            return RateLimited(f"{said}: too many requests", retry_after=self.retry_after)
-        if status in (401, 403):
-            return AuthenticationError(f"{said}: the service refuses the account")
         if status == 408 or status >= 500:
-            return ServiceUnavailable(f"{said} from the service", retry_after=self.retry_after)
-        if 400 <= status < 500:
-            return JobRefused(f"{said}: the service refuses the request")
-        return MalformedReply(f"{said}: not an answer of this service{self._where_to()}")
+            return ServiceUnavailable(f"HTTP {status} from the service", retry_after=self.retry_after)
+        if status >= 400:
+            return self._refusal()
+        return MalformedReply(f"HTTP {status}: not an answer of this service{self._where_to()}")
+
+    def _refusal(self) -> ProviderError:
+        said = f"HTTP {self.status}"
+        if self.status == 429:
+            return RateLimited(f"{said}: too many requests", retry_after=self.retry_after)
+        if self.status in (401, 403):
+            return AuthenticationError(f"{said}: the service refuses the account")
+        if self.status in (404, 405):
+            return JobRefused(f"{said}: this address has no such call; check base_url")
+        return JobRefused(f"{said}: the service refuses the request")
 
     def _where_to(self) -> str:
         try:

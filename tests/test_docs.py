@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import mypy.api
 import pytest
 
 import captchahub
@@ -37,6 +38,14 @@ def at_work(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_every_block_of_code_runs(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_every_block_of_code_is_typed(tmp_path: Path) -> None:
+    files = [tmp_path / f"block_{number}.py" for number, _ in enumerate(blocks("python"))]
+    for file, code in zip(files, blocks("python"), strict=True):
+        file.write_text(code)
+    out, err, status = mypy.api.run(["--strict", "--cache-dir", str(tmp_path), *map(str, files)])
+    assert (status, err) == (0, ""), out
 
 
 def test_the_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,18 @@ class TestFallingBack:
         assert trial.answer == "x7kp2"
         assert trial.times("first", "createJob") == [0.0, 0.5]
 
+    @pytest.mark.parametrize("timeout", [6, 8, 10, 15, 20, 120])
+    def test_a_provider_that_is_gone_is_no_matter_of_time(self, timeout: float) -> None:
+        trial = solve({"only": lambda _: NOT_SENT}, timeout=timeout)
+        assert type(trial.error) is AllProvidersFailed
+
+    def test_attempts_that_went_the_same_way_are_told_in_one_line(self) -> None:
+        trial = solve({"only": lambda _: NOT_SENT}, timeout=120)
+        assert isinstance(trial.error, AllProvidersFailed)
+        assert len(trial.error.attempts) > 10
+        assert len(str(trial.error).splitlines()) == 2
+        assert f"only, {len(trial.error.attempts)} times, " in str(trial.error)
+
     def test_the_last_provider_left_is_tried_with_growing_pauses_until_the_deadline(self) -> None:
         trial = solve({"only": lambda _: NOT_SENT}, timeout=20)
         gaps = [later - earlier for earlier, later in pairwise(trial.times("only", "createJob"))]
@@ -338,7 +350,7 @@ class TestTheDeadline:
     def test_too_little_time_for_a_job_orders_none(self) -> None:
         trial = solve({"omo": []}, timeout=0.9)
         assert isinstance(trial.error, SolveTimeout)
-        assert "0.9 s were too few to order at omo" in str(trial.error)
+        assert "too short to order anything at omo" in str(trial.error)
         assert trial.creates("omo") == 0
 
     def test_too_little_time_after_a_pause_does_not_order_again(self) -> None:

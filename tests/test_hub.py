@@ -50,6 +50,12 @@ def hub(mapping: dict[str, object], quick: object) -> Iterator[Hub]:
         yield running
 
 
+@pytest.mark.parametrize("face", [Hub, AsyncHub])
+def test_a_path_is_no_settings(face: type[Hub | AsyncHub]) -> None:
+    with pytest.raises(TypeError, match="use from_yaml"):
+        face("config.yaml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - on purpose
+
+
 class TestSolving:
     def test_gives_the_text_of_a_picture(self, hub: Hub, sandbox: Sandbox) -> None:
         picture = sandbox.draw_text("x7kp2")

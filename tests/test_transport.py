@@ -286,6 +286,7 @@ class TestTls:
         error = failure(sandbox.url.replace("http://", "https://"))
         assert isinstance(error, ServiceUnavailable)
         assert error.nothing_created
+        assert "does not speak TLS" in str(error)
 
     def test_a_proxy_is_asked_to_connect_and_sees_no_more(self, tls_server: TlsServer) -> None:
         with connect_proxy() as (proxy, asked):

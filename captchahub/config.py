@@ -14,7 +14,7 @@ import attrs
 from captchahub._config.documents import read_document
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
 from captchahub._config.plain import plain
-from captchahub._config.problems import Place, Problems, advise
+from captchahub._config.problems import EXAMPLE, Place, Problems, advise
 from captchahub._config.references import resolve
 from captchahub._config.scalars import Count, Duration, ExistingPath, HeaderText, Price, ProxyAddress
 from captchahub._config.structure import strict_converter
@@ -138,7 +138,7 @@ class _Loader:
         self._base = base
         self._plugins = plugins
         self._problems = problems
-        self._reader = Reader(strict_converter(base), problems)
+        self._reader = Reader(strict_converter(base, problems.is_followed), problems)
 
     def settings(self, value: object) -> HubSettings | None:
         """The settings, or None where something essential is missing."""
@@ -150,8 +150,9 @@ class _Loader:
         providers = {name: provider for name, provider in read.items() if provider is not None}
         kinds = _task_kinds(provider.kind for provider in providers.values())
         routes = self._routes(top, tuple(read), kinds)
-        for name, provider in providers.items():
-            self._refuse_unknown_kinds(provider.prices, kinds, ("providers", name, "prices"))
+        for name in providers:
+            place = ("providers", name, "prices")
+            self._refuse_unknown_kinds(_keys_at(top, place), kinds, place)
         given = self._given(top, {"timeout": Duration}, ())
         return HubSettings(providers, routes, **given)
 
@@ -172,9 +173,11 @@ class _Loader:
     def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
         """Every provider there is by name, None for those that can't be made."""
         place = ("providers",)
+        if "providers" not in top and difflib.get_close_matches("providers", top, n=1):
+            return {}  # told as a misspelt key
         raw = self._mapping(top["providers"], place) if "providers" in top else {}
         if raw is not None and not raw:
-            self._problems.add(place, "there is none; name at least one provider, see config.example.yaml")
+            self._problems.add(place, f"there is none; name at least one, as in: {EXAMPLE}")
         return {name: self._provider(name, value) for name, value in (raw or {}).items()}
 
     def _provider(self, name: str, value: object) -> ProviderSettings | None:
@@ -249,7 +252,8 @@ class _Loader:
             self._problems.add(place, "the route is empty; name a provider, or leave the route out")
         for index, name in enumerate(names or []):
             there = (*place, index)
-            if name not in defined:
+            # Without any provider every name would be told, and none of them is the mistake.
+            if defined and name not in defined:
                 self._problems.add(there, self._undefined(name, defined, there))
             elif names and name in names[:index]:
                 self._problems.add(
@@ -267,6 +271,13 @@ class _Loader:
         for kind in raw:
             if kind not in kinds:
                 self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")
+
+
+def _keys_at(value: object, place: Place) -> Iterable[str]:
+    """The keys of the mapping at a place, none where there is no mapping."""
+    for step in place:
+        value = value.get(step) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # any mapping
+    return value if isinstance(value, dict) else ()  # pyright: ignore[reportUnknownVariableType]  # plain() saw to its keys
 
 
 def _task_kinds(used: Iterable[ProviderKind[object]]) -> frozenset[str]:

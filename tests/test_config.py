@@ -138,12 +138,31 @@ class Unreadable:
     word: Missing = 1  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable, reportUnknownVariableType]  # the mistake under test
 
 
+def above_small(settings: Pair, _field: object, value: int) -> None:
+    if value <= settings.small:
+        raise ValueError("large must be above small")
+
+
+@attrs.frozen
+class Pair:
+    small: int
+    large: int = attrs.field(validator=above_small)
+
+
+@attrs.frozen
+class StrictWord:
+    other: int
+    word: str | None = attrs.field(default="", validator=attrs.validators.instance_of(str))
+
+
 class EchoPlugin:
     @hookimpl
     def captchahub_provider_kinds(self) -> Iterable[ProviderKind[object]]:
         yield ProviderKind("echo", EchoSettings, Echo)
         yield ProviderKind("clashing", Clashing, Echo)
         yield ProviderKind("unreadable", Unreadable, Echo)
+        yield ProviderKind("pair", Pair, Echo)
+        yield ProviderKind("strict", StrictWord, Echo)
         yield ProviderKind("plain", dict[str, object], Echo)
 
 
@@ -705,8 +724,28 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "merge of a text": ("    <<: x\n", "5: providers.a: '<<' takes an alias of a mapping", "*common"),
     "two merges": ("    <<: {}\n    <<: {}\n", "6: providers.a: a second '<<'", "a list of aliases"),
     "tab": ("\tx: 1\n", "5: not valid YAML", "not with tabs"),
-    "unclosed quote": ("    key: 'abc\n", "6: not valid YAML", "is not closed"),
-    "unclosed list": ("    words: [a\n", "6: not valid YAML", "check the indentation"),
+    "unclosed quote": ("    key: 'abc\n", "5: not valid YAML", "a quote is never closed"),
+    "unclosed list": ("    words: [a\n", "5: not valid YAML", "a '[' is never closed"),
+    "unclosed mapping": ("    labels: {x: y\n", "5: not valid YAML", "a '{' is never closed"),
+    "mapping that goes on": (
+        "    labels: {\n    key: a\n    mode: fast\n",
+        "5: not valid YAML",
+        "not closed by",
+    ),
+    "list closed by a brace": ("    words: [a}\n", "5: not valid YAML", "a '[' is not closed by its ']'"),
+    "bracket too many": ("    labels: {x: y}}\n", "5: not valid YAML", "a '}' that no '{' began"),
+    "bracket alone": ("    key: ]\n", "5: not valid YAML", "where a value belongs"),
+    "indented too little": ("   key: a\n", "5: not valid YAML", "indentation fits nothing above it"),
+    "list beside keys": ("    - a\n", "5: not valid YAML", "list items and keys are mixed"),
+    "list after a key": ("    words: - a\n", "5: not valid YAML", "a line of its own"),
+    "text after a quote": ("    key: 'a'b\n", "5: not valid YAML", "something follows a value"),
+    "sign at the start": ("    key: @a\n", "5: not valid YAML", "put it in quotes"),
+    "backslash in a text": ('    key: "\\d"\n', "5: not valid YAML", "use single quotes"),
+    "anchor alone": ("    key: &\n", "5: not valid YAML", "means a YAML anchor"),
+    "tag of nobody": ("    key: !a!b c\n", "5: not valid YAML", "means a YAML tag"),
+    "text after its sign": ("    key: |abc\n", "5: not valid YAML", "on the line after '|'"),
+    "second anchor": ("    key: &a &b c\n", "5: not valid YAML", "something here can't be read; check"),
+    "variable for a secret": ("    key: $TOKEN_1\n", "5: providers.a.key: expected a secret", "${env:NAME}"),
     "colon in a text": ("    key: a: b\n", "5: not valid YAML", "quote a value"),
     "star": ("    key: *tok\n", "5: not valid YAML", "put it in quotes"),
     "two documents": ("---\nproviders: {}\n", "5: not valid YAML", "remove the '---'"),
@@ -729,7 +768,7 @@ def test_a_mistake_is_told_with_its_line_its_place_and_what_to_do(tmp_path: Path
 
 
 WHOLE: Mapping[str, tuple[bytes, str]] = {
-    "empty": (b"", "config.yaml: the file is empty; it needs at least 'providers:'"),
+    "empty": (b"", "config.yaml: the file is empty; it needs at least a provider, as in: "),
     "only a comment": (b"# nothing\n", "config.yaml: the file is empty"),
     "a list": (b"- a\n", "config.yaml:1: expected a mapping, found a list"),
     "a text": (b"providers\n", "config.yaml:1: expected a mapping, found 'providers'"),
@@ -752,8 +791,21 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path: Path, name: str) -> N
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml: there is no such file; copy config\.example\.yaml"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: there is no such file; give another path"):
         load_yaml(tmp_path / "none.yaml", PLUGINS)
+
+
+@pytest.mark.parametrize("text", [None, "", "timeout: 5s\n"])
+def test_who_has_no_configuration_is_shown_one_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.setenv("OMOCAPTCHA_TOKEN", "tok-7")
+    path = tmp_path / "none.yaml" if text is None else write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(path, Plugins())
+    (line,) = str(caught.value).splitlines()
+    shown = line[line.index("providers: {") :]
+    assert load_yaml(write(tmp_path, shown), Plugins()).providers["omo"].plugin == "omocaptcha"
 
 
 def test_a_directory_is_told(tmp_path: Path) -> None:
@@ -801,6 +853,7 @@ other: 1
         "config.yaml:1: timeout",
         "config.yaml:5: providers.a.timout",
         "config.yaml:6: providers.a.api_token",
+        "config.yaml:7: providers.a.ratio",
         "config.yaml:8: providers.a.max_in_flight",
         "config.yaml:9: providers.b.plugin",
         "config.yaml:9: providers.b.max_in_flght",
@@ -808,6 +861,43 @@ other: 1
         "config.yaml:12: routes.phone-slide",
         "config.yaml:13: other",
     ]
+
+
+def places(directory: Path, text: str) -> list[str]:
+    """Where the problems are, sorted, without the file and the line."""
+    return sorted(line.split(": ")[1] for line in problems(directory, text))
+
+
+def test_a_plugins_own_checks_are_made_though_other_keys_are_missing_or_wrong(tmp_path: Path) -> None:
+    text = (
+        "providers:\n  a:\n    plugin: echo\n    api_tokn: x\n    base_url: http://x.example\n    ratio: 2\n"
+    )
+    assert places(tmp_path, text) == [
+        "providers.a.api_token",
+        "providers.a.api_tokn",
+        "providers.a.base_url",
+        "providers.a.ratio",
+    ]
+
+
+def test_a_check_that_needs_a_key_that_is_missing_blames_no_other(tmp_path: Path) -> None:
+    assert places(tmp_path, "providers: {a: {plugin: pair, large: 5}}") == ["providers.a.small"]
+
+
+def test_a_check_is_not_made_of_a_value_that_could_not_be_read(tmp_path: Path) -> None:
+    text = "providers:\n  a:\n    plugin: strict\n    word: ${env:NO_SUCH_X}\n"
+    assert places(tmp_path, text) == ["providers.a.other", "providers.a.word"]
+
+
+def test_a_wrong_price_does_not_hide_an_unknown_task_kind(tmp_path: Path) -> None:
+    text = START + "    prices:\n      foo: 1\n      image-to-text: -1\n"
+    assert places(tmp_path, text) == ["providers.a.prices.foo", "providers.a.prices.image-to-text"]
+
+
+def test_without_providers_no_route_is_blamed(tmp_path: Path) -> None:
+    routes = "routes: {image-to-text: [a]}\n"
+    assert places(tmp_path, START.replace("providers", "provider") + routes) == ["provider"]
+    assert places(tmp_path, routes) == ["providers"]
 
 
 @pytest.mark.parametrize("value", ["314159265", "[314159265]", "{a: 314159265}", "3.14159265"])
@@ -834,6 +924,40 @@ def test_words_that_hold_a_secret_are_not_repeated(tmp_path: Path, entry: str, b
     (line,) = problems(tmp_path, START + entry)
     assert line.startswith(f"config.yaml:{beginning}")
     assert not any(word in line for word in ("tok-7", "inside"))
+
+
+def test_words_that_share_a_common_word_with_a_secret_are_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECHO_VALUE", "sandbox-alone and-more")
+    (line,) = problems(tmp_path, START + "    key: ${env:ECHO_VALUE}\n")
+    assert line == "config.yaml:5: providers.a.key: copy it again, alone"
+
+
+def test_a_token_with_its_line_end_is_told_in_the_plugins_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECHO_VALUE", "sandbox-token\n")
+    with pytest.raises(ConfigError, match="api_token holds a space, a line break or a control character"):
+        load_mapping(
+            {"providers": {"a": {"plugin": "omocaptcha", "api_token": "${env:ECHO_VALUE}"}}}, Plugins()
+        )
+
+
+def test_a_variable_written_as_in_a_shell_is_not_shown_as_it_may_be_a_secret(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, START.replace("tok-7", "$hunter2"))
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("secret", ["$5-token", "a$NAME", "$"])
+def test_a_secret_can_hold_a_dollar(tmp_path: Path, secret: str) -> None:
+    assert own(load(tmp_path, START.replace("tok-7", secret))).api_token == Secret(secret)
+
+
+def test_a_secret_from_a_reference_can_look_like_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECHO_VALUE", "$NAME")
+    configured = load(tmp_path, START.replace("tok-7", "${env:ECHO_VALUE}"))
+    assert own(configured).api_token == Secret("$NAME")
 
 
 def test_a_plugins_words_about_a_secret_are_not_repeated(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import yaml
 
-from captchahub._config.problems import Place, Problems, shown
+from captchahub._config.problems import EXAMPLE, Place, Problems, shown
 
 MAX_BYTES = 1_000_000
 """The largest configuration file that is read, in bytes."""
@@ -82,7 +82,7 @@ def _text(path: Path, problems: Problems) -> str | None:
             return None
         return data.decode("utf-8-sig")
     except FileNotFoundError:
-        problems.add((), "there is no such file; copy config.example.yaml, or give another path")
+        problems.add((), f"there is no such file; give another path, or write one such as: {EXAMPLE}")
     except IsADirectoryError:
         problems.add((), "this is a directory; give the path of the file in it")
     except UnicodeDecodeError as error:
@@ -99,8 +99,7 @@ def _compose(text: str, problems: Problems) -> yaml.Node | None:
         loader = _Loader(text)
         node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        problems.add((), _syntax_advice(error), None if mark is None else mark.line + 1)
+        problems.add((), f"not valid YAML: {_syntax_advice(error)}", _syntax_line(error))
         return None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -114,31 +113,51 @@ def _compose(text: str, problems: Problems) -> yaml.Node | None:
         problems.add((), "an escape or a directive here has a number that is too large; correct it", here)
         return None
     if node is None:
-        problems.add((), "the file is empty; it needs at least 'providers:', see config.example.yaml")
+        problems.add((), f"the file is empty; it needs at least a provider, as in: {EXAMPLE}")
     return node
 
 
+# What the parser says → what to do. Its own words are never shown: they can quote a part of a token.
 _ADVICE = {
     "found undefined alias": "a value that begins with '*' means a YAML alias; put it in quotes",
+    "while scanning an alias": "a value that begins with '*' means a YAML alias; put it in quotes",
+    "while scanning an anchor": "a value that begins with '&' means a YAML anchor; put it in quotes",
+    "found undefined tag handle": "a value that begins with '!' means a YAML tag; put it in quotes",
+    "while parsing a tag": "a value that begins with '!' means a YAML tag; put it in quotes",
     "but found another document": "keep one document in the file: remove the '---' and what follows",
     "found character '\\t'": "indent with spaces, not with tabs",
+    "that cannot start any token": "a value can't begin with '@', '%' or a backtick; put it in quotes",
     "mapping values are not allowed": "check the indentation, and quote a value that holds ': '",
+    "sequence entries are not allowed": "begin a list on a line of its own, after its key",
     "could not find expected ':'": "each key ends with ': '",
-    "found unexpected end of stream": "a quote or a bracket is not closed",
+    "or '}', but got '<stream end>'": "a '{' is never closed; end it with '}'",
+    "or ']', but got '<stream end>'": "a '[' is never closed; end it with ']'",
+    "expected ',' or '}'": "a '{' is not closed by its '}', or a ',' is missing after it",
+    "expected ',' or ']'": "a '[' is not closed by its ']', or a ',' is missing after it",
+    "while scanning a quoted scalar": "a quote is never closed; end the text with the same quote",
+    "found unknown escape": "an unknown escape in a text in double quotes; use single quotes",
+    "while scanning a block scalar": "begin the text on the line after '|' or '>'",
+    "found '<block mapping start>'": "this line's indentation fits nothing above it; align it with a key",
+    "<block end>, but found '<scalar>'": "something follows a value that has ended; put the whole in quotes",
+    "<block end>, but found '-'": "list items and keys are mixed; indent one of them further",
+    "<block end>, but found '?'": "list items and keys are mixed; indent one of them further",
+    "<block end>, but found '}'": "a '}' that no '{' began; remove it, or put the value in quotes",
+    "<block end>, but found ']'": "a ']' that no '[' began; remove it, or put the value in quotes",
+    "expected the node content": "a bracket or a comma where a value belongs; put it in quotes if it is text",
 }
+_ELSE = "something here can't be read; check the indentation, the quotes and the brackets"
+_OPENED = ("while parsing a flow mapping", "while parsing a flow sequence", "while scanning a quoted scalar")
 
 
 def _syntax_advice(error: yaml.MarkedYAMLError) -> str:
-    said = f"{error.problem} {error.context or ''}"
-    for fragment, advice in _ADVICE.items():
-        if fragment in said:
-            return f"not valid YAML: {advice}"
-    return f"not valid YAML: {_named(error)}; check the indentation, quotes and brackets here"
+    said = f"{error.problem} {error.context}"
+    return next((advice for fragment, advice in _ADVICE.items() if fragment in said), _ELSE)
 
 
-def _named(error: yaml.MarkedYAMLError) -> str:
-    # The parser's words can quote what stands there, and that can be a part of a token.
-    return f"{error.problem or ''}".partition("'")[0].strip() or "something unexpected"
+def _syntax_line(error: yaml.MarkedYAMLError) -> int | None:
+    """Where to look: what was not closed is noticed at the end of the file, and mended where it began."""
+    mark = error.context_mark if error.context in _OPENED else error.problem_mark
+    return None if mark is None else int(mark.line) + 1
 
 
 def _line(node: yaml.Node) -> int:

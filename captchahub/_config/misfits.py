@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -18,6 +19,9 @@ from cattrs import (
 from captchahub._config.problems import Place, Problems, advise
 from captchahub._config.scalars import Misfit
 from captchahub._secrets import secrets_in
+
+_TELLING = 8
+"""So many characters in a row give something away; fewer are in common words, such as 'token'."""
 
 Structured = ClassValidationError | IterableValidationError
 Noted = tuple[Exception, "AttributeValidationNote | IterableValidationNote | None"]
@@ -44,8 +48,11 @@ class Reader:
         elif isinstance(error, ForbiddenExtraKeysError):
             self._unknown_keys(error, place)
         elif isinstance(error, (ClassValidationError, IterableValidationError)):
-            for inner, note in _members(error):
+            members = _members(error)
+            for inner, note in members:
                 self._tell_member(inner, note, error, value, place)
+            if any(note or isinstance(inner, ForbiddenExtraKeysError) for inner, note in members):
+                self._tell_checks(error.cl, value, place)
         else:
             self._refused(error, value, target, place)
 
@@ -90,11 +97,22 @@ class Reader:
             self.problems.add(place, f"{reason}; leave the key out, and tell the plugin's author")
             return
         trial = _Trial(self.converter, target, value)  # pyright: ignore[reportUnknownArgumentType]  # read above
+        if not self._blame(trial, place):
+            self.problems.add(place, self._plugin_words(error, trial.values, place))
+
+    def _tell_checks(self, target: Any, value: object, place: Place) -> None:
+        """What the plugin's own checks say of the keys that fit, where others do not or are missing."""
+        if isinstance(target, type) and attrs.has(target) and isinstance(value, dict):
+            raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
+            readable = {key: item for key, item in raw.items() if not self.problems.is_spoilt((*place, key))}
+            self._blame(_Trial(self.converter, target, readable), place)
+
+    def _blame(self, trial: _Trial, place: Place) -> bool:
+        """Tell which keys are refused by themselves; False where none is."""
         blamed = trial.blamed()
         for key, refusal in blamed.items():
             self.problems.add((*place, key), self._plugin_words(refusal, trial.values[key], (*place, key)))
-        if not blamed:
-            self.problems.add(place, self._plugin_words(error, trial.values, place))
+        return bool(blamed)
 
     def _plugin_words(self, error: Exception, value: object, place: Place) -> str:
         """What the plugin said, unless that repeats a secret or a value that came from a reference."""
@@ -108,9 +126,9 @@ class Reader:
 
 
 def _repeats(words: str, hidden: str) -> bool:
-    """Whether any four characters of the hidden text in a row stand in the words."""
+    """Whether a telling part of the hidden text stands in the words, or all of it where it is short."""
     words, text = words.casefold(), " ".join(hidden.casefold().split())
-    return any(text[start : start + 4] in words for start in range(max(1, len(text) - 3)))
+    return any(text[start : start + _TELLING] in words for start in range(max(1, len(text) - _TELLING + 1)))
 
 
 def unknown_key(key: str, valid: Iterable[str]) -> str:
@@ -162,7 +180,10 @@ def _item(value: object, step: str | int) -> tuple[bool, object]:
 
 
 class _Trial:
-    """Runs the converters and validators of a settings class one by one, to see which key is refused."""
+    """Runs the converters and validators of a settings class one by one, to see which key is refused.
+
+    ``values`` are those of the keys that are there and of the right types.
+    """
 
     def __init__(
         self, converter: Converter, target: type[attrs.AttrsInstance], raw: Mapping[str, object]
@@ -170,23 +191,27 @@ class _Trial:
         self._fields: dict[str, attrs.Attribute[Any]] = {
             field.alias or field.name: field for field in attrs.fields(target) if field.init
         }
-        self.values: dict[str, object] = {
-            key: converter.structure(raw[key], field.type or object)
-            for key, field in self._fields.items()
-            if key in raw
-        }
+        self.values: dict[str, object] = {}
+        for key in [key for key in self._fields if key in raw]:
+            # What is not of its type was told before.
+            with suppress(Exception):
+                self.values[key] = converter.structure(raw[key], self._fields[key].type or object)
         self._instance = object.__new__(target)
 
     def blamed(self) -> dict[str, Exception]:
         """What each refused key was refused with; empty where all are fine by themselves."""
         found: dict[str, Exception] = {}
         for step in (self._convert, self._validate):
-            for key in self.values.keys() - found.keys():
+            for key in [key for key in self.values if key not in found]:
                 try:
                     step(key)
                 except Exception as error:  # noqa: BLE001  # handed to the caller
-                    found[key] = error
+                    if not self._misses_another_key(error):
+                        found[key] = error
         return found
+
+    def _misses_another_key(self, error: Exception) -> bool:
+        return isinstance(error, AttributeError) and error.obj is self._instance
 
     def _convert(self, key: str) -> None:
         field, value = self._fields[key], self.values[key]

@@ -12,6 +12,9 @@ import attrs
 Place = tuple[str | int, ...]
 """The way to a value: keys of mappings, and positions in lists counted from 0."""
 
+EXAMPLE = "providers: {omo: {plugin: omocaptcha, api_token: '${env:OMOCAPTCHA_TOKEN}'}}"
+"""The least configuration, for advice; on one line, as every problem is."""
+
 _SHOWN = 40
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
@@ -60,6 +63,14 @@ class Problems:
         """How a message speaks of the value found at a place."""
         origin = self.origins.get(place)
         return shown(value) if origin is None else f"the value of {origin.name}"
+
+    def is_followed(self, text: str) -> bool:
+        """Whether a reference gave exactly this text."""
+        return any(text in origin.texts for origin in self.origins.values())
+
+    def is_spoilt(self, place: Place) -> bool:
+        """Whether a value, or something in it, could not be read."""
+        return any(where[: len(place)] == place for where in self.spoilt)
 
     def origins_under(self, place: Place) -> list[Origin]:
         """The origins of a value and of everything in it."""

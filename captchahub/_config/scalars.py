@@ -31,6 +31,7 @@ MAX_PRICE = 10**9
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -45,15 +46,20 @@ class Misfit(Exception):
         self.hidden = hidden
 
 
-def scalar_readers(base: Path) -> Mapping[Any, Callable[[object], object]]:
-    """What reads each type; relative paths are taken from ``base``."""
+def scalar_readers(
+    base: Path, is_followed: Callable[[str], bool]
+) -> Mapping[Any, Callable[[object], object]]:
+    """What reads each type; relative paths are taken from ``base``.
+
+    ``is_followed`` tells whether a text came from a reference, and so is meant as it is.
+    """
     return {
         str: _text,
         int: _whole,
         float: _number,
         bool: _flag,
         Decimal: _amount,
-        Secret: _secret,
+        Secret: lambda value: _secret(value, is_followed),
         bytes: _bytes,
         Path: lambda value: _path(value, base),
         ExistingPath: lambda value: _existing(value, base),
@@ -127,11 +133,13 @@ def _count(value: object) -> Count:
     return Count(number)
 
 
-def _secret(value: object) -> Secret:
+def _secret(value: object, is_followed: Callable[[str], bool]) -> Secret:
     if not isinstance(value, str):
         raise Misfit("text", value, "put it in quotes", hidden=True)
     if not value.strip():
         raise Misfit("a secret", value, "give it a value, best as ${env:NAME} or ${file:PATH}", hidden=True)
+    if _SHELL_VARIABLE.fullmatch(value) and not is_followed(value):
+        raise Misfit("a secret", value, "an environment variable is written ${env:NAME}", hidden=True)
     return Secret(value)
 
 

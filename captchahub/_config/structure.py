@@ -26,10 +26,10 @@ from captchahub.provider import Secret
 Hook = Callable[[Any, Any], Any]  # what cattrs calls: a value and the type it should have
 
 
-def strict_converter(base: Path) -> Converter:
-    """A converter whose every type is strict; relative paths are taken from ``base``."""
+def strict_converter(base: Path, is_followed: Callable[[str], bool]) -> Converter:
+    """A converter whose every type is strict; for ``base`` and ``is_followed`` see scalar_readers()."""
     converter = Converter(forbid_extra_keys=True)
-    for target, read in scalar_readers(base).items():
+    for target, read in scalar_readers(base, is_followed).items():
         converter.register_structure_hook(target, _scalar(target, read))
     converter.register_structure_hook(Enum, _member)
     converter.register_structure_hook_func(lambda target: target is object, lambda value, _type: value)

@@ -28,6 +28,7 @@ pytest_plugins = ["captchahub.testing.pytest_plugin"]
 class Silent(Emulation):
     create_call = "order"
     poll_call = "ask"
+    calls = frozenset({"order", "ask"})
     prices = {}
 
     def answer(self, call: Call, world: World) -> Answer:
@@ -48,6 +49,7 @@ from captchahub.testing import Answer, Emulation
 
 class Stamp(Emulation):
     create_call, poll_call, prices = "order", "ask", {}
+    calls = frozenset({"order", "ask"})
     def answer(self, call, world):
         return Answer.json({"stamped": call.path})
 
@@ -85,6 +87,15 @@ def test_an_unknown_name_is_answered_with_the_known_ones(install_plugin: Install
     install_plugin("postcard", "stamp:Stamp")
     with pytest.raises(ConfigError, match=r"no installed plugin emulates 'pigeon'; installed: .*postcard"):
         load_emulation("pigeon")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("pigeon", "pip install captchahub-pigeon"), ("a; b", "install the plugin that adds it")],
+)
+def test_an_unknown_name_is_answered_with_how_to_install_it(name: str, advice: str) -> None:
+    with pytest.raises(ConfigError, match=f"Try: {advice}$"):
+        load_emulation(name)
 
 
 def test_two_packages_of_one_name_are_both_named(install_plugin: InstallPlugin) -> None:

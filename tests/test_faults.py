@@ -23,6 +23,7 @@ class Counter(Emulation):
     token_key = "key"
     create_call = "create"
     poll_call = "poll"
+    calls = frozenset({"create", "poll"})
     prices = {}
 
     def __init__(self) -> None:

@@ -34,6 +34,17 @@ def test_a_text_of_ones_own_is_drawn_and_known() -> None:
     assert drawn.task() == ImageToText(drawn.image)
 
 
+@pytest.mark.parametrize("text", ["日本", "a日", "a\tb", "a\nb", "a\u200bb", "\N{GRINNING FACE}"])
+def test_a_text_that_the_font_cannot_show_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="the font can't show '"):
+        Painter().text(text)
+
+
+@pytest.mark.parametrize("text", ["Hé llo", "Привет", "ω+€?", string.printable.strip()])
+def test_a_text_with_other_letters_and_signs_is_drawn(text: str) -> None:
+    assert Painter().text(text).text == text
+
+
 def test_a_chosen_text_has_the_length_and_the_characters_asked_for() -> None:
     drawn = Painter().text(length=9, characters=string.digits)
     assert len(drawn.text) == 9

@@ -38,6 +38,7 @@ class Postcard(Emulation):
     token_key = "key"
     create_call = "order"
     poll_call = "ask"
+    calls = frozenset({"order", "ask", "crash", "echo"})
     prices = {"image-to-text": Decimal("0.5"), "phone-slide": Decimal(1)}
 
     def answer(self, call: Call, world: World) -> Answer:
@@ -123,6 +124,7 @@ from captchahub.testing import Answer, Emulation, Fault, Sandbox
 
 class Yes(Emulation):
     create_call, poll_call, prices = "a", "b", {}
+    calls = frozenset({"a", "b", "hang"})
     def answer(self, call, world):
         return Answer(200, b"yes")
 """
@@ -254,6 +256,10 @@ def test_forty_clients_at_once_each_get_their_own_answers() -> None:
 # Stopping
 
 
+class Troubled(Postcard):
+    calls = Postcard.calls | {"hang", "hang-handled", "drip", "flood", "late", "too-long"}
+
+
 def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections() -> None:
     rules = [
         Fault.hang(on="hang"),
@@ -263,7 +269,7 @@ def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections() -> None
         Fault.late(3600, on="late"),
         Fault.wrong_length(10, on="too-long"),
     ]
-    sandbox = Sandbox(Postcard(), faults=rules).start()
+    sandbox = Sandbox(Troubled(), faults=rules).start()
     names = [str(rule.on) for rule in rules]
     clients = [connect(sandbox) for _ in [*names, "idle"]]
     for client, name in zip(clients, [*names, "echo"], strict=True):
@@ -425,6 +431,36 @@ def test_a_test_waits_for_calls_without_sleeping(sandbox: Sandbox) -> None:
         call(sandbox, "other")
         call(sandbox, "echo")
         assert [record.name for record in waiting.result()] == ["echo", "echo"]
+
+
+def test_a_misspelt_call_is_refused_with_the_right_name(sandbox: Sandbox) -> None:
+    advice = r"the service has no call 'Ordr'; did you mean 'order'\? calls: ask, crash, echo, order"
+    for mistake in (
+        lambda: Sandbox(Postcard(), faults=[Fault.drop(on="Ordr")]),
+        lambda: sandbox.add_faults(Fault.drop(on="ask"), Fault.drop(on="Ordr")),
+        lambda: sandbox.calls_to("Ordr"),
+        lambda: sandbox.wait_for_calls("Ordr", timeout=0),
+    ):
+        with pytest.raises(ValueError, match=advice):
+            mistake()
+
+
+def test_of_faults_with_a_mistake_none_is_in_force(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="no call 'Ordr'"):
+        sandbox.add_faults(Fault.drop(on="echo"), Fault.drop(on="Ordr"))
+    assert call(sandbox, "echo", well=True) == {"well": True}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ("omocaptcha", r"not its name: load_emulation\('omocaptcha'\)"),
+        (Postcard, r"takes an Emulation, not <class .*Postcard'>; see load_emulation"),
+    ],
+)
+def test_a_sandbox_of_no_emulation_is_refused_when_it_is_made(wrong: Emulation, advice: str) -> None:
+    with pytest.raises(TypeError, match=advice):
+        Sandbox(wrong)
 
 
 def test_waiting_in_vain_tells_what_was_seen(sandbox: Sandbox) -> None:

@@ -160,6 +160,8 @@ class Emulation(ABC):
     """The name of the call that creates a job."""
     poll_call: ClassVar[str]
     """The name of the call that asks for a job's answer."""
+    calls: ClassVar[frozenset[str]]
+    """The names of all calls there are, so that a misspelt one in a test is refused."""
     prices: ClassVar[Mapping[str, Decimal]]
     """The price of one job, by task kind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import EntryPoint, entry_points
 
 from captchahub.errors import ConfigError
@@ -26,9 +27,10 @@ def load_emulation(name: str) -> Emulation:
     found = list(entry_points(group=GROUP, name=name))
     if not found:
         installed = ", ".join(installed_emulations()) or "none"
-        raise ConfigError(
-            f"no installed plugin emulates {name!r}; installed: {installed}. Install the plugin that adds it"
-        )
+        # Plugins are packages of this name; what is no such name must not get into a command to copy.
+        is_package = re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name) is not None
+        install = f"pip install captchahub-{name}" if is_package else "install the plugin that adds it"
+        raise ConfigError(f"no installed plugin emulates {name!r}; installed: {installed}. Try: {install}")
     if len(found) > 1:
         packages = " and ".join(sorted(_package(entry) for entry in found))
         raise ConfigError(f"{name!r} is emulated by two packages, {packages}: uninstall one")

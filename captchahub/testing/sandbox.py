@@ -9,6 +9,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self, TypedDict, TypeVar, Unpack
 
+from captchahub._config.problems import advise
 from captchahub.images import Image
 from captchahub.tasks import Solution
 from captchahub.testing._effects import Pause, Step
@@ -50,7 +51,8 @@ class Sandbox:
 
     ``latency`` is the way there and back of each call, ``job_time`` how long a job takes, both in seconds;
     ``failure_rate`` is the share of jobs that fail. ``seed`` fixes what is left to chance. ``faults`` is what
-    goes wrong on the wire. ``port`` 0 takes a free one.
+    goes wrong on the wire. ``port`` 0 takes a free one. Raises TypeError where the emulation is none,
+    ValueError where a fault is on a call that the service has not got.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Sandbox:
         faults: Iterable[Fault] = (),
         port: int = 0,
     ) -> None:
+        _check_emulation(emulation)
         seeds = random.Random(seed)
         self.emulation = emulation
+        faults = self._checked(faults)
         self._books = Books()
         self._rules = FaultRules(faults, seeds.getrandbits(32))
         self._painter = Painter(seeds.getrandbits(32))
@@ -141,7 +145,8 @@ class Sandbox:
         return self._books.calls
 
     def calls_to(self, name: str) -> list[CallRecord]:
-        """The calls of one name until now, such as ``createJob``."""
+        """The calls of one name until now, such as ``createJob``. Raises ValueError for an unknown name."""
+        self._check_call(name)
         return self._books.calls_to(name)
 
     @property
@@ -156,7 +161,11 @@ class Sandbox:
         return self._accepted if self._server is None else self._server.accepted
 
     def wait_for_calls(self, name: str, count: int = 1, *, timeout: float = 5.0) -> list[CallRecord]:
-        """Wait until a call was made so often; the records. Raises TimeoutError after ``timeout`` seconds."""
+        """Wait until a call was made so often; the records.
+
+        Raises TimeoutError after ``timeout`` seconds, ValueError for an unknown name.
+        """
+        self._check_call(name)
         if not self._books.wait_until(lambda: len(self.calls_to(name)) >= count, timeout):
             seen = ", ".join(call.name for call in self.calls) or "none"
             raise TimeoutError(f"no {count} calls to {name!r} within {timeout} s; calls: {seen}")
@@ -175,9 +184,25 @@ class Sandbox:
                 job.ready_at = min(job.ready_at, self._now())
 
     def add_faults(self, *faults: Fault) -> None:
-        """From now on these go wrong too; rules in force come first."""
+        """From now on these go wrong too; rules in force come first.
+
+        Raises ValueError where one is on a call that the service has not got.
+        """
+        checked = self._checked(faults)
         with self._books.changed:
-            self._rules.add(*faults)
+            self._rules.add(*checked)
+
+    def _checked(self, faults: Iterable[Fault]) -> list[Fault]:
+        checked = list(faults)
+        for fault in checked:
+            if fault.on is not None:
+                self._check_call(fault.on)
+        return checked
+
+    def _check_call(self, name: str) -> None:
+        known = self.emulation.calls
+        if name not in known:
+            raise ValueError(f"the service has no call {name!r}; {advise(name, known, 'calls')}")
 
     def clear_faults(self) -> None:
         """From now on nothing goes wrong on the wire."""
@@ -244,9 +269,22 @@ class Sandbox:
             return Answer(500, f"the emulation raised {error!r}\n".encode(), {"Content-Type": "text/plain"})
 
 
+def _check_emulation(emulation: object) -> None:
+    if isinstance(emulation, str):
+        raise TypeError(f"a sandbox takes an Emulation, not its name: load_emulation({emulation!r})")
+    if not isinstance(emulation, Emulation):
+        raise TypeError(f"a sandbox takes an Emulation, not {emulation!r}; see load_emulation()")
+
+
 class SandboxFactory(Protocol):
     """What the fixture ``captchahub_sandbox`` is: ``captchahub_sandbox("omocaptcha", job_time=0.2)``."""
 
-    def __call__(self, emulation: str | Emulation, /, **options: Unpack[SandboxOptions]) -> Sandbox:
-        """A sandbox that serves: of a provider kind by its name, or of an emulation of one's own."""
+    def __call__(
+        self, emulation: str | Emulation | None = None, /, **options: Unpack[SandboxOptions]
+    ) -> Sandbox:
+        """A sandbox that serves: of a provider kind by its name, or of an emulation of one's own.
+
+        None takes the only emulation that is installed. Raises :class:`~captchahub.errors.ConfigError` where
+        there are several or none.
+        """
         ...

@@ -12,7 +12,7 @@ import attrs
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
 from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World
-from captchahub_omocaptcha.dialect import BALANCE, CREATE, POLL, SERVICES, TYPE_IDS
+from captchahub_omocaptcha.dialect import BALANCE, CALLS, CREATE, POLL, SERVICES, TYPE_IDS
 
 __all__ = ["OmoEmulation"]
 
@@ -33,6 +33,7 @@ class OmoEmulation(Emulation):
     base_path: ClassVar[str] = "/api"
     create_call: ClassVar[str] = CREATE
     poll_call: ClassVar[str] = POLL
+    calls: ClassVar[frozenset[str]] = frozenset(CALLS)
     # The page names no price for the drag: this one is made up.
     prices: ClassVar[Mapping[str, Decimal]] = {
         "image-to-text": Decimal("0.00055"),

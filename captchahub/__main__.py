@@ -14,10 +14,15 @@ def main() -> None:
     if missing:
         names = " and ".join(missing)
         sys.exit(f"captchahub: the command line needs {names}: pip install 'captchahub[cli]'")
-    # Only here: without the extra there is no click to import.
-    from captchahub.cli import cli  # noqa: PLC0415
+    try:
+        # Only here: without the extra there is no click to import.
+        from captchahub.cli import cli  # noqa: PLC0415
 
-    cli(prog_name="captchahub")
+        cli(prog_name="captchahub")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError:  # only that of a stderr which can't take click's word about wrong usage
+        sys.exit(2)
 
 
 if __name__ == "__main__":

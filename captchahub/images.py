@@ -165,7 +165,7 @@ def _checked(data: bytes, source: str, max_bytes: int) -> Image:
         raise TaskError(f"{source}: the picture is empty (0 bytes)")
     if len(data) > max_bytes:
         raise TaskError(
-            f"{source}: the picture is larger than {max_bytes} bytes; send a smaller one or raise max_bytes"
+            f"{source}: the picture is larger than {max_bytes} bytes (max_bytes); send a smaller one"
         )
     try:
         picture = recognise(data)

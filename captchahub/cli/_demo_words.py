@@ -8,6 +8,7 @@ from decimal import Decimal
 import attrs
 
 from captchahub.cli._demo_run import Scene
+from captchahub.cli._text import counted
 from captchahub.errors import (
     AllProvidersFailed,
     AmbiguousCreate,
@@ -23,7 +24,7 @@ from captchahub.results import Outcome
 from captchahub.tasks import Solution
 from captchahub.testing import JobRecord
 
-__all__ = ["Mishap", "attempts_of", "cost_text", "counted", "mishaps", "summary"]
+__all__ = ["Mishap", "attempts_of", "cost_text", "mishaps", "summary"]
 
 _ZERO = Decimal(0)
 _NAMED = 4
@@ -111,8 +112,3 @@ def _charged(jobs: Sequence[JobRecord], unanswered: int) -> str:
     charged = cost_text(sum((job.price for job in jobs), _ZERO))
     extra = f", {unanswered} without an answer" if unanswered else ""
     return f"The service charged {charged} for {counted(len(jobs), 'job')}{extra}."
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 job``, ``2 jobs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,27 +1,16 @@
-"""How the program ends: its exit codes, and expected errors told on stderr instead of a traceback."""
+"""How the program ends: expected errors are told on stderr instead of a traceback."""
 
 from __future__ import annotations
 
-import errno
-from enum import IntEnum
+from contextlib import suppress
 
 import click
 
+from captchahub.cli._exit_code import ExitCode
+from captchahub.cli._streams import writing_stdout
 from captchahub.errors import ConfigError, TaskError
 
-__all__ = ["ExitCode", "Program"]
-
-
-class ExitCode(IntEnum):
-    """What a script can tell from the end of the program."""
-
-    DONE = 0
-    UNSOLVED = 1
-    USAGE = 2
-    CONFIGURATION = 3
-    REFUSED = 4
-    TIMEOUT = 5
-    INTERRUPTED = 130
+__all__ = ["Program", "Subcommand"]
 
 
 class _Misconfigured(click.ClickException):
@@ -32,11 +21,34 @@ class _Refused(click.ClickException):
     exit_code = ExitCode.REFUSED
 
 
-class Program(click.Group):
+class Subcommand(click.Command):
+    """A command whose help can meet a failing stdout."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, which prints the help and the version in here."""
+        with writing_stdout():
+            return super().parse_args(ctx, args)
+
+
+class Program(Subcommand, click.Group):
     """A group whose commands may raise the library's own errors, and be interrupted."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was asked for."""
+        try:
+            return self._invoke(ctx)
+        except click.ClickException as error:
+            # Here rather than in click, so that a failing stderr does not change the exit code.
+            with suppress(OSError):
+                error.show()
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt as interrupt:
+            # click would exit with 1, which here means "not solved".
+            with suppress(OSError):
+                click.echo(": ".join(["interrupted", *map(str, interrupt.args)]), err=True)
+            ctx.exit(ExitCode.INTERRUPTED)
+
+    def _invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except ConfigError as error:
@@ -44,11 +56,4 @@ class Program(click.Group):
         except TaskError as error:
             raise _Refused(str(error)) from error
         except OSError as error:
-            # A reader that went away is click's to handle; a full disk is nobody's mistake in here.
-            if error.errno == errno.EPIPE:
-                raise
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            # click would exit with 1, which here means "not solved".
-            click.echo("interrupted", err=True)
-            ctx.exit(ExitCode.INTERRUPTED)

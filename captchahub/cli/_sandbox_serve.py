@@ -18,7 +18,8 @@ import yaml
 
 from captchahub._plugins import Plugins
 from captchahub.cli._pictures import draw, save
-from captchahub.cli._text import money_text
+from captchahub.cli._streams import writing_stdout
+from captchahub.cli._text import counted, money_text
 from captchahub.config import load_mapping
 from captchahub.errors import NotOffered
 from captchahub.provider import LocalProvider, Request
@@ -28,6 +29,9 @@ __all__ = ["AccountOptions", "serve"]
 
 # Windows hands out signals only between waits, so no wait is without end.
 _TICK = 0.5
+_ONLY_ITS_OWN = """
+It can answer only pictures that it drew itself, with --pictures DIR and since this start;
+a job for any other picture is taken, and ends as failed."""
 
 
 @attrs.frozen
@@ -43,15 +47,18 @@ def serve(sandbox: Sandbox, account: AccountOptions, directory: Path | None, cou
     """Serve until SIGINT or SIGTERM; draw ``count`` pictures into the directory, where one is given."""
     with _ended_by_signals() as ended, _started(sandbox):
         configuration = _configuration(sandbox, account)
-        for line in _introduction(sandbox, account, configuration):
-            click.echo(line)
+        # Everything that can go wrong comes before the first line.
+        lines = [*_introduction(sandbox, account, configuration)]
         if directory is not None:
             save(draw(sandbox, count), directory)
-            click.echo(f"\nPictures it can answer: {count} in {directory}, with the truth in answers.json.")
-        click.echo("\nCtrl-C ends it.")
+            lines.append(f"\nPictures it can answer: {count} in {directory}, with the truth in answers.json.")
+        lines.append(_ONLY_ITS_OWN)
+        with writing_stdout():
+            click.echo("\n".join([*lines, "\nCtrl-C ends it."]))
         while not ended.wait(_TICK):
             pass
-    click.echo(_books(sandbox))
+    with writing_stdout():
+        click.echo(_books(sandbox))
 
 
 @contextmanager
@@ -127,4 +134,5 @@ def _curl(request: Request) -> str:
 def _books(sandbox: Sandbox) -> str:
     jobs = sandbox.jobs
     charged = money_text(sum((job.price for job in jobs), Decimal(0)))
-    return f"\nEnded. {len(sandbox.calls)} calls, {len(jobs)} jobs, {charged} charged."
+    calls = counted(len(sandbox.calls), "call")
+    return f"\nEnded. {calls}, {counted(len(jobs), 'job')}, {charged} charged."

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import attrs
 
-from captchahub.cli._program import ExitCode
+from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._task_options import MakeTask
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, SolveTimeout, TaskError
 from captchahub.hub import Hub
@@ -17,7 +17,7 @@ from captchahub.tasks import Solution, Task
 
 __all__ = ["End", "solve_files", "worst"]
 
-_SEVERITY = (ExitCode.DONE, ExitCode.TIMEOUT, ExitCode.UNSOLVED, ExitCode.REFUSED)
+_SEVERITY = (ExitCode.DONE, ExitCode.TIMEOUT, ExitCode.UNSOLVED, ExitCode.REFUSED, ExitCode.STDOUT)
 
 
 @attrs.frozen
@@ -45,9 +45,11 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
 
 
 def solve_files(
-    hub: Hub, files: Sequence[str], kind: str, make_task: MakeTask, timeout: float | None
+    hub: Hub, files: Iterable[str], kind: str, make_task: MakeTask, timeout: float | None
 ) -> Iterator[End]:
     """Solve files and give each end as it comes; one that is no picture does not stop the others.
+
+    The files are read as they are wanted; an iterable that ends early lets those under way finish.
 
     Raises :class:`~captchahub.errors.ConfigError` where no provider takes such tasks.
     """
@@ -71,7 +73,7 @@ def _end(file: str, kind: str, outcome: Outcome[Solution]) -> End:
 class _Reader:
     """Reads the files one by one, as they are wanted."""
 
-    def __init__(self, files: Sequence[str], kind: str, make_task: MakeTask) -> None:
+    def __init__(self, files: Iterable[str], kind: str, make_task: MakeTask) -> None:
         self.read: list[str] = []
         self._files = files
         self._kind = kind

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from captchahub.cli._program import ExitCode
+from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._solve_files import End
+from captchahub.cli._streams import StdoutFailed, say, writing_stdout
 from captchahub.cli._text import answer, money_text, printable, solution_fields
 from captchahub.errors import AllProvidersFailed, Attempt
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["printer"]
+__all__ = ["Show", "printer"]
 
 Show = Callable[[End], ExitCode]
 
@@ -25,31 +26,40 @@ def printer(*, as_json: bool, several: bool, verbose: bool) -> Show:
     with_details = verbose or (not as_json and sys.stderr is not None and sys.stderr.isatty())
 
     def show(end: End) -> ExitCode:
-        if as_json:
-            click.echo(json.dumps(_record(end)))
-        elif end.result is None:
-            _say(_complaint(end))
-        else:
-            _print_answer(end.file, end.result, several=several)
+        line = json.dumps(_record(end)) if as_json else _answer_line(end, several=several)
+        if line is None:
+            say(_complaint(end))
+        elif not _print(end, line):
+            return ExitCode.STDOUT
         if with_details and end.result is not None:
-            _say("\n".join(_details(end.file, end.result)))
+            say("\n".join(_details(end.file, end.result)))
         return end.code
 
     return show
 
 
+def _print(end: End, line: str) -> bool:
+    """Whether the line got to stdout; else it goes to stderr with its job, for it may be paid for."""
+    try:
+        with writing_stdout():
+            click.echo(line)
+    except StdoutFailed as failure:
+        details = () if end.result is None else _details(end.file, end.result)
+        say("\n".join([f"{failure}; lost there:", line, *details]))
+        return False
+    return True
+
+
 def _complaint(end: End) -> str:
     said = str(end.error)
-    return said if said.startswith(f"{end.file}:") else f"{end.file}: {said}"
+    return said if said.startswith((f"{end.file}:", "<stdin>:")) else f"{end.file}: {said}"
 
 
-def _print_answer(file: str, result: Result[Solution], *, several: bool) -> None:
-    text = printable(answer(result.solution))
-    click.echo(f"{printable(file)}\t{text}" if several else text)
-
-
-def _say(text: str) -> None:
-    click.echo("\n".join(printable(line) for line in text.split("\n")), err=True)
+def _answer_line(end: End, *, several: bool) -> str | None:
+    if end.result is None:
+        return None
+    text = printable(answer(end.result.solution))
+    return f"{printable(end.file)}\t{text}" if several else text
 
 
 def _details(file: str, result: Result[Solution]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TypeAlias, TypeVar
 
 import click
 
+from captchahub.cli._values import Whole
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
 
@@ -17,9 +18,9 @@ TextOption: TypeAlias = "int | str | bool | None"
 F = TypeVar("F", bound=Callable[..., object])
 
 _TEXT_OPTIONS = (
-    click.option("--length", type=click.IntRange(1), metavar="N", help="How many characters the text has."),
-    click.option("--min-length", type=click.IntRange(1), metavar="N", help="The fewest it can have."),
-    click.option("--max-length", type=click.IntRange(1), metavar="N", help="The most it can have."),
+    click.option("--length", type=Whole(1), metavar="N", help="How many characters the text has."),
+    click.option("--min-length", type=Whole(1), metavar="N", help="The fewest it can have."),
+    click.option("--max-length", type=Whole(1), metavar="N", help="The most it can have."),
     click.option(
         "--charset", metavar="CHARACTERS", help="Every character that can occur, such as 0123456789."
     ),

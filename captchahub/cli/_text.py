@@ -9,7 +9,7 @@ import attrs
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
 
-__all__ = ["answer", "money_text", "plain", "printable", "solution_fields"]
+__all__ = ["answer", "counted", "money_text", "plain", "printable", "solution_fields"]
 
 _UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -25,6 +25,11 @@ def answer(solution: Solution) -> str:
 
 def _place(point: Point) -> str:
     return f"{plain(point.x)} {plain(point.y)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def plain(number: float) -> str:

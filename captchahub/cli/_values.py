@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from pathlib import Path
 
 import click
 
 from captchahub.provider import money
 
-__all__ = ["amount", "positive_seconds", "seconds", "share"]
+__all__ = ["Whole", "amount", "directory", "positive_seconds", "seconds", "share", "token"]
+
+
+class Whole(click.IntRange):
+    """A whole number of a range."""
+
+    name = "whole number"
+
+
+def directory(text: str) -> Path:
+    """A directory, or where one can be made."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise click.BadParameter(f"{text} is a file, not a directory")
+    return path
+
+
+def token(text: str) -> str:
+    """The token of an account, which can't be empty."""
+    if not text.strip():
+        raise click.BadParameter("the token is empty; leave the option out for one that works")
+    return text
 
 
 def seconds(text: str) -> float:

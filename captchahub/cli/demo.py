@@ -6,6 +6,10 @@ from pathlib import Path
 
 import click
 
+from captchahub.cli._program import Subcommand
+from captchahub.cli._streams import need_stdout, writing_stdout
+from captchahub.cli._values import Whole, directory
+
 __all__ = ["demo"]
 
 _EPILOG = """
@@ -19,15 +23,16 @@ Examples:
 Exit codes:
   0    every answer is right
   1    an answer is wrong or missing
+  6    stdout failed
   130  interrupted
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Subcommand, epilog=_EPILOG)
 @click.option(
     "--pictures",
     "count",
-    type=click.IntRange(1, 60),
+    type=Whole(1, 60),
     default=12,
     show_default=True,
     metavar="N",
@@ -36,12 +41,12 @@ Exit codes:
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other pictures.")
 @click.option(
     "--save",
-    "directory",
-    type=click.Path(path_type=Path),
+    "shots",
+    type=directory,
     metavar="DIR",
     help="Keep the pictures in DIR, with the truth in answers.json.",
 )
-def demo(count: int, seed: int, directory: Path | None) -> None:
+def demo(count: int, seed: int, shots: Path | None) -> None:
     """Solve freshly drawn pictures while an account fails.
 
     A stand-in of OMOcaptcha runs on this machine for some ten seconds; pictures go to it over real HTTP, and
@@ -53,9 +58,12 @@ def demo(count: int, seed: int, directory: Path | None) -> None:
     from captchahub.cli._demo_view import show  # noqa: PLC0415
     from captchahub.cli._pictures import save  # noqa: PLC0415
 
+    need_stdout()
     with stage(count, seed) as scene:
-        if directory is not None:
-            save(scene.pictures, directory)
-            click.echo(f"The pictures are in {directory}, with the truth in answers.json.")
-        show(scene)
+        if shots is not None:
+            save(scene.pictures, shots)
+        with writing_stdout():
+            if shots is not None:
+                click.echo(f"The pictures are in {shots}, with the truth in answers.json.")
+            show(scene)
     click.get_current_context().exit(0 if scene.is_all_right() else 1)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from captchahub.cli._values import amount, seconds, share
+from captchahub.cli._program import Subcommand
+from captchahub.cli._values import Whole, amount, directory, seconds, share
+from captchahub.cli._values import token as account_token
 
 __all__ = ["sandbox"]
 
@@ -25,16 +27,23 @@ job. Ctrl-C or SIGTERM ends it with exit code 0; a port that is taken is exit co
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Subcommand, epilog=_EPILOG)
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     default=0,
     show_default=True,
     help="Where to listen on 127.0.0.1; 0 takes a free one.",
 )
 @click.option("--plugin", default="omocaptcha", show_default=True, help="Whose service to stand in for.")
-@click.option("--token", default="sandbox-token", show_default=True, help="The token of the one account.")
+@click.option(
+    "--token",
+    type=account_token,
+    default="sandbox-token",
+    show_default=True,
+    metavar="TEXT",
+    help="The token of the one account.",
+)
 @click.option(
     "--balance",
     type=amount,
@@ -70,13 +79,13 @@ job. Ctrl-C or SIGTERM ends it with exit code 0; a port that is taken is exit co
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes what is left to chance.")
 @click.option(
     "--pictures",
-    type=click.Path(path_type=Path),
+    type=directory,
     metavar="DIR",
     help="Draw pictures it can answer into DIR, with the truth in answers.json.",
 )
 @click.option(
     "--count",
-    type=click.IntRange(1, 999),
+    type=Whole(1, 999),
     metavar="N",
     help=f"How many pictures to draw; {_PICTURES} where it is not said.",
 )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from captchahub.cli._config_file import find_config
-from captchahub.cli._solve_files import solve_files, worst
-from captchahub.cli._solve_print import printer
+from captchahub.cli._exit_code import ExitCode
+from captchahub.cli._program import Subcommand
+from captchahub.cli._solve_files import End, solve_files, worst
+from captchahub.cli._solve_print import Show, printer
+from captchahub.cli._streams import need_stdout, say
 from captchahub.cli._task_options import TextOption, task_maker, text_options
+from captchahub.cli._text import counted
 from captchahub.cli._values import positive_seconds
 from captchahub.hub import Hub
 from captchahub.tasks import ImageToText, PhoneSlide
@@ -43,8 +47,9 @@ Exit codes:
   3    the configuration is missing or wrong; nothing was solved
   4    a picture or an option was refused: trying again will not help
   5    time ran out before a picture was solved
+  6    stdout failed: what it should have got is on stderr, and no more files were begun
   130  interrupted
-  Of several pictures that end differently, 4 is told before 1, and 1 before 5.
+  Of several pictures that end differently, 6 is told before 4, 4 before 1, and 1 before 5.
 
 \b
 Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, else ./config.yaml.
@@ -55,7 +60,7 @@ Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, e
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Subcommand, epilog=_EPILOG)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--type",
@@ -95,8 +100,32 @@ def solve(
     Each FILE is a PNG, JPEG, GIF, WebP or BMP picture; "-" reads one from stdin. Several are solved at the
     same time.
     """
+    need_stdout()
     make_task = task_maker(kind, options)
     show = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
+    codes: list[ExitCode] = []
     with Hub.from_yaml(find_config(config)) as hub:
-        ends = [show(end) for end in solve_files(hub, files, kind, make_task, timeout)]
-    click.get_current_context().exit(worst(ends))
+        wanted = _while_stdout_works(files, codes)
+        _show_all(solve_files(hub, wanted, kind, make_task, timeout), show, codes, len(files))
+    click.get_current_context().exit(worst(codes))
+
+
+def _while_stdout_works(files: Sequence[str], codes: Sequence[ExitCode]) -> Iterator[str]:
+    """The files, as long as there is a place for answers that cost money."""
+    for file in files:
+        if ExitCode.STDOUT in codes:
+            return
+        yield file
+
+
+def _show_all(ends: Iterator[End], show: Show, codes: list[ExitCode], total: int) -> None:
+    """Show the ends as they come, and put their exit codes at the end of ``codes``."""
+    try:
+        # A list of all of them would come too late for who looks at the codes so far.
+        for end in ends:
+            codes.append(show(end))  # noqa: PERF401 - as said
+    except KeyboardInterrupt:
+        left = counted(total - len(codes), "file")
+        raise KeyboardInterrupt(f"{left} unfinished; jobs already ordered may be billed") from None
+    if len(codes) < total:
+        say(f"{counted(total - len(codes), 'file')} not begun")

@@ -143,7 +143,8 @@ class RemoteTry:
                 return found
             asked = waited
             pause = next_pause(waited=waited, gap=gap, left=self._left(), asked_for=asked_for)
-        raise JobTimeout(f"not done after {now() - created:.1f} s; the service last said {self._said}")
+        said = mask(self._said, secrets_in(self._settings.own))
+        raise JobTimeout(f"not done after {now() - created:.1f} s; the service last said {said}")
 
     async def _poll(self, job: Job) -> tuple[Solved | None, float | None]:
         """The answer if there is one, and the pause the service demands if it does."""
@@ -156,7 +157,7 @@ class RemoteTry:
             self._said = str(error)
             return None, getattr(error, "retry_after", None)
         if isinstance(state, Pending):
-            self._said = mask(repr(state.status), secrets_in(self._settings.own))
+            self._said = repr(state.status)
             return None, None
         return state, None
 

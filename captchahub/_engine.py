@@ -100,7 +100,7 @@ class Engine:
         """The value of some work, which closing the engine cancels."""
         if self.is_closed:
             work.close()
-            raise HubClosed("the hub is closed; make a new one")
+            raise HubClosed
         child = asyncio.ensure_future(work)
         self._under_way.add(child)
         try:

@@ -57,6 +57,9 @@ class NotOffered(CaptchaHubError):
 class HubClosed(CaptchaHubError):
     """The hub was closed before or while it worked on this."""
 
+    def __init__(self, message: str = "the hub is closed; make a new one") -> None:
+        super().__init__(message)
+
 
 class SolveCancelled(CaptchaHubError):
     """The solve was cancelled through its ticket."""

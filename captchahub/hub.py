@@ -145,7 +145,7 @@ class Hub:
     def _start(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
         with self._lock:
             if self._is_closed:
-                raise HubClosed(_CLOSED)
+                raise HubClosed
             if self._thread is None:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
@@ -209,7 +209,7 @@ class AsyncHub:
         """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
         engine, seconds = self._ours(), _checked_timeout(timeout)
         if engine.is_closed:
-            raise HubClosed(_CLOSED)
+            raise HubClosed
         return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds)))
 
     def solve_many(
@@ -252,9 +252,6 @@ class AsyncHub:
         if self._loop is not running:
             raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
         return self._engine
-
-
-_CLOSED = "the hub is closed; make a new one"
 
 
 def _checked_in_flight(number: int) -> int:

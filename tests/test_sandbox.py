@@ -1,17 +1,22 @@
 """The sandbox, seen by a plain HTTP client and by the test that owns it."""
 
+import contextlib
 import http.client
 import json
 import socket
+import ssl
 import statistics
+import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+import trustme
 
 from captchahub import Image, Point, SlideSolution, TextSolution
 from captchahub.testing import (
@@ -76,9 +81,33 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
+AUTHORITY = trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def tls() -> ssl.SSLContext:
+    """What a sandbox needs to be believed by the clients here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # It takes OpenSSL's own context as well, which is not installed.
+    AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
+
+
+def address(sandbox: Sandbox) -> tuple[str, int]:
+    return "127.0.0.1", int(sandbox.url.split(":")[2].split("/")[0])
+
+
 def connect(sandbox: Sandbox) -> http.client.HTTPConnection:
-    host = sandbox.url.removeprefix("http://").split("/")[0]
-    return http.client.HTTPConnection(host, timeout=5)
+    host, port = address(sandbox)
+    if sandbox.url.startswith("https:"):
+        return http.client.HTTPSConnection(host, port, timeout=5, context=trusting())
+    return http.client.HTTPConnection(host, port, timeout=5)
 
 
 def ask(connection: http.client.HTTPConnection, name: str, **body: object) -> dict[str, object]:
@@ -106,8 +135,7 @@ def shown(sandbox: Sandbox, picture: bytes, kind: str = "image-to-text") -> dict
 
 def raw(sandbox: Sandbox, *pieces: bytes) -> bytes:
     """Send bytes as they are; everything that comes back until the connection ends."""
-    port = int(sandbox.url.split(":")[2].split("/")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(address(sandbox), timeout=5) as client:
         for piece in pieces:
             client.sendall(piece)
         client.shutdown(socket.SHUT_WR)
@@ -175,8 +203,7 @@ def test_a_client_that_closes_each_time_gets_a_connection_each_time(sandbox: San
     ],
 )
 def test_a_client_that_wants_one_reply_gets_the_connection_closed(sandbox: Sandbox, head: bytes) -> None:
-    port = int(sandbox.url.split(":")[2].split("/")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(address(sandbox), timeout=5) as client:
         client.sendall(head + b"Content-Length: 2\r\n\r\nhi")
         assert b"".join(iter(lambda: client.recv(65_536), b"")).endswith(b"\r\n\r\nhi")
 
@@ -260,7 +287,10 @@ class Troubled(Postcard):
     calls = Postcard.calls | {"hang", "hang-handled", "drip", "flood", "late", "too-long"}
 
 
-def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections() -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections(
+    tls: ssl.SSLContext, secure: bool
+) -> None:
     rules = [
         Fault.hang(on="hang"),
         Fault.hang(on="hang-handled", handled=True),
@@ -269,7 +299,7 @@ def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections() -> None
         Fault.late(3600, on="late"),
         Fault.wrong_length(10, on="too-long"),
     ]
-    sandbox = Sandbox(Troubled(), faults=rules).start()
+    sandbox = Sandbox(Troubled(), faults=rules, tls=tls if secure else None).start()
     names = [str(rule.on) for rule in rules]
     clients = [connect(sandbox) for _ in [*names, "idle"]]
     for client, name in zip(clients, [*names, "echo"], strict=True):
@@ -403,6 +433,141 @@ def test_a_mistake_in_the_emulation_does_not_hide_the_error_of_the_test() -> Non
 
     with pytest.raises(KeyError, match="mine"):
         failing_test()
+
+
+# TLS
+
+
+@pytest.fixture
+def secure(tls: ssl.SSLContext) -> Iterator[Sandbox]:
+    with Sandbox(Postcard(), tls=tls) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def speak_tls(sandbox: Sandbox) -> Generator[ssl.SSLSocket]:
+    with (
+        socket.create_connection(address(sandbox), timeout=5) as plain,
+        trusting().wrap_socket(plain, server_hostname="127.0.0.1") as client,
+    ):
+        yield client
+
+
+def test_with_a_certificate_it_speaks_https(secure: Sandbox) -> None:
+    assert secure.url.startswith("https://127.0.0.1:")
+    assert secure.settings()["address"] == secure.url
+    connection = connect(secure)
+    for number in range(3):
+        assert ask(connection, "echo", number=number) == {"number": number}
+    connection.close()
+    assert [record.connection for record in secure.calls] == [1, 1, 1]
+
+
+def test_a_large_body_goes_there_and_back_over_tls(secure: Sandbox) -> None:
+    assert call(secure, "echo", large="x" * 3_000_000) == {"large": "x" * 3_000_000}
+
+
+def test_a_request_over_tls_that_is_not_http_is_refused(secure: Sandbox) -> None:
+    with speak_tls(secure) as client:
+        client.sendall(b"what is this?\r\n\r\n")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 400")
+
+
+def speak_clear_text(sandbox: Sandbox) -> None:
+    assert b"HTTP" not in first_reply(sandbox, b"POST /v9/echo HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi")
+
+
+def speak_nonsense(sandbox: Sandbox) -> None:
+    assert b"HTTP" not in first_reply(sandbox, b"\x16\x03\x01\x00\x05nonsense")
+
+
+def first_reply(sandbox: Sandbox, data: bytes) -> bytes:
+    with socket.create_connection(address(sandbox), timeout=5) as client:
+        client.sendall(data)
+        try:
+            return client.recv(65_536)
+        except ConnectionResetError:
+            return b""
+
+
+def trust_nobody(sandbox: Sandbox) -> None:
+    host, port = address(sandbox)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        http.client.HTTPSConnection(host, port, timeout=5, context=ssl.create_default_context()).connect()
+
+
+def leave(sandbox: Sandbox) -> None:
+    socket.create_connection(address(sandbox), timeout=5).close()
+
+
+def reset(sandbox: Sandbox) -> None:
+    with socket.create_connection(address(sandbox), timeout=5) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"\x16")
+
+
+@pytest.mark.parametrize("approach", [speak_clear_text, speak_nonsense, trust_nobody, leave, reset])
+def test_a_client_that_fails_at_the_handshake_makes_no_call_and_the_next_is_served(
+    secure: Sandbox, approach: Callable[[Sandbox], None]
+) -> None:
+    for _ in range(3):
+        approach(secure)
+    assert call(secure, "echo", still="here") == {"still": "here"}
+    assert secure.connections == 4
+    assert len(secure.calls) == 1
+
+
+def test_stop_ends_a_client_that_says_nothing_where_a_handshake_is_due(tls: ssl.SSLContext) -> None:
+    sandbox = Sandbox(Postcard(), tls=tls).start()
+    silent = socket.create_connection(address(sandbox), timeout=5)
+    assert call(sandbox, "echo", others="are served") == {"others": "are served"}
+    began = time.monotonic()
+    sandbox.stop()
+    assert time.monotonic() - began < 2
+    assert sandbox_threads() == []
+    assert silent.recv(1) == b""
+    silent.close()
+
+
+def test_a_connection_over_tls_can_be_reset(secure: Sandbox) -> None:
+    secure.add_faults(Fault.reset(on="echo"))
+    with speak_tls(secure) as client:
+        client.sendall(b"GET /v9/echo HTTP/1.1\r\n\r\n")
+        # The recv() of a TLS socket takes a reset for an end.
+        blocks = iter(lambda: socket.socket.recv(client, 65_536), b"")
+        with pytest.raises(ConnectionResetError):
+            list(blocks)
+
+
+def test_no_socket_is_left_after_stop_over_tls() -> None:
+    script = (
+        SERVICE
+        + """
+import ssl, trustme
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+authority = trustme.CA()
+authority.issue_cert("127.0.0.1").configure_cert(context)
+trusting = ssl.create_default_context()
+authority.configure_trust(trusting)
+with Sandbox(Yes(), faults=[Fault.hang(on="hang")], tls=context) as sandbox:
+    port = int(sandbox.url.rsplit(":", 1)[1])
+    plain = [socket.create_connection(("127.0.0.1", port)) for _ in range(6)]
+    clients = [trusting.wrap_socket(client, server_hostname="127.0.0.1") for client in plain[3:]]
+    for client in clients:
+        client.sendall(b"GET /hang HTTP/1.1\\r\\n\\r\\n")
+    sandbox.wait_for_calls("hang", 3)
+for client in [*plain, *clients]:
+    client.close()
+del sandbox
+gc.collect()
+"""
+    )
+    assert run(script, "-X", "dev", "-W", "error") == (0, "")
+
+
+def test_a_context_for_clients_is_refused_when_the_sandbox_is_made() -> None:
+    with pytest.raises(ValueError, match=r"for servers: ssl\.SSLContext\(ssl\.PROTOCOL_TLS_SERVER\)"):
+        Sandbox(Postcard(), tls=ssl.create_default_context())
 
 
 # Records

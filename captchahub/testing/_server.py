@@ -1,10 +1,11 @@
-"""A small HTTP server on 127.0.0.1 that plays scripts on the raw socket, and can be stopped at any moment."""
+"""A small HTTP server on 127.0.0.1 that plays scripts on the socket, and can be stopped at any moment."""
 
 from __future__ import annotations
 
 import contextlib
 import selectors
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -20,16 +21,26 @@ Respond = Callable[[Call, int], Iterable[Step]]
 _BACKLOG = 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _GOODBYE_SECONDS = 0.5
+_HANDSHAKE_SECONDS = 10.0
 
 
 class HttpServer:
     """Listens from the moment it is made until :meth:`stop`; one thread a connection.
 
-    ``accepted`` counts the connections; it goes on from the number given.
+    ``accepted`` counts the connections; it goes on from the number given. With ``tls`` every connection
+    begins with a handshake, and one that fails at it is closed.
     """
 
-    def __init__(self, port: int, respond: Respond, now: Callable[[], float], accepted: int = 0) -> None:
+    def __init__(
+        self,
+        port: int,
+        respond: Respond,
+        now: Callable[[], float],
+        accepted: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.accepted = accepted
+        self._tls = tls
         self._respond = respond
         self._now = now
         self._stopping = threading.Event()
@@ -64,7 +75,7 @@ class HttpServer:
         for sock in connections:
             # Wakes a thread that is reading or writing; it closes the socket itself.
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                _shut_down(sock, socket.SHUT_RDWR)
 
     def _accept_all(self) -> None:
         while not self._stopping.is_set():
@@ -81,10 +92,19 @@ class HttpServer:
             self._stopping.wait(0.01)
             return
         sock.setblocking(True)
-        with self._lock:
-            self._open.add(sock)
         self.accepted += 1
-        self._start(self._serve, sock, self.accepted)
+        # An OSError here is a client that has left already.
+        with contextlib.suppress(OSError):
+            sock = self._wrap(sock)
+            with self._lock:
+                self._open.add(sock)
+            self._start(self._serve, sock, self.accepted)
+
+    def _wrap(self, sock: socket.socket) -> socket.socket:
+        """The socket to speak through; the handshake is left to the connection's own thread."""
+        if self._tls is None:
+            return sock
+        return self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
     def _start(self, work: Callable[[socket.socket, int], None], sock: socket.socket, number: int) -> None:
         thread = threading.Thread(
@@ -97,9 +117,10 @@ class HttpServer:
         # makefile("rb") gives a BufferedReader, which is all that BinaryIO asks for reading.
         stream = cast("BinaryIO", sock.makefile("rb"))
         try:
-            # An OSError here is a client that left, or a server that is being stopped.
+            # An OSError here is a client that left or can't speak TLS, or a server that is being stopped.
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                _shake_hands(sock)
                 self._converse(sock, stream, number)
         finally:
             stream.close()
@@ -143,6 +164,18 @@ class HttpServer:
         return True
 
 
+def _shake_hands(sock: socket.socket) -> None:
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(_HANDSHAKE_SECONDS)
+        sock.do_handshake()
+        sock.settimeout(None)
+
+
+def _shut_down(sock: socket.socket, how: int) -> None:
+    # The method of an SSLSocket drops its TLS state as well, which another thread may be using.
+    socket.socket.shutdown(sock, how)
+
+
 def _end(sock: socket.socket, ending: Ending) -> None:
     if ending is Ending.RESET:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -157,6 +190,6 @@ def _refuse(sock: socket.socket, error: BadRequest) -> None:
     text = f"{error}\n".encode()
     sock.sendall(render(Answer(error.status, text, {"Content-Type": "text/plain", "Connection": "close"})))
     # Closing with unread bytes would reset the connection, and the client would lose the reply.
-    sock.shutdown(socket.SHUT_WR)
+    _shut_down(sock, socket.SHUT_WR)
     sock.settimeout(_GOODBYE_SECONDS)
     _drain(sock)

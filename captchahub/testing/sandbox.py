@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -44,6 +45,7 @@ class SandboxOptions(TypedDict, total=False):
     seed: int
     faults: Iterable[Fault]
     port: int
+    tls: ssl.SSLContext | None
 
 
 class Sandbox:
@@ -51,8 +53,9 @@ class Sandbox:
 
     ``latency`` is the way there and back of each call, ``job_time`` how long a job takes, both in seconds;
     ``failure_rate`` is the share of jobs that fail. ``seed`` fixes what is left to chance. ``faults`` is what
-    goes wrong on the wire. ``port`` 0 takes a free one. Raises TypeError where the emulation is none,
-    ValueError where a fault is on a call that the service has not got.
+    goes wrong on the wire. ``port`` 0 takes a free one. With ``tls``, a context for servers that has loaded a
+    certificate for 127.0.0.1, it speaks https only. Raises TypeError where the emulation is none, ValueError
+    where a fault is on a call that the service has not got, or the context is one for clients.
     """
 
     def __init__(
@@ -65,8 +68,10 @@ class Sandbox:
         seed: int = 0,
         faults: Iterable[Fault] = (),
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         _check_emulation(emulation)
+        _check_tls(tls)
         seeds = random.Random(seed)
         self.emulation = emulation
         faults = self._checked(faults)
@@ -78,6 +83,7 @@ class Sandbox:
         self._errors: list[Exception] = []
         self._began = time.monotonic()
         self._port = port
+        self._tls = tls
         self._accepted = 0
         self._server: HttpServer | None = None
         self.world = World(
@@ -103,7 +109,7 @@ class Sandbox:
         """Begin to serve; after a stop, again at the same port. Raises OSError where the port is taken."""
         if self._server is not None:
             raise RuntimeError(f"this sandbox already serves {self.url}")
-        self._server = HttpServer(self._port, self._respond, self._now, self._accepted)
+        self._server = HttpServer(self._port, self._respond, self._now, self._accepted, self._tls)
         self._port = self._server.port
         return self
 
@@ -130,7 +136,8 @@ class Sandbox:
         """The base address of the service. Raises RuntimeError before the first start."""
         if self._port == 0:
             raise RuntimeError("the sandbox has no address yet: call start(), or use it in a with statement")
-        return f"http://127.0.0.1:{self._port}{self.emulation.base_path}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._port}{self.emulation.base_path}"
 
     def settings(self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10") -> dict[str, str]:
         """The plugin's settings for an account here; it is opened with this balance unless it exists."""
@@ -274,6 +281,11 @@ def _check_emulation(emulation: object) -> None:
         raise TypeError(f"a sandbox takes an Emulation, not its name: load_emulation({emulation!r})")
     if not isinstance(emulation, Emulation):
         raise TypeError(f"a sandbox takes an Emulation, not {emulation!r}; see load_emulation()")
+
+
+def _check_tls(tls: ssl.SSLContext | None) -> None:
+    if tls is not None and tls.protocol is ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError("a sandbox takes a context for servers: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)")
 
 
 class SandboxFactory(Protocol):

@@ -19,7 +19,10 @@ from captchahub.errors import (
     JobTimeout,
     JobUnknown,
     MalformedReply,
+    NotAsked,
     NotOffered,
+    Outvoted,
+    Overtaken,
     PluginFault,
     ProviderError,
     RateLimited,
@@ -34,7 +37,7 @@ from captchahub.errors import (
 from captchahub.hub import AsyncHub, Hub
 from captchahub.images import Image
 from captchahub.provider import Balance, Service
-from captchahub.results import Outcome, Result
+from captchahub.results import Outcome, ProviderHealth, Result, State, Vote
 from captchahub.tasks import ImageToText, PhoneSlide, Point, Size, SlideSolution, Solution, Task, TextSolution
 from captchahub.tickets import AsyncTicket, Ticket
 
@@ -58,12 +61,16 @@ __all__ = [
     "JobTimeout",
     "JobUnknown",
     "MalformedReply",
+    "NotAsked",
     "NotOffered",
     "Outcome",
+    "Outvoted",
+    "Overtaken",
     "PhoneSlide",
     "PluginFault",
     "Point",
     "ProviderError",
+    "ProviderHealth",
     "RateLimited",
     "Result",
     "Service",
@@ -73,12 +80,14 @@ __all__ = [
     "Solution",
     "SolveCancelled",
     "SolveTimeout",
+    "State",
     "Task",
     "TaskError",
     "TaskRefused",
     "TextSolution",
     "Ticket",
     "UnsupportedTask",
+    "Vote",
     "WrongSolution",
     "__version__",
 ]

@@ -1,20 +1,35 @@
-"""The configured providers, ready to work: each one's plugin object, its transport, its places."""
+"""The configured providers, ready to work: each one's plugin object, its transport, what is known of it."""
 
 from __future__ import annotations
 
-import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
 
+from captchahub._foreign import FAULTS
+from captchahub._gate import Changes, Gate
 from captchahub._polling import Durations
-from captchahub._secrets import mask, secrets_in
+from captchahub._prices import Prices
+from captchahub._secrets import mask_error, secrets_in
+from captchahub._speed import Speed
 from captchahub._transport import HttpTransport, Transport
 from captchahub._workers import Workers
-from captchahub.config import HubSettings, ProviderSettings
-from captchahub.errors import ConfigError, NotOffered, PluginFault, ProviderError, TaskError
-from captchahub.provider import LocalProvider, Provider
+from captchahub.errors import (
+    ConfigError,
+    NotAsked,
+    NotOffered,
+    Outvoted,
+    Overtaken,
+    PluginFault,
+    ProviderError,
+    TaskError,
+)
+from captchahub.provider import Job, LocalProvider, Provider
+from captchahub.settings import HubSettings, ProviderSettings
 
 __all__ = [
     "Account",
@@ -22,8 +37,10 @@ __all__ = [
     "RemoteAccount",
     "TransportFactory",
     "http_transport",
+    "is_of_contract",
     "open_accounts",
     "translate",
+    "translate_beside",
 ]
 
 T = TypeVar("T")
@@ -32,6 +49,8 @@ TransportFactory = Callable[[ProviderSettings], Transport]
 
 # A local engine is the user's own code: closing waits this long for a call of it to end, in seconds.
 _LOCAL_PATIENCE = 2.0
+# What a plugin may raise of a job.
+_OF_JOBS = (ProviderError, TaskError)
 
 
 def translate(settings: ProviderSettings, wanted: Any, method: Callable[..., T], *values: object) -> T:
@@ -41,41 +60,53 @@ def translate(settings: ProviderSettings, wanted: Any, method: Callable[..., T],
     :class:`~captchahub.errors.PluginFault`. Secrets that a service repeated, and the plugin with it, are
     masked.
     """
+    return _translate(settings, wanted, _OF_JOBS, partial(method, *values), method.__name__)
+
+
+def translate_beside(
+    settings: ProviderSettings, wanted: Any, method: Callable[..., T], *values: object, **named: object
+) -> T:
+    """The same for the calls beside the jobs, which a service need not have: NotOffered passes, too."""
+    passing = (*_OF_JOBS, NotOffered)
+    return _translate(settings, wanted, passing, partial(method, *values, **named), method.__name__)
+
+
+def is_of_contract(error: BaseException, passing: tuple[type[Exception], ...] = _OF_JOBS) -> bool:
+    """Whether a plugin may raise it: one of ``passing``, but none that only the core knows to be true."""
+    return isinstance(error, passing) and not isinstance(error, (NotAsked, Outvoted, Overtaken))
+
+
+def _translate(
+    settings: ProviderSettings,
+    wanted: Any,
+    passing: tuple[type[Exception], ...],
+    call: Callable[[], T],
+    name: str,
+) -> T:
     try:
-        made = method(*values)
-    except (ProviderError, TaskError, NotOffered) as error:
-        _mask(error, settings)
-        raise
-    except (Exception, SystemExit) as error:
-        _mask(error, settings)
-        fault = f"{method.__name__} with {type(error).__name__}"
+        made = call()
+    except FAULTS as error:
+        mask_error(error, secrets_in(settings.own))
+        if is_of_contract(error, passing):
+            raise
+        fault = f"{name} with {type(error).__name__}"
         raise PluginFault(f"the plugin {settings.plugin!r} failed in {fault}") from error
     if isinstance(made, wanted):
         return made
-    raise PluginFault(
-        f"the plugin {settings.plugin!r} returned a {type(made).__name__} from {method.__name__}"
-    )
-
-
-def _mask(error: BaseException, settings: ProviderSettings) -> None:
-    secrets = list(secrets_in(settings.own))
-    error.args = tuple(mask(arg, secrets) if isinstance(arg, str) else arg for arg in error.args)
-
-
-def _places(settings: ProviderSettings) -> asyncio.Semaphore:
-    return asyncio.Semaphore(settings.max_in_flight)
+    raise PluginFault(f"the plugin {settings.plugin!r} returned a {type(made).__name__} from {name}")
 
 
 @attrs.define
 class RemoteAccount:
-    """An account at a service."""
+    """An account at a service. What is learned of its speed is kept by task kind."""
 
     settings: ProviderSettings
     provider: Provider
     transport: Transport
-    places: asyncio.Semaphore
+    gate: Gate
+    prices: Prices
     durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
-    """What is learned of its speed, by task kind."""
+    speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
 
     async def aclose(self) -> None:
         """Let go of the transport."""
@@ -84,12 +115,14 @@ class RemoteAccount:
 
 @attrs.define
 class LocalAccount:
-    """An engine in this process."""
+    """An engine in this process. What is learned of its speed is kept by task kind."""
 
     settings: ProviderSettings
     provider: LocalProvider
     workers: Workers
-    places: asyncio.Semaphore
+    gate: Gate
+    prices: Prices
+    speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
 
     async def aclose(self) -> None:
         """End the threads, where the engine lets them."""
@@ -104,25 +137,32 @@ def http_transport(settings: ProviderSettings) -> Transport:
     return HttpTransport(settings.name, settings.http)
 
 
-def open_accounts(settings: HubSettings, connect: TransportFactory) -> Mapping[str, Account]:
-    """Build every configured provider.
+def open_accounts(
+    settings: HubSettings, connect: TransportFactory, changes: Changes
+) -> Mapping[str, Account]:
+    """Build every configured provider; ``changes`` is told where one may be asked again.
 
-    Raises :class:`~captchahub.errors.ConfigError` where one can't be built, or where a route names one that
-    does not take its tasks.
+    Raises :class:`~captchahub.errors.ConfigError` where one can't be built or can't report what it is to
+    report, or where a route names one that does not take its tasks.
     """
-    accounts = {name: _open(one, connect) for name, one in settings.providers.items()}
+    accounts = {name: _open(one, connect, changes) for name, one in settings.providers.items()}
     wrong = [
         f"routes.{kind}: the provider {name!r} does not take {kind} tasks; it takes {_kinds(accounts[name])}"
-        for kind, names in settings.routes.items()
-        for name in names
+        for kind, route in settings.routes.items()
+        for name in route.names
         if kind not in accounts[name].provider.kinds
+    ]
+    wrong += [
+        f"providers.{name}.report_wrong: {account.settings.plugin} takes no such reports; leave it out"
+        for name, account in accounts.items()
+        if account.settings.report_wrong and not _takes_reports(account)
     ]
     if wrong:
         raise ConfigError("\n".join(wrong))
     return accounts
 
 
-def _open(settings: ProviderSettings, connect: TransportFactory) -> Account:
+def _open(settings: ProviderSettings, connect: TransportFactory, changes: Changes) -> Account:
     try:
         provider = settings.kind.build(settings.own)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
@@ -131,10 +171,24 @@ def _open(settings: ProviderSettings, connect: TransportFactory) -> Account:
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "
             f"({type(error).__name__}); check its settings, or report it to the plugin's author"
         ) from None
+    gate = Gate(settings, changes)
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
-        return LocalAccount(settings, provider, workers, _places(settings))
-    return RemoteAccount(settings, provider, connect(settings), _places(settings))
+        return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
+    return RemoteAccount(settings, provider, connect(settings), gate, Prices(settings.prices))
+
+
+def _takes_reports(account: Account) -> bool:
+    """Whether its service can be told of a wrong answer: asked of the plugin, which sends nothing."""
+    if isinstance(account, LocalAccount):
+        return False
+    try:
+        account.provider.ask_report(Job("1", ""), correct=False)
+    except NotOffered:
+        return False
+    except Exception:  # noqa: BLE001 - it offers the call; that this job is none is no surprise
+        return True
+    return True
 
 
 def _kinds(account: Account) -> str:

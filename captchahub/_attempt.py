@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import Any, TypeVar, cast
 
-from captchahub._accounts import Account, LocalAccount, RemoteAccount, translate
+import attrs
+
+from captchahub._accounts import Account, LocalAccount, RemoteAccount, is_of_contract, translate
+from captchahub._clock import now
+from captchahub._foreign import FAULTS
+from captchahub._health import Pass
 from captchahub._polling import Durations, next_pause, time_to_ask
 from captchahub._routing import backoff
 from captchahub._secrets import mask, secrets_in
@@ -18,16 +24,17 @@ from captchahub.errors import (
     JobRefused,
     JobTimeout,
     MalformedReply,
-    ProviderError,
+    NotAsked,
+    PluginFault,
     RateLimited,
     ServiceUnavailable,
-    TaskError,
     WrongSolution,
 )
 from captchahub.provider import Created, Job, JobId, Pending, Reply, Request, Solved
+from captchahub.settings import SolutionCheck
 from captchahub.tasks import Solution, Task
 
-__all__ = ["LocalTry", "RemoteTry", "Try", "begin", "least_time", "now"]
+__all__ = ["LocalTry", "RemoteTry", "Terms", "Try", "begin", "least_time"]
 
 T = TypeVar("T")
 
@@ -43,9 +50,18 @@ _SURVIVED = (
 )
 
 
-def now() -> float:
-    """The event loop's time, in seconds."""
-    return asyncio.get_running_loop().time()
+@attrs.frozen
+class Terms:
+    """What a try is made under.
+
+    ``deadline`` is in the loop's time; ``given`` is the health's leave for it; ``chance`` gives numbers from
+    0 to 1; ``check`` is what the plugins say of an answer.
+    """
+
+    deadline: float
+    given: Pass
+    chance: Callable[[], float]
+    check: SolutionCheck
 
 
 class LocalTry:
@@ -54,26 +70,40 @@ class LocalTry:
     job_id: JobId | None = None
     polls = 0
 
-    def __init__(self, account: LocalAccount, task: Task[Solution], deadline: float) -> None:
+    def __init__(self, account: LocalAccount, task: Task[Solution], terms: Terms) -> None:
+        self.answer: Solved | None = None
+        self.was_refused = False
+        self.busy: Future[Solution] | None = None
+        """Done once the engine's thread is free again, which may be after the try is over."""
         self._account = account
         self._task = task
-        self._left = min(deadline - now(), account.settings.timeout)
+        self._terms = terms
+
+    @property
+    def may_be_ordered(self) -> bool:
+        """Whether the engine has been asked."""
+        return self.busy is not None
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
+        left = self._terms.deadline - now()
+        limit = asyncio.timeout(left)
+        self.busy = self._account.workers.begin(self._solve)
         try:
-            async with asyncio.timeout(self._left):
-                solution = await self._account.workers.run(self._solve)
+            async with limit:
+                answer = self.answer = Solved(await asyncio.wrap_future(self.busy))
         except TimeoutError:
-            raise JobTimeout(f"no answer within {self._left:.1f} s") from None
-        return _checked(self._task, Solved(solution))
+            if not limit.expired():
+                raise  # the engine's own
+            raise JobTimeout(f"no answer within {left:.1f} s") from None
+        return _checked(self, self._task, answer, self._terms.check)
 
     def _solve(self) -> Solution:
         try:
             return self._account.provider.solve(self._task)
-        except (ProviderError, TaskError):
-            raise
         except BaseException as error:
+            if is_of_contract(error):
+                raise
             # Even SystemExit: in this thread it would end nothing but the attempt, and that without a word.
             said = mask(f"{type(error).__name__}: {error}", secrets_in(self._account.settings.own))
             raise JobFailed(f"the engine failed: {said}") from error
@@ -82,21 +112,21 @@ class LocalTry:
 class RemoteTry:
     """A try at a service; what is known of its job can be read at any time."""
 
-    def __init__(
-        self,
-        account: RemoteAccount,
-        task: Task[Solution],
-        deadline: float,
-        chance: Callable[[], float],
-    ) -> None:
+    def __init__(self, account: RemoteAccount, task: Task[Solution], terms: Terms) -> None:
         self.job_id: JobId | None = None
         self.polls = 0
+        self.answer: Solved | None = None
+        """What the service answered, before the check."""
+        self.was_refused = False
+        """Whether a check refused that answer."""
+        self.may_be_ordered = False
+        """Whether a job may exist: an order is under way, or was taken."""
+        self.busy = None
         self._account = account
         self._settings = account.settings
         self._provider = account.provider
         self._task = task
-        self._deadline = min(deadline, now() + account.settings.timeout)
-        self._chance = chance
+        self._terms = terms
         self._said = "nothing"
 
     async def run(self) -> Solved:
@@ -104,27 +134,47 @@ class RemoteTry:
         request = self._translate(Request, self._provider.create_job, self._task)
         created = await self._create(request)
         self.job_id = created.job_id
+        self._account.gate.created(self._terms.given)
         if created.solution is not None:
-            return _checked(self._task, Solved(created.solution, created.cost))
-        return _checked(self._task, await self._answer(Job(created.job_id, self._task.kind)))
+            answer = Solved(created.solution, created.cost)
+        else:
+            # Without an answer Created has an id.
+            answer = await self._answer(Job(cast("JobId", created.job_id), self._task.kind))
+        self.answer = answer
+        return _checked(self, self._task, answer, self._terms.check)
 
     async def _create(self, request: Request) -> Created:
         try:
             return await self._create_once(request)
         except ServiceUnavailable as error:
-            pause = backoff(1, error, chance=self._chance())
-            least = pause + time_to_ask(self._provider.minimum_gap)
-            if not error.nothing_created or least > self._left():
+            if not error.nothing_created or not await self._may_try_again(error):
                 raise
-        await asyncio.sleep(pause)
+            _let_go(error)
         return await self._create_once(request)
 
+    async def _may_try_again(self, error: ServiceUnavailable) -> bool:
+        """Wait for the second try; False where there is none."""
+        pause = backoff(1, error, chance=self._terms.chance())
+        latest = self._terms.deadline - time_to_ask(self._provider.minimum_gap)
+        # A probe is one try, for a dead service is to cost no more.
+        if self._terms.given.is_probe or now() + pause > latest:
+            return False
+        await asyncio.sleep(pause)
+        gate = self._account.gate
+        try:
+            await gate.turn(latest)
+        except NotAsked:
+            return False
+        return gate.is_open
+
     async def _create_once(self, request: Request) -> Created:
+        self.may_be_ordered = True
         try:
             reply = await self._send(request, self._settings.create_timeout)
             return self._translate(Created, self._provider.read_created, self._task, reply)
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:
+                self.may_be_ordered = False
                 raise
             # Where nobody could read the reply, base_url may be what is wrong.
             why = f"{error}; {error.advice}" if isinstance(error, MalformedReply) else str(error)
@@ -155,6 +205,7 @@ class RemoteTry:
             state = self._translate((Pending, Solved), self._provider.read_result, job, reply)
         except _SURVIVED as error:
             self._said = str(error)
+            _let_go(error)
             return None, getattr(error, "retry_after", None)
         if isinstance(state, Pending):
             self._said = repr(state.status)
@@ -168,7 +219,7 @@ class RemoteTry:
         return translate(self._settings, wanted, method, *values)
 
     def _left(self) -> float:
-        return self._deadline - now()
+        return self._terms.deadline - now()
 
     @property
     def _durations(self) -> Durations:
@@ -186,20 +237,31 @@ def least_time(account: Account) -> float:
     return time_to_ask(account.provider.minimum_gap) if isinstance(account, RemoteAccount) else 0.0
 
 
-def begin(account: Account, task: Task[Solution], deadline: float, chance: Callable[[], float]) -> Try:
+def begin(account: Account, task: Task[Solution], terms: Terms) -> Try:
     """A try of either shape."""
     if isinstance(account, LocalAccount):
-        return LocalTry(account, task, deadline)
-    return RemoteTry(account, task, deadline, chance)
+        return LocalTry(account, task, terms)
+    return RemoteTry(account, task, terms)
 
 
-def _checked(task: Task[Solution], solved: Solved) -> Solved:
+def _let_go(error: BaseException) -> None:
+    """Keep nothing of an error that is over: where it was raised from a variable, its frames are a cycle."""
+    error.__traceback__ = None
+
+
+def _checked(one: Try, task: Task[Solution], answer: Solved, check: SolutionCheck) -> Solved:
+    """The try's answer, where neither the task nor a plugin has anything against it."""
+    if not isinstance(answer.solution, task.solution_type):
+        found, wanted = type(answer.solution).__name__, task.solution_type.__name__
+        raise PluginFault(f"the answer is a {found}, and {task.kind} is answered by a {wanted}")
     try:
-        solution = task.complete(solved.solution)
+        solution = task.complete(answer.solution)
         wrong = task.check(solution)
-    except Exception as error:
+    except FAULTS as error:
         # The answer is paid for; whatever is wrong with it must not take the other providers down.
-        raise WrongSolution(f"{solved.solution!r} can't be checked: {type(error).__name__}") from error
-    if wrong is not None:
+        raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error
+    wrong = wrong or check(task, solution)
+    if wrong:
+        one.was_refused = True
         raise WrongSolution(wrong)
-    return Solved(solution, solved.cost)
+    return Solved(solution, answer.cost)

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from captchahub._accounts import (
-    Account,
-    RemoteAccount,
-    TransportFactory,
-    http_transport,
-    open_accounts,
-    translate,
-)
-from captchahub._routing import order
-from captchahub._solve import Solve
-from captchahub.config import HubSettings
+from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
+from captchahub._aftercare import Aftercare
+from captchahub._calls import ask_balance, ask_services, report
+from captchahub._clock import now
+from captchahub._gate import Changes
+from captchahub._hedging import HedgeBudget
+from captchahub._routing import Facts, default_route, order
+from captchahub._run import Desk
+from captchahub._solve import Plan, Solve
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
-from captchahub.provider import Balance, Reply, Request, Service
-from captchahub.results import Result
+from captchahub.provider import Balance, Job, Service
+from captchahub.results import ProviderHealth, Result
+from captchahub.settings import HubSettings, RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
 
 __all__ = ["Engine"]
 
 S = TypeVar("S", bound=Solution)
 T = TypeVar("T")
+
+# How long a solve waits for price lists, and closing for reports, in seconds.
+_PATIENCE = 2.0
 
 
 class Engine:
@@ -48,26 +51,60 @@ class Engine:
             found = type(settings).__name__
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        self._accounts = open_accounts(settings, connect)
-        self._chance = chance
+        changes = Changes()
+        self._accounts = open_accounts(settings, connect, changes)
+        self._desk = Desk(chance, settings.check, changes, Aftercare())
+        self._hedges = {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
+        self._price_lists: dict[str, asyncio.Task[None]] = {}
         self._under_way: set[asyncio.Task[object]] = set()
         self._closing: asyncio.Task[None] | None = None
 
     async def solve(self, task: Task[S], timeout: float | None) -> Result[S]:
         """See :meth:`captchahub.hub.Hub.solve`."""
-        accounts = self._route(task)
-        seconds = self._settings.timeout if timeout is None else timeout
-        return await self._while_open(Solve(task, accounts, seconds, self._chance).run())
+        route = self._route(task)
+        return await self._while_open(self._solve(task, route, timeout or self._settings.timeout))
 
-    def _route(self, task: object) -> Sequence[Account]:
+    async def _solve(self, task: Task[S], route: RouteSettings, timeout: float) -> Result[S]:
+        begun = now()
+        if route.strategy is Strategy.CHEAPEST:
+            await self._look_up_prices(task.kind, route, min(_PATIENCE, timeout / 4))
+        names = order(route, lambda name: self._facts(name, task.kind), self._desk.chance)
+        hedges = self._hedges.get(task.kind, HedgeBudget(0.0))
+        plan = Plan([self._accounts[name] for name in names], route, hedges)
+        return await Solve(task, plan, self._desk, begun=begun, timeout=timeout).run()
+
+    def _route(self, task: object) -> RouteSettings:
         if not isinstance(task, Task):
             raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
+        if task.kind in self._settings.routes:
+            return self._settings.routes[task.kind]
         offers = {name: account.provider.kinds for name, account in self._accounts.items()}
-        names = order(task.kind, self._settings.routes, offers)
-        if not names:
+        route = default_route(task.kind, offers)
+        if not route.names:
             offered = "; ".join(f"{name} takes {', '.join(sorted(kinds))}" for name, kinds in offers.items())
             raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
-        return [self._accounts[name] for name in names]
+        return route
+
+    def _facts(self, name: str, kind: str) -> Facts:
+        account = self._accounts[name]
+        return Facts(account.prices.of(kind), account.speeds[kind].per_answer(now()))
+
+    async def _look_up_prices(self, kind: str, route: RouteSettings, patience: float) -> None:
+        """Read the price lists that are wanted; wait for those without which a price is not known."""
+        accounts = [self._accounts[name] for name in route.names]
+        asked = [self._price_list(one) for one in accounts if one.prices.wants_list(kind, now())]
+        needed = [task for task in asked if task is not None]
+        if needed and any(one.prices.of(kind) is None for one in accounts):
+            await asyncio.wait(needed, timeout=patience)
+
+    def _price_list(self, account: Account) -> asyncio.Task[None] | None:
+        """The one reading of a provider's price list that is under way, for all who need it."""
+        name = account.settings.name
+        if isinstance(account, RemoteAccount) and name not in self._price_lists:
+            reading = self._desk.aftercare.begin(_read_price_list(account))
+            self._price_lists[name] = reading
+            reading.add_done_callback(lambda _: self._price_lists.pop(name))
+        return self._price_lists.get(name)
 
     @property
     def is_closed(self) -> bool:
@@ -81,20 +118,47 @@ class Engine:
 
     async def _balance(self, account: Account) -> Balance | CaptchaHubError:
         try:
-            remote = _remote(account)
-            provider = remote.provider
-            return await _ask(remote, provider.ask_balance, Balance, provider.read_balance)
+            balance = await ask_balance(_remote(account))
         except CaptchaHubError as error:
             return error
+        account.gate.take_balance(balance)
+        return balance
 
     async def services(self, name: str) -> tuple[Service, ...]:
         """See :meth:`captchahub.hub.Hub.services`."""
+        account = _remote(self._account(name))
+        services = await self._while_open(ask_services(account))
+        account.prices.take_list(services, now())
+        return services
+
+    async def report(self, result: Result[Solution], *, correct: bool) -> None:
+        """See :meth:`captchahub.hub.Hub.report`."""
+        # Callers need not use a type checker.
+        if not isinstance(result, Result):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a report is of a Result, not of a {type(result).__name__}")
+        account = _remote(self._account(result.provider))
+        if result.job_id is None:
+            raise NotOffered(f"this result of {result.provider} has no job id to report on")
+        await self._while_open(report(account, Job(result.job_id, result.kind), correct=correct))
+
+    async def health(self) -> dict[str, ProviderHealth]:
+        """See :meth:`captchahub.hub.Hub.health`."""
+        self._refuse_closed()
+        return {name: _told(account) for name, account in self._accounts.items()}
+
+    async def revive(self, name: str) -> None:
+        """See :meth:`captchahub.hub.Hub.revive`."""
+        self._refuse_closed()
+        self._account(name).gate.revive()
+
+    def _refuse_closed(self) -> None:
+        if self.is_closed:
+            raise HubClosed
+
+    def _account(self, name: str) -> Account:
         if name not in self._accounts:
             raise ConfigError(f"there is no provider {name!r}; the providers are {', '.join(self._accounts)}")
-        remote = _remote(self._accounts[name])
-        provider = remote.provider
-        lines = await self._while_open(_ask(remote, provider.ask_services, Sequence, provider.read_services))
-        return tuple(lines)
+        return self._accounts[name]
 
     async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
         """The value of some work, which closing the engine cancels."""
@@ -124,6 +188,7 @@ class Engine:
             child.cancel()
         if self._under_way:
             await asyncio.wait(self._under_way)
+        await self._desk.aftercare.aclose(_PATIENCE)
         await asyncio.gather(*(account.aclose() for account in self._accounts.values()))
 
 
@@ -142,10 +207,22 @@ async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*work)
 
 
-async def _ask(
-    account: RemoteAccount, ask: Callable[[], Request], wanted: Any, read: Callable[[Reply], T]
-) -> T:
-    settings = account.settings
-    request = translate(settings, Request, ask)
-    reply = await account.transport.send(request, timeout=settings.poll_timeout)
-    return translate(settings, wanted, read, reply)
+async def _read_price_list(account: RemoteAccount) -> None:
+    try:
+        account.prices.take_list(await ask_services(account), now())
+    except CaptchaHubError:
+        account.prices.has_no_list(now())
+
+
+def _told(account: Account) -> ProviderHealth:
+    health, moment, today = account.gate.health, now(), datetime.now(UTC)
+
+    def on_the_wall(at: float | None) -> datetime | None:
+        return None if at is None else today + timedelta(seconds=at - moment)
+
+    return ProviderHealth(
+        state=health.state_at(moment),
+        reason=health.reason,
+        since=on_the_wall(health.since),
+        until=on_the_wall(health.until),
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -154,6 +154,9 @@ async def _outcome(index: int, task: Task[S], ticket: AsyncTicket[S]) -> Outcome
         return Outcome(index, task, result=await ticket)
     except asyncio.CancelledError:
         ticket.cancel()
+        # Whoever stops is to find nothing of it still at work.
+        with suppress(Exception):
+            await ticket
         raise
     except Exception as error:  # noqa: BLE001 - errors are values here
         return Outcome(index, task, error=error)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
 from captchahub._config.problems import advise
+from captchahub._foreign import FAULTS
+from captchahub._log import log
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import PROJECT, HookSpecs
 from captchahub.provider import ProviderKind
+from captchahub.tasks import Solution, Task
 
 Kinds = dict[str, ProviderKind[object]]
 
@@ -51,6 +54,25 @@ class Plugins:
             raise ConfigError(f"{owners} both offer a plugin named {name!r}; uninstall one of them")
         return self._load(points[0])
 
+    def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
+        """What the plugins registered so far have against an answer, None where that is nothing."""
+        given = {"task": task, "solution": solution}
+        # The last one registered is asked first, as pluggy does.
+        for check in reversed(self._manager.hook.captchahub_check_solution.get_hookimpls()):
+            # One at a time, so that a broken one does not silence the others.
+            try:
+                said: object = check.function(*(given[name] for name in check.argnames if name in given))
+            except FAULTS:
+                log.exception("captchahub_check_solution of %s failed: left out", check.plugin_name)
+                continue
+            if isinstance(said, str) and said.strip():
+                return said
+            if said is not None:
+                found = type(said).__name__
+                log.error("captchahub_check_solution of %s gave a %s: left out", check.plugin_name, found)
+                _close(said)
+        return None
+
     @cached_property
     def _installed(self) -> Mapping[str, list[EntryPoint]]:
         found: dict[str, list[EntryPoint]] = {}
@@ -88,6 +110,12 @@ class Plugins:
         except Exception as error:
             raise ConfigError(_broken(who, "can't be used", error)) from error
         return _checked(offered, who)
+
+
+def _close(said: object) -> None:
+    # A check that was written with "async def" waits for ever; Python would complain of it.
+    if isinstance(said, Coroutine):
+        said.close()
 
 
 def _checked(offered: Sequence[object], who: str) -> Kinds:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import attrs
 
+from captchahub._foreign import FAULTS
 from captchahub.provider import Secret
 
-__all__ = ["mask", "secrets_in"]
+__all__ = ["chain_of", "mask", "mask_error", "secrets_in"]
 
 # A shorter text is no token, and masking it would blank every other word.
 _SHORTEST = 4
@@ -36,3 +38,53 @@ def mask(text: str, secrets: Iterable[str]) -> str:
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, "***")
     return text
+
+
+def mask_error(error: BaseException, secrets: Iterable[str]) -> None:
+    """Put asterisks where a secret stood in an error, and in those that led to it."""
+    hidden = list(secrets)
+    for link in chain_of(error):
+        link.args = tuple(_masked(arg, hidden) for arg in link.args)
+        _mask_attributes(link, hidden)
+        if hasattr(link, "__notes__"):
+            link.__notes__ = [mask(str(note), hidden) for note in link.__notes__]
+
+
+def _mask_attributes(error: BaseException, secrets: Sequence[str]) -> None:
+    """Those from which an error may make its words."""
+    attributes = vars(error)
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            attributes[name] = mask(value, secrets)
+    if isinstance(error, OSError):
+        # Set only where there is a text: None is not the same as nothing here.
+        if isinstance(error.strerror, str):
+            error.strerror = mask(error.strerror, secrets)
+        if isinstance(error.filename, str):
+            error.filename = mask(error.filename, secrets)
+
+
+def _masked(value: Any, secrets: Sequence[str]) -> Any:
+    """The same value, or a text with asterisks where it would show a secret."""
+    if isinstance(value, str):
+        return mask(value, secrets)
+    try:
+        shown = repr(value)
+    except FAULTS:
+        return value
+    masked = mask(shown, secrets)
+    return value if masked == shown else masked
+
+
+def chain_of(error: BaseException) -> Iterable[BaseException]:
+    """An error, those that led to it and those that it groups, each once."""
+    seen: dict[int, BaseException] = {}
+    waiting = [error]
+    while waiting:
+        link = waiting.pop()
+        if id(link) not in seen:
+            seen[id(link)] = link
+            waiting += [one for one in (link.__cause__, link.__context__) if one is not None]
+            if isinstance(link, BaseExceptionGroup):
+                waiting += link.exceptions  # pyright: ignore[reportUnknownMemberType] - any group
+    return seen.values()

@@ -1,63 +1,87 @@
-"""One solve: the providers in order, one attempt after the other, until an answer or the deadline."""
+"""One solve: whom to ask now, whom as well, when to stop; until there is an answer, or no time."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Collection, Iterable
-from typing import Generic, TypeVar, cast
+import math
+from collections.abc import Sequence
+from enum import Enum
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import attrs
 
-from captchahub._accounts import Account, translate
-from captchahub._attempt import Try, begin, least_time, now
-from captchahub._routing import Next, backoff, what_next
-from captchahub.errors import (
-    AllProvidersFailed,
-    Attempt,
-    JobTimeout,
-    PluginFault,
-    ProviderError,
-    SolveTimeout,
-)
-from captchahub.provider import Solved
+from captchahub._accounts import Account
+from captchahub._agreement import Ballot
+from captchahub._attempt import least_time
+from captchahub._clock import now
+from captchahub._hedging import HedgeBudget, hedge_delay
+from captchahub._outcome import Story
+from captchahub._routing import Next, backoff, first_open, time_for, what_next
+from captchahub._run import Desk, Run
+from captchahub.errors import JobTimeout, ProviderError
 from captchahub.results import Result
+from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Solve"]
+__all__ = ["Plan", "Solve"]
 
 S = TypeVar("S", bound=Solution)
 
 # A loop's timers may fire a moment early, in seconds.
 _TIMER_SLACK = 0.01
+# Or late: with how much more than the least time a last try is begun, in seconds.
+_HEADROOM = 0.1
 
-_log = logging.getLogger("captchahub")
+
+@attrs.frozen
+class Plan:
+    """Who is asked, in order; by which rules; and what the hedges of this route may still spend."""
+
+    accounts: Sequence[Account]
+    route: RouteSettings
+    hedges: HedgeBudget
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Candidate:
-    """A provider that can still be asked, and from when."""
+    """A provider that can still be asked. ``rank`` is its place among the others."""
 
     account: Account
+    rank: int
     not_before: float = 0.0
     tries: int = 0
 
+    @property
+    def opens_at(self) -> float | None:
+        """From when, as its health says too; None for never."""
+        healthy_from = self.account.gate.health.opens_at
+        return None if healthy_from is None else max(healthy_from, self.not_before)
+
+
+class _Hedge(Enum):
+    """Whether a second provider is asked while the first still works."""
+
+    NOT_YET = "not yet"
+    ASKED = "asked as well"
+    OVER = "not again"
+
 
 class Solve(Generic[S]):
-    """A task on its way through the providers of its route."""
+    """A task on its way through the providers of its route. ``begun`` is in the loop's time."""
 
-    def __init__(
-        self, task: Task[S], accounts: Iterable[Account], timeout: float, chance: Callable[[], float]
-    ) -> None:
+    def __init__(self, task: Task[S], plan: Plan, desk: Desk, *, begun: float, timeout: float) -> None:
         self._task = task
-        self._timeout = timeout
-        self._chance = chance
-        self._started = now()
-        self._deadline = self._started + timeout
-        self._candidates = [_Candidate(account) for account in accounts]
-        self._attempts: list[Attempt] = []
-        self._is_cut_short = False
-        self._ran_short = ""
+        self._plan = plan
+        self._route = plan.route
+        self._desk = desk
+        self._deadline = begun + timeout
+        self._candidates = [_Candidate(account, rank) for rank, account in enumerate(plan.accounts)]
+        self._runs: dict[Run, _Candidate] = {}
+        self._ballot: Ballot[Solution] = Ballot(plan.route.agree, task.agrees)
+        self._story: Story[S] = Story(task, plan.route, begun=begun, timeout=timeout)
+        self._hedge = _Hedge.NOT_YET
+        self._last: Account | None = None
 
     async def run(self) -> Result[S]:
         """The result.
@@ -65,114 +89,182 @@ class Solve(Generic[S]):
         Raises :class:`~captchahub.errors.AllProvidersFailed`, or a
         :class:`~captchahub.errors.TaskError` where the caller's own mistake ends it.
         """
-        while (candidate := await self._next_candidate()) is not None:
-            result = await self._ask(candidate)
-            if result is not None:
-                return result
-        raise self._failure()
-
-    async def _next_candidate(self) -> _Candidate | None:
-        """The next to ask, after a pause where all need one; None where there is nobody, or no time."""
-        if not self._candidates:
-            return None
-        moment = now()
-        ready = [candidate for candidate in self._candidates if candidate.not_before <= moment]
-        following = ready[0] if ready else min(self._candidates, key=lambda one: one.not_before)
-        start = max(moment, following.not_before)
-        if start >= self._deadline:
-            return None
-        await asyncio.sleep(start - moment)
-        return following
-
-    async def _ask(self, candidate: _Candidate) -> Result[S] | None:
-        places = candidate.account.places
+        self._plan.hedges.count_solve()
         try:
-            async with asyncio.timeout_at(self._deadline):
-                await places.acquire()
-        except TimeoutError:
-            limits = candidate.account.settings
-            self._ran_short = (
-                f": no place came free at {limits.name}, where max_in_flight is {limits.max_in_flight}"
-            )
-            self._is_cut_short = True
-            return None
-        try:
-            return await self._attempt(candidate) if self._is_worth_a_try(candidate) else None
+            while self._ballot.winner is None:
+                self._let_go_of_closed()
+                self._begin_runs()
+                if not self._runs and not self._can_wait():
+                    raise self._story.failure(self._plan.accounts, ran_short=self._ran_short())
+                await self._next_ended()
+            return self._story.result(self._ballot, self._runs)
         finally:
-            places.release()
+            await self._leave()
+            # An error that is raised, and a frame that holds it, would keep each other and the picture.
+            self._story.forget()
 
-    def _is_worth_a_try(self, candidate: _Candidate) -> bool:
-        settings = candidate.account.settings
-        left = min(self._deadline - now(), settings.timeout)
-        if left >= least_time(candidate.account):
-            return True
-        self._candidates.remove(candidate)
-        if not self._attempts:
-            self._ran_short = f": that is too short to order anything at {settings.name}; allow a few seconds"
-            self._is_cut_short = True
-        return False
+    def _let_go_of_closed(self) -> None:
+        """Wait no longer for a place or a turn at a provider that has closed meanwhile."""
+        for run in [run for run in self._runs if run.began is None and not run.account.gate.is_open]:
+            run.ending.cancel()
+            self._put_back(self._runs.pop(run))
 
-    async def _attempt(self, candidate: _Candidate) -> Result[S] | None:
+    def _begin_runs(self) -> None:
+        """Ask as many providers as are wanted and ready."""
+        self._hedge_where_due()
+        while self._is_short_of_runs():
+            place = first_open(self._opens(), now())
+            if place is None:
+                return
+            self._begin(self._candidates.pop(place))
+
+    def _opens(self) -> list[float | None]:
+        return [candidate.opens_at for candidate in self._candidates]
+
+    def _is_short_of_runs(self) -> bool:
+        wanted = self._ballot.missing + (self._hedge is _Hedge.ASKED)
+        return len(self._runs) < wanted and self._may_begin()
+
+    def _may_begin(self) -> bool:
+        """Whether one more attempt is allowed, and of any use."""
+        if self._story.final is not None:
+            return False
+        left = math.inf
+        if self._route.max_attempts is not None:
+            left = self._route.max_attempts - self._story.asked - len(self._runs)
+        # Half-open ones may open before the deadline too.
+        reachable = sum(at is not None and (at < self._deadline or math.isinf(at)) for at in self._opens())
+        return left > 0 and len(self._runs) + min(left, reachable) >= self._ballot.missing
+
+    def _begin(self, candidate: _Candidate) -> None:
         account = candidate.account
-        started = now()
-        one = begin(account, self._task, self._deadline, self._chance)
-        try:
-            # Asked first, so that a fault of the plugin here costs nothing.
-            sent = translate(account.settings, Collection, account.provider.sent_options, self._task)
-            solved = await one.run()
-        except ProviderError as error:
-            self._note(account, one, started, error)
-            self._after(candidate, error)
-            # A job that would have had more time, had the solve had it.
-            had_less = started + account.settings.timeout > self._deadline and isinstance(error, JobTimeout)
-            self._is_cut_short = had_less or now() >= self._deadline - _TIMER_SLACK
+        if self._allot(account, account.settings.timeout) >= least_time(account):
+            run = Run(account, self._task, self._desk, partial(self._allot, account))
+            self._runs[run] = candidate
+        else:
+            self._story.was_too_short = True
+
+    def _allot(self, account: Account, limit: float | None) -> float:
+        """The seconds that an account may take of what is left."""
+        others = sum(at is not None and at < self._deadline for at in self._opens())
+        fair = account.speeds[self._task.kind].fair_time()
+        return time_for(self._deadline - now(), limit, others=others, fair=fair)
+
+    def _hedge_where_due(self) -> None:
+        due = self._hedge_due()
+        if due is None or now() < due - _TIMER_SLACK or not self._may_begin():
+            return
+        if first_open(self._opens(), now()) is not None:
+            self._hedge = _Hedge.ASKED if self._plan.hedges.take() else _Hedge.OVER
+
+    def _hedge_due(self) -> float | None:
+        """When a second provider is to be asked as well, None for never."""
+        if self._hedge is not _Hedge.NOT_YET or len(self._runs) != 1:
             return None
-        self._note(account, one, started, None)
-        return self._result(account, one, solved, sent)
+        (run,) = self._runs
+        delay = hedge_delay(self._route, run.account.speeds[self._task.kind])
+        return None if run.began is None or delay is None else run.began + delay
 
-    def _note(self, account: Account, one: Try, started: float, error: ProviderError | None) -> None:
-        attempt = Attempt(account.settings.name, now() - started, one.polls, one.job_id, _bare(error))
-        self._attempts.append(attempt)
-        _log.info("%s: %s", self._task.kind, attempt)
+    def _can_wait(self) -> bool:
+        """Whether somebody can be asked later, now that nobody is being asked."""
+        return bool(self._candidates) and now() < self._deadline - _TIMER_SLACK and self._may_begin()
 
-    def _after(self, candidate: _Candidate, error: ProviderError) -> None:
-        following = what_next(error)
+    def _ran_short(self) -> bool:
+        """Whether it was the deadline that ended the solve."""
+        reach = _TIMER_SLACK
+        if self._last is not None and self._story.ended_with(JobTimeout):
+            # A job is given up when there is no time for one more question.
+            reach += 2 * least_time(self._last)
+        return self._story.was_too_short_for_all or now() >= self._deadline - reach
+
+    async def _next_ended(self) -> None:
+        """Wait until something happens that may change what to do, and note which runs have ended."""
+        change = self._desk.changes.next()
+        awaited: set[asyncio.Future[Any]] = {change, *(run.ending for run in self._runs)}
+        if self._route.hedge_after is not None and self._hedge is _Hedge.NOT_YET:
+            # From its beginning on it is known when a second one is due.
+            awaited |= {run.beginning for run in self._runs if run.began is None}
+        try:
+            await asyncio.wait(awaited, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            change.cancel()
+        for run in [run for run in self._runs if run.ending.done()]:
+            # Who answers in the same moment as the winner is overtaken like any other.
+            if self._ballot.winner is None:
+                self._take(run)
+
+    def _patience(self) -> float | None:
+        """How long nothing needs to be looked at but the runs, in seconds; None for as long as they last."""
+        moment = now()
+        # A run keeps to the deadline by itself, and has the last word.
+        times: list[float | None] = [] if self._runs else [self._deadline]
+        due = self._hedge_due()
+        if self._is_short_of_runs() or (due is not None and due <= moment):
+            times += self._opens()
+        times.append(due)
+        soonest = min((at for at in times if at is not None and at > moment), default=math.inf)
+        # Rounding must not let a timer fire again and again just before its time.
+        return None if math.isinf(soonest) else max(soonest - moment, 0.001)
+
+    def _take(self, run: Run) -> None:
+        candidate = self._runs.pop(run)
+        ended = run.ending.result()
+        if ended is None:
+            self._put_back(candidate)
+            return
+        # Not the run, for it holds this solve, and both would keep the picture.
+        self._last = run.account
+        if self._hedge is _Hedge.ASKED:
+            self._hedge = _Hedge.OVER
+        self._story.add(ended)
+        if ended.solved is not None:
+            self._ballot.add(ended.solved.solution)
+        elif ended.attempt.error is not None:
+            self._after(candidate, run, ended.attempt.error)
+
+    def _after(self, candidate: _Candidate, run: Run, error: ProviderError) -> None:
+        following = what_next(error, self._route)
+        if run.job_id is not None and following in (Next.LATER, Next.AGAIN):
+            # Whatever the plugin says, a job is paid for: another order here would be the second.
+            following = Next.OTHERS if following is Next.LATER else Next.GIVE_UP
         if following is Next.GIVE_UP:
-            raise error
-        self._candidates.remove(candidate)
-        if following is Next.LATER:
-            candidate.tries += 1
-            candidate.not_before = now() + backoff(candidate.tries, error, chance=self._chance())
-            self._candidates.append(candidate)
+            self._story.end_with(error)
+        elif following in (Next.LATER, Next.AGAIN):
+            if following is Next.AGAIN:
+                self._story.only = error
+                self._candidates.clear()
+            self._put_off(candidate, error)
 
-    def _result(self, account: Account, one: Try, solved: Solved, sent: Collection[str]) -> Result[S]:
-        kind = self._task.kind
-        return Result(
-            # The task's check has seen that it is of the task's own type.
-            solution=cast("S", solved.solution),
-            provider=account.settings.name,
-            job_id=one.job_id,
-            cost=account.settings.prices.get(kind) if solved.cost is None else solved.cost,
-            elapsed=now() - self._started,
-            attempts=tuple(self._attempts),
-            ignored_options=tuple(name for name in self._task.options if name not in sent),
-        )
+    def _put_off(self, candidate: _Candidate, error: ProviderError) -> None:
+        """Let the others go first, and this one again after a pause that leaves time for one more try."""
+        candidate.tries += 1
+        candidate.rank += len(self._plan.accounts)
+        pause = backoff(candidate.tries, error, chance=self._desk.chance())
+        latest = self._deadline - least_time(candidate.account) - _HEADROOM
+        asked_for = getattr(error, "retry_after", None)
+        if candidate.tries > 1 and asked_for is None and now() + pause / 2 < latest < now() + pause:
+            candidate.not_before = latest
+        else:
+            candidate.not_before = max(now() + pause, candidate.account.gate.next_turn)
+        # Whose turn is known to come too late is not waited for.
+        if candidate.not_before <= latest:
+            self._put_back(candidate)
 
-    def _failure(self) -> AllProvidersFailed:
-        kind = self._task.kind
-        if self._is_cut_short:
-            late = f"this {kind} task was not solved within {self._timeout:g} s{self._ran_short}"
-            return SolveTimeout(late, self._attempts)
-        return AllProvidersFailed(f"no provider solved this {kind} task", self._attempts)
+    def _put_back(self, candidate: _Candidate) -> None:
+        self._candidates.append(candidate)
+        self._candidates.sort(key=lambda one: one.rank)
 
-
-def _bare(error: ProviderError | None) -> ProviderError | None:
-    """The error without the frames that led to it, which would keep the picture and the request with it.
-
-    Those of a plugin's fault stay: without them nobody would find it.
-    """
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, PluginFault):
-        link.__traceback__ = None
-        link = link.__cause__
-    return error
+    async def _leave(self) -> None:
+        """Let what may be paid for go on where there is an answer; end the rest."""
+        has_answer = self._ballot.winner is not None
+        ending: list[asyncio.Task[Any]] = []
+        for run in self._runs:
+            if has_answer and run.may_be_ordered:
+                self._desk.aftercare.adopt(run.ending)
+            else:
+                run.ending.cancel()
+                ending.append(run.ending)
+        # Each holds this solve.
+        self._runs.clear()
+        if ending:
+            await asyncio.wait(ending)

@@ -24,9 +24,9 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from captchahub._connections import Exchange, track
 from captchahub._version import __version__
 from captchahub._workers import Workers
-from captchahub.config import HttpSettings
 from captchahub.errors import ConfigError, MalformedReply, ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request, is_loopback
+from captchahub.settings import HttpSettings
 
 __all__ = ["HttpTransport", "Transport"]
 

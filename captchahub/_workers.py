@@ -37,13 +37,17 @@ class Workers:
 
         Cancelling takes work that has not begun out of the queue; work that has begun goes on alone.
         """
+        return await asyncio.wrap_future(self.begin(work))
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """The same for who wants to know when the thread is free again: then the future is done."""
         future: Future[T] = Future()
         with self._lock:
             self._open_work += 1
             self._queue.put(lambda: self._do(work, future))
             if len(self._threads) < min(self._open_work, self._limit):
                 self._start_thread()
-        return await asyncio.wrap_future(future)
+        return future
 
     def _start_thread(self) -> None:
         name = f"captchahub {self._name} {len(self._threads) + 1}"

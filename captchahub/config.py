@@ -5,75 +5,41 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-import attrs
 
 from captchahub._config.documents import read_document
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
 from captchahub._config.plain import plain
 from captchahub._config.problems import EXAMPLE, Place, Problems, advise
 from captchahub._config.references import resolve
-from captchahub._config.scalars import Count, Duration, ExistingPath, HeaderText, Price, ProxyAddress
+from captchahub._config.routes import RouteReader
+from captchahub._config.scalars import (
+    Count,
+    Duration,
+    ExistingPath,
+    FailureLimit,
+    HeaderText,
+    Pause,
+    Price,
+    ProxyAddress,
+    ShareLimit,
+)
 from captchahub._config.structure import strict_converter
 from captchahub._plugins import Plugins
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind
+from captchahub.settings import (
+    HealthSettings,
+    HttpSettings,
+    HubSettings,
+    ProviderSettings,
+    Rate,
+    RouteSettings,
+)
 from captchahub.tasks import Task
 
-__all__ = ["HttpSettings", "HubSettings", "ProviderSettings", "load_mapping", "load_yaml"]
-
-
-@attrs.frozen
-class HttpSettings:
-    """How requests to one provider travel."""
-
-    ca_bundle: Path | None = None
-    """The certificates to trust instead of the usual ones: a PEM file, or a directory of them."""
-    proxy: str | None = attrs.field(default=None, repr=False)
-    """The address of an HTTP proxy; it can hold a password, so it never shows."""
-    user_agent: str | None = None
-    """The ``User-Agent`` to send; None for the library's own."""
-    max_reply_bytes: int = 1_000_000
-    """The largest reply that is read, in bytes."""
-
-
-@attrs.frozen
-class ProviderSettings:
-    """One configured account at one service."""
-
-    name: str
-    """What routes and results call it."""
-    plugin: str
-    """The name of the provider kind."""
-    own: object = attrs.field(repr=False)
-    """The plugin's own settings: an instance of ``kind.settings``."""
-    kind: ProviderKind[object]
-    timeout: float = 60.0
-    """How long one job may take, in seconds."""
-    create_timeout: float = 30.0
-    """How long the call that creates a job may take, in seconds."""
-    poll_timeout: float = 10.0
-    """How long any other call may take, in seconds."""
-    max_in_flight: int = 50
-    """How many jobs may be open at once."""
-    prices: Mapping[str, Decimal] = attrs.field(factory=dict[str, Decimal])
-    """What one job costs, by task kind, in the account's own currency."""
-    http: HttpSettings = HttpSettings()
-
-
-@attrs.frozen
-class HubSettings:
-    """Everything a hub needs to know."""
-
-    providers: Mapping[str, ProviderSettings]
-    """By name, in the order of the file."""
-    routes: Mapping[str, tuple[str, ...]]
-    """The names of the providers to ask for a task kind, in order; a kind can be missing."""
-    timeout: float = 120.0
-    """How long a solve may take, every attempt together, in seconds."""
+__all__ = ["load_mapping", "load_yaml"]
 
 
 def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
@@ -124,9 +90,19 @@ _LIMIT_KEYS: Mapping[str, Any] = {
     "create_timeout": Duration,
     "poll_timeout": Duration,
     "max_in_flight": Count,
+    "rate": Rate,
+    "report_wrong": bool,
     "prices": dict[str, Price],
 }
-_COMMON_KEYS = ("plugin", *_LIMIT_KEYS, *_HTTP_KEYS)
+_HEALTH_KEYS: Mapping[str, Any] = {
+    "failures": FailureLimit,
+    "error_rate": ShareLimit,
+    "window": Duration,
+    "min_samples": Count,
+    "cooldown": Pause,
+    "busy_cooldown": Pause,
+}
+_COMMON_KEYS = ("plugin", *_LIMIT_KEYS, "health", *_HTTP_KEYS)
 _TOP_KEYS = ("providers", "routes", "timeout")
 _NAME = re.compile(r"[\w.-]+")
 
@@ -153,8 +129,8 @@ class _Loader:
         for name in providers:
             place = ("providers", name, "prices")
             self._refuse_unknown_kinds(_keys_at(top, place), kinds, place)
-        given = self._given(top, {"timeout": Duration}, ())
-        return HubSettings(providers, routes, **given)
+        given = self._reader.given(top, {"timeout": Duration}, ())
+        return HubSettings(providers, routes, check=self._plugins.check_solution, **given)
 
     def _mapping(self, value: object, place: Place) -> dict[str, object] | None:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
@@ -164,11 +140,6 @@ class _Loader:
         for key in mapping:
             if key not in valid:
                 self._problems.add((*place, key), unknown_key(key, valid))
-
-    def _given(self, raw: Mapping[str, object], types: Mapping[str, Any], place: Place) -> dict[str, Any]:
-        """Those of the keys that are there and fit, so that a class keeps its defaults for the others."""
-        read = {key: self._reader.read(raw[key], types[key], (*place, key)) for key in types if key in raw}
-        return {key: value for key, value in read.items() if value is not None}
 
     def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
         """Every provider there is by name, None for those that can't be made."""
@@ -187,15 +158,23 @@ class _Loader:
         raw = self._mapping(value, place)
         if raw is None:
             return None
-        limits = self._given(raw, _LIMIT_KEYS, place)
-        http = HttpSettings(**self._given(raw, _HTTP_KEYS, place))
+        limits = self._reader.given(raw, _LIMIT_KEYS, place)
+        http = HttpSettings(**self._reader.given(raw, _HTTP_KEYS, place))
+        health = self._health(raw.get("health", {}), (*place, "health"))
         kind = self._kind(raw, place)
         own_raw = {key: item for key, item in raw.items() if key not in _COMMON_KEYS}
         if kind is None:
             self._refuse_misspelt(own_raw, place)
             return None
         own = self._own(own_raw, kind, place)
-        return ProviderSettings(name=name, plugin=kind.name, own=own, kind=kind, http=http, **limits)
+        return ProviderSettings(
+            name=name, plugin=kind.name, own=own, kind=kind, health=health, http=http, **limits
+        )
+
+    def _health(self, value: object, place: Place) -> HealthSettings:
+        raw = self._mapping(value, place) or {}
+        self._refuse_unknown(raw, tuple(_HEALTH_KEYS), place)
+        return HealthSettings(**self._reader.given(raw, _HEALTH_KEYS, place))
 
     def _kind(self, raw: Mapping[str, object], place: Place) -> ProviderKind[object] | None:
         place = (*place, "plugin")
@@ -241,31 +220,11 @@ class _Loader:
 
     def _routes(
         self, top: Mapping[str, object], defined: Sequence[str], kinds: frozenset[str]
-    ) -> dict[str, tuple[str, ...]]:
+    ) -> dict[str, RouteSettings]:
         raw = self._mapping(top.get("routes", {}), ("routes",)) or {}
         self._refuse_unknown_kinds(raw, kinds, ("routes",))
-        return {kind: self._route(value, defined, ("routes", kind)) for kind, value in raw.items()}
-
-    def _route(self, value: object, defined: Sequence[str], place: Place) -> tuple[str, ...]:
-        names: list[str] | None = self._reader.read(value, list[str], place)
-        if names is not None and not names:
-            self._problems.add(place, "the route is empty; name a provider, or leave the route out")
-        for index, name in enumerate(names or []):
-            there = (*place, index)
-            # Without any provider every name would be told, and none of them is the mistake.
-            if defined and name not in defined:
-                self._problems.add(there, self._undefined(name, defined, there))
-            elif names and name in names[:index]:
-                self._problems.add(
-                    there, f"{self._problems.shown(there, name)} is named twice; leave one out"
-                )
-        return tuple(names or ())
-
-    def _undefined(self, name: str, defined: Sequence[str], place: Place) -> str:
-        found = f"{self._problems.shown(place, name)} is not a provider"
-        # A name that came from a reference is not compared, so that the advice can't spell it out.
-        word = "" if place in self._problems.origins else name
-        return f"{found}; {advise(word, defined, 'defined')}"
+        routes = RouteReader(self._reader, self._problems, defined)
+        return {kind: routes.route(value, ("routes", kind)) for kind, value in raw.items()}
 
     def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: Place) -> None:
         for kind in raw:

@@ -9,8 +9,8 @@
     ├── NotOffered                the service has no such call (a balance, a price list)
     ├── HubClosed                 the hub was closed before or during the call
     ├── SolveCancelled            the ticket was cancelled
-    ├── AllProvidersFailed        no provider solved the task; see ``attempts``
-    │   └── SolveTimeout          the solve's own deadline ended it (also a TimeoutError)
+    ├── AllProvidersFailed        no provider solved the task (also an ExceptionGroup, of why)
+    │   └── SolveTimeout          the solve's own deadline ended it
     └── ProviderError             one provider's try went wrong
         ├── AuthenticationError   the account is refused
         ├── InsufficientBalance   the account is empty
@@ -24,16 +24,21 @@
         ├── JobFailed             the job ended without an answer
         │   └── JobUnknown        the service does not know the job (any more)
         ├── JobTimeout            the job took too long (also a TimeoutError)
-        └── WrongSolution         the answer can't be right for this task
+        ├── WrongSolution         the answer fails a check, so it can't be right
+        ├── Outvoted              the answer is not the one that enough providers agreed on
+        ├── Overtaken             another provider was asked as well, and answered first
+        └── NotAsked              nothing was sent: the provider is cooling, out or full, or time was short
 
 ``TaskError`` and ``TaskRefused`` end a solve; every other ``ProviderError`` lets the next provider try.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import groupby
-from typing import ClassVar
+from typing import Any, Self
 
 import attrs
 
@@ -71,7 +76,17 @@ class ProviderError(CaptchaHubError):
     ``advice`` says what a person can do about it.
     """
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
+
+
+_LONGEST_PAUSE = 86_400.0
+
+
+def _sane(seconds: float | None) -> float | None:
+    """A pause as services can mean it: from none to a day."""
+    if seconds is None or math.isnan(seconds):
+        return None
+    return min(max(float(seconds), 0.0), _LONGEST_PAUSE)
 
 
 class TaskRefused(TaskError, ProviderError):
@@ -102,7 +117,7 @@ class RateLimited(ProviderError):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = _sane(retry_after)
 
 
 class ServiceUnavailable(ProviderError):
@@ -119,7 +134,7 @@ class ServiceUnavailable(ProviderError):
     ) -> None:
         super().__init__(message)
         self.nothing_created = nothing_created
-        self.retry_after = retry_after
+        self.retry_after = _sane(retry_after)
 
 
 class MalformedReply(ProviderError):
@@ -177,9 +192,34 @@ class JobTimeout(ProviderError, TimeoutError):
 
 
 class WrongSolution(ProviderError):
-    """The answer fails the task's own check, so it can't be right."""
+    """The answer fails the task's own check, or a plugin's, so it can't be right."""
 
     advice = "check the options of the task; if they are right, report the answer to the service"
+
+
+class Outvoted(ProviderError):
+    """The answer is not the one that enough providers agreed on."""
+
+    advice = "look at the picture; where the providers often differ, give the task more options"
+
+
+class Overtaken(ProviderError):
+    """Another provider was asked as well, and answered first.
+
+    The job is left to finish, and what it costs is counted.
+    """
+
+    advice = "nothing is wrong; hedge_after says when a second provider is asked"
+
+
+class NotAsked(ProviderError):
+    """Nothing was sent to the provider: it is cooling, out or full, or too little time was left."""
+
+    advice = "allow more time"
+
+    def __init__(self, message: str, *, advice: str = advice) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 @attrs.frozen
@@ -188,6 +228,8 @@ class Attempt:
 
     ``job_id`` is the service's own id, None where no job is known. ``error`` is None where the provider
     delivered. ``elapsed`` is in seconds; ``polls`` counts how often the service was asked for the answer.
+    ``cost`` is what it is known or configured to cost, in the provider's currency, 0 where no job was
+    created, None where no price is known.
     """
 
     provider: str
@@ -195,6 +237,7 @@ class Attempt:
     polls: int = 0
     job_id: int | str | None = None
     error: ProviderError | None = None
+    cost: Decimal | None = None
 
     def __str__(self) -> str:
         return _told([self])
@@ -220,19 +263,47 @@ def _said(error: ProviderError | None) -> str:
     return f"{type(error).__name__}: {error}{advice}"
 
 
-class AllProvidersFailed(CaptchaHubError):
-    """No provider solved the task. ``attempts`` tells, in order, who was asked and what came of it."""
+def _errors(attempts: Sequence[Attempt]) -> list[ProviderError]:
+    return [attempt.error for attempt in attempts if attempt.error is not None]
 
-    def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
-        # Pickling and copying carry the attributes over; a second argument would be an errno to OSError.
-        super().__init__(message)
-        self.message = message
+
+class AllProvidersFailed(CaptchaHubError, ExceptionGroup[ProviderError]):
+    """No provider solved the task: a group of what went wrong, one error an attempt.
+
+    ``attempts`` tells, in order, who was asked, what came of it, and who was not asked and why; one of them
+    at least has an error. ``except*`` takes the group apart by the classes of the errors.
+    """
+
+    attempts: tuple[Attempt, ...]
+
+    def __new__(cls, message: str, attempts: Sequence[Attempt]) -> Self:
+        """The group of the attempts' errors."""
+        self = super().__new__(cls, message, _errors(attempts))
         self.attempts = tuple(attempts)
+        return self
+
+    # The group is whole by now; this only tells type checkers what it is made of.
+    def __init__(self, message: str, attempts: Sequence[Attempt]) -> None:
+        super().__init__(message, _errors(attempts))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.attempts)
+
+    def derive(self, excs: Sequence[Exception], /) -> Self:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]  # only ever called with our own errors
+        """The same for some of the errors: what ``split`` and ``except*`` are made of."""
+        wanted = [id(error) for error in excs]
+        kept: list[Attempt] = []
+        for attempt in self.attempts:
+            # Two attempts can have one error in common: each is for one of the times it is wanted.
+            if id(attempt.error) in wanted:
+                wanted.remove(id(attempt.error))
+                kept.append(attempt)
+        return type(self)(self.message, kept)
 
     def __str__(self) -> str:
         alike = (_told(list(attempts)) for _, attempts in groupby(self.attempts, _way))
         return "\n".join([self.message, *(f"  - {line}" for line in alike)])
 
 
-class SolveTimeout(AllProvidersFailed, TimeoutError):
+class SolveTimeout(AllProvidersFailed):
     """The deadline of the solve passed while a provider was still working, or before one was free."""

@@ -29,10 +29,11 @@ from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed, as_completed_async
 from captchahub._plugins import Plugins
-from captchahub.config import HubSettings, load_mapping, load_yaml
+from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.provider import Balance, Service
-from captchahub.results import Outcome, Result
+from captchahub.results import Outcome, ProviderHealth, Result
+from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Ticket
 
@@ -110,7 +111,10 @@ class Hub:
         return as_completed(tasks, submit, _checked_in_flight(in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
-        """What is left on each account, by provider; an error stands in for what could not be learned."""
+        """What is left on each account, by provider; an error stands in for what could not be learned.
+
+        A provider that was out is asked again from now on where money is on its account.
+        """
         self._refuse_to_block_itself("balances")
         return self._start(lambda engine: engine.balances()).result()
 
@@ -122,6 +126,28 @@ class Hub:
         """
         self._refuse_to_block_itself("services")
         return self._start(lambda engine: engine.services(provider)).result()
+
+    def report(self, result: Result[Any], *, correct: bool) -> None:
+        """Tell the service whether a result was right. Some refund wrong answers, and ban false reports.
+
+        Raises :class:`~captchahub.errors.NotOffered` where the service takes no such report, ``ConfigError``
+        where the result is of a provider that this hub has not got, or a ``ProviderError``.
+        """
+        self._refuse_to_block_itself("report")
+        self._start(lambda engine: engine.report(result, correct=correct)).result()
+
+    def health(self) -> dict[str, ProviderHealth]:
+        """Which providers are asked, which are left alone, until when and why."""
+        self._refuse_to_block_itself("health")
+        return self._start(lambda engine: engine.health()).result()
+
+    def revive(self, provider: str) -> None:
+        """Ask a provider again from now on, such as one that was out and whose account was topped up.
+
+        Raises ``ConfigError`` for an unknown name.
+        """
+        self._refuse_to_block_itself("revive")
+        self._start(lambda engine: engine.revive(provider)).result()
 
     def close(self) -> None:
         """Cancel what is under way, and let go of threads and sockets. Harmless to repeat.
@@ -230,6 +256,18 @@ class AsyncHub:
     async def services(self, provider: str) -> tuple[Service, ...]:
         """As :meth:`Hub.services`."""
         return await self._ours().services(provider)
+
+    async def report(self, result: Result[Any], *, correct: bool) -> None:
+        """As :meth:`Hub.report`."""
+        await self._ours().report(result, correct=correct)
+
+    async def health(self) -> dict[str, ProviderHealth]:
+        """As :meth:`Hub.health`."""
+        return await self._ours().health()
+
+    async def revive(self, provider: str) -> None:
+        """As :meth:`Hub.revive`."""
+        await self._ours().revive(provider)
 
     async def close(self) -> None:
         """As :meth:`Hub.close`."""

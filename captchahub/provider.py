@@ -3,24 +3,23 @@
 A :class:`Provider` is a translation, not a program: it turns a task into a :class:`Request` and a
 :class:`Reply` into a meaning. It does no I/O, keeps no state between calls, and is shared by threads. The
 core sends the requests, owns the deadlines and decides what is tried again. A :class:`LocalProvider` is the
-other shape: an engine in the same process.
+other shape: an engine in the same process. For reading what a service wrote there is :mod:`captchahub.words`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from typing import ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
+from captchahub._credentials import Secret, is_loopback, service_url, usable_secret
 from captchahub.errors import (
     AuthenticationError,
     JobRefused,
@@ -31,6 +30,7 @@ from captchahub.errors import (
     ServiceUnavailable,
 )
 from captchahub.tasks import Solution, Task
+from captchahub.words import money
 
 __all__ = [
     "Balance",
@@ -49,39 +49,11 @@ __all__ = [
     "is_loopback",
     "money",
     "service_url",
+    "usable_secret",
 ]
 
 JobId = int | str
 """A service's own job id, carried exactly as the service gave it: a number stays a number."""
-
-
-class Secret:
-    """A token or key that never shows: ``repr`` and ``str`` are masked; pickling and copying are refused."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The token itself, for a request's body or headers and nowhere else."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a Secret is not written anywhere: load the configuration again instead of pickling it"
-        )
 
 
 @attrs.frozen
@@ -136,6 +108,33 @@ class Reply:
             return self._refusal()
         return MalformedReply(f"HTTP {status}: not an answer of this service{self._where_to()}")
 
+    def failure(
+        self,
+        said: str,
+        error: type[ProviderError] | None,
+        otherwise: type[ProviderError],
+        *,
+        nothing_created: bool = False,
+    ) -> ProviderError:
+        """The error for a failure that the service tells of in its own dialect.
+
+        ``said`` is what to show of its words, ``error`` what they stand for. Where that is None the status
+        decides, and where the status says no more than that the call failed, ``otherwise``. A pause that the
+        service asks for is kept; ``nothing_created`` is for a ServiceUnavailable that the words stand for.
+        """
+        if error is None:
+            by_status = self.http_error()
+            # Any other 4xx says no more than that the call failed.
+            if by_status is not None and not isinstance(by_status, JobRefused):
+                by_status.args = (f"{by_status}; {said}",)
+                return by_status
+            error = otherwise
+        if issubclass(error, ServiceUnavailable):
+            return error(said, nothing_created=nothing_created, retry_after=self.retry_after)
+        if issubclass(error, RateLimited):
+            return error(said, retry_after=self.retry_after)
+        return error(said)
+
     def _refusal(self) -> ProviderError:
         said = f"HTTP {self.status}"
         if self.status == 429:
@@ -169,13 +168,35 @@ class Reply:
         raise self.http_error() or MalformedReply(f"HTTP {self.status} with a body that is not a JSON object")
 
 
+def _id_or_answer(created: Created, _field: attrs.Attribute[Any], job_id: object) -> None:
+    if job_id is None:
+        if created.solution is None:
+            raise ValueError("without a job id there has to be a solution: nobody could ask for one")
+    elif isinstance(job_id, bool) or not isinstance(job_id, (int, str)):
+        raise ValueError(f"a job id is a whole number or a text, not a {type(job_id).__name__}")
+
+
+def _known(amount: object) -> Decimal | None:
+    """An amount as it can be charged, or None: an answer is not lost for what its price looks like."""
+    return amount if isinstance(amount, Decimal) and amount.is_finite() and amount >= 0 else None
+
+
+def _finite(_balance: object, _field: attrs.Attribute[Any], amount: object) -> None:
+    if not (isinstance(amount, Decimal) and amount.is_finite()):
+        raise ValueError(f"a balance is a finite Decimal, not {amount!r:.40}")
+
+
 @attrs.frozen
 class Created:
-    """The service took the job. ``solution`` and ``cost`` are set where it answered at once."""
+    """The service took the job. ``solution`` and ``cost`` are set where it answered at once.
 
-    job_id: JobId
+    ``job_id`` is None only where it answered at once and named no id. Raises ValueError for one that is None
+    without a ``solution``, and for one that is no id.
+    """
+
+    job_id: JobId | None = attrs.field(validator=_id_or_answer)
     solution: Solution | None = None
-    cost: Decimal | None = None
+    cost: Decimal | None = attrs.field(default=None, converter=_known)
 
 
 @attrs.frozen
@@ -198,14 +219,17 @@ class Solved:
     """The job is done. ``cost`` is what the reply says was charged, None where it does not say."""
 
     solution: Solution
-    cost: Decimal | None = None
+    cost: Decimal | None = attrs.field(default=None, converter=_known)
 
 
 @attrs.frozen
 class Balance:
-    """What is left on the account. ``currency`` is an ISO 4217 code, None where the service names none."""
+    """What is left on the account. ``currency`` is an ISO 4217 code, None where the service names none.
 
-    amount: Decimal
+    Raises ValueError for an amount that is no finite Decimal.
+    """
+
+    amount: Decimal = attrs.field(validator=_finite)
     currency: str | None = None
 
 
@@ -220,7 +244,7 @@ class Service:
     id: str
     name: str
     kind: str | None = None
-    price: Decimal | None = None
+    price: Decimal | None = attrs.field(default=None, converter=_known)
     currency: str | None = None
     average_time: float | None = None
     success_rate: float | None = None
@@ -230,7 +254,7 @@ class Service:
 class Provider(ABC):
     """A service as seen by the core: the pairs of "make the request" and "read the reply".
 
-    Every ``read_*`` is total: any reply gives a value or raises a
+    Every ``read_*`` is total: any reply gives its value or raises a
     :class:`~captchahub.errors.ProviderError`, never another exception.
     """
 
@@ -275,6 +299,17 @@ class Provider(ABC):
         """The price list. Raises a ProviderError."""
         raise NotOffered("this service has no price list")
 
+    def ask_report(self, job: Job, *, correct: bool) -> Request:
+        """The call that tells the service whether a job's answer was right.
+
+        Raises NotOffered where the service has no such call, or only one for wrong answers.
+        """
+        raise NotOffered("this service takes no reports of right or wrong answers")
+
+    def read_report(self, reply: Reply) -> None:
+        """Nothing where the service took the report. Raises a ProviderError."""
+        raise NotOffered("this service takes no reports of right or wrong answers")
+
 
 class LocalProvider(ABC):
     """An engine in the same process: the user's own OCR, or a person at a prompt.
@@ -309,55 +344,3 @@ class ProviderKind(Generic[C]):
     name: str
     settings: type[C]
     build: Callable[[C], Provider | LocalProvider]
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def service_url(url: str) -> str:
-    """A service's base address, checked and without a slash at its end: an attrs converter for settings.
-
-    Raises ValueError for anything but ``https``, unless the host is this machine, and for an address that
-    carries a user, a query or a fragment. The message does not repeat the address, which may hold a password.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        # The words of that error can repeat a part of the address.
-        raise ValueError(_NO_ADDRESS) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_plain(url):
-        raise ValueError(_NO_ADDRESS)
-    if any(mark in url for mark in "@?#"):
-        raise ValueError("an address must not carry a user name, a password, a query or a fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError(f"http to {parts.hostname} would send the token in the clear; use https")
-    return url.rstrip("/")
-
-
-_NO_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
-
-
-def _is_plain(url: str) -> bool:
-    return url.isprintable() and not any(letter.isspace() for letter in url)
-
-
-def money(value: object) -> Decimal | None:
-    """An amount as services write it, a number or text, or None where it is not one."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if isinstance(value, int) and abs(value) >= 10**20:
-        return None  # Python refuses to write out a number of thousands of digits
-    text = str(value).strip()
-    return Decimal(text) if _AMOUNT.fullmatch(text) else None
-
-
-# Python's own idea of a number is wider than any service's: 1_000, other scripts' digits, NaN.
-_AMOUNT = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")

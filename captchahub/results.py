@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Generic, TypeVar
 
 import attrs
@@ -10,27 +12,80 @@ import attrs
 from captchahub.errors import Attempt, CaptchaHubError
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Attempt", "Outcome", "Result"]
+__all__ = ["Attempt", "Outcome", "ProviderHealth", "Result", "State", "Vote"]
 
 S = TypeVar("S", bound=Solution)
+
+
+@attrs.frozen
+class Vote(Generic[S]):
+    """What one provider answered. ``agrees`` where that is the answer which enough of them gave."""
+
+    provider: str
+    job_id: int | str | None
+    solution: S
+    agrees: bool
 
 
 @attrs.frozen
 class Result(Generic[S]):
     """A checked solution, who delivered it, and on which way.
 
-    ``job_id`` is the service's own id, None for a local provider. ``cost`` is in the provider's currency,
-    None where it is not known. ``elapsed`` is the whole solve in seconds. ``ignored_options`` names the
-    options of the task that could not be sent to the provider; they did serve the check.
+    ``kind`` is that of the task. ``job_id`` is the service's own id, None for a local provider, and where a
+    service that answered at once gave none. ``cost`` is what this job cost, in the provider's currency, None
+    where it is not known; what failed attempts and those overtaken by another cost is in ``attempts``.
+    ``elapsed`` is the whole solve in seconds. ``ignored_options`` names the options of the task that could
+    not be sent to the provider; they did serve the check. ``votes`` has every answer, more than one where the
+    route wants several to agree.
     """
 
     solution: S
+    kind: str
     provider: str
     job_id: int | str | None
     cost: Decimal | None
     elapsed: float
     attempts: tuple[Attempt, ...]
     ignored_options: tuple[str, ...] = ()
+    votes: tuple[Vote[S], ...] = ()
+
+    @property
+    def total_cost(self) -> Decimal | None:
+        """What all attempts cost together, None where that of one is not known.
+
+        It is a sum of plain numbers: providers that charge in several currencies make it meaningless.
+        """
+        costs = [attempt.cost for attempt in self.attempts]
+        return sum((cost for cost in costs if cost is not None), Decimal(0)) if None not in costs else None
+
+
+class State(Enum):
+    """How a provider stands.
+
+    ``HEALTHY`` is asked. ``COOLING`` is left alone for a time, after failures or because it asked for fewer
+    requests; then it is ``HALF_OPEN``, and one attempt finds out whether it works again. ``OUT`` refused the
+    account, or has no money left.
+    """
+
+    HEALTHY = "healthy"
+    COOLING = "cooling"
+    HALF_OPEN = "half-open"
+    OUT = "out"
+
+
+@attrs.frozen
+class ProviderHealth:
+    """Whether a provider is asked.
+
+    ``reason`` is what put it into this ``state``, None where it is healthy. ``since`` is when that was, None
+    where it has always been healthy; ``until`` is when it is tried again, None where that is no matter of
+    time. Both are in UTC.
+    """
+
+    state: State
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -63,6 +64,10 @@ class Task(ABC, Generic[S_co]):
     def complete(self, solution: Solution) -> Solution:
         """The solution with what only the task knows filled in; the same one where there is nothing."""
         return solution
+
+    def agrees(self, one: Solution, other: Solution) -> bool:
+        """Whether two answers to this task are the same answer."""
+        return one == other
 
     @property
     def options(self) -> Mapping[str, OptionValue]:
@@ -206,6 +211,16 @@ class ImageToText(Task[TextSolution]):
             return f"{text!r} has several words, and one was asked"
         return self._wrong_length(text) or self._wrong_characters(text)
 
+    def agrees(self, one: Solution, other: Solution) -> bool:
+        """Whether two texts are the same, but for white space, and for case where it does not count."""
+        if isinstance(one, TextSolution) and isinstance(other, TextSolution):
+            return self._compared(one.text) == self._compared(other.text)
+        return False
+
+    def _compared(self, text: str) -> str:
+        words = " ".join(text.replace("\u2212", "-").split())
+        return words if self.case_sensitive else words.casefold()
+
     def _wrong_length(self, text: str) -> str | None:
         if self.length is not None and len(text) != self.length:
             return f"{text!r} has {len(text)} characters, not {self.length}"
@@ -273,6 +288,14 @@ class SlideSolution(Solution):
         return SlideSolution(start, end, Size(width, height))
 
 
+# Two people who mark the same place do not hit the same pixel.
+_SAME_PLACE = 0.01
+
+
+def _is_near(one: Point, other: Point, most: float) -> bool:
+    return math.hypot(one.x - other.x, one.y - other.y) <= most
+
+
 @attrs.frozen
 class PhoneSlide(Task[SlideSolution]):
     """Find the drag that solves a puzzle on a phone: ``image`` is the screenshot of the whole screen.
@@ -298,6 +321,13 @@ class PhoneSlide(Task[SlideSolution]):
         if solution.start == solution.end:
             return f"the drag begins and ends at ({solution.start.x}, {solution.start.y})"
         return None
+
+    def agrees(self, one: Solution, other: Solution) -> bool:
+        """Whether two drags are the same, give or take a hundredth of the screenshot's longer side."""
+        if not (isinstance(one, SlideSolution) and isinstance(other, SlideSolution)):
+            return False
+        most = max(self.image.width, self.image.height) * _SAME_PLACE
+        return _is_near(one.start, other.start, most) and _is_near(one.end, other.end, most)
 
     def _contains(self, point: Point) -> bool:
         # Not a number, and infinity, are not less than anything here either.

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
+from hypothesis import settings
 
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
+
+# How many examples a property is tried with where its test does not say so: CAPTCHAHUB_EXAMPLES=5000 searches
+# for long. How fast the machine is says nothing of the code, so an example has no deadline.
+settings.register_profile(
+    "captchahub", max_examples=int(os.environ.get("CAPTCHAHUB_EXAMPLES", "100")), deadline=None
+)
+settings.load_profile("captchahub")
 
 
 class QuickOmoProvider(OmoProvider):

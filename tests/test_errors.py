@@ -6,8 +6,10 @@ import copy
 import inspect
 import pickle
 import re
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from decimal import Decimal
 from multiprocessing import get_context
 
 import pytest
@@ -36,6 +38,8 @@ ATTEMPTS = (
     Attempt("omo", 1.25, 3, 7, JobFailed("the service gave up")),
     Attempt("spare", 0.5, error=RateLimited("HTTP 429", retry_after=30.0)),
 )
+SOLVED = Attempt("own", 0.25, 1, 8)
+LATE = Attempt("late", 9.0, error=JobTimeout("no answer within 9.0 s"))
 
 EVERY_ERROR = {
     kind.__name__: kind
@@ -84,9 +88,14 @@ class TestTree:
         assert issubclass(TaskRefused, TaskError)
         assert issubclass(TaskRefused, ProviderError)
 
-    @pytest.mark.parametrize("kind", [JobTimeout, SolveTimeout])
-    def test_timeouts_are_those_of_the_language(self, kind: type[CaptchaHubError]) -> None:
-        assert issubclass(kind, TimeoutError)
+    def test_the_timeout_of_a_job_is_that_of_the_language(self) -> None:
+        assert issubclass(JobTimeout, TimeoutError)
+
+    def test_the_timeout_of_a_solve_is_none_for_python_lets_no_group_be_one(self) -> None:
+        assert issubclass(SolveTimeout, ExceptionGroup)
+        assert not issubclass(SolveTimeout, TimeoutError)
+        with pytest.raises(TypeError, match="conflict"):
+            type("Both", (ExceptionGroup, TimeoutError), {})
 
     @pytest.mark.parametrize("kind", [ConfigError, TaskError, NotOffered, AllProvidersFailed])
     def test_what_no_provider_did_is_no_provider_error(self, kind: type[CaptchaHubError]) -> None:
@@ -171,8 +180,13 @@ class TestAttempt:
         assert "(job 0)" in str(Attempt("omo", 1, job_id=0))
         assert "(job )" in str(Attempt("omo", 1, job_id=""))
 
+    def test_what_it_cost_is_not_known_where_nobody_said_it(self) -> None:
+        assert Attempt("omo", 1.25).cost is None
+        assert Attempt("omo", 1.25, cost=Decimal(0)).cost == 0
+
     def test_it_can_be_pickled(self) -> None:
-        assert pickle.loads(pickle.dumps(Attempt("omo", 1.25, 3, "a-7"))) == Attempt("omo", 1.25, 3, "a-7")
+        attempt = Attempt("omo", 1.25, 3, "a-7", cost=Decimal("0.0005"))
+        assert pickle.loads(pickle.dumps(attempt)) == attempt
 
 
 class TestAllProvidersFailed:
@@ -192,7 +206,111 @@ class TestAllProvidersFailed:
         attempts.clear()
         assert error.attempts == ATTEMPTS
 
-    def test_nobody_may_have_been_asked(self) -> None:
-        error = SolveTimeout("no place came free")
-        assert error.attempts == ()
-        assert str(error) == "no place came free"
+    def test_attempts_alike_in_a_row_are_one_line(self) -> None:
+        busy = Attempt("omo", 0.25, error=RateLimited("HTTP 429"))
+        error = AllProvidersFailed("no provider solved it", [busy, busy, ATTEMPTS[1], busy])
+        advice = "lower max_in_flight, or add a provider to the route"
+        assert str(error).splitlines()[1:] == [
+            f"  - omo, 2 times, 0.5 s: RateLimited: HTTP 429; {advice}",
+            f"  - {ATTEMPTS[1]}",
+            f"  - {busy}",
+        ]
+
+    def test_somebody_must_have_failed(self) -> None:
+        for attempts in ([], [SOLVED]):
+            with pytest.raises(ValueError, match="non-empty"):
+                AllProvidersFailed("nobody was there", attempts)
+
+
+def failed(kind: type[AllProvidersFailed] = AllProvidersFailed) -> AllProvidersFailed:
+    """Three attempts failed, and one gave an answer that was not enough."""
+    return kind("nobody solved it", [ATTEMPTS[0], SOLVED, *ATTEMPTS[1:], LATE])
+
+
+def attempts_of(group: ExceptionGroup[ProviderError] | None) -> tuple[Attempt, ...]:
+    """Those of a part of such a group, which is one itself."""
+    assert isinstance(group, AllProvidersFailed)
+    return group.attempts
+
+
+class TestAsAGroup:
+    """AllProvidersFailed is an exception group of what went wrong, and each part of it is one as well."""
+
+    def test_it_is_caught_as_an_error_of_the_library_and_as_a_group(self) -> None:
+        for kind in (AllProvidersFailed, CaptchaHubError, ExceptionGroup):
+            with pytest.raises(kind) as caught:
+                raise failed()
+            assert caught.type is AllProvidersFailed
+
+    def test_it_holds_the_errors_of_the_attempts_in_their_order(self) -> None:
+        assert failed().exceptions == (ATTEMPTS[0].error, ATTEMPTS[1].error, LATE.error)
+
+    def test_an_attempt_that_did_not_fail_is_told_and_is_no_part_of_it(self) -> None:
+        assert SOLVED in failed().attempts
+        assert len(failed().exceptions) == 3
+
+    def test_each_handler_gets_its_errors_with_their_attempts(self) -> None:
+        expected, other = list[ExceptionGroup[ProviderError]](), list[ExceptionGroup[ProviderError]]()
+        try:
+            raise failed()
+        except* (RateLimited, JobFailed) as group:
+            expected.append(group)
+        except* ProviderError as group:
+            other.append(group)
+        assert [attempts_of(group) for group in expected] == [ATTEMPTS]
+        assert [attempts_of(group) for group in other] == [(LATE,)]
+
+    def test_what_no_handler_takes_goes_on_with_its_attempts(self) -> None:
+        def handle_the_busy() -> None:
+            try:
+                raise failed()
+            except* RateLimited:
+                pass
+
+        with pytest.raises(AllProvidersFailed, match="nobody solved it") as caught:
+            handle_the_busy()
+        assert caught.value.attempts == (ATTEMPTS[0], LATE)
+
+    @pytest.mark.parametrize("kind", [AllProvidersFailed, CaptchaHubError, Exception])
+    def test_a_handler_of_the_whole_gets_the_whole(self, kind: type[Exception]) -> None:
+        error = failed()
+        whole, rest = error.split(lambda found: isinstance(found, kind))
+        assert attempts_of(whole) == error.attempts
+        assert rest is None
+
+    def test_it_can_be_split(self) -> None:
+        busy, rest = failed(SolveTimeout).split(RateLimited)
+        assert type(busy) is type(rest) is SolveTimeout
+        assert attempts_of(busy) == (ATTEMPTS[1],)
+        assert attempts_of(rest) == (ATTEMPTS[0], LATE)
+        assert str(busy).splitlines() == ["nobody solved it", f"  - {ATTEMPTS[1]}"]
+
+    def test_a_part_that_is_not_there_is_none(self) -> None:
+        busy, rest = failed().split(AuthenticationError)
+        assert busy is None
+        assert attempts_of(rest) == (*ATTEMPTS, LATE)
+
+    def test_errors_that_read_alike_are_still_told_apart(self) -> None:
+        one, other = (Attempt("omo", 0.5, error=RateLimited("HTTP 429")) for _ in range(2))
+        part = AllProvidersFailed("nobody", [one, other]).subgroup(lambda error: error is other.error)
+        assert attempts_of(part) == (other,)
+
+    def test_a_part_keeps_what_was_noted_on_the_whole_and_where_it_came_from(self) -> None:
+        error = failed()
+        error.__cause__ = KeyError("why")
+        error.add_note("while the suite ran")
+        part = error.subgroup(RateLimited)
+        assert part is not None
+        assert part.__notes__ == ["while the suite ran"]
+        assert part.__cause__ is error.__cause__
+
+    def test_it_is_a_group_after_it_was_pickled(self) -> None:
+        restored = pickle.loads(pickle.dumps(failed(SolveTimeout)))
+        assert isinstance(restored, SolveTimeout)
+        assert [attempt.provider for attempt in restored.attempts] == ["omo", "own", "spare", "late"]
+        assert restored.exceptions == tuple(one.error for one in restored.attempts if one.error is not None)
+
+    def test_its_traceback_shows_every_error(self) -> None:
+        shown = "".join(traceback.format_exception(failed()))
+        for attempt in (*ATTEMPTS, LATE):
+            assert f"{type(attempt.error).__name__}: {attempt.error}" in shown

@@ -16,13 +16,13 @@ from captchahub import (
     JobFailed,
     JobTimeout,
     NotOffered,
+    PluginFault,
     Point,
     SlideSolution,
     Solution,
     Task,
     TextSolution,
     UnsupportedTask,
-    WrongSolution,
 )
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import LocalProvider, ProviderKind
@@ -90,7 +90,7 @@ def test_answers_without_a_job(hub: Hub) -> None:
         ("too small", UnsupportedTask),
         ("crash", JobFailed),
         ("hang", JobTimeout),
-        ("confuse", WrongSolution),
+        ("confuse", PluginFault),
     ],
 )
 def test_a_failure_of_the_engine_fails_the_attempt(hub: Hub, hint: str, error: type[Exception]) -> None:

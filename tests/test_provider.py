@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 import pickle
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from captchahub import (
     Balance,
     Image,
     ImageToText,
+    JobFailed,
     JobRefused,
     MalformedReply,
     NotOffered,
@@ -32,6 +32,7 @@ from captchahub import (
     ServiceUnavailable,
     Solution,
     Task,
+    TaskRefused,
     TextSolution,
 )
 from captchahub.provider import (
@@ -46,8 +47,8 @@ from captchahub.provider import (
     Secret,
     Solved,
     is_loopback,
-    money,
     service_url,
+    usable_secret,
 )
 
 TOKEN = "tok-3f9a"
@@ -321,47 +322,87 @@ class TestRetryAfter:
         assert seconds is None or seconds >= 0
 
 
-class TestMoney:
-    @pytest.mark.parametrize(
-        ("value", "amount"),
-        [
-            (5, "5"),
-            (0, "0"),
-            (-3, "-3"),
-            (0.1, "0.1"),
-            (1e-7, "1E-7"),
-            ("0.00050", "0.00050"),
-            (" 12.5 ", "12.5"),
-            ("+1", "1"),
-            (".5", "0.5"),
-            ("5.", "5"),
-            ("1e-3", "0.001"),
-        ],
-    )
-    def test_numbers_and_text_as_services_write_them(self, value: object, amount: str) -> None:
-        assert money(value) == Decimal(amount)
+class TestFailure:
+    @pytest.mark.parametrize("error", [TaskRefused, JobRefused, AuthenticationError])
+    def test_the_words_count_more_than_the_status(self, error: type[ProviderError]) -> None:
+        found = Reply(500).failure("Example says: no", error, JobFailed)
+        assert (type(found), str(found)) == (error, "Example says: no")
 
     @pytest.mark.parametrize(
-        "value",
-        ["", "free", "1,5", "1 000", "1_000", "$5", "\u0663", "NaN", "inf", "9" * 21, "1e999"],
+        ("status", "error"), [(429, RateLimited), (403, AuthenticationError), (500, ServiceUnavailable)]
     )
-    def test_other_text_is_none(self, value: str) -> None:
-        assert money(value) is None
+    def test_words_that_mean_nothing_stand_beside_what_the_status_says(
+        self, status: int, error: type[ProviderError]
+    ) -> None:
+        found = Reply(status).failure("Example says: oops", None, JobFailed, nothing_created=True)
+        assert type(found) is error
+        assert str(found).startswith(f"HTTP {status}")
+        assert str(found).endswith("; Example says: oops")
+        assert not getattr(found, "nothing_created", False)
 
-    @pytest.mark.parametrize("value", [None, True, False, [], {}, b"5", Decimal(5)])
-    def test_other_things_are_none(self, value: object) -> None:
-        assert money(value) is None
+    @pytest.mark.parametrize("status", [200, 400, 404, 422])
+    def test_a_status_that_says_nothing_either_leaves_the_other_class(self, status: int) -> None:
+        found = Reply(status).failure("Example says: oops", None, JobFailed)
+        assert (type(found), str(found)) == (JobFailed, "Example says: oops")
 
-    @pytest.mark.parametrize(
-        "value", [math.nan, math.inf, 10**20, -(10**5000)], ids=["nan", "inf", "large", "huge"]
-    )
-    def test_numbers_that_are_no_amount_are_none(self, value: float) -> None:
-        assert money(value) is None
+    @pytest.mark.parametrize("error", [RateLimited, ServiceUnavailable])
+    def test_the_pause_that_the_service_asks_for_is_kept(self, error: type[ProviderError]) -> None:
+        reply = Reply(200, headers={"Retry-After": "7"})
+        for found in (reply.failure("no", error, JobFailed), reply.failure("no", None, error)):
+            assert isinstance(found, (RateLimited, ServiceUnavailable))
+            assert found.retry_after == 7.0
 
-    @given(st.text() | st.floats() | st.integers() | st.from_regex(r"[-+]?\d+\.?\d*([eE][-+]?\d+)?"))
-    def test_any_value_is_a_finite_amount_or_none(self, value: object) -> None:
-        amount = money(value)
-        assert amount is None or amount.is_finite()
+    @pytest.mark.parametrize("nothing_created", [True, False])
+    def test_a_busy_service_can_say_that_nothing_was_created(self, nothing_created: bool) -> None:
+        found = Reply(200).failure("no", ServiceUnavailable, JobFailed, nothing_created=nothing_created)
+        assert isinstance(found, ServiceUnavailable)
+        assert found.nothing_created is nothing_created
+
+
+class TestCreated:
+    def test_an_answer_that_came_at_once_needs_no_id(self) -> None:
+        assert Created(None, TextSolution("x7kp2")).job_id is None
+
+    def test_without_an_answer_there_has_to_be_an_id_to_ask_for_it(self) -> None:
+        with pytest.raises(ValueError, match="without a job id there has to be a solution"):
+            Created(None)
+        with pytest.raises(ValueError, match="without a job id"):
+            attrs.evolve(Created(7), job_id=None)
+
+    @pytest.mark.parametrize("job_id", [1.5, True, b"7", [7]])
+    def test_what_is_no_id_is_refused(self, job_id: Any) -> None:
+        with pytest.raises(ValueError, match=f"a text, not a {type(job_id).__name__}"):
+            Created(job_id, TextSolution("x7kp2"))
+
+
+@attrs.frozen
+class Tokens:
+    api_token: Secret = attrs.field(validator=usable_secret)
+    password: Secret | None = attrs.field(default=None, validator=attrs.validators.optional(usable_secret))
+
+
+class TestUsableSecret:
+    def test_a_token_is_taken_as_it_is(self) -> None:
+        assert Tokens(Secret(TOKEN)).api_token.reveal() == TOKEN
+        assert Tokens(Secret(TOKEN), Secret("đ-1")).password == Secret("đ-1")
+
+    def test_an_empty_one_is_refused_with_what_to_do(self) -> None:
+        with pytest.raises(ValueError, match="api_token is empty: set it to the token shown in your account"):
+            Tokens(Secret(""))
+        with pytest.raises(ValueError, match="password is empty: set it to the password shown"):
+            Tokens(Secret(TOKEN), Secret(""))
+
+    @pytest.mark.parametrize("more", [" {}", "{}\n", "{} {}", "{}\x00", "{}\u00a0", "{}\udcff"])
+    def test_one_that_was_copied_with_something_else_is_refused_and_not_shown(self, more: str) -> None:
+        with pytest.raises(ValueError, match="copy the token again, alone") as caught:
+            Tokens(Secret(more.format(TOKEN, TOKEN)))
+        assert TOKEN not in repr(caught.value)
+
+    def test_one_that_could_show_is_refused_and_not_shown(self) -> None:
+        bare: Any = TOKEN
+        with pytest.raises(ValueError, match="api_token must be wrapped") as caught:
+            Tokens(bare)
+        assert TOKEN not in repr(caught.value)
 
 
 class TestServiceUrl:

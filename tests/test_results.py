@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,25 +18,38 @@ from captchahub import (
     ImageToText,
     JobFailed,
     Outcome,
+    ProviderHealth,
     RateLimited,
     Result,
     SolveTimeout,
+    State,
     TextSolution,
+    Vote,
 )
 
 TASK = ImageToText(Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs="), length=5)
 
 RESULT = Result(
     TextSolution("x7kp2"),
+    kind="image-to-text",
     provider="spare",
     job_id="a-7",
     cost=Decimal("0.0005"),
     elapsed=4.5,
     attempts=(
-        Attempt("omo", 0.5, error=RateLimited("HTTP 429", retry_after=3)),
-        Attempt("spare", 4, 2, "a-7"),
+        Attempt("omo", 0.5, error=RateLimited("HTTP 429", retry_after=3), cost=Decimal(0)),
+        Attempt("spare", 4, 2, "a-7", cost=Decimal("0.0005")),
     ),
     ignored_options=("length",),
+    votes=(Vote("spare", "a-7", TextSolution("x7kp2"), agrees=True),),
+)
+VOTE = RESULT.votes[0]
+HEALTHY = ProviderHealth(State.HEALTHY)
+COOLING = ProviderHealth(
+    State.COOLING,
+    "5 failures in a row",
+    since=datetime(2026, 1, 31, 12, tzinfo=UTC),
+    until=datetime(2026, 1, 31, 12, 0, 30, tzinfo=UTC),
 )
 SOLVED = Outcome(0, TASK, result=RESULT)
 FAILED: Outcome[TextSolution] = Outcome(1, TASK, error=SolveTimeout("too late", RESULT.attempts))
@@ -44,6 +58,7 @@ FAILED: Outcome[TextSolution] = Outcome(1, TASK, error=SolveTimeout("too late", 
 class TestResult:
     def test_it_names_who_delivered_and_on_which_way(self) -> None:
         assert RESULT.solution.text == "x7kp2"
+        assert RESULT.kind == TASK.kind
         assert (RESULT.provider, RESULT.job_id, RESULT.cost, RESULT.elapsed) == (
             "spare",
             "a-7",
@@ -53,12 +68,52 @@ class TestResult:
         assert [attempt.provider for attempt in RESULT.attempts] == ["omo", "spare"]
 
     def test_options_are_ignored_only_where_it_says_so(self) -> None:
-        plain = Result(TextSolution("a"), "own", job_id=None, cost=None, elapsed=0.1, attempts=())
+        plain = Result(TextSolution("a"), TASK.kind, "own", job_id=None, cost=None, elapsed=0.1, attempts=())
         assert plain.ignored_options == ()
 
     def test_repr_shows_all_of_it(self) -> None:
-        for fact in ("x7kp2", "spare", "a-7", "0.0005", "4.5", "HTTP 429", "length"):
+        for fact in ("x7kp2", "image-to-text", "spare", "a-7", "0.0005", "4.5", "HTTP 429", "length"):
             assert fact in repr(RESULT)
+
+    def test_votes_are_told_only_where_there_are_any(self) -> None:
+        plain = attrs.evolve(RESULT, votes=())
+        assert plain.votes == ()
+        assert plain != RESULT
+
+
+def costing(*costs: str | None) -> Result[TextSolution]:
+    """A result whose attempts cost so much."""
+    attempts = [Attempt("omo", 1.0, cost=None if cost is None else Decimal(cost)) for cost in costs]
+    return attrs.evolve(RESULT, attempts=tuple(attempts))
+
+
+class TestTotalCost:
+    def test_it_is_what_all_attempts_cost_together(self) -> None:
+        assert costing("0", "0.0005", "0.0012").total_cost == Decimal("0.0017")
+
+    def test_one_attempt_costs_what_it_costs(self) -> None:
+        assert costing("0.0005").total_cost == Decimal("0.0005")
+
+    def test_it_is_exact(self) -> None:
+        assert str(costing(*["0.1"] * 3).total_cost) == "0.3"
+
+    def test_it_is_not_known_where_that_of_one_attempt_is_not(self) -> None:
+        assert costing("0.0005", None).total_cost is None
+
+    def test_what_cost_nothing_is_known_to(self) -> None:
+        assert costing("0", "0").total_cost == 0
+
+
+class TestProviderHealth:
+    def test_one_that_was_always_healthy_has_nothing_to_tell(self) -> None:
+        assert (HEALTHY.state, HEALTHY.reason, HEALTHY.since, HEALTHY.until) == (State.HEALTHY, *[None] * 3)
+
+    def test_states_have_the_names_that_people_read(self) -> None:
+        assert [state.value for state in State] == ["healthy", "cooling", "half-open", "out"]
+
+    def test_times_are_moments_of_the_calendar(self) -> None:
+        assert COOLING.until is not None
+        assert COOLING.until.isoformat() == "2026-01-31T12:00:30+00:00"
 
 
 class TestOutcome:
@@ -84,7 +139,11 @@ class TestOutcome:
         assert "GIF8" not in repr(FAILED)
 
 
-@pytest.mark.parametrize("value", [RESULT, SOLVED, FAILED], ids=["result", "solved", "failed"])
+@pytest.mark.parametrize(
+    "value",
+    [RESULT, VOTE, HEALTHY, COOLING, SOLVED, FAILED],
+    ids=["result", "vote", "healthy", "cooling", "solved", "failed"],
+)
 class TestEveryValue:
     def test_it_can_be_pickled_and_copied(self, value: Any) -> None:
         """Errors do not compare by value, so what they show is compared."""
@@ -99,7 +158,8 @@ class TestEveryValue:
 
 def test_results_compare_by_value() -> None:
     one, same = (
-        Result(TextSolution("a"), "omo", 7, None, 1.0, (Attempt("omo", 1.0, 1, 7),)) for _ in range(2)
+        Result(TextSolution("a"), TASK.kind, "omo", 7, None, 1.0, (Attempt("omo", 1.0, 1, 7),))
+        for _ in range(2)
     )
     assert one == same
     assert one != attrs.evolve(same, solution=TextSolution("b"))

@@ -16,9 +16,9 @@ import trustme
 
 from captchahub import ConfigError, MalformedReply, ServiceUnavailable
 from captchahub._transport import HttpTransport
-from captchahub.config import HttpSettings
 from captchahub.errors import ProviderError
 from captchahub.provider import Reply, Request
+from captchahub.settings import HttpSettings
 from captchahub.testing import Answer, Fault, Sandbox, load_emulation
 
 

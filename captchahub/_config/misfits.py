@@ -42,6 +42,11 @@ class Reader:
             self._tell(error, value, target, place)
             return None
 
+    def given(self, raw: Mapping[str, object], types: Mapping[str, Any], place: Place) -> dict[str, Any]:
+        """Those of the keys that are there and fit, so that a class keeps its defaults for the others."""
+        read = {key: self.read(raw[key], types[key], (*place, key)) for key in types if key in raw}
+        return {key: value for key, value in read.items() if value is not None}
+
     def _tell(self, error: Exception, value: object, target: Any, place: Place) -> None:
         if isinstance(error, Misfit):
             self._misfit(error, place)

@@ -72,6 +72,10 @@ class Problems:
         """Whether a value, or something in it, could not be read."""
         return any(where[: len(place)] == place for where in self.spoilt)
 
+    def is_blamed(self, place: Place) -> bool:
+        """Whether something was found wrong with a value, or with something in it."""
+        return any(problem.place[: len(place)] == place for problem in self.found)
+
     def origins_under(self, place: Place) -> list[Origin]:
         """The origins of a value and of everything in it."""
         return [origin for where, origin in self.origins.items() if where[: len(place)] == place]

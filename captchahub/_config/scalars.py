@@ -11,13 +11,26 @@ from typing import Any, NewType
 from urllib.parse import urlsplit
 
 from captchahub.provider import Secret
+from captchahub.settings import Percentile, Rate
 
 Duration = NewType("Duration", float)
 """Seconds, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``."""
+Pause = NewType("Pause", float)
+"""Seconds as a Duration has them, or none at all: ``0s``."""
 Price = NewType("Price", Decimal)
 """An amount of money that is not negative."""
 Count = NewType("Count", int)
 """A whole number from 1."""
+Weight = NewType("Weight", float)
+"""A number from 0."""
+Share = NewType("Share", float)
+"""A number from 0 to 1, or the same as ``5%``."""
+FailureLimit = NewType("FailureLimit", float)
+"""A Count, or ``never``, which is infinite."""
+ShareLimit = NewType("ShareLimit", float)
+"""A Share, or ``never``, which is infinite."""
+HedgeDelay = NewType("HedgeDelay", object)
+"""A Pause, or a Percentile, written ``p95``."""
 HeaderText = NewType("HeaderText", str)
 """Text that can stand in an HTTP header."""
 ProxyAddress = NewType("ProxyAddress", str)
@@ -28,9 +41,16 @@ ExistingPath = NewType("ExistingPath", Path)
 MAX_COUNT = 2**31 - 1
 MAX_SECONDS = 8760 * 3600.0
 MAX_PRICE = 10**9
+MAX_RATE = 1_000_000
+
+NEVER = "never"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s?%")
+_PERCENTILE = re.compile(r"p([1-9][0-9]?)")
+_PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+_RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -64,6 +84,13 @@ def scalar_readers(
         Path: lambda value: _path(value, base),
         ExistingPath: lambda value: _existing(value, base),
         Duration: _duration,
+        Pause: _pause,
+        Rate: _rate,
+        HedgeDelay: _hedge_delay,
+        Weight: _weight,
+        Share: _share,
+        FailureLimit: lambda value: math.inf if value == NEVER else _count(value, f" or {NEVER}"),
+        ShareLimit: lambda value: math.inf if value == NEVER else _share(value, f" or {NEVER}"),
         Price: _price,
         Count: _count,
         HeaderText: _header_text,
@@ -126,11 +153,49 @@ def _price(value: object) -> Price:
     return Price(amount)
 
 
-def _count(value: object) -> Count:
-    number = _whole(value)
-    if not 1 <= number <= MAX_COUNT:
-        raise Misfit(f"a whole number from 1 to {MAX_COUNT}", value)
-    return Count(number)
+def _count(value: object, otherwise: str = "") -> Count:
+    expected = f"a whole number from 1 to {MAX_COUNT}{otherwise}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Misfit(expected, value, _unquote(value))
+    if not 1 <= value <= MAX_COUNT:
+        raise Misfit(expected, value)
+    return Count(value)
+
+
+def _weight(value: object) -> Weight:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_COUNT:
+        raise Misfit(f"a weight, which is a number from 0 to {MAX_COUNT}", value, _unquote(value))
+    return Weight(float(value))
+
+
+def _share(value: object, otherwise: str = "") -> Share:
+    share = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        share = value
+    elif isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
+        share = float(match[1]) / 100
+    if share is None or not 0 <= share <= 1:
+        raise Misfit(f"a share from 0 to 1, or such as 5%{otherwise}", value)
+    return Share(float(share))
+
+
+def _rate(value: object) -> Rate:
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not 1 <= int(match[1]) <= MAX_RATE:
+        units = ", ".join(f"5/{unit}" for unit in _PERIODS)
+        raise Misfit(f"a rate such as {units}, with a whole number from 1 to {MAX_RATE}", value)
+    return Rate(int(match[1]), _PERIODS[match[2]])
+
+
+def _hedge_delay(value: object) -> float | Percentile:
+    match = _PERCENTILE.fullmatch(value) if isinstance(value, str) else None
+    if match is not None:
+        return Percentile(int(match[1]))
+    try:
+        return _pause(value)
+    except Misfit as misfit:
+        expected = "a duration such as 15s, or a percentile of what the provider needs, p1 to p99"
+        raise Misfit(expected, value, misfit.advice) from None
 
 
 def _secret(value: object, is_followed: Callable[[str], bool]) -> Secret:
@@ -171,6 +236,20 @@ def _existing(value: object, base: Path) -> ExistingPath:
 
 
 def _duration(value: object) -> Duration:
+    seconds = _seconds(value)
+    if not 0 < seconds <= MAX_SECONDS:
+        raise Misfit("a duration above 0s and up to 8760h", value)
+    return Duration(seconds)
+
+
+def _pause(value: object) -> Pause:
+    seconds = _seconds(value)
+    if seconds > MAX_SECONDS:
+        raise Misfit("a duration up to 8760h", value)
+    return Pause(seconds)
+
+
+def _seconds(value: object) -> float:
     expected = "a duration such as 60s, 2m, 1.5s, 500ms or 1h"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         # The value is a number in the file itself, so the advice can't repeat a secret.
@@ -179,10 +258,7 @@ def _duration(value: object) -> Duration:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise Misfit(expected, value)
-    seconds = float(match[1]) * _UNITS[match[2]]
-    if not 0 < seconds <= MAX_SECONDS:
-        raise Misfit("a duration above 0s and up to 8760h", value)
-    return Duration(seconds)
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def _header_text(value: object) -> HeaderText:

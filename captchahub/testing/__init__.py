@@ -2,13 +2,29 @@
 
 from captchahub.testing.books import CallRecord
 from captchahub.testing.clock import VirtualClockLoop, run_virtual
-from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World
+from captchahub.testing.emulation import (
+    Account,
+    Answer,
+    Call,
+    Emulation,
+    JobRecord,
+    World,
+    unpack_base64,
+)
 from captchahub.testing.emulations import installed_emulations, load_emulation
 from captchahub.testing.faults import ALL_WIRE_FAULTS, Fault, Where, wire_faults
 from captchahub.testing.pictures import CLEAR_CHARACTERS, DrawnPicture, DrawnSlide, DrawnText, Painter
 from captchahub.testing.sandbox import Sandbox, SandboxFactory, SandboxOptions
 from captchahub.testing.timing import LogNormal, Seconds
-from captchahub.testing.transport import Hang, ScriptedTransport, Sent, Slow, json_reply
+from captchahub.testing.transport import (
+    EmulatedTransport,
+    Hang,
+    Mishap,
+    ScriptedTransport,
+    Sent,
+    Slow,
+    json_reply,
+)
 
 __all__ = [
     "ALL_WIRE_FAULTS",
@@ -20,11 +36,13 @@ __all__ = [
     "DrawnPicture",
     "DrawnSlide",
     "DrawnText",
+    "EmulatedTransport",
     "Emulation",
     "Fault",
     "Hang",
     "JobRecord",
     "LogNormal",
+    "Mishap",
     "Painter",
     "Sandbox",
     "SandboxFactory",
@@ -40,5 +58,6 @@ __all__ = [
     "json_reply",
     "load_emulation",
     "run_virtual",
+    "unpack_base64",
     "wire_faults",
 ]

@@ -6,6 +6,7 @@ name of its provider kind. The :class:`~captchahub.testing.sandbox.Sandbox` puts
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -17,8 +18,9 @@ from typing import ClassVar, Literal
 import attrs
 
 from captchahub.tasks import Solution
+from captchahub.words import fields_of
 
-__all__ = ["Account", "Answer", "Call", "Emulation", "JobRecord", "World"]
+__all__ = ["Account", "Answer", "Call", "Emulation", "JobRecord", "World", "unpack_base64"]
 
 
 @attrs.frozen
@@ -34,11 +36,9 @@ class Call:
     def json(self) -> dict[str, object]:
         """The body as a JSON object, empty where it is none."""
         try:
-            value: object = json.loads(self.body)
+            return fields_of(json.loads(self.body))
         except (ValueError, RecursionError):
             return {}
-        # JSON objects have text keys; pyright can't know it of json.loads.
-        return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 @attrs.frozen
@@ -69,7 +69,8 @@ class JobRecord:
     """A job as the emulated service keeps it: the sandbox's own books.
 
     ``ready_at`` is the world's time in seconds; ``solution`` is None where the job ends in failure.
-    ``delivered`` counts how often the answer was given out.
+    ``delivered`` counts how often the answer was given out; ``reported`` is what the client said of it,
+    True for right and False for wrong.
     """
 
     id: int
@@ -81,6 +82,7 @@ class JobRecord:
     ready_at: float
     solution: Solution | None
     delivered: int = 0
+    reported: bool | None = None
 
     def state(self, now: float) -> Literal["working", "solved", "failed"]:
         """What the job is at a time."""
@@ -140,6 +142,19 @@ class World:
         )
         self.jobs[job.id] = job
         return job
+
+    def find_job(self, account: Account, job_id: int) -> JobRecord | None:
+        """The job of that number, None where there is none that this account has paid for."""
+        job = self.jobs.get(job_id)
+        return job if job is not None and job.account.token == account.token else None
+
+
+def unpack_base64(value: object) -> bytes | None:
+    """The bytes in a plain base64 text: no line breaks, no data-URL head. None for anything else."""
+    try:
+        return base64.b64decode(value, validate=True) if isinstance(value, (str, bytes)) else None
+    except ValueError:
+        return None
 
 
 def picture_hash(picture: bytes) -> str:

@@ -1,17 +1,19 @@
-"""A transport that replies from a script, on whatever clock its event loop has."""
+"""Transports without HTTP, on whatever clock their event loop has: from a script, or from an emulation."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Callable, Iterable
+from urllib.parse import urlsplit
 
 import attrs
 
 from captchahub.errors import ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request
+from captchahub.testing.emulation import Call, Emulation, World
 
-__all__ = ["Hang", "ScriptedTransport", "Sent", "Slow", "json_reply"]
+__all__ = ["EmulatedTransport", "Hang", "Mishap", "ScriptedTransport", "Sent", "Slow", "json_reply"]
 
 
 def json_reply(payload: object, status: int = 200, **headers: str) -> Reply:
@@ -54,30 +56,95 @@ class ScriptedTransport:
     """Answers each request with the script's next step, or with what a function makes of the request.
 
     An error in the script is raised as the real transport would raise it. ``sent`` is what was sent so far.
+    A request that the script has no reply for is an AssertionError, there and again when it is closed.
     """
 
     def __init__(self, script: Iterable[Step] | Callable[[Request], Step]) -> None:
         self.sent: list[Sent] = []
         self.is_closed = False
+        self._fault: AssertionError | None = None
         self._step = script if callable(script) else _one_after_another(script)
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """The next reply of the script."""
         self.sent.append(Sent(asyncio.get_running_loop().time(), request))
-        step = self._step(request)
-        if isinstance(step, Hang):
-            step = Slow(float("inf"), ServiceUnavailable("never"))
-        if isinstance(step, Slow):
-            await asyncio.sleep(min(step.seconds, timeout))
-            late = ServiceUnavailable(f"no whole reply within {timeout:.1f} s")
-            step = step.reply if step.seconds < timeout else late
-        if isinstance(step, ProviderError):
-            raise step
-        return step
+        try:
+            step = self._step(request)
+        except AssertionError as error:
+            self._fault = error
+            raise
+        return await _play(step, timeout)
 
     async def aclose(self) -> None:
         """Nothing is held; the closing is noted in ``is_closed``."""
         self.is_closed = True
+        if self._fault is not None:
+            raise self._fault
+
+
+@attrs.frozen
+class Mishap:
+    """What becomes of one call instead: ``handled`` where the service had it before it went wrong."""
+
+    step: Step
+    handled: bool = False
+
+
+class EmulatedTransport:
+    """Answers each request as an emulated service does, in the time of the event loop.
+
+    ``world`` is what the service answers from; its ``now`` should be the loop's time. ``mishap`` is asked, by
+    the name of each call, whether something becomes of it; ``latency`` is the way there and back, in seconds.
+    ``sent`` is what was sent so far.
+    """
+
+    def __init__(
+        self,
+        emulation: Emulation,
+        world: World,
+        *,
+        mishap: Callable[[str], Mishap | None] = lambda _name: None,
+        latency: float = 0.0,
+    ) -> None:
+        self.sent: list[Sent] = []
+        self.is_closed = False
+        self._emulation = emulation
+        self._world = world
+        self._mishap = mishap
+        self._latency = latency
+
+    async def send(self, request: Request, *, timeout: float) -> Reply:
+        """The service's reply, or what happened to it."""
+        begun = asyncio.get_running_loop().time()
+        self.sent.append(Sent(begun, request))
+        call = Call(request.method, urlsplit(request.url).path, request.headers, request.body, begun)
+        mishap = self._mishap(self._emulation.name_of(call))
+        step: Step = Hang() if mishap is None else mishap.step
+        if mishap is None or mishap.handled:
+            answer = self._emulation.answer(call, self._world)
+            step = Reply(answer.status, answer.body, answer.headers) if mishap is None else step
+        await asyncio.sleep(min(self._latency, timeout))
+        return await _play(step, timeout - self._latency)
+
+    def calls_to(self, name: str) -> list[Sent]:
+        """What was sent of one call, by its name."""
+        return [one for one in self.sent if one.request.url.rpartition("/")[2] == name]
+
+    async def aclose(self) -> None:
+        """Nothing is held; the closing is noted in ``is_closed``."""
+        self.is_closed = True
+
+
+async def _play(step: Step, timeout: float) -> Reply:
+    if isinstance(step, Hang):
+        step = Slow(float("inf"), ServiceUnavailable("never"))
+    if isinstance(step, Slow):
+        await asyncio.sleep(max(0.0, min(step.seconds, timeout)))
+        late = ServiceUnavailable(f"no whole reply within {timeout:.1f} s")
+        step = step.reply if step.seconds < timeout else late
+    if isinstance(step, ProviderError):
+        raise step
+    return step
 
 
 def _one_after_another(script: Iterable[Step]) -> Callable[[Request], Step]:

@@ -83,7 +83,7 @@ class Plugin(Provider):
         return Request.post_json("https://a.example", ["not", "an", "object"])  # error: arg-type
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:
-        return Created(None)  # error: arg-type
+        return Created(b"7")  # error: arg-type
 
     def poll_job(self, job: Job) -> str:  # error: override
         return "https://a.example"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from captchahub.provider import JobId
+from captchahub.words import job_id_of, text_of
 
 __all__ = ["BALANCE", "CALLS", "CREATE", "POLL", "SERVICES", "TYPE_IDS", "flag", "is_failure", "job_id"]
 
@@ -30,9 +31,7 @@ _JOB_ID_DIGITS: Final = 18
 
 def flag(value: object) -> bool | None:
     """A yes or no, written as true, 1 or text; None where it is neither."""
-    if isinstance(value, (bool, int, str)):
-        return _FLAGS.get(str(value).strip().lower())
-    return None
+    return value if isinstance(value, bool) else _FLAGS.get(text_of(value).lower())
 
 
 def is_failure(answer: Mapping[str, object]) -> bool | None:
@@ -45,7 +44,6 @@ def is_failure(answer: Mapping[str, object]) -> bool | None:
 
 def job_id(value: object) -> JobId | None:
     """A job's id, unchanged: a whole number above 0 or such a number as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    text = str(value)
-    return value if len(text) <= _JOB_ID_DIGITS and _JOB_ID.fullmatch(text) else None
+    found = job_id_of(value)
+    is_number = found is not None and _JOB_ID.fullmatch(str(found)) and len(str(found)) <= _JOB_ID_DIGITS
+    return found if is_number else None

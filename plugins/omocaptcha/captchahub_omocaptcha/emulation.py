@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import ClassVar, Literal
@@ -11,8 +9,9 @@ from typing import ClassVar, Literal
 import attrs
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
-from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World
-from captchahub_omocaptcha.dialect import BALANCE, CALLS, CREATE, POLL, SERVICES, TYPE_IDS
+from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World, unpack_base64
+from captchahub.words import fields_of
+from captchahub_omocaptcha.dialect import BALANCE, CALLS, CREATE, POLL, SERVICES, TYPE_IDS, job_id
 
 __all__ = ["OmoEmulation"]
 
@@ -88,17 +87,15 @@ class OmoEmulation(Emulation):
         return account
 
     def _create_job(self, body: Fields, account: Account, world: World) -> Fields:
-        data = body.get("data")
-        if not isinstance(data, dict):
+        order = fields_of(body.get("data"))
+        if not order:
             raise _Refused("The data field is required.")
-        # JSON objects have text keys; pyright can't know it.
-        order: Fields = data  # pyright: ignore[reportUnknownVariableType]
         kind, picture = self._kind(order.get("type_job_id")), _picture(order.get("image_base64"))
         job = world.create_job(account, kind, picture, self.prices[kind])
         if job is None:
             raise _Refused("Your balance is not enough.")
-        job_id = str(job.id) if self.job_ids == "text" else job.id
-        return {"job_id": job_id, "message": "Create job success."}
+        written = str(job.id) if self.job_ids == "text" else job.id
+        return {"job_id": written, "message": "Create job success."}
 
     def _kind(self, type_id: object) -> str:
         # Clients send it as text or as a number.
@@ -111,8 +108,8 @@ class OmoEmulation(Emulation):
         return kind
 
     def _job_result(self, body: Fields, account: Account, world: World) -> Fields:
-        job = world.jobs.get(_number(body.get("job_id")))
-        if job is None or job.account.token != account.token:
+        job = world.find_job(account, int(job_id(body.get("job_id")) or 0))
+        if job is None:
             raise _Refused("Job not found.")
         if job.state(world.now()) == "working":
             return {"status": self.working, "result": None}
@@ -145,16 +142,10 @@ class OmoEmulation(Emulation):
 def _picture(value: object) -> bytes:
     if not isinstance(value, str) or not value:
         raise _Refused("The image_base64 field is required.")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise _Refused("Invalid image base64.") from None
-
-
-def _number(value: object) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    picture = unpack_base64(value)
+    if picture is None:
+        raise _Refused("Invalid image base64.")
+    return picture
 
 
 def _finished(job: JobRecord) -> Fields:

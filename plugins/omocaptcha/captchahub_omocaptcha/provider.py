@@ -19,11 +19,11 @@ from captchahub.provider import (
     Request,
     Service,
     Solved,
-    money,
 )
 from captchahub.tasks import Solution, Task
+from captchahub.words import Words, fields_of, money
 from captchahub_omocaptcha.dialect import BALANCE, CREATE, POLL, SERVICES, TYPE_IDS, is_failure, job_id
-from captchahub_omocaptcha.messages import Words, failure
+from captchahub_omocaptcha.messages import failure
 from captchahub_omocaptcha.results import READERS
 from captchahub_omocaptcha.services import read_line
 from captchahub_omocaptcha.settings import OmoSettings
@@ -42,7 +42,7 @@ class OmoProvider(Provider):
 
     def __init__(self, settings: OmoSettings) -> None:
         self._settings = settings
-        self._words = Words(settings.api_token)
+        self._words = Words("OMOcaptcha", settings.api_token)
 
     def create_job(self, task: Task[Solution]) -> Request:
         """``createJob``. Raises UnsupportedTask for any other kind of task."""
@@ -59,7 +59,7 @@ class OmoProvider(Provider):
         given = self._answer(CREATE, reply).get("job_id")
         created = job_id(given)
         if created is None:
-            raise MalformedReply(f"createJob succeeded with {self._shown(given)} as job_id")
+            raise MalformedReply(f"createJob succeeded with {self._words.shown(given)} as job_id")
         return Created(created)
 
     def poll_job(self, job: Job) -> Request:
@@ -75,7 +75,7 @@ class OmoProvider(Provider):
         answer = self._answer(POLL, reply)
         status = answer.get("status")
         if not isinstance(status, str) or not status.strip():
-            raise MalformedReply(f"getJobResult has {self._shown(status)} as status")
+            raise MalformedReply(f"getJobResult has {self._words.shown(status)} as status")
         match status.strip().lower():
             case "success":
                 return Solved(self._solution(job, answer.get("result")))
@@ -93,7 +93,7 @@ class OmoProvider(Provider):
         given = self._answer(BALANCE, reply).get("balance")
         amount = money(given)
         if amount is None:
-            raise MalformedReply(f"getBalance has {self._shown(given)} as balance")
+            raise MalformedReply(f"getBalance has {self._words.shown(given)} as balance")
         return Balance(amount)
 
     def ask_services(self) -> Request:
@@ -104,13 +104,9 @@ class OmoProvider(Provider):
         """The price list; lines that can't be read are left out."""
         lines = self._answer(SERVICES, reply).get("service")
         if not isinstance(lines, list):
-            raise MalformedReply(f"getService has {self._shown(lines)} as service, not a list")
-        read = map(self._service, lines)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any JSON
+            raise MalformedReply(f"getService has {self._words.shown(lines)} as service, not a list")
+        read = (read_line(fields_of(line), self._words) for line in lines)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any JSON
         return [service for service in read if service is not None]
-
-    def _service(self, line: object) -> Service | None:
-        # JSON objects have text keys; pyright can't know it.
-        return read_line(line, self._words) if isinstance(line, dict) else None  # pyright: ignore[reportUnknownArgumentType]
 
     def _ask(self, call: str, **fields: object) -> Request:
         payload = {"api_token": self._settings.api_token.reveal(), **fields}
@@ -133,19 +129,12 @@ class OmoProvider(Provider):
             raise UnsupportedTask(f"OMOcaptcha has no {job.kind!r}, only {' and '.join(READERS)}")
         solution = reader(result)
         if solution is None:
-            raise JobFailed(f"the job is done, but {self._shown(result)} is not a result of {job.kind}")
+            raise JobFailed(f"the job is done, but {self._words.shown(result)} is not a result of {job.kind}")
         return solution
 
     def _reason(self, answer: dict[str, object]) -> str:
         said = self._words.of(_message(answer))
         return f": {said}" if said else ""
-
-    def _shown(self, value: object) -> str:
-        if isinstance(value, str):
-            return repr(self._words.of(value))
-        if value is None or isinstance(value, (bool, int, float)):
-            return self._words.of("nothing" if value is None else str(value))
-        return "a list" if isinstance(value, list) else "an object"
 
 
 def _message(answer: dict[str, object]) -> str:

@@ -6,12 +6,12 @@ MalformedReply.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
+from captchahub.words import text_of
 
 __all__ = ["READERS", "read_slide", "read_text"]
 
@@ -21,21 +21,8 @@ _DRAG: Final = re.compile(r"\|".join([_NUMBER] * 4))
 
 def read_text(result: object) -> TextSolution | None:
     """The text of an ``image-to-text`` job; None where there is none."""
-    text = _as_text(result).strip()
-    return TextSolution(text) if text and _is_whole(text) else None
-
-
-def _as_text(result: object) -> str:
-    if isinstance(result, str):
-        return result
-    if isinstance(result, bool) or not isinstance(result, (int, float)):
-        return ""
-    return str(result) if math.isfinite(result) else ""
-
-
-def _is_whole(text: str) -> bool:
-    # JSON can carry half of a surrogate pair, which no file, terminal or database takes.
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    text = text_of(result)
+    return TextSolution(text) if text else None
 
 
 def read_slide(result: object) -> SlideSolution | None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from captchahub.provider import Service, money
+from captchahub.provider import Service
+from captchahub.words import Words, money, text_of
 from captchahub_omocaptcha.dialect import TYPE_IDS, flag
-from captchahub_omocaptcha.messages import Words
 
 __all__ = ["read_line"]
 
@@ -36,9 +36,7 @@ def read_line(line: Mapping[str, object], words: Words) -> Service | None:
 
 
 def _type_id(value: object, words: Words) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return ""
-    return words.of(str(value))
+    return "" if isinstance(value, float) else words.of(text_of(value))
 
 
 def _price(value: object) -> Decimal | None:
@@ -47,18 +45,12 @@ def _price(value: object) -> Decimal | None:
 
 
 def _seconds(value: object) -> float | None:
-    found = _SECONDS.fullmatch(_written(value))
+    found = _SECONDS.fullmatch(text_of(value).lower())
     return float(found[1]) if found else None
 
 
 def _share(value: object) -> float | None:
     # Without the sign, 1 could mean all of them or one in a hundred.
-    found = _PERCENT.fullmatch(_written(value))
+    found = _PERCENT.fullmatch(text_of(value))
     share = float(found[1]) / 100 if found else None
     return share if share is not None and share <= 1 else None
-
-
-def _written(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return ""
-    return str(value).strip().lower()

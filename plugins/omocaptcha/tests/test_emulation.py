@@ -78,6 +78,7 @@ def client(token: str) -> OmoProvider:
 
 def solve(service: Service, client: OmoProvider, task: ImageToText | PhoneSlide) -> Pending | Solved:
     created = client.read_created(task, service.send(client.create_job(task)))
+    assert created.job_id is not None
     job = Job(created.job_id, task.kind)
     assert isinstance(client.read_result(job, service.send(client.poll_job(job))), Pending)
     service.now += 4.0

@@ -80,7 +80,9 @@ def test_what_the_provider_asks_over_http_is_answered_with_the_truth_of_the_pict
     keys = sandbox.settings(balance="1")
     provider = OmoProvider(OmoSettings(Secret(keys["api_token"]), keys["base_url"]))
     for task, truth in tasks_and_truths(sandbox):
-        job = Job(provider.read_created(task, send(provider.create_job(task))).job_id, task.kind)
+        created = provider.read_created(task, send(provider.create_job(task)))
+        assert created.job_id is not None
+        job = Job(created.job_id, task.kind)
         assert provider.read_result(job, send(provider.poll_job(job))) == Pending("running")
         sandbox.finish_jobs()
         found = provider.read_result(job, send(provider.poll_job(job)))

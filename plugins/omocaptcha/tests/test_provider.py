@@ -102,6 +102,7 @@ def test_a_job_id_is_carried_as_the_service_wrote_it(
     reply = says(error=False, job_id=job_id, message="Create job success.")
     created = provider.read_created(ImageToText(picture), reply)
     assert created == Created(job_id)
+    assert created.job_id is not None
     assert type(created.job_id) is type(job_id)
     assert json.loads(provider.poll_job(Job(created.job_id, "image-to-text")).body)["job_id"] == job_id
 
@@ -220,6 +221,7 @@ def test_a_job_that_ended_in_fail_has_failed(provider: OmoProvider) -> None:
         (1234, "1234"),
         (0, "0"),
         (12.5, "12.5"),
+        (10**400, "1" + "0" * 400),
     ],
 )
 def test_a_text_answer_is_the_result_as_it_is(provider: OmoProvider, result: object, text: str) -> None:

@@ -22,7 +22,7 @@ def test_an_address_that_would_send_the_token_in_the_clear_is_refused() -> None:
 
 
 def test_an_empty_token_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match="api_token is empty: set it to the token shown in your OMOcaptcha"):
+    with pytest.raises(ValueError, match="api_token is empty: set it to the token shown in your account"):
         OmoSettings(Secret(""))
 
 

@@ -1,0 +1,50 @@
+"""Work that outlives the solve it came from: harvested jobs, reports of wrong answers, price lists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from captchahub._log import log
+
+__all__ = ["Aftercare"]
+
+T = TypeVar("T")
+
+
+class Aftercare:
+    """Keeps such work until it is done, or until the hub is closed."""
+
+    def __init__(self) -> None:
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._brief: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start work of a single call, which closing the hub waits for a moment."""
+        task = asyncio.ensure_future(work)
+        self.adopt(task)
+        self._brief.add(task)
+        task.add_done_callback(self._brief.discard)
+        return task
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Go on with what a solve has begun."""
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Who adopts or begins something sees to its errors; this one was not thought of.
+            log.error("work in the background failed", exc_info=error)
+
+    async def aclose(self, patience: float) -> None:
+        """Wait ``patience`` seconds for what is brief, and end the rest."""
+        if self._brief:
+            await asyncio.wait(self._brief, timeout=patience)
+        left = list(self._under_way)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left)

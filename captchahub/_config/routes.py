@@ -1,0 +1,189 @@
+"""Routes: who is asked for a task kind, written as a list of names, or as a mapping with rules beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from captchahub import errors
+from captchahub._config.misfits import Reader, unknown_key
+from captchahub._config.problems import Place, Problems, advise
+from captchahub._config.scalars import Count, HedgeDelay, Share, Weight
+from captchahub.errors import AmbiguousCreate, JobTimeout, ProviderError, TaskError
+from captchahub.settings import Otherwise, RouteSettings, Strategy
+
+__all__ = ["RouteReader"]
+
+Group = Mapping[str, float]
+
+_RULES: Mapping[str, Any] = {
+    "strategy": Strategy,
+    "on_ambiguous": Otherwise,
+    "on_timeout": Otherwise,
+    "max_attempts": Count,
+    "hedge_after": HedgeDelay,
+    "hedge_limit": Share,
+    "agree": Count,
+}
+_KEYS = ("providers", "fallback_on", *_RULES)
+_BY_WEIGHT = (Strategy.ORDERED, Strategy.BALANCED)
+
+FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, ProviderError) and not issubclass(kind, TaskError)
+    if kind not in (errors.NotAsked, errors.Outvoted, errors.Overtaken)
+}
+"""What ``fallback_on`` can name: the errors that end an attempt, and after which another may be asked."""
+
+
+@attrs.frozen
+class RouteReader:
+    """Reads routes; what is wrong with them goes to ``problems``. ``defined`` are the providers there are."""
+
+    reader: Reader
+    problems: Problems
+    defined: Sequence[str]
+
+    def route(self, value: object, place: Place) -> RouteSettings:
+        """The route at a place; where something is wrong with it, what is left of it."""
+        if isinstance(value, dict):
+            return self._with_rules(value, place)  # pyright: ignore[reportUnknownArgumentType]  # its keys are text
+        return RouteSettings(self._groups(value, Strategy.ORDERED, place))
+
+    def _with_rules(self, raw: Mapping[str, object], place: Place) -> RouteSettings:
+        for key in raw:
+            if key not in _KEYS:
+                self.problems.add((*place, key), unknown_key(key, _KEYS))
+        rules = self.reader.given(raw, _RULES, place)
+        if "fallback_on" in raw:
+            rules["fallback_on"] = self._errors(raw["fallback_on"], (*place, "fallback_on"))
+        groups: list[Group] = []
+        if "providers" in raw:
+            strategy = rules.get("strategy", Strategy.ORDERED)
+            groups = self._groups(raw["providers"], strategy, (*place, "providers"))
+        else:
+            self.problems.add((*place, "providers"), "missing; name the providers to ask, in order")
+        route = RouteSettings(groups, **rules)
+        for key, other, problem in _contradictions(route, rules):
+            # Where the other key could not be read, nobody knows what it says.
+            if not self.problems.is_blamed((*place, other)):
+                self.problems.add((*place, key), problem)
+        return route
+
+    def _groups(self, value: object, strategy: Strategy, place: Place) -> list[Group]:
+        items: list[object] | None = self.reader.read(value, list[object], place)
+        if items is not None and not items:
+            self.problems.add(place, "the route is empty; name a provider, or leave the route out")
+        groups = [self._group(item, strategy, (*place, index)) for index, item in enumerate(items or [])]
+        self._refuse_misnamed(items or [], place)
+        if strategy is not Strategy.ORDERED and all(isinstance(item, str) for item in items or []):
+            # Names alone are of one priority for a strategy that is to choose among them.
+            return [{name: weight for group in groups for name, weight in group.items()}]
+        return groups
+
+    def _group(self, item: object, strategy: Strategy, place: Place) -> Group:
+        """One priority: a name, a list of names, or a mapping of names to weights."""
+        if isinstance(item, dict):
+            weights: Group | None = self.reader.read(item, dict[str, Weight], place)  # pyright: ignore[reportUnknownArgumentType]  # read with care
+            if strategy not in _BY_WEIGHT and weights:
+                advice = "write a list of the names alone"
+                self.problems.add(place, f"{strategy.value} goes by no weights; {advice}")
+        elif isinstance(item, list):
+            names: list[str] | None = self.reader.read(item, list[str], place)  # pyright: ignore[reportUnknownArgumentType]  # read with care
+            weights = None if names is None else dict.fromkeys(names, 1.0)
+        else:
+            name: str | None = self.reader.read(item, str, place)
+            return {} if name is None else {name: 1.0}
+        if weights is not None and not weights:
+            self.problems.add(place, "this priority is empty; name a provider, or leave it out")
+        return weights or {}
+
+    def _refuse_misnamed(self, items: Sequence[object], place: Place) -> None:
+        seen: set[str] = set()
+        for index, item in enumerate(items):
+            for name, where in _named(item, (*place, index)):
+                # Without any provider every name would be told, and none of them is the mistake.
+                if self.defined and name not in self.defined:
+                    told = self._unknown(name, where, "not a provider", self.defined, "defined")
+                    self.problems.add(where, told)
+                elif name in seen:
+                    shown = self.problems.shown(where, name)
+                    self.problems.add(where, f"{shown} is named twice; leave one out")
+                seen.add(name)
+
+    def _unknown(self, name: str, place: Place, what: str, known: Iterable[str], label: str) -> str:
+        # A name that came from a reference is not compared, so that the advice can't spell it out.
+        word = "" if place in self.problems.origins else name
+        return f"{self.problems.shown(place, name)} is {what}; {advise(word, known, label)}"
+
+    def _errors(self, value: object, place: Place) -> tuple[type[ProviderError], ...]:
+        names: list[str] = self.reader.read(value, list[str], place) or []
+        for index, name in enumerate(names):
+            if name not in FALLBACK_ERRORS:
+                where, what = (*place, index), "no error of a provider"
+                self.problems.add(where, self._unknown(name, where, what, FALLBACK_ERRORS, "errors"))
+        return tuple(FALLBACK_ERRORS[name] for name in names if name in FALLBACK_ERRORS)
+
+
+def _named(item: object, place: Place) -> Iterator[tuple[str, Place]]:
+    """The names in one item of a route, each with its place."""
+    if isinstance(item, str):
+        yield item, place
+    elif isinstance(item, dict):
+        for name in item:  # pyright: ignore[reportUnknownVariableType]  # its keys are text
+            yield name, (*place, name)
+    elif isinstance(item, list):
+        for index, name in enumerate(item):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # looked at
+            if isinstance(name, str):
+                yield name, (*place, index)
+
+
+def _contradictions(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    """The keys that make no sense for what another says: the key, the other one, what to tell.
+
+    ``rules`` are the rules that are there and could be read.
+    """
+    yield from _hopeless(route)
+    yield from _idle(route, rules)
+    yield from _undone(route, rules)
+
+
+def _hopeless(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
+    providers = len(set(route.names))
+    if route.agree > providers:
+        told = f"{route.agree} must agree, and the route names {providers}; name more, or lower it"
+        yield "agree", "providers", told
+    if route.max_attempts is not None and route.max_attempts < route.agree:
+        yield "max_attempts", "agree", f"fewer than agree, which needs {route.agree}; raise it"
+
+
+def _idle(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    if route.hedge_after is None:
+        if "hedge_limit" in rules:
+            told = "without hedge_after nobody is asked as well; write hedge_after, or leave it out"
+            yield "hedge_limit", "hedge_after", told
+        return
+    if len(set(route.names)) < 2:
+        told = "there is no second provider to ask; name one, or leave it out"
+        yield "hedge_after", "providers", told
+    if route.max_attempts == 1:
+        told = "max_attempts lets no second provider be asked; raise that, or leave this out"
+        yield "hedge_after", "max_attempts", told
+    if route.agree > 1:
+        told = "where several providers must agree they are asked at once; leave one out"
+        yield "hedge_after", "agree", told
+
+
+def _undone(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+    for key, error, choice in (
+        ("on_ambiguous", AmbiguousCreate, route.on_ambiguous),
+        ("on_timeout", JobTimeout, route.on_timeout),
+    ):
+        if choice is Otherwise.FAIL and error in route.fallback_on:
+            yield key, "fallback_on", f"fallback_on names {error.__name__}; leave one of them out"
+        if key in rules and choice is Otherwise.NEXT and not issubclass(error, route.fallback_on):
+            told = f"fallback_on does not name {error.__name__}; add it, or leave this out"
+            yield key, "fallback_on", told

@@ -1,0 +1,102 @@
+"""What a plugin's settings hold: a token that can't show, and the address it may be sent to.
+
+Plugin authors find all of this in :mod:`captchahub.provider`.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import attrs
+
+__all__ = ["Secret", "is_loopback", "service_url", "usable_secret"]
+
+
+class Secret:
+    """A token or key that never shows: ``repr`` and ``str`` are masked; pickling and copying are refused."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The token itself, for a request's body or headers and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Secret is not written anywhere: load the configuration again instead of pickling it"
+        )
+
+
+def usable_secret(_settings: object, field: attrs.Attribute[Any], value: object) -> None:
+    """An attrs validator for a setting that is a token: ``api_token: Secret = attrs.field(validator=...)``.
+
+    Raises ValueError for anything but a :class:`Secret`, and for one that is empty or holds a blank, a line
+    break or a control character, which a token cut from a page or a file brings along. The message calls it
+    by the last word of the field's name, and never holds it.
+    """
+    name = field.name
+    called = name.rpartition("_")[2]
+    if not isinstance(value, Secret):
+        raise ValueError(f"{name} must be wrapped so that it can't show: Secret('...')")  # noqa: TRY004 - one error type for every wrong setting
+    token = value.reveal()
+    if not token:
+        raise ValueError(f"{name} is empty: set it to the {called} shown in your account at the service")
+    # The service would refuse it without a reason.
+    if not token.isprintable() or " " in token:
+        raise ValueError(
+            f"{name} holds a space, a line break or a control character: copy the {called} again, alone"
+        )
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def service_url(url: str) -> str:
+    """A service's base address, checked and without a slash at its end: an attrs converter for settings.
+
+    Raises ValueError for anything but ``https``, unless the host is this machine, and for an address that
+    carries a user, a query or a fragment. The message does not repeat the address, which may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # The words of that error can repeat a part of the address.
+        raise ValueError(_NO_ADDRESS) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_plain(url):
+        raise ValueError(_NO_ADDRESS)
+    if any(mark in url for mark in "@?#"):
+        raise ValueError("an address must not carry a user name, a password, a query or a fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError(f"http to {parts.hostname} would send the token in the clear; use https")
+    return url.rstrip("/")
+
+
+_NO_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
+
+
+def _is_plain(url: str) -> bool:
+    return url.isprintable() and not any(letter.isspace() for letter in url)

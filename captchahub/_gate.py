@@ -1,0 +1,212 @@
+"""What stands between a solve and one provider: its health and its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import attrs
+
+from captchahub._clock import now
+from captchahub._health import Effect, Health, Pass
+from captchahub._log import log
+from captchahub._rate import RateWindow
+from captchahub.errors import NotAsked, RateLimited
+from captchahub.provider import Balance
+from captchahub.results import State
+from captchahub.settings import ProviderSettings
+
+__all__ = ["Admission", "Changes", "Gate", "Place"]
+
+
+_TOO_FULL = "raise that limit, give it more time, or add a provider to the route"
+
+
+class Changes:
+    """Tells whoever waits that some provider may be asked again."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def next(self) -> asyncio.Future[None]:
+        """Done at the next change; cancel it when it is no longer wanted."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
+
+    def tell(self) -> None:
+        """Something changed."""
+        for future in list(self._waiting):
+            if not future.done():
+                future.set_result(None)
+
+
+@attrs.define
+class Admission:
+    """One attempt's leave to send, and what its provider's health is to learn of how it ended.
+
+    An attempt that does not say how it ended, because it was cancelled, says nothing of the provider.
+    """
+
+    given: Pass
+    effect: Effect = Effect.NONE
+    error: Exception | None = None
+
+    def end(self, error: Exception | None, effect: Effect) -> None:
+        """Note how the attempt ended."""
+        self.error, self.effect = error, effect
+
+
+class Place:
+    """One of the places at a provider, held until it is left; longer where something still works there."""
+
+    def __init__(self) -> None:
+        self.busy: Future[Any] | None = None
+
+
+class Gate:
+    """The way to one provider, for all solves of a hub."""
+
+    def __init__(self, settings: ProviderSettings, changes: Changes) -> None:
+        self._settings = settings
+        self._changes = changes
+        self._places = asyncio.Semaphore(settings.max_in_flight)
+        self._turns = asyncio.Lock()
+        self._rate = None if settings.rate is None else RateWindow(settings.rate)
+        self.health = Health(settings.health)
+
+    @asynccontextmanager
+    async def place(self, until: float) -> AsyncGenerator[Place]:
+        """Hold one of the places, which go to those who wait in the order of their coming.
+
+        Raises :class:`~captchahub.errors.NotAsked` where none is free by ``until``, in the loop's time.
+        """
+        try:
+            async with asyncio.timeout_at(until):
+                await self._places.acquire()
+        except TimeoutError:
+            limit = f"max_in_flight is {self._settings.max_in_flight}"
+            raise NotAsked(f"no place came free in time, where {limit}", advice=_TOO_FULL) from None
+        place = Place()
+        try:
+            yield place
+        finally:
+            self._leave(place)
+
+    def _leave(self, place: Place) -> None:
+        if place.busy is None or place.busy.done():
+            self._places.release()
+            return
+        loop = asyncio.get_running_loop()
+
+        def release(_: object) -> None:
+            # Called in the thread that was busy, which may outlive the hub.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._places.release)
+
+        place.busy.add_done_callback(release)
+
+    async def turn(self, until: float, *, spare: float = 0.0) -> None:
+        """Wait for the rate to allow one more order; those who wait are served in the order of their coming.
+
+        Raises :class:`~captchahub.errors.NotAsked` where that is not by ``until``, in the loop's time, or is
+        known to leave less than ``spare`` seconds until then.
+        """
+        if self._rate is None:
+            return
+        try:
+            async with asyncio.timeout_at(until):
+                await self._wait_for_turn(self._rate, until - spare)
+        except TimeoutError:
+            limit = f"the rate is {self._settings.rate}"
+            raise NotAsked(f"no turn came in time, where {limit}", advice=_TOO_FULL) from None
+
+    async def _wait_for_turn(self, rate: RateWindow, until: float) -> None:
+        if rate.opens_at(now()) > until:
+            raise TimeoutError
+        async with self._turns:
+            opens_at = rate.opens_at(now())
+            if opens_at > until:
+                raise TimeoutError
+            await asyncio.sleep(opens_at - now())
+            rate.take(max(opens_at, now()))
+
+    @property
+    def next_turn(self) -> float:
+        """When the rate allows the next order at the soonest."""
+        return now() if self._rate is None else self._rate.opens_at(now())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its health lets it be asked now."""
+        opens_at = self.health.opens_at
+        return opens_at is not None and opens_at <= now()
+
+    @contextmanager
+    def admission(self) -> Generator[Admission | None]:
+        """Leave for one attempt, None where the provider may not be asked now."""
+        self.health, given = self.health.admit(now())
+        if given is None:
+            yield None
+            return
+        admission = Admission(given)
+        try:
+            yield admission
+        finally:
+            self._learn(admission)
+
+    def created(self, given: Pass) -> None:
+        """Note that the service took a job."""
+        self._set(self.health.created(given, now()))
+
+    def revive(self) -> None:
+        """Ask the provider again from now on, whatever was wrong with it."""
+        self._set(self.health.revived(now()))
+
+    def take_balance(self, balance: Balance) -> None:
+        """Ask it again from now on, where it was out and this balance says that the account is good."""
+        if self.health.state is State.OUT and balance.amount > 0:
+            self.revive()
+
+    def _learn(self, admission: Admission) -> None:
+        error = admission.error
+        after = self.health.after(
+            admission.given,
+            admission.effect,
+            now(),
+            reason="" if error is None else f"{type(error).__name__}: {error}",
+            retry_after=error.retry_after if isinstance(error, RateLimited) else None,
+        )
+        self._set(after)
+
+    def _set(self, health: Health) -> None:
+        before, self.health = self.health, health
+        if before.state is not health.state:
+            self._tell(health)
+        if before.opens_at != health.opens_at:
+            self._changes.tell()
+
+    def _tell(self, health: Health) -> None:
+        name, pause = self._settings.name, "" if health.until is None else f"{health.until - now():.1f} s, "
+        if health.state is State.COOLING:
+            log.warning("%s is left alone for %s%s", name, pause, health.reason)
+        elif health.state is State.OUT:
+            log.error("%s is out until hub.revive(%r): %s", name, name, health.reason)
+        else:
+            log.info("%s is asked again", name)
+
+    def why_closed(self) -> NotAsked | None:
+        """What to say of a provider that may not be asked now; None where it may."""
+        health = self.health
+        if self.is_open:
+            return None
+        if health.state is State.OUT:
+            name = self._settings.name
+            return NotAsked(f"it is out: {health.reason}", advice=f"mend that, then hub.revive({name!r})")
+        if health.until is None:
+            return NotAsked(f"one attempt is finding out whether it works again, after {health.reason}")
+        return NotAsked(f"it is cooling for another {health.until - now():.1f} s, after {health.reason}")

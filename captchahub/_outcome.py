@@ -1,0 +1,165 @@
+"""What a solve has to tell: its attempts, and the result or the error they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from captchahub._accounts import Account
+from captchahub._agreement import Ballot
+from captchahub._clock import now
+from captchahub._run import Ended, Run, too_short
+from captchahub._secrets import mask, secrets_in
+from captchahub.errors import (
+    AllProvidersFailed,
+    Attempt,
+    NotAsked,
+    Outvoted,
+    Overtaken,
+    ProviderError,
+    SolveTimeout,
+    TaskError,
+)
+from captchahub.provider import Solved
+from captchahub.results import Result, Vote
+from captchahub.settings import RouteSettings
+from captchahub.tasks import Solution, Task
+
+__all__ = ["Story"]
+
+S = TypeVar("S", bound=Solution)
+
+
+class Story(Generic[S]):
+    """The attempts of one solve, in the order of their ends; ``begun`` is in the loop's time."""
+
+    def __init__(self, task: Task[S], route: RouteSettings, *, begun: float, timeout: float) -> None:
+        self.final: ProviderError | None = None
+        """The error after which nobody is asked any more."""
+        self.only: ProviderError | None = None
+        """The error after which only its own provider is asked."""
+        self.was_too_short = False
+        """Whether a provider was left out because the time was too short for it."""
+        # Asked first, so that a fault of somebody's task here costs nothing.
+        self._options = tuple(task.options)
+        self._task = task
+        self._route = route
+        self._begun = begun
+        self._timeout = timeout
+        self._attempts: list[Attempt] = []
+        self._votes: list[tuple[int, Ended]] = []
+
+    def add(self, ended: Ended) -> None:
+        """Note how an attempt ended."""
+        if ended.solved is not None:
+            self._votes.append((len(self._attempts), ended))
+        self._attempts.append(ended.attempt)
+
+    def end_with(self, error: ProviderError) -> None:
+        """Ask nobody any more. The caller's own mistake goes before other reasons."""
+        if self.final is None or (isinstance(error, TaskError) and not isinstance(self.final, TaskError)):
+            self.final = error
+
+    def forget(self) -> None:
+        """Let go of the errors, once all is told."""
+        self.final = self.only = None
+        self._attempts.clear()
+        self._votes.clear()
+
+    @property
+    def asked(self) -> int:
+        """How many attempts there were, without those that came to nothing before anything was sent."""
+        return sum(not isinstance(attempt.error, NotAsked) for attempt in self._attempts)
+
+    @property
+    def was_too_short_for_all(self) -> bool:
+        """Whether nobody was asked, because the time was too short."""
+        return self.was_too_short and not self._attempts
+
+    def ended_with(self, kind: type[ProviderError]) -> bool:
+        """Whether the last attempt failed with an error of a class."""
+        return bool(self._attempts) and isinstance(self._attempts[-1].error, kind)
+
+    def result(self, ballot: Ballot[Solution], runs: Iterable[Run]) -> Result[S]:
+        """The result of a ballot that has a winner; the runs are those still under way."""
+        agreeing = ballot.agreeing
+        _, winner = self._votes[cast("int", ballot.winner)]
+        attempts = self._with_outvoted(agreeing)
+        for run in runs:
+            if run.may_be_ordered:
+                faster = f"{winner.attempt.provider} was asked as well and was faster"
+                attempts.append(run.attempt(Overtaken(faster)))
+        return Result(
+            solution=_solution(winner, self._task),
+            kind=self._task.kind,
+            provider=winner.attempt.provider,
+            job_id=winner.attempt.job_id,
+            cost=winner.attempt.cost,
+            elapsed=now() - self._begun,
+            attempts=tuple(attempts),
+            ignored_options=tuple(name for name in self._options if name not in winner.sent),
+            votes=tuple(self._vote(ended, place in agreeing) for place, (_, ended) in enumerate(self._votes)),
+        )
+
+    def _vote(self, ended: Ended, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
+        attempt = ended.attempt
+        return Vote(attempt.provider, attempt.job_id, _solution(ended, self._task), agrees)
+
+    def _with_outvoted(self, agreeing: frozenset[int]) -> list[Attempt]:
+        attempts = list(self._attempts)
+        for vote, (place, ended) in enumerate(self._votes):
+            if vote not in agreeing:
+                said = f"{_solution(ended, self._task)!r} is not what {self._route.agree} providers agree on"
+                error = Outvoted(mask(said, secrets_in(ended.account.settings.own)))
+                attempts[place] = attrs.evolve(attempts[place], error=error)
+        return attempts
+
+    def failure(self, accounts: Sequence[Account], *, ran_short: bool) -> AllProvidersFailed | TaskError:
+        """The error of a solve that ends without an answer; ``ran_short`` where for lack of time."""
+        if isinstance(self.final, TaskError):
+            return self.final
+        attempts = [*self._with_outvoted(frozenset()), *self._not_asked(accounts)]
+        task = f"this {self._task.kind} task"
+        if ran_short and self.final is None:
+            return SolveTimeout(f"{task} was not solved within {self._timeout:g} s", attempts)
+        return AllProvidersFailed(f"{self._why()} {task}", attempts)
+
+    def _why(self) -> str:
+        if self.final is not None:
+            return f"{type(self.final).__name__} ends this route, so nobody else was asked to solve"
+        if self._route.agree > 1:
+            return f"no {self._route.agree} providers gave the same answer to"
+        if self._route.max_attempts == self.asked:
+            return f"no provider solved in {self._route.max_attempts} attempts"
+        return "no provider solved"
+
+    def _not_asked(self, accounts: Sequence[Account]) -> Iterable[Attempt]:
+        """Those of the route of whom there is no attempt to tell, and why."""
+        told = {attempt.provider for attempt in self._attempts}
+        for account in accounts:
+            name = account.settings.name
+            if name not in told:
+                yield Attempt(name, 0.0, error=self._why_not(account), cost=Decimal(0))
+
+    def _why_not(self, account: Account) -> NotAsked:
+        closed = account.gate.why_closed()
+        if closed is not None:
+            return closed
+        last = self.final or self.only
+        if last is not None:
+            rules = "fallback_on, on_ambiguous and on_timeout of the route say so"
+            return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=rules)
+        if self._route.max_attempts == self.asked:
+            return NotAsked(f"max_attempts is {self._route.max_attempts}", advice="raise it")
+        if self._route.agree > 1:
+            too_few = f"too few others were left for {self._route.agree} to agree"
+            return NotAsked(too_few, advice="add a provider to the route, or lower agree")
+        return too_short(account)
+
+
+def _solution(ended: Ended, _task: Task[S]) -> S:
+    # Whoever has a vote has an answer, and the attempt has seen that it is of the task's own type.
+    return cast("S", cast("Solved", ended.solved).solution)

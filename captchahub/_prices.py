@@ -1,0 +1,57 @@
+"""What a job costs at one provider, as far as anybody says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from captchahub.provider import Service
+
+__all__ = ["Prices"]
+
+# How long a service's price list is believed, and how long after a failure it is asked for again, in seconds.
+_LIST_KEPT = 3600.0
+_RETRY_AFTER = 300.0
+
+
+class Prices:
+    """Prices by task kind: as configured, else as the service's own list says, else as its last reply said.
+
+    ``otherwise`` is the price of a kind that nobody names, None where it is not known.
+    """
+
+    def __init__(self, configured: Mapping[str, Decimal], *, otherwise: Decimal | None = None) -> None:
+        self._configured = configured
+        self._otherwise = otherwise
+        self._listed: dict[str, Decimal] = {}
+        self._charged: dict[str, Decimal] = {}
+        self._ask_list_from = 0.0
+
+    def of(self, kind: str) -> Decimal | None:
+        """The price of one job, None where nobody has said it."""
+        for known in (self._configured, self._listed, self._charged):
+            if kind in known:
+                return known[kind]
+        return self._otherwise
+
+    def wants_list(self, kind: str, now: float) -> bool:
+        """Whether it is time to ask for the service's list."""
+        return kind not in self._configured and self._otherwise is None and now >= self._ask_list_from
+
+    def take_list(self, services: Iterable[Service], now: float) -> None:
+        """Believe a list; what is closed has no price there, for it can't be had."""
+        self._ask_list_from = now + _LIST_KEPT
+        self._listed = {}
+        for line in services:
+            if line.kind is not None and line.is_open is False:
+                self._charged.pop(line.kind, None)
+            elif line.kind is not None and line.price is not None:
+                self._listed[line.kind] = line.price
+
+    def has_no_list(self, now: float) -> None:
+        """Leave the list alone for a while."""
+        self._ask_list_from = now + _RETRY_AFTER
+
+    def take_charge(self, kind: str, cost: Decimal) -> None:
+        """Note what a reply said that a job has cost."""
+        self._charged[kind] = cost

@@ -1,0 +1,231 @@
+"""One provider's part in a solve: wait for a place and a turn, try once, tell its health what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import traceback
+from collections.abc import Callable, Collection
+from decimal import Decimal
+
+import attrs
+
+from captchahub._accounts import Account, RemoteAccount, translate
+from captchahub._aftercare import Aftercare
+from captchahub._attempt import Terms, Try, begin, least_time
+from captchahub._calls import report
+from captchahub._clock import now
+from captchahub._gate import Admission, Changes, Place
+from captchahub._health import Effect, effect_of, is_telling
+from captchahub._log import log
+from captchahub._secrets import chain_of, mask_error, secrets_in
+from captchahub.errors import (
+    AmbiguousCreate,
+    Attempt,
+    CaptchaHubError,
+    ConfigError,
+    NotAsked,
+    Overtaken,
+    PluginFault,
+    ProviderError,
+    TaskError,
+    TaskRefused,
+)
+from captchahub.provider import Job, JobId, Solved
+from captchahub.settings import SolutionCheck
+from captchahub.tasks import Solution, Task
+
+__all__ = ["Desk", "Ended", "Run", "too_short"]
+
+
+@attrs.frozen
+class Desk:
+    """What the solves of one hub have in common."""
+
+    chance: Callable[[], float]
+    check: SolutionCheck
+    changes: Changes
+    aftercare: Aftercare
+
+
+@attrs.frozen
+class Ended:
+    """How a run ended: ``solved`` is the checked answer, None where ``attempt`` has an error.
+
+    ``sent`` names the task's options that reached the service.
+    """
+
+    account: Account
+    attempt: Attempt
+    solved: Solved | None = None
+    sent: Collection[str] = ()
+
+
+class Run:
+    """A task at one provider, begun at once.
+
+    ``allot`` gives the seconds there are for the provider now, from the limit of its own or None.
+    """
+
+    def __init__(
+        self, account: Account, task: Task[Solution], desk: Desk, allot: Callable[[float | None], float]
+    ) -> None:
+        self.account = account
+        self.began: float | None = None
+        """When the attempt began, in the loop's time; None while it waits for a place or a turn."""
+        self.beginning: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the attempt begins."""
+        self.deadline = math.inf
+        """When the attempt must end, once it has begun."""
+        self._started = now()
+        self._task = task
+        self._desk = desk
+        self._allot = allot
+        self._try: Try | None = None
+        self.ending = asyncio.ensure_future(self._go())
+        """How it ended, None where the provider could not be asked after all."""
+
+    async def _go(self) -> Ended | None:
+        gate, until = self.account.gate, now() + self._allot(None)
+        try:
+            async with gate.place(until) as place:
+                await gate.turn(until, spare=least_time(self.account))
+                with gate.admission() as admission:
+                    return None if admission is None else await self._attempt(admission, place)
+        except NotAsked as error:
+            return Ended(self.account, self._told(error))
+
+    async def _attempt(self, admission: Admission, place: Place) -> Ended:
+        given = self._allot(self.account.settings.timeout)
+        if given < least_time(self.account):
+            raise too_short(self.account)
+        self.began = now()
+        self.deadline = self.began + given
+        self.beginning.set_result(None)
+        terms = Terms(self.deadline, admission.given, self._desk.chance, self._desk.check)
+        self._try = begin(self.account, self._task, terms)
+        try:
+            ended = await self._solved(self._try)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others may still solve the task
+            mask_error(error, secrets_in(self.account.settings.own))
+            failure = _as_failure(error)
+            self._note_failure(admission, self._try, failure)
+            return Ended(self.account, self._told(failure))
+        finally:
+            place.busy = self._try.busy
+        admission.end(None, Effect.WORKED)
+        self._learn_speed(has_answer=True)
+        return ended
+
+    async def _solved(self, one: Try) -> Ended:
+        account = self.account
+        # Asked first, so that a fault of the plugin here costs nothing.
+        sent = translate(account.settings, Collection, account.provider.sent_options, self._task)
+        solved = await one.run()
+        if solved.cost is not None:
+            account.prices.take_charge(self._task.kind, solved.cost)
+        return Ended(self.account, self._told(None), solved, sent)
+
+    def _note_failure(self, admission: Admission, one: Try, error: ProviderError) -> None:
+        account, took = self.account, self._worked
+        fair = account.settings.timeout or account.speeds[self._task.kind].fair_time()
+        telling = is_telling(error, given=took + self.deadline - now(), took=took, fair=fair)
+        effect = effect_of(error)
+        # A probe that was too short must not be followed by the next one at once.
+        admission.end(error, effect if telling or admission.given.is_probe else Effect.NONE)
+        if effect is not Effect.NONE:
+            self._learn_speed(has_answer=False)
+        if one.was_refused and account.settings.report_wrong:
+            self._report()
+
+    def _learn_speed(self, *, has_answer: bool) -> None:
+        self.account.speeds[self._task.kind].learn(now(), self._worked, has_answer=has_answer)
+
+    def _report(self) -> None:
+        if isinstance(self.account, RemoteAccount) and self.job_id is not None:
+            job = Job(self.job_id, self._task.kind)
+            self._desk.aftercare.begin(_report_wrong(self.account, job))
+
+    @property
+    def _worked(self) -> float:
+        return now() - (self._started if self.began is None else self.began)
+
+    @property
+    def job_id(self) -> JobId | None:
+        """The service's id of the job, None where none is known."""
+        return None if self._try is None else self._try.job_id
+
+    @property
+    def may_be_ordered(self) -> bool:
+        """Whether there may be a job by now, which ending it would leave unread."""
+        return self._try is not None and self._try.may_be_ordered
+
+    def attempt(self, error: ProviderError | None) -> Attempt:
+        """What there is to tell of it now, with this error."""
+        return Attempt(
+            provider=self.account.settings.name,
+            elapsed=now() - self._started,
+            polls=0 if self._try is None else self._try.polls,
+            job_id=self.job_id,
+            error=error,
+            cost=self._cost(error),
+        )
+
+    def _told(self, error: ProviderError | None) -> Attempt:
+        if error is not None:
+            mask_error(error, secrets_in(self.account.settings.own))
+            forget_frames(error)
+        attempt = self.attempt(error)
+        log.info("%s: %s", self._task.kind, attempt)
+        return attempt
+
+    def _cost(self, error: ProviderError | None) -> Decimal | None:
+        """What it cost: as the reply said, else the price of a job that was, or may have been, created."""
+        answer = None if self._try is None else self._try.answer
+        if answer is not None and answer.cost is not None:
+            return answer.cost
+        may_exist = answer is not None or self.job_id is not None
+        if not may_exist and not isinstance(error, (AmbiguousCreate, Overtaken)):
+            return Decimal(0)
+        return self.account.prices.of(self._task.kind)
+
+
+def _as_failure(error: Exception) -> ProviderError:
+    """The error of an attempt, as one that its provider's attempt can end with."""
+    if isinstance(error, ProviderError):
+        return error
+    if isinstance(error, TaskError):
+        return TaskRefused(str(error))
+    if isinstance(error, ConfigError):
+        return ProviderError(str(error))
+    log.error("an attempt failed in a way that was not thought of", exc_info=error)
+    return PluginFault(f"{type(error).__name__}: {error}")
+
+
+def too_short(account: Account) -> NotAsked:
+    """What to say of a provider for which there is too little time left."""
+    return NotAsked(f"less than {least_time(account):g} s were left, too short to order anything there")
+
+
+async def _report_wrong(account: RemoteAccount, job: Job) -> None:
+    name = account.settings.name
+    try:
+        await report(account, job, correct=False)
+    except CaptchaHubError as error:
+        log.warning("%s (job %s) could not be told that its answer is wrong: %s", name, job.id, error)
+    else:
+        log.info("%s (job %s) was told that its answer is wrong", name, job.id)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that led to an error, which would keep the picture and the request with them.
+
+    Where those of a plugin's fault were stays as a note: nobody would find it otherwise.
+    """
+    for link in chain_of(error):
+        trace, link.__traceback__ = link.__traceback__, None
+        if isinstance(error, PluginFault) and link is error.__cause__ and trace is not None:
+            # The first frame is ours.
+            where = "".join(traceback.format_tb(trace.tb_next)).rstrip()
+            if where not in getattr(link, "__notes__", ()):
+                link.add_note(where)

@@ -1,0 +1,176 @@
+"""What a hub is told: frozen settings, as :mod:`captchahub.config` makes them of a file or a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+
+import attrs
+
+from captchahub.errors import ProviderError
+from captchahub.provider import ProviderKind
+from captchahub.tasks import Solution, Task
+
+__all__ = [
+    "HealthSettings",
+    "HttpSettings",
+    "HubSettings",
+    "Otherwise",
+    "Percentile",
+    "ProviderSettings",
+    "Rate",
+    "RouteSettings",
+    "SolutionCheck",
+    "Strategy",
+]
+
+
+@attrs.frozen
+class HttpSettings:
+    """How requests to one provider travel."""
+
+    ca_bundle: Path | None = None
+    """The certificates to trust instead of the usual ones: a PEM file, or a directory of them."""
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """The address of an HTTP proxy; it can hold a password, so it never shows."""
+    user_agent: str | None = None
+    """The ``User-Agent`` to send; None for the library's own."""
+    max_reply_bytes: int = 1_000_000
+    """The largest reply that is read, in bytes."""
+
+
+@attrs.frozen
+class HealthSettings:
+    """When a provider is left alone, and for how long."""
+
+    failures: float = 5
+    """So many failures in a row; infinite where their number does not matter."""
+    error_rate: float = 0.5
+    """A share of failures above this, from 0 to 1; infinite where it does not matter."""
+    window: float = 60.0
+    """The time over which that share is taken, in seconds."""
+    min_samples: int = 20
+    """The least number of attempts in that time for the share to say anything."""
+    cooldown: float = 30.0
+    """How long a provider that failed is left alone before one attempt tries it again, in seconds."""
+    busy_cooldown: float = 2.0
+    """How long one that asked for fewer requests is, where it does not say so itself, in seconds."""
+
+
+@attrs.frozen
+class Rate:
+    """At most ``jobs`` orders in any ``seconds``."""
+
+    jobs: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.jobs} in {self.seconds:g} s"
+
+
+@attrs.frozen
+class ProviderSettings:
+    """One configured account at one service."""
+
+    name: str
+    """What routes and results call it."""
+    plugin: str
+    """The name of the provider kind."""
+    own: object = attrs.field(repr=False)
+    """The plugin's own settings: an instance of ``kind.settings``."""
+    kind: ProviderKind[object]
+    timeout: float | None = None
+    """How long one job may take, in seconds; None for a fair share of what the solve has left."""
+    create_timeout: float = 30.0
+    """How long the call that creates a job may take, in seconds."""
+    poll_timeout: float = 10.0
+    """How long any other call may take, in seconds."""
+    max_in_flight: int = 50
+    """How many jobs may be open at once."""
+    rate: Rate | None = None
+    """How many jobs may be ordered in a time."""
+    health: HealthSettings = HealthSettings()
+    report_wrong: bool = False
+    """Whether the service is told of answers that fail a check."""
+    prices: Mapping[str, Decimal] = attrs.field(factory=dict[str, Decimal])
+    """What one job costs, by task kind, in the account's own currency."""
+    http: HttpSettings = HttpSettings()
+
+
+class Strategy(Enum):
+    """In which order the providers of one priority are asked."""
+
+    ORDERED = "ordered"
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    BALANCED = "balanced"
+
+
+class Otherwise(Enum):
+    """What follows a failed attempt."""
+
+    NEXT = "next"
+    FAIL = "fail"
+
+
+@attrs.frozen
+class Percentile:
+    """A time that so many of a hundred finished jobs did not exceed."""
+
+    rank: int
+
+    def __str__(self) -> str:
+        return f"p{self.rank}"
+
+
+@attrs.frozen
+class RouteSettings:
+    """Who is asked for one kind of task, in which order, and what may follow."""
+
+    groups: Sequence[Mapping[str, float]]
+    """The priorities, first one first: each the names of its providers, with their weights."""
+    strategy: Strategy = Strategy.ORDERED
+    """The order within a priority. ``ordered`` and ``balanced`` draw it by weight."""
+    fallback_on: tuple[type[ProviderError], ...] = (ProviderError,)
+    """The errors after which another provider is asked."""
+    on_ambiguous: Otherwise = Otherwise.NEXT
+    """What follows an order of which nobody knows whether it arrived."""
+    on_timeout: Otherwise = Otherwise.NEXT
+    """What follows a job that took too long."""
+    max_attempts: int | None = None
+    """The most attempts of one solve, None for no such limit."""
+    hedge_after: float | Percentile | None = None
+    """When to ask a second provider while the first still works, in seconds; None for never."""
+    hedge_limit: float = 0.05
+    """The largest share of solves for which that is done, from 0 to 1."""
+    agree: int = 1
+    """How many providers must give the same answer."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every provider of the route."""
+        return tuple(name for group in self.groups for name in group)
+
+
+SolutionCheck = Callable[[Task[Solution], Solution], str | None]
+"""Says why an answer can't be right, None where nothing speaks against it."""
+
+
+def _nothing_against(_task: Task[Solution], _solution: Solution) -> str | None:
+    return None
+
+
+@attrs.frozen
+class HubSettings:
+    """Everything a hub needs to know."""
+
+    providers: Mapping[str, ProviderSettings]
+    """By name, in the order of the file."""
+    routes: Mapping[str, RouteSettings]
+    """Who is asked for a task kind; a kind can be missing."""
+    timeout: float = 120.0
+    """How long a solve may take, every attempt together, in seconds."""
+    check: SolutionCheck = attrs.field(default=_nothing_against, repr=False)
+    """What the plugins say of every answer, beyond the task's own check."""

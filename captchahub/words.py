@@ -1,0 +1,119 @@
+"""What a service wrote: read with care, and made fit to show.
+
+A reply can hold whatever JSON can: a number where a text was promised, a megabyte of text, half of a
+character, the very token it was asked with. So every function here takes any value and raises nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import Final
+
+import attrs
+
+from captchahub._credentials import Secret
+
+__all__ = ["Words", "fields_of", "job_id_of", "money", "text_of"]
+
+_LONGEST_ID: Final = 200
+# What a signed 64-bit number holds, which is what databases keep.
+_LARGEST_ID: Final = 2**63 - 1
+# A shorter token can stand in a job's id by chance.
+_TELLING: Final = 8
+# JSON can carry half of a surrogate pair, which no file, terminal or database takes.
+_HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
+# Python's own idea of a number is wider than any service's: 1_000, other scripts' digits, NaN.
+_AMOUNT: Final = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
+
+
+def text_of(value: object) -> str:
+    """A text without blanks at its ends, or a number written out; empty for anything else.
+
+    So it is for NaN and infinity, for text with half of a character in it, and for a whole number of so many
+    digits that Python refuses to write them (:func:`sys.set_int_max_str_digits`).
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
+    text = value if isinstance(value, str) else _written(value)
+    return "" if _HALF_A_PAIR.search(text) else text.strip()
+
+
+def job_id_of(value: object) -> int | str | None:
+    """A job's id, unchanged; None for what is none.
+
+    An id is a whole number above 0 that 64 bits hold, or a printable text of up to 200 characters.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if 0 < value <= _LARGEST_ID else None
+    if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= _LONGEST_ID:
+        return value
+    return None
+
+
+def money(value: object) -> Decimal | None:
+    """An amount as services write it, a number or text, or None where it is not one."""
+    text = text_of(value)
+    return Decimal(text) if _AMOUNT.fullmatch(text) else None
+
+
+def fields_of(value: object) -> dict[str, object]:
+    """The fields of a JSON object; none for anything else."""
+    # JSON objects have text keys; pyright can't know it.
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+@attrs.frozen
+class Words:
+    """Makes what a service wrote fit for an error: one line, short, and never with the token in it."""
+
+    service: str
+    """What errors call the service."""
+    secret: Secret
+    """The token that may be repeated in its replies; it is found in any case."""
+    longest: int = 200
+    """In characters."""
+
+    def of(self, text: str) -> str:
+        """The text with the token masked, on one line without control characters, and cut to ``longest``."""
+        token = self.secret.reveal()
+        masked = re.sub(re.escape(token), "***", text, flags=re.IGNORECASE) if token else text
+        plain = "".join(character if character.isprintable() else " " for character in masked)
+        line = " ".join(plain.split())
+        return line if len(line) <= self.longest else line[: self.longest - 1] + "…"
+
+    def said(self, text: str) -> str:
+        """The service's own reason for a failure, as an error tells it: ``Example says: no such key``."""
+        return f"{self.service} says: {self.of(text) or 'no reason'}"
+
+    def shown(self, value: object) -> str:
+        """Any JSON value as it can stand in an error; a list or an object is only named as one."""
+        if isinstance(value, str):
+            return repr(self.of(value))
+        if value is None:
+            return "nothing"
+        if isinstance(value, (bool, int, float)):
+            return self.of(str(value) if isinstance(value, bool) else _written(value)) or "a vast number"
+        return "a list" if isinstance(value, list) else "an object"
+
+    def has_secret(self, value: int | str) -> bool:
+        """Whether the token stands in a value that will be carried around unmasked, such as a job's id.
+
+        A token of fewer than 8 characters is not looked for: an id can hold one by chance.
+        """
+        token = self.secret.reveal()
+        text = value if isinstance(value, str) else _written(value)
+        return len(token) >= _TELLING and token.lower() in text.lower()
+
+
+def _written(value: object) -> str:
+    """A number as Python writes it; empty for what is none, or of too many digits to be written."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    try:
+        return str(value)
+    except ValueError:
+        return ""

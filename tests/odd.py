@@ -1,0 +1,210 @@
+"""Plugins of a test's own: a whole provider, of which it replaces what it is about, on the virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import attrs
+
+from captchahub import AllProvidersFailed, Attempt, ImageToText, Result, TextSolution
+from captchahub._engine import Engine
+from captchahub._plugins import Plugins
+from captchahub.config import load_mapping
+from captchahub.errors import ProviderError
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import (
+    Created,
+    Job,
+    LocalProvider,
+    Pending,
+    Provider,
+    ProviderKind,
+    Reply,
+    Request,
+    Secret,
+    Solved,
+)
+from captchahub.settings import ProviderSettings
+from captchahub.tasks import Solution, Task
+from captchahub.testing import Hang, ScriptedTransport, Slow, VirtualClockLoop
+from tests.town import PICTURE, TASK, TOKEN
+
+T = TypeVar("T")
+
+
+class Whole(Provider):
+    """A service with nothing wrong: its answer is there at the first question, a second after the order."""
+
+    kinds = frozenset({"image-to-text", "phone-slide"})
+
+    def create_job(self, task: Task[Solution]) -> Request:
+        return Request("https://odd.example/create")
+
+    def read_created(self, task: Task[Solution], reply: Reply) -> Created:
+        return Created(7)
+
+    def poll_job(self, job: Job) -> Request:
+        return Request("https://odd.example/poll")
+
+    def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
+        return Solved(TextSolution("x7kp2"))
+
+    def ask_balance(self) -> Request:
+        return Request("https://odd.example/balance")
+
+    def ask_services(self) -> Request:
+        return Request("https://odd.example/services")
+
+    def ask_report(self, job: Job, *, correct: bool) -> Request:
+        return Request("https://odd.example/report")
+
+    def read_report(self, reply: Reply) -> None:
+        return None
+
+
+def odd(**methods: Callable[..., object]) -> Whole:
+    """A whole provider, but for these methods."""
+    provider = Whole()
+    for name, method in methods.items():
+        setattr(provider, name, method)
+    return provider
+
+
+def raising(make: Callable[[], BaseException]) -> Callable[..., NoReturn]:
+    """A method that raises, whatever it is given."""
+
+    def method(*_values: object, **_named: object) -> NoReturn:
+        raise make()
+
+    return method
+
+
+def giving(value: object) -> Callable[..., object]:
+    """A method that returns a value, whatever it is given."""
+    return lambda *_values, **_named: value
+
+
+class Reader(LocalProvider):
+    """An engine in this process: it does what a test says."""
+
+    kinds = frozenset({"image-to-text"})
+
+    def __init__(self, read: Callable[[], Solution]) -> None:
+        self.calls = 0
+        self._read = read
+
+    def solve(self, task: Task[Solution]) -> Solution:
+        self.calls += 1
+        return self._read()
+
+
+def whole_reply(_request: Request) -> Reply:
+    return Reply(200, b"{}")
+
+
+Step = Reply | ProviderError | Hang | Slow
+
+
+@attrs.define
+class Stall:
+    """A plugin of the test's own, and what becomes of its requests."""
+
+    provider: Provider = attrs.field(factory=Whole)
+    step: Callable[[Request], Step] = whole_reply
+    settings: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    transport: ScriptedTransport = attrs.field(init=False)
+
+    def connect(self) -> ScriptedTransport:
+        """The way to it."""
+        self.transport = ScriptedTransport(self.step)
+        return self.transport
+
+    def calls(self, name: str) -> list[float]:
+        """When it was sent a call of this name."""
+        return [one.at for one in self.transport.sent if one.request.url.endswith(f"/{name}")]
+
+    @property
+    def orders(self) -> list[float]:
+        """When it was sent an order."""
+        return self.calls("create")
+
+
+@attrs.frozen
+class OddSettings:
+    who: str
+    token: Secret = attrs.field(factory=lambda: Secret(TOKEN))
+
+
+@attrs.frozen(eq=False)
+class OddPlugin:
+    """The plugin ``odd``, whose settings name one of these objects."""
+
+    providers: Mapping[str, Provider | LocalProvider]
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OddSettings]]:
+        return [ProviderKind("odd", OddSettings, lambda own: self.providers[own.who])]
+
+
+def in_lab(
+    stalls: Mapping[str, Stall],
+    main: Callable[[Engine], Coroutine[Any, Any, T]],
+    *,
+    plugins: tuple[object, ...] = (),
+    kind: str = "image-to-text",
+    clock: Callable[[], VirtualClockLoop] = VirtualClockLoop,
+    **route: object,
+) -> T:
+    """What a coroutine makes of an engine that knows these plugins; ``route`` are rules of the route."""
+    mapping = {
+        "providers": {
+            name: {"plugin": "odd", "who": name, "token": TOKEN, **stall.settings}
+            for name, stall in stalls.items()
+        },
+        "routes": {kind: {"providers": list(stalls), **route}},
+    }
+    known = Plugins((OddPlugin({name: stall.provider for name, stall in stalls.items()}), *plugins))
+
+    def connect(settings: ProviderSettings) -> ScriptedTransport:
+        return stalls[settings.name].connect()
+
+    async def run() -> T:
+        engine = Engine(load_mapping(mapping, known), connect=connect, chance=lambda: 1.0)
+        try:
+            return await main(engine)
+        finally:
+            await engine.aclose()
+
+    with asyncio.Runner(loop_factory=clock) as runner:
+        return runner.run(run())
+
+
+def failures(ended: Result[Any] | Exception) -> list[tuple[str, type[Exception]]]:
+    """Who failed with what, in order."""
+    attempts: Sequence[Attempt] = ended.attempts if isinstance(ended, (Result, AllProvidersFailed)) else ()
+    return [(one.provider, type(one.error)) for one in attempts if one.error is not None]
+
+
+async def solve(engine: Engine) -> Result[TextSolution]:
+    return await engine.solve(TASK, 60)
+
+
+async def fail(engine: Engine, timeout: float = 60, task: Task[TextSolution] = TASK) -> Exception:
+    """The error of a solve that ends with one."""
+    try:
+        result = await engine.solve(task, timeout)
+    except Exception as error:  # noqa: BLE001 - what it was is what the tests look at
+        return error
+    raise AssertionError(f"it was solved: {result}")
+
+
+def task_whose(method: str, does: Callable[..., object]) -> ImageToText:
+    """A task of somebody's own, with another method."""
+
+    class Odd(ImageToText):
+        pass
+
+    setattr(Odd, method, does)
+    return Odd(PICTURE)

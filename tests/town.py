@@ -1,0 +1,133 @@
+"""Several services on one virtual clock: each is the real OMOcaptcha emulation, with its own books."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import attrs
+from captchahub_omocaptcha.emulation import OmoEmulation
+
+from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
+from captchahub._engine import Engine
+from captchahub._plugins import Plugins
+from captchahub.config import load_mapping
+from captchahub.settings import ProviderSettings
+from captchahub.testing import EmulatedTransport, Mishap, World, run_virtual
+
+T = TypeVar("T")
+
+PICTURE = Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=")
+TASK = ImageToText(PICTURE)
+TOKEN = "s3cret-t0ken"
+
+# Looking for what is installed takes longer than a solve does here.
+INSTALLED = Plugins()
+NOT_SENT = Mishap(ServiceUnavailable("nobody listens", nothing_created=True))
+
+
+def nothing_happens(_call: str) -> Mishap | None:
+    return None
+
+
+@attrs.define
+class Service:
+    """One service: how long its jobs take, in seconds, what it answers, and what goes wrong."""
+
+    seconds: Callable[[], float] = lambda: 3.0
+    answer: str | None = "x7kp2"
+    mishap: Callable[[str], Mishap | None] = nothing_happens
+    settings: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    balance: str = "1000"
+
+    def connect(self) -> EmulatedTransport:
+        """The way to it; what its jobs are is in ``world``."""
+        self.world = World(
+            now=lambda: asyncio.get_running_loop().time(),
+            read_picture=lambda _kind, _picture: None if self.answer is None else TextSolution(self.answer),
+            job_seconds=self.seconds,
+        )
+        self.world.add_account(TOKEN, self.balance)
+        self.transport = EmulatedTransport(OmoEmulation(), self.world, mishap=self._mishap_of)
+        return self.transport
+
+    def _mishap_of(self, call: str) -> Mishap | None:
+        # Asked anew each time, so that a test can break and mend a service on the way.
+        return self.mishap(call)
+
+    world: World = attrs.field(init=False)
+    transport: EmulatedTransport = attrs.field(init=False)
+
+    @property
+    def orders(self) -> list[float]:
+        """When it was sent an order."""
+        return [sent.at for sent in self.transport.calls_to("createJob")]
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs it has taken, and charged for."""
+        return len(self.world.jobs)
+
+
+def dead(_call: str) -> Mishap | None:
+    """Nothing reaches the service."""
+    return NOT_SENT
+
+
+def dead_until(seconds: float) -> Callable[[str], Mishap | None]:
+    """Nothing reaches the service before that time."""
+    return lambda _call: NOT_SENT if asyncio.get_running_loop().time() < seconds else None
+
+
+def broken(*mishaps: Mishap, on: str = "createJob") -> Callable[[str], Mishap | None]:
+    """The first calls of one name go wrong, one mishap each; then all is well."""
+    left = list(mishaps)
+    return lambda call: left.pop(0) if call == on and left else None
+
+
+def in_town(
+    services: Mapping[str, Service],
+    main: Callable[[Engine], Coroutine[Any, Any, T]],
+    *,
+    plugins: tuple[object, ...] = (),
+    chance: Callable[[], float] = lambda: 1.0,
+    **route: object,
+) -> T:
+    """What a coroutine makes of an engine that knows these services; ``route`` are rules of the route."""
+    mapping = {
+        "providers": {
+            name: {"plugin": "omocaptcha", "api_token": TOKEN, **service.settings}
+            for name, service in services.items()
+        },
+        "routes": {"image-to-text": {"providers": list(services), **route}},
+    }
+
+    def connect(settings: ProviderSettings) -> EmulatedTransport:
+        return services[settings.name].connect()
+
+    async def run() -> T:
+        known = Plugins(plugins) if plugins else INSTALLED
+        engine = Engine(load_mapping(mapping, known), connect=connect, chance=chance)
+        try:
+            return await main(engine)
+        finally:
+            await engine.aclose()
+
+    return run_virtual(run())
+
+
+def heavy_tail(seed: int, *, usual: float, slow: float, share: float) -> Callable[[], float]:
+    """Times around ``usual`` seconds, of which a share takes at least ``slow``."""
+    chance = random.Random(seed)
+    return lambda: (
+        chance.uniform(slow, 2 * slow) if chance.random() < share else chance.uniform(0.5, 1.5) * usual
+    )
+
+
+def in_turn(*answers: float) -> Callable[[], float]:
+    """These values one after the other, then again from the first."""
+    values = itertools.cycle(answers)
+    return lambda: next(values)

@@ -17,15 +17,19 @@ help:
 	@echo 'make format  format the code and mend what can be mended'
 	@echo 'make clean   remove the virtual environment and everything built'
 
-$(READY): pyproject.toml plugins/omocaptcha/pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo 'captchahub needs Python 3.11 or later: make PYTHON=/path/to/python3.11'; exit 1; }
-	@$(PYTHON) -m venv $(VENV) \
-	  || { echo 'python3 came without venv: install the package python3-venv'; exit 1; }
-	@echo 'Installing into $(VENV) ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+define new_venv
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo 'captchahub needs Python 3.11 or later: make PYTHON=/path/to/python3.11'; exit 1; }
+@$(PYTHON) -m venv $(@D) \
+  || { echo 'python3 came without venv: install the package python3-venv'; exit 1; }
+@echo 'Installing into $(@D) ...'
+@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+endef
+
+$(READY): pyproject.toml plugins/createtask/pyproject.toml plugins/omocaptcha/pyproject.toml
+	$(new_venv)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --editable '.[cli,testing]' --editable plugins/omocaptcha --group dev
+	  --editable '.[cli,testing]' --editable plugins/createtask --editable plugins/omocaptcha --group dev
 	@touch $@
 
 demo: $(READY)
@@ -36,6 +40,7 @@ test: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/solve.py
+	@$(BIN)/python benchmarks/hedging.py
 
 check: lint contract types coverage wheels
 
@@ -52,7 +57,8 @@ contract: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/mypy plugins/omocaptcha/tests  # apart, for its modules are named like those of tests/
+	$(BIN)/mypy plugins/createtask/tests  # apart, for their modules are named like those of tests/
+	$(BIN)/mypy plugins/omocaptcha/tests
 	$(BIN)/pyright
 
 coverage: $(READY)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mypy.api
 import pytest
+import yaml
 
 import captchahub
-from captchahub import Hub
+from captchahub import Hub, Image, ImageToText
 from captchahub._plugins import Plugins
 from captchahub.config import load_yaml
-from captchahub.testing import Sandbox
+from captchahub.settings import ProviderSettings
+from captchahub.testing import Sandbox, load_emulation
 
 TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text()
@@ -22,19 +26,49 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
+def code_with_its_configuration() -> Iterator[tuple[str, str]]:
+    """Each block of code, and the configuration shown last before it; at the top, the first there is."""
+    shown = blocks("yaml")[0]
+    for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE):
+        if language == "yaml":
+            shown = text
+        elif language == "python":
+            yield text, shown
+
+
 @pytest.fixture
-def at_work(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with what the README takes for granted: a configuration and two pictures."""
-    own = "".join(f"    {key}: {value}\n" for key, value in sandbox.settings().items())
-    (tmp_path / "config.yaml").write_text(f"providers:\n  omo:\n    plugin: omocaptcha\n{own}")
-    (tmp_path / "captcha.png").write_bytes(sandbox.draw_text("x7kp2").image.data)
-    (tmp_path / "screen.png").write_bytes(sandbox.draw_slide().image.data)
+def second_sandbox() -> Iterator[Sandbox]:
+    """A service that speaks createTask, as 2Captcha does."""
+    with Sandbox(load_emulation("createtask")) as running:
+        yield running
+
+
+@pytest.fixture
+def at_work(
+    configuration: str,
+    sandbox: Sandbox,
+    second_sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder with what the README takes for granted: two pictures, and accounts at the services."""
+    document: dict[str, Any] = yaml.safe_load(configuration)
+    services = {"omocaptcha": sandbox, "createtask": second_sandbox}
+    for name, provider in document["providers"].items():
+        provider.update(services[provider["plugin"]].settings(name))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    text, slide = sandbox.draw_text("x7kp2"), sandbox.draw_slide()
+    second_sandbox.know(text)
+    (tmp_path / "captcha.png").write_bytes(text.image.data)
+    (tmp_path / "screen.png").write_bytes(slide.image.data)
     monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.usefixtures("at_work")
 @pytest.mark.parametrize(
-    "code", [pytest.param(code, id=f"block-{n}") for n, code in enumerate(blocks("python"))]
+    ("code", "configuration"),
+    [pytest.param(*pair, id=f"block-{n}") for n, pair in enumerate(code_with_its_configuration())],
 )
 def test_every_block_of_code_runs(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
@@ -48,15 +82,34 @@ def test_every_block_of_code_is_typed(tmp_path: Path) -> None:
     assert (status, err) == (0, ""), out
 
 
-def test_the_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMOCAPTCHA_TOKEN", "first")
-    monkeypatch.setenv("OMOCAPTCHA_TOKEN_2", "second")
-    (shown,) = blocks("yaml")
-    path = tmp_path / "config.yaml"
-    path.write_text(shown)
+def shown_providers(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProviderSettings]:
+    """The providers of a configuration that the README shows, after a hub was made of it."""
+    for name in re.findall(r"env:(\w+)", text):
+        monkeypatch.setenv(name, name.lower())
+    path = directory / "config.yaml"
+    path.write_text(text)
     settings = load_yaml(path, Plugins())
-    assert list(settings.providers) == ["omo", "backup"]
     Hub(settings).close()
+    return list(settings.providers.values())
+
+
+def test_every_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = [shown_providers(text, tmp_path, monkeypatch) for text in blocks("yaml")]
+    assert [[(provider.name, provider.plugin) for provider in providers] for providers in shown] == [
+        [("omo", "omocaptcha"), ("backup", "omocaptcha")],
+        [("omo", "omocaptcha"), ("spare", "omocaptcha"), ("backup", "createtask")],
+    ]
+
+
+@pytest.mark.parametrize("configuration", [blocks("yaml")[1]])
+def test_with_several_providers_the_second_service_answers_where_the_first_is_down(
+    at_work: Path, sandbox: Sandbox
+) -> None:
+    sandbox.stop()
+    with Hub.from_yaml(at_work / "config.yaml") as hub:
+        result = hub.solve(ImageToText(Image.open("captcha.png")))
+    assert (result.provider, result.solution.text) == ("backup", "x7kp2")
+    assert {attempt.provider for attempt in result.attempts} == {"omo", "spare", "backup"}
 
 
 def test_every_file_it_points_to_is_there() -> None:

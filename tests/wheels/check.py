@@ -9,7 +9,7 @@ import venv
 from pathlib import Path
 
 TREE = Path(__file__).parents[2]
-DISTRIBUTIONS = (TREE, TREE / "plugins" / "omocaptcha")
+DISTRIBUTIONS = (TREE, TREE / "plugins" / "createtask", TREE / "plugins" / "omocaptcha")
 
 
 def run(*command: str | Path, cwd: Path, fails: bool = False) -> str:
@@ -40,15 +40,15 @@ def install(python: Path, *wheels: str | Path, cwd: Path) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         outside = Path(name)
-        core, plugin = build(outside / "wheels")
+        core, *plugins = build(outside / "wheels")
         python = environment(outside / "environment")
 
-        install(python, core, plugin, cwd=outside)
-        run(python, "-c", "import captchahub, captchahub_omocaptcha", cwd=outside)
+        install(python, core, *plugins, cwd=outside)
+        run(python, "-c", "import captchahub, captchahub_createtask, captchahub_omocaptcha", cwd=outside)
         advice = run(python, "-m", "captchahub", "--help", cwd=outside, fails=True)
         assert "captchahub[cli]" in advice, advice
 
-        install(python, f"{core}[cli,testing]", plugin, cwd=outside)
+        install(python, f"{core}[cli,testing]", *plugins, cwd=outside)
         print(run(python, TREE / "tests" / "wheels" / "solve.py", TREE, cwd=outside).strip())
 
 

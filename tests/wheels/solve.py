@@ -1,4 +1,4 @@
-"""Solve one picture of each kind with the installed packages; run by check.py, outside the tree."""
+"""Solve pictures by each plugin as it is installed; run by check.py, outside the tree."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import captchahub_createtask
 import captchahub_omocaptcha
 
 import captchahub
@@ -13,7 +14,7 @@ from captchahub import Hub
 from captchahub.testing import Sandbox, load_emulation
 
 tree = Path(sys.argv[1]).resolve()
-for package in (captchahub, captchahub_omocaptcha):
+for package in (captchahub, captchahub_createtask, captchahub_omocaptcha):
     location = Path(str(package.__file__)).resolve()
     assert tree not in location.parents, f"{location} is not the installed package"
     assert (location.parent / "py.typed").is_file(), f"{location.parent} has no py.typed"
@@ -27,4 +28,11 @@ with Sandbox(load_emulation("omocaptcha")) as sandbox:
         assert text.accepts(first.result().solution)
         assert slide.accepts(second.result().solution)
 
-print(f"wheels: {text.text!r} and a slide solved with captchahub {captchahub.__version__} as installed")
+with Sandbox(load_emulation("createtask")) as sandbox:
+    provider = {"plugin": "createtask", "dialect": "2captcha", **sandbox.settings()}
+    other = sandbox.draw_text()
+    with Hub.from_mapping({"providers": {"backup": provider}}) as hub:
+        assert other.accepts(hub.solve(other.task()).solution)
+
+solved = f"{text.text!r} and a slide by omocaptcha, {other.text!r} by createtask"
+print(f"wheels: {solved}, with captchahub {captchahub.__version__} as installed")

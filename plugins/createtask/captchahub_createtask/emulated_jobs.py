@@ -1,0 +1,128 @@
+"""What the emulated services do with accounts, pictures and jobs, whatever words a protocol has for it.
+
+Each function does one thing or raises :class:`Refused`, so that a front for another protocol can say the
+same in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
+
+from captchahub.errors import TaskError
+from captchahub.images import Image
+from captchahub.tasks import TextSolution
+from captchahub.testing.emulation import Account, JobRecord, World, unpack_base64
+from captchahub_createtask.dialects import Dialect
+
+__all__ = [
+    "PRICE",
+    "REFUSALS",
+    "Refused",
+    "answer_of",
+    "check_picture",
+    "find_account",
+    "find_job",
+    "order_job",
+    "read_picture",
+]
+
+PRICE: Final = Decimal("0.0007")
+"""What one picture costs at every emulated service."""
+
+REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
+    "ERROR_KEY_DOES_NOT_EXIST": (1, "The account key was not found."),
+    "ERROR_ZERO_CAPTCHA_FILESIZE": (3, "The picture is missing or too small."),
+    "ERROR_TOO_BIG_CAPTCHA_FILESIZE": (4, "The picture is too large."),
+    "ERROR_ZERO_BALANCE": (10, "The balance is not enough."),
+    "ERROR_CAPTCHA_UNSOLVABLE": (12, "Nobody could read the picture."),
+    "ERROR_NO_SUCH_METHOD": (14, "There is no such call."),
+    "ERROR_IMAGE_TYPE_NOT_SUPPORTED": (15, "This is not a picture."),
+    "ERROR_NO_SUCH_CAPCHA_ID": (16, "There is no such task, or no more."),
+    "ERROR_TASK_ABSENT": (22, "The task is missing."),
+    "ERROR_TASK_NOT_SUPPORTED": (23, "There is no task of this type."),
+    "ERROR_TOO_MUCH_REQUESTS": (40, "The result was asked for too soon."),
+    "ERROR_INVALID_TASK_DATA": (41, "A field has a value that it can't have."),
+}
+"""Every refusal by its code: the number and the words that come with it."""
+
+
+class Refused(Exception):
+    """The service says no. ``code`` is a key of :data:`REFUSALS`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def find_account(key: str | None, world: World) -> Account:
+    """The account of a key. Raises Refused."""
+    account = world.accounts.get(key or "")
+    if account is None:
+        raise Refused("ERROR_KEY_DOES_NOT_EXIST")
+    return account
+
+
+def read_picture(packed: object, dialect: Dialect) -> bytes:
+    """The picture in a base64 text. Raises Refused where it is none, or beyond the limits of the dialect."""
+    if not isinstance(packed, str) or not packed:
+        raise Refused("ERROR_ZERO_CAPTCHA_FILESIZE")
+    data = unpack_base64(packed)
+    if data is None:
+        raise Refused("ERROR_IMAGE_TYPE_NOT_SUPPORTED")
+    check_picture(data, dialect)
+    return data
+
+
+def check_picture(data: bytes, dialect: Dialect) -> None:
+    """Nothing where a picture is one, within the limits of the dialect. Raises Refused."""
+    _check_bytes(data, dialect)
+    _check_sides(data, dialect)
+
+
+def _check_bytes(data: bytes, dialect: Dialect) -> None:
+    if dialect.min_bytes is not None and len(data) < dialect.min_bytes:
+        raise Refused("ERROR_ZERO_CAPTCHA_FILESIZE")
+    if dialect.max_bytes is not None and len(data) > dialect.max_bytes:
+        raise Refused("ERROR_TOO_BIG_CAPTCHA_FILESIZE")
+
+
+def _check_sides(data: bytes, dialect: Dialect) -> None:
+    try:
+        image = Image.from_bytes(data)
+    except TaskError:
+        raise Refused("ERROR_IMAGE_TYPE_NOT_SUPPORTED") from None
+    if dialect.max_side is not None and max(image.width, image.height) > dialect.max_side:
+        raise Refused("ERROR_TOO_BIG_CAPTCHA_FILESIZE")
+
+
+def order_job(account: Account, picture: bytes, world: World) -> JobRecord:
+    """A new job, paid. Raises Refused where the balance does not reach."""
+    job = world.create_job(account, "image-to-text", picture, PRICE)
+    if job is None:
+        raise Refused("ERROR_ZERO_BALANCE")
+    return job
+
+
+def find_job(number: int, account: Account, world: World) -> JobRecord:
+    """The job of that number, if this account paid for it. Raises Refused."""
+    job = world.find_job(account, number)
+    if job is None:
+        raise Refused("ERROR_NO_SUCH_CAPCHA_ID")
+    return job
+
+
+def answer_of(job: JobRecord, world: World) -> str | None:
+    """The text that was read, counted as delivered; None while the job is being worked on.
+
+    Raises Refused where the job failed, TypeError where its solution is no text.
+    """
+    if job.state(world.now()) == "working":
+        return None
+    if job.solution is None:
+        raise Refused("ERROR_CAPTCHA_UNSOLVABLE")
+    if not isinstance(job.solution, TextSolution):
+        raise TypeError(f"these services answer with text, not with a {type(job.solution).__name__}")
+    job.delivered += 1
+    return job.solution.text

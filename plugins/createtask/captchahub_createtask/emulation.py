@@ -1,0 +1,232 @@
+"""The services' side of createTask, for the sandbox: every dialect, as the services' pages show it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import ClassVar, Final
+
+import attrs
+
+from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World
+from captchahub.words import fields_of
+from captchahub_createtask.dialects import (
+    BALANCE,
+    CREATE,
+    DIALECTS,
+    POLL,
+    Dialect,
+    DialectName,
+    OptionName,
+    find_dialect,
+)
+from captchahub_createtask.emulated_jobs import (
+    PRICE,
+    REFUSALS,
+    Refused,
+    answer_of,
+    find_account,
+    find_job,
+    order_job,
+    read_picture,
+)
+from captchahub_createtask.options import POOLS
+
+__all__ = ["CreateTaskEmulation"]
+
+Fields = dict[str, object]
+
+_REPORTS: Final = frozenset(
+    call for dialect in DIALECTS.values() for call in (dialect.wrong_call, dialect.right_call) if call
+)
+
+
+@attrs.frozen
+class _Habits:
+    """What a service does that a client need not know beforehand."""
+
+    text_ids: bool = False
+    answers_at_once: bool = False
+    fails_by_status: bool = False
+    """Whether a failure comes with HTTP 400, or 401 for a wrong key."""
+    empty_codes: bool = False
+    """Whether a success carries empty error fields."""
+    tells_cost: bool = False
+    has_vouchers: bool = False
+
+
+_HABITS: Final[Mapping[DialectName, _Habits]] = {
+    "anti-captcha": _Habits(tells_cost=True),
+    "2captcha": _Habits(tells_cost=True),
+    "capsolver": _Habits(text_ids=True, answers_at_once=True, fails_by_status=True, empty_codes=True),
+    "capmonster": _Habits(),
+    "yescaptcha": _Habits(text_ids=True, empty_codes=True),
+    "omocaptcha-v2": _Habits(text_ids=True, has_vouchers=True),
+    "custom": _Habits(),
+}
+
+
+@attrs.define
+class CreateTaskEmulation(Emulation):
+    """A service that speaks one dialect of createTask: ``CreateTaskEmulation("capsolver")``.
+
+    ``Sandbox.settings()`` names the address and the key; the provider needs ``dialect`` beside them.
+    """
+
+    token_key: ClassVar[str] = "client_key"  # noqa: S105 - the name of a key, not a key
+    create_call: ClassVar[str] = CREATE
+    poll_call: ClassVar[str] = POLL
+    calls: ClassVar[frozenset[str]] = frozenset({CREATE, POLL, BALANCE}) | _REPORTS
+    prices: ClassVar[Mapping[str, Decimal]] = {"image-to-text": PRICE}
+
+    dialect: DialectName = "2captcha"
+    spoken: Dialect = attrs.field(
+        default=attrs.Factory(lambda self: find_dialect(self.dialect), takes_self=True), kw_only=True
+    )
+    """The dialect's facts; those of a provider's settings, where they differ: ``spoken=settings.spoken``."""
+    least_gap: float = attrs.field(default=0.0, kw_only=True)
+    """Questions for one job that come faster than this, in seconds, are refused as CapMonster does it."""
+    _asked: dict[int, float] = attrs.field(factory=dict[int, float], init=False)
+
+    def token_of(self, call: Call) -> str | None:
+        """The key a call was made with, which is ``clientKey`` on the wire; None where there is none."""
+        key = call.json().get("clientKey")
+        return key if isinstance(key, str) else None
+
+    def answer(self, call: Call, world: World) -> Answer:
+        """What the service replies; a failure comes on HTTP 200 too, but for CapSolver."""
+        try:
+            fields = self._handle(call, world)
+        except Refused as refused:
+            return self._refusal(refused.code)
+        empty: Fields = {"errorCode": "", "errorDescription": ""} if self._habits.empty_codes else {}
+        return Answer.json({"errorId": 0, **empty, **fields})
+
+    @property
+    def _habits(self) -> _Habits:
+        return _HABITS[self.dialect]
+
+    def _refusal(self, code: str) -> Answer:
+        number, words = REFUSALS[code]
+        said: Fields = {"errorId": number, "errorCode": code, "errorDescription": words}
+        if not self._habits.fails_by_status:
+            return Answer.json(said)
+        return Answer.json(said | {"errorId": 1}, 401 if code == "ERROR_KEY_DOES_NOT_EXIST" else 400)
+
+    def _handle(self, call: Call, world: World) -> Fields:
+        calls: dict[str | None, Callable[[Fields, Account, World], Fields]] = {
+            self.spoken.right_call: self._report_right,
+            self.spoken.wrong_call: self._report_wrong,
+            CREATE: self._create_task,
+            POLL: self._task_result,
+            BALANCE: self._balance,
+        }
+        handler = calls.get(self.name_of(call))
+        if handler is None or call.method != "POST":
+            raise Refused("ERROR_NO_SUCH_METHOD")
+        return handler(call.json(), find_account(self.token_of(call), world), world)
+
+    def _create_task(self, body: Fields, account: Account, world: World) -> Fields:
+        task = fields_of(body.get("task"))
+        if not task:
+            raise Refused("ERROR_TASK_ABSENT")
+        if task.get("type") != self.spoken.task_type:
+            raise Refused("ERROR_TASK_NOT_SUPPORTED")
+        _check_options(task, body, self.spoken)
+        picture = read_picture(task.get(self.spoken.image_field), self.spoken)
+        job = order_job(account, picture, world)
+        if not self._habits.answers_at_once:
+            return {"taskId": self._id_of(job)}
+        job.ready_at = world.now()
+        return self._state(job, world) | {"taskId": self._id_of(job)}
+
+    def _task_result(self, body: Fields, account: Account, world: World) -> Fields:
+        job = self._job(body, account, world)
+        last, now = self._asked.get(job.id), world.now()
+        self._asked[job.id] = now
+        if last is not None and now - last < self.least_gap:
+            raise Refused("ERROR_TOO_MUCH_REQUESTS")
+        return self._state(job, world)
+
+    def _state(self, job: JobRecord, world: World) -> Fields:
+        text = answer_of(job, world)
+        if text is None:
+            return {"status": "processing"}
+        said: Fields = {"status": "ready", "solution": {"text": text}}
+        return said | self._bill(job) if self._habits.tells_cost else said
+
+    def _bill(self, job: JobRecord) -> Fields:
+        return {
+            "cost": f"{job.price:.6f}",
+            "ip": "127.0.0.1",
+            "createTime": int(job.created_at),
+            "endTime": int(job.ready_at),
+            "solveCount": "0",
+        }
+
+    def _balance(self, _body: Fields, account: Account, _world: World) -> Fields:
+        vouchers: Fields = {"voucherBalance": 0} if self._habits.has_vouchers else {}
+        return {"balance": float(account.balance), **vouchers}
+
+    def _report_wrong(self, body: Fields, account: Account, world: World) -> Fields:
+        correct = False
+        if self.spoken.right_call == self.spoken.wrong_call:
+            invalid = fields_of(body.get("result")).get("invalid")
+            if not isinstance(invalid, bool):
+                raise Refused("ERROR_INVALID_TASK_DATA")
+            correct = not invalid
+        return self._report(body, account, world, correct=correct)
+
+    def _report_right(self, body: Fields, account: Account, world: World) -> Fields:
+        return self._report(body, account, world, correct=True)
+
+    def _report(self, body: Fields, account: Account, world: World, *, correct: bool) -> Fields:
+        self._job(body, account, world).reported = correct
+        return {"status": "success"}
+
+    def _id_of(self, job: JobRecord) -> int | str:
+        return str(uuid.UUID(int=job.id)) if self._habits.text_ids else job.id
+
+    def _job(self, body: Fields, account: Account, world: World) -> JobRecord:
+        """The job that is meant; an id in another shape than the one given out is unknown."""
+        given = body.get("taskId")
+        number = _number(given) if self._habits.text_ids else given
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise Refused("ERROR_NO_SUCH_CAPCHA_ID")
+        return find_job(number, account, world)
+
+
+def _number(task_id: object) -> object:
+    try:
+        return uuid.UUID(task_id).int if isinstance(task_id, str) else None
+    except ValueError:
+        return None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_FITS: Final[Mapping[OptionName, Callable[[object], bool]]] = {
+    "min_length": _is_count,
+    "max_length": _is_count,
+    "charset": lambda value: _is_count(value) and value in range(5),
+    "case_sensitive": _is_flag,
+    "phrase": _is_flag,
+    "math": _is_flag,
+    "language": lambda value: value in POOLS.values(),
+    "hint": lambda value: isinstance(value, str),
+}
+
+
+def _check_options(task: Fields, body: Fields, spoken: Dialect) -> None:
+    """Refuse a known option with a value it can't have; unknown fields are passed over, as services do."""
+    for name, field in spoken.options.items():
+        place = body if name == "language" else task
+        if field in place and not _FITS[name](place[field]):
+            raise Refused("ERROR_INVALID_TASK_DATA")

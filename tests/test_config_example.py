@@ -1,0 +1,154 @@
+"""config.example.yaml is true: it loads, it shows every option, and the defaults that it tells are real."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import attrs
+import pytest
+from captchahub_createtask import CreateTaskSettings
+from captchahub_omocaptcha.settings import OmoSettings
+
+from captchahub import Hub
+from captchahub._plugins import Plugins
+from captchahub.config import load_yaml
+from captchahub.errors import ConfigError
+from captchahub.provider import Secret
+from captchahub.settings import (
+    HealthSettings,
+    HttpSettings,
+    HubSettings,
+    Percentile,
+    ProviderSettings,
+    Rate,
+    RouteSettings,
+)
+
+EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
+SECRETS = ("OMOCAPTCHA_TOKEN", "OMOCAPTCHA_TOKEN_2", "TWOCAPTCHA_KEY")
+
+# A line that shows an option which is not in use: two levels deep or more, one word and a colon.
+OPTION = re.compile(r"^( +)# ( *)([\w-]+):( .*)?$")
+
+
+@pytest.fixture(autouse=True)
+def the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, name.lower())
+
+
+def unused_options() -> dict[str, str]:
+    """The options that are not in use, each with the remark above it."""
+    options: dict[str, str] = {}
+    remark: list[str] = []
+    for line in EXAMPLE.read_text().splitlines():
+        option = OPTION.match(line)
+        if option is None:
+            remark = [*remark, line] if line.strip().startswith("#") else []
+        elif not option[2]:
+            options[option[3]] = " ".join(remark)
+            remark = []
+    return options
+
+
+@pytest.fixture
+def all_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubSettings:
+    """The settings where every option that the file shows is in use."""
+    lines = [OPTION.sub(r"\1\2\3:\4", line) for line in EXAMPLE.read_text().splitlines()]
+    path = tmp_path / "config.yaml"
+    path.write_text("\n".join(lines))
+    (tmp_path / "company-ca.pem").write_text("certificates")
+    monkeypatch.setenv("COMPANY_PROXY", "http://127.0.0.1:3128")
+    return load_yaml(path, Plugins())
+
+
+def value_of(key: str, *holders: object) -> object:
+    """The value of a key, in whichever of the holders has it."""
+    (holder,) = (holder for holder in holders if hasattr(holder, key))
+    return getattr(holder, key)
+
+
+def test_it_loads_as_it_is() -> None:
+    configured = load_yaml(EXAMPLE, Plugins())
+    assert {name: provider.plugin for name, provider in configured.providers.items()} == {
+        "omo": "omocaptcha",
+        "spare": "omocaptcha",
+        "backup": "createtask",
+    }
+    assert configured.routes == {
+        "image-to-text": RouteSettings([{"omo": 3.0, "spare": 1.0}, {"backup": 1.0}]),
+        "phone-slide": RouteSettings([{"omo": 1.0}, {"spare": 1.0}]),
+    }
+    Hub(configured).close()
+
+
+def test_without_its_secrets_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SECRETS:
+        monkeypatch.delenv(name)
+    with pytest.raises(ConfigError) as caught:
+        load_yaml(EXAMPLE, Plugins())
+    lines = str(caught.value).splitlines()
+    assert [line.partition(" is not set")[0].split()[-1] for line in lines] == list(SECRETS)
+
+
+def test_it_names_its_secrets_where_it_begins() -> None:
+    head = EXAMPLE.read_text().partition("\n\n")[0]
+    assert all(name in head for name in SECRETS)
+
+
+def test_everything_it_shows_can_be_used(all_in_use: HubSettings) -> None:
+    Hub(all_in_use).close()
+
+
+@pytest.mark.parametrize("key", unused_options())
+def test_an_option_that_is_not_in_use_has_its_default_unless_the_remark_says_not_set(
+    all_in_use: HubSettings, key: str
+) -> None:
+    one, route = all_in_use.providers["omo"], all_in_use.routes["image-to-text"]
+    shown = value_of(key, one, one.http, one.own, route)
+    default = value_of(
+        key,
+        ProviderSettings("omo", "omocaptcha", None, one.kind),
+        HttpSettings(),
+        OmoSettings(Secret("token")),
+        RouteSettings(()),
+    )
+    if "Not set" in unused_options()[key]:
+        assert not default
+        assert shown
+    else:
+        assert shown == default
+
+
+def test_an_option_that_is_in_use_tells_its_default_or_is_one() -> None:
+    configured = load_yaml(EXAMPLE, Plugins())
+    one, spare = configured.providers["omo"], configured.providers["spare"]
+    assert one.health == HealthSettings() == spare.health
+    assert attrs.evolve(one, name="spare", own=spare.own, max_in_flight=10) == spare
+    assert configured.timeout == HubSettings({}, {}).timeout
+    # The remark beside it says so.
+    assert ProviderSettings("backup", "createtask", None, one.kind).report_wrong is False
+
+
+def test_what_it_shows_is_what_the_remarks_speak_of(all_in_use: HubSettings) -> None:
+    one, route = all_in_use.providers["omo"], all_in_use.routes["image-to-text"]
+    assert (one.timeout, one.rate) == (60.0, Rate(20, 1.0))
+    assert one.prices == {"image-to-text": Decimal("0.0005"), "phone-slide": Decimal("0.001")}
+    assert (route.max_attempts, route.hedge_after) == (3, Percentile(95))
+
+
+@pytest.mark.parametrize(
+    "settings", [ProviderSettings, HttpSettings, HealthSettings, OmoSettings, RouteSettings, HubSettings]
+)
+def test_it_shows_every_option_that_there_is(settings: type[attrs.AttrsInstance]) -> None:
+    # What the loader fills in by itself, and the names of what the file calls otherwise.
+    not_keys = {"name", "own", "kind", "http", "check", "groups"}
+    shown = set(re.findall(r"^ *(?:# )?([\w-]+):", EXAMPLE.read_text(), re.MULTILINE))
+    assert {field.name for field in attrs.fields(settings)} - not_keys <= shown
+
+
+def test_it_shows_what_the_second_plugin_needs() -> None:
+    own = load_yaml(EXAMPLE, Plugins()).providers["backup"].own
+    assert own == CreateTaskSettings("2captcha", Secret("twocaptcha_key"))

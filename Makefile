@@ -4,18 +4,21 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# The released clients of interop have an environment of their own: what they need is nothing to the rest.
+INTEROP := .venv-interop
 CODE   := benchmarks captchahub plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check format lint contract types coverage wheels clean
+.PHONY: help demo test bench check interop format lint contract types coverage wheels clean
 
 help:
 	@echo 'make demo    solve a dozen pictures against a local stand-in of the service'
 	@echo 'make test    run the tests'
 	@echo 'make bench   measure what a solve costs'
 	@echo 'make check   everything: format, lint, import contract, types, tests with coverage, wheels'
+	@echo 'make interop solve with the released clients of others against the local stand-in'
 	@echo 'make format  format the code and mend what can be mended'
-	@echo 'make clean   remove the virtual environment and everything built'
+	@echo 'make clean   remove the virtual environments and everything built'
 
 define new_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -32,6 +35,12 @@ $(READY): pyproject.toml plugins/createtask/pyproject.toml plugins/omocaptcha/py
 	  --editable '.[cli,testing]' --editable plugins/createtask --editable plugins/omocaptcha --group dev
 	@touch $@
 
+$(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
+	$(new_venv)
+	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[testing]' --editable plugins/createtask --group interop
+	@touch $@
+
 demo: $(READY)
 	@$(BIN)/captchahub demo
 
@@ -43,6 +52,9 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/hedging.py
 
 check: lint contract types coverage wheels
+
+interop: $(INTEROP)/.ready
+	$(INTEROP)/bin/python -m pytest --confcutdir tests/interop tests/interop
 
 format: $(READY)
 	$(BIN)/ruff format $(CODE)
@@ -71,5 +83,5 @@ wheels: $(READY)
 	$(BIN)/python tests/wheels/check.py
 
 clean:
-	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -125,7 +125,7 @@ class Health:
     """When it may be tried again, None where that is not a matter of time."""
     _in_a_row: int = 0
     _samples: _Samples = _Samples()
-    _was_only_busy: bool = False
+    _is_only_busy: bool = False
     # A pass of an earlier generation speaks of a state that is over; one from before a revival, of a provider
     # that a person has mended since.
     _generation: int = 0
@@ -155,14 +155,12 @@ class Health:
             return self, None
         if self.state is State.HEALTHY:
             return self, Pass(self._generation, self._revivals, is_probe=False)
-        probed = attrs.evolve(
-            self._moved(State.HALF_OPEN, self.since, self.reason), was_only_busy=self._was_only_busy
-        )
+        probed = self._moved(State.HALF_OPEN, self.since, self.reason, is_only_busy=self._is_only_busy)
         return probed, Pass(self._generation + 1, self._revivals, is_probe=True)
 
     def created(self, given: Pass, now: float) -> Health:
         """After a job of this pass was created: all the proof that a provider which was only busy needs."""
-        if given.is_probe and given.generation == self._generation and self._was_only_busy:
+        if given.is_probe and given.generation == self._generation and self._is_only_busy:
             return self._healed(now)
         return self
 
@@ -202,8 +200,8 @@ class Health:
             return self
         until = now + (self.rules.busy_cooldown if retry_after is None else retry_after)
         if self.state is not State.COOLING:
-            was_only_busy = self.state is State.HEALTHY or self._was_only_busy
-            return attrs.evolve(self._cooling(now, until, reason), was_only_busy=was_only_busy)
+            is_only_busy = self.state is State.HEALTHY or self._is_only_busy
+            return self._moved(State.COOLING, now, reason, until=until, is_only_busy=is_only_busy)
         if self.until is None or self.until >= until:
             return self
         return attrs.evolve(self, until=until)
@@ -212,10 +210,9 @@ class Health:
         if effect in (Effect.WORKED, Effect.ANSWERED):
             return self._healed(now)
         if effect is Effect.FAILED:
-            return self._cooling(now, now + self.rules.cooldown, reason)
+            return self._moved(State.COOLING, now, reason, until=now + self.rules.cooldown)
         # The probe came to nothing, so that the next attempt is one.
-        again = self._moved(State.COOLING, self.since, self.reason, until=now)
-        return attrs.evolve(again, was_only_busy=self._was_only_busy)
+        return self._moved(State.COOLING, self.since, self.reason, until=now, is_only_busy=self._is_only_busy)
 
     def _counted(self, effect: Effect, now: float, reason: str) -> Health:
         if effect not in (Effect.WORKED, Effect.FAILED):
@@ -226,7 +223,8 @@ class Health:
         why = self._too_much(in_a_row, samples) if failed else None
         if why is None:
             return attrs.evolve(self, in_a_row=in_a_row, samples=samples)
-        return self._cooling(now, now + self.rules.cooldown, f"{why}, the last one {reason}")
+        told = f"{why}, the last one {reason}"
+        return self._moved(State.COOLING, now, told, until=now + self.rules.cooldown)
 
     def _too_much(self, in_a_row: int, samples: _Samples) -> str | None:
         """Which rule so many failures have broken, None for none."""
@@ -237,18 +235,22 @@ class Health:
             return f"{samples.failed} of {samples.total} attempts failed within {rules.window:g} s"
         return None
 
-    def _cooling(self, now: float, until: float, reason: str) -> Health:
-        return self._moved(State.COOLING, now, reason, until=until)
-
     def _healed(self, now: float) -> Health:
         return self._moved(State.HEALTHY, now, None)
 
     def _moved(
-        self, state: State, since: float | None, reason: str | None, *, until: float | None = None
+        self,
+        state: State,
+        since: float | None,
+        reason: str | None,
+        *,
+        until: float | None = None,
+        is_only_busy: bool = False,
     ) -> Health:
         """In another state, where the counting begins anew; passes given until now speak of the old one."""
         return attrs.evolve(
             Health(self.rules, state, reason, since, until),
+            is_only_busy=is_only_busy,
             generation=self._generation + 1,
             revivals=self._revivals,
         )

@@ -13,12 +13,13 @@ class RateWindow:
     """Keeps to a rate exactly: no window of its length ever sees more orders than it allows."""
 
     def __init__(self, rate: Rate) -> None:
+        self._jobs = rate.jobs
         self._seconds = rate.seconds
         self._latest: deque[float] = deque(maxlen=rate.jobs)
 
     def opens_at(self, now: float) -> float:
         """When the next order may be given: now, or later."""
-        if len(self._latest) < (self._latest.maxlen or 0):
+        if len(self._latest) < self._jobs:
             return now
         return max(now, self._latest[0] + self._seconds)
 

@@ -81,6 +81,7 @@ class Solve(Generic[S]):
         self._ballot: Ballot[Solution] = Ballot(plan.route.agree, task.agrees)
         self._story: Story[S] = Story(task, plan.route, begun=begun, timeout=timeout)
         self._hedge = _Hedge.NOT_YET
+        self._sole: _Candidate | None = None
         self._last: Account | None = None
 
     async def run(self) -> Result[S]:
@@ -232,6 +233,7 @@ class Solve(Generic[S]):
         elif following in (Next.LATER, Next.AGAIN):
             if following is Next.AGAIN:
                 self._story.only = error
+                self._sole = candidate
                 self._candidates.clear()
             self._put_off(candidate, error)
 
@@ -251,6 +253,8 @@ class Solve(Generic[S]):
             self._put_back(candidate)
 
     def _put_back(self, candidate: _Candidate) -> None:
+        if self._sole not in (None, candidate):
+            return
         self._candidates.append(candidate)
         self._candidates.sort(key=lambda one: one.rank)
 

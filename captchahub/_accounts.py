@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from captchahub._speed import Speed
 from captchahub._transport import HttpTransport, Transport
 from captchahub._workers import Workers
 from captchahub.errors import (
+    CaptchaHubError,
     ConfigError,
     NotAsked,
     NotOffered,
@@ -41,6 +42,7 @@ __all__ = [
     "open_accounts",
     "translate",
     "translate_beside",
+    "why_no_reports",
 ]
 
 T = TypeVar("T")
@@ -153,13 +155,28 @@ def open_accounts(
         if kind not in accounts[name].provider.kinds
     ]
     wrong += [
-        f"providers.{name}.report_wrong: {account.settings.plugin} takes no such reports; leave it out"
+        f"providers.{name}.report_wrong: {why}; leave it out"
         for name, account in accounts.items()
-        if account.settings.report_wrong and not _takes_reports(account)
+        if account.settings.report_wrong and (why := why_no_reports(account)) is not None
     ]
+    wrong += [problem for account in accounts.values() for problem in _unpriced(account, settings)]
     if wrong:
         raise ConfigError("\n".join(wrong))
     return accounts
+
+
+def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:
+    """What keeps the budgets from being kept: a task kind whose price nobody will ever tell."""
+    own = account.settings
+    if isinstance(account, LocalAccount) or (own.budget or settings.budget) is None:
+        return
+    if _why_not(account, account.provider.ask_services) is None:
+        return
+    for kind in sorted(account.provider.kinds):
+        route = settings.routes.get(kind)
+        if kind not in own.prices and (route is None or own.name in route.names):
+            unknown = f"nobody says what {kind} costs there, and there is a budget to keep"
+            yield f"providers.{own.name}.prices: {unknown}; write the price"
 
 
 def _open(settings: ProviderSettings, connect: TransportFactory, changes: Changes) -> Account:
@@ -175,20 +192,29 @@ def _open(settings: ProviderSettings, connect: TransportFactory, changes: Change
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
-    return RemoteAccount(settings, provider, connect(settings), gate, Prices(settings.prices))
+    prices = Prices(settings.prices, currency=settings.currency)
+    return RemoteAccount(settings, provider, connect(settings), gate, prices)
 
 
-def _takes_reports(account: Account) -> bool:
-    """Whether its service can be told of a wrong answer: asked of the plugin, which sends nothing."""
+def why_no_reports(account: Account) -> str | None:
+    """Why its service can't be told of a wrong answer; None where it can."""
     if isinstance(account, LocalAccount):
-        return False
+        return f"{account.settings.plugin} works in this process: there is no service to tell"
+    return _why_not(account, account.provider.ask_report, Job("1", ""), correct=False)
+
+
+def _why_not(
+    account: RemoteAccount, ask: Callable[..., object], *values: object, **named: object
+) -> str | None:
+    """Why a service has not got a call, in the plugin's words: it is asked, and sends nothing."""
     try:
-        account.provider.ask_report(Job("1", ""), correct=False)
-    except NotOffered:
-        return False
-    except Exception:  # noqa: BLE001 - it offers the call; that this job is none is no surprise
-        return True
-    return True
+        translate_beside(account.settings, object, ask, *values, **named)
+    except NotOffered as error:
+        return str(error) or f"{account.settings.plugin} has no such call"
+    except CaptchaHubError:
+        # It offers the call; that there is nothing to ask about is no surprise.
+        return None
+    return None
 
 
 def _kinds(account: Account) -> str:

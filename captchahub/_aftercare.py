@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from captchahub._log import log
@@ -40,11 +40,18 @@ class Aftercare:
             log.error("work in the background failed", exc_info=error)
 
     async def aclose(self, patience: float) -> None:
-        """Wait ``patience`` seconds for what is brief, and end the rest."""
+        """End what lasts, wait ``patience`` seconds for what is brief, and end the rest."""
+        # What is ended may begin something: a harvest, or to write down in what state it leaves its job.
+        while lasting := self._under_way - self._brief:
+            await _end(lasting)
         if self._brief:
             await asyncio.wait(self._brief, timeout=patience)
-        left = list(self._under_way)
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
+        while self._under_way:
+            await _end(self._under_way)
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.wait(ending)

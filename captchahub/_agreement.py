@@ -50,6 +50,10 @@ class Ballot(Generic[T]):
         """The places of the answers that agree with the winner, its own included."""
         return frozenset() if self.winner is None else frozenset(self._groups[self.winner])
 
+    def others(self, place: int) -> int:
+        """How many other answers are the same as the one at a place."""
+        return len(self._groups[place]) - 1
+
     def _are_same(self, one: T, other: T) -> bool:
         try:
             return bool(self._agree(one, other))

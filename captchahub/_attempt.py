@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from captchahub._accounts import Account, LocalAccount, RemoteAccount, is_of_contract, translate
+from captchahub._answers import unpack
+from captchahub._asking import Asking, let_go
+from captchahub._books import Page
 from captchahub._clock import now
 from captchahub._foreign import FAULTS
 from captchahub._health import Pass
-from captchahub._polling import Durations, next_pause, time_to_ask
+from captchahub._polling import time_to_ask
 from captchahub._routing import backoff
 from captchahub._secrets import mask, secrets_in
 from captchahub.errors import (
     AmbiguousCreate,
-    AuthenticationError,
-    InsufficientBalance,
     JobFailed,
-    JobRefused,
     JobTimeout,
     MalformedReply,
     NotAsked,
     PluginFault,
-    RateLimited,
     ServiceUnavailable,
     WrongSolution,
 )
-from captchahub.provider import Created, Job, JobId, Pending, Reply, Request, Solved
+from captchahub.jobs import JobEntry
+from captchahub.provider import Created, Job, JobId, Reply, Request, Solved
 from captchahub.settings import SolutionCheck
 from captchahub.tasks import Solution, Task
 
@@ -38,30 +39,22 @@ __all__ = ["LocalTry", "RemoteTry", "Terms", "Try", "begin", "least_time"]
 
 T = TypeVar("T")
 
-# What a poll can meet without the job being over: it is paid for, and asking again is free. Even a refused
-# token is among them, for it was good when the job was created; firewalls answer 403 as well.
-_SURVIVED = (
-    AuthenticationError,
-    InsufficientBalance,
-    JobRefused,
-    MalformedReply,
-    RateLimited,
-    ServiceUnavailable,
-)
-
 
 @attrs.frozen
 class Terms:
     """What a try is made under.
 
     ``deadline`` is in the loop's time; ``given`` is the health's leave for it; ``chance`` gives numbers from
-    0 to 1; ``check`` is what the plugins say of an answer.
+    0 to 1; ``check`` is what the plugins say of an answer; ``open_page`` writes into the journal that an
+    order is about to be sent, and raises where it must not be; ``note_job`` is told the id of the job.
     """
 
     deadline: float
     given: Pass
     chance: Callable[[], float]
     check: SolutionCheck
+    open_page: Callable[[], Awaitable[Page | JobEntry]]
+    note_job: Callable[[JobId], None]
 
 
 class LocalTry:
@@ -69,6 +62,8 @@ class LocalTry:
 
     job_id: JobId | None = None
     polls = 0
+    page = None
+    shared = None
 
     def __init__(self, account: LocalAccount, task: Task[Solution], terms: Terms) -> None:
         self.answer: Solved | None = None
@@ -114,7 +109,6 @@ class RemoteTry:
 
     def __init__(self, account: RemoteAccount, task: Task[Solution], terms: Terms) -> None:
         self.job_id: JobId | None = None
-        self.polls = 0
         self.answer: Solved | None = None
         """What the service answered, before the check."""
         self.was_refused = False
@@ -122,26 +116,54 @@ class RemoteTry:
         self.may_be_ordered = False
         """Whether a job may exist: an order is under way, or was taken."""
         self.busy = None
+        self.shared: JobEntry | None = None
+        """The job of an equal task whose answer this is."""
+        self.page: Page | None = None
+        """Its place in the journal, once there is one."""
         self._account = account
         self._settings = account.settings
         self._provider = account.provider
         self._task = task
         self._terms = terms
-        self._said = "nothing"
+        self._asking: Asking | None = None
+
+    @property
+    def polls(self) -> int:
+        """How often the service was asked for the answer."""
+        return 0 if self._asking is None else self._asking.polls
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
         request = self._translate(Request, self._provider.create_job, self._task)
+        opened = await self._terms.open_page()
+        if isinstance(opened, JobEntry):
+            return self._take_over(opened)
+        self.page = opened
         created = await self._create(request)
         self.job_id = created.job_id
+        if created.job_id is not None:
+            await self.page.note_created(created.job_id)
+            self._terms.note_job(created.job_id)
         self._account.gate.created(self._terms.given)
         if created.solution is not None:
             answer = Solved(created.solution, created.cost)
         else:
             # Without an answer Created has an id.
-            answer = await self._answer(Job(cast("JobId", created.job_id), self._task.kind))
+            self._asking = Asking(self._account, Job(cast("JobId", created.job_id), self._task.kind))
+            answer = await self._asking.until(self._terms.deadline)
         self.answer = answer
         return _checked(self, self._task, answer, self._terms.check)
+
+    def _take_over(self, equal: JobEntry) -> Solved:
+        """The answer of an equal task, which is paid for already."""
+        solution = unpack(self._task.solution_type, equal.answer or {})
+        if solution is None:
+            raise NotAsked(
+                f"the answer of an equal task (job {equal.job_id}) can't be read", advice="share=False"
+            )
+        self.shared, self.job_id = equal, equal.job_id
+        self.answer = Solved(solution, Decimal(0))
+        return _checked(self, self._task, self.answer, self._terms.check)
 
     async def _create(self, request: Request) -> Created:
         try:
@@ -149,7 +171,7 @@ class RemoteTry:
         except ServiceUnavailable as error:
             if not error.nothing_created or not await self._may_try_again(error):
                 raise
-            _let_go(error)
+            let_go(error)
         return await self._create_once(request)
 
     async def _may_try_again(self, error: ServiceUnavailable) -> bool:
@@ -180,38 +202,6 @@ class RemoteTry:
             why = f"{error}; {error.advice}" if isinstance(error, MalformedReply) else str(error)
             raise AmbiguousCreate(f"the order was sent, and no job id came back: {why}") from error
 
-    async def _answer(self, job: Job) -> Solved:
-        gap = self._provider.minimum_gap
-        created, asked = now(), None
-        pause = self._durations.first_pause(gap=gap, left=self._left())
-        while pause < self._left():
-            await asyncio.sleep(pause)
-            found, asked_for = await self._poll(job)
-            waited = now() - created
-            if found is not None:
-                self._learn(self._durations.with_job(asked_before=asked, done=waited))
-                return found
-            asked = waited
-            pause = next_pause(waited=waited, gap=gap, left=self._left(), asked_for=asked_for)
-        said = mask(self._said, secrets_in(self._settings.own))
-        raise JobTimeout(f"not done after {now() - created:.1f} s; the service last said {said}")
-
-    async def _poll(self, job: Job) -> tuple[Solved | None, float | None]:
-        """The answer if there is one, and the pause the service demands if it does."""
-        self.polls += 1
-        try:
-            request = self._translate(Request, self._provider.poll_job, job)
-            reply = await self._send(request, self._settings.poll_timeout)
-            state = self._translate((Pending, Solved), self._provider.read_result, job, reply)
-        except _SURVIVED as error:
-            self._said = str(error)
-            _let_go(error)
-            return None, getattr(error, "retry_after", None)
-        if isinstance(state, Pending):
-            self._said = repr(state.status)
-            return None, None
-        return state, None
-
     async def _send(self, request: Request, limit: float) -> Reply:
         return await self._account.transport.send(request, timeout=max(0.0, min(limit, self._left())))
 
@@ -220,13 +210,6 @@ class RemoteTry:
 
     def _left(self) -> float:
         return self._terms.deadline - now()
-
-    @property
-    def _durations(self) -> Durations:
-        return self._account.durations.get(self._task.kind, Durations())
-
-    def _learn(self, durations: Durations) -> None:
-        self._account.durations[self._task.kind] = durations
 
 
 Try = LocalTry | RemoteTry
@@ -242,11 +225,6 @@ def begin(account: Account, task: Task[Solution], terms: Terms) -> Try:
     if isinstance(account, LocalAccount):
         return LocalTry(account, task, terms)
     return RemoteTry(account, task, terms)
-
-
-def _let_go(error: BaseException) -> None:
-    """Keep nothing of an error that is over: where it was raised from a variable, its frames are a cycle."""
-    error.__traceback__ = None
 
 
 def _checked(one: Try, task: Task[Solution], answer: Solved, check: SolutionCheck) -> Solved:

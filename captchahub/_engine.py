@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
+from captchahub import _journal_entries as _entries
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
 from captchahub._aftercare import Aftercare
+from captchahub._books import Books, Page
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
 from captchahub._gate import Changes
 from captchahub._hedging import HedgeBudget
+from captchahub._journal import Journal, open_journal
+from captchahub._journal_money import spend as spend_of
+from captchahub._resume import attached, resume
 from captchahub._routing import Facts, default_route, order
 from captchahub._run import Desk
+from captchahub._sharing import Sharing, is_being_cancelled
 from captchahub._solve import Plan, Solve
+from captchahub._tokens import Trail, read_token
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
+from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Job, Service
-from captchahub.results import ProviderHealth, Result
+from captchahub.results import Attempt, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings, RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
 
@@ -45,6 +57,8 @@ class Engine:
         *,
         connect: TransportFactory = http_transport,
         chance: Callable[[], float] = random.random,
+        wall_clock: Callable[[], float] = time.time,
+        journal: Journal | None = None,
     ) -> None:
         # Callers need not use a type checker, and a path is a likely slip.
         if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -53,25 +67,51 @@ class Engine:
         self._settings = settings
         changes = Changes()
         self._accounts = open_accounts(settings, connect, changes)
-        self._desk = Desk(chance, settings.check, changes, Aftercare())
+        aftercare = Aftercare()
+        book = open_journal(settings.journal.path) if journal is None else journal
+        is_alone = journal is None and settings.journal.path is None
+        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone)
+        self._desk = Desk(chance, settings.check, changes, aftercare, self._books)
         self._hedges = {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
+        self._sharing = Sharing()
         self._price_lists: dict[str, asyncio.Task[None]] = {}
         self._under_way: set[asyncio.Task[object]] = set()
         self._closing: asyncio.Task[None] | None = None
 
-    async def solve(self, task: Task[S], timeout: float | None) -> Result[S]:
-        """See :meth:`captchahub.hub.Hub.solve`."""
+    async def solve(
+        self, task: Task[S], timeout: float | None, trail: Trail | None = None, *, share: bool = False
+    ) -> Result[S]:
+        """See :meth:`captchahub.hub.Hub.solve`; ``trail`` is told of the job."""
         route = self._route(task)
-        return await self._while_open(self._solve(task, route, timeout or self._settings.timeout))
+        seconds = timeout or self._settings.timeout
+        # Where several providers must agree, each has to look for itself.
+        is_shared = share and route.agree == 1
+        begin = partial(self._solve, task, route, trail=trail or Trail(), is_shared=is_shared)
+        if not is_shared:
+            return await self._while_open(begin(seconds))
+        return await self._while_open(self._sharing.solve(task.fingerprint, seconds, begin))
 
-    async def _solve(self, task: Task[S], route: RouteSettings, timeout: float) -> Result[S]:
+    async def _solve(
+        self, task: Task[S], route: RouteSettings, timeout: float, *, trail: Trail, is_shared: bool
+    ) -> Result[S]:
         begun = now()
-        if route.strategy is Strategy.CHEAPEST:
+        if route.strategy is Strategy.CHEAPEST or any(map(self._books.has_budget_for, route.names)):
             await self._look_up_prices(task.kind, route, min(_PATIENCE, timeout / 4))
         names = order(route, lambda name: self._facts(name, task.kind), self._desk.chance)
         hedges = self._hedges.get(task.kind, HedgeBudget(0.0))
         plan = Plan([self._accounts[name] for name in names], route, hedges)
-        return await Solve(task, plan, self._desk, begun=begun, timeout=timeout).run()
+        solve = Solve(task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, is_shared=is_shared)
+        return await solve.run()
+
+    async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
+        """See :meth:`captchahub.hub.Hub.attach`."""
+        job = read_token(token)
+        trail.token = token
+        account = _remote(self._account(job.provider))
+        entry = await self._while_open(self._books.claim_one(job.provider, job.job_id))
+        page = None if entry is None else Page(self._books, entry.id)
+        seconds = timeout or self._settings.timeout
+        return await self._while_open(attached(account, job, page, seconds))
 
     def _route(self, task: object) -> RouteSettings:
         if not isinstance(task, Task):
@@ -131,15 +171,42 @@ class Engine:
         account.prices.take_list(services, now())
         return services
 
-    async def report(self, result: Result[Solution], *, correct: bool) -> None:
+    async def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
         """See :meth:`captchahub.hub.Hub.report`."""
         # Callers need not use a type checker.
-        if not isinstance(result, Result):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"a report is of a Result, not of a {type(result).__name__}")
-        account = _remote(self._account(result.provider))
-        if result.job_id is None:
-            raise NotOffered(f"this result of {result.provider} has no job id to report on")
-        await self._while_open(report(account, Job(result.job_id, result.kind), correct=correct))
+        if not isinstance(answer, (Result, Vote, Attempt)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            found = type(answer).__name__
+            raise TypeError(f"a report is of a Result, a Vote or an Attempt, not of {found}")
+        account = _remote(self._account(answer.provider))
+        if answer.job_id is None:
+            what = type(answer).__name__.lower()
+            raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
+        if not correct:
+            await self._while_open(self._books.stop_sharing(answer.provider, answer.job_id))
+        await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
+
+    async def spend(self, zone: tzinfo, since: datetime | None) -> list[Spend]:
+        """See :meth:`captchahub.hub.Hub.spend`."""
+        moment = 0.0 if since is None else since.timestamp()
+        return await self._while_open(self._books.read(partial(spend_of, zone=zone, since=moment)))
+
+    async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
+        """See :meth:`captchahub.hub.Hub.jobs`."""
+        return await self._while_open(self._books.read(partial(_entries.entries, state=state, limit=limit)))
+
+    async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
+        """See :meth:`captchahub.hub.Hub.resolve`."""
+        settling = self._books.settle(entry.id, state, cost=cost, error=entry.error, by_hand=True)
+        if not await self._while_open(settling):
+            raise ValueError(f"a job that is {entry.state.value} can't be settled as {state.value} by hand")
+
+    async def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
+        """See :meth:`captchahub.hub.Hub.resume`."""
+        self._refuse_closed()
+        begun = resume(self._books, self._accounts, self._desk.aftercare, in_flight)
+        async with aclosing(begun) as collecting:
+            async for collected in collecting:
+                yield collected
 
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`captchahub.hub.Hub.health`."""
@@ -170,7 +237,7 @@ class Engine:
         try:
             return await child
         except asyncio.CancelledError:
-            if self.is_closed and not _is_being_cancelled():
+            if self.is_closed and not is_being_cancelled():
                 raise HubClosed("the hub was closed while it worked on this") from None
             raise
         finally:
@@ -190,11 +257,7 @@ class Engine:
             await asyncio.wait(self._under_way)
         await self._desk.aftercare.aclose(_PATIENCE)
         await asyncio.gather(*(account.aclose() for account in self._accounts.values()))
-
-
-def _is_being_cancelled() -> bool:
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
+        await self._books.aclose()
 
 
 def _remote(account: Account) -> RemoteAccount:

@@ -19,7 +19,7 @@ from captchahub.provider import Balance
 from captchahub.results import State
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Admission", "Changes", "Gate", "Place"]
+__all__ = ["Admission", "Changes", "Gate", "Place", "too_late"]
 
 
 _TOO_FULL = "raise that limit, give it more time, or add a provider to the route"
@@ -64,8 +64,21 @@ class Admission:
 class Place:
     """One of the places at a provider, held until it is left; longer where something still works there."""
 
-    def __init__(self) -> None:
+    def __init__(self, waited_for: str | None = None) -> None:
+        self.waited_for = waited_for
+        """The limit that had to be waited for; None where none had."""
         self.busy: Future[Any] | None = None
+
+
+def too_late(limit: str) -> NotAsked:
+    """What to say where waiting for a limit left no time for an order."""
+    return NotAsked(f"waiting left no time to order anything, where {limit}", advice=_TOO_FULL)
+
+
+def _is_too_late(rate: RateWindow, until: float) -> bool:
+    """Whether the next turn is only after ``until``; one that is there now is not waited for."""
+    moment = now()
+    return rate.opens_at(moment) > max(until, moment)
 
 
 class Gate:
@@ -73,6 +86,7 @@ class Gate:
 
     def __init__(self, settings: ProviderSettings, changes: Changes) -> None:
         self._settings = settings
+        self._name = settings.name
         self._changes = changes
         self._places = asyncio.Semaphore(settings.max_in_flight)
         self._turns = asyncio.Lock()
@@ -85,13 +99,13 @@ class Gate:
 
         Raises :class:`~captchahub.errors.NotAsked` where none is free by ``until``, in the loop's time.
         """
+        limit, was_full = f"max_in_flight is {self._settings.max_in_flight}", self._places.locked()
         try:
             async with asyncio.timeout_at(until):
                 await self._places.acquire()
         except TimeoutError:
-            limit = f"max_in_flight is {self._settings.max_in_flight}"
             raise NotAsked(f"no place came free in time, where {limit}", advice=_TOO_FULL) from None
-        place = Place()
+        place = Place(limit if was_full else None)
         try:
             yield place
         finally:
@@ -110,28 +124,32 @@ class Gate:
 
         place.busy.add_done_callback(release)
 
-    async def turn(self, until: float, *, spare: float = 0.0) -> None:
+    async def turn(self, until: float, place: Place | None = None, *, spare: float = 0.0) -> None:
         """Wait for the rate to allow one more order; those who wait are served in the order of their coming.
+
+        ``place`` is told where there was anything to wait for.
 
         Raises :class:`~captchahub.errors.NotAsked` where that is not by ``until``, in the loop's time, or is
         known to leave less than ``spare`` seconds until then.
         """
         if self._rate is None:
             return
+        limit, moment = f"the rate is {self._settings.rate}", now()
+        if place is not None and (self._turns.locked() or self._rate.opens_at(moment) > moment):
+            place.waited_for = limit
         try:
             async with asyncio.timeout_at(until):
                 await self._wait_for_turn(self._rate, until - spare)
         except TimeoutError:
-            limit = f"the rate is {self._settings.rate}"
             raise NotAsked(f"no turn came in time, where {limit}", advice=_TOO_FULL) from None
 
     async def _wait_for_turn(self, rate: RateWindow, until: float) -> None:
-        if rate.opens_at(now()) > until:
+        if _is_too_late(rate, until):
             raise TimeoutError
         async with self._turns:
-            opens_at = rate.opens_at(now())
-            if opens_at > until:
+            if _is_too_late(rate, until):
                 raise TimeoutError
+            opens_at = rate.opens_at(now())
             await asyncio.sleep(opens_at - now())
             rate.take(max(opens_at, now()))
 
@@ -153,6 +171,8 @@ class Gate:
         if given is None:
             yield None
             return
+        if given.is_probe:
+            log.info("%s is half-open: this attempt, the probe, finds out whether it works", self._name)
         admission = Admission(given)
         try:
             yield admission
@@ -161,7 +181,7 @@ class Gate:
 
     def created(self, given: Pass) -> None:
         """Note that the service took a job."""
-        self._set(self.health.created(given, now()))
+        self._set(self.health.created(given, now()), is_probe=given.is_probe)
 
     def revive(self) -> None:
         """Ask the provider again from now on, whatever was wrong with it."""
@@ -174,6 +194,7 @@ class Gate:
 
     def _learn(self, admission: Admission) -> None:
         error = admission.error
+        is_probe = admission.given.is_probe and self.health.state is State.HALF_OPEN
         after = self.health.after(
             admission.given,
             admission.effect,
@@ -181,23 +202,29 @@ class Gate:
             reason="" if error is None else f"{type(error).__name__}: {error}",
             retry_after=error.retry_after if isinstance(error, RateLimited) else None,
         )
-        self._set(after)
+        self._set(after, is_probe=is_probe)
 
-    def _set(self, health: Health) -> None:
+    def _set(self, health: Health, *, is_probe: bool = False) -> None:
         before, self.health = self.health, health
         if before.state is not health.state:
-            self._tell(health)
+            self._tell(health, is_probe=is_probe)
         if before.opens_at != health.opens_at:
             self._changes.tell()
 
-    def _tell(self, health: Health) -> None:
-        name, pause = self._settings.name, "" if health.until is None else f"{health.until - now():.1f} s, "
-        if health.state is State.COOLING:
-            log.warning("%s is left alone for %s%s", name, pause, health.reason)
-        elif health.state is State.OUT:
+    def _tell(self, health: Health, *, is_probe: bool) -> None:
+        name, pause = self._name, 0.0 if health.until is None else health.until - now()
+        if health.state is State.OUT:
             log.error("%s is out until hub.revive(%r): %s", name, name, health.reason)
+        elif health.state is State.HEALTHY:
+            log.info("%s is asked again%s", name, ": the probe found that it works" if is_probe else "")
+        elif not is_probe:
+            log.warning("%s is left alone for %.1f s, %s", name, pause, health.reason)
+        elif pause > 0:
+            log.warning(
+                "%s is left alone for another %.1f s: the probe failed, %s", name, pause, health.reason
+            )
         else:
-            log.info("%s is asked again", name)
+            log.info("%s: the probe told nothing of it, so that the next attempt is one", name)
 
     def why_closed(self) -> NotAsked | None:
         """What to say of a provider that may not be asked now; None where it may."""

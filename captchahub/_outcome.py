@@ -11,11 +11,15 @@ import attrs
 from captchahub._accounts import Account
 from captchahub._agreement import Ballot
 from captchahub._clock import now
+from captchahub._log import log
+from captchahub._routing import rules_against
 from captchahub._run import Ended, Run, too_short
 from captchahub._secrets import mask, secrets_in
 from captchahub.errors import (
+    HOW_TO_REPORT,
     AllProvidersFailed,
     Attempt,
+    JournalError,
     NotAsked,
     Outvoted,
     Overtaken,
@@ -26,11 +30,14 @@ from captchahub.errors import (
 from captchahub.provider import Solved
 from captchahub.results import Result, Vote
 from captchahub.settings import RouteSettings
-from captchahub.tasks import Solution, Task
+from captchahub.tasks import SlideSolution, Solution, Task, TextSolution
 
 __all__ = ["Story"]
 
 S = TypeVar("S", bound=Solution)
+
+# In characters, as much of an answer as a line of an error has room for.
+_LONGEST_ANSWER = 60
 
 
 class Story(Generic[S]):
@@ -87,7 +94,7 @@ class Story(Generic[S]):
         """The result of a ballot that has a winner; the runs are those still under way."""
         agreeing = ballot.agreeing
         _, winner = self._votes[cast("int", ballot.winner)]
-        attempts = self._with_outvoted(agreeing)
+        attempts = self._with_outvoted(ballot)
         for run in runs:
             if run.may_be_ordered:
                 faster = f"{winner.attempt.provider} was asked as well and was faster"
@@ -99,6 +106,7 @@ class Story(Generic[S]):
             job_id=winner.attempt.job_id,
             cost=winner.attempt.cost,
             elapsed=now() - self._begun,
+            is_shared=winner.is_shared,
             attempts=tuple(attempts),
             ignored_options=tuple(name for name in self._options if name not in winner.sent),
             votes=tuple(self._vote(ended, place in agreeing) for place, (_, ended) in enumerate(self._votes)),
@@ -106,35 +114,70 @@ class Story(Generic[S]):
 
     def _vote(self, ended: Ended, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
         attempt = ended.attempt
-        return Vote(attempt.provider, attempt.job_id, _solution(ended, self._task), agrees)
+        solution = _solution(ended, self._task)
+        return Vote(attempt.provider, attempt.job_id, solution, agrees, self._task.kind)
 
-    def _with_outvoted(self, agreeing: frozenset[int]) -> list[Attempt]:
+    def _with_outvoted(self, ballot: Ballot[Solution]) -> list[Attempt]:
         attempts = list(self._attempts)
-        for vote, (place, ended) in enumerate(self._votes):
-            if vote not in agreeing:
-                said = f"{_solution(ended, self._task)!r} is not what {self._route.agree} providers agree on"
-                error = Outvoted(mask(said, secrets_in(ended.account.settings.own)))
-                attempts[place] = attrs.evolve(attempts[place], error=error)
+        for vote, (place, _) in enumerate(self._votes):
+            if vote not in ballot.agreeing:
+                attempts[place] = attrs.evolve(attempts[place], error=self._outvoted(vote, ballot))
         return attempts
 
-    def failure(self, accounts: Sequence[Account], *, ran_short: bool) -> AllProvidersFailed | TaskError:
+    def _outvoted(self, vote: int, ballot: Ballot[Solution]) -> Outvoted:
+        answer, needed = self._shown(vote), self._route.agree
+        if ballot.winner is not None:
+            agreed = f"{len(ballot.agreeing)} others agreed on {self._shown(ballot.winner)}"
+            return Outvoted(f"answered {answer}, and {agreed}", advice=HOW_TO_REPORT)
+        if len(self._votes) == 1:
+            said = f"answered {answer}, which is the only answer that came, and {needed} must agree"
+            return Outvoted(said, advice="see why the others gave none, or add a provider to the route")
+        others = ballot.others(vote)
+        also = f"and {others} more did" if others else "and nobody else did"
+        return Outvoted(f"answered {answer}, {also}, where {needed} must agree")
+
+    def _shown(self, vote: int) -> str:
+        """An answer as a person would read it, short and without the token."""
+        _, ended = self._votes[vote]
+        secrets, solution = secrets_in(ended.account.settings.own), _solution(ended, self._task)
+        match solution:
+            case TextSolution():
+                return repr(_cut(mask(str(solution.text), secrets)))
+            case SlideSolution(start, end):
+                drag = f"a drag from ({start.x}, {start.y}) to ({end.x}, {end.y})"
+                return _cut(mask(drag, secrets))
+            case _:
+                return _cut(mask(repr(solution), secrets))
+
+    def failure(
+        self, accounts: Sequence[Account], ballot: Ballot[Solution], *, ran_short: bool
+    ) -> AllProvidersFailed | JournalError | TaskError:
         """The error of a solve that ends without an answer; ``ran_short`` where for lack of time."""
-        if isinstance(self.final, TaskError):
+        error = self._failure(accounts, ballot, ran_short=ran_short)
+        said = error.message if isinstance(error, AllProvidersFailed) else f"{type(error).__name__}: {error}"
+        log.info("%s: no answer after %.1f s: %s", self._task.kind, now() - self._begun, said)
+        return error
+
+    def _failure(
+        self, accounts: Sequence[Account], ballot: Ballot[Solution], *, ran_short: bool
+    ) -> AllProvidersFailed | JournalError | TaskError:
+        if isinstance(self.final, (JournalError, TaskError)):
             return self.final
-        attempts = [*self._with_outvoted(frozenset()), *self._not_asked(accounts)]
+        attempts = [*self._with_outvoted(ballot), *self._not_asked(accounts)]
         task = f"this {self._task.kind} task"
         if ran_short and self.final is None:
             return SolveTimeout(f"{task} was not solved within {self._timeout:g} s", attempts)
-        return AllProvidersFailed(f"{self._why()} {task}", attempts)
+        return AllProvidersFailed(self._why(task), attempts)
 
-    def _why(self) -> str:
+    def _why(self, task: str) -> str:
         if self.final is not None:
-            return f"{type(self.final).__name__} ends this route, so nobody else was asked to solve"
+            return f"no provider solved {task}, and after {type(self.final).__name__} nobody else is asked"
         if self._route.agree > 1:
-            return f"no {self._route.agree} providers gave the same answer to"
+            return f"no {self._route.agree} providers gave the same answer to {task}"
         if self._route.max_attempts == self.asked:
-            return f"no provider solved in {self._route.max_attempts} attempts"
-        return "no provider solved"
+            attempts = "1 attempt" if self.asked == 1 else f"{self.asked} attempts"
+            return f"no provider solved {task} in {attempts}"
+        return f"no provider solved {task}"
 
     def _not_asked(self, accounts: Sequence[Account]) -> Iterable[Attempt]:
         """Those of the route of whom there is no attempt to tell, and why."""
@@ -150,14 +193,19 @@ class Story(Generic[S]):
             return closed
         last = self.final or self.only
         if last is not None:
-            rules = "fallback_on, on_ambiguous and on_timeout of the route say so"
-            return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=rules)
+            rules = rules_against(last, self._route)
+            say = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
+            return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=say)
         if self._route.max_attempts == self.asked:
             return NotAsked(f"max_attempts is {self._route.max_attempts}", advice="raise it")
         if self._route.agree > 1:
             too_few = f"too few others were left for {self._route.agree} to agree"
             return NotAsked(too_few, advice="add a provider to the route, or lower agree")
         return too_short(account)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 1] + "…"
 
 
 def _solution(ended: Ended, _task: Task[S]) -> S:

@@ -18,6 +18,8 @@ from captchahub.tasks import Solution, Task
 
 Kinds = dict[str, ProviderKind[object]]
 
+_REINSTALL = "; update or reinstall it"
+
 
 class Plugins:
     """The plugins that one hub can use; another hub's are another object's.
@@ -32,6 +34,8 @@ class Plugins:
         self._known: Kinds = {}
         for plugin in passed:
             who = f"the plugin {_name(plugin)} passed in"
+            if isinstance(plugin, type):
+                raise ConfigError(f"{who} is a class, and its hooks need an object: write {_name(plugin)}()")
             self._known |= _disjoint(self._register(plugin, who), self._known, who)
 
     def names(self) -> tuple[str, ...]:
@@ -63,13 +67,13 @@ class Plugins:
             try:
                 said: object = check.function(*(given[name] for name in check.argnames if name in given))
             except FAULTS:
-                log.exception("captchahub_check_solution of %s failed: left out", check.plugin_name)
+                log.exception("captchahub_check_solution of %s failed: left out", _name(check.plugin))
                 continue
             if isinstance(said, str) and said.strip():
                 return said
             if said is not None:
-                found = type(said).__name__
-                log.error("captchahub_check_solution of %s gave a %s: left out", check.plugin_name, found)
+                name, found = _name(check.plugin), type(said).__name__
+                log.error("captchahub_check_solution of %s gave a %s: left out", name, found)
                 _close(said)
         return None
 
@@ -81,24 +85,24 @@ class Plugins:
         return found
 
     def _unknown(self, name: str) -> str:
-        install = f"pip install captchahub-{name}" if _could_be_installed(name) else "install its plugin"
         known = advise(name, self.names(), "installed")
-        return f"no plugin named {name!r} is installed; {known}; or {install}"
+        # No package is named: one that nobody here knows of may be anybody's.
+        return f"no plugin named {name!r} is installed; {known}; or install the plugin that adds it"
 
     def _load(self, point: EntryPoint) -> ProviderKind[object]:
         who = f"the plugin {point.name!r} of {_distribution(point)}"
         try:
             plugin: object = point.load()
         except Exception as error:
-            raise ConfigError(_broken(who, "can't be imported", error)) from error
-        kinds = self._register(plugin, who)
+            raise ConfigError(_broken(who, "can't be imported", error) + _REINSTALL) from error
+        kinds = self._register(plugin, who, advice=_REINSTALL)
         if point.name not in kinds:
             offered = ", ".join(sorted(kinds)) or "none"
             raise ConfigError(f"{who} adds no kind named {point.name!r} (it adds: {offered}); update it")
         self._known[point.name] = kinds[point.name]
         return kinds[point.name]
 
-    def _register(self, plugin: object, who: str) -> Kinds:
+    def _register(self, plugin: object, who: str, *, advice: str = "") -> Kinds:
         try:
             if not self._manager.is_registered(plugin):
                 self._manager.register(plugin)
@@ -108,8 +112,8 @@ class Plugins:
             answers: list[Iterable[object]] = hook()
             offered = [kind for answer in answers for kind in answer]
         except Exception as error:
-            raise ConfigError(_broken(who, "can't be used", error)) from error
-        return _checked(offered, who)
+            raise ConfigError(_broken(who, "can't be used", error) + advice) from error
+        return _checked(offered, who, advice=advice)
 
 
 def _close(said: object) -> None:
@@ -118,11 +122,12 @@ def _close(said: object) -> None:
         said.close()
 
 
-def _checked(offered: Sequence[object], who: str) -> Kinds:
+def _checked(offered: Sequence[object], who: str, *, advice: str) -> Kinds:
     kinds: Kinds = {}
     for kind in offered:
         if not isinstance(kind, ProviderKind):
-            raise ConfigError(f"{who} offers a {type(kind).__name__} where a ProviderKind belongs; update it")
+            found = type(kind).__name__
+            raise ConfigError(f"{who} offers a {found} where a ProviderKind belongs{advice}")
         kinds |= _disjoint({kind.name: kind}, kinds, who)
     return kinds
 
@@ -136,7 +141,7 @@ def _disjoint(kinds: Kinds, earlier: Kinds, who: str) -> Kinds:
 
 def _broken(who: str, how: str, error: Exception) -> str:
     words = " ".join(str(error).split())
-    return f"{who} {how}: {type(error).__name__}: {words}; update or reinstall it"
+    return f"{who} {how}: {type(error).__name__}: {words}"
 
 
 def _distribution(point: EntryPoint) -> str:
@@ -145,7 +150,3 @@ def _distribution(point: EntryPoint) -> str:
 
 def _name(plugin: object) -> str:
     return str(getattr(plugin, "__name__", type(plugin).__name__))
-
-
-def _could_be_installed(name: str) -> bool:
-    return name.isascii() and name.replace("-", "").replace("_", "").isalnum()

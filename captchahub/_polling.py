@@ -36,7 +36,8 @@ class Durations:
         may come sooner where little time is left.
         """
         wanted = sorted(self.seconds)[int(len(self.seconds) * _EARLY)] if self.seconds else gap
-        return max(0.0, min(max(gap, wanted), left - time_to_ask(gap)))
+        # Where there is hardly time for one question, half of it goes to the job.
+        return max(0.0, min(max(gap, wanted), max(left - time_to_ask(gap), left / 2)))
 
 
 def time_to_ask(gap: float) -> float:
@@ -54,5 +55,7 @@ def next_pause(*, waited: float, gap: float, left: float, asked_for: float | Non
     more, ``gap`` the shortest pause that the service allows, ``asked_for`` a pause that it demanded. The
     result is never shorter than ``gap``, and where it can be it leaves time for one last question.
     """
-    wanted = max(waited * _GROWTH, asked_for or 0.0)
-    return max(gap, min(wanted, left - time_to_ask(gap)))
+    latest = left - time_to_ask(gap)
+    pause = max(gap, min(max(waited * _GROWTH, asked_for or 0.0), latest))
+    # Where no other question fits in after this one, it is the last, and comes as late as it can.
+    return max(pause, latest) if latest - pause < gap else pause

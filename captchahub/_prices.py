@@ -15,12 +15,20 @@ _RETRY_AFTER = 300.0
 
 
 class Prices:
-    """Prices by task kind: as configured, else as the service's own list says, else as its last reply said.
+    """Prices by task kind: as configured, else as its last reply said, else as the service's own list says.
 
     ``otherwise`` is the price of a kind that nobody names, None where it is not known.
     """
 
-    def __init__(self, configured: Mapping[str, Decimal], *, otherwise: Decimal | None = None) -> None:
+    def __init__(
+        self,
+        configured: Mapping[str, Decimal],
+        *,
+        currency: str | None = None,
+        otherwise: Decimal | None = None,
+    ) -> None:
+        self.currency = currency
+        """The account's currency, None where nobody has said it."""
         self._configured = configured
         self._otherwise = otherwise
         self._listed: dict[str, Decimal] = {}
@@ -29,10 +37,21 @@ class Prices:
 
     def of(self, kind: str) -> Decimal | None:
         """The price of one job, None where nobody has said it."""
-        for known in (self._configured, self._listed, self._charged):
-            if kind in known:
-                return known[kind]
-        return self._otherwise
+        return self._known(kind)[0]
+
+    def source_of(self, kind: str) -> str | None:
+        """Who says so: ``configuration``, ``reply`` or ``list``; None where nobody does."""
+        return self._known(kind)[1]
+
+    def _known(self, kind: str) -> tuple[Decimal | None, str | None]:
+        for source, prices in (
+            ("configuration", self._configured),
+            ("reply", self._charged),
+            ("list", self._listed),
+        ):
+            if kind in prices:
+                return prices[kind], source
+        return self._otherwise, None
 
     def wants_list(self, kind: str, now: float) -> bool:
         """Whether it is time to ask for the service's list."""

@@ -11,9 +11,12 @@ import attrs
 
 from captchahub.errors import (
     AmbiguousCreate,
+    BudgetExceeded,
     CaptchaHubError,
     JobTimeout,
+    JournalError,
     NotAsked,
+    PriceUnknown,
     ProviderError,
     RateLimited,
     ServiceUnavailable,
@@ -21,7 +24,17 @@ from captchahub.errors import (
 )
 from captchahub.settings import Otherwise, RouteSettings, Strategy
 
-__all__ = ["Facts", "Next", "backoff", "default_route", "first_open", "order", "time_for", "what_next"]
+__all__ = [
+    "Facts",
+    "Next",
+    "backoff",
+    "default_route",
+    "first_open",
+    "order",
+    "rules_against",
+    "time_for",
+    "what_next",
+]
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
@@ -114,9 +127,11 @@ _ANY = RouteSettings(())
 
 def what_next(error: CaptchaHubError, route: RouteSettings = _ANY) -> Next:
     """What an error allows: the table of the design in one place, and what the route makes of it."""
-    if isinstance(error, TaskError) or not isinstance(error, ProviderError):
+    if isinstance(error, (JournalError, TaskError)) or not isinstance(error, ProviderError):
         return Next.GIVE_UP
-    falls_back = isinstance(error, NotAsked) or _falls_back(error, route)
+    if isinstance(error, (BudgetExceeded, PriceUnknown)):
+        return Next.OTHERS
+    falls_back = isinstance(error, NotAsked) or not rules_against(error, route)
     if _is_worth_waiting_for(error):
         return Next.LATER if falls_back else Next.AGAIN
     return Next.OTHERS if falls_back else Next.GIVE_UP
@@ -128,12 +143,16 @@ def _is_worth_waiting_for(error: ProviderError) -> bool:
     return isinstance(error, (RateLimited, NotAsked))
 
 
-def _falls_back(error: ProviderError, route: RouteSettings) -> bool:
+def rules_against(error: ProviderError, route: RouteSettings) -> list[str]:
+    """The rules of the route after which nobody else is asked; none where another one may be."""
+    rules: list[str] = []
     if isinstance(error, AmbiguousCreate) and route.on_ambiguous is Otherwise.FAIL:
-        return False
+        rules.append("on_ambiguous")
     if isinstance(error, JobTimeout) and route.on_timeout is Otherwise.FAIL:
-        return False
-    return isinstance(error, route.fallback_on)
+        rules.append("on_timeout")
+    if not isinstance(error, route.fallback_on):
+        rules.append("fallback_on")
+    return rules
 
 
 def backoff(tries: int, error: CaptchaHubError | None = None, *, chance: float = 1.0) -> float:

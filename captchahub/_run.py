@@ -7,35 +7,44 @@ import math
 import traceback
 from collections.abc import Callable, Collection
 from decimal import Decimal
+from functools import partial
 
 import attrs
 
 from captchahub._accounts import Account, RemoteAccount, translate
 from captchahub._aftercare import Aftercare
+from captchahub._answers import pack
 from captchahub._attempt import Terms, Try, begin, least_time
+from captchahub._books import Books, Page
 from captchahub._calls import report
 from captchahub._clock import now
-from captchahub._gate import Admission, Changes, Place
+from captchahub._gate import Admission, Changes, Place, too_late
+from captchahub._harvest import end_of, harvest
 from captchahub._health import Effect, effect_of, is_telling
+from captchahub._journal_schema import JobState, Order
 from captchahub._log import log
 from captchahub._secrets import chain_of, mask_error, secrets_in
+from captchahub._tokens import Token, Trail
 from captchahub.errors import (
     AmbiguousCreate,
     Attempt,
     CaptchaHubError,
     ConfigError,
+    JobTimeout,
     NotAsked,
     Overtaken,
     PluginFault,
     ProviderError,
     TaskError,
     TaskRefused,
+    WrongSolution,
 )
+from captchahub.jobs import JobEntry
 from captchahub.provider import Job, JobId, Solved
 from captchahub.settings import SolutionCheck
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Desk", "Ended", "Run", "too_short"]
+__all__ = ["Desk", "Ended", "Run", "Submission", "too_short"]
 
 
 @attrs.frozen
@@ -46,6 +55,16 @@ class Desk:
     check: SolutionCheck
     changes: Changes
     aftercare: Aftercare
+    books: Books
+
+
+@attrs.frozen
+class Submission:
+    """What the journal is told of a solve. ``begun`` is wall clock, in seconds since 1970."""
+
+    id: str
+    is_shared: bool
+    begun: float
 
 
 @attrs.frozen
@@ -59,16 +78,25 @@ class Ended:
     attempt: Attempt
     solved: Solved | None = None
     sent: Collection[str] = ()
+    is_shared: bool = False
 
 
 class Run:
     """A task at one provider, begun at once.
 
-    ``allot`` gives the seconds there are for the provider now, from the limit of its own or None.
+    ``submission`` is what the journal is told of the solve, and ``trail`` is told of its job. ``allot`` gives
+    the seconds there are for the provider now, from the limit of its own or None.
     """
 
     def __init__(
-        self, account: Account, task: Task[Solution], desk: Desk, allot: Callable[[float | None], float]
+        self,
+        account: Account,
+        task: Task[Solution],
+        desk: Desk,
+        *,
+        submission: Submission,
+        trail: Trail,
+        allot: Callable[[float | None], float],
     ) -> None:
         self.account = account
         self.began: float | None = None
@@ -77,9 +105,13 @@ class Run:
         """Done when the attempt begins."""
         self.deadline = math.inf
         """When the attempt must end, once it has begun."""
+        self.is_overtaken = False
+        """Whether the solve has its answer from another, and does not wait for this one."""
         self._started = now()
         self._task = task
         self._desk = desk
+        self._submission = submission
+        self._trail = trail
         self._allot = allot
         self._try: Try | None = None
         self.ending = asyncio.ensure_future(self._go())
@@ -89,7 +121,7 @@ class Run:
         gate, until = self.account.gate, now() + self._allot(None)
         try:
             async with gate.place(until) as place:
-                await gate.turn(until, spare=least_time(self.account))
+                await gate.turn(until, place, spare=least_time(self.account))
                 with gate.admission() as admission:
                     return None if admission is None else await self._attempt(admission, place)
         except NotAsked as error:
@@ -98,23 +130,34 @@ class Run:
     async def _attempt(self, admission: Admission, place: Place) -> Ended:
         given = self._allot(self.account.settings.timeout)
         if given < least_time(self.account):
-            raise too_short(self.account)
+            raise too_short(self.account) if place.waited_for is None else too_late(place.waited_for)
         self.began = now()
         self.deadline = self.began + given
         self.beginning.set_result(None)
-        terms = Terms(self.deadline, admission.given, self._desk.chance, self._desk.check)
+        desk = self._desk
+        # Nothing here knows of this run, for the try that it keeps would keep it, and the picture, in turn.
+        open_page = partial(_open_page, desk.books, self._submission, self.account, self._task)
+        note_job = partial(_note_job, self._trail, self.account, self._task)
+        terms = Terms(self.deadline, admission.given, desk.chance, desk.check, open_page, note_job)
         self._try = begin(self.account, self._task, terms)
         try:
             ended = await self._solved(self._try)
+        except asyncio.CancelledError:
+            self._leave_off(self._try)
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, others may still solve the task
             mask_error(error, secrets_in(self.account.settings.own))
             failure = _as_failure(error)
+            if isinstance(failure, JobTimeout) and self.job_id is not None:
+                failure.token = self._trail.token
             self._note_failure(admission, self._try, failure)
+            await self._write_down(self._try, failure)
             return Ended(self.account, self._told(failure))
         finally:
             place.busy = self._try.busy
-        admission.end(None, Effect.WORKED)
-        self._learn_speed(has_answer=True)
+        if not ended.is_shared:
+            admission.end(None, Effect.WORKED)
+            self._learn_speed(has_answer=True)
         return ended
 
     async def _solved(self, one: Try) -> Ended:
@@ -122,9 +165,43 @@ class Run:
         # Asked first, so that a fault of the plugin here costs nothing.
         sent = translate(account.settings, Collection, account.provider.sent_options, self._task)
         solved = await one.run()
-        if solved.cost is not None:
+        await self._write_down(one, None)
+        is_shared = one.shared is not None
+        if solved.cost is not None and not is_shared:
             account.prices.take_charge(self._task.kind, solved.cost)
-        return Ended(self.account, self._told(None), solved, sent)
+        return Ended(self.account, self._told(None), solved, sent, is_shared)
+
+    async def _write_down(self, one: Try, error: ProviderError | None) -> None:
+        """Settle the job in the journal, where it has ended."""
+        state = end_of(error, has_job=one.job_id is not None)
+        if one.page is None:
+            return
+        if state is None:
+            self._harvest(one, one.page)
+            return
+        answer = one.answer
+        await one.page.settle(
+            state,
+            cost=None if answer is None else answer.cost,
+            answer=pack(answer.solution) if error is None and answer is not None else None,
+            error=None if error is None else f"{type(error).__name__}: {error}",
+        )
+
+    def _harvest(self, one: Try, page: Page) -> None:
+        """Go on asking for a job that took too long: it is paid for."""
+        if isinstance(self.account, RemoteAccount) and one.job_id is not None:
+            job = Job(one.job_id, self._task.kind)
+            self._desk.aftercare.adopt(asyncio.ensure_future(harvest(self.account, job, page)))
+
+    def _leave_off(self, one: Try) -> None:
+        """See to a job that nobody waits for any more."""
+        if one.page is None:
+            return
+        if one.job_id is not None:
+            self._harvest(one, one.page)
+            return
+        state = JobState.AMBIGUOUS if one.may_be_ordered else JobState.NOT_SENT
+        self._desk.aftercare.begin(one.page.settle(state, error="cancelled while it was ordered"))
 
     def _note_failure(self, admission: Admission, one: Try, error: ProviderError) -> None:
         account, took = self.account, self._worked
@@ -135,8 +212,12 @@ class Run:
         admission.end(error, effect if telling or admission.given.is_probe else Effect.NONE)
         if effect is not Effect.NONE:
             self._learn_speed(has_answer=False)
-        if one.was_refused and account.settings.report_wrong:
+        is_reported = one.was_refused and account.settings.report_wrong and self.job_id is not None
+        if is_reported:
             self._report()
+        if isinstance(error, WrongSolution) and (is_reported or self.job_id is None):
+            told = "; the service is told that the answer is wrong" if is_reported else ""
+            error.advice = f"check the options of the task{told}"
 
     def _learn_speed(self, *, has_answer: bool) -> None:
         self.account.speeds[self._task.kind].learn(now(), self._worked, has_answer=has_answer)
@@ -145,6 +226,12 @@ class Run:
         if isinstance(self.account, RemoteAccount) and self.job_id is not None:
             job = Job(self.job_id, self._task.kind)
             self._desk.aftercare.begin(_report_wrong(self.account, job))
+
+    @property
+    def _provider(self) -> str:
+        """Who solves it: this provider, or the one that has solved an equal task."""
+        equal = None if self._try is None else self._try.shared
+        return self.account.settings.name if equal is None else equal.provider
 
     @property
     def _worked(self) -> float:
@@ -163,12 +250,13 @@ class Run:
     def attempt(self, error: ProviderError | None) -> Attempt:
         """What there is to tell of it now, with this error."""
         return Attempt(
-            provider=self.account.settings.name,
+            provider=self._provider,
             elapsed=now() - self._started,
             polls=0 if self._try is None else self._try.polls,
             job_id=self.job_id,
             error=error,
             cost=self._cost(error),
+            kind=self._task.kind,
         )
 
     def _told(self, error: ProviderError | None) -> Attempt:
@@ -176,7 +264,8 @@ class Run:
             mask_error(error, secrets_in(self.account.settings.own))
             forget_frames(error)
         attempt = self.attempt(error)
-        log.info("%s: %s", self._task.kind, attempt)
+        late = ", after another one had answered" if self.is_overtaken else ""
+        log.info("%s: %s%s", self._task.kind, attempt, late)
         return attempt
 
     def _cost(self, error: ProviderError | None) -> Decimal | None:
@@ -188,6 +277,27 @@ class Run:
         if not may_exist and not isinstance(error, (AmbiguousCreate, Overtaken)):
             return Decimal(0)
         return self.account.prices.of(self._task.kind)
+
+
+async def _open_page(
+    books: Books, submission: Submission, account: Account, task: Task[Solution]
+) -> Page | JobEntry:
+    order = Order(
+        submission=submission.id,
+        provider=account.settings.name,
+        kind=task.kind,
+        fingerprint=task.fingerprint,
+        options=task.options,
+        price=account.prices.of(task.kind),
+        price_source=account.prices.source_of(task.kind),
+        currency=account.prices.currency,
+        is_shared=submission.is_shared,
+    )
+    return await books.open_page(order, submission.begun)
+
+
+def _note_job(trail: Trail, account: Account, task: Task[Solution], job_id: JobId) -> None:
+    trail.token = str(Token(account.settings.name, task.kind, job_id, task.fingerprint))
 
 
 def _as_failure(error: Exception) -> ProviderError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import uuid
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
@@ -16,9 +17,11 @@ from captchahub._agreement import Ballot
 from captchahub._attempt import least_time
 from captchahub._clock import now
 from captchahub._hedging import HedgeBudget, hedge_delay
+from captchahub._log import log
 from captchahub._outcome import Story
 from captchahub._routing import Next, backoff, first_open, time_for, what_next
-from captchahub._run import Desk, Run
+from captchahub._run import Desk, Run, Submission
+from captchahub._tokens import Trail
 from captchahub.errors import JobTimeout, ProviderError
 from captchahub.results import Result
 from captchahub.settings import RouteSettings
@@ -70,12 +73,24 @@ class _Hedge(Enum):
 class Solve(Generic[S]):
     """A task on its way through the providers of its route. ``begun`` is in the loop's time."""
 
-    def __init__(self, task: Task[S], plan: Plan, desk: Desk, *, begun: float, timeout: float) -> None:
+    def __init__(
+        self,
+        task: Task[S],
+        plan: Plan,
+        desk: Desk,
+        *,
+        begun: float,
+        timeout: float,
+        trail: Trail,
+        is_shared: bool,
+    ) -> None:
         self._task = task
         self._plan = plan
         self._route = plan.route
         self._desk = desk
         self._deadline = begun + timeout
+        self._submission = Submission(uuid.uuid4().hex, is_shared, desk.books.now)
+        self._trail = trail
         self._candidates = [_Candidate(account, rank) for rank, account in enumerate(plan.accounts)]
         self._runs: dict[Run, _Candidate] = {}
         self._ballot: Ballot[Solution] = Ballot(plan.route.agree, task.agrees)
@@ -96,7 +111,8 @@ class Solve(Generic[S]):
                 self._let_go_of_closed()
                 self._begin_runs()
                 if not self._runs and not self._can_wait():
-                    raise self._story.failure(self._plan.accounts, ran_short=self._ran_short())
+                    ran_short = self._ran_short()
+                    raise self._story.failure(self._plan.accounts, self._ballot, ran_short=ran_short)
                 await self._next_ended()
             return self._story.result(self._ballot, self._runs)
         finally:
@@ -139,8 +155,18 @@ class Solve(Generic[S]):
 
     def _begin(self, candidate: _Candidate) -> None:
         account = candidate.account
-        if self._allot(account, account.settings.timeout) >= least_time(account):
-            run = Run(account, self._task, self._desk, partial(self._allot, account))
+        least = least_time(account)
+        # What a job that took too long has left over is too little to order the next one with.
+        is_remnant = self._story.asked > 0 and self._deadline - now() < least + _TIMER_SLACK
+        if not is_remnant and self._allot(account, account.settings.timeout) >= least:
+            run = Run(
+                account,
+                self._task,
+                self._desk,
+                submission=self._submission,
+                trail=self._trail,
+                allot=partial(self._allot, account),
+            )
             self._runs[run] = candidate
         else:
             self._story.was_too_short = True
@@ -155,8 +181,21 @@ class Solve(Generic[S]):
         due = self._hedge_due()
         if due is None or now() < due - _TIMER_SLACK or not self._may_begin():
             return
-        if first_open(self._opens(), now()) is not None:
-            self._hedge = _Hedge.ASKED if self._plan.hedges.take() else _Hedge.OVER
+        if first_open(self._opens(), now()) is None:
+            return
+        slow = [run.account.settings.name for run in self._runs]
+        if self._plan.hedges.take():
+            self._hedge = _Hedge.ASKED
+            log.info("%s: %s is slow, and another provider is asked as well", self._task.kind, *slow)
+        else:
+            self._hedge = _Hedge.OVER
+            share = 100 * self._route.hedge_limit
+            log.debug(
+                "%s: %s is slow, and hedge_limit is %g%%: no other one is asked as well",
+                self._task.kind,
+                *slow,
+                share,
+            )
 
     def _hedge_due(self) -> float | None:
         """When a second provider is to be asked as well, None for never."""
@@ -264,6 +303,7 @@ class Solve(Generic[S]):
         ending: list[asyncio.Task[Any]] = []
         for run in self._runs:
             if has_answer and run.may_be_ordered:
+                run.is_overtaken = True
                 self._desk.aftercare.adopt(run.ending)
             else:
                 run.ending.cancel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
 
 import attrs
 
@@ -31,10 +30,13 @@ class Speed:
     """The latest attempts that came to a job: how long each took, and whether it brought an answer."""
 
     _samples: deque[_Sample] = attrs.field(factory=lambda: deque(maxlen=_KEPT))
+    # The times of the answers in order: looked at several times for each that is learned.
+    _sorted: list[float] | None = None
 
     def learn(self, now: float, seconds: float, *, has_answer: bool) -> None:
         """Note an attempt that ended now."""
         self._samples.append(_Sample(now, seconds, has_answer))
+        self._sorted = None
 
     def per_answer(self, now: float) -> float | None:
         """The seconds spent for each answer of late; None where nothing is known.
@@ -54,10 +56,9 @@ class Speed:
 
     def percentile(self, rank: int) -> float | None:
         """The seconds that so many of a hundred answers did not exceed; None while too few are known."""
-        known = sorted(self._answered())
+        if self._sorted is None:
+            self._sorted = sorted(one.seconds for one in self._samples if one.has_answer)
+        known = self._sorted
         if len(known) < _ENOUGH:
             return None
         return known[max(0, math.ceil(len(known) * rank / 100) - 1)]
-
-    def _answered(self) -> Iterator[float]:
-        return (one.seconds for one in self._samples if one.has_answer)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from captchahub._config.amounts import Currency, Price
+from captchahub._config.budgets import BudgetReader
 from captchahub._config.documents import read_document
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
 from captchahub._config.plain import plain
@@ -19,9 +21,9 @@ from captchahub._config.scalars import (
     Duration,
     ExistingPath,
     FailureLimit,
+    FilePath,
     HeaderText,
     Pause,
-    Price,
     ProxyAddress,
     ShareLimit,
 )
@@ -30,9 +32,11 @@ from captchahub._plugins import Plugins
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind
 from captchahub.settings import (
+    Budget,
     HealthSettings,
     HttpSettings,
     HubSettings,
+    JournalSettings,
     ProviderSettings,
     Rate,
     RouteSettings,
@@ -93,6 +97,7 @@ _LIMIT_KEYS: Mapping[str, Any] = {
     "rate": Rate,
     "report_wrong": bool,
     "prices": dict[str, Price],
+    "currency": Currency,
 }
 _HEALTH_KEYS: Mapping[str, Any] = {
     "failures": FailureLimit,
@@ -102,8 +107,9 @@ _HEALTH_KEYS: Mapping[str, Any] = {
     "cooldown": Pause,
     "busy_cooldown": Pause,
 }
-_COMMON_KEYS = ("plugin", *_LIMIT_KEYS, "health", *_HTTP_KEYS)
-_TOP_KEYS = ("providers", "routes", "timeout")
+_COMMON_KEYS = ("plugin", *_LIMIT_KEYS, "health", "budget", *_HTTP_KEYS)
+_TOP_KEYS = ("providers", "routes", "timeout", "budget", "journal", "cache")
+_JOURNAL_KEYS: Mapping[str, Any] = {"path": FilePath, "keep": Pause}
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -115,6 +121,7 @@ class _Loader:
         self._plugins = plugins
         self._problems = problems
         self._reader = Reader(strict_converter(base, problems.is_followed), problems)
+        self._budgets = BudgetReader(self._reader, problems)
 
     def settings(self, value: object) -> HubSettings | None:
         """The settings, or None where something essential is missing."""
@@ -129,8 +136,13 @@ class _Loader:
         for name in providers:
             place = ("providers", name, "prices")
             self._refuse_unknown_kinds(_keys_at(top, place), kinds, place)
-        given = self._reader.given(top, {"timeout": Duration}, ())
-        return HubSettings(providers, routes, check=self._plugins.check_solution, **given)
+        given = self._reader.given(top, {"timeout": Duration, "cache": Pause}, ())
+        if "journal" in top:
+            given["journal"] = self._journal(top["journal"], ("journal",))
+        budget = self._budget(top, ())
+        if budget is not None:
+            self._budgets.refuse_mixed(providers.values(), ("budget",))
+        return HubSettings(providers, routes, budget=budget, check=self._plugins.check_solution, **given)
 
     def _mapping(self, value: object, place: Place) -> dict[str, object] | None:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
@@ -161,6 +173,7 @@ class _Loader:
         limits = self._reader.given(raw, _LIMIT_KEYS, place)
         http = HttpSettings(**self._reader.given(raw, _HTTP_KEYS, place))
         health = self._health(raw.get("health", {}), (*place, "health"))
+        budget = self._budget(raw, place)
         kind = self._kind(raw, place)
         own_raw = {key: item for key, item in raw.items() if key not in _COMMON_KEYS}
         if kind is None:
@@ -168,13 +181,30 @@ class _Loader:
             return None
         own = self._own(own_raw, kind, place)
         return ProviderSettings(
-            name=name, plugin=kind.name, own=own, kind=kind, health=health, http=http, **limits
+            name=name,
+            plugin=kind.name,
+            own=own,
+            kind=kind,
+            health=health,
+            budget=budget,
+            http=http,
+            **limits,
         )
 
     def _health(self, value: object, place: Place) -> HealthSettings:
         raw = self._mapping(value, place) or {}
         self._refuse_unknown(raw, tuple(_HEALTH_KEYS), place)
         return HealthSettings(**self._reader.given(raw, _HEALTH_KEYS, place))
+
+    def _budget(self, raw: Mapping[str, object], place: Place) -> Budget | None:
+        return self._budgets.budget(raw["budget"], (*place, "budget")) if "budget" in raw else None
+
+    def _journal(self, value: object, place: Place) -> JournalSettings:
+        if not isinstance(value, dict):
+            return JournalSettings(self._reader.read(value, FilePath, place))
+        raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
+        self._refuse_unknown(raw, tuple(_JOURNAL_KEYS), place)
+        return JournalSettings(**self._reader.given(raw, _JOURNAL_KEYS, place))
 
     def _kind(self, raw: Mapping[str, object], place: Place) -> ProviderKind[object] | None:
         place = (*place, "plugin")

@@ -25,9 +25,12 @@
         │   └── JobUnknown        the service does not know the job (any more)
         ├── JobTimeout            the job took too long (also a TimeoutError)
         ├── WrongSolution         the answer fails a check, so it can't be right
-        ├── Outvoted              the answer is not the one that enough providers agreed on
+        ├── Outvoted              too few providers gave this answer
         ├── Overtaken             another provider was asked as well, and answered first
         └── NotAsked              nothing was sent: the provider is cooling, out or full, or time was short
+            ├── BudgetExceeded    a budget has no room for the order
+            ├── PriceUnknown      nobody says what the order costs, and there is a budget
+            └── JournalError      the journal can't be used
 
 ``TaskError`` and ``TaskRefused`` end a solve; every other ``ProviderError`` lets the next provider try.
 """
@@ -36,8 +39,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
-from itertools import groupby
 from typing import Any, Self
 
 import attrs
@@ -186,21 +189,32 @@ class JobUnknown(JobFailed):
 
 
 class JobTimeout(ProviderError, TimeoutError):
-    """The job was not done in time. It may still finish at the service."""
+    """The job was not done in time. It may still finish at the service.
+
+    ``token`` is the job as a text for ``hub.attach``, None where there is no job to ask for.
+    """
 
     advice = "allow more time: the provider's timeout, or that of the solve"
+    token: str | None = None
+
+
+HOW_TO_REPORT = "hub.report(attempt, correct=False) tells the service, where it takes reports"
 
 
 class WrongSolution(ProviderError):
     """The answer fails the task's own check, or a plugin's, so it can't be right."""
 
-    advice = "check the options of the task; if they are right, report the answer to the service"
+    advice = f"check the options of the task; if they are right, {HOW_TO_REPORT}"
 
 
 class Outvoted(ProviderError):
-    """The answer is not the one that enough providers agreed on."""
+    """Too few providers gave this answer: others agreed on another one, or nobody agreed."""
 
     advice = "look at the picture; where the providers often differ, give the task more options"
+
+    def __init__(self, message: str, *, advice: str = advice) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class Overtaken(ProviderError):
@@ -222,6 +236,44 @@ class NotAsked(ProviderError):
         self.advice = advice
 
 
+class BudgetExceeded(NotAsked):
+    """A budget has no room for the price of the order.
+
+    ``budget`` is whose it is, ``limit`` the most that may be spent, ``spent`` what its present period has
+    cost or may have cost, with what is still open; ``frees`` is when the next period begins, None where
+    waiting does not help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        budget: str = "",
+        limit: Decimal = Decimal(0),
+        spent: Decimal = Decimal(0),
+        frees: datetime | None = None,
+    ) -> None:
+        super().__init__(message, advice="raise the budget, or wait until it begins anew")
+        self.budget = budget
+        self.limit = limit
+        self.spent = spent
+        self.frees = frees
+
+
+class PriceUnknown(NotAsked):
+    """Nobody says what the order costs, and there is a budget to keep."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, advice="give the provider a price in the configuration")
+
+
+class JournalError(NotAsked):
+    """The journal can't be used: the message says which file, what is wrong and what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, advice="")
+
+
 @attrs.frozen
 class Attempt:
     """One provider's try at a task.
@@ -229,7 +281,7 @@ class Attempt:
     ``job_id`` is the service's own id, None where no job is known. ``error`` is None where the provider
     delivered. ``elapsed`` is in seconds; ``polls`` counts how often the service was asked for the answer.
     ``cost`` is what it is known or configured to cost, in the provider's currency, 0 where no job was
-    created, None where no price is known.
+    created, None where no price is known. ``kind`` is that of the task.
     """
 
     provider: str
@@ -238,6 +290,7 @@ class Attempt:
     job_id: int | str | None = None
     error: ProviderError | None = None
     cost: Decimal | None = None
+    kind: str = ""
 
     def __str__(self) -> str:
         return _told([self])
@@ -301,8 +354,10 @@ class AllProvidersFailed(CaptchaHubError, ExceptionGroup[ProviderError]):
         return type(self)(self.message, kept)
 
     def __str__(self) -> str:
-        alike = (_told(list(attempts)) for _, attempts in groupby(self.attempts, _way))
-        return "\n".join([self.message, *(f"  - {line}" for line in alike)])
+        alike: dict[tuple[object, ...], list[Attempt]] = {}
+        for attempt in self.attempts:
+            alike.setdefault(_way(attempt), []).append(attempt)
+        return "\n".join([self.message, *(f"  - {_told(attempts)}" for attempts in alike.values())])
 
 
 class SolveTimeout(AllProvidersFailed):

@@ -33,7 +33,7 @@ class HookSpecs:
 
         It is asked for every answer that passes the task's own check. An answer that it refuses is a failed
         attempt (``WrongSolution``), so that the next provider is asked. It is called in the hub's own thread,
-        which it must not block. What it raises is logged, and counts as nothing against the answer, which is
-        paid for.
+        which it must not block. What it raises, or returns that is no text, is logged and counts as nothing
+        against the answer, which is paid for.
         """
         raise NotImplementedError

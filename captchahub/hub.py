@@ -10,6 +10,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import (
+    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
@@ -20,6 +21,8 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -29,10 +32,12 @@ from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed, as_completed_async
 from captchahub._plugins import Plugins
+from captchahub._tokens import Trail
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import CaptchaHubError, HubClosed
+from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Service
-from captchahub.results import Outcome, ProviderHealth, Result
+from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Ticket
@@ -74,16 +79,18 @@ class Hub:
         """A hub as a mapping of the same shape describes it; else as :meth:`from_yaml`."""
         return cls(load_mapping(mapping, Plugins(plugins)))
 
-    def solve(self, task: Task[S], *, timeout: float | None = None) -> Result[S]:
+    def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.
 
-        ``timeout`` is for the whole solve, every attempt together, in seconds; None means the hub's own.
-        Raises :class:`~captchahub.errors.AllProvidersFailed` (as ``SolveTimeout`` where time ran out),
-        :class:`~captchahub.errors.TaskError` for the caller's own mistake, ``ConfigError`` where no provider
-        takes such tasks, ``HubClosed``, or ValueError for a timeout that is not positive.
+        ``timeout`` is for the whole solve, every attempt together, in seconds, None for the hub's own. Equal
+        tasks (the same picture, the same options) in flight share one job, also across the processes of one
+        journal, unless ``share`` is False. Raises :class:`~captchahub.errors.AllProvidersFailed` (as
+        ``SolveTimeout`` where time ran out), :class:`~captchahub.errors.TaskError` for the caller's own
+        mistake, ``ConfigError`` where no provider takes such tasks, ``JournalError`` where nothing can be
+        written down, ``HubClosed``, or ValueError for a timeout that is not positive.
         """
         self._refuse_to_block_itself("solve")
-        ticket = self.submit(task, timeout=timeout)
+        ticket = self.submit(task, timeout=timeout, share=share)
         try:
             return ticket.result()
         except BaseException:
@@ -92,13 +99,29 @@ class Hub:
         finally:
             del ticket  # it holds the error, and the error this frame
 
-    def submit(self, task: Task[S], *, timeout: float | None = None) -> Ticket[S]:
+    def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Ticket[S]:
         """Begin to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
         seconds = _checked_timeout(timeout)
-        return Ticket(self._start(lambda engine: engine.solve(task, seconds)))
+        trail = Trail()
+        return Ticket(self._start(lambda engine: engine.solve(task, seconds, trail, share=share)), trail)
+
+    def attach(self, token: str, *, timeout: float | None = None) -> Ticket[Solution]:
+        """A ticket for a job that was ordered before, here or by another process with the same provider.
+
+        ``token`` is what ``ticket.token`` or ``JobTimeout.token`` gave. The answer is not checked, for the
+        task is not there. The ticket raises the ``ProviderError`` that the job ended with, ValueError for a
+        text that is no token, or ``ConfigError`` where its provider is not configured.
+        """
+        seconds, trail = _checked_timeout(timeout), Trail()
+        return Ticket(self._start(lambda engine: engine.attach(token, seconds, trail)), trail)
 
     def solve_many(
-        self, tasks: Iterable[Task[S]], *, timeout: float | None = None, in_flight: int = 32
+        self,
+        tasks: Iterable[Task[S]],
+        *,
+        timeout: float | None = None,
+        in_flight: int = 32,
+        share: bool = True,
     ) -> Iterator[Outcome[S]]:
         """Solve many tasks; outcomes come in order of completion, errors as values.
 
@@ -107,7 +130,7 @@ class Hub:
         itself comes out last.
         """
         self._refuse_to_block_itself("solve_many")
-        submit = partial(self.submit, timeout=_checked_timeout(timeout))
+        submit = partial(self.submit, timeout=_checked_timeout(timeout), share=share)
         return as_completed(tasks, submit, _checked_in_flight(in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
@@ -127,14 +150,15 @@ class Hub:
         self._refuse_to_block_itself("services")
         return self._start(lambda engine: engine.services(provider)).result()
 
-    def report(self, result: Result[Any], *, correct: bool) -> None:
-        """Tell the service whether a result was right. Some refund wrong answers, and ban false reports.
+    def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
+        """Tell the service whether an answer was right. Some refund wrong answers, and ban false reports.
 
-        Raises :class:`~captchahub.errors.NotOffered` where the service takes no such report, ``ConfigError``
-        where the result is of a provider that this hub has not got, or a ``ProviderError``.
+        It is that of a result, or one of its votes, or of an attempt, such as one whose answer failed a
+        check. Raises :class:`~captchahub.errors.NotOffered` where the service takes no such report, or no job
+        is known; ``ConfigError`` where it is of a provider that this hub has not got; or a ``ProviderError``.
         """
         self._refuse_to_block_itself("report")
-        self._start(lambda engine: engine.report(result, correct=correct)).result()
+        self._start(lambda engine: engine.report(answer, correct=correct)).result()
 
     def health(self) -> dict[str, ProviderHealth]:
         """Which providers are asked, which are left alone, until when and why."""
@@ -148,6 +172,47 @@ class Hub:
         """
         self._refuse_to_block_itself("revive")
         self._start(lambda engine: engine.revive(provider)).result()
+
+    def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
+        """What was spent by day of a time zone, provider and task kind, the oldest day first.
+
+        It is what the services charged, or may have: an open or ambiguous job counts with its full price.
+        Without a configured journal it begins with the hub. ``since`` leaves out what was ordered before,
+        give or take a quarter of an hour. Raises ``JournalError``.
+        """
+        self._refuse_to_block_itself("spend")
+        return self._start(lambda engine: engine.spend(zone, since)).result()
+
+    def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
+        """The newest jobs of the journal, the newest one first; all, or those in one state."""
+        self._refuse_to_block_itself("jobs")
+        return self._start(lambda engine: engine.jobs(state, limit)).result()
+
+    def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
+        """Settle by hand what nobody can tell: say what became of an ambiguous or created job, and its cost.
+
+        Raises ValueError where the job can't be settled so, or is settled meanwhile.
+        """
+        self._refuse_to_block_itself("resolve")
+        self._start(lambda engine: engine.resolve(job, state, cost)).result()
+
+    def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
+        """Collect the answers of all jobs in the journal that were created and that nobody works on.
+
+        They are those of processes that have ended, and of solves that were cancelled; each is collected by
+        one process only, and given as it comes. What could not be collected is given with its error. Raises
+        ``JournalError``.
+        """
+        self._refuse_to_block_itself("resume")
+        return self._resumed(_checked_in_flight(in_flight))
+
+    def _resumed(self, in_flight: int) -> Iterator[Collected]:
+        collecting = self._start(lambda engine: _begun(engine.resume(in_flight))).result()
+        try:
+            while (collected := self._start(lambda _: _next(collecting)).result()) is not None:
+                yield collected
+        finally:
+            self._start(lambda _: collecting.aclose()).result()
 
     def close(self) -> None:
         """Cancel what is under way, and let go of threads and sockets. Harmless to repeat.
@@ -227,16 +292,22 @@ class AsyncHub:
         """As :meth:`Hub.from_mapping`."""
         return cls(load_mapping(mapping, Plugins(plugins)))
 
-    async def solve(self, task: Task[S], *, timeout: float | None = None) -> Result[S]:
+    async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
-        return await self._ours().solve(task, _checked_timeout(timeout))
+        return await self._ours().solve(task, _checked_timeout(timeout), share=share)
 
-    def submit(self, task: Task[S], *, timeout: float | None = None) -> AsyncTicket[S]:
+    def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
         """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
         engine, seconds = self._ours(), _checked_timeout(timeout)
         if engine.is_closed:
             raise HubClosed
-        return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds)))
+        trail = Trail()
+        return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds, trail, share=share)), trail)
+
+    def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
+        """As :meth:`Hub.attach`."""
+        engine, seconds, trail = self._ours(), _checked_timeout(timeout), Trail()
+        return AsyncTicket(asyncio.ensure_future(engine.attach(token, seconds, trail)), trail)
 
     def solve_many(
         self,
@@ -244,9 +315,10 @@ class AsyncHub:
         *,
         timeout: float | None = None,
         in_flight: int = 32,
+        share: bool = True,
     ) -> AsyncIterator[Outcome[S]]:
         """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous."""
-        submit = partial(self.submit, timeout=_checked_timeout(timeout))
+        submit = partial(self.submit, timeout=_checked_timeout(timeout), share=share)
         return as_completed_async(tasks, submit, _checked_in_flight(in_flight))
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
@@ -257,9 +329,9 @@ class AsyncHub:
         """As :meth:`Hub.services`."""
         return await self._ours().services(provider)
 
-    async def report(self, result: Result[Any], *, correct: bool) -> None:
+    async def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
         """As :meth:`Hub.report`."""
-        await self._ours().report(result, correct=correct)
+        await self._ours().report(answer, correct=correct)
 
     async def health(self) -> dict[str, ProviderHealth]:
         """As :meth:`Hub.health`."""
@@ -268,6 +340,22 @@ class AsyncHub:
     async def revive(self, provider: str) -> None:
         """As :meth:`Hub.revive`."""
         await self._ours().revive(provider)
+
+    async def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
+        """As :meth:`Hub.spend`."""
+        return await self._ours().spend(zone, since)
+
+    async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
+        """As :meth:`Hub.jobs`."""
+        return await self._ours().jobs(state, limit)
+
+    async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
+        """As :meth:`Hub.resolve`."""
+        await self._ours().resolve(job, state, cost)
+
+    def resume(self, *, in_flight: int = 32) -> AsyncIterator[Collected]:
+        """As :meth:`Hub.resume`."""
+        return self._ours().resume(_checked_in_flight(in_flight))
 
     async def close(self) -> None:
         """As :meth:`Hub.close`."""
@@ -290,6 +378,14 @@ class AsyncHub:
         if self._loop is not running:
             raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
         return self._engine
+
+
+async def _begun(collecting: AsyncGenerator[Collected]) -> AsyncGenerator[Collected]:
+    return collecting
+
+
+async def _next(collecting: AsyncGenerator[Collected]) -> Collected | None:
+    return await anext(collecting, None)
 
 
 def _checked_in_flight(number: int) -> int:

@@ -19,12 +19,16 @@ S = TypeVar("S", bound=Solution)
 
 @attrs.frozen
 class Vote(Generic[S]):
-    """What one provider answered. ``agrees`` where that is the answer which enough of them gave."""
+    """What one provider answered. ``agrees`` where that is the answer which enough of them gave.
+
+    ``kind`` is that of the task.
+    """
 
     provider: str
     job_id: int | str | None
     solution: S
     agrees: bool
+    kind: str = ""
 
 
 @attrs.frozen
@@ -48,6 +52,8 @@ class Result(Generic[S]):
     attempts: tuple[Attempt, ...]
     ignored_options: tuple[str, ...] = ()
     votes: tuple[Vote[S], ...] = ()
+    is_shared: bool = False
+    """Whether it is the answer of a job that was ordered for an equal task: this one cost nothing."""
 
     @property
     def total_cost(self) -> Decimal | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -14,11 +15,14 @@ from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, Task
 
 __all__ = [
+    "Budget",
     "HealthSettings",
     "HttpSettings",
     "HubSettings",
+    "JournalSettings",
     "Otherwise",
     "Percentile",
+    "Period",
     "ProviderSettings",
     "Rate",
     "RouteSettings",
@@ -59,6 +63,9 @@ class HealthSettings:
     """How long one that asked for fewer requests is, where it does not say so itself, in seconds."""
 
 
+_RATE_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86_400.0: "day"}
+
+
 @attrs.frozen
 class Rate:
     """At most ``jobs`` orders in any ``seconds``."""
@@ -67,7 +74,40 @@ class Rate:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.jobs} in {self.seconds:g} s"
+        unit = _RATE_UNITS.get(self.seconds)
+        return f"{self.jobs} in {self.seconds:g} s" if unit is None else f"{self.jobs}/{unit}"
+
+
+class Period(Enum):
+    """How long a budget lasts until it begins anew."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+@attrs.frozen
+class Budget:
+    """The most that may be spent in a period; days and months are those of the zone."""
+
+    limit: Decimal
+    per: Period
+    zone: tzinfo = UTC
+
+    def __str__(self) -> str:
+        per = "in total" if self.per is Period.TOTAL else f"per {self.per.value}"
+        return f"{self.limit:f} {per}"
+
+
+@attrs.frozen
+class JournalSettings:
+    """Where jobs and money are written down."""
+
+    path: Path | None = None
+    """The file, which several processes may share; None for memory, which is gone with the hub."""
+    keep: float = 30 * 86_400.0
+    """How long jobs that have ended stay in it, in seconds; what they cost stays for ever."""
 
 
 @attrs.frozen
@@ -96,6 +136,10 @@ class ProviderSettings:
     """Whether the service is told of answers that fail a check."""
     prices: Mapping[str, Decimal] = attrs.field(factory=dict[str, Decimal])
     """What one job costs, by task kind, in the account's own currency."""
+    currency: str | None = None
+    """The account's currency, as an ISO 4217 code; None where it was not said."""
+    budget: Budget | None = None
+    """The most that may be spent at this provider."""
     http: HttpSettings = HttpSettings()
 
 
@@ -172,5 +216,10 @@ class HubSettings:
     """Who is asked for a task kind; a kind can be missing."""
     timeout: float = 120.0
     """How long a solve may take, every attempt together, in seconds."""
+    budget: Budget | None = None
+    """The most that may be spent at all providers together."""
+    journal: JournalSettings = JournalSettings()
+    cache: float = 0.0
+    """How long an answer is given to equal tasks again, in seconds."""
     check: SolutionCheck = attrs.field(default=_nothing_against, repr=False)
     """What the plugins say of every answer, beyond the task's own check."""

@@ -7,6 +7,7 @@ import concurrent.futures
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
+from captchahub._tokens import Trail
 from captchahub.errors import SolveCancelled
 from captchahub.results import Result
 from captchahub.tasks import Solution
@@ -19,8 +20,17 @@ S = TypeVar("S", bound=Solution)
 class Ticket(Generic[S]):
     """A solve submitted to a :class:`~captchahub.hub.Hub`; any thread of the process may use it."""
 
-    def __init__(self, future: concurrent.futures.Future[Result[S]]) -> None:
+    def __init__(self, future: concurrent.futures.Future[Result[S]], trail: Trail) -> None:
         self._future = future
+        self._trail = trail
+
+    @property
+    def token(self) -> str | None:
+        """The job as a text for ``hub.attach``, here or elsewhere; None until there is one.
+
+        Where several jobs were ordered, it is the latest. It holds no secret.
+        """
+        return self._trail.token
 
     def result(self, timeout: float | None = None) -> Result[S]:
         """Wait for the result, for at most ``timeout`` seconds; the solve goes on where that is too short.
@@ -52,9 +62,15 @@ class Ticket(Generic[S]):
 class AsyncTicket(Generic[S]):
     """A solve submitted to an :class:`~captchahub.hub.AsyncHub`: ``await`` it for the result."""
 
-    def __init__(self, task: asyncio.Task[Result[S]]) -> None:
+    def __init__(self, task: asyncio.Task[Result[S]], trail: Trail) -> None:
         self._task = task
+        self._trail = trail
         task.add_done_callback(_look_at)
+
+    @property
+    def token(self) -> str | None:
+        """As :attr:`Ticket.token`."""
+        return self._trail.token
 
     async def result(self, timeout: float | None = None) -> Result[S]:
         """As :meth:`Ticket.result`. Cancelling the wait does not cancel the solve."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -14,6 +15,8 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
 
+# Nothing here may touch the journal of whoever runs the tests.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")
 # How many examples a property is tried with where its test does not say so: CAPTCHAHUB_EXAMPLES=5000 searches
 # for long. How fast the machine is says nothing of the code, so an example has no deadline.
 settings.register_profile(

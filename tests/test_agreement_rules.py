@@ -134,3 +134,4 @@ class TestAnswersThatAgreeWithAThird:
         assert all(abs(result.solution.end.x - end) <= 10 for end in counted)
         assert len(counted) >= 3
         assert ("b", Outvoted) in failures(result)
+        assert "answered a drag from (10, 10) to (700, 10), and" in str(result.attempts[1])

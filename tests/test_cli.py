@@ -12,18 +12,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from click.testing import Result as Ran
 
-from captchahub import TextSolution, __version__
+from captchahub import Attempt, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
 from captchahub.cli import cli
 from captchahub.cli._demo_run import stage
 from captchahub.cli._demo_view import show
+from captchahub.cli._solve_files import End
+from captchahub.cli._solve_print import printer
 from captchahub.cli._text import answer
+from captchahub.errors import AllProvidersFailed, JobFailed, NotAsked, Overtaken, RateLimited
 from captchahub.images import MAX_BYTES
 from captchahub.testing import Sandbox, load_emulation
 
@@ -43,6 +48,7 @@ def home(service: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A working directory with a configuration for the sandbox."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CAPTCHAHUB_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     write_config(tmp_path / "captchahub.yaml", {"omo": service.settings(TOKEN)})
     return tmp_path
 
@@ -53,7 +59,7 @@ def write_config(path: Path, accounts: dict[str, dict[str, str]]) -> None:
     path.write_text(yaml.safe_dump({"providers": providers}))
 
 
-def run(*arguments: str, stdin: bytes | None = None) -> Result:
+def run(*arguments: str, stdin: bytes | None = None) -> Ran:
     result = CliRunner().invoke(cli, arguments, input=stdin, prog_name="captchahub")
     assert "Traceback" not in result.output
     assert TOKEN not in result.output
@@ -128,10 +134,114 @@ def test_details_tell_who_failed_before_and_which_options_were_not_sent(home: Pa
     assert (result.stdout, result.exit_code) == ("GOOD\n", 0)
     assert "GOOD.png: solved by second, job " in result.stderr
     assert "cost 0.00055" in result.stderr
-    assert re.search(r"before: first, .*AuthenticationError", result.stderr)
+    assert re.search(r"\n  - failed: first, .*AuthenticationError", result.stderr)
     every = "min_length, max_length, charset, case_sensitive, phrase, math, language, hint"
     assert f"not sent to the service: {every}\n" in result.stderr
     assert "wrong-token" not in result.output
+
+
+@pytest.fixture
+def three_readers(home: Path) -> Iterator[str]:
+    """A file with the text GOOD, which the first of three services takes for another; two must agree."""
+    with contextlib.ExitStack() as stack:
+        emulation = load_emulation("createtask", dialect="capsolver")
+        services = [stack.enter_context(Sandbox(emulation)) for _ in range(3)]
+        picture = services[0].draw_text("GOOD")
+        for service in services:
+            service.know(picture)
+        services[0].script(picture.image, TextSolution("BAAD"))
+        prices = {"image-to-text": 0.001}
+        providers = {
+            name: {"plugin": "createtask", "prices": prices, **service.settings()}
+            for name, service in zip(("odd", "one", "two"), services, strict=True)
+        }
+        routes = {"image-to-text": {"providers": list(providers), "agree": 2}}
+        (home / "votes.yaml").write_text(yaml.safe_dump({"providers": providers, "routes": routes}))
+        (home / "GOOD.png").write_bytes(picture.image.data)
+        yield "GOOD.png"
+
+
+def test_details_tell_who_agreed_and_what_all_of_it_cost(three_readers: str) -> None:
+    result = run("solve", "-v", "--config", "votes.yaml", three_readers)
+    assert (result.stdout, result.exit_code) == ("GOOD\n", 0)
+    head, *lines = result.stderr.splitlines()
+    assert re.fullmatch(
+        r"GOOD\.png: solved by one, job \S+, 2 of 3 answers agree, cost 0\.001 of 0\.003 in total, [\d.]+ s",
+        head,
+    )
+    assert [line.split(",")[0].split(" (")[0] for line in lines] == [
+        "  - outvoted: odd",
+        "  - agreed too: two",
+    ]
+    assert re.search(r"Outvoted: .*BAAD", lines[0])
+
+
+def test_json_tells_who_agreed_and_what_each_attempt_cost(three_readers: str) -> None:
+    result = run("solve", "--json", "--config", "votes.yaml", three_readers)
+    record = json_lines(result.stdout)["GOOD.png"]
+    votes = {vote["provider"]: vote for vote in record["votes"]}
+    assert (votes["odd"]["solution"], votes["odd"]["agrees"]) == ({"text": "BAAD"}, False)
+    assert (votes["two"]["solution"], votes["two"]["agrees"]) == ({"text": "GOOD"}, True)
+    assert votes["one"].keys() == {"provider", "job_id", "solution", "agrees"}
+    assert votes["one"]["job_id"] == record["job_id"]
+    assert [attempt["cost"] for attempt in record["attempts"]] == ["0.001"] * 3
+    assert (record["cost"], record["total_cost"]) == ("0.001", "0.003")
+
+
+def shown(capsys: pytest.CaptureFixture[str], end: End, *, as_json: bool = False) -> tuple[str, list[str]]:
+    printer(as_json=as_json, several=False, verbose=True)(end)
+    out, err = capsys.readouterr()
+    return out, err.splitlines()
+
+
+def test_details_tell_every_attempt_but_the_winners_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    attempts = (
+        Attempt("first", 0.1, job_id=7, error=JobFailed("no answer"), cost=Decimal("0.001")),
+        Attempt("full", 0.0, error=NotAsked("no place"), cost=Decimal(0)),
+        Attempt("winner", 0.2, error=RateLimited("slow down"), cost=Decimal(0)),
+        Attempt("winner", 1.0, job_id=8, cost=Decimal("0.001")),
+        Attempt("slow", 2.0, job_id=9, error=Overtaken("winner was faster"), cost=None),
+    )
+    solved = Result[Solution](
+        TextSolution("x"), "image-to-text", "winner", 8, Decimal("0.001"), 2.0, attempts
+    )
+    out, (head, *lines) = shown(capsys, End("a.png", "image-to-text", solved))
+    assert out == "x\n"
+    assert head == "a.png: solved by winner, job 8, cost 0.001 of ? in total, 2.0 s"
+    assert [line.split(",")[0] for line in lines] == [
+        "  - failed: first (job 7)",
+        "  - not asked: full",
+        "  - failed: winner",
+        "  - overtaken: slow (job 9)",
+    ]
+    record = json.loads(shown(capsys, End("a.png", "image-to-text", solved), as_json=True)[0])
+    assert [attempt["cost"] for attempt in record["attempts"]] == ["0.001", "0", "0", "0.001", None]
+    assert (record["total_cost"], record["votes"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"), [(Decimal("0.0010"), "job 8, cost 0.0010, 2.0 s"), (None, "job 8, 2.0 s")]
+)
+def test_a_total_that_is_the_cost_is_not_told_twice(
+    capsys: pytest.CaptureFixture[str], cost: Decimal | None, told: str
+) -> None:
+    attempts = (Attempt("one", 1.0, job_id=8, cost=cost and Decimal("0.001")),)
+    votes = (Vote[Solution]("one", 8, TextSolution("x"), agrees=True),)
+    solved = Result[Solution](TextSolution("x"), "image-to-text", "one", 8, cost, 2.0, attempts, (), votes)
+    assert shown(capsys, End("a.png", "image-to-text", solved))[1] == [f"a.png: solved by one, {told}"]
+
+
+@pytest.mark.parametrize(("second", "total"), [(Decimal("0.002"), "0.003"), (None, None)])
+def test_what_was_spent_in_vain_is_in_the_json(
+    capsys: pytest.CaptureFixture[str], second: Decimal | None, total: str | None
+) -> None:
+    attempts = [
+        Attempt("one", 1.0, error=JobFailed("no"), cost=Decimal("0.001")),
+        Attempt("two", 1.0, error=JobFailed("no"), cost=second),
+    ]
+    end = End("a.png", "image-to-text", error=AllProvidersFailed("no provider solved this", attempts))
+    record = json.loads(shown(capsys, end, as_json=True)[0])
+    assert (record["cost"], record["total_cost"], record["votes"]) == (None, total, [])
 
 
 # --- solve: what goes wrong
@@ -380,7 +490,24 @@ def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=5)
     assert (out, process.returncode) == ("", 130)
-    assert err == "interrupted: 2 files unfinished; jobs already ordered may be billed\n"
+    assert err == "interrupted: 2 files unfinished; captchahub resume collects what was ordered\n"
+
+
+@posix
+def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service: Sandbox) -> None:
+    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+    with started("solve", *files, cwd=home) as process:
+        service.wait_for_jobs(2)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+    collected = run("resume")
+    assert (collected.exit_code, collected.stderr) == (0, "")
+    found = [json.loads(line) for line in collected.stdout.splitlines()]
+    assert sorted(one["solution"]["text"] for one in found) == ["ONE", "TWO"]
+    assert {one["fingerprint"] for one in found} == {
+        ImageToText(Image.open(home / name)).fingerprint for name in files
+    }
+    assert run("resume").stdout == ""
 
 
 @posix
@@ -407,6 +534,30 @@ def test_the_sandbox_answers_any_client_until_a_signal_ends_it(
     assert balance == {"error": False, "balance": "2.50000", "message": "Get balance success."}
     assert "1 call, 0 jobs, 0 charged" in out
     assert (err, process.returncode) == ("", 0)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("options", "dialect"), [([], "2captcha"), (["--option", "dialect=capsolver"], "capsolver")]
+)
+def test_what_the_sandbox_of_a_dialect_prints_is_all_it_takes(
+    options: Sequence[str], dialect: str, home: Path
+) -> None:
+    few = ["--pictures", "shots", "--count", "3", "--job-time", "0.1"]
+    with started("sandbox", "--plugin", "createtask", *options, *few, cwd=home) as process:
+        said = read_until(process, "Pictures it can answer: 3")
+        [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
+        balance = follow(curl)
+        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        Path("captchahub.yaml").write_text(snippet)
+        result = run("solve", "--json", *map(str, Path("shots").glob("*.png")))
+    assert isinstance(balance, dict)
+    assert balance["balance"] == 10
+    assert f"dialect: {dialect}" in snippet
+    truths = json.loads(Path("shots/answers.json").read_text())
+    answers = {Path(file).name: end["answer"] for file, end in json_lines(result.stdout).items()}
+    assert answers == {name: truth["answer"] for name, truth in truths.items()}
+    assert sorted(answers) == ["text-01.png", "text-02.png", "text-03.png"]
 
 
 def follow(curl: str) -> object:
@@ -464,6 +615,10 @@ def test_a_port_that_is_taken_is_a_plain_error(service: Sandbox) -> None:
         (["--token", ""], "--token"),
         (["--pictures", __file__], "is a file, not a directory"),
         (["--count", "3"], "--count needs --pictures"),
+        (["--option", "dialect"], "--option': 'dialect' is not NAME=VALUE such as dialect=capsolver"),
+        (["--option", "=x"], "'=x' is not NAME=VALUE"),
+        (["--option", "flags=[x"], "the value of flags is not YAML: '[x'"),
+        (["--option", f"flags={'9' * 5000}"], "the value of flags is not YAML: '99"),
     ],
 )
 def test_the_sandbox_refuses_options_that_make_no_sense(options: Sequence[str], named: str) -> None:
@@ -476,6 +631,34 @@ def test_a_service_that_nobody_emulates_is_a_configuration_error() -> None:
     result = run("sandbox", "--plugin", "nobody")
     assert result.exit_code == 3
     assert "omocaptcha" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("plugin", "option", "said"),
+    [
+        (
+            "createtask",
+            "dialect=2captch",
+            "dialect can't be '2captch'; did you mean '2captcha'? valid: 2captcha",
+        ),
+        ("createtask", "dialekt=capsolver", "did you mean 'dialect'? options: dialect, least_gap, spoken"),
+        ("createtask", "spoken=x", "spoken must be a Dialect, not 'x'"),
+        ("createtask", "least_gap=soon", "least_gap must be a number, not 'soon'"),
+        ("omocaptcha", "dialect=capsolver", "it has no option 'dialect'; options: closed, flags"),
+        ("omocaptcha", "with_messages=", "with_messages must be true or false, not nothing"),
+    ],
+)
+def test_an_option_that_the_emulation_does_not_take_is_a_configuration_error(
+    plugin: str, option: str, said: str
+) -> None:
+    result = run("sandbox", "--plugin", plugin, "--option", option)
+    assert (result.stdout, result.exit_code) == ("", 3)
+    assert said in result.stderr
+
+
+def test_the_help_of_the_sandbox_tells_the_exit_codes() -> None:
+    told = run("sandbox", "--help").stdout.partition("Exit codes:")[2]
+    assert re.findall(r"^ {4}(\d) ", told, re.MULTILINE) == ["0", "1", "2", "3", "6"]
 
 
 def test_a_directory_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:

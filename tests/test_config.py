@@ -21,7 +21,7 @@ from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import LocalProvider, ProviderKind, Secret, service_url
-from captchahub.settings import HealthSettings, HttpSettings, HubSettings, ProviderSettings
+from captchahub.settings import HealthSettings, HttpSettings, HubSettings, JournalSettings, ProviderSettings
 from captchahub.tasks import Solution, Task, TextSolution
 
 
@@ -204,6 +204,8 @@ def test_the_least_configuration_has_the_documented_defaults(tmp_path: Path) -> 
     # Without a timeout of its own, a provider gets a fair share of what the solve has left.
     assert (provider.timeout, provider.create_timeout, provider.poll_timeout) == (None, 30.0, 10.0)
     assert (provider.max_in_flight, provider.rate, provider.prices) == (50, None, {})
+    assert (provider.currency, provider.budget) == (None, None)
+    assert (configured.budget, configured.journal) == (None, JournalSettings(None, 30 * 86_400.0))
     assert (provider.report_wrong, provider.health, provider.http) == (
         False,
         HealthSettings(),
@@ -288,7 +290,15 @@ def test_every_kind_of_own_setting_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("60s", 60.0), ("2m", 120.0), ("1.5s", 1.5), ("500ms", 0.5), ("1h", 3600.0), ("0.5m", 30.0)],
+    [
+        ("60s", 60.0),
+        ("2m", 120.0),
+        ("1.5s", 1.5),
+        ("500ms", 0.5),
+        ("1h", 3600.0),
+        ("0.5m", 30.0),
+        ("2d", 172_800.0),
+    ],
 )
 def test_durations_are_written_with_their_unit(tmp_path: Path, text: str, seconds: float) -> None:
     assert load(tmp_path, f"{START}timeout: {text}\n").timeout == seconds
@@ -450,21 +460,29 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         "x, y",
     ),
     "misspelt top key": ("route: {}\n", "5: route: unknown key", "did you mean 'routes'?"),
-    "key of a later time": ("    budget: {limit: 5}\n", "5: providers.a.budget: unknown key", "valid keys: "),
+    "key of a later time": (
+        "    webhook: {port: 5}\n",
+        "5: providers.a.webhook: unknown key",
+        "valid keys: ",
+    ),
     "bare number": (
         "    timeout: 60\n",
         "5: providers.a.timeout: expected a duration",
         "found 60; write 60s",
     ),
     "clock time": ("timeout: 1:30\n", "5: timeout: expected a duration", "write 90s"),
-    "unit unknown": ("timeout: 5d\n", "5: timeout: expected a duration", "found '5d'"),
+    "unit unknown": (
+        "timeout: 5w\n",
+        "5: timeout: expected a duration such as 60s, ",
+        "h or 30d, found '5w'",
+    ),
     "no unit in text": ("timeout: '5'\n", "5: timeout: expected a duration", "found '5'"),
     "no time": ("timeout: 0s\n", "5: timeout: expected a duration above 0s", "found '0s'"),
     "negative time": ("timeout: -5s\n", "5: timeout: expected a duration", "found '-5s'"),
     "endless time": ("timeout: .inf\n", "5: timeout: expected a duration", "write a number and its unit"),
     "time that is no number": ("timeout: .nan\n", "5: timeout: expected a duration", "found nan"),
     "time in text inf": ("timeout: infs\n", "5: timeout: expected a duration", "found 'infs'"),
-    "far too long": (f"timeout: {'9' * 400}h\n", "5: timeout: expected a duration above 0s", "up to 8760h"),
+    "far too long": (f"timeout: {'9' * 400}h\n", "5: timeout: expected a duration above 0s", "up to 365d"),
     "no value": ("    timeout:\n", "5: providers.a.timeout: expected a duration", "found nothing"),
     "text for a count": (
         "    max_in_flight: '5'\n",

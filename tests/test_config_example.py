@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
@@ -17,10 +19,13 @@ from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import Secret
 from captchahub.settings import (
+    Budget,
     HealthSettings,
     HttpSettings,
     HubSettings,
+    JournalSettings,
     Percentile,
+    Period,
     ProviderSettings,
     Rate,
     RouteSettings,
@@ -29,8 +34,8 @@ from captchahub.settings import (
 EXAMPLE = Path(__file__).parent.parent / "config.example.yaml"
 SECRETS = ("OMOCAPTCHA_TOKEN", "OMOCAPTCHA_TOKEN_2", "TWOCAPTCHA_KEY")
 
-# A line that shows an option which is not in use: two levels deep or more, one word and a colon.
-OPTION = re.compile(r"^( +)# ( *)([\w-]+):( .*)?$")
+# A line that shows an option which is not in use: one word and a colon.
+OPTION = re.compile(r"^( *)# ( *)([\w-]+):( .*)?$")
 
 
 @pytest.fixture(autouse=True)
@@ -39,16 +44,16 @@ def the_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, name.lower())
 
 
-def unused_options() -> dict[str, str]:
-    """The options that are not in use, each with the remark above it."""
-    options: dict[str, str] = {}
+def unused_options() -> dict[tuple[bool, str], str]:
+    """The options that are not in use, whether they are the hub's own, each with the remark above it."""
+    options: dict[tuple[bool, str], str] = {}
     remark: list[str] = []
     for line in EXAMPLE.read_text().splitlines():
         option = OPTION.match(line)
         if option is None:
             remark = [*remark, line] if line.strip().startswith("#") else []
         elif not option[2]:
-            options[option[3]] = " ".join(remark)
+            options[not option[1], option[3]] = " ".join(remark)
             remark = []
     return options
 
@@ -102,22 +107,24 @@ def test_everything_it_shows_can_be_used(all_in_use: HubSettings) -> None:
     Hub(all_in_use).close()
 
 
-@pytest.mark.parametrize("key", unused_options())
+@pytest.mark.parametrize(("of_hub", "key"), unused_options())
 def test_an_option_that_is_not_in_use_has_its_default_unless_the_remark_says_not_set(
-    all_in_use: HubSettings, key: str
+    all_in_use: HubSettings, of_hub: bool, key: str
 ) -> None:
     one, route = all_in_use.providers["omo"], all_in_use.routes["image-to-text"]
-    shown = value_of(key, one, one.http, one.own, route)
-    default = value_of(
-        key,
+    in_use: list[object] = [one, one.http, one.own, route]
+    defaults: list[object] = [
         ProviderSettings("omo", "omocaptcha", None, one.kind),
         HttpSettings(),
         OmoSettings(Secret("token")),
         RouteSettings(()),
-    )
-    if "Not set" in unused_options()[key]:
-        assert not default
+    ]
+    shown = value_of(key, *([all_in_use] if of_hub else in_use))
+    default = value_of(key, *([HubSettings({}, {})] if of_hub else defaults))
+    if "Not set" in unused_options()[of_hub, key]:
+        assert not default or default == JournalSettings(path=None)
         assert shown
+        assert shown != default
     else:
         assert shown == default
 
@@ -128,24 +135,50 @@ def test_an_option_that_is_in_use_tells_its_default_or_is_one() -> None:
     assert one.health == HealthSettings() == spare.health
     assert attrs.evolve(one, name="spare", own=spare.own, max_in_flight=10) == spare
     assert configured.timeout == HubSettings({}, {}).timeout
-    # The remark beside it says so.
+    # The remarks beside them say so.
     assert ProviderSettings("backup", "createtask", None, one.kind).report_wrong is False
+    assert (one.budget, configured.budget, configured.journal) == (None, None, JournalSettings())
 
 
-def test_what_it_shows_is_what_the_remarks_speak_of(all_in_use: HubSettings) -> None:
+def test_what_it_shows_is_what_the_remarks_speak_of(all_in_use: HubSettings, tmp_path: Path) -> None:
     one, route = all_in_use.providers["omo"], all_in_use.routes["image-to-text"]
     assert (one.timeout, one.rate) == (60.0, Rate(20, 1.0))
     assert one.prices == {"image-to-text": Decimal("0.0005"), "phone-slide": Decimal("0.001")}
     assert (route.max_attempts, route.hedge_after) == (3, Percentile(95))
+    berlin = ZoneInfo("Europe/Berlin")
+    assert (one.currency, one.budget) == ("USD", Budget(Decimal(5), Period.DAY, berlin))
+    assert all_in_use.budget == Budget(Decimal(100), Period.MONTH, berlin)
+    # The remarks say what counts where zone and keep are not written.
+    assert Budget(Decimal(5), Period.DAY).zone is UTC
+    assert (
+        all_in_use.journal
+        == JournalSettings(tmp_path / "jobs.db")
+        == JournalSettings(tmp_path / "jobs.db", 30 * 86_400)
+    )
+
+
+def test_every_provider_has_what_a_budget_needs(all_in_use: HubSettings) -> None:
+    has_list = {"omo", "spare"}  # OMOcaptcha tells its prices
+    assert {name for name, provider in all_in_use.providers.items() if not provider.prices} <= has_list
 
 
 @pytest.mark.parametrize(
-    "settings", [ProviderSettings, HttpSettings, HealthSettings, OmoSettings, RouteSettings, HubSettings]
+    "settings",
+    [
+        ProviderSettings,
+        HttpSettings,
+        HealthSettings,
+        OmoSettings,
+        RouteSettings,
+        HubSettings,
+        Budget,
+        JournalSettings,
+    ],
 )
 def test_it_shows_every_option_that_there_is(settings: type[attrs.AttrsInstance]) -> None:
     # What the loader fills in by itself, and the names of what the file calls otherwise.
     not_keys = {"name", "own", "kind", "http", "check", "groups"}
-    shown = set(re.findall(r"^ *(?:# )?([\w-]+):", EXAMPLE.read_text(), re.MULTILINE))
+    shown = set(re.findall(r"(?:^ *(?:# )?|[{,] *)([\w-]+):", EXAMPLE.read_text(), re.MULTILINE))
     assert {field.name for field in attrs.fields(settings)} - not_keys <= shown
 
 

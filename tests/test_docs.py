@@ -98,6 +98,7 @@ def test_every_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [[(provider.name, provider.plugin) for provider in providers] for providers in shown] == [
         [("omo", "omocaptcha"), ("backup", "omocaptcha")],
         [("omo", "omocaptcha"), ("spare", "omocaptcha"), ("backup", "createtask")],
+        [("omo", "omocaptcha")],
     ]
 
 

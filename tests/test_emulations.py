@@ -1,11 +1,12 @@
 """Emulations that plugins ship, and the fixture that serves them."""
 
+import datetime as dt
 import json
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.request import urlopen
 
 import pytest
@@ -45,6 +46,9 @@ def sandbox_threads() -> list[str]:
 
 
 STAMP = """
+import datetime
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 from captchahub.testing import Answer, Emulation
 
 class Stamp(Emulation):
@@ -54,6 +58,26 @@ class Stamp(Emulation):
         return Answer.json({"stamped": call.path})
 
 not_one = dict
+GROUP = "stamps"
+
+def print_stamp(*, ink: "Ink", paper="white", copies: int = 1):
+    return Stamp()
+
+class Ticking(Protocol): ...
+
+class Franking(Stamp):
+    def __init__(
+        self, colour: Literal["red", "blue"] = "red", *, edge: float = 0.5, copies: int = 1,
+        dry: bool = False, word: str = "", motifs: Sequence[str] = (), clock: Ticking = None,
+        shape: Any = None, when: datetime.date = datetime.date.min,
+    ):
+        if shape == "round":
+            raise ValueError("shape is square,\\nnever round")
+        self.given = colour, edge, copies, dry, word, motifs, clock, shape, when
+
+class Anything(Stamp):
+    def __init__(self, **options):
+        self.given = options
 """
 
 
@@ -83,19 +107,70 @@ def test_an_installed_emulation_is_found_by_its_name(install_plugin: InstallPlug
     assert type(load_emulation("postcard")).__name__ == "Stamp"
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(install_plugin: InstallPlugin) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest_and_all_the_known_ones(
+    install_plugin: InstallPlugin,
+) -> None:
     install_plugin("postcard", "stamp:Stamp")
-    with pytest.raises(ConfigError, match=r"no installed plugin emulates 'pigeon'; installed: .*postcard"):
-        load_emulation("pigeon")
+    near = r"no installed plugin emulates 'postcrad'; did you mean 'postcard'\? installed: .*postcard"
+    with pytest.raises(ConfigError, match=near):
+        load_emulation("postcrad")
+
+
+@pytest.mark.parametrize("name", ["capsolver", "a; b"])
+def test_no_package_is_advised_that_may_be_anybodys(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"; or install the plugin that adds it$") as caught:
+        load_emulation(name)
+    assert "pip" not in str(caught.value)
+
+
+def test_options_go_to_the_emulation(install_plugin: InstallPlugin) -> None:
+    install_plugin("franking", "stamp:Franking")
+    more: dict[str, object] = {"dry": True, "word": "x", "motifs": ["y"], "clock": 5, "shape": 4}
+    made = load_emulation("franking", colour="blue", edge=2, copies=3, **more)
+    assert getattr(made, "given", None) == ("blue", 2, 3, True, "x", ["y"], 5, 4, dt.date.min)
+
+
+def test_an_emulation_can_take_any_options(install_plugin: InstallPlugin) -> None:
+    install_plugin("anything", "stamp:Anything")
+    made = load_emulation("anything", name="x", colour=["blue"])
+    assert getattr(made, "given", None) == {"name": "x", "colour": ["blue"]}
 
 
 @pytest.mark.parametrize(
-    ("name", "advice"),
-    [("pigeon", "pip install captchahub-pigeon"), ("a; b", "install the plugin that adds it")],
+    ("options", "said"),
+    [
+        ({"color": "red"}, r"no option 'color'; did you mean 'colour'\? options: clock, colour, copies"),
+        ({"colour": "blu"}, r"colour can't be 'blu'; did you mean 'blue'\? valid: blue, red$"),
+        ({"colour": None}, r"colour can't be nothing; valid: blue, red$"),
+        ({"edge": True}, "edge must be a number, not true$"),
+        ({"edge": "2"}, "edge must be a number, not '2'$"),
+        ({"copies": 1.5}, "copies must be a whole number, not 1.5$"),
+        ({"copies": False}, "copies must be a whole number, not false$"),
+        ({"dry": "no"}, "dry must be true or false, not 'no'$"),
+        ({"word": 5}, "word must be text, not 5$"),
+        ({"when": "today"}, "when must be a date, not 'today'$"),
+        ({"shape": "round"}, "it refuses shape: shape is square, never round$"),
+    ],
 )
-def test_an_unknown_name_is_answered_with_how_to_install_it(name: str, advice: str) -> None:
-    with pytest.raises(ConfigError, match=f"Try: {advice}$"):
-        load_emulation(name)
+def test_an_option_that_can_not_be_is_answered_with_those_that_can(
+    install_plugin: InstallPlugin, options: dict[str, Any], said: str
+) -> None:
+    install_plugin("franking", "stamp:Franking")
+    with pytest.raises(ConfigError, match=f"the emulation 'franking' .*of post-office: .*{said}"):
+        load_emulation("franking", **options)
+
+
+def test_an_emulation_without_options_says_so(install_plugin: InstallPlugin) -> None:
+    install_plugin("postcard", "stamp:Stamp")
+    with pytest.raises(ConfigError, match="it has no option 'colour'; options: none"):
+        load_emulation("postcard", colour="red")
+
+
+def test_where_annotations_can_not_be_read_the_names_still_are_checked(install_plugin: InstallPlugin) -> None:
+    install_plugin("printed", "stamp:print_stamp")
+    assert type(load_emulation("printed", ink=1, paper=2)).__name__ == "Stamp"
+    with pytest.raises(ConfigError, match=r"it has no option 'inc'; did you mean 'ink'\?"):
+        load_emulation("printed", inc=1)
 
 
 def test_two_packages_of_one_name_are_both_named(install_plugin: InstallPlugin) -> None:
@@ -111,6 +186,7 @@ def test_two_packages_of_one_name_are_both_named(install_plugin: InstallPlugin) 
         ("nowhere:Stamp", "nowhere:Stamp.*of post-office can't be loaded: ModuleNotFoundError"),
         ("stamp:Missing", "can't be loaded: AttributeError"),
         ("stamp:not_one", "is a dict, not an Emulation"),
+        ("stamp:GROUP", "can't be loaded: TypeError"),
     ],
 )
 def test_a_broken_emulation_is_named_with_its_package(

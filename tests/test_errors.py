@@ -206,14 +206,24 @@ class TestAllProvidersFailed:
         attempts.clear()
         assert error.attempts == ATTEMPTS
 
-    def test_attempts_alike_in_a_row_are_one_line(self) -> None:
+    def test_attempts_of_one_provider_that_went_alike_are_one_line(self) -> None:
         busy = Attempt("omo", 0.25, error=RateLimited("HTTP 429"))
         error = AllProvidersFailed("no provider solved it", [busy, busy, ATTEMPTS[1], busy])
         advice = "lower max_in_flight, or add a provider to the route"
         assert str(error).splitlines()[1:] == [
-            f"  - omo, 2 times, 0.5 s: RateLimited: HTTP 429; {advice}",
+            f"  - omo, 3 times, 0.8 s: RateLimited: HTTP 429; {advice}",
             f"  - {ATTEMPTS[1]}",
-            f"  - {busy}",
+        ]
+
+    def test_those_that_went_another_way_are_lines_of_their_own(self) -> None:
+        busy, lost = (
+            Attempt("omo", 1, error=RateLimited("HTTP 429")),
+            Attempt("omo", 1, job_id=8, error=LATE.error),
+        )
+        error = AllProvidersFailed("no provider solved it", [busy, lost, busy])
+        assert [line[:14] for line in str(error).splitlines()[1:]] == [
+            "  - omo, 2 tim",
+            "  - omo (job 8)"[:14],
         ]
 
     def test_somebody_must_have_failed(self) -> None:

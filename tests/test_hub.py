@@ -220,12 +220,13 @@ def test_a_thousand_solves_each_get_the_answer_of_their_own_picture(
 
     def by_threads() -> list[TextSolution]:
         with Hub.from_mapping(mapping, plugins=[quick]) as hub, ThreadPoolExecutor(32) as pool:
-            tickets = [pool.submit(hub.solve, picture.task()) for picture in pictures]
+            tickets = [pool.submit(hub.solve, picture.task(), share=False) for picture in pictures]
             return [ticket.result().solution for ticket in tickets]
 
     async def by_tasks() -> list[TextSolution]:
         async with AsyncHub.from_mapping(mapping, plugins=[quick]) as hub:
-            results = await asyncio.gather(*(hub.solve(picture.task()) for picture in pictures))
+            solves = (hub.solve(picture.task(), share=False) for picture in pictures)
+            results = await asyncio.gather(*solves)
             return [result.solution for result in results]
 
     solutions = by_threads() if transport == "threads" else asyncio.run(by_tasks())

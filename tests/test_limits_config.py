@@ -151,7 +151,7 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         "5: providers.a.report_wron: unknown key",
         "did you mean 'report_wrong'?",
     ),
-    "no timeout": ("timeout: 0s", "5: providers.a.timeout: expected a duration above 0s", "up to 8760h"),
+    "no timeout": ("timeout: 0s", "5: providers.a.timeout: expected a duration above 0s", "up to 365d"),
     "health in a word": ("health: never", "5: providers.a.health: expected a mapping, found 'never'", ""),
     "health in a list": ("health: [5]", "5: providers.a.health: expected a mapping, found a list", ""),
     "empty health": ("health:", "5: providers.a.health: expected a mapping, found nothing", ""),
@@ -208,7 +208,7 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     ),
     "no window": (
         "health: {window: 0s}",
-        "5: providers.a.health.window: expected a duration above 0s and up to 8760h, found '0s'",
+        "5: providers.a.health.window: expected a duration above 0s and up to 365d, found '0s'",
         "",
     ),
     "bare number for a window": (
@@ -242,8 +242,8 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         "found 'never'",
     ),
     "pause of more than a year": (
-        "health: {cooldown: 8761h}",
-        "5: providers.a.health.cooldown: expected a duration up to 8760h, found '8761h'",
+        "health: {cooldown: 366d}",
+        "5: providers.a.health.cooldown: expected a duration up to 365d, found '366d'",
         "",
     ),
 }
@@ -324,9 +324,9 @@ def test_reports_to_who_takes_none_are_refused_when_the_hub_is_made() -> None:
     with pytest.raises(ConfigError) as caught:
         Hub.from_mapping(mapping, plugins=[EnginePlugin()])
     assert str(caught.value).splitlines() == [
-        "providers.omo.report_wrong: omocaptcha takes no such reports; leave it out",
-        "providers.yes.report_wrong: createtask takes no such reports; leave it out",
-        "providers.own.report_wrong: engine takes no such reports; leave it out",
+        "providers.omo.report_wrong: this service takes no reports of right or wrong answers; leave it out",
+        "providers.yes.report_wrong: YesCaptcha takes no reports of right or wrong answers; leave it out",
+        "providers.own.report_wrong: engine works in this process: there is no service to tell; leave it out",
     ]
 
 

@@ -196,7 +196,7 @@ class TestTheToken:
 
         odd_one = Stall(odd(read_created=giving(Created(1, answer))))
         shown = in_lab({"odd": odd_one, "other": Stall()}, main, agree=2)
-        assert "is not what 2 providers agree on" in shown
+        assert "and nobody else did, where 2 must agree" in shown
         assert TOKEN not in shown
 
     def test_what_happened_is_still_told(self) -> None:

@@ -87,7 +87,7 @@ class TestFirstPause:
 
     def test_it_is_under_the_gap_where_else_there_would_be_no_question_at_all(self) -> None:
         assert Durations().first_pause(gap=2, left=2.5) == 1.5
-        assert Durations().first_pause(gap=2, left=0.3) == 0
+        assert Durations().first_pause(gap=2, left=0.3) == 0.15
 
 
 def test_the_least_time_for_an_order_is_what_one_question_takes() -> None:

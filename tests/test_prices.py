@@ -38,17 +38,19 @@ class TestOf:
         assert prices.of(TEXT) == Decimal("0.0007")
         assert prices.of(SLIDE) is None
 
-    def test_what_is_configured_goes_before_the_list_and_the_list_before_what_was_charged(self) -> None:
+    def test_what_is_configured_goes_before_what_was_charged_and_that_before_the_list(self) -> None:
         prices = Prices({TEXT: Decimal(1)})
-        prices.take_list([line(TEXT, "2"), line(SLIDE, "2")], now=0)
-        for kind in (TEXT, SLIDE, "pick-cells"):
-            prices.take_charge(kind, Decimal(3))
-        assert [prices.of(kind) for kind in (TEXT, SLIDE, "pick-cells")] == [1, 2, 3]
+        for kind in (TEXT, SLIDE):
+            prices.take_charge(kind, Decimal(2))
+        prices.take_list([line(kind, "3") for kind in (TEXT, SLIDE, "pick-cells")], now=0)
+        kinds = (TEXT, SLIDE, "pick-cells", "odd")
+        assert [prices.of(kind) for kind in kinds] == [1, 2, 3, None]
+        assert [prices.source_of(kind) for kind in kinds] == ["configuration", "reply", "list", None]
 
     def test_a_price_of_zero_is_one(self) -> None:
         prices = Prices({TEXT: Decimal(0)})
-        prices.take_list([line(TEXT, "2"), line(SLIDE, "0")], now=0)
-        prices.take_charge(SLIDE, Decimal(3))
+        prices.take_charge(SLIDE, Decimal(0))
+        prices.take_list([line(TEXT, "2"), line(SLIDE, "3")], now=0)
         assert [prices.of(kind) for kind in (TEXT, SLIDE)] == [0, 0]
 
     def test_an_engine_of_ones_own_costs_nothing_where_nothing_else_is_said(self) -> None:

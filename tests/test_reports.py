@@ -8,7 +8,17 @@ from collections.abc import Iterator
 import pytest
 from captchahub_createtask.emulation import CreateTaskEmulation
 
-from captchahub import AsyncHub, ConfigError, Hub, ImageToText, NotOffered, ServiceUnavailable, TextSolution
+from captchahub import (
+    AllProvidersFailed,
+    AsyncHub,
+    Attempt,
+    ConfigError,
+    Hub,
+    ImageToText,
+    NotOffered,
+    ServiceUnavailable,
+    TextSolution,
+)
 from captchahub.testing import Fault, Sandbox, load_emulation
 
 
@@ -19,9 +29,13 @@ def service() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def configured(service: Sandbox, **keys: object) -> dict[str, object]:
+def account(service: Sandbox, **keys: object) -> dict[str, object]:
     own = {"plugin": "createtask", "dialect": "2captcha", "seconds_between_polls": 0.02}
-    return {"providers": {"main": {**own, **service.settings(), **keys}}}
+    return {**own, **service.settings(), **keys}
+
+
+def configured(service: Sandbox, **keys: object) -> dict[str, object]:
+    return {"providers": {"main": account(service, **keys)}}
 
 
 @pytest.mark.parametrize("correct", [True, False])
@@ -39,6 +53,41 @@ def test_so_does_one_in_an_event_loop(service: Sandbox) -> None:
 
     asyncio.run(run())
     assert [job.reported for job in service.jobs] == [False]
+
+
+def test_an_answer_that_failed_a_check_can_be_reported(service: Sandbox) -> None:
+    picture = service.draw_text("x7kp2")
+    service.script(picture.image, TextSolution("x7"))
+    with Hub.from_mapping(configured(service)) as hub:
+        with pytest.raises(AllProvidersFailed) as caught:
+            hub.solve(ImageToText(picture.image, length=5))
+        (attempt,) = caught.value.attempts
+        assert "hub.report(attempt, correct=False)" in str(attempt)
+        hub.report(attempt, correct=False)
+    assert [job.reported for job in service.jobs] == [False]
+
+
+def test_so_can_every_answer_of_an_agreement(service: Sandbox) -> None:
+    with Sandbox(CreateTaskEmulation("2captcha")) as other:
+        picture = other.draw_text("x7kp2")
+        service.know(picture)
+        routes = {"image-to-text": {"providers": ["first", "second"], "agree": 2}}
+        mapping = {"providers": {"first": account(service), "second": account(other)}, "routes": routes}
+        with Hub.from_mapping(mapping) as hub:
+            result = hub.solve(picture.task())
+            assert {vote.kind for vote in result.votes} == {"image-to-text"}
+            for vote in result.votes:
+                hub.report(vote, correct=True)
+        assert [[job.reported for job in one.jobs] for one in (service, other)] == [[True], [True]]
+
+
+def test_an_attempt_without_a_job_is_a_clear_error(service: Sandbox) -> None:
+    attempt = Attempt("main", 0.0, error=ServiceUnavailable("down"))
+    with (
+        Hub.from_mapping(configured(service)) as hub,
+        pytest.raises(NotOffered, match="this attempt of main has no job id to report on"),
+    ):
+        hub.report(attempt, correct=False)
 
 
 def test_a_report_that_fails_says_so_to_the_program(service: Sandbox) -> None:
@@ -61,9 +110,8 @@ def test_a_service_without_such_a_call_is_a_clear_error() -> None:
 def test_a_result_of_another_hub_is_a_clear_error(service: Sandbox) -> None:
     with Hub.from_mapping(configured(service)) as hub:
         result = hub.solve(service.draw_text().task())
-    other = {"providers": {"other": configured(service)["providers"]["main"]}}  # type: ignore[index] # pyright: ignore[reportIndexIssue, reportUnknownVariableType] - known above
     with (
-        Hub.from_mapping(other) as hub,  # pyright: ignore[reportUnknownArgumentType] - known above
+        Hub.from_mapping({"providers": {"other": account(service)}}) as hub,
         pytest.raises(ConfigError, match="there is no provider 'main'; the providers are other"),
     ):
         hub.report(result, correct=True)
@@ -97,5 +145,5 @@ class TestReportWrong:
 
     def test_a_service_that_takes_no_reports_is_a_wrong_configuration(self, service: Sandbox) -> None:
         mapping = configured(service, report_wrong=True, dialect="yescaptcha")
-        with pytest.raises(ConfigError, match=r"main.report_wrong: createtask takes no such reports"):
+        with pytest.raises(ConfigError, match=r"main.report_wrong: YesCaptcha takes no reports of right"):
             Hub.from_mapping(mapping)

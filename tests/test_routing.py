@@ -21,6 +21,7 @@ from captchahub import (
     AmbiguousCreate,
     Attempt,
     AuthenticationError,
+    BudgetExceeded,
     CaptchaHubError,
     ConfigError,
     HubClosed,
@@ -29,12 +30,14 @@ from captchahub import (
     JobRefused,
     JobTimeout,
     JobUnknown,
+    JournalError,
     MalformedReply,
     NotAsked,
     NotOffered,
     Outvoted,
     Overtaken,
     PluginFault,
+    PriceUnknown,
     ProviderError,
     RateLimited,
     ServiceUnavailable,
@@ -279,6 +282,9 @@ TABLE: list[tuple[CaptchaHubError, Next]] = [
     (Outvoted("another answer"), Next.OTHERS),
     (Overtaken("another was faster"), Next.OTHERS),
     (NotAsked("full"), Next.LATER),
+    (BudgetExceeded("spent"), Next.OTHERS),
+    (PriceUnknown("nobody says"), Next.OTHERS),
+    (JournalError("full disk"), Next.GIVE_UP),
     (ProviderError("whatever else"), Next.OTHERS),
     (ConfigError("wrong"), Next.GIVE_UP),
     (NotOffered("no price list"), Next.GIVE_UP),
@@ -372,7 +378,7 @@ class TestWhatARouteMakesOfIt:
         self, route: RouteSettings, row: tuple[ProviderError, Next]
     ) -> None:
         error, allowed = row
-        without_others = {Next.OTHERS: Next.GIVE_UP, Next.LATER: Next.AGAIN}[allowed]
+        without_others = {Next.OTHERS: Next.GIVE_UP, Next.LATER: Next.AGAIN}.get(allowed, allowed)
         assert what_next(error, route) in (allowed, without_others)
 
     @given(routes)
@@ -458,10 +464,11 @@ class Asked:
         """Nothing was ordered, and waiting may help."""
         if isinstance(self.error, ServiceUnavailable):
             return self.error.nothing_created
-        return isinstance(self.error, (RateLimited, NotAsked))
+        is_of_money = isinstance(self.error, (BudgetExceeded, JournalError, PriceUnknown))
+        return isinstance(self.error, (RateLimited, NotAsked)) and not is_of_money
 
     def lets_others_be_asked(self, route: RouteSettings) -> bool:
-        if isinstance(self.error, TaskError):
+        if isinstance(self.error, (JournalError, TaskError)):
             return False
         if isinstance(self.error, AmbiguousCreate) and route.on_ambiguous is Otherwise.FAIL:
             return False

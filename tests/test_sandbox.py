@@ -652,6 +652,19 @@ def test_settings_open_an_account_once(sandbox: Sandbox) -> None:
     assert sandbox.world.accounts["mine"].balance == 2
 
 
+class Regional(Postcard):
+    """A service whose provider has to know more than the address and the key."""
+
+    @property
+    def provider_settings(self) -> dict[str, str]:
+        return {"region": "north", "key": "of no account"}
+
+
+def test_settings_have_what_else_the_provider_needs() -> None:
+    with Sandbox(Regional()) as sandbox:
+        assert sandbox.settings("mine") == {"region": "north", "address": sandbox.url, "key": "mine"}
+
+
 def test_an_account_pays_for_its_jobs(sandbox: Sandbox) -> None:
     sandbox.settings(balance="0.75")
     assert "job" in order(sandbox, PICTURE)

@@ -188,7 +188,9 @@ class TestRules:
         town = {"first": Service(answer=None), "second": Service()}
         error = in_town(town, fail, fallback_on=["ServiceUnavailable", "AmbiguousCreate"])
         assert failures(error) == [("first", JobFailed), ("second", NotAsked)]
-        assert str(error).startswith("JobFailed ends this route, so nobody else was asked to solve this")
+        assert str(error).splitlines()[0] == (
+            "no provider solved this image-to-text task, and after JobFailed nobody else is asked"
+        )
         assert town["second"].orders == []
 
     def test_a_provider_that_may_not_be_left_is_tried_again(self) -> None:
@@ -210,7 +212,11 @@ class TestRules:
         town = {name: Service(answer=None) for name in ("first", "second", "third")}
         error = in_town(town, fail, max_attempts=2)
         assert failures(error) == [("first", JobFailed), ("second", JobFailed), ("third", NotAsked)]
-        assert str(error).startswith("no provider solved in 2 attempts this image-to-text task")
+        assert str(error).splitlines()[0] == "no provider solved this image-to-text task in 2 attempts"
+
+    def test_one_attempt_is_not_told_as_several(self) -> None:
+        error = in_town({"first": Service(answer=None), "second": Service()}, fail, max_attempts=1)
+        assert str(error).splitlines()[0] == "no provider solved this image-to-text task in 1 attempt"
 
 
 def forget_the_limits(**settings: object) -> dict[str, object]:
@@ -619,6 +625,7 @@ class TestAgreement:
             ("c", True),
         ]
         assert failures(result) == [("a", Outvoted)]
+        assert "answered 'wrong', and 2 others agreed on 'x7kp2'; hub.report" in str(result.attempts[0])
         assert result.provider == "b"
 
     def test_case_counts_where_the_task_says_so(self) -> None:
@@ -639,7 +646,27 @@ class TestAgreement:
         error = in_town(town, fail, agree=2)
         assert failures(error) == [("a", Outvoted), ("b", Outvoted), ("c", Outvoted)]
         assert str(error).startswith("no 2 providers gave the same answer to this image-to-text task")
-        assert "texta" in str(error)
+        assert "a (job 100000), 4.0 s: Outvoted: answered 'texta', and nobody else did, where 2 " in str(
+            error
+        )
+
+    def test_where_too_few_agree_it_says_how_many_did(self) -> None:
+        town = {name: Service(answer=text) for name, text in zip("abcd", ["x", "y", "x", "z"], strict=True)}
+        error = in_town(town, fail, agree=3)
+        assert isinstance(error, AllProvidersFailed)
+        assert [str(attempt.error) for attempt in error.attempts] == [
+            "answered 'x', and 1 more did, where 3 must agree",
+            "answered 'y', and nobody else did, where 3 must agree",
+            "answered 'x', and 1 more did, where 3 must agree",
+            "answered 'z', and nobody else did, where 3 must agree",
+        ]
+
+    def test_where_only_one_answer_came_it_says_so(self) -> None:
+        error = in_town({"a": Service(answer="y" * 99), "b": Service(answer=None)}, fail, agree=2)
+        assert failures(error) == [("a", Outvoted), ("b", JobFailed)]
+        shown = "y" * 59 + "…"
+        said = f"answered '{shown}', which is the only answer that came, and 2 must agree; see why the others"
+        assert said in str(error)
 
 
 class TestWrongAnswers:
@@ -678,7 +705,7 @@ class TestWrongAnswers:
         town = {"first": Service(answer="q7kp2"), "second": Service()}
         result = in_town(town, solve, plugins=tuple(checks[place] for place in order))
         assert result.provider == "second"
-        assert "captchahub_check_solution of" in caplog.text
+        assert "captchahub_check_solution of Faulty failed: left out" in caplog.text
         assert "broken" in caplog.text
 
 

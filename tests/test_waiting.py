@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import pytest
@@ -28,7 +28,7 @@ from captchahub._engine import Engine
 from captchahub.testing import Hang, Mishap, Sandbox, VirtualClockLoop, json_reply
 from tests.conftest import QuickOmo
 from tests.odd import OddPlugin, Reader, Stall, fail, failures, in_lab, raising
-from tests.town import NOT_SENT, TASK, Service, broken, dead, in_town
+from tests.town import NOT_SENT, TASK, Service, broken, dead, in_town, in_turn
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 CLOSED = Mishap(json_reply({"error": True, "message": "This service is closed."}))
@@ -111,7 +111,7 @@ class TestTurns:
             assert asyncio.get_running_loop().time() == before
             assert type(ended) is AllProvidersFailed
             assert failures(ended) == [(name, NotAsked) for name in names]
-            assert "the rate is 1 in 3600 s" in str(ended)
+            assert "no turn came in time, where the rate is 1/hour" in str(ended)
 
         in_town(town, main)
 
@@ -137,6 +137,41 @@ class TestTurns:
 
         in_town(town, main)
         assert town["first"].orders == [0.0, 60.0]
+
+
+class TestAPlaceThatComesTooLate:
+    @pytest.mark.parametrize("keys", [{}, {"rate": "9/second"}], ids=["", "beside a rate"])
+    def test_for_an_order_is_told_with_the_limit_that_was_waited_for(
+        self, keys: Mapping[str, object]
+    ) -> None:
+        town = {"only": Service(settings={"max_in_flight": 1, **keys})}
+
+        async def main(engine: Engine) -> str:
+            first = asyncio.ensure_future(engine.solve(TASK, None))
+            await asyncio.sleep(1)
+            ended = await fail(engine, 3.5)
+            assert failures(ended) == [("only", NotAsked)]
+            await first
+            return str(ended)
+
+        told = in_town(town, main)
+        assert "waiting left no time to order anything, where max_in_flight is 1; raise that limit" in told
+
+    def test_for_its_share_but_in_time_for_the_solve_is_taken(self) -> None:
+        """It comes after 3.5 seconds of 4, of which the solve has 8; the rate does not matter then."""
+        town = {
+            "first": Service(seconds=in_turn(3.0, 0.5), settings={"max_in_flight": 1, "rate": "9/second"}),
+            "second": Service(),
+        }
+
+        async def main(engine: Engine) -> None:
+            first = asyncio.ensure_future(engine.solve(TASK, None))
+            await asyncio.sleep(0.5)
+            assert (await engine.solve(TASK, 8)).provider == "first"
+            await first
+
+        in_town(town, main)
+        assert town["first"].orders == [0.0, 4.0]
 
 
 class TestTheSecondTryOfAnOrder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from captchahub import (
     Attempt,
     Hub,
     HubClosed,
+    ImageToText,
     JobFailed,
     JobTimeout,
     NotAsked,
@@ -23,12 +25,13 @@ from captchahub import (
     SolveTimeout,
     TaskRefused,
     TextSolution,
+    WrongSolution,
 )
 from captchahub._engine import Engine
 from captchahub.provider import Created, Reply, Request
 from captchahub.testing import Mishap, Slow, json_reply
 from tests.odd import OddPlugin, Reader, Stall, Step, fail, failures, giving, in_lab, odd, raising, solve
-from tests.town import TASK, Service, dead, in_town
+from tests.town import TASK, Service, dead, dead_until, in_town
 
 LOST = ServiceUnavailable("the connection broke")
 BAD_GATEWAY = Mishap(json_reply({}, 502))
@@ -114,7 +117,7 @@ class TestSolveTimeout:
         town = {"first": Service(seconds=lambda: 1e6), "second": Service()}
         ended = in_town(town, fail, on_timeout="fail")
         assert type(ended) is AllProvidersFailed
-        assert str(ended).startswith("JobTimeout ends this route")
+        assert "and after JobTimeout nobody else is asked" in str(ended)
 
 
 class TestWhyNobodyElseWasAsked:
@@ -132,24 +135,34 @@ class TestWhyNobodyElseWasAsked:
         for allowed in ("AmbiguousCreate", "JobTimeout"):
             town = {"first": Service(answer=None), "last": Service()}
             why = self.why(town, fallback_on=[allowed])
-            assert "nobody else is asked after JobFailed; fallback_on" in why
+            assert "nobody else is asked after JobFailed; fallback_on of the route says so" in why
 
     def test_the_rules_of_the_route_where_the_first_is_tried_again(self) -> None:
         why = self.why({"first": Service(mishap=dead), "last": Service()}, fallback_on=[])
         assert "nobody else is asked after ServiceUnavailable; fallback_on" in why
 
     @pytest.mark.parametrize(
-        ("first", "rules", "error"),
+        ("first", "rules", "error", "named"),
         [
-            (Service(mishap=lambda _: BAD_GATEWAY), {"on_ambiguous": "fail"}, AmbiguousCreate),
-            (Service(seconds=lambda: 1e6, settings={"timeout": "9s"}), {"on_timeout": "fail"}, JobTimeout),
+            (
+                Service(mishap=lambda _: BAD_GATEWAY),
+                {"on_ambiguous": "fail", "on_timeout": "fail"},
+                AmbiguousCreate,
+                "on_ambiguous of the route says so",
+            ),
+            (
+                Service(seconds=lambda: 1e6, settings={"timeout": "9s"}),
+                {"on_timeout": "fail", "fallback_on": ["JobFailed"]},
+                JobTimeout,
+                "on_timeout and fallback_on of the route say so",
+            ),
         ],
     )
     def test_what_a_rule_makes_of_one_error(
-        self, first: Service, rules: Mapping[str, object], error: type[Exception]
+        self, first: Service, rules: Mapping[str, object], error: type[Exception], named: str
     ) -> None:
         why = self.why({"first": first, "last": Service()}, **rules)
-        assert f"nobody else is asked after {error.__name__}" in why
+        assert f"nobody else is asked after {error.__name__}; {named}" in why
 
     def test_the_most_of_attempts(self) -> None:
         why = self.why({"first": Service(answer=None), "last": Service()}, max_attempts=1)
@@ -185,6 +198,98 @@ class TestWhyNobodyElseWasAsked:
         ended = in_town(town, main)
         assert failures(ended) == [("first", JobTimeout), ("last", NotAsked)]
         assert "less than 1 s were left, too short to order anything there" in str(ended)
+
+
+class TestWhatToDoAboutAWrongAnswer:
+    HOW = "hub.report(attempt, correct=False) tells the service, where it takes reports"
+
+    def advice(self, stall: Stall) -> str:
+        async def main(engine: Engine) -> str:
+            ended = await fail(engine, task=ImageToText(TASK.image, length=3))
+            assert isinstance(ended, AllProvidersFailed)
+            assert failures(ended) == [("only", WrongSolution)]
+            return ended.exceptions[0].advice if isinstance(ended.exceptions[0], WrongSolution) else ""
+
+        return in_lab({"only": stall}, main)
+
+    def test_is_to_report_it(self) -> None:
+        assert self.advice(Stall()) == f"check the options of the task; if they are right, {self.HOW}"
+
+    def test_is_less_where_the_hub_reports_it_itself(self) -> None:
+        told = self.advice(Stall(settings={"report_wrong": True}))
+        assert told == "check the options of the task; the service is told that the answer is wrong"
+
+    def test_is_less_where_there_is_no_job_to_report(self) -> None:
+        nameless = odd(read_created=giving(Created(None, TextSolution("x7kp2"))))
+        assert self.advice(Stall(nameless)) == "check the options of the task"
+
+
+class TestTheLog:
+    """What the logger ``captchahub`` tells of things that no error tells."""
+
+    @pytest.fixture(autouse=True)
+    def all_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, "captchahub")
+
+    @staticmethod
+    async def solves(engine: Engine, *pauses: float) -> None:
+        for pause in pauses:
+            await solve(engine)
+            await asyncio.sleep(pause)
+
+    def test_a_probe_that_begins_and_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        town = {"bad": Service(mishap=dead, settings={"health": {"failures": 1}}), "good": Service()}
+        in_town(town, lambda engine: self.solves(engine, 40, 0))
+        assert "bad is half-open: this attempt, the probe, finds out whether it works" in caplog.messages
+        failed = "bad is left alone for another 30.0 s: the probe failed, ServiceUnavailable: nobody listens"
+        assert failed in caplog.messages
+
+    def test_a_probe_that_works(self, caplog: pytest.LogCaptureFixture) -> None:
+        town = {
+            "bad": Service(mishap=dead_until(20), settings={"health": {"failures": 1}}),
+            "good": Service(),
+        }
+        in_town(town, lambda engine: self.solves(engine, 40, 0))
+        assert "bad is asked again: the probe found that it works" in caplog.messages
+
+    def test_a_probe_that_tells_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        settings = {"health": {"failures": 1}}
+        town = {"slow": Service(seconds=lambda: 50.0, settings=settings), "good": Service()}
+        town["slow"].mishap = dead_until(20)
+
+        async def main(engine: Engine) -> None:
+            await self.solves(engine, 40)
+            cancelled = asyncio.ensure_future(solve(engine))
+            await asyncio.sleep(1)
+            cancelled.cancel()
+            await asyncio.wait([cancelled])
+
+        in_town(town, main)
+        assert "slow: the probe told nothing of it, so that the next attempt is one" in caplog.messages
+
+    def test_a_hedge_and_the_answer_that_came_too_late(self, caplog: pytest.LogCaptureFixture) -> None:
+        town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
+        in_town(town, lambda engine: self.solves(engine, 60), hedge_after="5s", hedge_limit="100%")
+        assert "image-to-text: slow is slow, and another provider is asked as well" in caplog.messages
+        late = [message for message in caplog.messages if "slow (job" in message]
+        assert [message.split(" s: ")[1] for message in late] == ["solved, after another one had answered"]
+
+    def test_a_hedge_that_the_limit_holds_back(self, caplog: pytest.LogCaptureFixture) -> None:
+        town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
+        in_town(town, solve, hedge_after="5s")
+        held = "image-to-text: slow is slow, and hedge_limit is 5%: no other one is asked as well"
+        assert held in caplog.messages
+
+    def test_a_solve_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        in_town({"bad": Service(answer=None)}, fail)
+        assert caplog.messages[-1] == (
+            "image-to-text: no answer after 4.0 s: no provider solved this image-to-text task"
+        )
+
+    def test_a_task_that_is_refused(self, caplog: pytest.LogCaptureFixture) -> None:
+        refused = odd(read_created=raising(lambda: TaskRefused("no picture")))
+        in_lab({"only": Stall(refused)}, fail)
+        assert caplog.messages[-1] == "image-to-text: no answer after 0.0 s: TaskRefused: no picture"
 
 
 class TestTwoAnswersAtOnce:
@@ -290,5 +395,6 @@ class TestAfterClosing:
     @pytest.mark.parametrize("thing", ["x7kp2", None, TextSolution("x7kp2")], ids=repr)
     def test_a_report_of_anything_but_a_result_is_a_type_error(self, thing: object) -> None:
         plugin = OddPlugin({"own": Reader(lambda: TextSolution("x7kp2"))})
-        with Hub.from_mapping(OWN, plugins=[plugin]) as hub, pytest.raises(TypeError, match="of a Result"):
+        said = f"a report is of a Result, a Vote or an Attempt, not of {type(thing).__name__}"
+        with Hub.from_mapping(OWN, plugins=[plugin]) as hub, pytest.raises(TypeError, match=said):
             hub.report(thing, correct=True)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - that is it

@@ -13,6 +13,7 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
 from captchahub._engine import Engine
+from captchahub._journal import Journal
 from captchahub._plugins import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
@@ -23,6 +24,9 @@ T = TypeVar("T")
 PICTURE = Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=")
 TASK = ImageToText(PICTURE)
 TOKEN = "s3cret-t0ken"
+
+MORNING = 1_800_000_000.0
+"""What the clock on the wall shows when the virtual one begins, in seconds since 1970: 15 January 2027."""
 
 # Looking for what is installed takes longer than a solve does here.
 INSTALLED = Plugins()
@@ -44,15 +48,20 @@ class Service:
     balance: str = "1000"
 
     def connect(self) -> EmulatedTransport:
-        """The way to it; what its jobs are is in ``world``."""
+        """The way to it; what its jobs are is in ``world``, which the hubs of one test have in common."""
+        self.transport = EmulatedTransport(OmoEmulation(), self._opened(), mishap=self._mishap_of)
+        return self.transport
+
+    def _opened(self) -> World:
+        if hasattr(self, "world"):
+            return self.world
         self.world = World(
             now=lambda: asyncio.get_running_loop().time(),
             read_picture=lambda _kind, _picture: None if self.answer is None else TextSolution(self.answer),
             job_seconds=self.seconds,
         )
         self.world.add_account(TOKEN, self.balance)
-        self.transport = EmulatedTransport(OmoEmulation(), self.world, mishap=self._mishap_of)
-        return self.transport
+        return self.world
 
     def _mishap_of(self, call: str) -> Mishap | None:
         # Asked anew each time, so that a test can break and mend a service on the way.
@@ -94,15 +103,21 @@ def in_town(
     *,
     plugins: tuple[object, ...] = (),
     chance: Callable[[], float] = lambda: 1.0,
+    journal: Journal | None = None,
+    top: Mapping[str, object] | None = None,
     **route: object,
 ) -> T:
-    """What a coroutine makes of an engine that knows these services; ``route`` are rules of the route."""
+    """What a coroutine makes of an engine that knows these services.
+
+    ``route`` are rules of the route, ``top`` further keys of the configuration.
+    """
     mapping = {
         "providers": {
             name: {"plugin": "omocaptcha", "api_token": TOKEN, **service.settings}
             for name, service in services.items()
         },
         "routes": {"image-to-text": {"providers": list(services), **route}},
+        **(top or {}),
     }
 
     def connect(settings: ProviderSettings) -> EmulatedTransport:
@@ -110,7 +125,13 @@ def in_town(
 
     async def run() -> T:
         known = Plugins(plugins) if plugins else INSTALLED
-        engine = Engine(load_mapping(mapping, known), connect=connect, chance=chance)
+        engine = Engine(
+            load_mapping(mapping, known),
+            connect=connect,
+            chance=chance,
+            wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
+            journal=journal,
+        )
         try:
             return await main(engine)
         finally:

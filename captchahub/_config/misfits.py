@@ -16,8 +16,7 @@ from cattrs import (
     IterableValidationNote,
 )
 
-from captchahub._config.problems import Place, Problems, advise
-from captchahub._config.scalars import Misfit
+from captchahub._config.problems import Misfit, Place, Problems, advise
 from captchahub._secrets import secrets_in
 
 _TELLING = 8
@@ -47,9 +46,20 @@ class Reader:
         read = {key: self.read(raw[key], types[key], (*place, key)) for key in types if key in raw}
         return {key: value for key, value in read.items() if value is not None}
 
+    def misfit(self, misfit: Misfit, place: Place) -> None:
+        """Tell that a value is not what its place should hold, unless it could not even be read."""
+        if place in self.problems.spoilt:
+            return
+        if misfit.hidden and place not in self.problems.origins:
+            found = "something else, which is not shown as it may be a secret"
+        else:
+            found = self.problems.shown(place, misfit.value)
+        advice = f"; {misfit.advice}" if misfit.advice else ""
+        self.problems.add(place, f"expected {misfit.expected}, found {found}{advice}")
+
     def _tell(self, error: Exception, value: object, target: Any, place: Place) -> None:
         if isinstance(error, Misfit):
-            self._misfit(error, place)
+            self.misfit(error, place)
         elif isinstance(error, ForbiddenExtraKeysError):
             self._unknown_keys(error, place)
         elif isinstance(error, (ClassValidationError, IterableValidationError)):
@@ -80,16 +90,6 @@ class Reader:
             self._tell(inner, item, note.type, (*place, step))
         else:
             self.problems.add((*place, step), "missing; the plugin needs it")
-
-    def _misfit(self, misfit: Misfit, place: Place) -> None:
-        if place in self.problems.spoilt:
-            return
-        if misfit.hidden and place not in self.problems.origins:
-            found = "something else, which is not shown as it may be a secret"
-        else:
-            found = self.problems.shown(place, misfit.value)
-        advice = f"; {misfit.advice}" if misfit.advice else ""
-        self.problems.add(place, f"expected {misfit.expected}, found {found}{advice}")
 
     def _unknown_keys(self, error: ForbiddenExtraKeysError, place: Place) -> None:
         for key in sorted(error.extra_fields):

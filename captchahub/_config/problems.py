@@ -28,6 +28,17 @@ class Problem:
     line: int | None = None
 
 
+class Misfit(Exception):
+    """A value that is not of its type. ``hidden`` where the value must not be shown."""
+
+    def __init__(self, expected: str, value: object, advice: str = "", *, hidden: bool = False) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.value = value
+        self.advice = advice
+        self.hidden = hidden
+
+
 @attrs.frozen
 class Origin:
     """The references a value came from: what they are called, such as ``${env:NAME}``, and what they gave."""

@@ -33,8 +33,8 @@ _BY_WEIGHT = (Strategy.ORDERED, Strategy.BALANCED)
 FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {
     name: kind
     for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, ProviderError) and not issubclass(kind, TaskError)
-    if kind not in (errors.NotAsked, errors.Outvoted, errors.Overtaken)
+    if isinstance(kind, type) and issubclass(kind, ProviderError)
+    if not issubclass(kind, (TaskError, errors.NotAsked, errors.Outvoted, errors.Overtaken))
 }
 """What ``fallback_on`` can name: the errors that end an attempt, and after which another may be asked."""
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NewType
 from urllib.parse import urlsplit
 
+from captchahub._config.amounts import (
+    Currency,
+    Limit,
+    Price,
+    read_amount,
+    read_currency,
+    read_limit,
+    read_price,
+)
+from captchahub._config.problems import Misfit
 from captchahub.provider import Secret
 from captchahub.settings import Percentile, Rate
 
 Duration = NewType("Duration", float)
-"""Seconds, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``."""
+"""Seconds, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``, ``30d``."""
 Pause = NewType("Pause", float)
 """Seconds as a Duration has them, or none at all: ``0s``."""
-Price = NewType("Price", Decimal)
-"""An amount of money that is not negative."""
 Count = NewType("Count", int)
 """A whole number from 1."""
 Weight = NewType("Weight", float)
@@ -37,33 +46,22 @@ ProxyAddress = NewType("ProxyAddress", str)
 """The address of an HTTP proxy."""
 ExistingPath = NewType("ExistingPath", Path)
 """The path of something that is there."""
+FilePath = NewType("FilePath", Path)
+"""The path of a file that is there, or that can be made in a folder that is."""
 
 MAX_COUNT = 2**31 - 1
-MAX_SECONDS = 8760 * 3600.0
-MAX_PRICE = 10**9
+MAX_SECONDS = 365 * 86_400.0
 MAX_RATE = 1_000_000
 
 NEVER = "never"
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s?%")
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
-_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-
-
-class Misfit(Exception):
-    """A value that is not of its type. ``hidden`` where the value must not be shown."""
-
-    def __init__(self, expected: str, value: object, advice: str = "", *, hidden: bool = False) -> None:
-        super().__init__(expected)
-        self.expected = expected
-        self.value = value
-        self.advice = advice
-        self.hidden = hidden
 
 
 def scalar_readers(
@@ -78,11 +76,12 @@ def scalar_readers(
         int: _whole,
         float: _number,
         bool: _flag,
-        Decimal: _amount,
+        Decimal: read_amount,
         Secret: lambda value: _secret(value, is_followed),
         bytes: _bytes,
         Path: lambda value: _path(value, base),
         ExistingPath: lambda value: _existing(value, base),
+        FilePath: lambda value: _file(value, base),
         Duration: _duration,
         Pause: _pause,
         Rate: _rate,
@@ -91,7 +90,9 @@ def scalar_readers(
         Share: _share,
         FailureLimit: lambda value: math.inf if value == NEVER else _count(value, f" or {NEVER}"),
         ShareLimit: lambda value: math.inf if value == NEVER else _share(value, f" or {NEVER}"),
-        Price: _price,
+        Price: read_price,
+        Limit: read_limit,
+        Currency: read_currency,
         Count: _count,
         HeaderText: _header_text,
         ProxyAddress: _proxy,
@@ -126,31 +127,6 @@ def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise Misfit("true or false", value, _unquote(value))
     return value
-
-
-def _amount(value: object) -> Decimal:
-    wrong = Misfit("an amount such as 0.0005", value)
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise wrong
-    if isinstance(value, str) and not _AMOUNT.fullmatch(value):
-        raise wrong
-    try:
-        amount = Decimal(str(value))
-    except (InvalidOperation, ValueError):
-        raise wrong from None
-    if not amount.is_finite() or abs(amount) > MAX_PRICE:
-        raise wrong
-    return amount
-
-
-def _price(value: object) -> Price:
-    try:
-        amount = _amount(value)
-    except Misfit:
-        amount = None
-    if amount is None or amount < 0:
-        raise Misfit("a price from 0, such as 0.0005", value)
-    return Price(amount)
 
 
 def _count(value: object, otherwise: str = "") -> Count:
@@ -235,22 +211,39 @@ def _existing(value: object, base: Path) -> ExistingPath:
     return ExistingPath(path)
 
 
+def _file(value: object, base: Path) -> FilePath:
+    wrong = Misfit(
+        "the path of a file such as jobs.db, in a folder that is there",
+        value,
+        "relative paths begin at the configuration",
+    )
+    try:
+        path = _path(value, base)
+        os.fsencode(path)
+        usable = path.is_file() if path.exists() else path.parent.is_dir()
+    except (Misfit, OSError, ValueError):
+        raise wrong from None
+    if not usable:
+        raise wrong
+    return FilePath(path)
+
+
 def _duration(value: object) -> Duration:
     seconds = _seconds(value)
     if not 0 < seconds <= MAX_SECONDS:
-        raise Misfit("a duration above 0s and up to 8760h", value)
+        raise Misfit("a duration above 0s and up to 365d", value)
     return Duration(seconds)
 
 
 def _pause(value: object) -> Pause:
     seconds = _seconds(value)
     if seconds > MAX_SECONDS:
-        raise Misfit("a duration up to 8760h", value)
+        raise Misfit("a duration up to 365d", value)
     return Pause(seconds)
 
 
 def _seconds(value: object) -> float:
-    expected = "a duration such as 60s, 2m, 1.5s, 500ms or 1h"
+    expected = "a duration such as 60s, 2m, 1.5s, 500ms, 1h or 30d"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         # The value is a number in the file itself, so the advice can't repeat a secret.
         advice = f"write {value}s" if 0 < value <= MAX_SECONDS else "write a number and its unit"

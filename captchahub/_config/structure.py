@@ -20,7 +20,8 @@ from cattrs.cols import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from captchahub._config.scalars import Misfit, scalar_readers, unheld
+from captchahub._config.problems import Misfit
+from captchahub._config.scalars import scalar_readers, unheld
 from captchahub.provider import Secret
 
 Hook = Callable[[Any, Any], Any]  # what cattrs calls: a value and the type it should have

@@ -10,6 +10,7 @@ import attrs
 import click
 
 from captchahub.cli._text import answer, solution_fields
+from captchahub.tasks import PhoneSlide
 from captchahub.testing import DrawnPicture, Sandbox
 
 __all__ = ["NamedPicture", "draw", "save"]
@@ -29,14 +30,17 @@ class NamedPicture:
 
 
 def draw(sandbox: Sandbox, count: int) -> list[NamedPicture]:
-    """So many pictures that the sandbox knows: two texts, then a slide, and again."""
+    """So many pictures that the sandbox can answer: two texts, then a slide if it has those, and again."""
+    has_slides = PhoneSlide.kind in sandbox.emulation.prices
     try:
-        return [_draw_one(sandbox, number) for number in range(count)]
+        return [_draw_one(sandbox, number, has_slides=has_slides) for number in range(count)]
     except ImportError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _draw_one(sandbox: Sandbox, number: int) -> NamedPicture:
+def _draw_one(sandbox: Sandbox, number: int, *, has_slides: bool) -> NamedPicture:
+    if not has_slides:
+        return NamedPicture(f"text-{number + 1:02}", sandbox.draw_text())
     group, place = divmod(number, 3)
     if place == 2:
         return NamedPicture(f"slide-{group + 1:02}", sandbox.draw_slide())

@@ -8,7 +8,7 @@ import click
 
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._streams import writing_stdout
-from captchahub.errors import ConfigError, TaskError
+from captchahub.errors import ConfigError, JournalError, TaskError
 
 __all__ = ["Program", "Subcommand"]
 
@@ -51,7 +51,7 @@ class Program(Subcommand, click.Group):
     def _invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except ConfigError as error:
+        except (ConfigError, JournalError) as error:
             raise _Misconfigured(str(error)) from error
         except TaskError as error:
             raise _Refused(str(error)) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 
 import click
 
@@ -12,13 +13,19 @@ from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._solve_files import End
 from captchahub.cli._streams import StdoutFailed, say, writing_stdout
 from captchahub.cli._text import answer, money_text, printable, solution_fields
-from captchahub.errors import AllProvidersFailed, Attempt
-from captchahub.results import Result
+from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, Overtaken, ProviderError
+from captchahub.results import Result, Vote
 from captchahub.tasks import Solution
 
 __all__ = ["Show", "printer"]
 
 Show = Callable[[End], ExitCode]
+
+_FATES: tuple[tuple[type[ProviderError], str], ...] = (
+    (NotAsked, "not asked"),
+    (Outvoted, "outvoted"),
+    (Overtaken, "overtaken"),
+)
 
 
 def printer(*, as_json: bool, several: bool, verbose: bool) -> Show:
@@ -64,13 +71,43 @@ def _answer_line(end: End, *, several: bool) -> str | None:
 
 def _details(file: str, result: Result[Solution]) -> Iterator[str]:
     job = "" if result.job_id is None else f", job {result.job_id}"
-    cost = "" if result.cost is None else f", cost {money_text(result.cost)}"
-    yield f"{file}: solved by {result.provider}{job}{cost}, {result.elapsed:.1f} s"
-    for attempt in result.attempts[:-1]:
-        yield f"  - before: {attempt}"
+    facts = f"{job}{_agreement(result)}{_cost(result)}"
+    yield f"{file}: solved by {result.provider}{facts}, {result.elapsed:.1f} s"
+    for attempt in _others(result):
+        yield f"  - {_fate(attempt)}: {attempt}"
     if result.ignored_options:
         names = ", ".join(result.ignored_options)
         yield f"  - checked here, not sent to the service: {names}"
+
+
+def _agreement(result: Result[Solution]) -> str:
+    answers = len(result.votes)
+    agreeing = sum(vote.agrees for vote in result.votes)
+    return f", {agreeing} of {answers} answers agree" if answers > 1 else ""
+
+
+def _cost(result: Result[Solution]) -> str:
+    if result.cost is None:
+        return ""
+    total = result.total_cost
+    beside = "" if total == result.cost else f" of {money_text(total)} in total"
+    return f", cost {money_text(result.cost)}{beside}"
+
+
+def _others(result: Result[Solution]) -> list[Attempt]:
+    """The attempts but for the one whose answer it is, which need not be the last."""
+    own = (result.provider, result.job_id, None)
+    told = list(result.attempts)
+    keys = [(attempt.provider, attempt.job_id, attempt.error) for attempt in told]
+    if own in keys:
+        del told[keys.index(own)]
+    return told
+
+
+def _fate(attempt: Attempt) -> str:
+    if attempt.error is None:
+        return "agreed too"
+    return next((word for kind, word in _FATES if isinstance(attempt.error, kind)), "failed")
 
 
 def _record(end: End) -> dict[str, object]:
@@ -79,16 +116,18 @@ def _record(end: End) -> dict[str, object]:
 
 def _solved(result: Result[Solution] | None) -> dict[str, object]:
     if result is None:
-        names = ("answer", "solution", "provider", "job_id", "cost", "elapsed")
-        return {**dict.fromkeys(names), "attempts": [], "ignored_options": []}
+        names = ("answer", "solution", "provider", "job_id", "cost", "total_cost", "elapsed")
+        return {**dict.fromkeys(names), "attempts": [], "votes": [], "ignored_options": []}
     return {
         "answer": answer(result.solution),
         "solution": solution_fields(result.solution),
         "provider": result.provider,
         "job_id": result.job_id,
-        "cost": None if result.cost is None else money_text(result.cost),
+        "cost": _amount(result.cost),
+        "total_cost": _amount(result.total_cost),
         "elapsed": round(result.elapsed, 3),
         "attempts": [_attempt(attempt) for attempt in result.attempts],
+        "votes": [_vote(vote) for vote in result.votes],
         "ignored_options": list(result.ignored_options),
     }
 
@@ -97,7 +136,8 @@ def _failed(end: End) -> dict[str, object]:
     error = end.error
     if isinstance(error, AllProvidersFailed):
         attempts = [_attempt(attempt) for attempt in error.attempts]
-        return {"attempts": attempts, "error": _error(error, error.message)}
+        total = _amount(_sum(attempt.cost for attempt in error.attempts))
+        return {"total_cost": total, "attempts": attempts, "error": _error(error, error.message)}
     return {"error": None if error is None else _error(error, str(error))}
 
 
@@ -107,8 +147,32 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "job_id": attempt.job_id,
         "polls": attempt.polls,
         "elapsed": round(attempt.elapsed, 3),
+        "cost": _amount(attempt.cost),
         "error": None if attempt.error is None else _error(attempt.error, str(attempt.error)),
     }
+
+
+def _vote(vote: Vote[Solution]) -> dict[str, object]:
+    return {
+        "provider": vote.provider,
+        "job_id": vote.job_id,
+        "solution": solution_fields(vote.solution),
+        "agrees": vote.agrees,
+    }
+
+
+def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
+    """What was spent in vain, None where the cost of one attempt is not known."""
+    total = Decimal(0)
+    for cost in costs:
+        if cost is None:
+            return None
+        total += cost
+    return total
+
+
+def _amount(value: Decimal | None) -> str | None:
+    return None if value is None else money_text(value)
 
 
 def _error(error: Exception, message: str) -> dict[str, str]:

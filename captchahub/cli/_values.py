@@ -7,10 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import click
+import yaml
 
+from captchahub._config.problems import shown
 from captchahub.provider import money
 
-__all__ = ["Whole", "amount", "directory", "positive_seconds", "seconds", "share", "token"]
+__all__ = ["Whole", "amount", "directory", "named_value", "positive_seconds", "seconds", "share", "token"]
 
 
 class Whole(click.IntRange):
@@ -64,6 +66,21 @@ def amount(text: str) -> Decimal:
     if value is None or value < 0:
         raise click.BadParameter(f"{text!r} is not an amount such as 2.50")
     return value
+
+
+def named_value(text: str) -> tuple[str, object]:
+    """A name and a value, which is written as in a configuration: ``least_gap=2``."""
+    name, sign, written = text.partition("=")
+    if not (sign and name):
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE such as dialect=capsolver")
+    try:
+        value: object = yaml.safe_load(written)
+    # ValueError: a number of thousands of digits, a day that no month has.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise click.BadParameter(
+            f"the value of {name} is not YAML: {shown(written)}; put text in quotes"
+        ) from error
+    return name, value
 
 
 def _number(text: str) -> float | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import click
 
 from captchahub.cli._program import Subcommand
-from captchahub.cli._values import Whole, amount, directory, seconds, share
+from captchahub.cli._values import Whole, amount, directory, named_value, seconds, share
 from captchahub.cli._values import token as account_token
 
 __all__ = ["sandbox"]
@@ -21,9 +22,18 @@ Examples:
   captchahub sandbox
   captchahub sandbox --port 8080 --pictures shots
   captchahub sandbox --job-time 3 --latency 0.2 --failure-rate 0.1
+  captchahub sandbox --plugin createtask --option dialect=capsolver
 
 A job for a picture that this sandbox drew is answered with the truth; any other picture ends as a failed
-job. Ctrl-C or SIGTERM ends it with exit code 0; a port that is taken is exit code 1.
+job.
+
+\b
+Exit codes:
+  0  Ctrl-C or SIGTERM ended it
+  1  the port is taken, or the pictures can't be drawn or written
+  2  wrong usage
+  3  no installed plugin has such a sandbox, or it does not take such an --option
+  6  stdout failed
 """
 
 
@@ -36,6 +46,15 @@ job. Ctrl-C or SIGTERM ends it with exit code 0; a port that is taken is exit co
     help="Where to listen on 127.0.0.1; 0 takes a free one.",
 )
 @click.option("--plugin", default="omocaptcha", show_default=True, help="Whose service to stand in for.")
+@click.option(
+    "--option",
+    "options",
+    type=named_value,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="How that service is, such as dialect=capsolver for createtask; a wrong NAME is answered with those "
+    "there are. Can be repeated.",
+)
 @click.option(
     "--token",
     type=account_token,
@@ -93,6 +112,7 @@ def sandbox(
     *,
     port: int,
     plugin: str,
+    options: Sequence[tuple[str, object]],
     token: str,
     balance: Decimal,
     job_time: float,
@@ -114,7 +134,7 @@ def sandbox(
     from captchahub.testing import Sandbox, load_emulation  # noqa: PLC0415
 
     service = Sandbox(
-        load_emulation(plugin),
+        load_emulation(plugin, **dict(options)),
         port=port,
         job_time=job_time,
         latency=latency,

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from captchahub._plugins import Plugins
 from captchahub.cli._config_file import find_config
 from captchahub.cli._exit_code import ExitCode
+from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
 from captchahub.cli._solve_files import End, solve_files, worst
 from captchahub.cli._solve_print import Show, printer
@@ -16,6 +18,7 @@ from captchahub.cli._streams import need_stdout, say
 from captchahub.cli._task_options import TextOption, task_maker, text_options
 from captchahub.cli._text import counted
 from captchahub.cli._values import positive_seconds
+from captchahub.config import load_yaml
 from captchahub.hub import Hub
 from captchahub.tasks import ImageToText, PhoneSlide
 
@@ -35,7 +38,8 @@ Output:
   one FILE        the answer alone: the text, or "x1 y1 x2 y2" of the drag in pixels
   several FILEs   a line "FILE<TAB>answer" for each, as they come
   --json          a JSON object a line: file, kind, answer, solution, provider, job_id, cost,
-                  elapsed, attempts, ignored_options, error; cost is text, so that it stays exact
+                  total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
+                  amounts are text, so that they stay exact
   Line breaks and control characters in an answer are spelt out (\\\\n). Errors go to stderr, with
   --json into the object.
 
@@ -104,7 +108,8 @@ def solve(
     make_task = task_maker(kind, options)
     show = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
     codes: list[ExitCode] = []
-    with Hub.from_yaml(find_config(config)) as hub:
+    settings = load_yaml(find_config(config), Plugins())
+    with Hub(with_journal(settings)) as hub:
         wanted = _while_stdout_works(files, codes)
         _show_all(solve_files(hub, wanted, kind, make_task, timeout), show, codes, len(files))
     click.get_current_context().exit(worst(codes))
@@ -126,6 +131,7 @@ def _show_all(ends: Iterator[End], show: Show, codes: list[ExitCode], total: int
             codes.append(show(end))  # noqa: PERF401 - as said
     except KeyboardInterrupt:
         left = counted(total - len(codes), "file")
-        raise KeyboardInterrupt(f"{left} unfinished; jobs already ordered may be billed") from None
+        told = f"{left} unfinished; captchahub resume collects what was ordered"
+        raise KeyboardInterrupt(told) from None
     if len(codes) < total:
         say(f"{counted(total - len(codes), 'file')} not begun")

@@ -180,6 +180,11 @@ class Emulation(ABC):
     prices: ClassVar[Mapping[str, Decimal]]
     """The price of one job, by task kind."""
 
+    @property
+    def provider_settings(self) -> Mapping[str, str]:
+        """What its provider's settings need beside address and token: ``{"dialect": "capsolver"}``."""
+        return {}
+
     def name_of(self, call: Call) -> str:
         """What the service calls this call (``createJob``); fault rules are written with it."""
         return call.path.partition("?")[0].removeprefix(self.base_path).strip("/")

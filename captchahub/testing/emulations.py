@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
+from captchahub._config.problems import advise
 from captchahub.errors import ConfigError
+from captchahub.testing._options import misfit
 from captchahub.testing.emulation import Emulation
 
 __all__ = ["installed_emulations", "load_emulation"]
@@ -18,31 +20,39 @@ def installed_emulations() -> list[str]:
     return sorted(entry_points(group=GROUP).names)
 
 
-def load_emulation(name: str) -> Emulation:
-    """The emulation of a provider kind's service, such as ``omocaptcha``.
+def load_emulation(name: str, /, **options: object) -> Emulation:
+    """The emulation of a provider kind's service: ``load_emulation("createtask", dialect="capsolver")``.
 
-    Raises :class:`~captchahub.errors.ConfigError` where no installed plugin ships one, two do, or it can't be
-    loaded.
+    ``options`` are those of the emulation's own class, such as which dialect it speaks. Raises
+    :class:`~captchahub.errors.ConfigError` where no installed plugin ships one, two do, it can't be loaded,
+    or it does not take these options.
     """
     found = list(entry_points(group=GROUP, name=name))
     if not found:
-        installed = ", ".join(installed_emulations()) or "none"
-        # Plugins are packages of this name; what is no such name must not get into a command to copy.
-        is_package = re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name) is not None
-        install = f"pip install captchahub-{name}" if is_package else "install the plugin that adds it"
-        raise ConfigError(f"no installed plugin emulates {name!r}; installed: {installed}. Try: {install}")
+        known = advise(name, installed_emulations(), "installed")
+        # No package is named: one that nobody here knows of may be anybody's.
+        raise ConfigError(
+            f"no installed plugin emulates {name!r}; {known}; or install the plugin that adds it"
+        )
     if len(found) > 1:
         packages = " and ".join(sorted(_package(entry) for entry in found))
         raise ConfigError(f"{name!r} is emulated by two packages, {packages}: uninstall one")
-    return _load(found[0])
+    return _load(found[0], options)
 
 
-def _load(entry: EntryPoint) -> Emulation:
+def _load(entry: EntryPoint, options: Mapping[str, object]) -> Emulation:
     try:
-        emulation: object = entry.load()()
-    # A plugin's import can fail in any way; the message must name the plugin.
+        make = entry.load()
+        mistake = misfit(make, options) if options else None
+        emulation: object = None if mistake else make(**options)
+    # A plugin's code can fail in any way; the message must name the plugin.
     except Exception as error:
+        if options and isinstance(error, ValueError):
+            words = " ".join(str(error).split())
+            raise ConfigError(f"{_about(entry)}: it refuses {', '.join(options)}: {words}") from error
         raise ConfigError(f"{_about(entry)} can't be loaded: {error!r}; reinstall the package") from error
+    if mistake:
+        raise ConfigError(f"{_about(entry)}: {mistake}")
     if not isinstance(emulation, Emulation):
         raise ConfigError(f"{_about(entry)} is a {type(emulation).__name__}, not an Emulation")
     return emulation

@@ -20,7 +20,8 @@ __all__ = ["captchahub_sandbox"]
 def captchahub_sandbox() -> Iterator[SandboxFactory]:
     """Starts sandboxes: ``captchahub_sandbox("omocaptcha", job_time=0.2)``; all are stopped after the test.
 
-    The service is the name of a provider kind or an Emulation; without it, the only one that is installed.
+    The service is the name of a provider kind or an Emulation, such as
+    ``load_emulation("createtask", dialect="capsolver")``; without it, the only one that is installed.
     """
     with ExitStack() as stack:
 

@@ -140,11 +140,15 @@ class Sandbox:
         return f"{scheme}://127.0.0.1:{self._port}{self.emulation.base_path}"
 
     def settings(self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10") -> dict[str, str]:
-        """The plugin's settings for an account here; it is opened with this balance unless it exists."""
+        """All settings that the plugin needs for an account here: ``{"plugin": ..., **sandbox.settings()}``.
+
+        The account is opened with this balance unless it exists.
+        """
         with self._books.changed:
             if token not in self.world.accounts:
                 self.world.add_account(token, balance)
-        return {self.emulation.base_url_key: self.url, self.emulation.token_key: token}
+        own = {self.emulation.base_url_key: self.url, self.emulation.token_key: token}
+        return {**self.emulation.provider_settings, **own}
 
     @property
     def calls(self) -> list[CallRecord]:
@@ -294,9 +298,10 @@ class SandboxFactory(Protocol):
     def __call__(
         self, emulation: str | Emulation | None = None, /, **options: Unpack[SandboxOptions]
     ) -> Sandbox:
-        """A sandbox that serves: of a provider kind by its name, or of an emulation of one's own.
+        """A sandbox that serves: of a provider kind by its name, or of an emulation.
 
-        None takes the only emulation that is installed. Raises :class:`~captchahub.errors.ConfigError` where
-        there are several or none.
+        One with options is ``load_emulation("createtask", dialect="capsolver")``. None takes the only
+        emulation that is installed. Raises :class:`~captchahub.errors.ConfigError` where there are several or
+        none.
         """
         ...

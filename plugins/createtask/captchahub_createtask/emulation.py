@@ -41,6 +41,9 @@ _REPORTS: Final = frozenset(
     call for dialect in DIALECTS.values() for call in (dialect.wrong_call, dialect.right_call) if call
 )
 
+# The facts without which a client and the service would not understand each other.
+_NAMES: Final = ("task_type", "image_field", "wrong_call", "right_call")
+
 
 @attrs.frozen
 class _Habits:
@@ -69,10 +72,7 @@ _HABITS: Final[Mapping[DialectName, _Habits]] = {
 
 @attrs.define
 class CreateTaskEmulation(Emulation):
-    """A service that speaks one dialect of createTask: ``CreateTaskEmulation("capsolver")``.
-
-    ``Sandbox.settings()`` names the address and the key; the provider needs ``dialect`` beside them.
-    """
+    """A service that speaks one dialect of createTask: ``CreateTaskEmulation("capsolver")``."""
 
     token_key: ClassVar[str] = "client_key"  # noqa: S105 - the name of a key, not a key
     create_call: ClassVar[str] = CREATE
@@ -88,6 +88,14 @@ class CreateTaskEmulation(Emulation):
     least_gap: float = attrs.field(default=0.0, kw_only=True)
     """Questions for one job that come faster than this, in seconds, are refused as CapMonster does it."""
     _asked: dict[int, float] = attrs.field(factory=dict[int, float], init=False)
+
+    @property
+    def provider_settings(self) -> Mapping[str, str]:
+        """The dialect, and every name of ``spoken`` that is not the dialect's own."""
+        usual = find_dialect(self.dialect)
+        pairs = {name: (getattr(self.spoken, name), getattr(usual, name)) for name in _NAMES}
+        names = {name: word for name, (word, own) in pairs.items() if word is not None and word != own}
+        return {"dialect": self.dialect, **names}
 
     def token_of(self, call: Call) -> str | None:
         """The key a call was made with, which is ``clientKey`` on the wire; None where there is none."""

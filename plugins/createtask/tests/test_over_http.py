@@ -37,7 +37,7 @@ def dialect_of(sandbox: Sandbox) -> DialectName:
 
 
 def hub_for(sandbox: Sandbox, balance: str = "10", **keys: object) -> Hub:
-    own = {"dialect": dialect_of(sandbox), "seconds_between_polls": 0.05, **keys}
+    own = {"seconds_between_polls": 0.05, **keys}
     provider = {"plugin": "createtask", **sandbox.settings(balance=balance), **own}
     return Hub.from_mapping({"providers": {"backup": provider}})
 
@@ -46,6 +46,23 @@ def test_the_sandbox_finds_the_emulation_by_the_name_of_the_kind() -> None:
     emulation = load_emulation("createtask")
     assert isinstance(emulation, CreateTaskEmulation)
     assert emulation.dialect == "2captcha"
+    assert load_emulation("createtask", dialect="capsolver") == CreateTaskEmulation("capsolver")
+
+
+def test_a_service_with_names_of_its_own_is_used_as_its_settings_say() -> None:
+    spoken = attrs.evolve(
+        DIALECTS["custom"], task_type="TextTask", image_field="img", wrong_call="complain", right_call="thank"
+    )
+    with Sandbox(CreateTaskEmulation("custom", spoken=spoken)) as sandbox, hub_for(sandbox) as hub:
+        result = hub.solve(sandbox.draw_text("x7kp2").task())
+        hub.report(result, correct=True)
+    assert [job.reported for job in sandbox.jobs] == [True]
+
+
+def test_the_settings_tell_only_what_is_not_the_dialects_own() -> None:
+    spoken = attrs.evolve(DIALECTS["2captcha"], max_side=10, wrong_call=None)
+    with Sandbox(CreateTaskEmulation("2captcha", spoken=spoken)) as sandbox:
+        assert sandbox.settings().keys() == {"dialect", "base_url", "client_key"}
 
 
 def test_a_picture_is_solved_and_paid_for(sandbox: Sandbox) -> None:
@@ -150,7 +167,7 @@ class ForgetfulPlugin:
 
 def test_a_plugin_that_loses_the_id_of_a_job_orders_none_again() -> None:
     with Sandbox(CreateTaskEmulation("2captcha")) as sandbox:
-        provider = {"plugin": "createtask", "dialect": "2captcha", **sandbox.settings()}
+        provider = {"plugin": "createtask", **sandbox.settings()}
         task = sandbox.draw_text().task()
         with (
             Hub.from_mapping({"providers": {"backup": provider}}, plugins=[ForgetfulPlugin()]) as hub,
@@ -169,8 +186,8 @@ def test_a_picture_that_one_service_refuses_for_its_size_is_taken_by_the_next(li
     # The settings say nothing of the stricter limit: only the service does.
     with Sandbox(strict) as first, Sandbox(CreateTaskEmulation("capsolver")) as second:
         providers = {
-            "strict": {"plugin": "createtask", "dialect": "2captcha", **first.settings()},
-            "backup": {"plugin": "createtask", "dialect": "capsolver", **second.settings()},
+            "strict": {"plugin": "createtask", **first.settings()},
+            "backup": {"plugin": "createtask", **second.settings()},
         }
         with Hub.from_mapping({"providers": providers}) as hub:
             result = hub.solve(second.draw_text("x7kp2").task())

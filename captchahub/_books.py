@@ -1,0 +1,250 @@
+"""What a hub writes down of its jobs: one page a job, kept alive while the hub lives."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+
+from captchahub import _journal_entries as entries
+from captchahub._aftercare import Aftercare
+from captchahub._journal import Journal, Work
+from captchahub._journal_schema import Entry, JobState, Order
+from captchahub._ledger import Limit
+from captchahub._log import log
+from captchahub.errors import CaptchaHubError, NotAsked
+from captchahub.provider import JobId
+from captchahub.settings import Budget, HubSettings
+
+__all__ = ["Books", "Page"]
+
+T = TypeVar("T")
+
+# A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
+_LEASE = 60.0
+_KEPT_IN_MEMORY = 3600.0
+_WAIT = "allow more time, or share=False"
+# How often old jobs are looked for, in seconds.
+_PRUNING = 3600.0
+
+
+class Books:
+    """The journal of one hub.
+
+    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        settings: HubSettings,
+        aftercare: Aftercare,
+        clock: Callable[[], float],
+        *,
+        is_alone: bool,
+    ) -> None:
+        self.owner = uuid.uuid4().hex
+        """What this hub is called in the journal."""
+        self._journal = journal
+        self._limits = tuple(_limits(settings))
+        # What is in memory only is gone with the hub anyhow, and must not fill it until then.
+        self._keep = min(settings.journal.keep, _KEPT_IN_MEMORY) if is_alone else settings.journal.keep
+        self._lease = math.inf if is_alone else _LEASE
+        self._pruned = -math.inf
+        self._aftercare = aftercare
+        self._cache = settings.cache
+        self._clock = clock
+        self._alive: asyncio.Task[None] | None = None
+
+    def has_budget_for(self, provider: str) -> bool:
+        """Whether what a provider costs is limited."""
+        return any(limit.provider in (None, provider) for limit in self._limits)
+
+    async def open_page(self, order: Order, begun: float) -> Page | Entry:
+        """Write down that an order is about to be sent, and reserve its price.
+
+        Where an equal shared task was solved since the solve begun, or within the time of the cache, it is
+        that job instead, and nothing need be sent. Raises NotAsked where another process is solving an equal
+        one, BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
+        """
+        moment = self._clock()
+        fresh_since = min(begun, moment - self._cache)
+        self._stay_alive()
+
+        def work(connection: sqlite3.Connection) -> int | Entry:
+            self._sign_on(connection, moment)
+            equal = self._equal(connection, order, moment, fresh_since) if order.is_shared else None
+            if equal is not None:
+                return equal
+            return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment)
+
+        writing = asyncio.ensure_future(self._journal.write(work))
+        try:
+            opened = await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._aftercare.begin(self._take_back(writing))
+            raise
+        return opened if isinstance(opened, Entry) else Page(self, opened)
+
+    def _equal(
+        self, connection: sqlite3.Connection, order: Order, now: float, fresh_since: float
+    ) -> Entry | None:
+        equal = entries.find_equal(connection, order.fingerprint, now=now, fresh_since=fresh_since)
+        # Within one hub equal solves are one, and all its orders are that one's.
+        if equal is None or (equal.state is not JobState.SOLVED and equal.owner == self.owner):
+            return None
+        if equal.state is JobState.SOLVED:
+            return equal
+        raise NotAsked("another process is having an equal task solved", advice=_WAIT)
+
+    async def _take_back(self, writing: asyncio.Future[int | Entry]) -> None:
+        try:
+            opened = await writing
+        except CaptchaHubError:
+            return
+        if isinstance(opened, int):
+            await Page(self, opened).settle(JobState.NOT_SENT)
+
+    async def settle(
+        self,
+        entry_id: int,
+        state: JobState,
+        *,
+        cost: Decimal | None = None,
+        answer: Mapping[str, object] | None = None,
+        error: str | None = None,
+        by_hand: bool = False,
+    ) -> bool:
+        """Write down what became of a job; False where another did so before."""
+        owner = None if by_hand else self.owner
+        return await self._journal.write(
+            lambda connection: entries.settle(
+                connection,
+                entry_id,
+                state,
+                owner=owner,
+                now=self._clock(),
+                cost=cost,
+                answer=answer,
+                error=error,
+            )
+        )
+
+    async def note_created(self, entry_id: int, job_id: JobId) -> bool:
+        """Write down the service's id of a job."""
+        return await self._journal.write(
+            lambda connection: entries.note_created(
+                connection, entry_id, job_id, owner=self.owner, now=self._clock()
+            )
+        )
+
+    async def claim(self, limit: int) -> Sequence[Entry]:
+        """Take over created jobs that nobody works on; what dead hubs were about to send is ambiguous."""
+        moment = self._clock()
+        self._stay_alive()
+
+        def work(connection: sqlite3.Connection) -> Sequence[Entry]:
+            self._sign_on(connection, moment)
+            entries.bury(connection, moment)
+            return entries.claim(connection, self.owner, moment, limit)
+
+        return await self._journal.write(work)
+
+    async def stop_sharing(self, provider: str, job_id: JobId) -> None:
+        """Give an answer that was found to be wrong to nobody else."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for entry_id in entries.shared_of(connection, provider, job_id):
+                entries.stop_sharing(connection, entry_id)
+
+        await self._journal.write(work)
+
+    @property
+    def now(self) -> float:
+        """What the clock on the wall shows, in seconds since 1970."""
+        return self._clock()
+
+    async def claim_one(self, provider: str, job_id: JobId) -> Entry | None:
+        """Take over one created job; None where it is not in this journal, or somebody works on it."""
+        moment = self._clock()
+        self._stay_alive()
+
+        def work(connection: sqlite3.Connection) -> Entry | None:
+            self._sign_on(connection, moment)
+            return entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
+
+        return await self._journal.write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """What a look at the journal gives."""
+        return await self._journal.write(work)
+
+    def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
+        """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
+        entries.beat(connection, self.owner, moment + self._lease)
+        if moment - self._pruned >= _PRUNING:
+            self._pruned = moment
+            entries.prune(connection, moment - self._keep)
+
+    def _stay_alive(self) -> None:
+        if self._alive is None and math.isfinite(self._lease):
+            self._alive = asyncio.ensure_future(self._beat_for_ever())
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            try:
+                await self._journal.write(partial(self._sign_on, moment=self._clock()))
+            except CaptchaHubError as error:
+                log.warning("this hub could not say in its journal that it is alive: %s", error)
+
+    async def aclose(self) -> None:
+        """Leave what is open to others, and let go of the file."""
+        if self._alive is not None:
+            self._alive.cancel()
+            await asyncio.wait([self._alive])
+            try:
+                await self._journal.write(lambda connection: entries.leave(connection, self.owner))
+            except CaptchaHubError as error:
+                log.warning("this hub could not sign off in its journal: %s", error)
+        await self._journal.aclose()
+
+
+class Page:
+    """One job in the journal. Once it is reserved nothing that fails here may cost its answer."""
+
+    def __init__(self, books: Books, entry_id: int) -> None:
+        self._books = books
+        self.entry_id = entry_id
+
+    async def note_created(self, job_id: JobId) -> None:
+        """Write down the service's id."""
+        try:
+            await self._books.note_created(self.entry_id, job_id)
+        except CaptchaHubError as error:
+            log.error("job %s could not be written into the journal: %s", job_id, error)
+
+    async def settle(
+        self,
+        state: JobState,
+        *,
+        cost: Decimal | None = None,
+        answer: Mapping[str, object] | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Write down what became of it."""
+        try:
+            await self._books.settle(self.entry_id, state, cost=cost, answer=answer, error=error)
+        except CaptchaHubError as failure:
+            log.error("the end of a job could not be written into the journal: %s", failure)
+
+
+def _limits(settings: HubSettings) -> Sequence[Limit]:
+    budgets: list[tuple[str, str | None, Budget | None]] = [("the hub", None, settings.budget)]
+    budgets += [(name, name, one.budget) for name, one in settings.providers.items()]
+    return [Limit(name, whose, budget) for name, whose, budget in budgets if budget is not None]

@@ -1,0 +1,106 @@
+"""What becomes of a job in the journal, and collecting the answer of one that nobody waits for."""
+
+from __future__ import annotations
+
+import attrs
+
+from captchahub._accounts import RemoteAccount
+from captchahub._answers import pack
+from captchahub._asking import Asking
+from captchahub._books import Page
+from captchahub._clock import now
+from captchahub._journal_schema import JobState
+from captchahub._log import log
+from captchahub.errors import (
+    AmbiguousCreate,
+    AuthenticationError,
+    InsufficientBalance,
+    JobFailed,
+    JobRefused,
+    JobTimeout,
+    JobUnknown,
+    PluginFault,
+    ProviderError,
+    RateLimited,
+    ServiceUnavailable,
+    TaskRefused,
+    UnsupportedTask,
+    WrongSolution,
+)
+from captchahub.provider import Job, Solved
+
+__all__ = ["collect", "end_of", "harvest"]
+
+# How long an answer that nobody waits for is asked for, in seconds: services keep them for minutes.
+_PATIENCE = 600.0
+
+_OF_A_JOB: tuple[tuple[type[ProviderError], JobState], ...] = (
+    (JobUnknown, JobState.EXPIRED),
+    (JobFailed, JobState.FAILED),
+    (WrongSolution, JobState.FAILED),
+    (PluginFault, JobState.FAILED),
+)
+_OF_AN_ORDER: tuple[tuple[type[ProviderError], JobState], ...] = (
+    (AuthenticationError, JobState.REFUSED),
+    (InsufficientBalance, JobState.REFUSED),
+    (JobRefused, JobState.REFUSED),
+    (RateLimited, JobState.REFUSED),
+    (TaskRefused, JobState.REFUSED),
+    (UnsupportedTask, JobState.REFUSED),
+    (JobFailed, JobState.FAILED),
+    # The answer came with the order.
+    (WrongSolution, JobState.FAILED),
+)
+
+
+def end_of(error: ProviderError | None, *, has_job: bool) -> JobState | None:
+    """What a job is after its attempt ended; None where it is not over, so that its answer can be collected.
+
+    What nobody can tell of an order is ambiguous.
+    """
+    if error is None:
+        return JobState.SOLVED
+    if has_job:
+        return next((state for kind, state in _OF_A_JOB if isinstance(error, kind)), None)
+    if isinstance(error, ServiceUnavailable) and error.nothing_created:
+        return JobState.NOT_SENT
+    if isinstance(error, AmbiguousCreate):
+        return JobState.AMBIGUOUS
+    return next((state for kind, state in _OF_AN_ORDER if isinstance(error, kind)), JobState.AMBIGUOUS)
+
+
+@attrs.frozen
+class Collected:
+    """What came of a job: its answer, or why there is none."""
+
+    solved: Solved | None
+    error: ProviderError | None
+
+
+async def collect(
+    account: RemoteAccount, job: Job, page: Page | None, *, patience: float = _PATIENCE
+) -> Collected:
+    """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
+
+    ``page`` is its place in the journal, None where another sees to that.
+    """
+    try:
+        solved = await Asking(account, job).until(now() + patience)
+    except ProviderError as error:
+        state = end_of(error, has_job=True)
+        if state is not None and page is not None:
+            await page.settle(state, error=f"{type(error).__name__}: {error}")
+        return Collected(None, error)
+    if page is not None:
+        await page.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution))
+    return Collected(solved, None)
+
+
+async def harvest(account: RemoteAccount, job: Job, page: Page) -> None:
+    """Collect a job that nobody waits for."""
+    collected = await collect(account, job, page)
+    name = account.settings.name
+    if collected.error is None:
+        log.info("%s (job %s) was solved after nobody waited for it", name, job.id)
+    elif not isinstance(collected.error, JobTimeout):
+        log.info("%s (job %s) ended after nobody waited for it: %s", name, job.id, collected.error)

@@ -1,0 +1,304 @@
+"""What the journal is asked and told: each a function of an open transaction and plain values.
+
+Every change names the state that it starts from, and says whether it was made: of two who try, one wins. The
+ledger is moved with each charge. Times are wall clock, in seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import cast
+
+from captchahub._journal_money import check_budgets, move
+from captchahub._journal_schema import Entry, JobState, Order, read_entries
+from captchahub._ledger import (
+    Limit,
+    to_units,
+)
+from captchahub.jobs import Spend
+
+__all__ = [
+    "ENDED",
+    "Entry",
+    "JobState",
+    "Order",
+    "Spend",
+    "beat",
+    "bury",
+    "claim",
+    "claim_one",
+    "entries",
+    "find_equal",
+    "get",
+    "leave",
+    "note_created",
+    "prune",
+    "reserve",
+    "settle",
+    "shared_of",
+    "stop_sharing",
+]
+
+
+_RELEASED = {JobState.NOT_SENT, JobState.REFUSED}
+ENDED = {JobState.SOLVED, JobState.FAILED, JobState.EXPIRED} | _RELEASED
+"""The states that nothing follows."""
+# An intent ends at once at services that answer at once. One that seemed lost can still turn up.
+_NEXT = {
+    JobState.INTENT: ENDED - {JobState.EXPIRED} | {JobState.AMBIGUOUS},
+    JobState.CREATED: ENDED - _RELEASED,
+    JobState.AMBIGUOUS: ENDED,
+}
+
+
+def reserve(
+    connection: sqlite3.Connection, order: Order, limits: Iterable[Limit], *, owner: str, now: float
+) -> int:
+    """Write down the intent to send an order, with its price where the budgets have room for it; its id.
+
+    Only the hub's budgets and those of the order's provider count. Raises BudgetExceeded, or PriceUnknown
+    where there is such a budget and no price.
+    """
+    check_budgets(connection, order, limits, now)
+    charge = 0 if order.price is None else to_units(order.price)
+    added = connection.execute(
+        """
+        INSERT INTO jobs (submission, state, provider, kind, fingerprint, options, price, price_source,
+            currency, charge, owner, is_shared, ordered_at, updated_at)
+        VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (
+            order.submission,
+            order.provider,
+            order.kind,
+            order.fingerprint,
+            json.dumps(dict(order.options)),
+            None if order.price is None else charge,
+            order.price_source,
+            _storable(order.currency),
+            charge,
+            owner,
+            order.is_shared,
+            now,
+            now,
+        ),
+    )
+    line = order.provider, order.kind, _storable(order.currency)
+    move(connection, line, now, charge=charge, jobs=1)
+    return cast("int", added.lastrowid)
+
+
+def note_created(
+    connection: sqlite3.Connection, entry_id: int, job_id: int | str, *, owner: str | None, now: float
+) -> bool:
+    """Write down the service's id of a job, so that its answer can be collected.
+
+    A late reply still counts for an intent that was taken for lost. Without an owner, a person has found the
+    id of an ambiguous job, and whoever claims it collects the answer.
+    """
+    changed = connection.execute(
+        """
+        UPDATE jobs SET state = 'created', job_id = :job_id, error = NULL, owner = :owner,
+            is_by_hand = :owner IS NULL, updated_at = :now
+        WHERE id = :id
+            AND (state = 'ambiguous' AND :owner IS NULL
+                OR state IN ('intent', 'ambiguous') AND owner = :owner)
+        """,
+        {"id": entry_id, "job_id": json.dumps(job_id), "owner": owner, "now": now},
+    )
+    return changed.rowcount == 1
+
+
+def settle(
+    connection: sqlite3.Connection,
+    entry_id: int,
+    state: JobState,
+    *,
+    owner: str | None,
+    now: float,
+    cost: Decimal | None = None,
+    answer: Mapping[str, object] | None = None,
+    error: str | None = None,
+) -> bool:
+    """Write down what became of a job, and charge what it costs.
+
+    That is ``cost`` where it is known; else nothing for an order that was not sent or not taken, and the
+    reserved price for every other. Without an owner, a person settles a job that is created or ambiguous.
+    """
+    row = connection.execute(
+        "SELECT state, owner, charge, ordered_at, provider, kind, currency FROM jobs WHERE id = ?",
+        (entry_id,),
+    ).fetchone()
+    if row is None:
+        return False
+    was, whose, reserved, ordered_at, *line = row
+    before = JobState(was)
+    is_allowed = state in _NEXT.get(before, ())
+    if not is_allowed or (before is JobState.INTENT if owner is None else owner != whose):
+        return False
+    is_released = state in _RELEASED
+    charge = to_units(cost) if cost is not None else 0 if is_released else reserved
+    connection.execute(
+        """
+        UPDATE jobs SET state = ?, charge = ?, answer = ?, error = ?, is_by_hand = ?, updated_at = ?
+        WHERE id = ? AND state = ?
+        """,
+        (
+            state.value,
+            charge,
+            None if answer is None else json.dumps(dict(answer)),
+            _storable(error),
+            owner is None,
+            now,
+            entry_id,
+            was,
+        ),
+    )
+    if charge != reserved or is_released:
+        move(connection, tuple(line), ordered_at, charge=charge - reserved, jobs=-is_released)
+    return True
+
+
+def beat(connection: sqlite3.Connection, owner: str, until: float) -> None:
+    """Say that an owner is alive until a time: before its first order, and again before that time."""
+    connection.execute(
+        "INSERT INTO owners VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
+        (owner, until),
+    )
+
+
+def leave(connection: sqlite3.Connection, owner: str) -> None:
+    """Give everything that an owner has to whoever claims it."""
+    connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
+
+
+def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
+    """Take for ambiguous what dead owners were about to send. Their price stays charged."""
+    connection.execute("DELETE FROM owners WHERE alive_until <= ?", (now,))
+    lost = [
+        row[0]
+        for row in connection.execute(
+            """
+            SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'intent'
+                AND owner NOT IN (SELECT id FROM owners)
+            """
+        )
+    ]
+    why = "the process that sent it, or was about to, ended before it knew more"
+    connection.executemany(
+        "UPDATE jobs SET state = 'ambiguous', error = ?, updated_at = ? WHERE id = ? AND state = 'intent'",
+        [(why, now, entry_id) for entry_id in lost],
+    )
+    return _all(connection, lost)
+
+
+def claim(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
+    """Take over created jobs that nobody alive works on, the oldest first; each goes to one claimer only."""
+    orphans = [
+        row[0]
+        for row in connection.execute(
+            """
+            SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'created'
+                AND owner IS NOT :owner
+                AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
+            ORDER BY id LIMIT :limit
+            """,
+            {"owner": owner, "now": now, "limit": limit},
+        )
+    ]
+    connection.executemany("UPDATE jobs SET owner = ? WHERE id = ?", [(owner, found) for found in orphans])
+    return _all(connection, orphans)
+
+
+def claim_one(
+    connection: sqlite3.Connection, provider: str, job_id: int | str, *, owner: str, now: float
+) -> Entry | None:
+    """Take over the created job of that id, None where there is none that nobody alive works on."""
+    connection.execute(
+        """
+        UPDATE jobs SET owner = :owner
+        WHERE state = 'created' AND provider = :provider AND job_id = :job_id
+            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
+        """,
+        {"owner": owner, "provider": provider, "job_id": json.dumps(job_id), "now": now},
+    )
+    found = connection.execute(
+        "SELECT * FROM jobs WHERE state = 'created' AND provider = ? AND job_id = ? AND owner = ?",
+        (provider, json.dumps(job_id), owner),
+    )
+    return next(iter(read_entries(found)), None)
+
+
+def find_equal(
+    connection: sqlite3.Connection, fingerprint: str, *, now: float, fresh_since: float | None = None
+) -> Entry | None:
+    """A shared job for an equal task: solved since a time, else one that somebody alive works on."""
+    found = connection.execute(
+        """
+        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint
+            AND (state = 'solved' AND answer IS NOT NULL AND updated_at >= :fresh_since
+                OR state IN ('intent', 'created')
+                AND EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now))
+        ORDER BY state = 'solved' DESC, id DESC LIMIT 1
+        """,
+        {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since},
+    )
+    return next(iter(read_entries(found)), None)
+
+
+def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
+    """Give a job, whose answer was found to be wrong, to no other task."""
+    changed = connection.execute("UPDATE jobs SET is_shared = 0 WHERE id = ? AND is_shared = 1", (entry_id,))
+    return changed.rowcount == 1
+
+
+def shared_of(connection: sqlite3.Connection, provider: str, job_id: int | str) -> list[int]:
+    """The jobs of that id whose answer may be given to others."""
+    found = connection.execute(
+        "SELECT id FROM jobs WHERE is_shared = 1 AND provider = ? AND job_id = ?",
+        (provider, json.dumps(job_id)),
+    )
+    return [row[0] for row in found]
+
+
+def get(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
+    """One job, None where the journal does not have it (any more)."""
+    return next(iter(read_entries(connection.execute("SELECT * FROM jobs WHERE id = ?", (entry_id,)))), None)
+
+
+def entries(
+    connection: sqlite3.Connection, state: JobState | None = None, *, limit: int = 100
+) -> list[Entry]:
+    """The newest jobs, the newest one first."""
+    wanted = None if state is None else state.value
+    sql = "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC LIMIT ?2"
+    return read_entries(connection.execute(sql, (wanted, limit)))
+
+
+def prune(connection: sqlite3.Connection, older_than: float, *, limit: int = 1000) -> int:
+    """Forget jobs that ended before a time, so many at once; how many they were. The ledger keeps them.
+
+    An ambiguous job is kept until somebody has settled it.
+    """
+    return connection.execute(
+        """
+        DELETE FROM jobs WHERE id IN (
+            SELECT id FROM jobs
+            WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused') AND updated_at < ?
+            ORDER BY updated_at LIMIT ?)
+        """,
+        (older_than, limit),
+    ).rowcount
+
+
+def _all(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+    found = (get(connection, entry_id) for entry_id in ids)
+    return [entry for entry in found if entry is not None]
+
+
+def _storable(text: str | None) -> str | None:
+    """The words of a service as SQLite can keep them: without halves of characters."""
+    return None if text is None else text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,56 @@
+"""A job as a short text, which another process or machine turns back into a ticket. It holds no secret."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+
+from captchahub.provider import JobId
+from captchahub.words import fields_of, job_id_of
+
+__all__ = ["Token", "Trail", "read_token"]
+
+_VERSION = 1
+
+
+@attrs.frozen
+class Token:
+    """Which job at which provider; ``fingerprint`` is that of its task."""
+
+    provider: str
+    kind: str
+    job_id: JobId
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return json.dumps({"captchahub": _VERSION, **attrs.asdict(self)}, separators=(",", ":"))
+
+
+@attrs.define
+class Trail:
+    """Where a solve leaves the token of its latest job, for whoever holds the ticket."""
+
+    token: str | None = None
+
+
+def read_token(text: str) -> Token:
+    """The job that a text stands for. Raises ValueError for any other text, or one of a newer version."""
+    try:
+        fields = fields_of(json.loads(text))
+    except (TypeError, ValueError, RecursionError):
+        fields = {}
+    version = fields.get("captchahub")
+    if isinstance(version, int) and version > _VERSION:
+        raise ValueError(f"this token is of version {version}, newer than this captchahub: update it")
+    provider, kind, fingerprint = (fields.get(name) for name in ("provider", "kind", "fingerprint"))
+    job_id = job_id_of(fields.get("job_id"))
+    if (
+        version != _VERSION
+        or job_id is None
+        or not isinstance(provider, str)
+        or not isinstance(kind, str)
+        or not isinstance(fingerprint, str)
+    ):
+        raise ValueError("this is no token of a job: it is what ticket.token gives, unchanged")
+    return Token(provider, kind, job_id, fingerprint)

@@ -1,0 +1,67 @@
+"""``captchahub resume``: collect what earlier runs have left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from captchahub._plugins import Plugins
+from captchahub.cli._config_file import find_config
+from captchahub.cli._exit_code import ExitCode
+from captchahub.cli._journal_file import with_journal
+from captchahub.cli._program import Subcommand
+from captchahub.cli._streams import need_stdout, writing_stdout
+from captchahub.cli._text import solution_fields
+from captchahub.config import load_yaml
+from captchahub.hub import Hub
+from captchahub.jobs import Collected
+
+__all__ = ["resume"]
+
+_EPILOG = """
+\b
+Exit codes:
+  0    every job that was left behind is collected, or there was none
+  1    a job could not be collected
+  2    wrong usage
+  3    the configuration is missing or wrong
+"""
+
+
+@click.command(cls=Subcommand, epilog=_EPILOG)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="CAPTCHAHUB_CONFIG",
+    help="The YAML file that names the providers; looked for as by captchahub solve.",
+)
+def resume(config: Path | None) -> None:
+    """Collect the answers of jobs that were ordered and never read, after a crash or Ctrl-C.
+
+    Each is a JSON object on a line: the fingerprint of the task tells which one it is. The journal is the one
+    that the configuration names, else that of the command line.
+    """
+    need_stdout()
+    failed = False
+    with Hub(with_journal(load_yaml(find_config(config), Plugins()))) as hub:
+        for collected in hub.resume():
+            failed |= collected.error is not None
+            with writing_stdout():
+                click.echo(json.dumps(_told(collected), ensure_ascii=False))
+    click.get_current_context().exit(ExitCode.UNSOLVED if failed else ExitCode.DONE)
+
+
+def _told(collected: Collected) -> dict[str, object]:
+    entry = collected.entry
+    solution = None if collected.solution is None else solution_fields(collected.solution)
+    return {
+        "fingerprint": entry.fingerprint,
+        "kind": entry.kind,
+        "provider": entry.provider,
+        "job_id": entry.job_id,
+        "solution": solution,
+        "cost": None if collected.cost is None else str(collected.cost),
+        "error": None if collected.error is None else str(collected.error),
+    }

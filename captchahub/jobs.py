@@ -1,0 +1,93 @@
+"""Jobs as the journal tells them, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+
+import attrs
+
+from captchahub.errors import ProviderError
+from captchahub.tasks import OptionValue, Solution
+
+__all__ = ["Collected", "JobEntry", "JobState", "Spend"]
+
+
+class JobState(Enum):
+    """How far a job has come."""
+
+    INTENT = "intent"
+    """It may be sent from now on."""
+    CREATED = "created"
+    """The service gave it an id; its answer can be collected."""
+    SOLVED = "solved"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    """The service does not know it any more."""
+    NOT_SENT = "not_sent"
+    """The service never had it."""
+    REFUSED = "refused"
+    """The service did not take it."""
+    AMBIGUOUS = "ambiguous"
+    """The service may have it."""
+
+
+@attrs.frozen
+class JobEntry:
+    """One job of the journal.
+
+    ``id`` is the journal's own number of it, ``job_id`` the service's. ``submission`` is the same for the
+    jobs of one solve. ``fingerprint`` is that of the task. ``price`` is what was reserved, in ``currency``,
+    and ``price_source`` who said so: ``configuration``, ``reply`` or ``list``. Times are seconds since 1970.
+    """
+
+    id: int
+    submission: str
+    state: JobState
+    provider: str
+    kind: str
+    fingerprint: str
+    options: Mapping[str, OptionValue]
+    job_id: int | str | None
+    price: Decimal | None
+    price_source: str | None
+    currency: str | None
+    charge: Decimal
+    """What the ledger counts for it now."""
+    answer: Mapping[str, object] | None
+    error: str | None
+    owner: str | None
+    """Who works on it, or did so last; None where it waits for somebody."""
+    is_shared: bool
+    is_by_hand: bool
+    """Whether a person, and not the library, said what became of it."""
+    ordered_at: float
+    updated_at: float
+
+
+@attrs.frozen
+class Spend:
+    """What the orders of one day cost: at a provider, for a task kind."""
+
+    day: date
+    provider: str
+    kind: str
+    currency: str | None
+    amount: Decimal
+    jobs: int
+    """The orders that the service has taken, or may have."""
+
+
+@attrs.frozen
+class Collected:
+    """What came of a job that was left behind: its answer, or why there is none.
+
+    ``entry`` is the job as it was found in the journal. The answer is not checked, for the task is not there.
+    """
+
+    entry: JobEntry
+    solution: Solution | None = None
+    cost: Decimal | None = None
+    error: ProviderError | None = None

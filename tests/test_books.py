@@ -1,0 +1,409 @@
+"""What a hub writes down of its jobs, and what it may spend: the whole engine on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC
+from decimal import Decimal
+
+import pytest
+
+from captchahub import (
+    AllProvidersFailed,
+    BudgetExceeded,
+    Collected,
+    ConfigError,
+    Hub,
+    JobState,
+    JobTimeout,
+    JournalError,
+    PriceUnknown,
+    TextSolution,
+)
+from captchahub._engine import Engine
+from captchahub._journal import MemoryJournal, Work
+from captchahub._journal_entries import entries as all_entries
+from captchahub._journal_store import Store
+from captchahub._tokens import Token, Trail
+from captchahub.jobs import JobEntry
+from captchahub.testing import Hang, Mishap, Slow, json_reply
+from tests.town import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town
+
+PRICE = {"prices": {"image-to-text": 0.001}}
+LOST = Mishap(Hang(), handled=True)
+REFUSED = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
+TOO_LATE = Mishap(Slow(100, json_reply({})))
+
+
+async def jobs(engine: Engine) -> Sequence[JobEntry]:
+    """The journal, the oldest job first."""
+    return list(reversed(await engine.jobs(None, 1000)))
+
+
+async def states(engine: Engine) -> list[tuple[str, JobState]]:
+    return [(entry.provider, entry.state) for entry in await jobs(engine)]
+
+
+async def spent(engine: Engine) -> Decimal:
+    return sum((one.amount for one in await engine.spend(UTC, None)), Decimal(0))
+
+
+class Shared(MemoryJournal):
+    """A journal that outlives its hubs, as a file does."""
+
+    def __init__(self) -> None:
+        super().__init__(Store(None))
+        self.fault: Exception | None = None
+
+    async def write(self, work: Work[T]) -> T:
+        if self.fault is not None:
+            raise self.fault
+        return await super().write(work)
+
+    async def aclose(self) -> None:
+        """Stay open."""
+
+    def states(self) -> list[str]:
+        """Those of all jobs, the oldest first."""
+        (entries,) = self._store.transact([lambda connection: all_entries(connection, limit=1000)])
+        assert isinstance(entries, list)
+        return [entry.state.value for entry in reversed(entries)]
+
+
+class TestAJob:
+    def test_that_went_well_is_written_down_with_all_but_the_picture_and_the_token(self) -> None:
+        town = {"omo": Service(settings=PRICE)}
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            (entry,) = await jobs(engine)
+            assert (entry.provider, entry.kind, entry.state) == ("omo", "image-to-text", JobState.SOLVED)
+            assert (entry.job_id, entry.fingerprint) == (result.job_id, TASK.fingerprint)
+            assert (entry.price, entry.price_source, entry.charge) == (
+                Decimal("0.001"),
+                "configuration",
+                Decimal("0.001"),
+            )
+            assert entry.answer == {"text": "x7kp2"}
+            assert entry.ordered_at == MORNING
+            assert TOKEN not in repr(entry)
+            assert TASK.image.base64 not in repr(entry)
+
+        in_town(town, main)
+
+    def test_each_way_to_fail_has_its_state_and_its_charge(self) -> None:
+        town = {
+            "dead": Service(mishap=dead, settings=PRICE),
+            "refused": Service(mishap=broken(REFUSED), settings=PRICE),
+            "lost": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"}),
+            "failed": Service(answer=None, settings=PRICE),
+            "slow": Service(seconds=lambda: 900.0, settings={**PRICE, "timeout": "10s"}),
+            "good": Service(settings=PRICE),
+        }
+
+        async def main(engine: Engine) -> None:
+            assert (await engine.solve(TASK, None)).provider == "good"
+            assert await states(engine) == [
+                ("dead", JobState.NOT_SENT),
+                ("refused", JobState.REFUSED),
+                ("lost", JobState.AMBIGUOUS),
+                ("failed", JobState.FAILED),
+                ("slow", JobState.CREATED),
+                ("good", JobState.SOLVED),
+            ]
+            assert [entry.charge for entry in await jobs(engine)] == [0, 0, *[Decimal("0.001")] * 4]
+            assert await spent(engine) == Decimal("0.004")
+
+        in_town(town, main)
+
+    def test_the_intent_is_written_before_the_order_is_sent(self) -> None:
+        book = Shared()
+        seen: list[str] = []
+
+        def look(call: str) -> Mishap | None:
+            if call == "createJob":
+                seen.extend(book.states())
+            return None
+
+        town = {"omo": Service(mishap=look)}
+
+        async def main(engine: Engine) -> None:
+            await engine.solve(TASK, None)
+
+        in_town(town, main, journal=book)
+        assert (seen, book.states()) == (["intent"], ["solved"])
+
+    def test_one_that_took_too_long_is_harvested_while_the_hub_lives(self) -> None:
+        town = {"slow": Service(seconds=lambda: 60.0, settings={"timeout": "10s"}), "good": Service()}
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            assert isinstance(result.attempts[0].error, JobTimeout)
+            await asyncio.sleep(90)
+            assert await states(engine) == [("slow", JobState.SOLVED), ("good", JobState.SOLVED)]
+            assert (await jobs(engine))[0].answer == {"text": "x7kp2"}
+
+        in_town(town, main)
+
+    def test_one_that_is_cancelled_while_it_is_ordered_is_ambiguous(self) -> None:
+        town = {"omo": Service(mishap=broken(TOO_LATE), settings=PRICE)}
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None))
+            await asyncio.sleep(1)
+            solving.cancel()
+            await asyncio.sleep(1)
+            assert await states(engine) == [("omo", JobState.AMBIGUOUS)]
+            assert await spent(engine) == Decimal("0.001")
+
+        in_town(town, main)
+
+    def test_one_that_is_cancelled_later_is_harvested_too(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            await cancelled(engine, after=5)
+            assert await states(engine) == [("omo", JobState.CREATED)]
+            await asyncio.sleep(60)
+            assert await states(engine) == [("omo", JobState.SOLVED)]
+
+        in_town(town, main)
+
+    def test_one_that_a_hub_leaves_behind_is_collected_by_the_next(self) -> None:
+        book = Shared()
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def begin(engine: Engine) -> None:
+            await cancelled(engine, after=5)
+            # It is this hub's own as long as the hub lives.
+            assert await resumed(engine) == []
+
+        async def go_on(engine: Engine) -> None:
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+            assert (collected.entry.state, collected.error) == (JobState.CREATED, None)
+            assert collected.entry.fingerprint == TASK.fingerprint
+            assert await resumed(engine) == []
+
+        in_town(town, begin, journal=book)
+        assert book.states() == ["created"]
+        in_town(town, go_on, journal=book)
+        assert book.states() == ["solved"]
+
+
+class TestATicket:
+    def test_has_a_token_that_another_hub_turns_into_the_result(self) -> None:
+        book = Shared()
+        town = {"omo": Service(seconds=lambda: 30.0, settings=PRICE)}
+        trail = Trail()
+
+        async def begin(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.wait([solving])
+
+        async def go_on(engine: Engine) -> None:
+            assert trail.token is not None
+            assert TOKEN not in trail.token
+            result = await engine.attach(trail.token, None, Trail())
+            assert (result.solution, result.provider) == (TextSolution("x7kp2"), "omo")
+            assert result.cost == Decimal("0.001")
+
+        in_town(town, begin, journal=book)
+        in_town(town, go_on, journal=book)
+        assert book.states() == ["solved"]
+
+    def test_is_to_be_had_from_a_job_that_took_too_long(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed) as caught:
+                await engine.solve(TASK, 10)
+            (late,) = caught.value.exceptions
+            assert isinstance(late, JobTimeout)
+            assert late.token is not None
+            assert (await engine.attach(late.token, None, Trail())).solution == TextSolution("x7kp2")
+
+        in_town(town, main)
+
+    @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"captchahub": 1}', '{"captchahub": 2}', "{"])
+    def test_takes_nothing_but_a_token(self, text: str) -> None:
+        async def main(engine: Engine) -> None:
+            with pytest.raises(ValueError, match="token"):
+                await engine.attach(text, None, Trail())
+
+        in_town({"omo": Service()}, main)
+
+    def test_of_a_provider_that_is_not_configured_is_a_clear_error(self) -> None:
+        token = str(Token("other", "image-to-text", 7, "f1"))
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(ConfigError, match="there is no provider 'other'"):
+                await engine.attach(token, None, Trail())
+
+        in_town({"omo": Service()}, main)
+
+
+class TestByHand:
+    def test_an_ambiguous_job_is_settled_with_what_a_person_has_found(self) -> None:
+        town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+            await engine.resolve(entry, JobState.NOT_SENT, None)
+            (entry,) = await jobs(engine)
+            assert (entry.state, entry.charge, entry.is_by_hand) == (JobState.NOT_SENT, Decimal(0), True)
+            with pytest.raises(ValueError, match="can't be settled"):
+                await engine.resolve(entry, JobState.SOLVED, None)
+
+        in_town(town, main)
+
+
+async def cancelled(engine: Engine, *, after: float) -> None:
+    solving = asyncio.ensure_future(engine.solve(TASK, None))
+    await asyncio.sleep(after)
+    solving.cancel()
+    await asyncio.wait([solving])
+
+
+async def resumed(engine: Engine) -> list[Collected]:
+    return [one async for one in engine.resume(8)]
+
+
+class TestBudgets:
+    @pytest.mark.parametrize("whose", ["provider", "hub"])
+    def test_a_burst_can_not_pass_one(self, whose: str) -> None:
+        budget = {"budget": {"limit": 0.05, "per": "day"}}
+        own = {**PRICE, **(budget if whose == "provider" else {}), "max_in_flight": 200}
+        town = {"omo": Service(settings=own)}
+
+        async def main(engine: Engine) -> None:
+            outcomes = await asyncio.gather(
+                *(engine.solve(TASK, None) for _ in range(200)), return_exceptions=True
+            )
+            failed = [one for one in outcomes if isinstance(one, BaseException)]
+            assert len(failed) == 150
+            assert len(town["omo"].orders) == town["omo"].jobs == 50
+            assert await spent(engine) == Decimal("0.05")
+            (error, *_) = failed
+            assert isinstance(error, AllProvidersFailed)
+            (exceeded,) = error.exceptions
+            assert isinstance(exceeded, BudgetExceeded)
+            assert (exceeded.limit, exceeded.spent) == (Decimal("0.05"), Decimal("0.05"))
+            assert exceeded.frees is not None
+            assert exceeded.frees.isoformat() == "2027-01-16T00:00:00+00:00"
+
+        in_town(town, main, top=budget if whose == "hub" else None)
+
+    def test_what_was_not_sent_is_given_back(self) -> None:
+        own = {**PRICE, "budget": {"limit": 0.001, "per": "total"}}
+        town = {"omo": Service(mishap=broken(NOT_SENT, NOT_SENT), settings=own)}
+
+        async def main(engine: Engine) -> None:
+            assert (await engine.solve(TASK, None)).provider == "omo"
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+
+        in_town(town, main)
+
+    def test_the_next_provider_is_asked_where_one_has_spent_its_own(self) -> None:
+        town = {
+            "first": Service(settings={**PRICE, "budget": {"limit": 0, "per": "month"}}),
+            "second": Service(settings=PRICE),
+        }
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            assert result.provider == "second"
+            assert isinstance(result.attempts[0].error, BudgetExceeded)
+            assert result.attempts[0].cost == 0
+
+        in_town(town, main)
+        assert town["first"].orders == []
+
+    def test_one_frees_when_its_period_begins_anew(self) -> None:
+        own = {**PRICE, "budget": {"limit": 0.001, "per": "hour"}}
+        town = {"omo": Service(settings=own)}
+
+        async def main(engine: Engine) -> None:
+            await engine.solve(TASK, None)
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+            await asyncio.sleep(3600)
+            await engine.solve(TASK, None)
+
+        in_town(town, main)
+
+    def test_a_price_can_come_from_the_services_own_list(self) -> None:
+        town = {"omo": Service(settings={"budget": {"limit": 0.001, "per": "day"}})}
+
+        async def main(engine: Engine) -> None:
+            await engine.solve(TASK, None)
+            (entry,) = await jobs(engine)
+            assert (entry.price, entry.price_source) == (Decimal("0.00055"), "list")
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+
+        in_town(town, main)
+
+    def test_without_any_price_nothing_is_ordered(self) -> None:
+        silent = Mishap(Hang())
+        town = {
+            "omo": Service(
+                mishap=lambda call: silent if call == "getService" else None,
+                settings={"budget": {"limit": 1, "per": "day"}},
+            )
+        }
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed) as caught:
+                await engine.solve(TASK, None)
+            assert [type(one) for one in caught.value.exceptions] == [PriceUnknown]
+
+        in_town(town, main)
+        assert town["omo"].orders == []
+
+
+class TestAJournalThatFails:
+    def test_orders_nothing(self) -> None:
+        book = Shared()
+        book.fault = JournalError("journal jobs.db: the disk is full")
+        town = {"omo": Service(), "other": Service()}
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(JournalError, match="the disk is full"):
+                await engine.solve(TASK, None)
+            book.fault = None
+
+        in_town(town, main, journal=book)
+        assert (town["omo"].orders, town["other"].orders) == ([], [])
+
+    def test_after_the_order_loses_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
+        book = Shared()
+        town = {"omo": Service()}
+
+        def fail_after(call: str) -> Mishap | None:
+            if call == "createJob":
+                book.fault = JournalError("journal jobs.db: the disk is full")
+            return None
+
+        town["omo"].mishap = fail_after
+
+        async def main(engine: Engine) -> None:
+            assert (await engine.solve(TASK, None)).solution == TextSolution("x7kp2")
+            book.fault = None
+
+        in_town(town, main, journal=book)
+        assert "could not be written into the journal" in caplog.text
+
+
+def test_a_budget_without_any_way_to_know_a_price_is_a_wrong_configuration() -> None:
+    account = {"plugin": "createtask", "dialect": "2captcha", "client_key": "k3y"}
+    mapping = {"providers": {"backup": {**account, "budget": {"limit": 1, "per": "day"}}}}
+    with pytest.raises(ConfigError, match=r"providers.backup.prices: .* image-to-text .* budget"):
+        Hub.from_mapping(mapping)
+    Hub.from_mapping({"providers": {"backup": {**mapping["providers"]["backup"], **PRICE}}}).close()

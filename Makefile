@@ -9,12 +9,13 @@ INTEROP := .venv-interop
 CODE   := benchmarks captchahub plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check interop format lint contract types coverage wheels clean
+.PHONY: help demo test bench check interop soak format lint contract types coverage wheels clean
 
 help:
 	@echo 'make demo    solve a dozen pictures against a local stand-in of the service'
 	@echo 'make test    run the tests'
 	@echo 'make bench   measure what a solve costs'
+	@echo 'make soak    attack the promise about money for long: 10,000 simulated runs, 200 kills'
 	@echo 'make check   everything: format, lint, import contract, types, tests with coverage, wheels'
 	@echo 'make interop solve with the released clients of others against the local stand-in'
 	@echo 'make format  format the code and mend what can be mended'
@@ -50,6 +51,12 @@ test: $(READY)
 bench: $(READY)
 	@$(BIN)/python benchmarks/solve.py
 	@$(BIN)/python benchmarks/hedging.py
+	@$(BIN)/python benchmarks/journal.py
+
+SIM_RUNS ?= 10000
+soak: $(READY)
+	SIM_RUNS=$(SIM_RUNS) $(BIN)/python -m tests.simulation.soak
+	CAPTCHAHUB_KILLS=200 $(BIN)/python -m pytest tests/test_kill.py -s -q
 
 check: lint contract types coverage wheels
 

@@ -1,0 +1,149 @@
+"""What the journal costs: CPU a solve, and commits a job, at about 500 solves a second on the real clock.
+
+Run with ``make bench``. The service answers in this process, without HTTP, so that little else is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+import attrs
+from captchahub_omocaptcha.emulation import OmoEmulation
+from captchahub_omocaptcha.provider import OmoProvider
+from captchahub_omocaptcha.settings import OmoSettings
+
+from captchahub import Image, ImageToText, TextSolution
+from captchahub._engine import Engine
+from captchahub._journal import FileJournal, Journal, MemoryJournal, Work
+from captchahub._journal_store import Store
+from captchahub._plugins import Plugins
+from captchahub.config import load_mapping
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import ProviderKind
+from captchahub.results import Result
+from captchahub.settings import ProviderSettings
+from captchahub.testing import EmulatedTransport, World
+
+SOLVES = 1000
+ROUNDS = 3
+RATE = 500
+TASK = ImageToText(Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs="))
+
+T = TypeVar("T")
+
+
+class QuickOmoProvider(OmoProvider):
+    """OMOcaptcha, were it to allow a poll every 20 milliseconds; the first one finds the answer."""
+
+    minimum_gap = 0.02
+
+
+class QuickOmo:
+    """The plugin of that provider."""
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
+        """The one kind."""
+        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
+
+
+class NoJournal:
+    """Writes nothing down, to see what is left."""
+
+    async def write(self, work: Work[T]) -> T:  # noqa: ARG002 - the contract's
+        """The id of a job, or that it was written."""
+        return cast("T", 1)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+class CountingStore(Store):
+    """Counts the commits; with ``synchronous=FULL`` each is an fsync."""
+
+    commits = 0
+
+    def transact(self, works: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T | Exception]:
+        """See :meth:`Store.transact`."""
+        self.commits += 1
+        return super().transact(works)
+
+
+@attrs.frozen
+class Cost:
+    """What was measured: seconds of CPU a solve, solves a second, and how many were in flight on average."""
+
+    cpu: float
+    speed: float
+    in_flight: float
+
+
+PLUGINS = Plugins([QuickOmo()])
+
+
+def measure(journal: Journal) -> Cost:
+    """What a solve costs with that journal, which is closed then."""
+
+    def connect(_settings: ProviderSettings) -> EmulatedTransport:
+        world = World(
+            now=time.monotonic,
+            read_picture=lambda _kind, _picture: TextSolution("x7kp2"),
+            job_seconds=lambda: 0.0,
+        )
+        world.add_account("t0ken", "1000")
+        return EmulatedTransport(OmoEmulation(), world)
+
+    account = {
+        "plugin": "omocaptcha",
+        "api_token": "t0ken",
+        "prices": {"image-to-text": "0.00055"},
+        "max_in_flight": 1000,
+    }
+    mapping = {"providers": {"omo": account}, "budget": {"limit": 1000, "per": "day"}}
+
+    async def run() -> Cost:
+        engine = Engine(load_mapping(mapping, PLUGINS), connect=connect, journal=journal)
+        await engine.solve(TASK, None)
+        cpu, begun = time.process_time(), time.perf_counter()
+        solves: list[asyncio.Task[Result[TextSolution]]] = []
+        for number in range(SOLVES):
+            await asyncio.sleep(begun + number / RATE - time.perf_counter())
+            solves.append(asyncio.create_task(engine.solve(TASK, None)))
+        results = await asyncio.gather(*solves)
+        took = time.perf_counter() - begun
+        cpu = time.process_time() - cpu
+        await engine.aclose()
+        return Cost(cpu / SOLVES, SOLVES / took, sum(result.elapsed for result in results) / took)
+
+    return asyncio.run(run())
+
+
+def main() -> None:
+    """Print the figures; of several rounds the best, for other programs make it only slower."""
+    without: list[Cost] = []
+    in_memory: list[Cost] = []
+    in_file: list[Cost] = []
+    commits = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(ROUNDS):
+            without.append(measure(NoJournal()))
+            in_memory.append(measure(MemoryJournal(Store(None))))
+            store = CountingStore(Path(folder) / f"{number}.db")
+            in_file.append(measure(FileJournal(store)))
+            commits += store.commits
+    least = min(cost.cpu for cost in without)
+    for name, costs in ("none", without), ("in memory", in_memory), ("in a file", in_file):
+        best = min(costs, key=lambda cost: cost.cpu)
+        cpu = f"{best.cpu * 1000:.2f} ms of CPU a solve, {(best.cpu - least) * 1000:.2f} ms for the journal"
+        print(f"journal {name + ':':11} {cpu}; {best.speed:.0f} solves/s, {best.in_flight:.0f} in flight")
+    print(f"commits (fsyncs) a job:  {commits / ROUNDS / SOLVES:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""What a client does in one life: solves, some of them cancelled; collecting what others left; its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Any
+
+import attrs
+
+from captchahub._engine import Engine
+from captchahub.errors import AllProvidersFailed, Attempt, HubClosed, JobTimeout, JournalError
+from captchahub.jobs import Collected
+from captchahub.results import Result
+from captchahub.settings import HubSettings, ProviderSettings
+from captchahub.tasks import TextSolution
+from tests.simulation.loop import NOBODY, SimulationLoop
+from tests.simulation.process import Kill, Line, Pen, Process
+from tests.simulation.world import Book, Service, Town, task_of
+
+__all__ = ["Client", "Errand", "Life", "Log"]
+
+# How much later than its timeout a solve may end, in seconds: the disk can be slow, and more than once.
+_SLACK = 3.0
+
+
+@attrs.frozen
+class Errand:
+    """A solve: when it begins, of which picture, how long it may take, and when its caller has enough."""
+
+    at: float
+    picture: int
+    timeout: float
+    share: bool
+    cancelled_after: float | None
+
+
+@attrs.frozen
+class Life:
+    """One process from its start to its end. Times are in seconds since its start."""
+
+    errands: Sequence[Errand]
+    resumes_at: Sequence[float]
+    lingers: float
+    """How long it lives on when all is done."""
+    closes_at: float | None
+    """When its hub is closed whatever is under way."""
+    stalls: tuple[float, float] | None
+    """When it is stalled, and for how long."""
+    kill: Kill | None
+
+
+class Log:
+    """What the callers of all processes were given."""
+
+    def __init__(self) -> None:
+        self.results: list[tuple[int, Result[TextSolution]]] = []
+        self.collected: list[tuple[str, Collected]] = []
+        self.attempts: list[Attempt] = []
+        self.given_up: dict[int, float] = {}
+        """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
+        self.solves = 0
+        self.kills = 0
+
+
+@attrs.frozen
+class Client:
+    """A program that is started now and then, on one machine with others."""
+
+    town: Town
+    loop: SimulationLoop
+    book: Book
+    services: Sequence[Service]
+    settings: HubSettings
+    log: Log
+
+    async def live(self, name: str, life: Life, process: Process) -> None:
+        """One life, in the context of its process."""
+        engine = self._start(name, process)
+        if life.stalls is not None:
+            at, seconds = life.stalls
+            self.loop.call_later(at, self._stall, process, seconds, context=NOBODY)
+        tasks = [asyncio.ensure_future(self._run(engine, errand, process)) for errand in life.errands]
+        tasks += [asyncio.ensure_future(self._resume(engine, at, process)) for at in life.resumes_at]
+        if life.closes_at is None:
+            await asyncio.gather(*tasks)
+            await asyncio.sleep(life.lingers)
+        else:
+            await asyncio.sleep(life.closes_at)
+        await engine.aclose()
+        await asyncio.gather(*tasks)
+        self._check_closed(engine, process)
+        process.over.set()
+
+    def _start(self, name: str, process: Process) -> Engine:
+        services = {service.name: service for service in self.services}
+        chance = self.town.chance(f"process {name}")
+
+        def connect(settings: ProviderSettings) -> Line:
+            return Line(process, services[settings.name])
+
+        return Engine(
+            self.settings,
+            connect=connect,
+            chance=chance.random,
+            wall_clock=self.town.wall,
+            journal=Pen(process, self.book),
+        )
+
+    def _stall(self, process: Process, seconds: float) -> None:
+        if not process.over.is_set():
+            self.town.inject("stall")
+            self.town.has_reliable_leases = False
+            process.stall(seconds)
+
+    async def _run(self, engine: Engine, errand: Errand, process: Process) -> None:
+        await asyncio.sleep(errand.at)
+        if engine.is_closed:
+            return
+        self.log.solves += 1
+        self.town.begin_solve(errand.picture)
+        begun = self.loop.time()
+        solving = asyncio.ensure_future(
+            engine.solve(task_of(errand.picture), errand.timeout, share=errand.share)
+        )
+        if errand.cancelled_after is not None:
+            self.loop.call_later(errand.cancelled_after, self._cancel, solving)
+        told = await _outcome(solving)
+        # Who is dead is told nothing.
+        process.refuse_if_dead()
+        took = self.loop.time() - begun
+        self.town.note(f"{process.name} {errand.picture} {type(told).__name__}")
+        if took > errand.timeout + _SLACK and self.town.has_reliable_leases:
+            self.town.blame(f"a solve of {errand.timeout:g} s took {took:.1f} s")
+        self._take(errand, told)
+
+    def _cancel(self, solving: asyncio.Future[Any]) -> None:
+        if not solving.done():
+            self.town.inject("cancelled solve")
+            solving.cancel()
+
+    def _take(self, errand: Errand, told: Result[TextSolution] | BaseException) -> None:
+        if isinstance(told, Result):
+            self.log.results.append((errand.picture, told))
+            self.log.attempts += told.attempts
+        elif isinstance(told, AllProvidersFailed):
+            self.log.attempts += told.attempts
+        elif not isinstance(told, (HubClosed, JournalError, asyncio.CancelledError)):
+            self.town.blame(f"a solve ended with {told!r}")
+
+    async def _resume(self, engine: Engine, at: float, process: Process) -> None:
+        await asyncio.sleep(at)
+        try:
+            async with aclosing(engine.resume(4)) as collecting:
+                async for collected in collecting:
+                    process.refuse_if_dead()
+                    self.town.note(f"{process.name} collected {collected.entry.job_id}")
+                    self.log.collected.append((process.name, collected))
+                    if isinstance(collected.error, JobTimeout):
+                        self.log.given_up[collected.entry.id] = self.loop.time()
+        except (HubClosed, JournalError):
+            return
+
+    def _check_closed(self, engine: Engine, process: Process) -> None:
+        """After a clean close nothing is left."""
+        process.refuse_if_dead()
+        town, name = self.town, process.name
+        left = [task for task in process.unfinished if task is not asyncio.current_task()]
+        if left:
+            town.blame(f"{name} was closed, and still runs {left}")
+        for account in engine._accounts.values():  # pyright: ignore[reportPrivateUsage]
+            places, most = account.gate._places, account.settings.max_in_flight  # pyright: ignore[reportPrivateUsage]
+            if places._value != most:
+                town.blame(
+                    f"{name} was closed, and {account.settings.name} has {places._value} of {most} places"
+                )
+        if self.book.may_fail:
+            return
+        owner = engine._books.owner  # pyright: ignore[reportPrivateUsage]
+        if self.book.read("SELECT 1 FROM owners WHERE id = ?", owner):
+            town.blame(f"{name} was closed, and keeps its lease")
+        if self.book.read("SELECT 1 FROM jobs WHERE owner = ? AND state = 'intent'", owner):
+            town.blame(f"{name} was closed, and left an order open in the journal")
+
+
+async def _outcome(solving: asyncio.Future[Result[TextSolution]]) -> Result[TextSolution] | BaseException:
+    try:
+        return await solving
+    except BaseException as error:  # noqa: BLE001 - it is looked at
+        return error

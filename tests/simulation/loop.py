@@ -1,0 +1,111 @@
+"""One event loop for several processes: whose each step is, is known, and the order is the same each time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from typing import Any, Protocol, TypeVarTuple, Unpack
+
+from captchahub.testing import VirtualClockLoop
+
+__all__ = ["NOBODY", "OWNER", "Owner", "SimulationLoop"]
+
+# A run takes some hundred seconds, or a few thousand where jobs are waited for in vain.
+_FOR_EVER = 100_000.0
+
+Ts = TypeVarTuple("Ts")
+
+
+class Owner(Protocol):
+    """A process as the loop sees it."""
+
+    tasks: list[asyncio.Task[Any]]
+    """All that it ever began."""
+    held: list[Callable[[], object]]
+    """What it will do once it is no longer stalled."""
+    is_stalled: bool
+
+    def step(self) -> None:
+        """Note that one of its tasks is about to go on."""
+        ...
+
+
+OWNER: ContextVar[Owner | None] = ContextVar("OWNER", default=None)
+"""The process that is running."""
+
+NOBODY = Context()
+"""What happens in the world, and in no process."""
+
+
+class SimulationLoop(VirtualClockLoop):
+    """A virtual clock's loop in which processes can stop, and each await can be counted."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        """How often some process went on after an await."""
+        self._serials = itertools.count()
+        super().__init__()
+        self.set_task_factory(self._new_task)
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Go on with something, where its process is not stalled."""
+        owner = OWNER.get() if context is None else context.get(OWNER)
+        if owner is None:
+            return super().call_soon(callback, *args, context=context)
+        self.steps += 1
+        owner.step()
+        if not owner.is_stalled:
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+
+        def go_on() -> None:
+            if not handle.cancelled():
+                self.call_soon(callback, *args, context=context)
+
+        owner.held.append(go_on)
+        return handle
+
+    def advance(self, seconds: float | None) -> None:
+        """Let time pass, but not for ever. Raises RuntimeError where nothing comes to an end."""
+        if self.time() > _FOR_EVER:
+            raise RuntimeError("this run does not come to an end")
+        super().advance(seconds)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """A future with a place in the order of all."""
+        return _Future(next(self._serials), self)
+
+    def _new_task(
+        self, loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        owner = OWNER.get() if context is None else context.get(OWNER)
+        task = _Task(next(self._serials), work, loop, context)
+        if owner is not None:
+            owner.tasks.append(task)
+        return task
+
+
+# Sets of tasks are gone through in the order of their hashes. By address that differs from run to run, and
+# then no seed could be replayed.
+class _Future(asyncio.Future[Any]):
+    def __init__(self, serial: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._serial = serial
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self._serial
+
+
+class _Task(asyncio.Task[Any]):
+    def __init__(
+        self, serial: int, work: Any, loop: asyncio.AbstractEventLoop, context: Context | None
+    ) -> None:
+        self._serial = serial
+        super().__init__(work, loop=loop, context=context)
+
+    def __hash__(self) -> int:
+        return self._serial

@@ -1,0 +1,193 @@
+"""A process that can be killed at any await, commit and call, or stall; its way to the journal and out.
+
+A killed process does nothing any more: neither its journal nor its transports do anything for it. What is
+left of its tasks is cancelled, so that Python has nothing to complain of; they can't tell anybody anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from captchahub._journal import Work
+from captchahub.errors import HubClosed, ServiceUnavailable
+from captchahub.provider import Reply, Request
+from tests.simulation.loop import NOBODY, SimulationLoop
+from tests.simulation.world import Book, Service
+
+__all__ = ["Kill", "Line", "Moment", "Pen", "Process"]
+
+T = TypeVar("T")
+
+
+class Moment(Enum):
+    """What a process can be killed at."""
+
+    AWAIT = "as a task goes on"
+    COMMIT = "before a commit"
+    COMMITTED = "after a commit, before it knows"
+    SENT = "as a request leaves"
+    HANDLED = "as a service has done what it was asked"
+    REPLIED = "as a reply comes in"
+
+
+@attrs.frozen
+class Kill:
+    """At which of those moments a process ends, and at the how manieth."""
+
+    moment: Moment
+    count: int
+
+
+class Process:
+    """What the loop, the journal and the network know of one life of a client."""
+
+    def __init__(self, name: str, loop: SimulationLoop, kill: Kill | None) -> None:
+        self.name = name
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.held: list[Callable[[], object]] = []
+        self.is_dead = False
+        self.is_stalled = False
+        self.over: asyncio.Event = asyncio.Event()
+        """Set once it was killed, or has ended by itself."""
+        self._loop = loop
+        self._kill = kill
+        self._left = 0 if kill is None else kill.count
+
+    def step(self) -> None:
+        """See :class:`tests.simulation.loop.Owner`."""
+        if self._is_due(Moment.AWAIT):
+            # Not now, for something else is in the middle of its step.
+            self._loop.call_soon(self.die, context=NOBODY)
+
+    def reach(self, moment: Moment) -> None:
+        """Come to something that it may be killed at."""
+        if self._is_due(moment):
+            self.die()
+
+    def _is_due(self, moment: Moment) -> bool:
+        if self._kill is None or self._kill.moment is not moment or self.over.is_set():
+            return False
+        self._left -= 1
+        return self._left == 0
+
+    def die(self) -> None:
+        """End without a word."""
+        if self.over.is_set():
+            return
+        self.is_dead = True
+        self.over.set()
+        self.wake()
+        for task in self.tasks:
+            task.cancel()
+
+    def refuse_if_dead(self) -> None:
+        """End whoever asks for something in the name of a dead process."""
+        if self.is_dead:
+            raise asyncio.CancelledError
+
+    def stall(self, seconds: float) -> None:
+        """Do nothing for some time, as a process does that was suspended."""
+        if not self.over.is_set():
+            self.is_stalled = True
+            self._loop.call_later(seconds, self.wake, context=NOBODY)
+
+    def wake(self) -> None:
+        """Go on after a stall."""
+        self.is_stalled = False
+        held, self.held = self.held, []
+        for go_on in held:
+            go_on()
+
+    @property
+    def unfinished(self) -> list[asyncio.Task[Any]]:
+        """The tasks that still run."""
+        return [task for task in self.tasks if not task.done()]
+
+
+class Pen:
+    """The journal as one process has it: a :class:`captchahub._journal.FileJournal` whose thread is a timer.
+
+    What waits while a commit is under way goes into the next one, all together.
+    """
+
+    def __init__(self, process: Process, book: Book) -> None:
+        self._process = process
+        self._book = book
+        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._is_closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def write(self, work: Work[T]) -> T:
+        """See :class:`captchahub._journal.Journal`."""
+        self._process.refuse_if_dead()
+        if self._is_closed:
+            raise HubClosed
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append((work, future))
+        if self._idle.is_set():
+            self._idle.clear()
+            loop.call_later(self._book.latency(), self._commit, context=NOBODY)
+        return cast("T", await asyncio.shield(future))
+
+    def _commit(self) -> None:
+        process = self._process
+        if process.is_stalled:
+            process.held.append(self._commit)
+            return
+        process.reach(Moment.COMMIT)
+        if process.is_dead:
+            return
+        batch, self._waiting = self._waiting, []
+        outcomes = self._book.commit([work for work, _ in batch])
+        process.reach(Moment.COMMITTED)
+        if process.is_dead:
+            return
+        self._idle.set()
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    async def aclose(self) -> None:
+        """See :class:`captchahub._journal.Journal`; the file is the world's, and stays."""
+        self._process.refuse_if_dead()
+        self._is_closed = True
+        await self._idle.wait()
+
+
+class Line:
+    """The way from one process to one service."""
+
+    def __init__(self, process: Process, service: Service) -> None:
+        self._process = process
+        self._service = service
+
+    async def send(self, request: Request, *, timeout: float) -> Reply:
+        """The reply, or what became of it; the request goes its way whatever becomes of the process."""
+        process = self._process
+        process.refuse_if_dead()
+        if timeout <= 0:
+            raise ServiceUnavailable("not connected in no time", nothing_created=True)
+        coming = self._service.receive(request, process.name, done=lambda: process.reach(Moment.HANDLED))
+        process.reach(Moment.SENT)
+        process.refuse_if_dead()
+        done, _ = await asyncio.wait([coming], timeout=timeout)
+        process.reach(Moment.REPLIED)
+        process.refuse_if_dead()
+        if not done:
+            raise ServiceUnavailable(f"no whole reply within {timeout:.1f} s")
+        outcome = coming.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,318 @@
+"""One run: a world and its clients drawn from a seed, lived through, and looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from decimal import Decimal
+from functools import cache
+from random import Random
+
+import attrs
+
+from captchahub._log import log as engine_log
+from captchahub._plugins import Plugins
+from captchahub.config import load_mapping
+from captchahub.settings import HubSettings
+from tests.simulation.check import compare
+from tests.simulation.client import Client, Errand, Life, Log
+from tests.simulation.loop import OWNER, SimulationLoop
+from tests.simulation.process import Kill, Moment, Process
+from tests.simulation.world import PRICE, Book, Limit, Service, Town
+
+__all__ = ["Figures", "Outcome", "simulate"]
+
+# Looking for what is installed takes longer than a run.
+_INSTALLED = Plugins()
+# The last reservations and leases are over by then, in seconds.
+_LEASE = 61.0
+_CONFIGURATIONS = 64
+_KIND = "image-to-text"
+
+
+@attrs.frozen
+class Outcome:
+    """What a run came to: ``wrong`` is what must not have happened; equal runs have an equal ``trace``."""
+
+    seed: int
+    wrong: Sequence[str]
+    trace: int
+    solves: int
+    results: int
+    jobs: int
+    steps: int
+    kills: int
+    faults: Counter[str]
+
+
+@attrs.define
+class Figures:
+    """The sum of many runs."""
+
+    runs: int = 0
+    solves: int = 0
+    results: int = 0
+    jobs: int = 0
+    steps: int = 0
+    kills: int = 0
+    faults: Counter[str] = attrs.field(factory=Counter[str])
+    began: float = attrs.field(factory=time.perf_counter)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a run."""
+        self.runs += 1
+        self.solves += outcome.solves
+        self.results += outcome.results
+        self.jobs += outcome.jobs
+        self.steps += outcome.steps
+        self.kills += outcome.kills
+        self.faults += outcome.faults
+
+    def __str__(self) -> str:
+        seconds = time.perf_counter() - self.began
+        lines = [
+            f"{self.runs} runs in {seconds:.1f} s ({60 * self.runs / seconds:.0f} a minute)",
+            f"{self.steps} steps",
+            f"{self.solves} solves, {self.results} results, {self.jobs} jobs at the services",
+            f"{self.kills} kills, {self.faults.total()} faults injected:",
+            *(f"  {count:8} {name}" for name, count in sorted(self.faults.items())),
+        ]
+        return "\n".join(lines)
+
+
+def simulate(seed: int) -> Outcome:
+    """Live through the run of a seed."""
+    with asyncio.Runner(loop_factory=SimulationLoop) as runner:
+        return runner.run(_Run(seed).live())
+
+
+class _Run:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._chance = Random(seed)
+        self._pictures = 0
+
+    async def live(self) -> Outcome:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SimulationLoop)
+        chance, town = self._chance, Town(self._seed, loop)
+        settings, limits = _configuration(chance.randrange(_CONFIGURATIONS))
+        book = Book(
+            town, limits, failing=chance.choice((0.0,) * 9 + (0.02,)), slow=chance.choice((0.0, 0.02))
+        )
+        services = [Service(name, town, book) for name in settings.providers]
+        log = Log()
+        client = Client(town, loop, book, services, settings, log)
+        with _complaints(town):
+            processes = chance.choice((1, 2, 2, 3))
+            jumping = asyncio.ensure_future(_jump(town)) if chance.random() < 0.2 else None
+            ghosts = await asyncio.gather(*(self._lives(client, f"{number}") for number in range(processes)))
+            if jumping is not None:
+                jumping.cancel()
+            is_swept = chance.random() < 0.7
+            if is_swept:
+                ghosts.append(await _sweep(client))
+            compare(town, book, services, log, is_swept=is_swept)
+            await _bury([process for one in ghosts for process in one], town)
+        book.close()
+        return Outcome(
+            seed=self._seed,
+            wrong=town.wrong,
+            trace=town.trace,
+            solves=log.solves,
+            results=len(log.results),
+            jobs=sum(len(service.jobs) for service in services),
+            steps=loop.steps,
+            kills=log.kills,
+            faults=town.faults,
+        )
+
+    async def _lives(self, client: Client, name: str) -> list[Process]:
+        """A program that is started again after each end; its processes."""
+        chance, lives = client.town.chance(f"lives of {name}"), list[Process]()
+        for number in range(chance.choice((1, 2, 3))):
+            await asyncio.sleep(chance.uniform(0, 20) if number == 0 else chance.uniform(0, 90))
+            lives.append(await _one_life(client, f"{name}.{number}", self._life(chance)))
+        return lives
+
+    def _life(self, chance: Random) -> Life:
+        errands = [self._errand(chance) for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))]
+        return Life(
+            errands=errands,
+            resumes_at=[chance.uniform(0, 60) for _ in range(chance.choice((0, 1, 1, 2)))],
+            lingers=chance.choice((0.0, 0.0, 5.0, 100.0)),
+            closes_at=chance.uniform(0, 60) if chance.random() < 0.2 else None,
+            stalls=(chance.uniform(0, 40), chance.uniform(1, 200)) if chance.random() < 0.05 else None,
+            kill=_kill(chance) if chance.random() < 0.5 else None,
+        )
+
+    def _errand(self, chance: Random) -> Errand:
+        # Some want to know the same as somebody else.
+        if self._pictures == 0 or chance.random() < 0.85:
+            self._pictures += 1
+            picture = self._pictures
+        else:
+            picture = chance.randint(1, self._pictures)
+        return Errand(
+            at=chance.choice((0.0, chance.uniform(0, 60))),
+            picture=picture,
+            timeout=chance.choice((5.0, 20.0, 60.0, 120.0)),
+            share=chance.random() < 0.5,
+            cancelled_after=chance.uniform(0, 30) if chance.random() < 0.15 else None,
+        )
+
+
+def _kill(chance: Random) -> Kill:
+    moment = chance.choice(list(Moment))
+    most = 400 if moment is Moment.AWAIT else 30
+    return Kill(moment, round(most ** chance.random()))
+
+
+async def _one_life(client: Client, name: str, life: Life) -> Process:
+    process = Process(name, client.loop, life.kill)
+    context = copy_context()
+    context.run(OWNER.set, process)
+    living = client.loop.create_task(client.live(name, life, process), context=context)
+    await process.over.wait()
+    if process.is_dead:
+        client.log.kills += 1
+        client.town.note(f"{name} was killed")
+    else:
+        # Its very last step.
+        await living
+    return process
+
+
+async def _jump(town: Town) -> None:
+    chance = town.chance("clock")
+    while True:
+        await asyncio.sleep(chance.uniform(1, 100))
+        town.jump(chance.choice((-1, 1)) * chance.choice((1, 50, 400, 4000, 40_000)))
+
+
+async def _sweep(client: Client) -> list[Process]:
+    """Once nothing goes wrong any more, have one more hub collect what all others left."""
+    town = client.town
+    town.is_calm = True
+    # Late calls arrive, and what was alive by any clock is over.
+    await asyncio.sleep(_LEASE)
+    ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
+    if until is not None and until >= town.wall():
+        town.jump(until - town.wall() + 1)
+    life = Life(errands=(), resumes_at=(0.0,), lingers=0.0, closes_at=None, stalls=None, kill=None)
+    return [await _one_life(client, "sweeper", life)]
+
+
+async def _bury(processes: Sequence[Process], town: Town) -> None:
+    """End what is left of the dead, so that nobody finds it."""
+    for process in processes:
+        for _ in range(100):
+            left = process.unfinished
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=1)
+        else:
+            town.blame(f"{process.name} can't be ended: {process.unfinished}")
+
+
+class _Complaints(logging.Handler):
+    """Takes what the engine itself finds unthinkable for a fault."""
+
+    def __init__(self, town: Town) -> None:
+        super().__init__(logging.ERROR)
+        self._town = town
+
+    def emit(self, record: logging.LogRecord) -> None:
+        owner = OWNER.get()
+        if record.exc_info and not (isinstance(owner, Process) and owner.is_dead):
+            self._town.blame(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+
+@contextmanager
+def _complaints(town: Town) -> Generator[None]:
+    handler, level, propagates = _Complaints(town), engine_log.level, engine_log.propagate
+    engine_log.addHandler(handler)
+    engine_log.setLevel(logging.ERROR)
+    engine_log.propagate = False
+    try:
+        yield
+    finally:
+        engine_log.removeHandler(handler)
+        engine_log.setLevel(level)
+        engine_log.propagate = propagates
+
+
+@cache
+def _configuration(number: int) -> tuple[HubSettings, Sequence[Limit]]:
+    """What the hubs are told, and its budgets once more as the simulation reckons them.
+
+    To read one takes a good part of a run, so many runs have the same.
+    """
+    chance = Random(number)
+    names = ["a", "b", "c"][: chance.choice((1, 2, 2, 3))]
+    limits: list[Limit] = []
+    # What is in memory only is forgotten sooner; this journal is like a file.
+    top: dict[str, object] = {"timeout": "60s", "journal": "jobs.db"}
+    if chance.random() < 0.2:
+        limits.append(limit := _limit(chance, None))
+        top["budget"] = {"limit": str(limit.amount), "per": limit.per}
+    providers: dict[str, object] = {}
+    for name in names:
+        own = _provider(chance, name)
+        if chance.random() < 0.3:
+            limits.append(limit := _limit(chance, name))
+            own["budget"] = {"limit": str(limit.amount), "per": limit.per}
+        if "budget" not in own and "budget" not in top:
+            # Without a price nobody would know what the order costs, and nothing promises anything then.
+            own["prices"] = {_KIND: str(PRICE)}
+        providers[name] = own
+    mapping = {"providers": providers, "routes": {_KIND: _route(chance, names)}, **top}
+    return load_mapping(mapping, _INSTALLED), limits
+
+
+def _limit(chance: Random, provider: str | None) -> Limit:
+    jobs = chance.choice((1, 4, 10, 30))
+    return Limit(provider, jobs * PRICE + Decimal("0.0002"), chance.choice(("hour", "day", "total")))
+
+
+def _provider(chance: Random, name: str) -> dict[str, object]:
+    own: dict[str, object] = {
+        "plugin": "omocaptcha",
+        "api_token": f"token-{name}",
+        "create_timeout": chance.choice(("2s", "10s", "30s")),
+        "poll_timeout": chance.choice(("1s", "5s", "10s")),
+        "max_in_flight": chance.choice((1, 3, 50, 50)),
+        "health": {"failures": chance.choice((2, 5)), "cooldown": chance.choice(("5s", "30s"))},
+    }
+    if chance.random() < 0.4:
+        own["timeout"] = chance.choice(("8s", "20s", "60s"))
+    if chance.random() < 0.2:
+        own["rate"] = chance.choice(("1/second", "10/minute"))
+    if chance.random() < 0.5:
+        # A price may be too high, which costs room in the budget and is no lie.
+        own["prices"] = {_KIND: chance.choice((str(PRICE), "0.0007"))}
+    return own
+
+
+def _route(chance: Random, names: Sequence[str]) -> Mapping[str, object]:
+    strategy = chance.choice(("ordered", "ordered", "cheapest", "fastest", "balanced"))
+    route: dict[str, object] = {"providers": list(names), "strategy": strategy}
+    manner = chance.random()
+    if len(names) > 1 and manner < 0.3:
+        route |= {"hedge_after": chance.choice(("3s", "10s")), "hedge_limit": 1}
+    elif len(names) > 1 and manner < 0.45:
+        route["agree"] = 2
+    elif manner < 0.55:
+        route["max_attempts"] = 2
+    if chance.random() < 0.2:
+        route["on_ambiguous"] = "fail"
+    if chance.random() < 0.2:
+        route["on_timeout"] = "fail"
+    return route

@@ -1,0 +1,121 @@
+"""The engine broken on purpose, in the ways in which such engines are broken: the simulation must see each.
+
+Every one is a change that a careless person could make, and that passes for right while nothing goes wrong.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import pytest
+
+from captchahub import _asking, _journal_entries
+from captchahub._accounts import RemoteAccount
+from captchahub._asking import Asking
+from captchahub._attempt import RemoteTry
+from captchahub._books import Books, Page
+from captchahub._journal_entries import Entry, Order
+from captchahub._journal_money import check_budgets
+from captchahub._ledger import Limit
+from captchahub.errors import AmbiguousCreate
+from captchahub.provider import Created, Job, Provider, Request, Solved
+
+__all__ = ["SABOTAGES", "Sabotage"]
+
+# pyright: reportPrivateUsage=false
+# What is broken here is the inside of the engine.
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+
+
+def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
+    """An order is written down once the service has taken it, which saves a commit before each."""
+    run, create = RemoteTry.run, RemoteTry._create
+
+    async def send_first(self: RemoteTry) -> Solved:
+        created = await create(self, self._translate(Request, self._provider.create_job, self._task))
+
+        async def already(_request: Request) -> Created:
+            return created
+
+        setattr(self, "_create", already)  # noqa: B010 - mypy lets no method be replaced
+        return await run(self)
+
+    patch.setattr(RemoteTry, "run", send_first)
+
+
+def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
+    """An order that brought no id back is sent again."""
+    create = RemoteTry._create
+
+    async def create_again(self: RemoteTry, request: Request) -> Created:
+        try:
+            return await create(self, request)
+        except AmbiguousCreate:
+            return await create(self, request)
+
+    patch.setattr(RemoteTry, "_create", create_again)
+
+
+def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
+    """Whether a budget has room is looked at first, and the price reserved in the next transaction."""
+    reserve, check, open_page = _journal_entries.reserve, check_budgets, Books.open_page
+
+    def reserve_unchecked(
+        connection: sqlite3.Connection, order: Order, _limits: Iterable[Limit], *, owner: str, now: float
+    ) -> int:
+        return reserve(connection, order, (), owner=owner, now=now)
+
+    async def check_first(self: Books, order: Order, begun: float) -> Page | Entry:
+        look = partial(check, order=order, limits=self._limits, now=self._clock())
+        await self._journal.write(look)
+        return await open_page(self, order, begun)
+
+    patch.setattr(_journal_entries, "reserve", reserve_unchecked)
+    patch.setattr(Books, "open_page", check_first)
+
+
+def lost_lease(patch: pytest.MonkeyPatch) -> None:
+    """Created jobs are taken over from whoever has them, dead or alive."""
+    claim = _journal_entries.claim
+
+    def claim_all(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
+        return claim(connection, owner, now + 1e9, limit)
+
+    patch.setattr(_journal_entries, "claim", claim_all)
+
+
+def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
+    """A question for an answer that goes wrong ends the attempt, and the next provider is paid as well."""
+    patch.setattr(_asking, "_SURVIVED", ())
+
+
+def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
+    """What waits at a provider is asked for by the id of the last order there."""
+    newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
+    init, ask = Asking.__init__, Asking._ask
+
+    def note(self: Asking, account: RemoteAccount, job: Job) -> None:
+        newest[account.provider] = job
+        init(self, account, job)
+
+    async def ask_for_newest(self: Asking, deadline: float) -> tuple[Solved | None, float | None]:
+        self._job = newest[self._account.provider]
+        return await ask(self, deadline)
+
+    patch.setattr(Asking, "__init__", note)
+    patch.setattr(Asking, "_ask", ask_for_newest)
+
+
+SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
+    "journal after the send": (journal_after_the_send, "the ledger says"),
+    "retry of an ambiguous create": (retry_of_an_ambiguous_create, "for the second time"),
+    "reservation outside the transaction": (reservation_outside_the_transaction, "budget"),
+    "lost lease": (lost_lease, "by turns"),
+    "fall back on a poll error": (fall_back_on_a_poll_error, "was given up after"),
+    "answer of another job": (answer_of_another_job, "is not that of job"),
+}
+"""Each with what the simulation should say of it."""

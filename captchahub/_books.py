@@ -180,6 +180,15 @@ class Books:
 
         return await self._journal.write(work)
 
+    async def jobs(self, state: JobState | None, limit: int) -> Sequence[Entry]:
+        """The newest jobs; what dead hubs were about to send is ambiguous by now."""
+
+        def work(connection: sqlite3.Connection) -> Sequence[Entry]:
+            entries.bury(connection, self._clock())
+            return entries.entries(connection, state, limit=limit)
+
+        return await self._journal.write(work)
+
     async def read(self, work: Work[T]) -> T:
         """What a look at the journal gives."""
         return await self._journal.write(work)

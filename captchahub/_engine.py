@@ -16,7 +16,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
-from captchahub import _journal_entries as _entries
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
 from captchahub._aftercare import Aftercare
 from captchahub._books import Books, Page
@@ -192,7 +191,7 @@ class Engine:
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
-        return await self._while_open(self._books.read(partial(_entries.entries, state=state, limit=limit)))
+        return list(await self._while_open(self._books.jobs(state, limit)))
 
     async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
         """See :meth:`captchahub.hub.Hub.resolve`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from datetime import UTC
 from decimal import Decimal
@@ -23,6 +24,7 @@ from captchahub import (
 )
 from captchahub._engine import Engine
 from captchahub._journal import MemoryJournal, Work
+from captchahub._journal_entries import Order, beat, reserve
 from captchahub._journal_entries import entries as all_entries
 from captchahub._journal_store import Store
 from captchahub._tokens import Token, Trail
@@ -247,6 +249,24 @@ class TestATicket:
 
 
 class TestByHand:
+    def test_what_a_dead_hub_was_about_to_send_is_ambiguous_once_its_lease_is_over(self) -> None:
+        book = Shared()
+
+        def of_the_dead(connection: sqlite3.Connection) -> None:
+            order = Order("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
+            beat(connection, "dead", MORNING + 60)
+            reserve(connection, order, [], owner="dead", now=MORNING)
+
+        async def main(engine: Engine) -> None:
+            await book.write(of_the_dead)
+            await asyncio.sleep(59)
+            assert await engine.jobs(JobState.AMBIGUOUS, 10) == []
+            await asyncio.sleep(1)
+            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+            assert "ended before it knew more" in (entry.error or "")
+
+        in_town({"omo": Service()}, main, journal=book)
+
     def test_an_ambiguous_job_is_settled_with_what_a_person_has_found(self) -> None:
         town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
 

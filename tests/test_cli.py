@@ -30,7 +30,7 @@ from captchahub.cli._solve_print import printer
 from captchahub.cli._text import answer
 from captchahub.errors import AllProvidersFailed, JobFailed, NotAsked, Overtaken, RateLimited
 from captchahub.images import MAX_BYTES
-from captchahub.testing import Sandbox, load_emulation
+from captchahub.testing import Fault, Sandbox, load_emulation
 
 TOKEN = "s3cret-token"
 PROGRAM = [sys.executable, "-m", "captchahub"]
@@ -496,10 +496,13 @@ def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox
 @posix
 def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service: Sandbox) -> None:
     files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+    service.add_faults(Fault.hang(on="getJobResult"))
     with started("solve", *files, cwd=home) as process:
-        service.wait_for_jobs(2)
+        # Whoever asks for an answer has written down the id of the job.
+        service.wait_for_calls("getJobResult", 2, timeout=20)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=5)
+    service.clear_faults()
     collected = run("resume")
     assert (collected.exit_code, collected.stderr) == (0, "")
     found = [json.loads(line) for line in collected.stdout.splitlines()]

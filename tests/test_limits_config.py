@@ -361,7 +361,7 @@ NESTED = st.recursive(
 HEALTH = st.dictionaries(st.sampled_from([field.name for field in attrs.fields(HealthSettings)]), NESTED)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(
     st.fixed_dictionaries({}, optional={"rate": NESTED, "report_wrong": NESTED, "health": NESTED | HEALTH})
 )

@@ -153,6 +153,8 @@ class Pen:
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)
+                # Where nobody waits any more, nobody is to be told.
+                future.exception()
             else:
                 future.set_result(outcome)
 

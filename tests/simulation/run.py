@@ -21,7 +21,7 @@ from captchahub.config import load_mapping
 from captchahub.settings import HubSettings
 from tests.simulation.check import compare
 from tests.simulation.client import Client, Errand, Life, Log
-from tests.simulation.loop import OWNER, SimulationLoop
+from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
 from tests.simulation.process import Kill, Moment, Process
 from tests.simulation.world import PRICE, Book, Limit, Service, Town
 
@@ -32,6 +32,8 @@ _INSTALLED = Plugins()
 # The last reservations and leases are over by then, in seconds.
 _LEASE = 61.0
 _CONFIGURATIONS = 64
+# A run takes some hundred seconds, or a few thousand where jobs are waited for in vain.
+_FOR_EVER = 50_000.0
 _KIND = "image-to-text"
 
 
@@ -96,6 +98,7 @@ class _Run:
         self._seed = seed
         self._chance = Random(seed)
         self._pictures = 0
+        self._processes: list[Process] = []
 
     async def live(self) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -108,17 +111,18 @@ class _Run:
         services = [Service(name, town, book) for name in settings.providers]
         log = Log()
         client = Client(town, loop, book, services, settings, log)
+        loop.set_exception_handler(
+            lambda _, told: town.blame(f"{told.get('message')}: {told.get('exception')!r}")
+        )
         with _complaints(town):
-            processes = chance.choice((1, 2, 2, 3))
-            jumping = asyncio.ensure_future(_jump(town)) if chance.random() < 0.2 else None
-            ghosts = await asyncio.gather(*(self._lives(client, f"{number}") for number in range(processes)))
-            if jumping is not None:
-                jumping.cancel()
             is_swept = chance.random() < 0.7
-            if is_swept:
-                ghosts.append(await _sweep(client))
+            try:
+                async with asyncio.timeout(_FOR_EVER):
+                    await self._history(client, is_swept=is_swept)
+            except TimeoutError:
+                town.blame(f"this does not come to an end: {[one.unfinished for one in self._processes]}")
             compare(town, book, services, log, is_swept=is_swept)
-            await _bury([process for one in ghosts for process in one], town)
+            await _bury(self._processes, town)
         book.close()
         return Outcome(
             seed=self._seed,
@@ -132,19 +136,57 @@ class _Run:
             faults=town.faults,
         )
 
-    async def _lives(self, client: Client, name: str) -> list[Process]:
-        """A program that is started again after each end; its processes."""
-        chance, lives = client.town.chance(f"lives of {name}"), list[Process]()
+    async def _history(self, client: Client, *, is_swept: bool) -> None:
+        chance = self._chance
+        jumping = asyncio.ensure_future(_jump(client.town)) if chance.random() < 0.2 else None
+        programs = range(chance.choice((1, 2, 2, 3)))
+        await asyncio.gather(*(self._lives(client, f"{number}") for number in programs))
+        if jumping is not None:
+            jumping.cancel()
+        if is_swept:
+            await self._sweep(client)
+
+    async def _lives(self, client: Client, name: str) -> None:
+        """A program that is started again after each end."""
+        chance = client.town.chance(f"lives of {name}")
         for number in range(chance.choice((1, 2, 3))):
             await asyncio.sleep(chance.uniform(0, 20) if number == 0 else chance.uniform(0, 90))
-            lives.append(await _one_life(client, f"{name}.{number}", self._life(chance)))
-        return lives
+            await self._one_life(client, f"{name}.{number}", self._life(chance))
+
+    async def _sweep(self, client: Client) -> None:
+        """Once nothing goes wrong any more, have one more hub collect what all others left."""
+        town = client.town
+        town.is_calm = True
+        # Late calls arrive, and what was alive by any clock is over.
+        await asyncio.sleep(_LEASE)
+        ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
+        if until is not None and until >= town.wall():
+            town.jump(until - town.wall() + 1)
+        life = Life(errands=(), resumes_at=(0.0,), lingers=0.0, closes_at=None, stalls=None, kill=None)
+        await self._one_life(client, "sweeper", life)
+
+    async def _one_life(self, client: Client, name: str, life: Life) -> None:
+        process = Process(name, client.loop, life.kill)
+        self._processes.append(process)
+        context = copy_context()
+        context.run(OWNER.set, process)
+        living = client.loop.create_task(client.live(name, life, process), context=context)
+        living.add_done_callback(lambda _: process.over.set(), context=NOBODY)
+        await process.over.wait()
+        if process.is_dead:
+            client.log.kills += 1
+            client.town.note(f"{name} was killed")
+        else:
+            # Its very last step.
+            await living
 
     def _life(self, chance: Random) -> Life:
         errands = [self._errand(chance) for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))]
         return Life(
             errands=errands,
-            resumes_at=[chance.uniform(0, 60) for _ in range(chance.choice((0, 1, 1, 2)))],
+            resumes_at=[
+                chance.uniform(0, chance.choice((60, 60, 240))) for _ in range(chance.choice((0, 1, 1, 2)))
+            ],
             lingers=chance.choice((0.0, 0.0, 5.0, 100.0)),
             closes_at=chance.uniform(0, 60) if chance.random() < 0.2 else None,
             stalls=(chance.uniform(0, 40), chance.uniform(1, 200)) if chance.random() < 0.05 else None,
@@ -173,39 +215,11 @@ def _kill(chance: Random) -> Kill:
     return Kill(moment, round(most ** chance.random()))
 
 
-async def _one_life(client: Client, name: str, life: Life) -> Process:
-    process = Process(name, client.loop, life.kill)
-    context = copy_context()
-    context.run(OWNER.set, process)
-    living = client.loop.create_task(client.live(name, life, process), context=context)
-    await process.over.wait()
-    if process.is_dead:
-        client.log.kills += 1
-        client.town.note(f"{name} was killed")
-    else:
-        # Its very last step.
-        await living
-    return process
-
-
 async def _jump(town: Town) -> None:
     chance = town.chance("clock")
     while True:
         await asyncio.sleep(chance.uniform(1, 100))
         town.jump(chance.choice((-1, 1)) * chance.choice((1, 50, 400, 4000, 40_000)))
-
-
-async def _sweep(client: Client) -> list[Process]:
-    """Once nothing goes wrong any more, have one more hub collect what all others left."""
-    town = client.town
-    town.is_calm = True
-    # Late calls arrive, and what was alive by any clock is over.
-    await asyncio.sleep(_LEASE)
-    ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
-    if until is not None and until >= town.wall():
-        town.jump(until - town.wall() + 1)
-    life = Life(errands=(), resumes_at=(0.0,), lingers=0.0, closes_at=None, stalls=None, kill=None)
-    return [await _one_life(client, "sweeper", life)]
 
 
 async def _bury(processes: Sequence[Process], town: Town) -> None:

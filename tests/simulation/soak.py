@@ -33,9 +33,9 @@ def main() -> int:
         figures.add(outcome)
         if outcome.wrong:
             broken.append(seed)
-            print(f"SIM_SEED={seed}", *outcome.wrong, sep="\n  ")
+            print(f"SIM_SEED={seed}", *outcome.wrong, sep="\n  ", flush=True)
         elif seed % 1000 == 999:
-            print(f"... seed {seed} done")
+            print(f"... seed {seed} done", flush=True)
     faulthandler.cancel_dump_traceback_later()
     print(figures)
     print(f"{len(broken)} runs broke the promise: {broken[:_SHOWN]}" if broken else "every promise was kept")

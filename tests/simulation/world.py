@@ -136,6 +136,7 @@ class Book:
         self._connection = self._store.transact([lambda connection: connection])[0]
         self._chance = town.chance("disk")
         self._limits = limits
+        self._seen = 0
         self._failing = failing
         self._slow = slow
 
@@ -160,6 +161,7 @@ class Book:
         outcomes = self._store.transact(works)
         for limit in self._limits:
             self._check(limit)
+        self._check_shared()
         return outcomes
 
     def _check(self, limit: Limit) -> None:
@@ -171,6 +173,20 @@ class Book:
         ((most,),) = self.read(sql, limit.provider, limit.seconds)
         if most is not None and Decimal(most) / 10**9 > limit.amount:
             self._town.blame(f"the budget {limit} is passed by what is reserved: {Decimal(most) / 10**9}")
+
+    def _check_shared(self) -> None:
+        """See that nobody orders what another living process is having solved, where both would share it."""
+        sql = """
+            SELECT new.id, old.id FROM jobs AS new
+            JOIN jobs AS old ON old.fingerprint = new.fingerprint AND old.owner <> new.owner
+            JOIN owners ON owners.id = old.owner AND owners.alive_until > ?2
+            WHERE new.id > ?1 AND old.id < new.id AND new.is_shared AND old.is_shared
+                AND old.state IN ('intent', 'created')
+            """
+        for new, old in self.read(sql, self._seen, self._town.wall()):
+            self._town.blame(f"order {new} was made while another process had an equal one, {old}")
+        ((newest,),) = self.read("SELECT max(id) FROM jobs")
+        self._seen = newest or 0
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query of the journal gives."""
@@ -299,6 +315,9 @@ class Service:
         call = Call(request.method, urlsplit(request.url).path, request.headers, request.body, loop.time())
         name = self._emulation.name_of(call)
         fate = self._fate(name, call)
+        if name == OmoEmulation.poll_call:
+            # By when it was sent: one that is late does not come from a process that still works on it.
+            self._note_poller(int(str(call.json()["job_id"])), client)
         coming: asyncio.Future[Reply | ProviderError] = loop.create_future()
         town.note(f"{client} {self.name} {name} {fate.name}")
 
@@ -309,7 +328,7 @@ class Service:
         def arrive() -> None:
             reply = fate.instead
             if fate.is_handled:
-                answered = self._answer(call, name, client)
+                answered = self._answer(call)
                 reply = answered if reply is None else reply
                 done()
             if reply is not None and fate.back is not None:
@@ -319,11 +338,11 @@ class Service:
             loop.call_later(there, arrive, context=NOBODY)
         return coming
 
-    def _answer(self, call: Call, name: str, client: str) -> Reply:
-        if name == OmoEmulation.poll_call:
-            job_id = int(str(call.json()["job_id"]))
-            if self.pollers[job_id][-1:] != [client]:
-                self.pollers[job_id].append(client)
+    def _note_poller(self, job_id: int, client: str) -> None:
+        if self.pollers[job_id][-1:] != [client]:
+            self.pollers[job_id].append(client)
+
+    def _answer(self, call: Call) -> Reply:
         answer = self._emulation.answer(call, self.books)
         self._last[call.body] = reply = Reply(answer.status, answer.body, answer.headers)
         return reply

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from captchahub._log import log
 
-__all__ = ["Aftercare"]
+__all__ = ["Aftercare", "end"]
 
 T = TypeVar("T")
 
@@ -43,15 +43,17 @@ class Aftercare:
         """End what lasts, wait ``patience`` seconds for what is brief, and end the rest."""
         # What is ended may begin something: a harvest, or to write down in what state it leaves its job.
         while lasting := self._under_way - self._brief:
-            await _end(lasting)
+            await end(lasting)
         if self._brief:
             await asyncio.wait(self._brief, timeout=patience)
         while self._under_way:
-            await _end(self._under_way)
+            await end(self._under_way)
 
 
-async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait until they are over."""
     ending = list(tasks)
     for task in ending:
         task.cancel()
-    await asyncio.wait(ending)
+    if ending:
+        await asyncio.wait(ending)

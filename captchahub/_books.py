@@ -17,7 +17,7 @@ from captchahub._journal import Journal, Work
 from captchahub._journal_schema import Entry, JobState, Order
 from captchahub._ledger import Limit
 from captchahub._log import log
-from captchahub.errors import CaptchaHubError, NotAsked
+from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked
 from captchahub.provider import JobId
 from captchahub.settings import Budget, HubSettings
 
@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 # A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
 _LEASE = 60.0
+# How long jobs are kept at most where the journal is in memory, in seconds.
 _KEPT_IN_MEMORY = 3600.0
-_WAIT = "allow more time, or share=False"
 # How often old jobs are looked for, in seconds.
 _PRUNING = 3600.0
 
@@ -61,6 +61,11 @@ class Books:
         self._clock = clock
         self._alive: asyncio.Task[None] | None = None
 
+    @property
+    def now(self) -> float:
+        """What the clock on the wall shows, in seconds since 1970."""
+        return self._clock()
+
     def has_budget_for(self, provider: str) -> bool:
         """Whether what a provider costs is limited."""
         return any(limit.provider in (None, provider) for limit in self._limits)
@@ -72,18 +77,15 @@ class Books:
         that job instead, and nothing need be sent. Raises NotAsked where another process is solving an equal
         one, BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
         """
-        moment = self._clock()
-        fresh_since = min(begun, moment - self._cache)
-        self._stay_alive()
 
-        def work(connection: sqlite3.Connection) -> int | Entry:
-            self._sign_on(connection, moment)
+        def work(connection: sqlite3.Connection, moment: float) -> int | Entry:
+            fresh_since = min(begun, moment - self._cache)
             equal = self._equal(connection, order, moment, fresh_since) if order.is_shared else None
             if equal is not None:
                 return equal
             return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment)
 
-        writing = asyncio.ensure_future(self._journal.write(work))
+        writing = asyncio.ensure_future(self._write_signed_on(work))
         try:
             opened = await asyncio.shield(writing)
         except asyncio.CancelledError:
@@ -100,7 +102,7 @@ class Books:
             return None
         if equal.state is JobState.SOLVED:
             return equal
-        raise NotAsked("another process is having an equal task solved", advice=_WAIT)
+        raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
 
     async def _take_back(self, writing: asyncio.Future[int | Entry]) -> None:
         try:
@@ -145,15 +147,20 @@ class Books:
 
     async def claim(self, limit: int) -> Sequence[Entry]:
         """Take over created jobs that nobody works on; what dead hubs were about to send is ambiguous."""
-        moment = self._clock()
-        self._stay_alive()
 
-        def work(connection: sqlite3.Connection) -> Sequence[Entry]:
-            self._sign_on(connection, moment)
+        def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
             entries.bury(connection, moment)
             return entries.claim(connection, self.owner, moment, limit)
 
-        return await self._journal.write(work)
+        return await self._write_signed_on(work)
+
+    async def claim_one(self, provider: str, job_id: JobId) -> Entry | None:
+        """Take over one created job; None where it is not in this journal, or somebody works on it."""
+
+        def work(connection: sqlite3.Connection, moment: float) -> Entry | None:
+            return entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
+
+        return await self._write_signed_on(work)
 
     async def stop_sharing(self, provider: str, job_id: JobId) -> None:
         """Give an answer that was found to be wrong to nobody else."""
@@ -163,22 +170,6 @@ class Books:
                 entries.stop_sharing(connection, entry_id)
 
         await self._journal.write(work)
-
-    @property
-    def now(self) -> float:
-        """What the clock on the wall shows, in seconds since 1970."""
-        return self._clock()
-
-    async def claim_one(self, provider: str, job_id: JobId) -> Entry | None:
-        """Take over one created job; None where it is not in this journal, or somebody works on it."""
-        moment = self._clock()
-        self._stay_alive()
-
-        def work(connection: sqlite3.Connection) -> Entry | None:
-            self._sign_on(connection, moment)
-            return entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
-
-        return await self._journal.write(work)
 
     async def jobs(self, state: JobState | None, limit: int) -> Sequence[Entry]:
         """The newest jobs; what dead hubs were about to send is ambiguous by now."""
@@ -192,6 +183,17 @@ class Books:
     async def read(self, work: Work[T]) -> T:
         """What a look at the journal gives."""
         return await self._journal.write(work)
+
+    async def _write_signed_on(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        """What a work at this moment gives, of a hub that is known to be alive from here on."""
+        moment = self._clock()
+        self._stay_alive()
+
+        def signed_on(connection: sqlite3.Connection) -> T:
+            self._sign_on(connection, moment)
+            return work(connection, moment)
+
+        return await self._journal.write(signed_on)
 
     def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
         """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
-from captchahub._aftercare import Aftercare
+from captchahub._aftercare import Aftercare, end
 from captchahub._books import Books, Page
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
@@ -250,10 +250,7 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        for child in self._under_way:
-            child.cancel()
-        if self._under_way:
-            await asyncio.wait(self._under_way)
+        await end(self._under_way)
         await self._desk.aftercare.aclose(_PATIENCE)
         await asyncio.gather(*(account.aclose() for account in self._accounts.values()))
         await self._books.aclose()

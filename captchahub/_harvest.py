@@ -12,7 +12,6 @@ from captchahub._clock import now
 from captchahub._journal_schema import JobState
 from captchahub._log import log
 from captchahub.errors import (
-    AmbiguousCreate,
     AuthenticationError,
     InsufficientBalance,
     JobFailed,
@@ -64,13 +63,11 @@ def end_of(error: ProviderError | None, *, has_job: bool) -> JobState | None:
         return next((state for kind, state in _OF_A_JOB if isinstance(error, kind)), None)
     if isinstance(error, ServiceUnavailable) and error.nothing_created:
         return JobState.NOT_SENT
-    if isinstance(error, AmbiguousCreate):
-        return JobState.AMBIGUOUS
     return next((state for kind, state in _OF_AN_ORDER if isinstance(error, kind)), JobState.AMBIGUOUS)
 
 
 @attrs.frozen
-class Collected:
+class Harvested:
     """What came of a job: its answer, or why there is none."""
 
     solved: Solved | None
@@ -79,7 +76,7 @@ class Collected:
 
 async def collect(
     account: RemoteAccount, job: Job, page: Page | None, *, patience: float = _PATIENCE
-) -> Collected:
+) -> Harvested:
     """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
 
     ``page`` is its place in the journal, None where another sees to that.
@@ -90,10 +87,10 @@ async def collect(
         state = end_of(error, has_job=True)
         if state is not None and page is not None:
             await page.settle(state, error=f"{type(error).__name__}: {error}")
-        return Collected(None, error)
+        return Harvested(None, error)
     if page is not None:
         await page.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution))
-    return Collected(solved, None)
+    return Harvested(solved, None)
 
 
 async def harvest(account: RemoteAccount, job: Job, page: Page) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
 
 from captchahub._accounts import Account, RemoteAccount
-from captchahub._aftercare import Aftercare
+from captchahub._aftercare import Aftercare, end
 from captchahub._books import Books, Page
 from captchahub._clock import now
 from captchahub._harvest import collect
@@ -43,7 +43,7 @@ async def resume(
                 for one in done:
                     yield _collected(one)
     finally:
-        await _end(under_way)
+        await end(under_way)
 
 
 async def _begun(
@@ -60,13 +60,6 @@ def _collected(one: asyncio.Task[Collected]) -> Collected:
     if one.cancelled():
         raise HubClosed("the hub was closed while it collected this")
     return one.result()
-
-
-async def _end(tasks: Collection[asyncio.Task[Collected]]) -> None:
-    for one in tasks:
-        one.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
 
 
 async def _collect(books: Books, accounts: Mapping[str, Account], entry: JobEntry) -> Collected:

@@ -11,7 +11,14 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from captchahub._clock import now
-from captchahub.errors import Attempt, CaptchaHubError, NotAsked, SolveTimeout, TaskError
+from captchahub.errors import (
+    INSTEAD_OF_WAITING,
+    Attempt,
+    CaptchaHubError,
+    NotAsked,
+    SolveTimeout,
+    TaskError,
+)
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
@@ -96,7 +103,6 @@ def is_being_cancelled() -> bool:
 
 
 def _too_late(timeout: float) -> SolveTimeout:
-    advice = "allow more time, or share=False"
-    waited = NotAsked("an equal task of another solve was waited for", advice=advice)
+    waited = NotAsked("an equal task of another solve was waited for", advice=INSTEAD_OF_WAITING)
     attempt = Attempt("another solve", timeout, error=waited)
     return SolveTimeout(f"this task was not solved within {timeout:g} s", [attempt])

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from captchahub._accounts import Account
+from captchahub._aftercare import end
 from captchahub._agreement import Ballot
 from captchahub._attempt import least_time
 from captchahub._clock import now
@@ -306,9 +307,7 @@ class Solve(Generic[S]):
                 run.is_overtaken = True
                 self._desk.aftercare.adopt(run.ending)
             else:
-                run.ending.cancel()
                 ending.append(run.ending)
         # Each holds this solve.
         self._runs.clear()
-        if ending:
-            await asyncio.wait(ending)
+        await end(ending)

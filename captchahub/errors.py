@@ -198,6 +198,7 @@ class JobTimeout(ProviderError, TimeoutError):
     token: str | None = None
 
 
+INSTEAD_OF_WAITING = "allow more time, or share=False"
 HOW_TO_REPORT = "hub.report(attempt, correct=False) tells the service, where it takes reports"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
@@ -85,12 +85,7 @@ class Books:
                 return equal
             return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment)
 
-        writing = asyncio.ensure_future(self._write_signed_on(work))
-        try:
-            opened = await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            self._aftercare.begin(self._take_back(writing))
-            raise
+        opened = await self._begin(work, self._take_back)
         return opened if isinstance(opened, Entry) else Page(self, opened)
 
     def _equal(
@@ -104,11 +99,7 @@ class Books:
             return equal
         raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
 
-    async def _take_back(self, writing: asyncio.Future[int | Entry]) -> None:
-        try:
-            opened = await writing
-        except CaptchaHubError:
-            return
+    async def _take_back(self, opened: int | Entry) -> None:
         if isinstance(opened, int):
             await Page(self, opened).settle(JobState.NOT_SENT)
 
@@ -152,15 +143,27 @@ class Books:
             entries.bury(connection, moment)
             return entries.claim(connection, self.owner, moment, limit)
 
-        return await self._write_signed_on(work)
+        return await self._begin(work, self._hand_back)
 
-    async def claim_one(self, provider: str, job_id: JobId) -> Entry | None:
+    async def claim_one(self, provider: str, job_id: JobId) -> Page | None:
         """Take over one created job; None where it is not in this journal, or somebody works on it."""
 
-        def work(connection: sqlite3.Connection, moment: float) -> Entry | None:
-            return entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
+        def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
+            found = entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
+            return [] if found is None else [found]
 
-        return await self._write_signed_on(work)
+        return next((Page(self, entry.id) for entry in await self._begin(work, self._hand_back)), None)
+
+    async def _hand_back(self, found: Sequence[Entry]) -> None:
+        await self.hand_over(entry.id for entry in found)
+
+    async def hand_over(self, ids: Iterable[int]) -> None:
+        """Leave created jobs, which nobody here asks for any more, to whoever resumes."""
+        leaving = list(ids)
+        try:
+            await self._journal.write(lambda connection: entries.hand_over(connection, leaving, self.owner))
+        except CaptchaHubError as error:
+            log.warning("jobs stay with this hub until it is closed, for the journal failed: %s", error)
 
     async def stop_sharing(self, provider: str, job_id: JobId) -> None:
         """Give an answer that was found to be wrong to nobody else."""
@@ -183,6 +186,19 @@ class Books:
     async def read(self, work: Work[T]) -> T:
         """What a look at the journal gives."""
         return await self._journal.write(work)
+
+    async def _begin(
+        self,
+        work: Callable[[sqlite3.Connection, float], T],
+        undo: Callable[[T], Coroutine[object, object, None]],
+    ) -> T:
+        """What a work gives. Where nobody waits for it any more when it is done, it is undone."""
+        writing = asyncio.ensure_future(self._write_signed_on(work))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._aftercare.begin(_undone(writing, undo))
+            raise
 
     async def _write_signed_on(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
         """What a work at this moment gives, of a hub that is known to be alive from here on."""
@@ -253,6 +269,18 @@ class Page:
             await self._books.settle(self.entry_id, state, cost=cost, answer=answer, error=error)
         except CaptchaHubError as failure:
             log.error("the end of a job could not be written into the journal: %s", failure)
+
+    async def hand_over(self) -> None:
+        """Leave it, where it is not over, to whoever resumes."""
+        await self._books.hand_over([self.entry_id])
+
+
+async def _undone(writing: asyncio.Future[T], undo: Callable[[T], Coroutine[object, object, None]]) -> None:
+    try:
+        written = await writing
+    except CaptchaHubError:
+        return
+    await undo(written)
 
 
 def _limits(settings: HubSettings) -> Sequence[Limit]:

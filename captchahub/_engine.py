@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
 from captchahub._aftercare import Aftercare, end
-from captchahub._books import Books, Page
+from captchahub._books import Books
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
 from captchahub._gate import Changes
@@ -107,10 +107,8 @@ class Engine:
         job = read_token(token)
         trail.token = token
         account = _remote(self._account(job.provider))
-        entry = await self._while_open(self._books.claim_one(job.provider, job.job_id))
-        page = None if entry is None else Page(self._books, entry.id)
         seconds = timeout or self._settings.timeout
-        return await self._while_open(attached(account, job, page, seconds))
+        return await self._while_open(attached(self._books, account, job, seconds))
 
     def _route(self, task: object) -> RouteSettings:
         if not isinstance(task, Task):

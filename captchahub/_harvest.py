@@ -94,10 +94,13 @@ async def collect(
 
 
 async def harvest(account: RemoteAccount, job: Job, page: Page) -> None:
-    """Collect a job that nobody waits for."""
+    """Collect a job that nobody waits for; one that takes even longer is left to whoever resumes."""
     collected = await collect(account, job, page)
+    if isinstance(collected.error, JobTimeout):
+        await page.hand_over()
+        return
     name = account.settings.name
     if collected.error is None:
         log.info("%s (job %s) was solved after nobody waited for it", name, job.id)
-    elif not isinstance(collected.error, JobTimeout):
+    else:
         log.info("%s (job %s) ended after nobody waited for it: %s", name, job.id, collected.error)

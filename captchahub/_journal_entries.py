@@ -33,6 +33,7 @@ __all__ = [
     "entries",
     "find_equal",
     "get",
+    "hand_over",
     "leave",
     "note_created",
     "prune",
@@ -217,19 +218,36 @@ def claim_one(
     connection: sqlite3.Connection, provider: str, job_id: int | str, *, owner: str, now: float
 ) -> Entry | None:
     """Take over the created job of that id, None where there is none that nobody alive works on."""
-    connection.execute(
+    taken = {"owner": owner, "provider": provider, "job_id": json.dumps(job_id), "now": now}
+    changed = connection.execute(
         """
         UPDATE jobs SET owner = :owner
-        WHERE state = 'created' AND provider = :provider AND job_id = :job_id
+        WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND owner IS NOT :owner
             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
         """,
-        {"owner": owner, "provider": provider, "job_id": json.dumps(job_id), "now": now},
+        taken,
     )
-    found = connection.execute(
-        "SELECT * FROM jobs WHERE state = 'created' AND provider = ? AND job_id = ? AND owner = ?",
-        (provider, json.dumps(job_id), owner),
+    if not changed.rowcount:
+        return None
+    (entry,) = read_entries(
+        connection.execute(
+            """
+            SELECT * FROM jobs
+            WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND owner = :owner
+            ORDER BY id DESC LIMIT 1
+            """,
+            taken,
+        )
     )
-    return next(iter(read_entries(found)), None)
+    return entry
+
+
+def hand_over(connection: sqlite3.Connection, ids: Iterable[int], owner: str) -> None:
+    """Leave those of an owner's jobs that are not over to whoever claims them."""
+    connection.executemany(
+        "UPDATE jobs SET owner = NULL WHERE id = ? AND owner = ? AND state = 'created'",
+        [(entry_id, owner) for entry_id in ids],
+    )
 
 
 def find_equal(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from functools import partial
 
 from captchahub._accounts import Account, RemoteAccount
 from captchahub._aftercare import Aftercare, end
@@ -26,31 +25,35 @@ async def resume(
 ) -> AsyncGenerator[Collected]:
     """Collect every created job that nobody works on, so many at once, and give each as it comes.
 
-    Raises HubClosed where the hub, whose aftercare it is, is closed meanwhile.
+    What is not over when this ends, or is left half-way, others can claim at once. Raises HubClosed where
+    the hub, whose aftercare it is, is closed meanwhile.
     """
-    begin = partial(_begun, books, accounts, aftercare)
+    claimed: list[int] = []
     under_way: set[asyncio.Task[Collected]] = set()
     may_be_more = True
     try:
         while may_be_more or under_way:
             room = in_flight - len(under_way)
             if may_be_more and room:
-                begun = await begin(room)
-                may_be_more = len(begun) == room
-                under_way.update(begun)
+                found = await books.claim(room)
+                may_be_more = len(found) == room
+                claimed += [entry.id for entry in found]
+                under_way.update(_begun(books, accounts, aftercare, found))
             if under_way:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for one in done:
                     yield _collected(one)
     finally:
         await end(under_way)
+        # Not before: what is left over would be claimed here again.
+        await books.hand_over(claimed)
 
 
-async def _begun(
-    books: Books, accounts: Mapping[str, Account], aftercare: Aftercare, room: int
+def _begun(
+    books: Books, accounts: Mapping[str, Account], aftercare: Aftercare, found: Sequence[JobEntry]
 ) -> Sequence[asyncio.Task[Collected]]:
-    """The collecting of so many jobs at most, each in a task that closing the hub ends."""
-    begun = [asyncio.ensure_future(_collect(books, accounts, entry)) for entry in await books.claim(room)]
+    """The collecting of these jobs, each in a task that closing the hub ends."""
+    begun = [asyncio.ensure_future(_collect(books, accounts, entry)) for entry in found]
     for one in begun:
         aftercare.adopt(one)
     return begun
@@ -75,13 +78,16 @@ async def _collect(books: Books, accounts: Mapping[str, Account], entry: JobEntr
     return Collected(entry, collected.solved.solution, cost)
 
 
-async def attached(
-    account: RemoteAccount, token: Token, page: Page | None, timeout: float
-) -> Result[Solution]:
+async def attached(books: Books, account: RemoteAccount, token: Token, timeout: float) -> Result[Solution]:
     """The result of a job that was ordered elsewhere. Raises the ProviderError that it ended with."""
     begun = now()
     job = Job(token.job_id, token.kind)
-    collected = await collect(account, job, page, patience=timeout)
+    page = await books.claim_one(token.provider, token.job_id)
+    try:
+        collected = await collect(account, job, page, patience=timeout)
+    finally:
+        if page is not None:
+            await page.hand_over()
     if collected.solved is None:
         error = collected.error or JobTimeout("there is no answer")
         if isinstance(error, JobTimeout):

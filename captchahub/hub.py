@@ -200,8 +200,9 @@ class Hub:
         """Collect the answers of all jobs in the journal that were created and that nobody works on.
 
         They are those of processes that have ended, and of solves that were cancelled; each is collected by
-        one process only, and given as it comes. What could not be collected is given with its error. Raises
-        ``JournalError``.
+        one process only, and given as it comes. What could not be collected is given with its error; it stays
+        for the next time where the job is not over, as all do that an iteration left half-way has not given.
+        Raises ``JournalError``.
         """
         self._refuse_to_block_itself("resume")
         return self._resumed(_checked_in_flight(in_flight))

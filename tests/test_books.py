@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC
 from decimal import Decimal
 
@@ -16,9 +17,11 @@ from captchahub import (
     Collected,
     ConfigError,
     Hub,
+    HubClosed,
     JobState,
     JobTimeout,
     JournalError,
+    NotAsked,
     PriceUnknown,
     TextSolution,
 )
@@ -30,7 +33,7 @@ from captchahub._journal_store import Store
 from captchahub._tokens import Token, Trail
 from captchahub.jobs import JobEntry
 from captchahub.testing import Hang, Mishap, Slow, json_reply
-from tests.town import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town
+from tests.town import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 LOST = Mishap(Hang(), handled=True)
@@ -71,6 +74,20 @@ class Shared(MemoryJournal):
         (entries,) = self._store.transact([lambda connection: all_entries(connection, limit=1000)])
         assert isinstance(entries, list)
         return [entry.state.value for entry in reversed(entries)]
+
+
+class Slowly(Shared):
+    """One whose commits take a while."""
+
+    seconds = 0.5
+
+    async def write(self, work: Work[T]) -> T:
+        writing = asyncio.ensure_future(self._write(work))
+        return await asyncio.shield(writing)
+
+    async def _write(self, work: Work[T]) -> T:
+        await asyncio.sleep(self.seconds)
+        return await super().write(work)
 
 
 class TestAJob:
@@ -193,6 +210,114 @@ class TestAJob:
         in_town(town, go_on, journal=book)
         assert book.states() == ["solved"]
 
+    def test_one_that_its_harvest_could_not_wait_for_is_free_for_the_next_resume(self) -> None:
+        town = {"omo": Service(seconds=lambda: 700.0)}
+
+        async def main(engine: Engine) -> None:
+            await cancelled(engine, after=5)
+            await asyncio.sleep(650)
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+
+        in_town(town, main)
+
+
+class TestResuming:
+    def left_behind(self, town: Mapping[str, Service], book: Shared, number: int) -> None:
+        async def begin(engine: Engine) -> None:
+            await asyncio.gather(*(cancelled(engine, after=5) for _ in range(number)))
+
+        in_town(town, begin, journal=book)
+
+    def test_that_is_left_half_way_leaves_the_rest_to_the_next(self) -> None:
+        town, book = {"omo": Service(seconds=in_turn(10.0, 60.0))}, Shared()
+        self.left_behind(town, book, 2)
+
+        async def main(engine: Engine) -> None:
+            async with aclosing(engine.resume(8)) as collecting:
+                first = await anext(collecting)
+            assert book.states() == ["solved", "created"]
+            (second,) = await resumed(engine)
+            assert first.entry.job_id != second.entry.job_id
+            assert second.solution == TextSolution("x7kp2")
+
+        in_town(town, main, journal=book)
+
+    def test_that_is_cancelled_while_it_claims_leaves_all_to_the_next(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, Slowly()
+        self.left_behind(town, book, 2)
+
+        async def main(engine: Engine) -> None:
+            resuming = asyncio.ensure_future(resumed(engine))
+            await asyncio.sleep(book.seconds / 2)
+            resuming.cancel()
+            await asyncio.sleep(5 * book.seconds)
+            assert len(await resumed(engine)) == 2
+
+        in_town(town, main, journal=book)
+
+    def test_leaves_the_jobs_of_unknown_providers_to_hubs_that_know_them(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        self.left_behind(town, book, 1)
+
+        async def knows_it(engine: Engine) -> None:
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+
+        async def does_not(engine: Engine) -> None:
+            (collected,) = await resumed(engine)
+            assert isinstance(collected.error, NotAsked)
+            assert "is at omo, which is not configured here (other)" in str(collected.error)
+            # It is free again, for this hub or any other.
+            assert len(await resumed(engine)) == 1
+
+        in_town({"other": Service()}, does_not, journal=book)
+        in_town(town, knows_it, journal=book)
+
+    def test_gives_a_job_that_takes_too_long_once_and_leaves_it_to_the_next(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 1000.0)}, Shared()
+        self.left_behind(town, book, 1)
+
+        async def main(engine: Engine) -> None:
+            (late,) = await resumed(engine)
+            assert isinstance(late.error, JobTimeout)
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+
+        in_town(town, main, journal=book)
+
+    def test_ends_where_the_hub_is_closed_meanwhile_and_nothing_goes_on(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
+        self.left_behind(town, book, 2)
+
+        async def main(engine: Engine) -> None:
+            resuming = asyncio.ensure_future(resumed(engine))
+            await asyncio.sleep(10)
+            await engine.aclose()
+            asked = len(town["omo"].transport.sent)
+            await asyncio.sleep(100)
+            assert len(town["omo"].transport.sent) == asked
+            with pytest.raises(HubClosed):
+                await resuming
+
+        in_town(town, main, journal=book)
+        assert book.states() == ["created", "created"]
+
+
+class TestClosing:
+    def test_ends_a_job_that_another_has_overtaken_and_nothing_goes_on(self) -> None:
+        town, book = {"slow": Service(seconds=lambda: 60.0), "quick": Service()}, Shared()
+
+        async def main(engine: Engine) -> None:
+            assert (await engine.solve(TASK, None)).provider == "quick"
+            await engine.aclose()
+            asked = len(town["slow"].transport.sent)
+            await asyncio.sleep(100)
+            assert len(town["slow"].transport.sent) == asked
+
+        in_town(town, main, journal=book, hedge_after="5s", hedge_limit="100%")
+        assert book.states() == ["created", "solved"]
+
 
 class TestATicket:
     def test_has_a_token_that_another_hub_turns_into_the_result(self) -> None:
@@ -229,6 +354,25 @@ class TestATicket:
             assert (await engine.attach(late.token, None, Trail())).solution == TextSolution("x7kp2")
 
         in_town(town, main)
+
+    def test_that_is_waited_for_in_vain_leaves_the_job_to_the_next(self) -> None:
+        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Trail()
+
+        async def begin(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.wait([solving])
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(JobTimeout):
+                await engine.attach(str(trail.token), 10, Trail())
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+
+        in_town(town, begin, journal=book)
+        in_town(town, main, journal=book)
+        assert book.states() == ["solved"]
 
     @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"captchahub": 1}', '{"captchahub": 2}', "{"])
     def test_takes_nothing_but_a_token(self, text: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from captchahub import (
     AllProvidersFailed,
+    Attempt,
     ImageToText,
     NotAsked,
     NotOffered,
@@ -23,6 +24,7 @@ from captchahub import (
 from captchahub._engine import Engine
 from captchahub._journal_entries import Order, beat, reserve
 from captchahub._plugins import Plugins
+from captchahub._sharing import Sharing
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from tests.test_books import Shared
@@ -147,6 +149,25 @@ class TestInOneHub:
 
         in_town(town, main)
         assert len(town["omo"].orders) == 1
+
+    def test_one_that_comes_in_the_moment_in_which_it_fails_tries_itself(self) -> None:
+        sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution]]]()
+        result = Result(TextSolution("x7kp2"), "image-to-text", "omo", 1, None, 1.0, ())
+
+        async def fails(_timeout: float) -> Result[TextSolution]:
+            # Its first step comes when this one has failed, and before anybody is told.
+            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works)))
+            raise AllProvidersFailed("no provider solved it", [Attempt("omo", 1.0, error=NotAsked("out"))])
+
+        async def works(_timeout: float) -> Result[TextSolution]:
+            return result
+
+        async def main() -> None:
+            with pytest.raises(AllProvidersFailed):
+                await sharing.solve("equal", 60.0, fails)
+            assert await late[0] is result
+
+        run_virtual(main())
 
 
 def two_hubs(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from captchahub._feed import Feed
 from captchahub._foreign import FAULTS
 from captchahub._gate import Changes, Gate
 from captchahub._polling import Durations
@@ -28,9 +29,11 @@ from captchahub.errors import (
     PluginFault,
     ProviderError,
     TaskError,
+    UnsupportedTask,
 )
 from captchahub.provider import Job, LocalProvider, Provider
 from captchahub.settings import HubSettings, ProviderSettings
+from captchahub.tasks import Solution, Task
 
 __all__ = [
     "Account",
@@ -140,24 +143,30 @@ def http_transport(settings: ProviderSettings) -> Transport:
 
 
 def open_accounts(
-    settings: HubSettings, connect: TransportFactory, changes: Changes
+    settings: HubSettings, connect: TransportFactory, changes: Changes, feed: Feed
 ) -> Mapping[str, Account]:
-    """Build every configured provider; ``changes`` is told where one may be asked again.
+    """Build every configured provider.
+
+    ``changes`` is told where one may be asked again, ``feed`` of how their health changes.
 
     Raises :class:`~captchahub.errors.ConfigError` where one can't be built or can't report what it is to
     report, or where a route names one that does not take its tasks.
     """
-    accounts = {name: _open(one, connect, changes) for name, one in settings.providers.items()}
+    accounts = {
+        name: _open(one, connect, Gate(one, changes, feed)) for name, one in settings.providers.items()
+    }
     wrong = [
         f"routes.{kind}: the provider {name!r} does not take {kind} tasks; it takes {_kinds(accounts[name])}"
         for kind, route in settings.routes.items()
         for name in route.names
-        if kind not in accounts[name].provider.kinds
+        if accounts[name].settings.unusable is None and kind not in accounts[name].provider.kinds
     ]
     wrong += [
         f"providers.{name}.report_wrong: {why}; leave it out"
         for name, account in accounts.items()
-        if account.settings.report_wrong and (why := why_no_reports(account)) is not None
+        if account.settings.unusable is None
+        and account.settings.report_wrong
+        and (why := why_no_reports(account)) is not None
     ]
     wrong += [problem for account in accounts.values() for problem in _unpriced(account, settings)]
     if wrong:
@@ -179,16 +188,25 @@ def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:
             yield f"providers.{own.name}.prices: {unknown}; write the price"
 
 
-def _open(settings: ProviderSettings, connect: TransportFactory, changes: Changes) -> Account:
+class _Absent(LocalProvider):
+    """In the place of a provider whose plugin can't be used. Its gate is never open."""
+
+    kinds = frozenset()
+
+    def solve(self, task: Task[Solution]) -> Solution:  # noqa: ARG002 - as its base has it
+        """Nobody asks it."""
+        raise UnsupportedTask("the plugin can't be used")
+
+
+def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> Account:
     try:
-        provider = settings.kind.build(settings.own)
+        provider = _Absent() if settings.unusable else settings.kind.build(settings.own)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         # The plugin's words may hold what it was given, a token among it; its type does not.
         raise ConfigError(
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "
             f"({type(error).__name__}); check its settings, or report it to the plugin's author"
         ) from None
-    gate = Gate(settings, changes)
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from captchahub._accounts import RemoteAccount, translate
 from captchahub._clock import now
@@ -34,11 +35,17 @@ _SURVIVED = (
 
 
 class Asking:
-    """The questions for one job; they are free, and safe to repeat."""
+    """The questions for one job; they are free, and safe to repeat.
 
-    def __init__(self, account: RemoteAccount, job: Job) -> None:
+    ``note`` is told the number of each, from 1, and whether it brought the answer.
+    """
+
+    def __init__(
+        self, account: RemoteAccount, job: Job, note: Callable[[int, bool], None] | None = None
+    ) -> None:
         self.polls = 0
         """How many there were."""
+        self._note = note
         self._account = account
         self._job = job
         self._said = "nothing"
@@ -54,6 +61,8 @@ class Asking:
         while pause < deadline - now():
             await asyncio.sleep(pause)
             found, asked_for = await self._ask(deadline)
+            if self._note is not None:
+                self._note(self.polls, found is not None)
             waited = now() - begun
             if found is not None:
                 self._learn(self._durations.with_job(asked_before=asked, done=waited))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -15,6 +16,7 @@ from captchahub._answers import unpack
 from captchahub._asking import Asking, let_go
 from captchahub._books import Page
 from captchahub._clock import now
+from captchahub._errand import Errand
 from captchahub._foreign import FAULTS
 from captchahub._health import Pass
 from captchahub._polling import time_to_ask
@@ -30,9 +32,11 @@ from captchahub.errors import (
     ServiceUnavailable,
     WrongSolution,
 )
+from captchahub.extending import Prepared
+from captchahub.frames import WHOLE, Frame
 from captchahub.jobs import JobEntry
 from captchahub.provider import Created, Job, JobId, Reply, Request, Solved
-from captchahub.settings import SolutionCheck
+from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
 __all__ = ["LocalTry", "RemoteTry", "Terms", "Try", "begin", "least_time"]
@@ -45,16 +49,13 @@ class Terms:
     """What a try is made under.
 
     ``deadline`` is in the loop's time; ``given`` is the health's leave for it; ``chance`` gives numbers from
-    0 to 1; ``check`` is what the plugins say of an answer; ``open_page`` writes into the journal that an
-    order is about to be sent, and raises where it must not be; ``note_job`` is told the id of the job.
+    0 to 1; ``errand`` is the way to the journal, the plugins and the observers.
     """
 
     deadline: float
     given: Pass
     chance: Callable[[], float]
-    check: SolutionCheck
-    open_page: Callable[[], Awaitable[Page | JobEntry]]
-    note_job: Callable[[JobId], None]
+    errand: Errand
 
 
 class LocalTry:
@@ -81,21 +82,23 @@ class LocalTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
+        prepared = await self._terms.errand.prepare()
         left = self._terms.deadline - now()
         limit = asyncio.timeout(left)
-        self.busy = self._account.workers.begin(self._solve)
+        self.busy = self._account.workers.begin(partial(self._solve, prepared.task))
         try:
             async with limit:
-                answer = self.answer = Solved(await asyncio.wrap_future(self.busy))
+                found = Solved(await asyncio.wrap_future(self.busy))
         except TimeoutError:
             if not limit.expired():
                 raise  # the engine's own
             raise JobTimeout(f"no answer within {left:.1f} s") from None
-        return _checked(self, self._task, answer, self._terms.check)
+        answer = self.answer = _placed(self._task, found, prepared.frame)
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
 
-    def _solve(self) -> Solution:
+    def _solve(self, task: Task[Solution]) -> Solution:
         try:
-            return self._account.provider.solve(self._task)
+            return self._account.provider.solve(task)
         except BaseException as error:
             if is_of_contract(error):
                 raise
@@ -118,6 +121,8 @@ class RemoteTry:
         self.busy = None
         self.shared: JobEntry | None = None
         """The job of an equal task whose answer this is."""
+        self.prepared = Prepared(task)
+        """The task as it is sent."""
         self.page: Page | None = None
         """Its place in the journal, once there is one."""
         self._account = account
@@ -134,8 +139,9 @@ class RemoteTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        request = self._translate(Request, self._provider.create_job, self._task)
-        opened = await self._terms.open_page()
+        prepared = self.prepared = await self._terms.errand.prepare()
+        request = self._translate(Request, self._provider.create_job, prepared.task)
+        opened = await self._terms.errand.open_page(prepared.frame)
         if isinstance(opened, JobEntry):
             return self._take_over(opened)
         self.page = opened
@@ -143,16 +149,17 @@ class RemoteTry:
         self.job_id = created.job_id
         if created.job_id is not None:
             await self.page.note_created(created.job_id)
-            self._terms.note_job(created.job_id)
+            self._terms.errand.note_job(created.job_id, prepared.frame)
         self._account.gate.created(self._terms.given)
         if created.solution is not None:
             answer = Solved(created.solution, created.cost)
         else:
             # Without an answer Created has an id.
-            self._asking = Asking(self._account, Job(cast("JobId", created.job_id), self._task.kind))
+            job = Job(cast("JobId", created.job_id), self._task.kind)
+            self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job.id))
             answer = await self._asking.until(self._terms.deadline)
-        self.answer = answer
-        return _checked(self, self._task, answer, self._terms.check)
+        self.answer = answer = _placed(self._task, answer, prepared.frame)
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
 
     def _take_over(self, equal: JobEntry) -> Solved:
         """The answer of an equal task, which is paid for already."""
@@ -163,7 +170,7 @@ class RemoteTry:
             )
         self.shared, self.job_id = equal, equal.job_id
         self.answer = Solved(solution, Decimal(0))
-        return _checked(self, self._task, self.answer, self._terms.check)
+        return _checked(self, self._task, self.answer, self._terms.errand.hooks)
 
     async def _create(self, request: Request) -> Created:
         try:
@@ -193,7 +200,7 @@ class RemoteTry:
         self.may_be_ordered = True
         try:
             reply = await self._send(request, self._settings.create_timeout)
-            return self._translate(Created, self._provider.read_created, self._task, reply)
+            return self._translate(Created, self._provider.read_created, self.prepared.task, reply)
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:
                 self.may_be_ordered = False
@@ -227,18 +234,29 @@ def begin(account: Account, task: Task[Solution], terms: Terms) -> Try:
     return RemoteTry(account, task, terms)
 
 
-def _checked(one: Try, task: Task[Solution], answer: Solved, check: SolutionCheck) -> Solved:
-    """The try's answer, where neither the task nor a plugin has anything against it."""
-    if not isinstance(answer.solution, task.solution_type):
-        found, wanted = type(answer.solution).__name__, task.solution_type.__name__
+def _placed(task: Task[Solution], answer: Solved, frame: Frame) -> Solved:
+    """The answer for the task's own picture, of which the one that was sent is a part."""
+    solution = answer.solution
+    if not isinstance(solution, task.solution_type):
+        found, wanted = type(solution).__name__, task.solution_type.__name__
         raise PluginFault(f"the answer is a {found}, and {task.kind} is answered by a {wanted}")
+    return answer if frame == WHOLE else attrs.evolve(answer, solution=solution.placed(frame))
+
+
+def _checked(
+    one: Try,
+    task: Task[Solution],
+    answer: Solved,
+    hooks: Hooks,
+) -> Solved:
+    """The try's answer, where neither the task nor a plugin has anything against it."""
     try:
         solution = task.complete(answer.solution)
         wrong = task.check(solution)
     except FAULTS as error:
         # The answer is paid for; whatever is wrong with it must not take the other providers down.
         raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error
-    wrong = wrong or check(task, solution)
+    wrong = wrong or hooks.check_solution(task, solution)
     if wrong:
         one.was_refused = True
         raise WrongSolution(wrong)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -21,17 +22,22 @@ from captchahub._aftercare import Aftercare, end
 from captchahub._books import Books
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
+from captchahub._errand import Submission
+from captchahub._feed import Feed
 from captchahub._gate import Changes
 from captchahub._hedging import HedgeBudget
 from captchahub._journal import Journal, open_journal
 from captchahub._journal_money import spend as spend_of
+from captchahub._narration import narrated
+from captchahub._plugins import Plugins
 from captchahub._resume import attached, resume
-from captchahub._routing import Facts, default_route, order
+from captchahub._routing import default_route
 from captchahub._run import Desk
 from captchahub._sharing import Sharing, is_being_cancelled
 from captchahub._solve import Plan, Solve
 from captchahub._tokens import Trail, read_token
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
+from captchahub.extending import Candidate
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Job, Service
 from captchahub.results import Attempt, ProviderHealth, Result, Vote
@@ -65,12 +71,14 @@ class Engine:
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
         changes = Changes()
-        self._accounts = open_accounts(settings, connect, changes)
+        hooks = Plugins().hooks if settings.hooks is None else settings.hooks
+        feed = Feed(hooks.observers, wall_clock)
+        self._accounts = open_accounts(settings, connect, changes, feed)
         aftercare = Aftercare()
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
         self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone)
-        self._desk = Desk(chance, settings.check, changes, aftercare, self._books)
+        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books)
         self._hedges = {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
         self._sharing = Sharing()
         self._price_lists: dict[str, asyncio.Task[None]] = {}
@@ -84,22 +92,28 @@ class Engine:
         route = self._route(task)
         seconds = timeout or self._settings.timeout
         # Where several providers must agree, each has to look for itself.
-        is_shared = share and route.agree == 1
-        begin = partial(self._solve, task, route, trail=trail or Trail(), is_shared=is_shared)
-        if not is_shared:
-            return await self._while_open(begin(seconds))
-        return await self._while_open(self._sharing.solve(task.fingerprint, seconds, begin))
+        submission = Submission(uuid.uuid4().hex, share and route.agree == 1, self._books.now)
+        begin = partial(self._solve, task, route, trail=trail or Trail(), submission=submission)
+        if submission.is_shared:
+            solving = self._sharing.solve(task.fingerprint, seconds, begin)
+        else:
+            solving = begin(seconds)
+        with narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
+            return end(await self._while_open(solving))
 
     async def _solve(
-        self, task: Task[S], route: RouteSettings, timeout: float, *, trail: Trail, is_shared: bool
+        self, task: Task[S], route: RouteSettings, timeout: float, *, trail: Trail, submission: Submission
     ) -> Result[S]:
         begun = now()
         if route.strategy is Strategy.CHEAPEST or any(map(self._books.has_budget_for, route.names)):
             await self._look_up_prices(task.kind, route, min(_PATIENCE, timeout / 4))
-        names = order(route, lambda name: self._facts(name, task.kind), self._desk.chance)
+        candidates = [self._candidate(name, task.kind) for name in route.names]
+        names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
         hedges = self._hedges.get(task.kind, HedgeBudget(0.0))
         plan = Plan([self._accounts[name] for name in names], route, hedges)
-        solve = Solve(task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, is_shared=is_shared)
+        solve = Solve(
+            task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, submission=submission
+        )
         return await solve.run()
 
     async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
@@ -118,13 +132,19 @@ class Engine:
         offers = {name: account.provider.kinds for name, account in self._accounts.items()}
         route = default_route(task.kind, offers)
         if not route.names:
-            offered = "; ".join(f"{name} takes {', '.join(sorted(kinds))}" for name, kinds in offers.items())
+            offered = "; ".join(map(_offer, self._accounts.values()))
             raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
         return route
 
-    def _facts(self, name: str, kind: str) -> Facts:
+    def _candidate(self, name: str, kind: str) -> Candidate:
         account = self._accounts[name]
-        return Facts(account.prices.of(kind), account.speeds[kind].per_answer(now()))
+        return Candidate(
+            name,
+            account.settings.plugin,
+            account.prices.of(kind),
+            account.speeds[kind].per_answer(now()),
+            account.gate.health.state_at(now()),
+        )
 
     async def _look_up_prices(self, kind: str, route: RouteSettings, patience: float) -> None:
         """Read the price lists that are wanted; wait for those without which a price is not known."""
@@ -213,7 +233,10 @@ class Engine:
     async def revive(self, name: str) -> None:
         """See :meth:`captchahub.hub.Hub.revive`."""
         self._refuse_closed()
-        self._account(name).gate.revive()
+        account = self._account(name)
+        if account.settings.unusable is not None:
+            raise ConfigError(f"providers.{name}: {account.settings.unusable}")
+        account.gate.revive()
 
     def _refuse_closed(self) -> None:
         if self.is_closed:
@@ -252,11 +275,20 @@ class Engine:
         await self._desk.aftercare.aclose(_PATIENCE)
         await asyncio.gather(*(account.aclose() for account in self._accounts.values()))
         await self._books.aclose()
+        await self._desk.feed.aclose(_PATIENCE)
+
+
+def _offer(account: Account) -> str:
+    name, unusable = account.settings.name, account.settings.unusable
+    kinds = ", ".join(sorted(account.provider.kinds)) or "none"
+    return f"{name} takes {kinds}" if unusable is None else f"{name} can't be asked: {unusable}"
 
 
 def _remote(account: Account) -> RemoteAccount:
     if isinstance(account, RemoteAccount):
         return account
+    if account.settings.unusable is not None:
+        raise NotOffered(account.settings.unusable)
     raise NotOffered(f"{account.settings.name} works in this process: it has no account at a service")
 
 

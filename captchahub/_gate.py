@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import attrs
 
 from captchahub._clock import now
+from captchahub._feed import Feed
 from captchahub._health import Effect, Health, Pass
 from captchahub._log import log
 from captchahub._rate import RateWindow
 from captchahub.errors import NotAsked, RateLimited
+from captchahub.events import CooledDown, Event, Recovered
 from captchahub.provider import Balance
 from captchahub.results import State
 from captchahub.settings import ProviderSettings
@@ -84,14 +87,17 @@ def _is_too_late(rate: RateWindow, until: float) -> bool:
 class Gate:
     """The way to one provider, for all solves of a hub."""
 
-    def __init__(self, settings: ProviderSettings, changes: Changes) -> None:
+    def __init__(self, settings: ProviderSettings, changes: Changes, feed: Feed) -> None:
         self._settings = settings
         self._name = settings.name
         self._changes = changes
+        self._feed = feed
         self._places = asyncio.Semaphore(settings.max_in_flight)
         self._turns = asyncio.Lock()
         self._rate = None if settings.rate is None else RateWindow(settings.rate)
         self.health = Health(settings.health)
+        if settings.unusable is not None:
+            self.health = Health(settings.health, State.OUT, settings.unusable)
 
     @asynccontextmanager
     async def place(self, until: float) -> AsyncGenerator[Place]:
@@ -208,6 +214,7 @@ class Gate:
         before, self.health = self.health, health
         if before.state is not health.state:
             self._tell(health, is_probe=is_probe)
+            self._feed.tell(partial(_event, self._name, health, now()))
         if before.opens_at != health.opens_at:
             self._changes.tell()
 
@@ -231,9 +238,19 @@ class Gate:
         health = self.health
         if self.is_open:
             return None
+        if self._settings.unusable is not None:
+            return NotAsked(self._settings.unusable, advice="")
         if health.state is State.OUT:
             name = self._settings.name
             return NotAsked(f"it is out: {health.reason}", advice=f"mend that, then hub.revive({name!r})")
         if health.until is None:
             return NotAsked(f"one attempt is finding out whether it works again, after {health.reason}")
         return NotAsked(f"it is cooling for another {health.until - now():.1f} s, after {health.reason}")
+
+
+def _event(provider: str, health: Health, moment: float, at: float) -> Event:
+    """What observers are told of a provider's health; ``moment`` is the loop's time for ``at``."""
+    if health.state is State.HEALTHY:
+        return Recovered(at=at, provider=provider)
+    until = None if health.until is None else at + health.until - moment
+    return CooledDown(at=at, provider=provider, state=health.state, reason=health.reason or "", until=until)

@@ -26,6 +26,7 @@ from captchahub.errors import (
     UnsupportedTask,
     WrongSolution,
 )
+from captchahub.frames import Frame
 from captchahub.provider import Job, Solved
 
 __all__ = ["collect", "end_of", "harvest"]
@@ -75,14 +76,16 @@ class Harvested:
 
 
 async def collect(
-    account: RemoteAccount, job: Job, page: Page | None, *, patience: float = _PATIENCE
+    account: RemoteAccount, job: Job, frame: Frame, page: Page | None, *, patience: float = _PATIENCE
 ) -> Harvested:
     """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
 
-    ``page`` is its place in the journal, None where another sees to that.
+    ``frame`` is where the picture that was sent lies in the task's own; ``page`` is its place in the journal,
+    None where another sees to that.
     """
     try:
         solved = await Asking(account, job).until(now() + patience)
+        solved = attrs.evolve(solved, solution=solved.solution.placed(frame))
     except ProviderError as error:
         state = end_of(error, has_job=True)
         if state is not None and page is not None:
@@ -93,9 +96,9 @@ async def collect(
     return Harvested(solved, None)
 
 
-async def harvest(account: RemoteAccount, job: Job, page: Page) -> None:
+async def harvest(account: RemoteAccount, job: Job, frame: Frame, page: Page) -> None:
     """Collect a job that nobody waits for; one that takes even longer is left to whoever resumes."""
-    collected = await collect(account, job, page)
+    collected = await collect(account, job, frame, page)
     if isinstance(collected.error, JobTimeout):
         await page.hand_over()
         return

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import cast
 
+import attrs
+
 from captchahub._journal_money import check_budgets, move
 from captchahub._journal_schema import Entry, JobState, Order, read_entries
 from captchahub._ledger import (
     Limit,
     to_units,
 )
+from captchahub.frames import WHOLE
 from captchahub.jobs import Spend
 
 __all__ = [
@@ -68,8 +71,8 @@ def reserve(
     added = connection.execute(
         """
         INSERT INTO jobs (submission, state, provider, kind, fingerprint, options, price, price_source,
-            currency, charge, owner, is_shared, ordered_at, updated_at)
-        VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            currency, charge, owner, is_shared, frame, ordered_at, updated_at)
+        VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             order.submission,
@@ -83,6 +86,7 @@ def reserve(
             charge,
             owner,
             order.is_shared,
+            None if order.frame == WHOLE else json.dumps(attrs.asdict(order.frame)),
             now,
             now,
         ),

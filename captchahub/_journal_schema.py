@@ -17,6 +17,7 @@ import attrs
 
 from captchahub._ledger import from_units
 from captchahub.errors import JournalError
+from captchahub.frames import WHOLE, Frame, frame_of
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
 from captchahub.tasks import OptionValue
@@ -93,7 +94,12 @@ _SECOND = (
     "CREATE INDEX jobs_job ON jobs (provider, job_id) WHERE job_id IS NOT NULL",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND)
+_THIRD = (
+    # Where the picture that was sent lies in the task's own; NULL where it is that picture.
+    "ALTER TABLE jobs ADD COLUMN frame TEXT",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD)
 """The statements that make each version of the one before it, the first of an empty file."""
 VERSION = len(MIGRATIONS)
 
@@ -166,6 +172,7 @@ class Order:
     price_source: str | None
     currency: str | None
     is_shared: bool
+    frame: Frame = WHOLE
 
 
 _PLAIN = (
@@ -199,6 +206,7 @@ def _entry(row: sqlite3.Row) -> Entry:
             price=None if row["price"] is None else from_units(row["price"]),
             charge=from_units(row["charge"]),
             answer=_decoded(row["answer"]),
+            frame=WHOLE if row["frame"] is None else frame_of(json.loads(row["frame"])),
             is_shared=bool(row["is_shared"]),
             is_by_hand=bool(row["is_by_hand"]),
         )

@@ -1,24 +1,72 @@
-"""Finding plugins: those passed in, and those installed under the entry-point group ``captchahub``."""
+"""Finding and loading plugins: those passed in, and those installed (entry-point group ``captchahub``).
+
+Names come from the metadata of what is installed; a plugin is imported when something uses it. What is wrong
+with one is written into its record, and takes nothing else down.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
+import attrs
 import pluggy
 
+from captchahub._builtin import Builtin
 from captchahub._config.problems import advise
 from captchahub._foreign import FAULTS
+from captchahub._hooks import ManagedHooks, name_of
 from captchahub._log import log
+from captchahub._plugin_faults import (
+    Misfit,
+    hooks_of,
+    kinds_of,
+    misfit_of,
+    refuse_misfits,
+    tasks_of,
+    trace_of,
+)
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import PROJECT, HookSpecs
+from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import ProviderKind
+from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
-Kinds = dict[str, ProviderKind[object]]
+__all__ = ["BLOCKED", "Plugins", "Unusable"]
 
-_REINSTALL = "; update or reinstall it"
+Kinds = dict[str, ProviderKind[object]]
+TaskTypes = dict[str, type[Task[Solution]]]
+
+BLOCKED = "CAPTCHAHUB_BLOCK_PLUGINS"
+"""The environment variable with the names of plugins, or of their packages, that must not be imported."""
+
+
+class Unusable(Exception):
+    """A plugin is there and can't be used: its record says why, and what to do."""
+
+    def __init__(self, record: PluginRecord) -> None:
+        super().__init__(record.error)
+        self.record = record
+
+
+@attrs.define(eq=False)
+class _Plugin:
+    """One plugin: installed or passed in."""
+
+    record: PluginRecord
+    point: EntryPoint | None = None
+    plugin: object = None
+    """Its module or object, once it is loaded."""
+    kinds: Kinds = attrs.field(factory=Kinds)
+    task_types: TaskTypes = attrs.field(factory=TaskTypes)
+
+    @property
+    def names(self) -> set[str | None]:
+        """What it can be blocked by."""
+        return {self.record.name, self.record.distribution, *self.record.kinds}
 
 
 class Plugins:
@@ -31,122 +79,202 @@ class Plugins:
     def __init__(self, passed: Sequence[object] = ()) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
-        self._known: Kinds = {}
+        self._manager.register(Builtin(), PROJECT)
+        self._blocked: dict[str, str] = {}
+        self._passed: list[_Plugin] = []
         for plugin in passed:
-            who = f"the plugin {_name(plugin)} passed in"
-            if isinstance(plugin, type):
-                raise ConfigError(f"{who} is a class, and its hooks need an object: write {_name(plugin)}()")
-            self._known |= _disjoint(self._register(plugin, who), self._known, who)
+            self._take(plugin)
+        self.block(os.environ.get(BLOCKED, "").replace(",", " ").split(), f"${BLOCKED}")
+
+    @property
+    def hooks(self) -> Hooks:
+        """What the plugins loaded so far, and from now on, have a say in."""
+        return ManagedHooks(self._manager)
 
     def names(self) -> tuple[str, ...]:
-        """The names of all kinds there are, sorted; nothing is imported for it."""
-        return tuple(sorted({*self._known, *self._installed}))
+        """The names of all plugins there are, sorted; nothing is imported for it."""
+        return tuple(sorted({*self._kinds_passed(), *(one.record.name for one in self._installed)}))
+
+    def block(self, names: Iterable[str], source: str) -> list[str]:
+        """Keep plugins, by their own names or those of their packages, from being imported or used.
+
+        ``source`` is who says so. Gives those of the names that nothing here has.
+        """
+        self._blocked |= dict.fromkeys(names, source)
+        for one in self._passed:
+            self._refuse_blocked(one)
+        known = {name for one in (*self._passed, *self._installed) for name in one.names}
+        return [name for name in names if name not in known]
 
     def kind(self, name: str) -> ProviderKind[object]:
         """The kind that ``plugin: name`` means; of the installed plugins, only that one is imported.
 
-        Raises :class:`~captchahub.errors.ConfigError` where there is none of that name, or two, or where
-        its plugin is broken.
+        Raises :class:`~captchahub.errors.ConfigError` where there is none of that name, or two, and Unusable
+        where there is, and it can't be used.
         """
-        if name in self._known:
-            return self._known[name]
-        points = self._installed.get(name, [])
-        if not points:
-            raise ConfigError(self._unknown(name))
-        if len(points) > 1:
-            owners = " and ".join(sorted(_distribution(point) for point in points))
-            raise ConfigError(f"{owners} both offer a plugin named {name!r}; uninstall one of them")
-        return self._load(points[0])
+        passed = next((one for one in self._passed if name in one.record.kinds), None)
+        one = self._find(name) if passed is None else passed
+        self._use(one)
+        if name not in one.kinds:
+            offered = ", ".join(one.record.kinds) or "none"
+            said = f"{_who(one.record)} adds no kind named {name!r} (it adds: {offered}); update it"
+            raise Unusable(attrs.evolve(one.record, error=said))
+        return one.kinds[name]
 
-    def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
-        """What the plugins registered so far have against an answer, None where that is nothing."""
-        given = {"task": task, "solution": solution}
-        # The last one registered is asked first, as pluggy does.
-        for check in reversed(self._manager.hook.captchahub_check_solution.get_hookimpls()):
-            # One at a time, so that a broken one does not silence the others.
-            try:
-                said: object = check.function(*(given[name] for name in check.argnames if name in given))
-            except FAULTS:
-                log.exception("captchahub_check_solution of %s failed: left out", _name(check.plugin))
-                continue
-            if isinstance(said, str) and said.strip():
-                return said
-            if said is not None:
-                name, found = _name(check.plugin), type(said).__name__
-                log.error("captchahub_check_solution of %s gave a %s: left out", name, found)
-                _close(said)
-        return None
+    def load(self, name: str) -> None:
+        """Import an installed plugin for its other hooks; one that can't be used is logged, and left out.
+
+        Raises :class:`~captchahub.errors.ConfigError` where there is none of that name, or two.
+        """
+        try:
+            self._use(self._find(name))
+        except Unusable as error:
+            log.error("%s", error)
+
+    def load_all(self) -> None:
+        """Import every plugin there is, to see what can be used."""
+        for one in self._installed:
+            if one.record.state is PluginState.INSTALLED:
+                try:
+                    self._use(one)
+                except Unusable:
+                    continue
+
+    @property
+    def records(self) -> Sequence[PluginRecord]:
+        """What there is to tell of each plugin, passed in or installed."""
+        return [one.record for one in (*self._passed, *self._installed)]
+
+    def task_types(self) -> TaskTypes:
+        """The task types of the plugins loaded so far, and the library's own, by their kinds."""
+        own = {task_type.kind: task_type for task_type in Builtin().captchahub_task_types()}
+        return own | {kind: task_type for one in self._loaded() for kind, task_type in one.task_types.items()}
+
+    def _loaded(self) -> Iterable[_Plugin]:
+        everyone = (*self._passed, *self._installed)
+        return (one for one in everyone if one.record.state is PluginState.LOADED)
+
+    def _kinds_passed(self) -> Iterable[str]:
+        return (kind for one in self._passed for kind in one.record.kinds)
 
     @cached_property
-    def _installed(self) -> Mapping[str, list[EntryPoint]]:
-        found: dict[str, list[EntryPoint]] = {}
-        for point in entry_points(group=PROJECT):
-            found.setdefault(point.name, []).append(point)
-        return found
+    def _installed(self) -> Sequence[_Plugin]:
+        return [_Plugin(_record_of(point), point) for point in entry_points(group=PROJECT)]
 
-    def _unknown(self, name: str) -> str:
-        known = advise(name, self.names(), "installed")
-        # No package is named: one that nobody here knows of may be anybody's.
-        return f"no plugin named {name!r} is installed; {known}; or install the plugin that adds it"
+    def _find(self, name: str) -> _Plugin:
+        """The installed plugin of a name, but for those that are blocked where that leaves one."""
+        found = [one for one in self._installed if one.record.name == name]
+        left = [one for one in found if self._blocking(one) is None] or found[:1]
+        if not left:
+            known = advise(name, self.names(), "installed")
+            # No package is named: one that nobody here knows of may be anybody's.
+            raise ConfigError(
+                f"no plugin named {name!r} is installed; {known}; or install the plugin that adds it"
+            )
+        if len(left) > 1:
+            owners = " and ".join(sorted(one.record.distribution or "?" for one in left))
+            raise ConfigError(
+                f"{owners} both offer a plugin named {name!r}; uninstall one of them, or block one by the "
+                "name of its package in plugins: {block: [...]}"
+            )
+        return left[0]
 
-    def _load(self, point: EntryPoint) -> ProviderKind[object]:
-        who = f"the plugin {point.name!r} of {_distribution(point)}"
+    def _blocking(self, one: _Plugin) -> str | None:
+        """Who says that a plugin is blocked, None for nobody."""
+        return next((self._blocked[name] for name in one.names if name in self._blocked), None)
+
+    def _use(self, one: _Plugin) -> None:
+        """Import and register a plugin, if that has not been done. Raises Unusable."""
+        if one.record.state is PluginState.INSTALLED:
+            self._refuse_blocked(one)
+            if one.record.state is PluginState.INSTALLED and one.point is not None:
+                self._import(one, one.point)
+        if one.record.state is not PluginState.LOADED:
+            raise Unusable(one.record)
+
+    def _refuse_blocked(self, one: _Plugin) -> None:
+        source = self._blocking(one)
+        if source is not None and one.record.state is not PluginState.BLOCKED:
+            said = f"{_who(one.record)} is blocked by {source}; take it out there to use it"
+            one.record = attrs.evolve(one.record, state=PluginState.BLOCKED, error=said)
+            if one.plugin is not None:
+                self._manager.unregister(one.plugin)
+
+    def _import(self, one: _Plugin, point: EntryPoint) -> None:
         try:
-            plugin: object = point.load()
-        except Exception as error:
-            raise ConfigError(_broken(who, "can't be imported", error) + _REINSTALL) from error
-        kinds = self._register(plugin, who, advice=_REINSTALL)
-        if point.name not in kinds:
-            offered = ", ".join(sorted(kinds)) or "none"
-            raise ConfigError(f"{who} adds no kind named {point.name!r} (it adds: {offered}); update it")
-        self._known[point.name] = kinds[point.name]
-        return kinds[point.name]
+            self._register(one, self._imported(point))
+        except Misfit as misfit:
+            advice = misfit.advice or "update or reinstall it"
+            one.record = attrs.evolve(
+                one.record,
+                state=misfit.state,
+                error=f"{_who(one.record)} {misfit}; {advice}",
+                traceback=trace_of(misfit),
+            )
 
-    def _register(self, plugin: object, who: str, *, advice: str = "") -> Kinds:
+    def _imported(self, point: EntryPoint) -> object:
         try:
-            if not self._manager.is_registered(plugin):
-                self._manager.register(plugin)
-                self._manager.check_pending()
-            others = [other for other in self._manager.get_plugins() if other is not plugin]
-            hook = self._manager.subset_hook_caller("captchahub_provider_kinds", others)
-            answers: list[Iterable[object]] = hook()
-            offered = [kind for answer in answers for kind in answer]
-        except Exception as error:
-            raise ConfigError(_broken(who, "can't be used", error) + advice) from error
-        return _checked(offered, who, advice=advice)
+            return point.load()
+        except FAULTS as error:
+            raise misfit_of(error, "can't be imported") from error
+
+    def _take(self, plugin: object) -> None:
+        who = f"the plugin {name_of(plugin)} passed in"
+        if isinstance(plugin, type):
+            raise ConfigError(f"{who} is a class, and its hooks need an object: write {name_of(plugin)}()")
+        one = _Plugin(PluginRecord(name_of(plugin), PluginState.INSTALLED))
+        try:
+            self._register(one, plugin)
+            for kind in one.kinds:
+                if kind in self._kinds_passed():
+                    raise Misfit(f"adds the kind {kind!r}, which is there already; leave one of them out")
+        except Misfit as misfit:
+            advice = f"; {misfit.advice}" if misfit.advice else ""
+            raise ConfigError(f"{who} {misfit}{advice}") from misfit.__cause__
+        self._passed.append(one)
+
+    def _register(self, one: _Plugin, plugin: object) -> None:
+        """Make its hooks known. Raises Misfit, and leaves nothing behind then."""
+        # Two entry points can name one module.
+        was_there = self._manager.is_registered(plugin)
+        try:
+            self._introduce(one, plugin, was_there=was_there)
+        except FAULTS as error:
+            if not was_there and self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
+            if isinstance(error, Misfit):
+                raise
+            raise misfit_of(error, "can't be used") from error
+
+    def _introduce(self, one: _Plugin, plugin: object, *, was_there: bool) -> None:
+        if not was_there:
+            refuse_misfits(self._manager, plugin)
+            self._manager.register(plugin)
+            self._manager.check_pending()
+        kinds, task_types = kinds_of(self._manager, plugin), tasks_of(self._manager, plugin)
+        for kind, task_type in task_types.items():
+            if self.task_types().get(kind, task_type) is not task_type:
+                raise Misfit(f"adds the task kind {kind!r}, which is there already; leave one of them out")
+        one.plugin, one.kinds, one.task_types = plugin, kinds, task_types
+        one.record = attrs.evolve(
+            one.record,
+            state=PluginState.LOADED,
+            kinds=tuple(kinds),
+            tasks=tuple(task_types),
+            hooks=hooks_of(self._manager, plugin),
+        )
 
 
-def _close(said: object) -> None:
-    # A check that was written with "async def" waits for ever; Python would complain of it.
-    if isinstance(said, Coroutine):
-        said.close()
+def _record_of(point: EntryPoint) -> PluginRecord:
+    package = point.dist
+    return PluginRecord(
+        point.name,
+        PluginState.INSTALLED,
+        distribution=None if package is None else package.name,
+        version=None if package is None else package.version,
+    )
 
 
-def _checked(offered: Sequence[object], who: str, *, advice: str) -> Kinds:
-    kinds: Kinds = {}
-    for kind in offered:
-        if not isinstance(kind, ProviderKind):
-            found = type(kind).__name__
-            raise ConfigError(f"{who} offers a {found} where a ProviderKind belongs{advice}")
-        kinds |= _disjoint({kind.name: kind}, kinds, who)
-    return kinds
-
-
-def _disjoint(kinds: Kinds, earlier: Kinds, who: str) -> Kinds:
-    for name in kinds:
-        if name in earlier:
-            raise ConfigError(f"{who} adds the kind {name!r}, which is there already; leave one of them out")
-    return kinds
-
-
-def _broken(who: str, how: str, error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return f"{who} {how}: {type(error).__name__}: {words}"
-
-
-def _distribution(point: EntryPoint) -> str:
-    return "an unnamed distribution" if point.dist is None else point.dist.name
-
-
-def _name(plugin: object) -> str:
-    return str(getattr(plugin, "__name__", type(plugin).__name__))
+def _who(record: PluginRecord) -> str:
+    of = "passed in" if record.distribution is None else f"of {record.distribution}"
+    return f"the plugin {record.name!r} {of}"

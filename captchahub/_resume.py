@@ -71,7 +71,7 @@ async def _collect(books: Books, accounts: Mapping[str, Account], entry: JobEntr
         known = ", ".join(accounts)
         told = f"job {entry.job_id} is at {entry.provider}, which is not configured here ({known})"
         return Collected(entry, error=NotAsked(told, advice="resume it where that provider is configured"))
-    collected = await collect(account, Job(entry.job_id, entry.kind), Page(books, entry.id))
+    collected = await collect(account, Job(entry.job_id, entry.kind), entry.frame, Page(books, entry.id))
     if collected.solved is None:
         return Collected(entry, error=collected.error)
     cost = entry.charge if collected.solved.cost is None else collected.solved.cost
@@ -84,7 +84,7 @@ async def attached(books: Books, account: RemoteAccount, token: Token, timeout: 
     job = Job(token.job_id, token.kind)
     page = await books.claim_one(token.provider, token.job_id)
     try:
-        collected = await collect(account, job, page, patience=timeout)
+        collected = await collect(account, job, token.frame, page, patience=timeout)
     finally:
         if page is not None:
             await page.hand_over()

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 
-import attrs
-
 from captchahub.errors import (
     AmbiguousCreate,
     BudgetExceeded,
@@ -22,10 +20,10 @@ from captchahub.errors import (
     ServiceUnavailable,
     TaskError,
 )
+from captchahub.extending import Candidate
 from captchahub.settings import Otherwise, RouteSettings, Strategy
 
 __all__ = [
-    "Facts",
     "Next",
     "backoff",
     "default_route",
@@ -40,40 +38,35 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 
 
-@attrs.frozen
-class Facts:
-    """What a strategy looks at: the price of a job, and the seconds an answer takes; None where not known."""
-
-    price: Decimal | None = None
-    speed: float | None = None
-
-
 def default_route(kind: str, offers: Mapping[str, frozenset[str]]) -> RouteSettings:
     """The route of a kind that has none: all providers that offer it, in their order."""
     return RouteSettings([{name: 1.0} for name, kinds in offers.items() if kind in kinds])
 
 
 def order(
-    route: RouteSettings, facts: Callable[[str], Facts], chance: Callable[[], float]
+    route: RouteSettings, known: Callable[[str], Candidate], chance: Callable[[], float]
 ) -> tuple[str, ...]:
     """The providers of a route in the order in which this solve asks them.
 
-    ``facts`` are those of a provider; ``chance`` gives numbers from 0 to 1.
+    ``known`` is what is known of each; ``chance`` gives numbers from 0 to 1.
     """
-    ordered = (_in_group(group, route.strategy, facts, chance) for group in route.groups)
+    ordered = (_in_group(group, route.strategy, known, chance) for group in route.groups)
     return tuple(name for names in ordered for name in names)
 
 
 def _in_group(
-    group: Mapping[str, float], strategy: Strategy, facts: Callable[[str], Facts], chance: Callable[[], float]
+    group: Mapping[str, float],
+    strategy: Strategy,
+    known: Callable[[str], Candidate],
+    chance: Callable[[], float],
 ) -> Iterable[str]:
     match strategy:
         case Strategy.CHEAPEST:
             # Who has no known price comes last, for it may be any.
-            return sorted(group, key=lambda name: _or_infinite(facts(name).price))
+            return sorted(group, key=lambda name: _or_infinite(known(name).price))
         case Strategy.FASTEST:
             # Who is not known yet comes first, for else nobody would ever know.
-            return sorted(group, key=lambda name: facts(name).speed or 0.0)
+            return sorted(group, key=lambda name: known(name).seconds or 0.0)
         case Strategy.ORDERED | Strategy.BALANCED:
             return _drawn(group, chance)
 

@@ -7,24 +7,25 @@ import math
 import traceback
 from collections.abc import Callable, Collection
 from decimal import Decimal
-from functools import partial
 
 import attrs
 
 from captchahub._accounts import Account, RemoteAccount, translate
 from captchahub._aftercare import Aftercare
 from captchahub._answers import pack
-from captchahub._attempt import Terms, Try, begin, least_time
+from captchahub._attempt import RemoteTry, Terms, Try, begin, least_time
 from captchahub._books import Books, Page
 from captchahub._calls import report
 from captchahub._clock import now
+from captchahub._errand import Errand, Submission
+from captchahub._feed import Feed
 from captchahub._gate import Admission, Changes, Place, too_late
 from captchahub._harvest import end_of, harvest
 from captchahub._health import Effect, effect_of, is_telling
-from captchahub._journal_schema import JobState, Order
+from captchahub._journal_schema import JobState
 from captchahub._log import log
 from captchahub._secrets import chain_of, mask_error, secrets_in
-from captchahub._tokens import Token, Trail
+from captchahub._tokens import Trail
 from captchahub.errors import (
     AmbiguousCreate,
     Attempt,
@@ -39,12 +40,11 @@ from captchahub.errors import (
     TaskRefused,
     WrongSolution,
 )
-from captchahub.jobs import JobEntry
 from captchahub.provider import Job, JobId, Solved
-from captchahub.settings import SolutionCheck
+from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Desk", "Ended", "Run", "Submission", "too_short"]
+__all__ = ["Desk", "Ended", "Run", "too_short"]
 
 
 @attrs.frozen
@@ -52,19 +52,11 @@ class Desk:
     """What the solves of one hub have in common."""
 
     chance: Callable[[], float]
-    check: SolutionCheck
+    hooks: Hooks
+    feed: Feed
     changes: Changes
     aftercare: Aftercare
     books: Books
-
-
-@attrs.frozen
-class Submission:
-    """What the journal is told of a solve. ``begun`` is wall clock, in seconds since 1970."""
-
-    id: str
-    is_shared: bool
-    begun: float
 
 
 @attrs.frozen
@@ -110,7 +102,7 @@ class Run:
         self._started = now()
         self._task = task
         self._desk = desk
-        self._submission = submission
+        self._errand = Errand(account, task, submission, trail, desk.books, desk.hooks, desk.feed)
         self._trail = trail
         self._allot = allot
         self._try: Try | None = None
@@ -134,11 +126,8 @@ class Run:
         self.began = now()
         self.deadline = self.began + given
         self.beginning.set_result(None)
-        desk = self._desk
-        # Nothing here knows of this run, for the try that it keeps would keep it, and the picture, in turn.
-        open_page = partial(_open_page, desk.books, self._submission, self.account, self._task)
-        note_job = partial(_note_job, self._trail, self.account, self._task)
-        terms = Terms(self.deadline, admission.given, desk.chance, desk.check, open_page, note_job)
+        # It knows nothing of this run, for the try that it keeps would keep it, and the picture, in turn.
+        terms = Terms(self.deadline, admission.given, self._desk.chance, self._errand)
         self._try = begin(self.account, self._task, terms)
         try:
             ended = await self._solved(self._try)
@@ -189,9 +178,11 @@ class Run:
 
     def _harvest(self, one: Try, page: Page) -> None:
         """Go on asking for a job that took too long: it is paid for."""
-        if isinstance(self.account, RemoteAccount) and one.job_id is not None:
+        if isinstance(self.account, RemoteAccount) and isinstance(one, RemoteTry) and one.job_id is not None:
             job = Job(one.job_id, self._task.kind)
-            self._desk.aftercare.adopt(asyncio.ensure_future(harvest(self.account, job, page)))
+            self._desk.aftercare.adopt(
+                asyncio.ensure_future(harvest(self.account, job, one.prepared.frame, page))
+            )
 
     def _leave_off(self, one: Try) -> None:
         """See to a job that nobody waits for any more."""
@@ -266,6 +257,7 @@ class Run:
         attempt = self.attempt(error)
         late = ", after another one had answered" if self.is_overtaken else ""
         log.info("%s: %s%s", self._task.kind, attempt, late)
+        self._errand.note_end(attempt)
         return attempt
 
     def _cost(self, error: ProviderError | None) -> Decimal | None:
@@ -277,27 +269,6 @@ class Run:
         if not may_exist and not isinstance(error, (AmbiguousCreate, Overtaken)):
             return Decimal(0)
         return self.account.prices.of(self._task.kind)
-
-
-async def _open_page(
-    books: Books, submission: Submission, account: Account, task: Task[Solution]
-) -> Page | JobEntry:
-    order = Order(
-        submission=submission.id,
-        provider=account.settings.name,
-        kind=task.kind,
-        fingerprint=task.fingerprint,
-        options=task.options,
-        price=account.prices.of(task.kind),
-        price_source=account.prices.source_of(task.kind),
-        currency=account.prices.currency,
-        is_shared=submission.is_shared,
-    )
-    return await books.open_page(order, submission.begun)
-
-
-def _note_job(trail: Trail, account: Account, task: Task[Solution], job_id: JobId) -> None:
-    trail.token = str(Token(account.settings.name, task.kind, job_id, task.fingerprint))
 
 
 def _as_failure(error: Exception) -> ProviderError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import uuid
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
@@ -17,13 +16,15 @@ from captchahub._aftercare import end
 from captchahub._agreement import Ballot
 from captchahub._attempt import least_time
 from captchahub._clock import now
+from captchahub._errand import Submission
 from captchahub._hedging import HedgeBudget, hedge_delay
 from captchahub._log import log
 from captchahub._outcome import Story
 from captchahub._routing import Next, backoff, first_open, time_for, what_next
-from captchahub._run import Desk, Run, Submission
+from captchahub._run import Desk, Run
 from captchahub._tokens import Trail
 from captchahub.errors import JobTimeout, ProviderError
+from captchahub.events import FellBack
 from captchahub.results import Result
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
@@ -83,14 +84,14 @@ class Solve(Generic[S]):
         begun: float,
         timeout: float,
         trail: Trail,
-        is_shared: bool,
+        submission: Submission,
     ) -> None:
         self._task = task
         self._plan = plan
         self._route = plan.route
         self._desk = desk
         self._deadline = begun + timeout
-        self._submission = Submission(uuid.uuid4().hex, is_shared, desk.books.now)
+        self._submission = submission
         self._trail = trail
         self._candidates = [_Candidate(account, rank) for rank, account in enumerate(plan.accounts)]
         self._runs: dict[Run, _Candidate] = {}
@@ -262,6 +263,14 @@ class Solve(Generic[S]):
             self._ballot.add(ended.solved.solution)
         elif ended.attempt.error is not None:
             self._after(candidate, run, ended.attempt.error)
+            self._tell_fallback(ended.attempt.provider, ended.attempt.error)
+
+    def _tell_fallback(self, provider: str, error: ProviderError) -> None:
+        if self._runs or self._may_begin():
+            solve, kind = self._submission.id, self._task.kind
+            self._desk.feed.tell(
+                lambda at: FellBack(at=at, solve=solve, kind=kind, provider=provider, error=error)
+            )
 
     def _after(self, candidate: _Candidate, run: Run, error: ProviderError) -> None:
         following = what_next(error, self._route)

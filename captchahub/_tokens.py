@@ -6,6 +6,7 @@ import json
 
 import attrs
 
+from captchahub.frames import WHOLE, Frame, frame_of
 from captchahub.provider import JobId
 from captchahub.words import fields_of, job_id_of
 
@@ -16,15 +17,22 @@ _VERSION = 1
 
 @attrs.frozen
 class Token:
-    """Which job at which provider; ``fingerprint`` is that of its task."""
+    """Which job at which provider; ``fingerprint`` is that of its task.
+
+    ``frame`` is where the picture that was sent lies in the task's own.
+    """
 
     provider: str
     kind: str
     job_id: JobId
     fingerprint: str
+    frame: Frame = WHOLE
 
     def __str__(self) -> str:
-        return json.dumps({"captchahub": _VERSION, **attrs.asdict(self)}, separators=(",", ":"))
+        fields = attrs.asdict(self)
+        if self.frame == WHOLE:
+            del fields["frame"]
+        return json.dumps({"captchahub": _VERSION, **fields}, separators=(",", ":"))
 
 
 @attrs.define
@@ -53,4 +61,4 @@ def read_token(text: str) -> Token:
         or not isinstance(fingerprint, str)
     ):
         raise ValueError("this is no token of a job: it is what ticket.token gives, unchanged")
-    return Token(provider, kind, job_id, fingerprint)
+    return Token(provider, kind, job_id, fingerprint, frame_of(fields_of(fields.get("frame"))))

@@ -28,15 +28,17 @@ from captchahub._config.scalars import (
     ShareLimit,
 )
 from captchahub._config.structure import strict_converter
-from captchahub._plugins import Plugins
+from captchahub._log import log
+from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
-from captchahub.provider import ProviderKind
+from captchahub.provider import Provider, ProviderKind
 from captchahub.settings import (
     Budget,
     HealthSettings,
     HttpSettings,
     HubSettings,
     JournalSettings,
+    PluginSettings,
     ProviderSettings,
     Rate,
     RouteSettings,
@@ -108,7 +110,8 @@ _HEALTH_KEYS: Mapping[str, Any] = {
     "busy_cooldown": Pause,
 }
 _COMMON_KEYS = ("plugin", *_LIMIT_KEYS, "health", "budget", *_HTTP_KEYS)
-_TOP_KEYS = ("providers", "routes", "timeout", "budget", "journal", "cache")
+_TOP_KEYS = ("providers", "routes", "timeout", "budget", "journal", "cache", "plugins")
+_PLUGIN_KEYS: Mapping[str, Any] = {"load": tuple[str, ...], "block": tuple[str, ...]}
 _JOURNAL_KEYS: Mapping[str, Any] = {"path": FilePath, "keep": Pause}
 _NAME = re.compile(r"[\w.-]+")
 
@@ -129,9 +132,10 @@ class _Loader:
         if top is None:
             return None
         self._refuse_unknown(top, _TOP_KEYS, ())
+        plugins = self._see_to_plugins(top.get("plugins", {}), ("plugins",))
         read = self._providers(top)
         providers = {name: provider for name, provider in read.items() if provider is not None}
-        kinds = _task_kinds(provider.kind for provider in providers.values())
+        kinds = self._task_kinds(provider.kind for provider in providers.values())
         routes = self._routes(top, tuple(read), kinds)
         for name in providers:
             place = ("providers", name, "prices")
@@ -142,7 +146,9 @@ class _Loader:
         budget = self._budget(top, ())
         if budget is not None:
             self._budgets.refuse_mixed(providers.values(), ("budget",))
-        return HubSettings(providers, routes, budget=budget, check=self._plugins.check_solution, **given)
+        return HubSettings(
+            providers, routes, budget=budget, plugins=plugins, hooks=self._plugins.hooks, **given
+        )
 
     def _mapping(self, value: object, place: Place) -> dict[str, object] | None:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
@@ -152,6 +158,21 @@ class _Loader:
         for key in mapping:
             if key not in valid:
                 self._problems.add((*place, key), unknown_key(key, valid))
+
+    def _see_to_plugins(self, value: object, place: Place) -> PluginSettings:
+        """Block and load plugins, before any is used."""
+        raw = self._mapping(value, place) or {}
+        self._refuse_unknown(raw, tuple(_PLUGIN_KEYS), place)
+        wanted = PluginSettings(**self._reader.given(raw, _PLUGIN_KEYS, place))
+        for unknown in self._plugins.block(wanted.block, "plugins.block of the configuration"):
+            known = advise(unknown, self._plugins.names(), "installed")
+            log.warning("plugins.block names %r, and no plugin or package is called so; %s", unknown, known)
+        for number, name in enumerate(wanted.load):
+            try:
+                self._plugins.load(name)
+            except ConfigError as error:
+                self._problems.add((*place, "load", number), str(error))
+        return wanted
 
     def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
         """Every provider there is by name, None for those that can't be made."""
@@ -174,12 +195,16 @@ class _Loader:
         http = HttpSettings(**self._reader.given(raw, _HTTP_KEYS, place))
         health = self._health(raw.get("health", {}), (*place, "health"))
         budget = self._budget(raw, place)
-        kind = self._kind(raw, place)
         own_raw = {key: item for key, item in raw.items() if key not in _COMMON_KEYS}
-        if kind is None:
+        try:
+            kind, unusable = self._kind(raw, place), None
+        except Unusable as error:
+            kind, unusable = _stand_in(raw), str(error)
+        if kind is None or unusable is not None:
             self._refuse_misspelt(own_raw, place)
+        if kind is None:
             return None
-        own = self._own(own_raw, kind, place)
+        own = None if unusable is not None else self._own(own_raw, kind, place)
         return ProviderSettings(
             name=name,
             plugin=kind.name,
@@ -188,6 +213,7 @@ class _Loader:
             health=health,
             budget=budget,
             http=http,
+            unusable=unusable,
             **limits,
         )
 
@@ -256,10 +282,27 @@ class _Loader:
         routes = RouteReader(self._reader, self._problems, defined)
         return {kind: routes.route(value, ("routes", kind)) for kind, value in raw.items()}
 
+    def _task_kinds(self, used: Iterable[ProviderKind[object]]) -> frozenset[str]:
+        """The task kinds that can occur: of all plugins, every task type in the program, and the providers.
+
+        A provider is not built to learn its kinds; they are read from ``build`` where that is its class.
+        """
+        declared = (getattr(kind.build, "kinds", ()) for kind in used)
+        return frozenset(_subclass_kinds(Task)).union(self._plugins.task_types(), *declared)
+
     def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: Place) -> None:
         for kind in raw:
             if kind not in kinds:
                 self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")
+
+
+def _stand_in(raw: Mapping[str, object]) -> ProviderKind[object]:
+    """A kind in the place of one whose plugin can't be used. Nothing is ever built of it."""
+    return ProviderKind(str(raw["plugin"]), object, _never_built)
+
+
+def _never_built(_settings: object) -> Provider:
+    raise AssertionError("a provider whose plugin can't be used is not built")
 
 
 def _keys_at(value: object, place: Place) -> Iterable[str]:
@@ -267,15 +310,6 @@ def _keys_at(value: object, place: Place) -> Iterable[str]:
     for step in place:
         value = value.get(step) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # any mapping
     return value if isinstance(value, dict) else ()  # pyright: ignore[reportUnknownVariableType]  # plain() saw to its keys
-
-
-def _task_kinds(used: Iterable[ProviderKind[object]]) -> frozenset[str]:
-    """The task kinds that can occur: of every task type in the program, and of the providers used.
-
-    A provider is not built to learn its kinds; they are read from ``build`` where that is its class.
-    """
-    declared = (getattr(kind.build, "kinds", ()) for kind in used)
-    return frozenset(_subclass_kinds(Task)).union(*declared)
 
 
 def _subclass_kinds(task_type: type[Any]) -> Iterable[str]:

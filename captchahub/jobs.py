@@ -10,6 +10,7 @@ from enum import Enum
 import attrs
 
 from captchahub.errors import ProviderError
+from captchahub.frames import WHOLE, Frame
 from captchahub.tasks import OptionValue, Solution
 
 __all__ = ["Collected", "JobEntry", "JobState", "Spend"]
@@ -65,6 +66,8 @@ class JobEntry:
     """Whether a person, and not the library, said what became of it."""
     ordered_at: float
     updated_at: float
+    frame: Frame = WHOLE
+    """Where the picture that was sent lies in the task's own."""
 
 
 @attrs.frozen

@@ -7,26 +7,31 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 
 from captchahub.errors import ProviderError
+from captchahub.events import Event
+from captchahub.extending import Candidate, Prepared
 from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, Task
 
 __all__ = [
     "Budget",
     "HealthSettings",
+    "Hooks",
     "HttpSettings",
     "HubSettings",
     "JournalSettings",
+    "Observer",
     "Otherwise",
     "Percentile",
     "Period",
+    "PluginSettings",
     "ProviderSettings",
     "Rate",
     "RouteSettings",
-    "SolutionCheck",
     "Strategy",
 ]
 
@@ -141,6 +146,8 @@ class ProviderSettings:
     budget: Budget | None = None
     """The most that may be spent at this provider."""
     http: HttpSettings = HttpSettings()
+    unusable: str | None = None
+    """Why its plugin can't be used and what to do, so that it is never asked; None where it can."""
 
 
 class Strategy(Enum):
@@ -198,12 +205,50 @@ class RouteSettings:
         return tuple(name for group in self.groups for name in group)
 
 
-SolutionCheck = Callable[[Task[Solution], Solution], str | None]
-"""Says why an answer can't be right, None where nothing speaks against it."""
+@attrs.frozen
+class PluginSettings:
+    """Which plugins are used beside those of the providers, and which must not be used at all."""
+
+    load: tuple[str, ...] = ()
+    """Those to import for their other hooks, by their names."""
+    block: tuple[str, ...] = ()
+    """Those that are never imported, by their names or those of their packages."""
 
 
-def _nothing_against(_task: Task[Solution], _solution: Solution) -> str | None:
-    return None
+Observer = Callable[[Event], None]
+"""Takes note of an event; it is called in a thread of its own."""
+
+
+class Hooks(Protocol):
+    """What the plugins of a hub have a say in, as :mod:`captchahub.hookspecs` describes it."""
+
+    def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
+        """Why an answer can't be right, None where nothing speaks against it."""
+        ...
+
+    @property
+    def prepares(self) -> bool:
+        """Whether there is anybody who prepares tasks."""
+        ...
+
+    def prepare_task(self, task: Task[Solution], provider: str, plugin: str) -> Prepared:
+        """The task as a provider, of a kind, is to get it."""
+        ...
+
+    def order_providers(
+        self,
+        task: Task[Solution],
+        route: RouteSettings,
+        candidates: Sequence[Candidate],
+        chance: Callable[[], float],
+    ) -> Sequence[str]:
+        """The names of those to ask, in order."""
+        ...
+
+    @property
+    def observers(self) -> Sequence[tuple[str, Observer]]:
+        """Whoever is to be told of events, with their plugins' names."""
+        ...
 
 
 @attrs.frozen
@@ -221,5 +266,6 @@ class HubSettings:
     journal: JournalSettings = JournalSettings()
     cache: float = 0.0
     """How long an answer is given to equal tasks again, in seconds."""
-    check: SolutionCheck = attrs.field(default=_nothing_against, repr=False)
-    """What the plugins say of every answer, beyond the task's own check."""
+    plugins: PluginSettings = PluginSettings()
+    hooks: Hooks | None = attrs.field(default=None, repr=False, eq=False)
+    """What the plugins have a say in; None for what the library itself brings."""

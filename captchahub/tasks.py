@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 import attrs
 
 from captchahub.errors import TaskError
+from captchahub.frames import Frame
 from captchahub.images import Image
 
 __all__ = [
@@ -31,6 +32,10 @@ class Solution:
     """The typed answer to a task; each task type has its own."""
 
     __slots__ = ()
+
+    def placed(self, frame: Frame) -> Solution:  # noqa: ARG002 - for those that have places in them
+        """The same answer for the picture that its own was made of; itself, where it has no places."""
+        return self
 
 
 S_co = TypeVar("S_co", bound=Solution, covariant=True)
@@ -271,6 +276,11 @@ class SlideSolution(Solution):
     start: Point
     end: Point
     screen: Size | None = None
+
+    def placed(self, frame: Frame) -> SlideSolution:
+        """The same drag on the screenshot that this one's was made of."""
+        start, end = (Point(*frame.place(point.x, point.y)) for point in (self.start, self.end))
+        return SlideSolution(start, end)
 
     def scaled(self, width: int, height: int) -> SlideSolution:
         """The same drag on the same screen at another size, such as the device's own, in pixels.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import attrs
 import pytest
 
-from captchahub._plugins import Plugins
+from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import hookimpl
+from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import Solution, Task, TextSolution
 
@@ -46,6 +47,7 @@ class Offering:
 WORKING = """
 import attrs
 from captchahub.hookspecs import hookimpl
+from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import ProviderKind
 
 @attrs.frozen
@@ -77,6 +79,12 @@ class Shelf:
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
     return Shelf(tmp_path)
+
+
+def unusable(plugins: Plugins, name: str) -> PluginRecord:
+    with pytest.raises(Unusable) as caught:
+        plugins.kind(name)
+    return caught.value.record
 
 
 def error_of(plugins: Plugins, name: str) -> ConfigError:
@@ -147,24 +155,206 @@ def test_two_distributions_of_one_name_are_both_named(shelf: Shelf) -> None:
     assert "uninstall one" in message
 
 
-def test_a_plugin_that_fails_on_import_is_named_with_the_reason(shelf: Shelf) -> None:
-    shelf.install("shelf-broken", "shelf_broken", "raise RuntimeError('no\\nengine')", "broken")
-    error = error_of(Plugins(), "broken")
-    assert "shelf-broken" in str(error)
-    assert "RuntimeError: no engine; update or reinstall it" in str(error)
-    assert isinstance(error.__cause__, RuntimeError)
+class TestWhatCanNotBeUsed:
+    def test_is_named_with_the_reason_and_the_traceback(self, shelf: Shelf) -> None:
+        shelf.install("shelf-broken", "shelf_broken", "raise RuntimeError('no\\nengine')", "broken")
+        record = unusable(Plugins(), "broken")
+        assert (record.state, record.distribution, record.version) == (
+            PluginState.FAILED,
+            "shelf-broken",
+            "1.0",
+        )
+        assert record.error == (
+            "the plugin 'broken' of shelf-broken can't be imported: RuntimeError: no engine; "
+            "update or reinstall it"
+        )
+        assert "shelf_broken.py" in (record.traceback or "")
+
+    def test_may_even_try_to_end_the_program(self, shelf: Shelf) -> None:
+        shelf.install("shelf-exits", "shelf_exits", "import sys; sys.exit(3)", "exits")
+        assert "SystemExit: 3" in (unusable(Plugins(), "exits").error or "")
+
+    def test_stays_as_it_is_until_the_next_start(self, shelf: Shelf) -> None:
+        shelf.install("shelf-again", "shelf_again", "raise RuntimeError('no engine')", "again")
+        plugins = Plugins()
+        assert unusable(plugins, "again") == unusable(plugins, "again")
+
+    def test_is_told_with_what_it_adds_where_that_is_another_kind(self, shelf: Shelf) -> None:
+        shelf.install("shelf-other", "shelf_other", WORKING.format(names=["another"]), "missing")
+        message = unusable(Plugins(), "missing").error or ""
+        assert "shelf-other" in message
+        assert "it adds: another" in message
+
+    def test_may_be_a_module_without_hooks(self, shelf: Shelf) -> None:
+        shelf.install("shelf-bare", "shelf_bare", "", "bare")
+        assert "it adds: none" in (unusable(Plugins(), "bare").error or "")
+
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [
+            (
+                "captchahub_contract = 99",
+                "was written for version 99 of the plugin contract, and this is version 1; update captchahub",
+            ),
+            (
+                "captchahub_contract = 0",
+                "was written for version 0 of the plugin contract, and this is version 1; update it",
+            ),
+            (
+                "from captchahub.provider import Gone",
+                "can't be imported: ImportError: cannot import name 'Gone'",
+            ),
+            ("import captchahub.gone", "No module named 'captchahub.gone'; update it, or captchahub"),
+        ],
+        ids=["newer", "older", "a name that is gone", "a module that is gone"],
+    )
+    def test_is_incompatible_where_it_was_written_for_another_version(
+        self, shelf: Shelf, source: str, said: str
+    ) -> None:
+        shelf.install("shelf-future", "shelf_future", source, "future")
+        record = unusable(Plugins(), "future")
+        assert record.state is PluginState.INCOMPATIBLE
+        assert said in (record.error or "")
+        sys.modules.pop("shelf_future", None)
+
+    @pytest.mark.parametrize("version", ["'1'", "True", "None"])
+    def test_says_its_version_as_a_whole_number(self, shelf: Shelf, version: str) -> None:
+        shelf.install("shelf-odd", "shelf_odd", f"captchahub_contract = {version}", "odd-one")
+        assert "as captchahub_contract, which is a whole number" in (
+            unusable(Plugins(), "odd-one").error or ""
+        )
+        sys.modules.pop("shelf_odd", None)
+
+    def test_takes_no_other_one_down(self, shelf: Shelf) -> None:
+        shelf.install("shelf-down", "shelf_down", "raise RuntimeError('no engine')", "down")
+        shelf.install("shelf-up", "shelf_up", WORKING.format(names=["up"]), "up")
+        plugins = Plugins()
+        unusable(plugins, "down")
+        assert plugins.kind("up").name == "up"
 
 
-def test_a_plugin_that_does_not_add_its_kind_is_named_with_what_it_adds(shelf: Shelf) -> None:
-    shelf.install("shelf-other", "shelf_other", WORKING.format(names=["another"]), "missing")
-    message = str(error_of(Plugins(), "missing"))
-    assert "shelf-other" in message
-    assert "it adds: another" in message
+class TestBlocking:
+    def test_keeps_one_from_being_imported_at_all(self, shelf: Shelf) -> None:
+        shelf.install("shelf-bad", "shelf_bad", "raise RuntimeError('imported')", "bad")
+        plugins = Plugins()
+        assert plugins.block(["bad"], "plugins.block of the configuration") == []
+        record = unusable(plugins, "bad")
+        assert record.state is PluginState.BLOCKED
+        assert record.error == (
+            "the plugin 'bad' of shelf-bad is blocked by plugins.block of the configuration; "
+            "take it out there to use it"
+        )
+        assert "shelf_bad" not in sys.modules
+
+    @pytest.mark.parametrize("names", ["worse", "shelf-worse", "other, worse", "other worse"])
+    def test_can_be_told_by_the_environment(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, names: str
+    ) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", names)
+        shelf.install("shelf-worse", "shelf_worse", "raise RuntimeError('imported')", "worse")
+        assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS" in (unusable(Plugins(), "worse").error or "")
+
+    def test_of_one_of_two_packages_leaves_the_other(self, shelf: Shelf) -> None:
+        shelf.install("shelf-left", "shelf_left", WORKING.format(names=["pair"]), "pair")
+        shelf.install("shelf-right", "shelf_right", "raise RuntimeError('imported')", "pair")
+        plugins = Plugins()
+        plugins.block(["shelf-right"], "this test")
+        assert plugins.kind("pair").name == "pair"
+
+    def test_reaches_one_that_was_passed_in_and_all_its_hooks(self) -> None:
+        class Watching(Offering):
+            @hookimpl
+            def captchahub_observe(self) -> None:
+                """Sees to it."""
+
+        plugins = Plugins([Watching(kind_named("mine"))])
+        assert [name for name, _ in plugins.hooks.observers] == ["Watching"]
+        plugins.block(["mine"], "this test")
+        assert "the plugin 'Watching' passed in is blocked by this test" in (
+            unusable(plugins, "mine").error or ""
+        )
+        assert plugins.hooks.observers == []
+
+    def test_gives_back_the_names_that_nobody_has(self) -> None:
+        assert Plugins().block(["nobody", "omocaptcha"], "this test") == ["nobody"]
 
 
-def test_a_plugin_without_hooks_adds_nothing(shelf: Shelf) -> None:
-    shelf.install("shelf-bare", "shelf_bare", "", "bare")
-    assert "it adds: none" in str(error_of(Plugins(), "bare"))
+class TestLoading:
+    def test_is_for_plugins_that_no_provider_names(self, shelf: Shelf) -> None:
+        source = "from captchahub.hookspecs import hookimpl\n@hookimpl\ndef captchahub_observe(event): pass"
+        shelf.install("shelf-watch", "shelf_watch", source, "watch")
+        plugins = Plugins()
+        assert plugins.hooks.observers == []
+        plugins.load("watch")
+        assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
+
+    def test_of_one_that_can_not_be_used_is_logged_and_no_more(
+        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf.install("shelf-blind", "shelf_blind", "raise RuntimeError('no eyes')", "blind")
+        Plugins().load("blind")
+        assert "the plugin 'blind' of shelf-blind can't be imported: RuntimeError: no eyes" in caplog.text
+
+    def test_of_one_that_is_not_there_is_a_wrong_configuration(self) -> None:
+        with pytest.raises(ConfigError, match="no plugin named 'omocaptch' is installed; did you mean"):
+            Plugins().load("omocaptch")
+
+    def test_of_all_shows_the_state_of_each(self, shelf: Shelf) -> None:
+        shelf.install("shelf-works", "shelf_works", WORKING.format(names=["works"]), "works")
+        shelf.install("shelf-fails", "shelf_fails", "raise RuntimeError('no engine')", "fails")
+        plugins = Plugins()
+        states = {record.name: record.state for record in plugins.records}
+        assert states["works"] is states["fails"] is PluginState.INSTALLED
+        plugins.load_all()
+        records = {record.name: record for record in plugins.records}
+        assert records["works"] == PluginRecord(
+            "works",
+            PluginState.LOADED,
+            "shelf-works",
+            "1.0",
+            kinds=("works",),
+            hooks=("captchahub_provider_kinds",),
+        )
+        assert records["fails"].state is PluginState.FAILED
+
+
+class TestTaskTypes:
+    @attrs.frozen
+    class Counting(Task[TextSolution]):
+        kind = "count-things"
+        solution_type = TextSolution
+
+        def check(self, solution: Solution) -> str | None:
+            return None
+
+    class Adding:
+        def __init__(self, *types: object) -> None:
+            self.types = types
+
+        @hookimpl
+        def captchahub_task_types(self) -> Iterable[object]:
+            return self.types
+
+    def test_are_the_librarys_own_and_those_of_plugins(self) -> None:
+        types = Plugins([self.Adding(self.Counting)]).task_types()
+        assert set(types) == {"image-to-text", "phone-slide", "count-things"}
+
+    def test_of_one_kind_can_not_be_two(self) -> None:
+        @attrs.frozen
+        class Other(Task[TextSolution]):
+            kind = "image-to-text"
+            solution_type = TextSolution
+
+            def check(self, solution: Solution) -> str | None:
+                return None
+
+        with pytest.raises(ConfigError, match="adds the task kind 'image-to-text', which is there already"):
+            Plugins([self.Adding(Other)])
+
+    @pytest.mark.parametrize("offered", [5, "count", TextSolution, Task])
+    def test_must_be_task_types(self, offered: object) -> None:
+        with pytest.raises(ConfigError, match="the plugin Adding passed in offers"):
+            Plugins([self.Adding(offered)])
 
 
 class MisspeltHook:
@@ -177,6 +367,17 @@ class ForeignArgument:
     @hookimpl
     def captchahub_provider_kinds(self, hub: object) -> Iterable[object]:
         return []
+
+
+class UnmarkedHook:
+    def captchahub_provider_kinds(self) -> Iterable[object]:
+        return []
+
+
+class WrappingHook:
+    @hookimpl(wrapper=True)
+    def captchahub_provider_kinds(self) -> Generator[None, object, object]:
+        return (yield)
 
 
 class RaisingHook:
@@ -194,8 +395,10 @@ class NoList:
 @pytest.mark.parametrize(
     ("plugin", "said"),
     [
-        (MisspeltHook(), "captchahub_provider_kind"),
-        (ForeignArgument(), "hub"),
+        (MisspeltHook(), "there is no such hook; did you mean captchahub_provider_kinds?"),
+        (UnmarkedHook(), "captchahub_provider_kinds without the mark @hookimpl"),
+        (WrappingHook(), "wraps captchahub_provider_kinds, and hooks are not wrapped here"),
+        (ForeignArgument(), "wants hub in captchahub_provider_kinds, which is given nothing"),
         (RaisingHook(), "no such engine"),
         (NoList(), "not iterable"),
         (Offering("x"), "offers a str where a ProviderKind belongs"),

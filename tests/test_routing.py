@@ -49,7 +49,8 @@ from captchahub import (
     WrongSolution,
     errors,
 )
-from captchahub._routing import Facts, Next, backoff, default_route, first_open, order, time_for, what_next
+from captchahub._routing import Next, backoff, default_route, first_open, order, time_for, what_next
+from captchahub.extending import Candidate
 from captchahub.settings import Otherwise, RouteSettings, Strategy
 
 TEXT, SLIDE = "image-to-text", "phone-slide"
@@ -68,17 +69,21 @@ def together(*names: str) -> Group:
     return dict.fromkeys(names, 1.0)
 
 
-def ask_in_order(route: RouteSettings, *, seed: int = 1, **known: Facts) -> tuple[str, ...]:
+def facts(price: Decimal | None = None, seconds: float | None = None) -> Candidate:
+    return Candidate("", "", price, seconds)
+
+
+def ask_in_order(route: RouteSettings, *, seed: int = 1, **known: Candidate) -> tuple[str, ...]:
     """The order, where so much is known of some providers and nothing of the others."""
-    return order(route, lambda name: known.get(name, Facts()), Random(seed).random)
+    return order(route, lambda name: known.get(name, facts()), Random(seed).random)
 
 
-def costs(price: str) -> Facts:
-    return Facts(price=Decimal(price))
+def costs(price: str) -> Candidate:
+    return facts(price=Decimal(price))
 
 
-def takes(seconds: float) -> Facts:
-    return Facts(speed=seconds)
+def takes(seconds: float) -> Candidate:
+    return facts(seconds=seconds)
 
 
 class TestDefaultRoute:
@@ -101,13 +106,13 @@ class TestOrdered:
 
     def test_prices_and_speeds_do_not_matter(self) -> None:
         route = RouteSettings(one_by_one("reader", "omo"))
-        assert ask_in_order(route, omo=Facts(Decimal(0), 0.1)) == ("reader", "omo")
+        assert ask_in_order(route, omo=facts(Decimal(0), 0.1)) == ("reader", "omo")
 
     def test_nothing_is_left_to_chance_where_there_is_nothing_to_choose(self) -> None:
         def chance() -> float:
             raise AssertionError("drawn")
 
-        assert order(RouteSettings(one_by_one("a", "b")), lambda _: Facts(), chance) == ("a", "b")
+        assert order(RouteSettings(one_by_one("a", "b")), lambda _: facts(), chance) == ("a", "b")
 
     def test_within_a_priority_it_is_drawn_and_the_priorities_are_kept(self) -> None:
         route = RouteSettings([together("a", "b"), together("c", "d")])
@@ -163,14 +168,14 @@ class TestWeights:
         route = RouteSettings([{"omo": 3.0, "spare": 1.0}], strategy)
         chance = Random(7)
         draws = 10_000
-        first = Counter(order(route, lambda _: Facts(), chance.random)[0] for _ in range(draws))
+        first = Counter(order(route, lambda _: facts(), chance.random)[0] for _ in range(draws))
         # Four standard deviations to either side.
         assert first["omo"] == pytest.approx(draws * 3 / 4, abs=4 * math.sqrt(draws * 3 / 4 * 1 / 4))
 
     def test_who_is_second_is_drawn_by_weight_among_the_others(self) -> None:
         route = RouteSettings([{"a": 5.0, "b": 3.0, "c": 1.0}], Strategy.BALANCED)
         chance = Random(7)
-        drawn = [order(route, lambda _: Facts(), chance.random) for _ in range(10_000)]
+        drawn = [order(route, lambda _: facts(), chance.random) for _ in range(10_000)]
         second = Counter(names[1] for names in drawn if names[0] == "a")
         after_a = second.total()
         assert after_a == pytest.approx(10_000 * 5 / 9, abs=200)
@@ -194,21 +199,21 @@ class TestWeights:
     @pytest.mark.parametrize("number", [0.0, 1.0])
     def test_any_chance_will_do(self, number: float) -> None:
         route = RouteSettings([{"a": 1.0, "b": 0.0, "c": 3.0}])
-        assert sorted(order(route, lambda _: Facts(), lambda: number)) == ["a", "b", "c"]
+        assert sorted(order(route, lambda _: facts(), lambda: number)) == ["a", "b", "c"]
 
     @given(
         st.lists(st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1e9), max_size=4), max_size=4),
         st.sampled_from(Strategy),
         st.dictionaries(
             st.sampled_from("abcdef"),
-            st.builds(Facts, st.none() | st.decimals(0, 9), st.none() | st.floats(0)),
+            st.builds(facts, st.none() | st.decimals(0, 9), st.none() | st.floats(0)),
         ),
         st.randoms(use_true_random=False),
     )
     def test_everybody_is_asked_in_the_order_of_their_priorities(
-        self, groups: list[Group], strategy: Strategy, known: dict[str, Facts], chance: Random
+        self, groups: list[Group], strategy: Strategy, known: dict[str, Candidate], chance: Random
     ) -> None:
-        asked = order(RouteSettings(groups, strategy), lambda name: known.get(name, Facts()), chance.random)
+        asked = order(RouteSettings(groups, strategy), lambda name: known.get(name, facts()), chance.random)
         place = 0
         for group in groups:
             assert sorted(asked[place : place + len(group)]) == sorted(group)
@@ -417,7 +422,7 @@ class TestBackoff:
 
 
 @attrs.define
-class Candidate:
+class Open:
     """A provider that this solve can still ask."""
 
     name: str
@@ -431,7 +436,7 @@ class LittleSolve:
 
     def __init__(self, route: RouteSettings) -> None:
         self.route = route
-        self.candidates = [Candidate(name, -len(route.names) + i) for i, name in enumerate(route.names)]
+        self.candidates = [Open(name, -len(route.names) + i) for i, name in enumerate(route.names)]
 
     def opens(self, opens: Mapping[str, float | None]) -> list[float | None]:
         health = [(one, opens[one.name]) for one in self.candidates]

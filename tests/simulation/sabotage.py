@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
@@ -98,9 +99,9 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
     init, ask = Asking.__init__, Asking._ask
 
-    def note(self: Asking, account: RemoteAccount, job: Job) -> None:
+    def note(self: Asking, account: RemoteAccount, job: Job, *rest: Any) -> None:
         newest[account.provider] = job
-        init(self, account, job)
+        init(self, account, job, *rest)
 
     async def ask_for_newest(self: Asking, deadline: float) -> tuple[Solved | None, float | None]:
         self._job = newest[self._account.provider]

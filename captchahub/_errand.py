@@ -1,0 +1,92 @@
+"""One attempt's dealings with the rest of the hub: journal, plugins, ticket and observers."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import attrs
+
+from captchahub._accounts import Account
+from captchahub._books import Books, Page
+from captchahub._feed import Feed
+from captchahub._journal_schema import Order
+from captchahub._tokens import Token, Trail
+from captchahub.errors import Attempt, BudgetExceeded, PriceUnknown
+from captchahub.events import Attempted, BudgetRefused, Ordered, Polled
+from captchahub.extending import Prepared
+from captchahub.frames import Frame
+from captchahub.jobs import JobEntry
+from captchahub.provider import JobId
+from captchahub.settings import Hooks
+from captchahub.tasks import Solution, Task
+
+__all__ = ["Errand", "Submission"]
+
+
+@attrs.frozen
+class Submission:
+    """What the journal is told of a solve. ``begun`` is wall clock, in seconds since 1970."""
+
+    id: str
+    is_shared: bool
+    begun: float
+
+
+@attrs.frozen(eq=False)
+class Errand:
+    """A task on its way to one provider. ``trail`` is told of its job."""
+
+    account: Account
+    task: Task[Solution]
+    submission: Submission
+    trail: Trail
+    books: Books
+    hooks: Hooks
+    feed: Feed
+
+    async def prepare(self) -> Prepared:
+        """The task as the provider is to get it."""
+        if not self.hooks.prepares:
+            return Prepared(self.task)
+        settings = self.account.settings
+        # Pictures are worked on in there.
+        return await asyncio.to_thread(self.hooks.prepare_task, self.task, settings.name, settings.plugin)
+
+    async def open_page(self, frame: Frame) -> Page | JobEntry:
+        """Write down that the order is about to be sent. See :meth:`Books.open_page`."""
+        prices = self.account.prices
+        order = Order(
+            submission=self.submission.id,
+            provider=self.account.settings.name,
+            kind=self.task.kind,
+            fingerprint=self.task.fingerprint,
+            options=self.task.options,
+            price=prices.of(self.task.kind),
+            price_source=prices.source_of(self.task.kind),
+            currency=prices.currency,
+            is_shared=self.submission.is_shared,
+            frame=frame,
+        )
+        return await self.books.open_page(order, self.submission.begun)
+
+    def note_job(self, job_id: JobId, frame: Frame) -> None:
+        """The service has taken the job."""
+        name, kind = self.account.settings.name, self.task.kind
+        self.trail.token = str(Token(name, kind, job_id, self.task.fingerprint, frame))
+        event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
+        self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
+
+    def note_poll(self, job_id: JobId, number: int, is_done: bool) -> None:  # noqa: FBT001 - a field of the event
+        """The service was asked for the answer."""
+        event = partial(Polled, solve=self.submission.id, kind=self.task.kind, job_id=job_id)
+        name = self.account.settings.name
+        self.feed.tell(lambda at: event(at=at, provider=name, number=number, is_done=is_done))
+
+    def note_end(self, attempt: Attempt) -> None:
+        """The attempt ended."""
+        solve, kind, error = self.submission.id, self.task.kind, attempt.error
+        if isinstance(error, (BudgetExceeded, PriceUnknown)):
+            event = partial(BudgetRefused, solve=solve, kind=kind, provider=attempt.provider, error=error)
+            self.feed.tell(lambda at: event(at=at))
+        self.feed.tell(lambda at: Attempted(at=at, solve=solve, kind=kind, attempt=attempt))

@@ -1,0 +1,53 @@
+"""Telling observers how solves begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol, TypeVar, cast
+
+from captchahub._clock import now
+from captchahub._feed import Feed
+from captchahub.events import Cancelled, Failed, Solved, Submitted
+from captchahub.results import Result
+from captchahub.tasks import Solution
+
+__all__ = ["narrated"]
+
+S = TypeVar("S", bound=Solution)
+
+
+class End(Protocol):
+    """Takes note of a solve's result, and gives it on."""
+
+    def __call__(self, result: Result[S]) -> Result[S]:
+        """The result."""
+        ...
+
+
+@contextmanager
+def narrated(feed: Feed, solve: str, kind: str, timeout: float) -> Generator[End]:
+    """Tell of a solve that it was submitted, and how what is done in here ends."""
+    begun = now()
+    feed.tell(lambda at: Submitted(at=at, solve=solve, kind=kind, timeout=timeout))
+
+    def end(result: Result[S]) -> Result[S]:
+        told = cast("Result[Solution]", result)
+        feed.tell(lambda at: Solved(at=at, solve=solve, kind=kind, result=told))
+        return result
+
+    try:
+        yield end
+    except asyncio.CancelledError:
+        feed.tell(lambda at: Cancelled(at=at, solve=solve, kind=kind, elapsed=now() - begun))
+        raise
+    except Exception as error:
+        # No variable here may hold the error, whose frames hold this one.
+        feed.tell(partial(_failed, solve, kind, error, now() - begun))
+        raise
+
+
+def _failed(solve: str, kind: str, error: Exception, elapsed: float, at: float) -> Failed:
+    return Failed(at=at, solve=solve, kind=kind, error=error, elapsed=elapsed)

@@ -84,7 +84,8 @@ async def collect(
     None where another sees to that.
     """
     try:
-        solved = await Asking(account, job).until(now() + patience)
+        with account.usage.by_one():
+            solved = await Asking(account, job).until(now() + patience)
         solved = attrs.evolve(solved, solution=solved.solution.placed(frame))
     except ProviderError as error:
         state = end_of(error, has_job=True)

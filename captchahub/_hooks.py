@@ -11,6 +11,7 @@ from captchahub._foreign import FAULTS
 from captchahub._log import log
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
+from captchahub.plugins import PluginRecord
 from captchahub.settings import Observer, RouteSettings
 from captchahub.tasks import Solution, Task
 
@@ -18,10 +19,19 @@ __all__ = ["ManagedHooks", "name_of"]
 
 
 class ManagedHooks:
-    """The hooks of one plugin manager, as :class:`captchahub.settings.Hooks`."""
+    """The hooks of one plugin manager, as :class:`captchahub.settings.Hooks`.
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
+    ``records`` gives what there is to tell of the plugins.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager, records: Callable[[], Sequence[PluginRecord]]) -> None:
         self._manager = manager
+        self._records = records
+
+    @property
+    def records(self) -> Sequence[PluginRecord]:
+        """What there is to tell of each plugin, used or not."""
+        return self._records()
 
     def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
         """What the first plugin that has anything against an answer says, None where that is nobody."""

@@ -89,7 +89,7 @@ class Plugins:
     @property
     def hooks(self) -> Hooks:
         """What the plugins loaded so far, and from now on, have a say in."""
-        return ManagedHooks(self._manager)
+        return ManagedHooks(self._manager, lambda: self.records)
 
     def names(self) -> tuple[str, ...]:
         """The names of all plugins there are, sorted; nothing is imported for it."""

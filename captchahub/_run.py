@@ -110,6 +110,10 @@ class Run:
         """How it ended, None where the provider could not be asked after all."""
 
     async def _go(self) -> Ended | None:
+        with self.account.usage.by_one():
+            return await self._admitted()
+
+    async def _admitted(self) -> Ended | None:
         gate, until = self.account.gate, now() + self._allot(None)
         try:
             async with gate.place(until) as place:

@@ -7,6 +7,7 @@ import click
 from captchahub._version import __version__
 from captchahub.cli._program import Program
 from captchahub.cli.demo import demo
+from captchahub.cli.plugins import plugins
 from captchahub.cli.resume import resume
 from captchahub.cli.sandbox import sandbox
 from captchahub.cli.solve import solve
@@ -33,5 +34,5 @@ def cli() -> None:
     """
 
 
-for _command in (demo, solve, resume, sandbox):
+for _command in (demo, solve, resume, plugins, sandbox):
     cli.add_command(_command)

@@ -9,15 +9,21 @@ from math import inf
 from typing import cast
 
 import attrs
+from attrs import AttrsInstance
 
 from captchahub._journal_entries import entries
 from captchahub.errors import JobFailed, JobTimeout, Outvoted, Overtaken, PluginFault, WrongSolution
 from captchahub.jobs import JobEntry, JobState
+from captchahub.provider import JobId
 from captchahub.results import Result
-from captchahub.tasks import TextSolution
+from captchahub.tasks import SlideSolution, Solution
 from captchahub.testing.emulation import JobRecord, picture_hash
+from tests.simulation.book import Book
 from tests.simulation.client import Log
-from tests.simulation.world import Book, Service, Town, picture_of, task_of
+from tests.simulation.makes import number_of
+from tests.simulation.pictures import picture_of
+from tests.simulation.service import Service
+from tests.simulation.world import Town
 
 __all__ = ["compare"]
 
@@ -59,15 +65,17 @@ class _Audit:
         self._is_swept = is_swept
         self._may_fail = may_fail
         self._pictures = _Pictures(town)
-        self._row_of = {(row.provider, int(row.job_id)): row for row in rows if row.job_id is not None}
-        self._given = {(one.provider, int(one.job_id or 0)) for _, one in log.results}
+        self._row_of = {(row.provider, number_of(row.job_id)): row for row in rows if row.job_id is not None}
+        self._given = {
+            (one.provider, number_of(one.job_id)) for _, one in log.results if one.job_id is not None
+        }
 
     def ledger(self, book: Book) -> None:
         """It is never below what the services charged, and is the sum of the rows."""
         for name, service in self._services.items():
             ledger = book.charged(name)
-            if ledger < service.billed:
-                self._town.blame(f"{name} has charged {service.billed}, and the ledger says {ledger}")
+            if ledger < service.owed:
+                self._town.blame(f"{name} has charged {service.owed}, and the ledger says {ledger}")
             total = sum((row.charge for row in self._rows if row.provider == name), Decimal(0))
             if ledger != total:
                 self._town.blame(f"the ledger of {name} says {ledger}, and its jobs {total}")
@@ -87,9 +95,9 @@ class _Audit:
     def jobs(self) -> None:
         """Each job of the world is in the journal under its id, or its order is there as ambiguous."""
         unknown = Counter(
-            (row.provider, row.fingerprint)
+            (row.provider, self._pictures.of[row.fingerprint])
             for row in self._rows
-            if row.job_id is None and (row.state in _UNKNOWN or (self._may_fail and row.state not in _NO_JOB))
+            if row.job_id is None and self._may_be_taken(row)
         )
         for name, service in self._services.items():
             for job in service.jobs.values():
@@ -97,30 +105,49 @@ class _Audit:
                 if row is not None:
                     self._job(service, job, row)
                     continue
-                key = name, self._pictures.prints[job.picture]
+                key = name, job.picture
                 unknown[key] -= 1
                 if unknown[key] < 0 and (name, job.id) not in self._given:
                     self._town.blame(f"job {job.id} of {name} is lost: the journal knows nothing of it")
 
+    def _may_be_taken(self, row: JobEntry) -> bool:
+        """Whether there may be a job of an order without an id."""
+        if row.state in _UNKNOWN:
+            return True
+        # Who answers at once can say at once that it could not do it, and gives no id then.
+        return row.state is JobState.FAILED or (self._may_fail and row.state not in _NO_JOB)
+
     def _job(self, service: Service, job: JobRecord, row: JobEntry) -> None:
         """A job whose answer is there is solved or can be collected."""
         told = f"job {job.id} of {service.name}"
-        if row.fingerprint != self._pictures.prints[job.picture]:
+        if self._pictures.of[row.fingerprint] != job.picture:
             self._town.blame(f"{told} is of another picture than the journal says")
+        self._charge(service, job, row)
         if row.state in (JobState.SOLVED, JobState.CREATED):
             return
-        if row.state is JobState.FAILED and self._pictures.has_good_answer(job):
+        if row.state is JobState.FAILED and self._pictures.is_answered(row.fingerprint, job.solution):
             self._town.blame(f"{told} has an answer, and is failed in the journal: {row.error}")
         if row.state is JobState.EXPIRED and job.id not in service.told_gone:
             self._town.blame(f"{told} is there, and expired in the journal")
         if row.state in _NO_JOB or row.state is JobState.INTENT:
             self._town.blame(f"{told} is {row.state.value} in the journal")
 
+    def _charge(self, service: Service, job: JobRecord, row: JobEntry) -> None:
+        """It is what the answer told, as soon as there is one; until then what was agreed, or more."""
+        if row.state is JobState.SOLVED and service.make.tells_cost:
+            is_right = row.charge == job.price
+        else:
+            is_right = row.charge >= service.agreed(job)
+        if not is_right:
+            self._town.blame(
+                f"job {job.id} of {service.name} has cost {job.price}, and {row.charge} is charged"
+            )
+
     def rows(self) -> None:
         """What the journal says of a job is so."""
         for row in self._rows:
             told = f"job {row.job_id} of {row.provider}"
-            job = None if row.job_id is None else self._services[row.provider].jobs.get(int(row.job_id))
+            job = None if row.job_id is None else self._services[row.provider].jobs.get(number_of(row.job_id))
             if row.job_id is not None and job is None:
                 self._town.blame(f"{told} is in the journal, and the service never took it")
             is_known = row.job_id is not None or not self._may_fail
@@ -146,12 +173,12 @@ class _Audit:
             for provider, job_id, solution in _answers(result):
                 self._answer(picture_hash(picture_of(number)), provider, job_id, solution)
 
-    def _answer(self, picture: str, provider: str, job_id: object, solution: object) -> None:
+    def _answer(self, picture: str, provider: str, job_id: JobId | None, solution: Solution) -> None:
         if job_id is None and self._may_fail:
             # The id did not get onto the disk, and so a solve that shares the job does not know it.
             return
-        job = self._services[provider].jobs.get(int(str(job_id or 0)))
-        if job is None or job.picture != picture or job.solution != solution:
+        job = None if job_id is None else self._services[provider].jobs.get(number_of(job_id))
+        if job is None or job.picture != picture or job.solution != _told(solution):
             self._town.blame(
                 f"the answer {solution} to {picture[:8]} is not that of job {job_id} of {provider}"
             )
@@ -190,23 +217,28 @@ class _Audit:
 
 
 class _Pictures:
-    """What is known of the pictures, by their hash."""
+    """What is known of the pictures: each has the hash of its bytes as its name."""
 
     def __init__(self, town: Town) -> None:
-        self._tasks = {picture: task_of(number) for picture, number in town.numbers.items()}
-        self.prints = {picture: task.fingerprint for picture, task in self._tasks.items()}
-        self.of = {fingerprint: picture for picture, fingerprint in self.prints.items()}
+        self._tasks = town.tasks
+        self.of = {name: picture_hash(task.image.data) for name, task in town.tasks.items()}
+        """By the fingerprint of a task."""
 
-    def has_good_answer(self, job: JobRecord) -> bool:
-        """Whether the service has an answer that the task's own check lets pass."""
-        return job.solution is not None and self._tasks[job.picture].check(job.solution) is None
+    def is_answered(self, fingerprint: str, solution: Solution | None) -> bool:
+        """Whether an answer is one that the task's own check lets pass."""
+        return solution is not None and self._tasks[fingerprint].check(solution) is None
 
 
 def _packed(job: JobRecord) -> Mapping[str, object] | None:
-    return None if job.solution is None else attrs.asdict(cast("TextSolution", job.solution))
+    return None if job.solution is None else attrs.asdict(cast("AttrsInstance", job.solution))
 
 
-def _answers(result: Result[TextSolution]) -> Iterable[tuple[str, object, TextSolution]]:
+def _told(solution: Solution) -> Solution:
+    """An answer as the service has told it, without the size of the screen, which the task knows."""
+    return attrs.evolve(solution, screen=None) if isinstance(solution, SlideSolution) else solution
+
+
+def _answers(result: Result[Solution]) -> Iterable[tuple[str, JobId | None, Solution]]:
     yield result.provider, result.job_id, result.solution
     for vote in result.votes:
         yield vote.provider, vote.job_id, vote.solution

@@ -14,10 +14,13 @@ from captchahub.errors import AllProvidersFailed, Attempt, HubClosed, JobTimeout
 from captchahub.jobs import Collected
 from captchahub.results import Result
 from captchahub.settings import HubSettings, ProviderSettings
-from captchahub.tasks import TextSolution
+from captchahub.tasks import Solution
+from tests.simulation.book import Book
 from tests.simulation.loop import NOBODY, SimulationLoop
+from tests.simulation.pictures import task_of
 from tests.simulation.process import Kill, Line, Pen, Process
-from tests.simulation.world import Book, Service, Town, task_of
+from tests.simulation.service import Service
+from tests.simulation.world import Town
 
 __all__ = ["Client", "Errand", "Life", "Log"]
 
@@ -55,7 +58,7 @@ class Log:
     """What the callers of all processes were given."""
 
     def __init__(self) -> None:
-        self.results: list[tuple[int, Result[TextSolution]]] = []
+        self.results: list[tuple[int, Result[Solution]]] = []
         self.collected: list[tuple[str, Collected]] = []
         self.attempts: list[Attempt] = []
         self.given_up: dict[int, float] = {}
@@ -140,7 +143,7 @@ class Client:
             self.town.inject("cancelled solve")
             solving.cancel()
 
-    def _take(self, errand: Errand, told: Result[TextSolution] | BaseException) -> None:
+    def _take(self, errand: Errand, told: Result[Solution] | BaseException) -> None:
         if isinstance(told, Result):
             self.log.results.append((errand.picture, told))
             self.log.attempts += told.attempts
@@ -184,7 +187,7 @@ class Client:
             town.blame(f"{name} was closed, and left an order open in the journal")
 
 
-async def _outcome(solving: asyncio.Future[Result[TextSolution]]) -> Result[TextSolution] | BaseException:
+async def _outcome(solving: asyncio.Future[Result[Solution]]) -> Result[Solution] | BaseException:
     try:
         return await solving
     except BaseException as error:  # noqa: BLE001 - it is looked at

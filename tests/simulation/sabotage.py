@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -111,6 +112,16 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Asking, "_ask", ask_for_newest)
 
 
+def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A job that is done is charged with its reserved price, whatever the service says that it has cost."""
+    settle = _journal_entries.settle
+
+    def settle_as_reserved(*values: Any, cost: Decimal | None = None, **named: Any) -> bool:
+        return settle(*values, **named)
+
+    patch.setattr(_journal_entries, "settle", settle_as_reserved)
+
+
 SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     "journal after the send": (journal_after_the_send, "the ledger says"),
     "retry of an ambiguous create": (retry_of_an_ambiguous_create, "for the second time"),
@@ -118,5 +129,6 @@ SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     "lost lease": (lost_lease, "by turns"),
     "fall back on a poll error": (fall_back_on_a_poll_error, "was given up after"),
     "answer of another job": (answer_of_another_job, "is not that of job"),
+    "told cost ignored": (told_cost_ignored, "is charged"),
 }
 """Each with what the simulation should say of it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from typing import cast
@@ -11,17 +12,15 @@ from typing import cast
 import attrs
 from attrs import AttrsInstance
 
-from captchahub._journal_entries import entries
-from captchahub.errors import JobFailed, JobTimeout, Outvoted, Overtaken, PluginFault, WrongSolution
+from captchahub.errors import Attempt, JobFailed, JobTimeout, Outvoted, Overtaken, PluginFault, WrongSolution
 from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import JobId
 from captchahub.results import Result
 from captchahub.tasks import SlideSolution, Solution
 from captchahub.testing.emulation import JobRecord, picture_hash
-from tests.simulation.book import Book
-from tests.simulation.client import Log
+from tests.simulation.client import Client
 from tests.simulation.makes import number_of
-from tests.simulation.pictures import picture_of
+from tests.simulation.pictures import picture_of, task_of
 from tests.simulation.service import Service
 from tests.simulation.world import Town
 
@@ -31,49 +30,41 @@ _NO_JOB = {JobState.NOT_SENT, JobState.REFUSED}
 _UNKNOWN = {JobState.INTENT, JobState.AMBIGUOUS}
 # What a job can end an attempt with. All else is an error of asking for it, and asking is free.
 _ENDS_A_JOB = (JobFailed, JobTimeout, WrongSolution, Outvoted, Overtaken, PluginFault)
+# The longest timeout of a solve, in seconds.
+_LONGEST = 120
 
 
-def compare(town: Town, book: Book, services: Sequence[Service], log: Log, *, is_swept: bool) -> None:
+def compare(client: Client, *, is_swept: bool) -> None:
     """Tell the town what is wrong. ``is_swept`` where a last hub has collected what others left."""
-    rows = book.look(lambda connection: entries(connection, limit=100_000))
-    audit = _Audit(town, services, rows, log, is_swept=is_swept, may_fail=book.may_fail)
-    audit.ledger(book)
+    audit = _Audit(client, is_swept=is_swept)
+    audit.ledger()
     audit.submissions()
     audit.jobs()
     audit.rows()
     audit.results()
+    audit.shared()
     audit.collected()
     audit.attempts()
+    audit.refused_answers()
     audit.pollers()
 
 
 class _Audit:
-    def __init__(
-        self,
-        town: Town,
-        services: Sequence[Service],
-        rows: Sequence[JobEntry],
-        log: Log,
-        *,
-        is_swept: bool,
-        may_fail: bool,
-    ) -> None:
-        self._town = town
-        self._services = {service.name: service for service in services}
-        self._rows = rows
-        self._log = log
+    def __init__(self, client: Client, *, is_swept: bool) -> None:
+        self._town, self._book, self._log = client.town, client.book, client.log
+        self._cache = client.settings.cache
+        self._services = {service.name: service for service in client.services}
+        self._rows = rows = client.book.every_job()
         self._is_swept = is_swept
-        self._may_fail = may_fail
-        self._pictures = _Pictures(town)
-        self._row_of = {(row.provider, number_of(row.job_id)): row for row in rows if row.job_id is not None}
-        self._given = {
-            (one.provider, number_of(one.job_id)) for _, one in log.results if one.job_id is not None
-        }
+        self._may_fail = client.book.may_fail
+        self._pictures = _Pictures(client.town)
+        self._row_of = {_job_of(row): row for row in rows if row.job_id is not None}
+        self._given = {_job_of(told.result) for told in client.log.results}
 
-    def ledger(self, book: Book) -> None:
+    def ledger(self) -> None:
         """It is never below what the services charged, and is the sum of the rows."""
         for name, service in self._services.items():
-            ledger = book.charged(name)
+            ledger = self._book.charged(name)
             if ledger < service.owed:
                 self._town.blame(f"{name} has charged {service.owed}, and the ledger says {ledger}")
             total = sum((row.charge for row in self._rows if row.provider == name), Decimal(0))
@@ -168,10 +159,28 @@ class _Audit:
             self._town.blame(f"nobody collected job {job.id} of {row.provider}, which is done")
 
     def results(self) -> None:
-        """A result's answer is that of its own picture."""
-        for number, result in self._log.results:
-            for provider, job_id, solution in _answers(result):
-                self._answer(picture_hash(picture_of(number)), provider, job_id, solution)
+        """A result's answer is that of its own picture, and only one solve pays for it."""
+        paid = Counter(_job_of(told.result) for told in self._log.results if not told.result.is_shared)
+        for told in self._log.results:
+            for provider, job_id, solution in _answers(told.result):
+                self._answer(picture_hash(picture_of(told.picture)), provider, job_id, solution)
+        twice = [job for job, count in paid.items() if count > 1 and job[1] is not None]
+        if twice:
+            self._town.blame(f"several solves say that they have paid for {twice}")
+
+    def shared(self) -> None:
+        """An answer that was there already is one to an equal task, costs nothing, and is not too old."""
+        for told in self._log.results:
+            row = self._row_of.get(_job_of(told.result))
+            if row is None or not told.result.is_shared:
+                continue
+            self._town.count("answer of an equal task's job")
+            if row.fingerprint != task_of(told.picture).fingerprint or not row.is_shared or told.result.cost:
+                self._town.blame(f"{told} was shared, which is not {row}")
+            # Who follows another solve gets what that one has found, which may have begun before.
+            since = told.begun - self._cache - (0 if told.result.attempts else _LONGEST)
+            if self._town.has_reliable_clock and row.updated_at < since:
+                self._town.blame(f"the answer of job {row.job_id} was given for fresh {since} at {row}")
 
     def _answer(self, picture: str, provider: str, job_id: JobId | None, solution: Solution) -> None:
         if job_id is None and self._may_fail:
@@ -200,11 +209,18 @@ class _Audit:
 
     def attempts(self) -> None:
         """Nobody falls back because asking went wrong."""
-        for attempt in self._log.attempts:
+        for attempt in itertools.chain.from_iterable(self._log.attempts):
             if attempt.job_id is not None and not isinstance(attempt.error, (type(None), *_ENDS_A_JOB)):
                 self._town.blame(
                     f"job {attempt.job_id} of {attempt.provider} was given up after {attempt.error!r}"
                 )
+
+    def refused_answers(self) -> None:
+        """An answer that a solve has found to be wrong is not given to it again."""
+        for attempts in self._log.attempts:
+            refused = Counter(_job_of(one) for one in attempts if isinstance(one.error, WrongSolution))
+            if any(count > 1 for (_, job_id), count in refused.items() if job_id is not None):
+                self._town.blame(f"one wrong answer has failed several attempts of one solve: {attempts}")
 
     def pollers(self) -> None:
         """Two processes do not work on one job, where no clock or stall made one of them seem dead."""
@@ -227,6 +243,10 @@ class _Pictures:
     def is_answered(self, fingerprint: str, solution: Solution | None) -> bool:
         """Whether an answer is one that the task's own check lets pass."""
         return solution is not None and self._tasks[fingerprint].check(solution) is None
+
+
+def _job_of(told: Result[Solution] | JobEntry | Attempt) -> tuple[str, int | None]:
+    return told.provider, None if told.job_id is None else number_of(told.job_id)
 
 
 def _packed(job: JobRecord) -> Mapping[str, object] | None:

@@ -22,7 +22,7 @@ from tests.simulation.process import Kill, Line, Pen, Process
 from tests.simulation.service import Service
 from tests.simulation.world import Town
 
-__all__ = ["Client", "Errand", "Life", "Log"]
+__all__ = ["Client", "Errand", "Life", "Log", "Told"]
 
 # How much later than its timeout a solve may end, in seconds: the disk can be slow, and more than once.
 _SLACK = 3.0
@@ -54,13 +54,23 @@ class Life:
     kill: Kill | None
 
 
+@attrs.frozen
+class Told:
+    """The result that a solve came to, and when on the wall it was begun."""
+
+    picture: int
+    begun: float
+    result: Result[Solution]
+
+
 class Log:
     """What the callers of all processes were given."""
 
     def __init__(self) -> None:
-        self.results: list[tuple[int, Result[Solution]]] = []
+        self.results: list[Told] = []
         self.collected: list[tuple[str, Collected]] = []
-        self.attempts: list[Attempt] = []
+        self.attempts: list[Sequence[Attempt]] = []
+        """Those of each solve."""
         self.given_up: dict[int, float] = {}
         """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
         self.solves = 0
@@ -123,7 +133,7 @@ class Client:
             return
         self.log.solves += 1
         self.town.begin_solve(errand.picture)
-        begun = self.loop.time()
+        begun, began = self.loop.time(), self.town.wall()
         solving = asyncio.ensure_future(
             engine.solve(task_of(errand.picture), errand.timeout, share=errand.share)
         )
@@ -136,19 +146,19 @@ class Client:
         self.town.note(f"{process.name} {errand.picture} {type(told).__name__}")
         if took > errand.timeout + _SLACK and self.town.has_reliable_leases:
             self.town.blame(f"a solve of {errand.timeout:g} s took {took:.1f} s")
-        self._take(errand, told)
+        self._take(errand, told, began)
 
     def _cancel(self, solving: asyncio.Future[Any]) -> None:
         if not solving.done():
             self.town.inject("cancelled solve")
             solving.cancel()
 
-    def _take(self, errand: Errand, told: Result[Solution] | BaseException) -> None:
+    def _take(self, errand: Errand, told: Result[Solution] | BaseException, began: float) -> None:
         if isinstance(told, Result):
-            self.log.results.append((errand.picture, told))
-            self.log.attempts += told.attempts
+            self.log.results.append(Told(errand.picture, began, told))
+            self.log.attempts.append(told.attempts)
         elif isinstance(told, AllProvidersFailed):
-            self.log.attempts += told.attempts
+            self.log.attempts.append(told.attempts)
         elif not isinstance(told, (HubClosed, JournalError, asyncio.CancelledError)):
             self.town.blame(f"a solve ended with {told!r}")
 

@@ -47,7 +47,12 @@ def _configuration(number: int) -> Configuration:
     makes = _makes(chance)
     limits: list[Limit] = []
     # What is in memory only is forgotten sooner; this journal is like a file.
-    top: dict[str, object] = {"timeout": "60s", "journal": "jobs.db"}
+    journal = {"path": "jobs.db"}
+    top: dict[str, object] = {"timeout": "60s", "journal": journal}
+    if chance.random() < 0.25:
+        journal["keep"] = chance.choice(("1s", "30s", "120s"))
+    if chance.random() < 0.3:
+        top["cache"] = chance.choice(("20s", "300s"))
     if chance.random() < 0.2:
         limits.append(limit := _limit(chance, None))
         top["budget"] = _written(limit)

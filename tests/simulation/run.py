@@ -101,6 +101,8 @@ class _Run:
         self._seed = seed
         self._chance = Random(seed)
         self._pictures = 0
+        self._equals = 0.15
+        """The share of solves that want to know the same as another."""
         self._processes: list[Process] = []
 
     async def live(self) -> Outcome:
@@ -108,9 +110,11 @@ class _Run:
         assert isinstance(loop, SimulationLoop)
         chance, town = self._chance, Town(self._seed, loop)
         configured = any_configuration(chance)
+        if configured.settings.cache:
+            self._equals = 0.5
         book = Book(
             town,
-            configured.limits,
+            configured,
             failing=chance.choice((0.0,) * 9 + (0.02,)),
             slow=chance.choice((0.0, 0.02)),
         )
@@ -127,7 +131,7 @@ class _Run:
                     await self._history(client, is_swept=is_swept)
             except TimeoutError:
                 town.blame(f"this does not come to an end: {[one.unfinished for one in self._processes]}")
-            compare(town, book, services, log, is_swept=is_swept)
+            compare(client, is_swept=is_swept)
             await _bury(self._processes, town)
         book.close()
         return Outcome(
@@ -201,8 +205,7 @@ class _Run:
         )
 
     def _errand(self, chance: Random) -> Errand:
-        # Some want to know the same as somebody else.
-        if self._pictures == 0 or chance.random() < 0.85:
+        if self._pictures == 0 or chance.random() >= self._equals:
             self._pictures += 1
             picture = self._pictures
         else:

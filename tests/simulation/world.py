@@ -39,6 +39,8 @@ class Town:
         self.morning = self.chance("morning").choice(_MORNINGS)
         """What the clock on the wall shows when the virtual one begins, in seconds since 1970."""
         self.wall_offset = 0.0
+        self.has_reliable_clock = True
+        """False once it jumped: then nobody can say of two times which one was first."""
         self.has_reliable_leases = True
         """False once a clock jumped or a process stalled: then two may well work on one job for a while."""
         self.faults: Counter[str] = Counter()
@@ -72,6 +74,7 @@ class Town:
         """Set the clock on the wall."""
         self.inject("clock jump")
         self.wall_offset += seconds
+        self.has_reliable_clock = False
         self.has_reliable_leases = False
 
     def inject(self, fault: str) -> None:

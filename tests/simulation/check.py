@@ -18,7 +18,7 @@ from captchahub.provider import JobId
 from captchahub.results import Result
 from captchahub.tasks import SlideSolution, Solution
 from captchahub.testing.emulation import JobRecord, picture_hash
-from tests.simulation.client import Client
+from tests.simulation.ground import Ground
 from tests.simulation.makes import number_of
 from tests.simulation.pictures import picture_of, task_of
 from tests.simulation.service import Service
@@ -34,9 +34,9 @@ _ENDS_A_JOB = (JobFailed, JobTimeout, WrongSolution, Outvoted, Overtaken, Plugin
 _LONGEST = 120
 
 
-def compare(client: Client, *, is_swept: bool) -> None:
+def compare(ground: Ground, *, is_swept: bool) -> None:
     """Tell the town what is wrong. ``is_swept`` where a last hub has collected what others left."""
-    audit = _Audit(client, is_swept=is_swept)
+    audit = _Audit(ground, is_swept=is_swept)
     audit.ledger()
     audit.submissions()
     audit.jobs()
@@ -47,19 +47,20 @@ def compare(client: Client, *, is_swept: bool) -> None:
     audit.attempts()
     audit.refused_answers()
     audit.pollers()
+    audit.settled_by_hand()
 
 
 class _Audit:
-    def __init__(self, client: Client, *, is_swept: bool) -> None:
-        self._town, self._book, self._log = client.town, client.book, client.log
-        self._cache = client.settings.cache
-        self._services = {service.name: service for service in client.services}
-        self._rows = rows = client.book.every_job()
+    def __init__(self, ground: Ground, *, is_swept: bool) -> None:
+        self._town, self._book, self._log = ground.town, ground.book, ground.log
+        self._cache = ground.settings.cache
+        self._services = {service.name: service for service in ground.services}
+        self._rows = rows = ground.book.every_job()
         self._is_swept = is_swept
-        self._may_fail = client.book.may_fail
-        self._pictures = _Pictures(client.town)
+        self._may_fail = ground.book.may_fail
+        self._pictures = _Pictures(ground.town)
         self._row_of = {_job_of(row): row for row in rows if row.job_id is not None}
-        self._given = {_job_of(told.result) for told in client.log.results}
+        self._given = {_job_of(told.result) for told in ground.log.results}
 
     def ledger(self) -> None:
         """It is never below what the services charged, and is the sum of the rows."""
@@ -103,7 +104,7 @@ class _Audit:
 
     def _may_be_taken(self, row: JobEntry) -> bool:
         """Whether there may be a job of an order without an id."""
-        if row.state in _UNKNOWN:
+        if row.state in _UNKNOWN or (row.is_by_hand and row.state not in _NO_JOB):
             return True
         # Who answers at once can say at once that it could not do it, and gives no id then.
         return row.state is JobState.FAILED or (self._may_fail and row.state not in _NO_JOB)
@@ -114,7 +115,7 @@ class _Audit:
         if self._pictures.of[row.fingerprint] != job.picture:
             self._town.blame(f"{told} is of another picture than the journal says")
         self._charge(service, job, row)
-        if row.state in (JobState.SOLVED, JobState.CREATED):
+        if row.state in (JobState.SOLVED, JobState.CREATED) or row.is_by_hand:
             return
         if row.state is JobState.FAILED and self._pictures.is_answered(row.fingerprint, job.solution):
             self._town.blame(f"{told} has an answer, and is failed in the journal: {row.error}")
@@ -125,7 +126,7 @@ class _Audit:
 
     def _charge(self, service: Service, job: JobRecord, row: JobEntry) -> None:
         """It is what the answer told, as soon as there is one; until then what was agreed, or more."""
-        if row.state is JobState.SOLVED and service.make.tells_cost:
+        if row.state is JobState.SOLVED and service.make.tells_cost and not row.is_by_hand:
             is_right = row.charge == job.price
         else:
             is_right = row.charge >= service.agreed(job)
@@ -141,7 +142,8 @@ class _Audit:
             job = None if row.job_id is None else self._services[row.provider].jobs.get(number_of(row.job_id))
             if row.job_id is not None and job is None:
                 self._town.blame(f"{told} is in the journal, and the service never took it")
-            is_known = row.job_id is not None or not self._may_fail
+            # A person settles a job without its answer.
+            is_known = (row.job_id is not None or not self._may_fail) and not row.is_by_hand
             if row.state is JobState.SOLVED and is_known and (job is None or row.answer != _packed(job)):
                 self._town.blame(f"{told} has the answer {row.answer} in the journal, not {job}")
             if self._is_swept:
@@ -228,8 +230,21 @@ class _Audit:
             return
         for name, service in self._services.items():
             for job_id, clients in service.pollers.items():
+                # Whoever attaches to a job asks as well.
+                if (name, job_id) in self._log.attached:
+                    continue
                 if len(set(clients)) < len(clients):
                     self._town.blame(f"job {job_id} of {name} was asked for by turns: {clients}")
+
+    def settled_by_hand(self) -> None:
+        """What a person has said of a job is the last word."""
+        rows = {row.id: row for row in self._rows}
+        for said in self._log.said:
+            row = rows[said.entry.id]
+            free = Decimal(0) if said.state in _NO_JOB else said.entry.charge
+            charge = free if said.cost is None else said.cost
+            if (row.state, row.charge, row.is_by_hand) != (said.state, charge, True):
+                self._town.blame(f"a person said {said}, and the journal {row}")
 
 
 class _Pictures:

@@ -10,19 +10,19 @@ from typing import Any
 import attrs
 
 from captchahub._engine import Engine
-from captchahub.errors import AllProvidersFailed, Attempt, HubClosed, JobTimeout, JournalError
-from captchahub.jobs import Collected
+from captchahub._tokens import Trail
+from captchahub.errors import AllProvidersFailed, HubClosed, JobTimeout, JournalError
 from captchahub.results import Result
-from captchahub.settings import HubSettings, ProviderSettings
+from captchahub.settings import ProviderSettings
 from captchahub.tasks import Solution
-from tests.simulation.book import Book
-from tests.simulation.loop import NOBODY, SimulationLoop
+from tests.simulation.attaching import Attaching
+from tests.simulation.by_hand import ByHand
+from tests.simulation.ground import Ground, Told
+from tests.simulation.loop import NOBODY
 from tests.simulation.pictures import task_of
 from tests.simulation.process import Kill, Line, Pen, Process
-from tests.simulation.service import Service
-from tests.simulation.world import Town
 
-__all__ = ["Client", "Errand", "Life", "Log", "Told"]
+__all__ = ["Client", "Errand", "Life"]
 
 # How much later than its timeout a solve may end, in seconds: the disk can be slow, and more than once.
 _SLACK = 3.0
@@ -45,6 +45,9 @@ class Life:
 
     errands: Sequence[Errand]
     resumes_at: Sequence[float]
+    attachings: Sequence[Attaching]
+    looks_at: Sequence[float]
+    """When somebody settles by hand what nobody can tell."""
     lingers: float
     """How long it lives on when all is done."""
     closes_at: float | None
@@ -55,38 +58,8 @@ class Life:
 
 
 @attrs.frozen
-class Told:
-    """The result that a solve came to, and when on the wall it was begun."""
-
-    picture: int
-    begun: float
-    result: Result[Solution]
-
-
-class Log:
-    """What the callers of all processes were given."""
-
-    def __init__(self) -> None:
-        self.results: list[Told] = []
-        self.collected: list[tuple[str, Collected]] = []
-        self.attempts: list[Sequence[Attempt]] = []
-        """Those of each solve."""
-        self.given_up: dict[int, float] = {}
-        """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
-        self.solves = 0
-        self.kills = 0
-
-
-@attrs.frozen
-class Client:
+class Client(Ground):
     """A program that is started now and then, on one machine with others."""
-
-    town: Town
-    loop: SimulationLoop
-    book: Book
-    services: Sequence[Service]
-    settings: HubSettings
-    log: Log
 
     async def live(self, name: str, life: Life, process: Process) -> None:
         """One life, in the context of its process."""
@@ -96,6 +69,9 @@ class Client:
             self.loop.call_later(at, self._stall, process, seconds, context=NOBODY)
         tasks = [asyncio.ensure_future(self._run(engine, errand, process)) for errand in life.errands]
         tasks += [asyncio.ensure_future(self._resume(engine, at, process)) for at in life.resumes_at]
+        tasks += [asyncio.ensure_future(one.do(self, engine, process)) for one in life.attachings]
+        by_hand = ByHand(self, engine, process, self.town.chance(f"by hand {name}"))
+        tasks += [asyncio.ensure_future(by_hand.do(at)) for at in life.looks_at]
         if life.closes_at is None:
             await asyncio.gather(*tasks)
             await asyncio.sleep(life.lingers)
@@ -134,8 +110,9 @@ class Client:
         self.log.solves += 1
         self.town.begin_solve(errand.picture)
         begun, began = self.loop.time(), self.town.wall()
+        self.log.trails.append(trail := Trail())
         solving = asyncio.ensure_future(
-            engine.solve(task_of(errand.picture), errand.timeout, share=errand.share)
+            engine.solve(task_of(errand.picture), errand.timeout, trail, share=errand.share)
         )
         if errand.cancelled_after is not None:
             self.loop.call_later(errand.cancelled_after, self._cancel, solving)

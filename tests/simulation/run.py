@@ -14,10 +14,12 @@ from random import Random
 import attrs
 
 from captchahub._log import log as engine_log
+from tests.simulation.attaching import any_attaching
 from tests.simulation.book import Book
 from tests.simulation.check import compare
-from tests.simulation.client import Client, Errand, Life, Log
+from tests.simulation.client import Client, Errand, Life
 from tests.simulation.configuration import any_configuration
+from tests.simulation.ground import Log
 from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
 from tests.simulation.process import Kill, Moment, Process
 from tests.simulation.service import Service
@@ -173,7 +175,16 @@ class _Run:
         ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
         if until is not None and until >= town.wall():
             town.jump(until - town.wall() + 1)
-        life = Life(errands=(), resumes_at=(0.0,), lingers=0.0, closes_at=None, stalls=None, kill=None)
+        life = Life(
+            errands=(),
+            resumes_at=(0.0,),
+            attachings=(),
+            looks_at=(0.0,) if self._chance.random() < 0.2 else (),
+            lingers=0.0,
+            closes_at=None,
+            stalls=None,
+            kill=None,
+        )
         await self._one_life(client, "sweeper", life)
 
     async def _one_life(self, client: Client, name: str, life: Life) -> None:
@@ -198,6 +209,8 @@ class _Run:
             resumes_at=[
                 chance.uniform(0, chance.choice((60, 60, 240))) for _ in range(chance.choice((0, 1, 1, 2)))
             ],
+            attachings=[any_attaching(chance) for _ in range(chance.choice((0, 0, 1, 2)))],
+            looks_at=[chance.uniform(60, 200)] if chance.random() < 0.1 else (),
             lingers=chance.choice((0.0, 0.0, 5.0, 100.0)),
             closes_at=chance.uniform(0, 60) if chance.random() < 0.2 else None,
             stalls=(chance.uniform(0, 40), chance.uniform(1, 200)) if chance.random() < 0.05 else None,

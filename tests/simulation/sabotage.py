@@ -14,11 +14,12 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from captchahub import _asking, _journal_entries
+from captchahub import _asking, _journal_entries, _resume
 from captchahub._accounts import RemoteAccount
 from captchahub._asking import Asking
 from captchahub._attempt import RemoteTry
 from captchahub._books import Books, Page
+from captchahub._harvest import Harvested, collect
 from captchahub._journal_entries import Entry, Order
 from captchahub._journal_money import check_budgets
 from captchahub._ledger import Limit
@@ -122,6 +123,49 @@ def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_journal_entries, "settle", settle_as_reserved)
 
 
+def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
+    """What is old is forgotten, whether or not it has ended."""
+
+    def prune_all(connection: sqlite3.Connection, older_than: float) -> int:
+        return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
+
+    patch.setattr(_journal_entries, "prune", prune_all)
+
+
+def stale_answers(patch: pytest.MonkeyPatch) -> None:
+    """Answers are given to equal tasks again for ever."""
+    find = _journal_entries.find_equal
+
+    def find_any(
+        connection: sqlite3.Connection, fingerprint: str, *, now: float, fresh_since: float | None = None
+    ) -> Entry | None:
+        return find(connection, fingerprint, now=now, fresh_since=0.0)
+
+    patch.setattr(_journal_entries, "find_equal", find_any)
+
+
+def unused_cache(patch: pytest.MonkeyPatch) -> None:
+    """Every solve orders, whatever answers there are."""
+    patch.setattr(Books, "_equal", lambda *_values: None)
+
+
+def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
+    """Whoever attaches to a job gets its answer, and the journal does not."""
+
+    async def collect_unwritten(
+        account: RemoteAccount, job: Job, _page: Page | None, *, patience: float = 600.0
+    ) -> Harvested:
+        return await collect(account, job, None, patience=patience)
+
+    patch.setattr(_resume, "collect", collect_unwritten)
+
+
+def last_word_to_the_latest(patch: pytest.MonkeyPatch) -> None:
+    """What has ended can end once more, in another way: whoever speaks last is right."""
+    again = dict.fromkeys(_journal_entries.ENDED, _journal_entries.ENDED)
+    patch.setattr(_journal_entries, "_NEXT", _journal_entries._NEXT | again)
+
+
 SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     "journal after the send": (journal_after_the_send, "the ledger says"),
     "retry of an ambiguous create": (retry_of_an_ambiguous_create, "for the second time"),
@@ -130,5 +174,10 @@ SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     "fall back on a poll error": (fall_back_on_a_poll_error, "was given up after"),
     "answer of another job": (answer_of_another_job, "is not that of job"),
     "told cost ignored": (told_cost_ignored, "is charged"),
+    "open jobs pruned": (open_jobs_pruned, "was pruned when it was"),
+    "stale answers": (stale_answers, "for fresh"),
+    "unused cache": (unused_cache, "is a fresh answer"),
+    "attached and not written": (attached_and_not_written, "is not written down"),
+    "last word to the latest": (last_word_to_the_latest, "a person said"),
 }
 """Each with what the simulation should say of it."""

@@ -41,7 +41,7 @@ class Attaching:
             return
         ground.town.count("attach to a job that never was" if self.is_made_up else "attach to a job")
         ground.log.attached.add((token.provider, number_of(token.job_id)))
-        found = _Found(ground, token, engine)
+        found = _Found(ground, token)
         try:
             told: Result[Solution] | ProviderError = await engine.attach(str(token), self.timeout, Trail())
         except (HubClosed, JournalError):
@@ -73,15 +73,12 @@ def any_attaching(chance: Random) -> Attaching:
 class _Found:
     """A job as it was found by somebody who attaches to it."""
 
-    def __init__(self, ground: Ground, token: Token, engine: Engine) -> None:
+    def __init__(self, ground: Ground, token: Token) -> None:
         self._ground, self._token = ground, token
         self._service = ground.service(token.provider)
-        self._owner = engine._books.owner  # pyright: ignore[reportPrivateUsage]
-        others = ground.book.read(
-            "SELECT id FROM owners WHERE id <> ? AND alive_until > ?", self._owner, ground.town.wall()
-        )
+        alive = ground.book.read("SELECT id FROM owners WHERE alive_until > ?", ground.town.wall())
         row = self._row()
-        self._is_of_another = row is not None and row.owner in {owner for (owner,) in others}
+        self._is_worked_on = row is not None and row.owner in {owner for (owner,) in alive}
 
     def compare(self, told: Result[Solution] | ProviderError) -> None:
         """See that what came of it is so, and is written down where that is this hub's to do."""
@@ -104,10 +101,13 @@ class _Found:
                 return isinstance(told, JobTimeout)
 
     def _is_left_open(self) -> bool:
+        """Whether the job was left to whoever claims it, as if there were no answer.
+
+        Where this hub had it before, or took it over otherwise, it sees to it there.
+        """
         row = self._row()
-        is_mine = row is not None and row.owner == self._owner and row.state is JobState.CREATED
-        # Who resumes meanwhile can have taken it over, and sees to it then.
-        return is_mine and not self._is_of_another
+        is_nobodys = row is not None and row.owner is None and row.state is JobState.CREATED
+        return is_nobodys and not self._is_worked_on
 
     def _row(self) -> JobEntry | None:
         name, job_id = self._token.provider, self._token.job_id

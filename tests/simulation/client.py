@@ -75,6 +75,7 @@ class Client(Ground):
         if life.closes_at is None:
             await asyncio.gather(*tasks)
             await asyncio.sleep(life.lingers)
+            self._check_idle(engine, process)
         else:
             await asyncio.sleep(life.closes_at)
         await engine.aclose()
@@ -151,6 +152,15 @@ class Client(Ground):
                         self.log.given_up[collected.entry.id] = self.loop.time()
         except (HubClosed, JournalError):
             return
+
+    def _check_idle(self, engine: Engine, process: Process) -> None:
+        """A hub that works on nothing has no job in its hands, where nobody else could get it."""
+        process.refuse_if_dead()
+        works_on = engine._desk.aftercare._under_way  # pyright: ignore[reportPrivateUsage]
+        owner = engine._books.owner  # pyright: ignore[reportPrivateUsage]
+        kept = self.book.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
+        if kept and not works_on and not self.book.may_fail:
+            self.town.blame(f"{process.name} works on nothing, and keeps the jobs {kept}")
 
     def _check_closed(self, engine: Engine, process: Process) -> None:
         """After a clean close nothing is left."""

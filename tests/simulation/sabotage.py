@@ -146,7 +146,11 @@ def stale_answers(patch: pytest.MonkeyPatch) -> None:
 
 def unused_cache(patch: pytest.MonkeyPatch) -> None:
     """Every solve orders, whatever answers there are."""
-    patch.setattr(Books, "_equal", lambda *_values: None)
+
+    def find_none(*_values: object) -> None:
+        return None
+
+    patch.setattr(Books, "_equal", find_none)
 
 
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from captchahub._journal_entries import Entry, Order
 from captchahub._journal_money import check_budgets
 from captchahub._ledger import Limit
 from captchahub.errors import AmbiguousCreate
+from captchahub.frames import Frame
 from captchahub.provider import Created, Job, Provider, Request, Solved
 
 __all__ = ["SABOTAGES", "Sabotage"]
@@ -157,9 +158,9 @@ def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
     async def collect_unwritten(
-        account: RemoteAccount, job: Job, _page: Page | None, *, patience: float = 600.0
+        account: RemoteAccount, job: Job, frame: Frame, _page: Page | None, *, patience: float = 600.0
     ) -> Harvested:
-        return await collect(account, job, None, patience=patience)
+        return await collect(account, job, frame, None, patience=patience)
 
     patch.setattr(_resume, "collect", collect_unwritten)
 

@@ -122,7 +122,7 @@ class OrderChecks(Checks):
             if heard:
                 fail(
                     f"{name} does {heard[0]}: a provider only translates, so leave files, sockets, "
-                    "processes and waiting to the core"
+                    "processes and threads to the core"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Listening for what a call does beside computing: files, sockets, processes, waiting."""
+"""Listening for what a call does beside computing: files, sockets, processes, threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["noises"]
 
 _LOUD = (
     *("open", "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork"),
-    *("sqlite3.connect", "time.sleep", "urllib.", "http.client.", "_thread.start_new_thread", "os.remove"),
+    *("sqlite3.connect", "urllib.", "http.client.", "_thread.start_new_thread", "os.remove"),
 )
 
 

@@ -21,7 +21,7 @@ from captchahub.results import Result
 from captchahub.tasks import Solution, Task
 from captchahub.testing.clock import run_virtual
 from captchahub.testing.contract._base import Checks
-from captchahub.testing.contract._subject import NAME, Subject, fail
+from captchahub.testing.contract._subject import NAME, Subject, fail, skip
 from captchahub.testing.emulation import World
 from captchahub.testing.faults import Fault, wire_faults
 from captchahub.testing.sandbox import Sandbox
@@ -38,7 +38,7 @@ class SolvingChecks(Checks):
     """What holds for whole solves."""
 
     def test_the_engine_solves_each_kind_of_task_against_the_emulation(self) -> None:
-        subject = self.subject()
+        subject = self._paced()
         for task in subject.first_tasks():
             trial = _solve(subject, task)
             if trial.result is None:
@@ -50,8 +50,7 @@ class SolvingChecks(Checks):
                 )
 
     def test_the_hub_solves_each_kind_of_task_over_http(self) -> None:
-        subject = self.subject()
-        subject.remote()
+        subject = self._paced()
         with Sandbox(subject.emulation()) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
             with Hub.from_mapping({"providers": {NAME: keys}}, plugins=[_Hurried(subject)]) as hub:
@@ -67,14 +66,21 @@ class SolvingChecks(Checks):
     @pytest.mark.parametrize("fault", sorted(wire_faults()))
     @pytest.mark.parametrize("call", _CALLS)
     def test_no_job_is_lost_or_ordered_twice_when(self, call: str, fault: str) -> None:
-        subject = self.subject()
+        subject = self._paced()
         emulation = subject.emulation()
         name = emulation.create_call if call == "order" else emulation.poll_call
+        # An order is sent once, and a question again and again.
+        times = 1 if call == "order" else 3
         for task in subject.first_tasks():
-            # One call that goes wrong, and several in a row.
-            for times in (1, 3):
-                trial = _solve(subject, task, attrs.evolve(wire_faults()[fault], on=name, times=times))
-                _check_books(trial, f"{fault} on {name}")
+            trial = _solve(subject, task, attrs.evolve(wire_faults()[fault], on=name, times=times))
+            _check_books(trial, f"{fault} on {name}")
+
+    def _paced(self) -> Subject:
+        """The subject, unless the engine would ask for ever at one moment of the virtual clock."""
+        subject = self.subject()
+        if not subject.remote().minimum_gap > 0:
+            skip("minimum_gap is not more than 0")
+        return subject
 
 
 @attrs.frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import attrs
@@ -180,9 +181,15 @@ def _only_kind(plugin: object) -> str:
 def _emulation_maker(described: Described, kind: str) -> Callable[[], Emulation] | None:
     given = described.emulation
     if given is None:
-        return (lambda: load_emulation(kind)) if kind in installed_emulations() else None
+        return _installed(kind, described.settings) if kind in installed_emulations() else None
     # An emulation can remember what it was asked, and each trial begins with none of that.
     return (lambda: deepcopy(given)) if isinstance(given, Emulation) else given
+
+
+def _installed(kind: str, settings: Mapping[str, object]) -> Callable[[], Emulation]:
+    # What the two have to agree on, such as a dialect, is the author's to say.
+    agreed = {key: settings[key] for key in load_emulation(kind).provider_settings if key in settings}
+    return partial(load_emulation, kind, **agreed)
 
 
 def _keys(described: Described, kind: str, emulation: Emulation | None) -> Mapping[str, object]:

@@ -29,6 +29,7 @@ from captchahub._config.tables import (
     HUB_KEYS,
     JOURNAL_KEYS,
     LIMIT_KEYS,
+    PROVIDER_NAME,
     TOP_KEYS,
     task_kinds,
 )
@@ -119,7 +120,7 @@ def _kind_of(plugins: Plugins, provider: object) -> ProviderKind[object] | None:
         return None  # the loader tells it
 
 
-_NAME = re.compile(r"[\w.-]+")
+_NAME = re.compile(PROVIDER_NAME)
 
 
 class _Loader:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from captchahub._config.problems import Located, Place, Problems, line_of, variable_of
+from captchahub._config.problems import Located, Place, Problem, Problems, dotted, line_of, variable_of
 from captchahub._config.references import references_in
 from captchahub.settings import HubSettings
 
@@ -24,7 +24,7 @@ class Inspected:
     settings: HubSettings | None
     file: str
     lines: Mapping[Place, int]
-    written: object
+    written: object = attrs.field(repr=False)
     resolved: object = attrs.field(repr=False)
     _problems: Problems = attrs.field(repr=False)
 
@@ -33,15 +33,15 @@ class Inspected:
         """What is wrong, in the order of the file."""
         return self._problems.located(self.file, self.lines)
 
-    @property
-    def unresolved(self) -> bool:
-        """Whether nothing is wrong but references that lead nowhere yet."""
-        found = self._problems.found
-        return bool(found) and all(problem.place in self._problems.spoilt for problem in found)
-
-    def has_reference(self, place: Place) -> bool:
-        """Whether a value, or something in it, came from a reference."""
-        return any(origin.is_reference for origin in self._problems.origins_under(place))
+    def located(self, message: str) -> Located:
+        """A problem that somebody else found, whose message begins with its place."""
+        word, _colon, rest = message.partition(": ")
+        named = {dotted(place): place for place in {*self.lines, *self._problems.overrides}}
+        parts = word.split(".")
+        around = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        place = next((named[name] for name in around if name in named), ())
+        found = self._problems.locate(Problem(place, rest), self.file, self.lines)
+        return attrs.evolve(found, place=word)
 
     def source(self, place: Place) -> str:
         """Where the value at a place came from, as in ``$OMO_TOKEN, config.yaml:4``."""

@@ -119,10 +119,11 @@ class Problems:
 
     def located(self, file: str | None, lines: Mapping[Place, int]) -> list[Located]:
         """All problems, in the order of the file; those of variables first."""
-        located = [self._locate(problem, file, lines) for problem in self.found]
+        located = [self.locate(problem, file, lines) for problem in self.found]
         return sorted(located, key=lambda problem: problem.line or 0)
 
-    def _locate(self, problem: Problem, file: str | None, lines: Mapping[Place, int]) -> Located:
+    def locate(self, problem: Problem, file: str | None, lines: Mapping[Place, int]) -> Located:
+        """A problem with all that is known of where it is."""
         place = dotted(problem.place)
         variable = problem.variable
         if variable is None and problem.line is None:

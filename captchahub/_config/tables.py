@@ -21,6 +21,9 @@ from captchahub.provider import ProviderKind
 from captchahub.settings import Rate
 from captchahub.tasks import Task
 
+PROVIDER_NAME = r"[\w.-]+"
+"""What the names of providers are made of."""
+
 HTTP_KEYS: Mapping[str, Any] = {
     "ca_bundle": ExistingPath,
     "proxy": ProxyAddress,

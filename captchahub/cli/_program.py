@@ -10,7 +10,7 @@ from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._streams import writing_stdout
 from captchahub.errors import ConfigError, JournalError, TaskError
 
-__all__ = ["Program", "Subcommand"]
+__all__ = ["Program", "Subcommand", "Subgroup"]
 
 
 class _Misconfigured(click.ClickException):
@@ -30,7 +30,11 @@ class Subcommand(click.Command):
             return super().parse_args(ctx, args)
 
 
-class Program(Subcommand, click.Group):
+class Subgroup(Subcommand, click.Group):
+    """A group inside the program."""
+
+
+class Program(Subgroup):
     """A group whose commands may raise the library's own errors, and be interrupted."""
 
     def invoke(self, ctx: click.Context) -> object:

@@ -35,12 +35,13 @@ from tests.test_docs import blocks
 
 INSTALLED = Plugins()
 SCHEMA = configuration_schema([INSTALLED.kind(name) for name in ("createtask", "omocaptcha")])
+INSTALLED_ONES = Draft202012Validator(SCHEMA)
 ECHO = configuration_schema([PLUGINS.kind("echo")])
 
 
 def told(document: object, schema: Any = SCHEMA) -> list[str]:
     """What a schema has against a value."""
-    validator: Any = Draft202012Validator(schema)  # its types are narrower than what it takes
+    validator: Any = INSTALLED_ONES if schema is SCHEMA else Draft202012Validator(schema)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
 
@@ -295,7 +296,8 @@ def is_name(place: Place) -> bool:
 
 
 WHOLE = whole_example()
-PLACES = list(places(WHOLE))
+# A second account of the same plugin has no key of its own.
+PLACES = [place for place in places(WHOLE) if place[:2] != ("providers", "spare")]
 KEYS = [place for place in PLACES if isinstance(place[-1], str) and not is_name(place)]
 
 

@@ -173,6 +173,23 @@ def test_what_else_is_wrong_in_the_file_keeps_its_line(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
+    "value", ["314159: x", "{abc314159: 1, abc314159: 2}", "a: b: 314159", "*314159", "[314159"]
+)
+def test_a_secret_that_is_no_plain_text_does_not_show_either(load: Load, value: str) -> None:
+    lines = told(load, PROVIDERS__A__API_TOKEN=value)
+    assert lines[0].startswith("$CAPTCHAHUB__PROVIDERS__A__API_TOKEN: providers.a.api_token: ")
+    assert "314159" not in "".join(lines)
+
+
+def test_a_file_need_not_have_what_a_variable_gives(load: Load) -> None:
+    read = (
+        load(START.replace("tok-7", "${env:NO_SUCH_X}"), PROVIDERS__A__API_TOKEN="tok-9").providers["a"].own
+    )
+    assert isinstance(read, EchoSettings)
+    assert read.api_token == Secret("tok-9")
+
+
+@pytest.mark.parametrize(
     "key",
     [
         *("TIMEOUT", "PROVIDERS", "PROVIDERS__A", "PROVIDERS__A__PLUGIN", "PROVIDERS__A__MODE", "ROUTES"),

@@ -23,6 +23,7 @@ KnownKeys = Callable[[Place, Mapping[str, object]], Iterable[str]]
 """The keys that the mapping at a place can have, given the whole configuration; as many as matter here."""
 
 _BETWEEN = "__"
+_NOT_TEXT = "a key in it is not text; put it in quotes, or the whole if it is one text"
 _NAMES = ("providers",)
 """Mappings whose keys are names that the file defines, so that a new one is a misspelt one."""
 
@@ -113,7 +114,8 @@ class _Applied:
         read = Problems()
         value = parse_document(text, read)
         for problem in read.found:
-            self.problems.add((*place, *problem.place), problem.message)
+            # A key can be a piece of a token that looks like a mapping, so none is repeated.
+            self.problems.add(place, _NOT_TEXT if problem.message.startswith("the key ") else problem.message)
         self.problems.spoilt.update((*place, *spoilt) for spoilt in read.spoilt)
         if value is None:
             self.problems.spoilt.add(place)

@@ -63,7 +63,8 @@ def check(file: Path | None, *, as_json: bool) -> None:
 def show(file: Path | None, *, as_json: bool) -> None:
     """Print the configuration as it counts, with every default, and where each value came from.
 
-    Secrets are masked, so it can be shown to others.
+    Secrets are masked, so it can be shown to others; any other text that comes from a reference, and may be
+    one, is shown as it is written.
     """
     need_stdout()
     from captchahub.cli import _config_commands as commands  # noqa: PLC0415

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
 from captchahub import (
     AllProvidersFailed,
@@ -16,6 +19,7 @@ from captchahub import (
     NotOffered,
     State,
 )
+from captchahub.cli import cli
 from captchahub.plugins import PluginState
 from captchahub.testing import Sandbox
 from tests.conftest import QuickOmo
@@ -144,3 +148,25 @@ def test_a_hub_tells_of_all_its_plugins(mapping: dict[str, Any], quick: QuickOmo
     assert records["QuickOmo"].kinds == ("omocaptcha",)
     assert (records["lost"].state, records["lost"].error) == (PluginState.FAILED, WHY)
     assert records["createtask"].state is PluginState.INSTALLED
+
+
+class TestOnTheCommandLine:
+    @pytest.fixture
+    def path(self, mapping: dict[str, Any], tmp_path: Path) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump({**mapping, "plugins": {"load": ["lost"]}}))
+        return path
+
+    def test_checking_a_configuration_tells_of_it_at_its_line(self, path: Path) -> None:
+        ran = CliRunner().invoke(cli, ["config", "check", str(path)])
+        assert ran.exit_code == 3
+        lines = path.read_text().splitlines()
+        used, loaded = lines.index("    plugin: lost") + 1, lines.index("  - lost") + 1
+        assert f"{path}:{used}: providers.broken.plugin: {WHY}" in ran.stderr
+        assert f"{path}:{loaded}: plugins.load[0]: {WHY}" in ran.stderr
+
+    def test_showing_one_shows_none_of_its_keys_for_they_may_be_secrets(self, path: Path) -> None:
+        ran = CliRunner().invoke(cli, ["config", "show", str(path)])
+        assert ran.exit_code == 0
+        assert "plugin: lost" in ran.stdout
+        assert "s3cret" not in ran.stdout

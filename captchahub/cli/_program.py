@@ -11,7 +11,7 @@ from captchahub.cli._plugin_commands import added_commands, load_command
 from captchahub.cli._streams import writing_stdout
 from captchahub.errors import ConfigError, JournalError, TaskError
 
-__all__ = ["Program", "Subcommand"]
+__all__ = ["Program", "Subcommand", "Subgroup"]
 
 
 class _Misconfigured(click.ClickException):
@@ -31,7 +31,11 @@ class Subcommand(click.Command):
             return super().parse_args(ctx, args)
 
 
-class Program(Subcommand, click.Group):
+class Subgroup(Subcommand, click.Group):
+    """A group inside the program."""
+
+
+class Program(Subgroup):
     """A group whose commands may raise the library's own errors, and be interrupted; plugins add to them."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import attrs
 import pytest
 
-from captchahub._plugins import Plugins
+from captchahub._plugins import Plugins, Unusable
 from captchahub._secrets import secrets_in
 from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
@@ -134,7 +134,7 @@ def subject_of(described: Described) -> Subject:
     try:
         plugins = Plugins(passed)
         kind = plugins.kind(name)
-    except ConfigError as error:
+    except (ConfigError, Unusable) as error:
         fail(f"the plugin can't be used: {error}")
     make = _emulation_maker(described, name)
     keys = _keys(described, name, None if make is None else make())

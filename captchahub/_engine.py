@@ -33,6 +33,7 @@ from captchahub._journal_money import spend as spend_of
 from captchahub._log import log
 from captchahub._narration import narrated
 from captchahub._plugins import Plugins
+from captchahub._preparing import Preparing
 from captchahub._resume import attached, resume
 from captchahub._routing import default_route
 from captchahub._run import Desk
@@ -83,7 +84,7 @@ class Engine:
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
         self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone)
-        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books)
+        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
         self._hedges = _hedges_of(settings)
         self._sharing = Sharing()
         self._price_lists: dict[str, asyncio.Task[None]] = {}
@@ -308,6 +309,7 @@ class Engine:
         await end(self._under_way)
         await self._desk.aftercare.aclose(_PATIENCE)
         await asyncio.gather(*(account.aclose() for account in (*self._accounts.values(), *self._retired)))
+        await self._desk.preparing.aclose()
         await self._books.aclose()
         await self._desk.feed.aclose(_PATIENCE)
 

@@ -24,6 +24,7 @@ from captchahub._harvest import end_of, harvest
 from captchahub._health import Effect, effect_of, is_telling
 from captchahub._journal_schema import JobState
 from captchahub._log import log
+from captchahub._preparing import Preparing
 from captchahub._secrets import chain_of, mask_error, secrets_in
 from captchahub._tokens import Trail
 from captchahub.errors import (
@@ -57,6 +58,7 @@ class Desk:
     changes: Changes
     aftercare: Aftercare
     books: Books
+    preparing: Preparing
 
 
 @attrs.frozen
@@ -102,7 +104,9 @@ class Run:
         self._started = now()
         self._task = task
         self._desk = desk
-        self._errand = Errand(account, task, submission, trail, desk.books, desk.hooks, desk.feed)
+        self._errand = Errand(
+            account, task, submission, trail, desk.books, desk.hooks, desk.feed, desk.preparing
+        )
         self._trail = trail
         self._allot = allot
         self._try: Try | None = None

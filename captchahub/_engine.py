@@ -96,7 +96,7 @@ class Engine:
     ) -> Result[S]:
         """See :meth:`captchahub.hub.Hub.solve`; ``trail`` is told of the job."""
         # Where several providers must agree, each has to look for itself.
-        is_shared = share and self._route(task).agree == 1
+        is_shared = self._route(task).agree == 1 and share
         submission = Submission(uuid.uuid4().hex, is_shared, self._books.now)
         seconds = timeout or self._settings.timeout
         begin = partial(self._solve, task, trail=trail or Trail(), submission=submission)

@@ -76,9 +76,9 @@ lint: $(READY)
 contract: $(READY)
 	$(BIN)/lint-imports
 
+# Tests of plugins apart, for their modules are named like those of tests/ and of one another.
 types: $(READY)
 	$(BIN)/mypy
-	# Apart, for their modules are named like those of tests/ and of one another.
 	set -e; for plugin in $(PLUGINS); do $(BIN)/mypy plugins/$$plugin/tests; done
 	$(BIN)/pyright
 

@@ -275,7 +275,7 @@ class _Loader:
             self._problems.add(place, str(error))
 
     def _installed(self) -> str:
-        return ", ".join(self._plugins.names()) or "none"
+        return ", ".join(self._plugins.kind_names()) or "none"
 
     def _refuse_misspelt(self, own: Mapping[str, object], place: Place) -> None:
         """Without its plugin nobody knows which keys are wrong, except those close to a common one."""

@@ -58,7 +58,8 @@ class Hub:
 
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
-        self._engine = Engine(settings)
+        self._engine: Engine | None = Engine(settings)
+        """None in a forked child that has not used it yet."""
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -238,6 +239,8 @@ class Hub:
         with self._lock:
             if self._is_closed:
                 raise HubClosed
+            if self._engine is None:
+                self._engine = Engine(self._settings)
             if self._thread is None:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
@@ -259,8 +262,8 @@ class Hub:
                 self._finalizer.detach()
             # Kept, for letting go of a loop would take the parent's wake-ups out of the shared selector.
             self._inherited.append((self._thread, self._engine))
-            self._thread = self._finalizer = None
-            self._engine = Engine(self._settings)
+            # Made when it is needed: an error in here would reach nobody.
+            self._thread = self._finalizer = self._engine = None
 
 
 _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()

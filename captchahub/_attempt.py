@@ -147,19 +147,24 @@ class RemoteTry:
         self.page = opened
         created = await self._create(request)
         self.job_id = created.job_id
+        # Before anything is waited for, as a cancel then would lose it.
+        answer = self.answer = (
+            None if created.solution is None else self._placed(created.solution, created.cost)
+        )
         if created.job_id is not None:
             await self.page.note_created(created.job_id)
             self._terms.errand.note_job(created.job_id, prepared.frame)
         self._account.gate.created(self._terms.given)
-        if created.solution is not None:
-            answer = Solved(created.solution, created.cost)
-        else:
+        if answer is None:
             # Without an answer Created has an id.
             job = Job(cast("JobId", created.job_id), self._task.kind)
             self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job.id))
-            answer = await self._asking.until(self._terms.deadline)
-        self.answer = answer = _placed(self._task, answer, prepared.frame)
+            solved = await self._asking.until(self._terms.deadline)
+            answer = self.answer = self._placed(solved.solution, solved.cost)
         return _checked(self, self._task, answer, self._terms.errand.hooks)
+
+    def _placed(self, solution: Solution, cost: Decimal | None) -> Solved:
+        return _placed(self._task, Solved(solution, cost), self.prepared.frame)
 
     def _take_over(self, equal: JobEntry) -> Solved:
         """The answer of an equal task, which is paid for already."""

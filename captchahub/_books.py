@@ -17,6 +17,7 @@ from captchahub._journal import Journal, Work
 from captchahub._journal_schema import Entry, JobState, Order
 from captchahub._ledger import Limit
 from captchahub._log import log
+from captchahub._tokens import Token
 from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked
 from captchahub.provider import JobId
 from captchahub.settings import Budget, HubSettings
@@ -111,6 +112,7 @@ class Books:
         cost: Decimal | None = None,
         answer: Mapping[str, object] | None = None,
         error: str | None = None,
+        is_given: bool = True,
         by_hand: bool = False,
     ) -> bool:
         """Write down what became of a job; False where another did so before."""
@@ -125,6 +127,7 @@ class Books:
                 cost=cost,
                 answer=answer,
                 error=error,
+                is_given=is_given,
             )
         )
 
@@ -137,7 +140,7 @@ class Books:
         )
 
     async def claim(self, limit: int) -> Sequence[Entry]:
-        """Take over created jobs that nobody works on; what dead hubs were about to send is ambiguous."""
+        """Take over what is left behind; what dead hubs were about to send is ambiguous."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
             entries.bury(connection, moment)
@@ -145,14 +148,30 @@ class Books:
 
         return await self._begin(work, self._hand_back)
 
-    async def claim_one(self, provider: str, job_id: JobId) -> Page | None:
-        """Take over one created job; None where it is not in this journal, or somebody works on it."""
+    async def claim_one(self, job: Token) -> Entry | None:
+        """Take over one created job, or find it solved; None where it is neither, or somebody works on it."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            found = entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
+            solved = entries.find_answer(connection, job)
+            found = solved or entries.claim_one(connection, job, owner=self.owner, now=moment)
             return [] if found is None else [found]
 
-        return next((Page(self, entry.id) for entry in await self._begin(work, self._hand_back)), None)
+        found = await self._begin(work, self._hand_back)
+        return found[0] if found else None
+
+    def give(self, entry_id: int) -> asyncio.Task[None]:
+        """Write down in the background that somebody has got the answer of a job."""
+        return self._aftercare.begin(self._note_given(entry_id))
+
+    async def _note_given(self, entry_id: int) -> None:
+        try:
+            await self._journal.write(partial(entries.note_given, entry_id=entry_id))
+        except CaptchaHubError as error:
+            log.warning("an answer may be given once more by resume, for the journal failed: %s", error)
+
+    async def note_not_given(self, entry_id: int) -> None:
+        """Write down that nobody waited any more for the answer of a job that is settled."""
+        await self._journal.write(partial(entries.note_not_given, entry_id=entry_id, owner=self.owner))
 
     async def _hand_back(self, found: Sequence[Entry]) -> None:
         await self.hand_over(entry.id for entry in found)
@@ -160,6 +179,8 @@ class Books:
     async def hand_over(self, ids: Iterable[int]) -> None:
         """Leave created jobs, which nobody here asks for any more, to whoever resumes."""
         leaving = list(ids)
+        if not leaving:
+            return
         try:
             await self._journal.write(lambda connection: entries.hand_over(connection, leaving, self.owner))
         except CaptchaHubError as error:
@@ -263,15 +284,32 @@ class Page:
         cost: Decimal | None = None,
         answer: Mapping[str, object] | None = None,
         error: str | None = None,
+        is_given: bool = True,
     ) -> None:
-        """Write down what became of it."""
+        """Write down what became of it; ``is_given`` is False where nobody has got the answer so far."""
+        settling = self._books.settle(
+            self.entry_id, state, cost=cost, answer=answer, error=error, is_given=is_given
+        )
         try:
-            await self._books.settle(self.entry_id, state, cost=cost, answer=answer, error=error)
+            await settling
         except CaptchaHubError as failure:
             log.error("the end of a job could not be written into the journal: %s", failure)
 
+    async def leave_answer(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
+        """Leave an answer that nobody waits for any more to whoever resumes."""
+        await self.settle(JobState.SOLVED, cost=cost, answer=answer)
+        try:
+            # Also where it was settled before, for somebody who did not wait for the end of that.
+            await self._books.note_not_given(self.entry_id)
+        except CaptchaHubError as failure:
+            log.error("an answer could not be left to resume, for the journal failed: %s", failure)
+
+    def give(self) -> None:
+        """Write down in the background that somebody has its answer."""
+        self._books.give(self.entry_id)
+
     async def hand_over(self) -> None:
-        """Leave it, where it is not over, to whoever resumes."""
+        """Leave it, where it is not over or its answer is nobody's yet, to whoever resumes."""
         await self._books.hand_over([self.entry_id])
 
 

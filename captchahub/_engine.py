@@ -11,7 +11,6 @@ import random
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import partial
@@ -217,13 +216,10 @@ class Engine:
         if not await self._while_open(settling):
             raise ValueError(f"a job that is {entry.state.value} can't be settled as {state.value} by hand")
 
-    async def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
+    def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
         """See :meth:`captchahub.hub.Hub.resume`."""
         self._refuse_closed()
-        begun = resume(self._books, self._accounts, self._desk.aftercare, in_flight)
-        async with aclosing(begun) as collecting:
-            async for collected in collecting:
-                yield collected
+        return resume(self._books, self._accounts, self._desk.aftercare, in_flight, self._while_open)
 
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`captchahub.hub.Hub.health`."""

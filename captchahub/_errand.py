@@ -10,6 +10,7 @@ import attrs
 from captchahub._accounts import Account
 from captchahub._books import Books, Page
 from captchahub._feed import Feed
+from captchahub._harvest import Unread
 from captchahub._journal_schema import Order
 from captchahub._tokens import Token, Trail
 from captchahub.errors import Attempt, BudgetExceeded, PriceUnknown
@@ -31,6 +32,7 @@ class Submission:
     id: str
     is_shared: bool
     begun: float
+    unread: Unread = attrs.field(factory=Unread)
 
 
 @attrs.frozen(eq=False)

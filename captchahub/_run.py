@@ -156,6 +156,8 @@ class Run:
         solved = await one.run()
         await self._write_down(one, None)
         is_shared = one.shared is not None
+        if one.shared is not None and not one.shared.is_given:
+            self._desk.books.give(one.shared.id)
         if solved.cost is not None and not is_shared:
             account.prices.take_charge(self._task.kind, solved.cost)
         return Ended(self.account, self._told(None), solved, sent, is_shared)
@@ -181,12 +183,18 @@ class Run:
         if isinstance(self.account, RemoteAccount) and isinstance(one, RemoteTry) and one.job_id is not None:
             job = Job(one.job_id, self._task.kind)
             self._desk.aftercare.adopt(
-                asyncio.ensure_future(harvest(self.account, job, one.prepared.frame, page))
+                asyncio.ensure_future(
+                    harvest(self.account, job, one.prepared.frame, page, self._errand.submission.unread)
+                )
             )
 
     def _leave_off(self, one: Try) -> None:
         """See to a job that nobody waits for any more."""
         if one.page is None:
+            return
+        if one.answer is not None and not one.was_refused:
+            leaving = one.page.leave_answer(one.answer.cost, pack(one.answer.solution))
+            self._desk.aftercare.begin(leaving)
             return
         if one.job_id is not None:
             self._harvest(one, one.page)

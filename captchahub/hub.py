@@ -10,7 +10,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
@@ -21,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
@@ -32,6 +32,7 @@ from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed, as_completed_async
 from captchahub._plugins import Plugins
+from captchahub._resume import Collecting
 from captchahub._tokens import Trail
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import CaptchaHubError, HubClosed
@@ -209,12 +210,29 @@ class Hub:
         return self._resumed(_checked_in_flight(in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
-        collecting = self._start(lambda engine: _begun(engine.resume(in_flight))).result()
+        collecting = self._start(lambda engine: _collecting(engine, in_flight)).result()
+        is_taken = True
         try:
-            while (collected := self._start(lambda _: _next(collecting)).result()) is not None:
+            while True:
+                coming = self._start(lambda _: collecting.next())
+                is_taken = False
+                try:
+                    collected = coming.result()
+                finally:
+                    coming.cancel()
+                if collected is None:
+                    return
+                is_taken = True
                 yield collected
         finally:
-            self._start(lambda _: collecting.aclose()).result()
+            self._end(collecting, is_taken=is_taken)
+
+    def _end(self, collecting: Collecting, *, is_taken: bool) -> None:
+        with suppress(HubClosed):
+            ending = self._start(lambda _: collecting.end(is_taken=is_taken))
+            # The garbage collector may call this from the hub's own thread, which can't wait for itself.
+            if self._thread is not None and not self._thread.is_current():
+                ending.result()
 
     def close(self) -> None:
         """Cancel what is under way, and let go of threads and sockets. Harmless to repeat.
@@ -384,12 +402,8 @@ class AsyncHub:
         return self._engine
 
 
-async def _begun(collecting: AsyncGenerator[Collected]) -> AsyncGenerator[Collected]:
-    return collecting
-
-
-async def _next(collecting: AsyncGenerator[Collected]) -> Collected | None:
-    return await anext(collecting, None)
+async def _collecting(engine: Engine, in_flight: int) -> Collecting:
+    return Collecting(engine.resume(in_flight))
 
 
 def _checked_in_flight(number: int) -> int:

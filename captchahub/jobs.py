@@ -68,6 +68,8 @@ class JobEntry:
     updated_at: float
     frame: Frame = WHOLE
     """Where the picture that was sent lies in the task's own."""
+    is_given: bool = True
+    """False where it is solved and nobody has got the answer yet: ``hub.resume()`` gives it."""
 
 
 @attrs.frozen
@@ -87,7 +89,8 @@ class Spend:
 class Collected:
     """What came of a job that was left behind: its answer, or why there is none.
 
-    ``entry`` is the job as it was found in the journal. The answer is not checked, for the task is not there.
+    ``entry`` is the job as it was found in the journal, which may have the answer already. The answer is not
+    checked, for the task is not there.
     """
 
     entry: JobEntry

@@ -528,6 +528,38 @@ def test_a_child_meets_a_journal_that_fails_where_it_first_needs_it(
         assert child.exitcode == 0
 
 
+def test_an_iterator_of_resume_that_is_dropped_does_not_hang_the_hub(
+    mapping: dict[str, object], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The garbage collector may find it in the hub's own thread, which can't wait for itself."""
+    settings = {**mapping, "journal": str(tmp_path / "jobs.db")}
+    with Hub.from_mapping(settings) as hub:
+        tickets = [hub.submit(sandbox.draw_text().task()) for _ in range(2)]
+        sandbox.wait_for_jobs(2)
+        while None in [ticket.token for ticket in tickets]:
+            pass
+    hub = Hub.from_mapping(settings)
+    going = hub.resume()
+    next(going)
+    cycle: list[object] = [going]
+    cycle.append(cycle)
+    is_collected = threading.Event()
+
+    def collect() -> None:
+        gc.collect()
+        is_collected.set()
+
+    gc.disable()
+    try:
+        del going, cycle
+        ticket = hub.submit(sandbox.draw_text().task())
+        ticket.when_done(collect)
+        assert is_collected.wait(20)
+    finally:
+        gc.enable()
+    hub.close()
+
+
 PROGRAM = """
 import sys
 from captchahub import Hub, Image, ImageToText

@@ -12,7 +12,7 @@ from captchahub.cli._config_file import find_config
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import need_stdout, writing_stdout
+from captchahub.cli._streams import StdoutFailed, need_stdout, say, writing_stdout
 from captchahub.cli._text import solution_fields
 from captchahub.config import load_yaml
 from captchahub.hub import Hub
@@ -26,7 +26,9 @@ Exit codes:
   0    every job that was left behind is collected, or there was none
   1    a job could not be collected
   2    wrong usage
-  3    the configuration is missing or wrong
+  3    the configuration is missing or wrong, or the journal can't be used
+  6    stdout failed: what it should have got is on stderr, and the rest is left for the next time
+  130  interrupted: what was not printed is left for the next time
 """
 
 
@@ -46,11 +48,24 @@ def resume(config: Path | None) -> None:
     need_stdout()
     failed = False
     with Hub(with_journal(load_yaml(find_config(config), Plugins()))) as hub:
-        for collected in hub.resume():
-            failed |= collected.error is not None
-            with writing_stdout():
-                click.echo(json.dumps(_told(collected), ensure_ascii=False))
+        try:
+            for collected in hub.resume():
+                failed |= collected.error is not None
+                _print(json.dumps(_told(collected), ensure_ascii=False))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("captchahub resume gives the rest the next time") from None
     click.get_current_context().exit(ExitCode.UNSOLVED if failed else ExitCode.DONE)
+
+
+def _print(line: str) -> None:
+    """Put a line on stdout, else on stderr, for its answer counts as given; then no more are asked for."""
+    try:
+        with writing_stdout():
+            click.echo(line)
+    except StdoutFailed as failure:
+        say(line)
+        lost = f"{failure}; lost there is the line above, and captchahub resume gives all that came after it"
+        raise StdoutFailed(lost) from failure
 
 
 def _told(collected: Collected) -> dict[str, object]:

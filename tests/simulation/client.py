@@ -61,7 +61,8 @@ class Log:
         self.given_up: dict[int, float] = {}
         """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
         self.solves = 0
-        self.kills = 0
+        self.killed: set[str] = set()
+        """The names of the processes that were."""
 
 
 @attrs.frozen

@@ -46,7 +46,7 @@ def unpack_of_kind(kind: str, answer: Mapping[str, object]) -> Solution | None:
 
 
 def _task_types() -> Iterator[type[Task[Any]]]:
-    left = Task.__subclasses__()
+    left: list[type[Task[Any]]] = Task.__subclasses__()
     while left:
         task_type = left.pop()
         left += task_type.__subclasses__()

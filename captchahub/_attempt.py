@@ -141,27 +141,50 @@ class RemoteTry:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
         prepared = self.prepared = await self._terms.errand.prepare()
         request = self._translate(Request, self._provider.create_job, prepared.task)
-        opened = await self._terms.errand.open_page(prepared.frame)
-        if isinstance(opened, JobEntry):
-            return self._take_over(opened)
+        opened = await self._terms.errand.open_page(prepared.frame, None)
+        while isinstance(opened, JobEntry):
+            try:
+                return self._take_over(opened)
+            except (NotAsked, WrongSolution) as error:
+                # Nobody has checked it before, and it is for another provider than this one to be wrong.
+                let_go(error)
+                self.shared = self.job_id = self.answer = None
+                self.was_refused = False
+                opened = await self._terms.errand.open_page(prepared.frame, opened)
         self.page = opened
+        answer = await (self._ordered(request) if opened.found is None else self._go_on(opened.found))
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
+
+    async def _ordered(self, request: Request) -> Solved:
+        """The answer of a new job."""
         created = await self._create(request)
         self.job_id = created.job_id
-        # Before anything is waited for, as a cancel then would lose it.
-        answer = self.answer = (
-            None if created.solution is None else self._placed(created.solution, created.cost)
-        )
-        if created.job_id is not None:
+        frame = self.prepared.frame
+        if created.solution is not None:
+            # Before anything else is waited for, as a cancel then would lose it.
+            self.answer = self._placed(created.solution, created.cost)
+        if created.job_id is not None and self.page is not None:
             await self.page.note_created(created.job_id)
-            self._terms.errand.note_job(created.job_id, prepared.frame)
+            self._terms.errand.note_job(created.job_id, frame)
         self._account.gate.created(self._terms.given)
-        if answer is None:
-            # Without an answer Created has an id.
-            job = Job(cast("JobId", created.job_id), self._task.kind)
-            self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job.id))
-            solved = await self._asking.until(self._terms.deadline)
-            answer = self.answer = self._placed(solved.solution, solved.cost)
-        return _checked(self, self._task, answer, self._terms.errand.hooks)
+        # Without an answer Created has an id.
+        return self.answer or await self._ask(cast("JobId", created.job_id))
+
+    async def _go_on(self, found: JobEntry) -> Solved:
+        """The answer of a job that a dead hub has ordered for an equal task."""
+        self.may_be_ordered = True
+        self.job_id = found.job_id
+        self.prepared = attrs.evolve(self.prepared, frame=found.frame)
+        job_id = cast("JobId", found.job_id)
+        self._terms.errand.trail.token = self._terms.errand.token(job_id, found.frame)
+        return await self._ask(job_id)
+
+    async def _ask(self, job_id: JobId) -> Solved:
+        job = Job(job_id, self._task.kind)
+        self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job_id))
+        solved = await self._asking.until(self._terms.deadline)
+        self.answer = self._placed(solved.solution, solved.cost)
+        return self.answer
 
     def _placed(self, solution: Solution, cost: Decimal | None) -> Solved:
         return _placed(self._task, Solved(solution, cost), self.prepared.frame)

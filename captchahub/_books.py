@@ -17,6 +17,7 @@ from captchahub._journal import Journal, Work
 from captchahub._journal_schema import Entry, JobState, Order
 from captchahub._ledger import Limit
 from captchahub._log import log
+from captchahub._presence import Presence
 from captchahub._tokens import Token
 from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked
 from captchahub.provider import JobId
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 # A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
 _LEASE = 60.0
+# So old a job, in seconds, is not waited for in place of a new one: it may never end.
+_WORTH_ASKING = 600.0
 # How long jobs are kept at most where the journal is in memory, in seconds.
 _KEPT_IN_MEMORY = 3600.0
 # How often old jobs are looked for, in seconds.
@@ -37,7 +40,8 @@ _PRUNING = 3600.0
 class Books:
     """The journal of one hub.
 
-    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal.
+    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
+    ``presence`` tells which of the other hubs are surely dead, before their lease is over.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Books:
         clock: Callable[[], float],
         *,
         is_alone: bool,
+        presence: Presence,
     ) -> None:
         self.owner = uuid.uuid4().hex
         """What this hub is called in the journal."""
@@ -58,6 +63,7 @@ class Books:
         self._lease = math.inf if is_alone else _LEASE
         self._pruned = -math.inf
         self._aftercare = aftercare
+        self._presence = presence
         self._cache = settings.cache
         self._clock = clock
         self._alive: asyncio.Task[None] | None = None
@@ -71,15 +77,19 @@ class Books:
         """Whether what a provider costs is limited."""
         return any(limit.provider in (None, provider) for limit in self._limits)
 
-    async def open_page(self, order: Order, begun: float) -> Page | Entry:
+    async def open_page(self, order: Order, begun: float, refused: Entry | None = None) -> Page | Entry:
         """Write down that an order is about to be sent, and reserve its price.
 
         Where an equal shared task was solved since the solve begun, or within the time of the cache, it is
-        that job instead, and nothing need be sent. Raises NotAsked where another process is solving an equal
-        one, BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
+        that job instead, and nothing need be sent. Where a dead hub has ordered an equal one here, it
+        is the page of that one, which is still to be asked for. ``refused`` is a job whose answer can't be
+        right, and that goes to nobody else. Raises NotAsked where another process is solving an equal task,
+        BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
         """
 
         def work(connection: sqlite3.Connection, moment: float) -> int | Entry:
+            if refused is not None:
+                entries.stop_sharing(connection, refused.id)
             fresh_since = min(begun, moment - self._cache)
             equal = self._equal(connection, order, moment, fresh_since) if order.is_shared else None
             if equal is not None:
@@ -87,22 +97,42 @@ class Books:
             return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment)
 
         opened = await self._begin(work, self._take_back)
-        return opened if isinstance(opened, Entry) else Page(self, opened)
+        if isinstance(opened, int):
+            return Page(self, opened)
+        return opened if opened.state is JobState.SOLVED else Page(self, opened.id, opened)
 
     def _equal(
         self, connection: sqlite3.Connection, order: Order, now: float, fresh_since: float
     ) -> Entry | None:
-        equal = entries.find_equal(connection, order.fingerprint, now=now, fresh_since=fresh_since)
-        # Within one hub equal solves are one, and all its orders are that one's.
-        if equal is None or (equal.state is not JobState.SOLVED and equal.owner == self.owner):
-            return None
-        if equal.state is JobState.SOLVED:
+        find = partial(entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since)
+        equal = find()
+        if (
+            equal is not None
+            and equal.state is not JobState.SOLVED
+            and self._presence.is_gone(str(equal.owner))
+        ):
+            self._bury(connection, now)
+            equal = find()
+        if equal is not None and equal.state is JobState.SOLVED:
             return equal
+        # Within one hub equal solves are one, and all its orders are that one's.
+        if equal is None or equal.owner == self.owner:
+            since = now - _WORTH_ASKING
+            return entries.claim_equal(connection, order, owner=self.owner, now=now, since=since)
         raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
 
     async def _take_back(self, opened: int | Entry) -> None:
         if isinstance(opened, int):
             await Page(self, opened).settle(JobState.NOT_SENT)
+        elif opened.state is not JobState.SOLVED:
+            await self.hand_over([opened.id])
+
+    def _bury(self, connection: sqlite3.Connection, moment: float) -> None:
+        """Note which other hubs are dead, and what they were about to send as ambiguous."""
+        for owner in entries.owners(connection):
+            if self._presence.is_gone(owner):
+                entries.leave(connection, owner)
+        entries.bury(connection, moment)
 
     async def settle(
         self,
@@ -143,7 +173,7 @@ class Books:
         """Take over what is left behind; what dead hubs were about to send is ambiguous."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            entries.bury(connection, moment)
+            self._bury(connection, moment)
             return entries.claim(connection, self.owner, moment, limit)
 
         return await self._begin(work, self._hand_back)
@@ -152,6 +182,7 @@ class Books:
         """Take over one created job, or find it solved; None where it is neither, or somebody works on it."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
+            self._bury(connection, moment)
             solved = entries.find_answer(connection, job)
             found = solved or entries.claim_one(connection, job, owner=self.owner, now=moment)
             return [] if found is None else [found]
@@ -199,7 +230,7 @@ class Books:
         """The newest jobs; what dead hubs were about to send is ambiguous by now."""
 
         def work(connection: sqlite3.Connection) -> Sequence[Entry]:
-            entries.bury(connection, self._clock())
+            self._bury(connection, self._clock())
             return entries.entries(connection, state, limit=limit)
 
         return await self._journal.write(work)
@@ -234,6 +265,7 @@ class Books:
 
     def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
         """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
+        self._presence.hold(self.owner)
         entries.beat(connection, self.owner, moment + self._lease)
         if moment - self._pruned >= _PRUNING:
             self._pruned = moment
@@ -261,14 +293,17 @@ class Books:
             except CaptchaHubError as error:
                 log.warning("this hub could not sign off in its journal: %s", error)
         await self._journal.aclose()
+        self._presence.leave(self.owner)
 
 
 class Page:
     """One job in the journal. Once it is reserved nothing that fails here may cost its answer."""
 
-    def __init__(self, books: Books, entry_id: int) -> None:
+    def __init__(self, books: Books, entry_id: int, found: Entry | None = None) -> None:
         self._books = books
         self.entry_id = entry_id
+        self.found = found
+        """The job as a dead hub has left it; None where it is still to be ordered."""
 
     async def note_created(self, job_id: JobId) -> None:
         """Write down the service's id."""

@@ -29,6 +29,7 @@ from captchahub._journal import Journal, open_journal
 from captchahub._journal_money import spend as spend_of
 from captchahub._narration import narrated
 from captchahub._plugins import Plugins
+from captchahub._presence import Presence
 from captchahub._resume import attached, resume
 from captchahub._routing import default_route
 from captchahub._run import Desk
@@ -76,7 +77,8 @@ class Engine:
         aftercare = Aftercare()
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
-        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone)
+        presence = Presence(settings.journal.path if journal is None else None)
+        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone, presence=presence)
         self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books)
         self._hedges = {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
         self._sharing = Sharing()

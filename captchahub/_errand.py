@@ -55,7 +55,7 @@ class Errand:
         # Pictures are worked on in there.
         return await asyncio.to_thread(self.hooks.prepare_task, self.task, settings.name, settings.plugin)
 
-    async def open_page(self, frame: Frame) -> Page | JobEntry:
+    async def open_page(self, frame: Frame, refused: JobEntry | None) -> Page | JobEntry:
         """Write down that the order is about to be sent. See :meth:`Books.open_page`."""
         prices = self.account.prices
         order = Order(
@@ -70,12 +70,16 @@ class Errand:
             is_shared=self.submission.is_shared,
             frame=frame,
         )
-        return await self.books.open_page(order, self.submission.begun)
+        return await self.books.open_page(order, self.submission.begun, refused)
+
+    def token(self, job_id: JobId, frame: Frame) -> str:
+        """The job as a text."""
+        return str(Token(self.account.settings.name, self.task.kind, job_id, self.task.fingerprint, frame))
 
     def note_job(self, job_id: JobId, frame: Frame) -> None:
         """The service has taken the job."""
         name, kind = self.account.settings.name, self.task.kind
-        self.trail.token = str(Token(name, kind, job_id, self.task.fingerprint, frame))
+        self.trail.token = self.token(job_id, frame)
         event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
         self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
 

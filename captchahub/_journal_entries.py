@@ -33,6 +33,7 @@ __all__ = [
     "beat",
     "bury",
     "claim",
+    "claim_equal",
     "claim_one",
     "entries",
     "find_answer",
@@ -43,6 +44,7 @@ __all__ = [
     "note_created",
     "note_given",
     "note_not_given",
+    "owners",
     "prune",
     "reserve",
     "settle",
@@ -181,6 +183,11 @@ def beat(connection: sqlite3.Connection, owner: str, until: float) -> None:
         "INSERT INTO owners VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
         (owner, until),
     )
+
+
+def owners(connection: sqlite3.Connection) -> list[str]:
+    """All who have signed on and not off."""
+    return [row[0] for row in connection.execute("SELECT id FROM owners")]
 
 
 def leave(connection: sqlite3.Connection, owner: str) -> None:
@@ -325,6 +332,31 @@ def find_equal(
     return next(iter(read_entries(found)), None)
 
 
+def claim_equal(
+    connection: sqlite3.Connection, order: Order, *, owner: str, now: float, since: float
+) -> Entry | None:
+    """Take over a shared job for an equal task at the same provider, ordered since a time by a dead one."""
+    found = connection.execute(
+        """
+        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND provider = :provider
+            AND state = 'created' AND ordered_at >= :since AND owner IS NOT :owner
+            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
+        ORDER BY id DESC LIMIT 1
+        """,
+        {
+            "fingerprint": order.fingerprint,
+            "provider": order.provider,
+            "since": since,
+            "owner": owner,
+            "now": now,
+        },
+    )
+    entry = next(iter(read_entries(found)), None)
+    if entry is not None:
+        connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, entry.id))
+    return entry
+
+
 def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
     """Give a job, whose answer was found to be wrong, to no other task."""
     changed = connection.execute("UPDATE jobs SET is_shared = 0 WHERE id = ? AND is_shared = 1", (entry_id,))
@@ -350,7 +382,11 @@ def entries(
 ) -> list[Entry]:
     """The newest jobs, the newest one first."""
     wanted = None if state is None else state.value
-    sql = "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC LIMIT ?2"
+    sql = """
+        SELECT jobs.*, CASE WHEN state IN ('intent', 'created') THEN alive_until END AS held_until
+        FROM jobs LEFT JOIN owners ON owners.id = jobs.owner
+        WHERE ?1 IS NULL OR state = ?1 ORDER BY jobs.id DESC LIMIT ?2
+        """
     return read_entries(connection.execute(sql, (wanted, limit)))
 
 

@@ -216,6 +216,7 @@ def _entry(row: sqlite3.Row) -> Entry:
             is_shared=bool(row["is_shared"]),
             is_by_hand=bool(row["is_by_hand"]),
             is_given=bool(row["is_given"]),
+            held_until=row["held_until"] if "held_until" in row.keys() else None,  # noqa: SIM118 - a Row
         )
     except (LookupError, TypeError, ValueError) as error:
         raise JournalError(f"job {row[0]} of the journal is damaged: {error}") from error

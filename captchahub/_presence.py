@@ -20,18 +20,20 @@ __all__ = ["Presence"]
 
 
 class Presence:
-    """The files of the owners beside one journal, None for one that no other process can see."""
+    """The files of the owners beside one journal; there are none where it is None, as for one in memory."""
 
     def __init__(self, journal: Path | None) -> None:
+        # Whatever the folder is that the program works in later.
         self._journal = None if journal is None else journal.absolute()
         self._held: dict[str, int] = {}
+        self._gone: set[str] = set()
         watch(self)
 
     def hold(self, owner: str) -> None:
         """Be there in the name of an owner, until :meth:`leave` or the end of the process."""
         if owner in self._held or self._journal is None or sys.platform == "win32":
             return
-        path = self._path(owner)
+        path = _file(self._journal, owner)
         # A child that had the file as well would be taken for its parent.
         with no_fork:
             try:
@@ -49,15 +51,17 @@ class Presence:
     def leave(self, owner: str) -> None:
         """Be there no more."""
         opened = self._held.pop(owner, None)
-        if opened is not None:
-            _remove(self._path(owner))
+        if opened is not None and self._journal is not None:
+            _remove(_file(self._journal, owner))
             os.close(opened)
 
     def is_gone(self, owner: str) -> bool:
         """Whether an owner is surely not there any more; its file is removed then."""
+        if owner in self._gone:
+            return True
         if self._journal is None or sys.platform == "win32" or owner in self._held:
             return False
-        path = self._path(owner)
+        path = _file(self._journal, owner)
         try:
             opened = os.open(path, os.O_RDWR)
         except OSError:
@@ -68,13 +72,10 @@ class Presence:
             return False
         else:
             _remove(path)
+            self._gone.add(owner)
             return True
         finally:
             os.close(opened)
-
-    def _path(self, owner: str) -> Path:
-        assert self._journal is not None
-        return self._journal.with_name(f"{self._journal.name}-{owner}")
 
     def before_fork(self) -> None:
         """See :class:`captchahub._forking.Forked`."""
@@ -85,6 +86,10 @@ class Presence:
             # Its copies alone: the parent keeps its locks.
             while self._held:
                 os.close(self._held.popitem()[1])
+
+
+def _file(journal: Path, owner: str) -> Path:
+    return journal.with_name(f"{journal.name}-{owner}")
 
 
 def _remove(path: Path) -> None:

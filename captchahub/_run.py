@@ -103,7 +103,6 @@ class Run:
         self._task = task
         self._desk = desk
         self._errand = Errand(account, task, submission, trail, desk.books, desk.hooks, desk.feed)
-        self._trail = trail
         self._allot = allot
         self._try: Try | None = None
         self.ending = asyncio.ensure_future(self._go())
@@ -137,8 +136,12 @@ class Run:
         except Exception as error:  # noqa: BLE001 - whatever it is, others may still solve the task
             mask_error(error, secrets_in(self.account.settings.own))
             failure = _as_failure(error)
-            if isinstance(failure, JobTimeout) and self.job_id is not None:
-                failure.token = self._trail.token
+            if (
+                isinstance(failure, JobTimeout)
+                and isinstance(self._try, RemoteTry)
+                and self.job_id is not None
+            ):
+                failure.token = self._errand.token(self.job_id, self._try.prepared.frame)
             self._note_failure(admission, self._try, failure)
             await self._write_down(self._try, failure)
             return Ended(self.account, self._told(failure))

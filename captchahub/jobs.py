@@ -68,6 +68,8 @@ class JobEntry:
     updated_at: float
     frame: Frame = WHOLE
     """Where the picture that was sent lies in the task's own."""
+    held_until: float | None = None
+    """Until when it is its owner's at the latest, should that be dead; None where it is nobody's."""
     is_given: bool = True
     """False where it is solved and nobody has got the answer yet: ``hub.resume()`` gives it."""
 

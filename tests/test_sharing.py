@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +29,7 @@ from captchahub._sharing import Sharing
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from tests.test_books import Shared
-from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, in_town
+from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_PICTURE = Mishap(json_reply({"error": True, "message": "Image is invalid."}))
@@ -245,6 +246,82 @@ class TestAcrossProcesses:
             assert 60 <= job.created_at <= 75
 
         two_hubs(service, main, book)
+
+    @pytest.mark.parametrize("is_handed_over", [False, True])
+    def test_a_job_that_one_has_left_behind_is_taken_over_and_not_paid_again(
+        self, is_handed_over: bool
+    ) -> None:
+        service, book = Service(seconds=lambda: 100.0), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            solving = asyncio.ensure_future(solve(one))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.wait([solving])
+            await one.aclose()
+            if not is_handed_over:
+                await book.write(lambda connection: beat(connection, "dead", MORNING + 60))
+                await book.write(lambda connection: connection.execute("UPDATE jobs SET owner = 'dead'"))
+                await asyncio.sleep(60)
+            result = await solve(other)
+            assert (result.solution, result.cost) == (TextSolution("x7kp2"), Decimal("0.001"))
+            assert len(await other.jobs(None, 10)) == 1
+            (line,) = await other.spend(UTC, None)
+            assert (line.jobs, line.amount) == (1, Decimal("0.001"))
+
+        two_hubs(service, main, book)
+        assert service.jobs == 1
+        assert book.states() == ["solved"]
+
+    def test_one_that_seems_never_to_end_is_not_waited_for(self) -> None:
+        service, book = Service(seconds=in_turn(1e9, 3.0)), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await solve(one)
+            await asyncio.sleep(1000)
+            assert (await solve(other)).solution.text == "x7kp2"
+
+        two_hubs(service, main, book)
+        assert service.jobs == 2
+
+    def test_one_whose_taking_over_is_cancelled_is_left_to_the_next(self) -> None:
+        service, book = Service(seconds=lambda: 100.0), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            for engine in (one, other):
+                solving = asyncio.ensure_future(solve(engine))
+                await asyncio.sleep(5)
+                solving.cancel()
+                await asyncio.wait([solving])
+                await engine.aclose()
+
+        two_hubs(service, main, book)
+        assert (service.jobs, book.states()) == (1, ["created"])
+
+
+class TestAnAnswerThatNobodyHasChecked:
+    """As a harvest writes it down: it may be wrong, and no provider is to blame but its own."""
+
+    def test_keeps_nobody_from_being_asked(self) -> None:
+        town = {
+            "slow": Service(seconds=lambda: 20.0, answer="abc", settings={"timeout": "9s"}),
+            "good": Service(),
+        }
+        task = ImageToText(PICTURE, length=5)
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(solve(engine, task))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.sleep(30)
+            town["slow"].mishap = dead
+            result = await solve(engine, task)
+            assert (result.provider, result.is_shared) == ("good", False)
+            # The good one, the one that was not sent, and the wrong one, which nobody is given again.
+            assert [entry.is_shared for entry in await engine.jobs(None, 10)] == [True, True, False]
+
+        in_town(town, main, top={"cache": "1h"})
 
 
 class TestTheCache:

@@ -70,10 +70,10 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     ) -> int:
         return reserve(connection, order, (), owner=owner, now=now)
 
-    async def check_first(self: Books, order: Order, begun: float) -> Page | Entry:
+    async def check_first(self: Books, order: Order, begun: float, *rest: Any) -> Page | Entry:
         look = partial(check, order=order, limits=self._limits, now=self._clock())
         await self._journal.write(look)
-        return await open_page(self, order, begun)
+        return await open_page(self, order, begun, *rest)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
     patch.setattr(Books, "open_page", check_first)

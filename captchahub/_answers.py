@@ -40,14 +40,12 @@ def unpack(solution_type: type[Solution], answer: Mapping[str, object]) -> Solut
 def unpack_of_kind(kind: str, answer: Mapping[str, object]) -> Solution | None:
     """The solution of a task kind; None where it does not fit, or this program knows no such task."""
     solutions = (
-        unpack(one.solution_type, answer) for one in _task_types() if getattr(one, "kind", None) == kind
+        unpack(one.solution_type, answer) for one in _subclasses(Task) if getattr(one, "kind", None) == kind
     )
     return next((solution for solution in solutions if solution is not None), None)
 
 
-def _task_types() -> Iterator[type[Task[Any]]]:
-    left: list[type[Task[Any]]] = Task.__subclasses__()
-    while left:
-        task_type = left.pop()
-        left += task_type.__subclasses__()
-        yield task_type
+def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

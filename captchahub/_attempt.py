@@ -176,7 +176,7 @@ class RemoteTry:
         self.job_id = found.job_id
         self.prepared = attrs.evolve(self.prepared, frame=found.frame)
         job_id = cast("JobId", found.job_id)
-        self._terms.errand.trail.token = self._terms.errand.token(job_id, found.frame)
+        self._terms.errand.trail.own = self._terms.errand.token(job_id, found.frame)
         return await self._ask(job_id)
 
     async def _ask(self, job_id: JobId) -> Solved:

@@ -21,7 +21,7 @@ from captchahub._presence import Presence
 from captchahub._tokens import Token
 from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked
 from captchahub.provider import JobId
-from captchahub.settings import Budget, HubSettings
+from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
 
 __all__ = ["Books", "Page"]
 
@@ -31,8 +31,8 @@ T = TypeVar("T")
 _LEASE = 60.0
 # So old a job, in seconds, is not waited for in place of a new one: it may never end.
 _WORTH_ASKING = 600.0
-# How long jobs are kept at most where the journal is in memory, in seconds.
-_KEPT_IN_MEMORY = 3600.0
+# How many old jobs are forgotten at once.
+_AT_ONCE = 1000
 # How often old jobs are looked for, in seconds.
 _PRUNING = 3600.0
 
@@ -59,7 +59,8 @@ class Books:
         self._journal = journal
         self._limits = tuple(_limits(settings))
         # What is in memory only is gone with the hub anyhow, and must not fill it until then.
-        self._keep = min(settings.journal.keep, _KEPT_IN_MEMORY) if is_alone else settings.journal.keep
+        keep = min(settings.journal.keep, KEPT_IN_MEMORY) if is_alone else settings.journal.keep
+        self._keep = max(keep, settings.cache)
         self._lease = math.inf if is_alone else _LEASE
         self._pruned = -math.inf
         self._aftercare = aftercare
@@ -67,6 +68,7 @@ class Books:
         self._cache = settings.cache
         self._clock = clock
         self._alive: asyncio.Task[None] | None = None
+        self._unwritten: list[Work[object]] = []
 
     @property
     def now(self) -> float:
@@ -134,40 +136,45 @@ class Books:
                 entries.leave(connection, owner)
         entries.bury(connection, moment)
 
-    async def settle(
-        self,
-        entry_id: int,
-        state: JobState,
-        *,
-        cost: Decimal | None = None,
-        answer: Mapping[str, object] | None = None,
-        error: str | None = None,
-        is_given: bool = True,
-        by_hand: bool = False,
-    ) -> bool:
-        """Write down what became of a job; False where another did so before."""
-        owner = None if by_hand else self.owner
-        return await self._journal.write(
-            lambda connection: entries.settle(
-                connection,
-                entry_id,
-                state,
-                owner=owner,
-                now=self._clock(),
-                cost=cost,
-                answer=answer,
-                error=error,
-                is_given=is_given,
-            )
-        )
+    async def settle_by_hand(self, entry: Entry, state: JobState, cost: Decimal | None) -> None:
+        """Write down what a person says became of a job. Raises ValueError where that can't be."""
 
-    async def note_created(self, entry_id: int, job_id: JobId) -> bool:
-        """Write down the service's id of a job."""
-        return await self._journal.write(
-            lambda connection: entries.note_created(
-                connection, entry_id, job_id, owner=self.owner, now=self._clock()
-            )
-        )
+        def work(connection: sqlite3.Connection) -> None:
+            moment, error = self._clock(), entry.error
+            if entries.settle(connection, entry.id, state, owner=None, now=moment, cost=cost, error=error):
+                return
+            found = entries.get(connection, entry.id)
+            if found is None:
+                raise ValueError(f"job {entry.id} is not in this journal, or not any more")
+            if found.state is not entry.state:
+                raise ValueError(f"job {entry.id} was settled meanwhile: it is {found.state.value}")
+            was, wanted = entry.state.value, state.value
+            raise ValueError(f"a job that is {was} can't be settled as {wanted} by hand")
+
+        await self._journal.write(work)
+
+    async def write_down(self, work: Work[object], what: str) -> None:
+        """Write what must not get lost: where that fails, later and in its order."""
+        if not self._unwritten:
+            try:
+                await self._journal.write(work)
+            except CaptchaHubError as error:
+                log.error("%s could not be written into the journal, and is tried again: %s", what, error)
+                self._unwritten.append(work)
+            return
+        self._unwritten.append(work)
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Write what could not be written before; to do so twice does no harm."""
+        try:
+            while self._unwritten:
+                work = self._unwritten[0]
+                await self._journal.write(work)
+                if self._unwritten[:1] == [work]:
+                    del self._unwritten[0]
+        except CaptchaHubError as error:
+            log.warning("the journal still fails; %d entries wait for it: %s", len(self._unwritten), error)
 
     async def claim(self, limit: int) -> Sequence[Entry]:
         """Take over what is left behind; what dead hubs were about to send is ambiguous."""
@@ -195,14 +202,7 @@ class Books:
         return self._aftercare.begin(self._note_given(entry_id))
 
     async def _note_given(self, entry_id: int) -> None:
-        try:
-            await self._journal.write(partial(entries.note_given, entry_id=entry_id))
-        except CaptchaHubError as error:
-            log.warning("an answer may be given once more by resume, for the journal failed: %s", error)
-
-    async def note_not_given(self, entry_id: int) -> None:
-        """Write down that nobody waited any more for the answer of a job that is settled."""
-        await self._journal.write(partial(entries.note_not_given, entry_id=entry_id, owner=self.owner))
+        await self.write_down(partial(entries.note_given, entry_id=entry_id), "that somebody got an answer")
 
     async def _hand_back(self, found: Sequence[Entry]) -> None:
         await self.hand_over(entry.id for entry in found)
@@ -267,9 +267,11 @@ class Books:
         """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
         self._presence.hold(self.owner)
         entries.beat(connection, self.owner, moment + self._lease)
-        if moment - self._pruned >= _PRUNING:
+        if moment - self._pruned < _PRUNING:
+            return
+        # Not all at once, for others wait; the rest goes with the next order.
+        if entries.prune(connection, moment - self._keep, limit=_AT_ONCE) < _AT_ONCE:
             self._pruned = moment
-            entries.prune(connection, moment - self._keep)
 
     def _stay_alive(self) -> None:
         if self._alive is None and math.isfinite(self._lease):
@@ -282,12 +284,14 @@ class Books:
                 await self._journal.write(partial(self._sign_on, moment=self._clock()))
             except CaptchaHubError as error:
                 log.warning("this hub could not say in its journal that it is alive: %s", error)
+            await self._catch_up()
 
     async def aclose(self) -> None:
         """Leave what is open to others, and let go of the file."""
         if self._alive is not None:
             self._alive.cancel()
             await asyncio.wait([self._alive])
+            await self._catch_up()
             try:
                 await self._journal.write(lambda connection: entries.leave(connection, self.owner))
             except CaptchaHubError as error:
@@ -307,10 +311,8 @@ class Page:
 
     async def note_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
-        try:
-            await self._books.note_created(self.entry_id, job_id)
-        except CaptchaHubError as error:
-            log.error("job %s could not be written into the journal: %s", job_id, error)
+        work = partial(entries.note_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
+        await self._books.write_down(lambda one: work(one, now=self._books.now), f"job {job_id}")
 
     async def settle(
         self,
@@ -322,22 +324,24 @@ class Page:
         is_given: bool = True,
     ) -> None:
         """Write down what became of it; ``is_given`` is False where nobody has got the answer so far."""
-        settling = self._books.settle(
-            self.entry_id, state, cost=cost, answer=answer, error=error, is_given=is_given
+        work = partial(
+            entries.settle,
+            entry_id=self.entry_id,
+            state=state,
+            owner=self._books.owner,
+            cost=cost,
+            answer=answer,
+            error=error,
+            is_given=is_given,
         )
-        try:
-            await settling
-        except CaptchaHubError as failure:
-            log.error("the end of a job could not be written into the journal: %s", failure)
+        await self._books.write_down(lambda one: work(one, now=self._books.now), "the end of a job")
 
     async def leave_answer(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
         """Leave an answer that nobody waits for any more to whoever resumes."""
         await self.settle(JobState.SOLVED, cost=cost, answer=answer)
-        try:
-            # Also where it was settled before, for somebody who did not wait for the end of that.
-            await self._books.note_not_given(self.entry_id)
-        except CaptchaHubError as failure:
-            log.error("an answer could not be left to resume, for the journal failed: %s", failure)
+        # Also where it was settled before, for somebody who did not wait for the end of that.
+        work = partial(entries.note_not_given, entry_id=self.entry_id, owner=self._books.owner)
+        await self._books.write_down(work, "that nobody got an answer")
 
     def give(self) -> None:
         """Write down in the background that somebody has its answer."""

@@ -18,6 +18,14 @@ from typing import Any, TypeVar
 
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
 from captchahub._aftercare import Aftercare, end
+from captchahub._arguments import (
+    checked_cost,
+    checked_job,
+    checked_limit,
+    checked_since,
+    checked_state,
+    checked_zone,
+)
 from captchahub._books import Books
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
@@ -94,9 +102,10 @@ class Engine:
         seconds = timeout or self._settings.timeout
         # Where several providers must agree, each has to look for itself.
         submission = Submission(uuid.uuid4().hex, share and route.agree == 1, self._books.now)
-        begin = partial(self._solve, task, route, trail=trail or Trail(), submission=submission)
+        trail = trail or Trail()
+        begin = partial(self._solve, task, route, trail=trail, submission=submission)
         if submission.is_shared:
-            solving = self._sharing.solve(task.fingerprint, seconds, begin)
+            solving = self._sharing.solve(task.fingerprint, seconds, begin, trail)
         else:
             solving = begin(seconds)
         with narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
@@ -120,7 +129,7 @@ class Engine:
     async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
         """See :meth:`captchahub.hub.Hub.attach`."""
         job = read_token(token)
-        trail.token = token
+        trail.own = token
         account = _remote(self._account(job.provider))
         seconds = timeout or self._settings.timeout
         return await self._while_open(attached(self._books, account, job, seconds))
@@ -195,28 +204,29 @@ class Engine:
         if not isinstance(answer, (Result, Vote, Attempt)):  # pyright: ignore[reportUnnecessaryIsInstance]
             found = type(answer).__name__
             raise TypeError(f"a report is of a Result, a Vote or an Attempt, not of {found}")
-        account = _remote(self._account(answer.provider))
         if answer.job_id is None:
             what = type(answer).__name__.lower()
             raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
+        # First, for it may be the answer of a provider that only another process has.
         if not correct:
             await self._while_open(self._books.stop_sharing(answer.provider, answer.job_id))
+        account = _remote(self._account(answer.provider))
         await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
 
     async def spend(self, zone: tzinfo, since: datetime | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
-        moment = 0.0 if since is None else since.timestamp()
-        return await self._while_open(self._books.read(partial(spend_of, zone=zone, since=moment)))
+        work = partial(spend_of, zone=checked_zone(zone), since=checked_since(since))
+        return await self._while_open(self._books.read(work))
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
-        return list(await self._while_open(self._books.jobs(state, limit)))
+        wanted = None if state is None else checked_state(state)
+        return list(await self._while_open(self._books.jobs(wanted, checked_limit(limit))))
 
     async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
         """See :meth:`captchahub.hub.Hub.resolve`."""
-        settling = self._books.settle(entry.id, state, cost=cost, error=entry.error, by_hand=True)
-        if not await self._while_open(settling):
-            raise ValueError(f"a job that is {entry.state.value} can't be settled as {state.value} by hand")
+        job, wanted, known = checked_job(entry), checked_state(state), checked_cost(cost)
+        await self._while_open(self._books.settle_by_hand(job, wanted, known))
 
     def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
         """See :meth:`captchahub.hub.Hub.resume`."""

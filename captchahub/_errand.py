@@ -79,7 +79,7 @@ class Errand:
     def note_job(self, job_id: JobId, frame: Frame) -> None:
         """The service has taken the job."""
         name, kind = self.account.settings.name, self.task.kind
-        self.trail.token = self.token(job_id, frame)
+        self.trail.own = self.token(job_id, frame)
         event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
         self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
 

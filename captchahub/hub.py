@@ -186,25 +186,36 @@ class Hub:
         return self._start(lambda engine: engine.spend(zone, since)).result()
 
     def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
-        """The newest jobs of the journal, the newest one first; all, or those in one state."""
+        """The newest jobs of the journal, the newest one first; all, or those in one state.
+
+        Raises ``JournalError``, or TypeError and ValueError for other arguments than these.
+        """
         self._refuse_to_block_itself("jobs")
         return self._start(lambda engine: engine.jobs(state, limit)).result()
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Settle by hand what nobody can tell: say what became of an ambiguous or created job, and its cost.
 
-        Raises ValueError where the job can't be settled so, or is settled meanwhile.
+        Without a cost nothing is charged for one that was not sent or refused, and the full price for every
+        other. Raises ValueError where the job can't be settled so, or was settled meanwhile, TypeError for
+        other arguments than these, or ``JournalError``.
         """
         self._refuse_to_block_itself("resolve")
         self._start(lambda engine: engine.resolve(job, state, cost)).result()
 
     def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
-        """Collect the answers of all jobs in the journal that were created and that nobody works on.
+        """Give every answer that was paid for and that nobody has got, once.
 
-        They are those of processes that have ended, and of solves that were cancelled; each is collected by
-        one process only, and given as it comes. What could not be collected is given with its error; it stays
-        for the next time where the job is not over, as all do that an iteration left half-way has not given.
-        Raises ``JournalError``.
+        They are those of processes that have ended, and of solves that timed out or were cancelled without
+        another answer. An answer has been got where a solve returned it, or ``attach``, or where it was taken
+        from this iterator; one that an iteration left half-way has not given is given the next time. Should
+        the process be killed right after it took an answer, that comes once more.
+
+        What is not over is asked for, by one process only, and given as it comes. What could not be collected
+        is given with its error, and stays for the next time where the job is not over. Jobs of a process that
+        is alive are its own. On this machine it is known at once that one has ended; else it is taken for
+        dead after a minute without a word, and its jobs are left out until then: ``held_until`` of
+        :meth:`jobs` says when that is over. Raises ``JournalError``, or ``HubClosed``.
         """
         self._refuse_to_block_itself("resume")
         return self._resumed(_checked_in_flight(in_flight))

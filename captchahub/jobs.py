@@ -24,15 +24,17 @@ class JobState(Enum):
     CREATED = "created"
     """The service gave it an id; its answer can be collected."""
     SOLVED = "solved"
+    """The answer is there."""
     FAILED = "failed"
+    """It ended without an answer, or with one that can't be right."""
     EXPIRED = "expired"
     """The service does not know it any more."""
     NOT_SENT = "not_sent"
     """The service never had it."""
     REFUSED = "refused"
-    """The service did not take it."""
+    """The service did not take it, and charges nothing."""
     AMBIGUOUS = "ambiguous"
-    """The service may have it."""
+    """The service may have it, and nobody knows its id: ``hub.resolve()`` is for what a person finds out."""
 
 
 @attrs.frozen

@@ -32,7 +32,7 @@ from captchahub import (
 )
 from captchahub._engine import Engine
 from captchahub._journal import MemoryJournal, Work
-from captchahub._journal_entries import Order, beat, reserve
+from captchahub._journal_entries import Order, beat, reserve, settle
 from captchahub._journal_entries import entries as all_entries
 from captchahub._journal_store import Store
 from captchahub._plugins import Plugins
@@ -230,6 +230,24 @@ class TestAJob:
             await asyncio.sleep(650)
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
+
+        in_town(town, main)
+
+    @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
+    def test_one_whose_harvest_stops_for_another_reason_is_free_as_well(self, error: Exception) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        def broken(call: str) -> Mishap | None:
+            if call == "getJobResult":
+                raise error
+            return None
+
+        async def main(engine: Engine) -> None:
+            await cancelled(engine, after=0.5)
+            town["omo"].mishap = broken
+            await asyncio.sleep(60)
+            town["omo"].mishap = lambda _: None
+            assert len(await resumed(engine)) == 1
 
         in_town(town, main)
 
@@ -726,8 +744,23 @@ class TestByHand:
             await engine.resolve(entry, JobState.NOT_SENT, None)
             (entry,) = await jobs(engine)
             assert (entry.state, entry.charge, entry.is_by_hand) == (JobState.NOT_SENT, Decimal(0), True)
-            with pytest.raises(ValueError, match="can't be settled"):
+            with pytest.raises(ValueError, match="a job that is not_sent can't be settled as solved by hand"):
                 await engine.resolve(entry, JobState.SOLVED, None)
+
+        in_town(town, main)
+
+    def test_one_that_somebody_else_has_settled_is_told(self) -> None:
+        town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+            await engine.resolve(entry, JobState.NOT_SENT, None)
+            with pytest.raises(ValueError, match=f"job {entry.id} was settled meanwhile: it is not_sent"):
+                await engine.resolve(entry, JobState.FAILED, None)
+            with pytest.raises(ValueError, match="job 999 is not in this journal"):
+                await engine.resolve(attrs.evolve(entry, id=999), JobState.FAILED, None)
 
         in_town(town, main)
 
@@ -867,7 +900,48 @@ class TestAJournalThatFails:
             book.fault = None
 
         in_town(town, main, journal=book)
-        assert "could not be written into the journal" in caplog.text
+        assert "could not be written into the journal, and is tried again" in caplog.text
+        # As the hub was closed.
+        assert book.states() == ["solved"]
+
+    def test_is_told_later_what_it_did_not_take(self) -> None:
+        town, book = {"omo": Service()}, Shared()
+
+        def fail_after(call: str) -> Mishap | None:
+            if call == "createJob":
+                book.fault = JournalError("journal jobs.db: the disk is full")
+            return None
+
+        town["omo"].mishap = fail_after
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            assert book.states() == ["intent"]
+            await asyncio.sleep(60)
+            book.fault = None
+            await asyncio.sleep(60)
+            (entry,) = await jobs(engine)
+            assert (entry.state, entry.job_id) == (JobState.SOLVED, result.job_id)
+
+        in_town(town, main, journal=book)
+
+    def test_keeps_its_room_where_there_is_much_to_forget(self) -> None:
+        book = Shared()
+
+        def long_ago(connection: sqlite3.Connection) -> None:
+            beat(connection, "dead", MORNING - 90 * 86_400)
+            for _ in range(2500):
+                order = Order("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)
+                entry = reserve(connection, order, [], owner="dead", now=MORNING - 90 * 86_400)
+                settle(connection, entry, JobState.FAILED, owner="dead", now=MORNING - 90 * 86_400)
+
+        async def main(engine: Engine) -> None:
+            await book.write(long_ago)
+            for _ in range(4):
+                await engine.solve(TASK, None)
+            assert len(book.states()) == 4
+
+        in_town({"omo": Service()}, main, journal=book)
 
 
 def test_a_budget_without_any_way_to_know_a_price_is_a_wrong_configuration() -> None:

@@ -14,6 +14,7 @@ import pytest
 from captchahub import (
     AllProvidersFailed,
     Attempt,
+    ConfigError,
     ImageToText,
     NotAsked,
     NotOffered,
@@ -26,6 +27,7 @@ from captchahub._engine import Engine
 from captchahub._journal_entries import Order, beat, reserve
 from captchahub._plugins import Plugins
 from captchahub._sharing import Sharing
+from captchahub._tokens import Trail
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from tests.test_books import Shared
@@ -151,13 +153,25 @@ class TestInOneHub:
         in_town(town, main)
         assert len(town["omo"].orders) == 1
 
+    def test_each_has_the_token_of_the_job_they_share(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            trails = Trail(), Trail()
+            solves = [asyncio.ensure_future(engine.solve(TASK, 10, trail, share=True)) for trail in trails]
+            await asyncio.sleep(5)
+            assert trails[0].token == trails[1].token is not None
+            await asyncio.wait(solves)
+
+        in_town(town, main)
+
     def test_one_that_comes_in_the_moment_in_which_it_fails_tries_itself(self) -> None:
         sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution]]]()
         result = Result(TextSolution("x7kp2"), "image-to-text", "omo", 1, None, 1.0, ())
 
         async def fails(_timeout: float) -> Result[TextSolution]:
             # Its first step comes when this one has failed, and before anybody is told.
-            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works)))
+            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works, Trail())))
             raise AllProvidersFailed("no provider solved it", [Attempt("omo", 1.0, error=NotAsked("out"))])
 
         async def works(_timeout: float) -> Result[TextSolution]:
@@ -165,7 +179,7 @@ class TestInOneHub:
 
         async def main() -> None:
             with pytest.raises(AllProvidersFailed):
-                await sharing.solve("equal", 60.0, fails)
+                await sharing.solve("equal", 60.0, fails, Trail())
             assert await late[0] is result
 
         run_virtual(main())
@@ -349,6 +363,32 @@ class TestTheCache:
 
         two_hubs(service, main)
         assert service.jobs == 2
+
+    def test_may_be_of_more_than_an_hour_also_in_memory(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await solve(engine)
+            await asyncio.sleep(5400)
+            assert (await solve(engine)).is_shared
+
+        in_town(town, main, top={"cache": "2h"})
+
+    def test_an_answer_of_a_provider_that_only_others_have_can_be_reported_wrong(self) -> None:
+        town, book = {"omo": Service(), "other": Service(answer="right")}, Shared()
+
+        async def elsewhere(engine: Engine) -> None:
+            await solve(engine)
+
+        async def main(engine: Engine) -> None:
+            result = await solve(engine)
+            assert (result.provider, result.is_shared) == ("omo", True)
+            with pytest.raises(ConfigError, match="there is no provider 'omo'"):
+                await engine.report(result, correct=False)
+            assert (await solve(engine)).provider == "other"
+
+        in_town({"omo": town["omo"]}, elsewhere, journal=book)
+        in_town({"other": town["other"]}, main, journal=book, top={"cache": "1h"})
 
     def test_an_answer_that_is_reported_wrong_is_given_to_nobody(self) -> None:
         service = Service()

@@ -141,7 +141,7 @@ class RemoteTry:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
         prepared = self.prepared = await self._terms.errand.prepare()
         request = self._translate(Request, self._provider.create_job, prepared.task)
-        opened = await self._terms.errand.open_page(prepared.frame, None)
+        opened = await self._open_page(None)
         while isinstance(opened, JobEntry):
             try:
                 return self._take_over(opened)
@@ -150,10 +150,21 @@ class RemoteTry:
                 let_go(error)
                 self.shared = self.job_id = self.answer = None
                 self.was_refused = False
-                opened = await self._terms.errand.open_page(prepared.frame, opened)
+                opened = await self._open_page(opened)
         self.page = opened
         answer = await (self._ordered(request) if opened.found is None else self._go_on(opened.found))
         return _checked(self, self._task, answer, self._terms.errand.hooks)
+
+    async def _open_page(self, refused: JobEntry | None) -> Page | JobEntry:
+        limit = asyncio.timeout_at(self._terms.deadline)
+        try:
+            async with limit:
+                return await self._terms.errand.open_page(self.prepared.frame, refused)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            see = "see which program keeps the file locked, or how busy its disk is"
+            raise NotAsked("the journal did not take the order in time", advice=see) from None
 
     async def _ordered(self, request: Request) -> Solved:
         """The answer of a new job."""

@@ -205,6 +205,14 @@ class Run:
         state = JobState.AMBIGUOUS if one.may_be_ordered else JobState.NOT_SENT
         self._desk.aftercare.begin(one.page.settle(state, error="cancelled while it was ordered"))
 
+    def leave_answer(self) -> None:
+        """Leave an answer, for which its solve did not wait any more when it came, to whoever resumes."""
+        if self._try is None or not self.ending.done() or self.ending.cancelled() or self.ending.exception():
+            return
+        ended = self.ending.result()
+        if ended is not None and ended.solved is not None:
+            self._leave_off(self._try)
+
     def _note_failure(self, admission: Admission, one: Try, error: ProviderError) -> None:
         account, took = self.account, self._worked
         fair = account.settings.timeout or account.speeds[self._task.kind].fair_time()

@@ -318,6 +318,7 @@ class Solve(Generic[S]):
                 self._desk.aftercare.adopt(run.ending)
             else:
                 ending.append(run.ending)
+                run.leave_answer()
         # Each holds this solve.
         self._runs.clear()
         await end(ending)

@@ -27,6 +27,7 @@ from captchahub import (
     NotAsked,
     PriceUnknown,
     ProviderError,
+    SolveTimeout,
     TaskRefused,
     TextSolution,
 )
@@ -903,6 +904,22 @@ class TestAJournalThatFails:
         assert "could not be written into the journal, and is tried again" in caplog.text
         # As the hub was closed.
         assert book.states() == ["solved"]
+
+    def test_by_being_slow_keeps_no_solve_beyond_its_deadline(self) -> None:
+        town, book = {"omo": Service()}, Slowly()
+        book.seconds = 50.0
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(SolveTimeout) as caught:
+                await engine.solve(TASK, 10)
+            (late,) = caught.value.exceptions
+            assert "the journal did not take the order in time" in str(late)
+            assert asyncio.get_running_loop().time() < 11
+            await asyncio.sleep(200)
+            assert await states(engine) == [("omo", JobState.NOT_SENT)]
+
+        in_town(town, main, journal=book)
+        assert town["omo"].orders == []
 
     def test_is_told_later_what_it_did_not_take(self) -> None:
         town, book = {"omo": Service()}, Shared()

@@ -255,6 +255,8 @@ class Books:
     async def _write_signed_on(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
         """What a work at this moment gives, of a hub that is known to be alive from here on."""
         moment = self._clock()
+        # Not in the transaction: a fork waits for that, and this for the fork.
+        self._presence.hold(self.owner)
         self._stay_alive()
 
         def signed_on(connection: sqlite3.Connection) -> T:
@@ -265,7 +267,6 @@ class Books:
 
     def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
         """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
-        self._presence.hold(self.owner)
         entries.beat(connection, self.owner, moment + self._lease)
         if moment - self._pruned < _PRUNING:
             return

@@ -86,18 +86,20 @@ def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
 def test_a_child_is_not_there_in_the_name_of_its_parent(journal: Path) -> None:
     here, there = Presence(journal), Presence(journal)
     here.hold("me")
-    reading, writing = os.pipe()
+    (may_end, end), (is_there, tell) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(writing)
-        os.read(reading, 1)
+        os.write(tell, b"!")
+        os.close(end)
+        os.read(may_end, 1)
         os._exit(0)
-    os.close(reading)
     try:
+        assert os.read(is_there, 1) == b"!"
         assert not there.is_gone("me")
         # As the end of the parent would.
         here.after_fork(is_child=True)
         assert there.is_gone("me")
     finally:
-        os.close(writing)
+        for pipe in (may_end, end, is_there, tell):
+            os.close(pipe)
         os.waitpid(child, 0)

@@ -18,6 +18,7 @@ from captchahub._prices import Prices
 from captchahub._secrets import mask_error, secrets_in
 from captchahub._speed import Speed
 from captchahub._transport import HttpTransport, Transport
+from captchahub._usage import Usage
 from captchahub._workers import Workers
 from captchahub.errors import (
     CaptchaHubError,
@@ -101,7 +102,7 @@ def _translate(
     raise PluginFault(f"the plugin {settings.plugin!r} returned a {type(made).__name__} from {name}")
 
 
-@attrs.define
+@attrs.define(eq=False)
 class RemoteAccount:
     """An account at a service. What is learned of its speed is kept by task kind."""
 
@@ -112,13 +113,14 @@ class RemoteAccount:
     prices: Prices
     durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
     speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
+    usage: Usage = attrs.field(factory=Usage)
 
     async def aclose(self) -> None:
         """Let go of the transport."""
         await self.transport.aclose()
 
 
-@attrs.define
+@attrs.define(eq=False)
 class LocalAccount:
     """An engine in this process. What is learned of its speed is kept by task kind."""
 
@@ -128,6 +130,7 @@ class LocalAccount:
     gate: Gate
     prices: Prices
     speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
+    usage: Usage = attrs.field(factory=Usage)
 
     async def aclose(self) -> None:
         """End the threads, where the engine lets them."""
@@ -143,17 +146,27 @@ def http_transport(settings: ProviderSettings) -> Transport:
 
 
 def open_accounts(
-    settings: HubSettings, connect: TransportFactory, changes: Changes, feed: Feed
+    settings: HubSettings,
+    connect: TransportFactory,
+    changes: Changes,
+    feed: Feed,
+    there: Mapping[str, Account] | None = None,
 ) -> Mapping[str, Account]:
     """Build every configured provider.
 
-    ``changes`` is told where one may be asked again, ``feed`` of how their health changes.
+    ``changes`` is told where one may be asked again, ``feed`` of how their health changes. Of those that are
+    ``there`` already, one whose settings are the same is left as it is, and one that is the same account with
+    other limits gives on what is known of the service.
 
     Raises :class:`~captchahub.errors.ConfigError` where one can't be built or can't report what it is to
     report, or where a route names one that does not take its tasks.
     """
+    before = there or {}
     accounts = {
-        name: _open(one, connect, Gate(one, changes, feed)) for name, one in settings.providers.items()
+        name: before[name]
+        if name in before and before[name].settings == one
+        else _learned(_open(one, connect, Gate(one, changes, feed)), before.get(name))
+        for name, one in settings.providers.items()
     }
     wrong = [
         f"routes.{kind}: the provider {name!r} does not take {kind} tasks; it takes {_kinds(accounts[name])}"
@@ -220,6 +233,19 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
     prices = Prices(settings.prices, currency=settings.currency)
     return RemoteAccount(settings, provider, connect(settings), gate, prices)
+
+
+def _learned(account: Account, before: Account | None) -> Account:
+    """An account with what is known of the one that was in its place, where that is the same one."""
+    now, was = account.settings, None if before is None else before.settings
+    if before is None or was is None or (now.plugin, now.own) != (was.plugin, was.own):
+        return account
+    account.speeds = before.speeds
+    if isinstance(account, RemoteAccount) and isinstance(before, RemoteAccount):
+        account.durations = before.durations
+    if now.unusable is None and was.unusable is None:
+        account.gate.health = attrs.evolve(before.gate.health, rules=now.health)
+    return account
 
 
 def why_no_reports(account: Account) -> str | None:

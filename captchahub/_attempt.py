@@ -82,7 +82,7 @@ class LocalTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
-        prepared = await self._terms.errand.prepare()
+        prepared = await self._terms.errand.prepare(self._terms.deadline - now())
         left = self._terms.deadline - now()
         limit = asyncio.timeout(left)
         self.busy = self._account.workers.begin(partial(self._solve, prepared.task))
@@ -139,7 +139,7 @@ class RemoteTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        prepared = self.prepared = await self._terms.errand.prepare()
+        prepared = self.prepared = await self._terms.errand.prepare(self._left())
         request = self._translate(Request, self._provider.create_job, prepared.task)
         opened = await self._open_page(None)
         while isinstance(opened, JobEntry):

@@ -57,18 +57,24 @@ class Books:
         self.owner = uuid.uuid4().hex
         """What this hub is called in the journal."""
         self._journal = journal
-        self._limits = tuple(_limits(settings))
-        # What is in memory only is gone with the hub anyhow, and must not fill it until then.
-        keep = min(settings.journal.keep, KEPT_IN_MEMORY) if is_alone else settings.journal.keep
-        self._keep = max(keep, settings.cache)
+        self._is_alone = is_alone
         self._lease = math.inf if is_alone else _LEASE
         self._pruned = -math.inf
         self._aftercare = aftercare
         self._presence = presence
-        self._cache = settings.cache
         self._clock = clock
         self._alive: asyncio.Task[None] | None = None
         self._unwritten: list[Work[object]] = []
+        self.follow(settings)
+
+    def follow(self, settings: HubSettings) -> None:
+        """Keep to these budgets and times from now on."""
+        self._limits = tuple(_limits(settings))
+        self._cache = settings.cache
+        keep = settings.journal.keep
+        # What is in memory only is gone with the hub anyhow, and must not fill it until then.
+        keep = min(keep, KEPT_IN_MEMORY) if self._is_alone else keep
+        self._keep = max(keep, settings.cache)
 
     @property
     def now(self) -> float:

@@ -40,5 +40,6 @@ async def report(account: RemoteAccount, job: Job, *, correct: bool) -> None:
 
 
 async def _answer(account: RemoteAccount, request: Request, wanted: Any, read: Callable[[Reply], T]) -> T:
-    reply = await account.transport.send(request, timeout=account.settings.poll_timeout)
+    with account.usage.by_one():
+        reply = await account.transport.send(request, timeout=account.settings.poll_timeout)
     return translate_beside(account.settings, wanted, read, reply)

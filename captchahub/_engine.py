@@ -10,11 +10,14 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
+
+import attrs
 
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
 from captchahub._aftercare import Aftercare, end
@@ -35,8 +38,10 @@ from captchahub._gate import Changes
 from captchahub._hedging import HedgeBudget
 from captchahub._journal import Journal, open_journal
 from captchahub._journal_money import spend as spend_of
+from captchahub._log import log
 from captchahub._narration import narrated
 from captchahub._plugins import Plugins
+from captchahub._preparing import Preparing
 from captchahub._presence import Presence
 from captchahub._resume import attached, resume
 from captchahub._routing import default_route
@@ -47,9 +52,10 @@ from captchahub._tokens import Trail, read_token
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
 from captchahub.extending import Candidate
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Job, Service
 from captchahub.results import Attempt, ProviderHealth, Result, Vote
-from captchahub.settings import HubSettings, RouteSettings, Strategy
+from captchahub.settings import Hooks, HubSettings, RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
 
 __all__ = ["Engine"]
@@ -78,17 +84,18 @@ class Engine:
             found = type(settings).__name__
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        changes = Changes()
-        hooks = Plugins().hooks if settings.hooks is None else settings.hooks
+        changes, hooks = Changes(), _hooks_of(settings)
         feed = Feed(hooks.observers, wall_clock)
+        self._connect = connect
         self._accounts = open_accounts(settings, connect, changes, feed)
+        self._retired: set[Account] = set()
         aftercare = Aftercare()
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
         presence = Presence(settings.journal.path if journal is None else None)
         self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone, presence=presence)
-        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books)
-        self._hedges = {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
+        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
+        self._hedges = _hedges_of(settings)
         self._sharing = Sharing()
         self._price_lists: dict[str, asyncio.Task[None]] = {}
         self._under_way: set[asyncio.Task[object]] = set()
@@ -98,33 +105,38 @@ class Engine:
         self, task: Task[S], timeout: float | None, trail: Trail | None = None, *, share: bool = False
     ) -> Result[S]:
         """See :meth:`captchahub.hub.Hub.solve`; ``trail`` is told of the job."""
-        route = self._route(task)
-        seconds = timeout or self._settings.timeout
         # Where several providers must agree, each has to look for itself.
-        submission = Submission(uuid.uuid4().hex, share and route.agree == 1, self._books.now)
+        is_shared = self._route(task).agree == 1 and share
+        submission = Submission(uuid.uuid4().hex, is_shared, self._books.now)
+        seconds = timeout or self._settings.timeout
         trail = trail or Trail()
-        begin = partial(self._solve, task, route, trail=trail, submission=submission)
-        if submission.is_shared:
-            solving = self._sharing.solve(task.fingerprint, seconds, begin, trail)
-        else:
-            solving = begin(seconds)
+        begin = partial(self._solve, task, trail=trail, submission=submission)
+        solving = (
+            self._sharing.solve(task.fingerprint, seconds, begin, trail) if is_shared else begin(seconds)
+        )
         with narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
             return end(await self._while_open(solving))
 
     async def _solve(
-        self, task: Task[S], route: RouteSettings, timeout: float, *, trail: Trail, submission: Submission
+        self, task: Task[S], timeout: float, *, trail: Trail, submission: Submission
     ) -> Result[S]:
-        begun = now()
-        if route.strategy is Strategy.CHEAPEST or any(map(self._books.has_budget_for, route.names)):
-            await self._look_up_prices(task.kind, route, min(_PATIENCE, timeout / 4))
-        candidates = [self._candidate(name, task.kind) for name in route.names]
-        names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
-        hedges = self._hedges.get(task.kind, HedgeBudget(0.0))
-        plan = Plan([self._accounts[name] for name in names], route, hedges)
-        solve = Solve(
-            task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, submission=submission
-        )
-        return await solve.run()
+        begun, route = now(), self._route(task)
+        accounts = {name: self._accounts[name] for name in route.names}
+        with ExitStack() as using:
+            # Also those whose turn may come: who is not used can be let go of.
+            for account in accounts.values():
+                using.enter_context(account.usage.by_one())
+            await self._look_up_prices(task.kind, route, accounts, min(_PATIENCE, timeout / 4))
+            candidates = [_candidate(account, task.kind) for account in accounts.values()]
+            names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
+            plan = Plan([accounts[name] for name in names], route, self._hedge_budget(task.kind))
+            solve = Solve(
+                task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, submission=submission
+            )
+            return await solve.run()
+
+    def _hedge_budget(self, kind: str) -> HedgeBudget:
+        return self._hedges.get(kind, HedgeBudget(0.0))
 
     async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
         """See :meth:`captchahub.hub.Hub.attach`."""
@@ -146,22 +158,15 @@ class Engine:
             raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
         return route
 
-    def _candidate(self, name: str, kind: str) -> Candidate:
-        account = self._accounts[name]
-        return Candidate(
-            name,
-            account.settings.plugin,
-            account.prices.of(kind),
-            account.speeds[kind].per_answer(now()),
-            account.gate.health.state_at(now()),
-        )
-
-    async def _look_up_prices(self, kind: str, route: RouteSettings, patience: float) -> None:
+    async def _look_up_prices(
+        self, kind: str, route: RouteSettings, accounts: Mapping[str, Account], patience: float
+    ) -> None:
         """Read the price lists that are wanted; wait for those without which a price is not known."""
-        accounts = [self._accounts[name] for name in route.names]
-        asked = [self._price_list(one) for one in accounts if one.prices.wants_list(kind, now())]
+        if route.strategy is not Strategy.CHEAPEST and not any(map(self._books.has_budget_for, accounts)):
+            return
+        asked = [self._price_list(one) for one in accounts.values() if one.prices.wants_list(kind, now())]
         needed = [task for task in asked if task is not None]
-        if needed and any(one.prices.of(kind) is None for one in accounts):
+        if needed and any(one.prices.of(kind) is None for one in accounts.values()):
             await asyncio.wait(needed, timeout=patience)
 
     def _price_list(self, account: Account) -> asyncio.Task[None] | None:
@@ -238,6 +243,10 @@ class Engine:
         self._refuse_closed()
         return {name: _told(account) for name, account in self._accounts.items()}
 
+    def plugins(self) -> Sequence[PluginRecord]:
+        """See :meth:`captchahub.hub.Hub.plugins`."""
+        return self._desk.hooks.records
+
     async def revive(self, name: str) -> None:
         """See :meth:`captchahub.hub.Hub.revive`."""
         self._refuse_closed()
@@ -245,6 +254,35 @@ class Engine:
         if account.settings.unusable is not None:
             raise ConfigError(f"providers.{name}: {account.settings.unusable}")
         account.gate.revive()
+
+    async def reload(self, settings: HubSettings) -> None:
+        """See :meth:`captchahub.hub.Hub.reload`."""
+        self._refuse_closed()
+        path, wanted = self._settings.journal.path, settings.journal.path
+        if path != wanted:
+            raise ConfigError(
+                f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
+                f"{wanted or 'one in memory'}; close the hub and make a new one"
+            )
+        desk, hooks = self._desk, _hooks_of(settings)
+        accounts = open_accounts(settings, self._connect, desk.changes, desk.feed, self._accounts)
+        before, self._accounts = self._accounts, accounts
+        self._settings = settings
+        self._books.follow(settings)
+        self._hedges = _hedges_of(settings)
+        self._desk = attrs.evolve(desk, hooks=hooks)
+        desk.feed.replace(hooks.observers)
+        for name, account in before.items():
+            if accounts.get(name) is not account:
+                self._retired.add(account)
+                desk.aftercare.adopt(asyncio.ensure_future(self._let_go(account)))
+        log.info("the configuration is read anew; providers: %s", ", ".join(accounts))
+
+    async def _let_go(self, account: Account) -> None:
+        """Close an account when the last job there is over; closing the hub closes it otherwise."""
+        await account.usage.ended()
+        self._retired.discard(account)
+        await account.aclose()
 
     def _refuse_closed(self) -> None:
         if self.is_closed:
@@ -281,9 +319,28 @@ class Engine:
     async def _close(self) -> None:
         await end(self._under_way)
         await self._desk.aftercare.aclose(_PATIENCE)
-        await asyncio.gather(*(account.aclose() for account in self._accounts.values()))
+        await asyncio.gather(*(account.aclose() for account in (*self._accounts.values(), *self._retired)))
+        await self._desk.preparing.aclose()
         await self._books.aclose()
         await self._desk.feed.aclose(_PATIENCE)
+
+
+def _hooks_of(settings: HubSettings) -> Hooks:
+    return Plugins().hooks if settings.hooks is None else settings.hooks
+
+
+def _hedges_of(settings: HubSettings) -> dict[str, HedgeBudget]:
+    return {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
+
+
+def _candidate(account: Account, kind: str) -> Candidate:
+    return Candidate(
+        account.settings.name,
+        account.settings.plugin,
+        account.prices.of(kind),
+        account.speeds[kind].per_answer(now()),
+        account.gate.health.state_at(now()),
+    )
 
 
 def _offer(account: Account) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import attrs
@@ -12,6 +11,7 @@ from captchahub._books import Books, Page
 from captchahub._feed import Feed
 from captchahub._harvest import Unread
 from captchahub._journal_schema import Order
+from captchahub._preparing import Preparing
 from captchahub._tokens import Token, Trail
 from captchahub.errors import Attempt, BudgetExceeded, PriceUnknown
 from captchahub.events import Attempted, BudgetRefused, Ordered, Polled
@@ -46,14 +46,12 @@ class Errand:
     books: Books
     hooks: Hooks
     feed: Feed
+    preparing: Preparing
 
-    async def prepare(self) -> Prepared:
-        """The task as the provider is to get it."""
-        if not self.hooks.prepares:
-            return Prepared(self.task)
+    async def prepare(self, left: float) -> Prepared:
+        """The task as the provider is to get it; the attempt has so many seconds left."""
         settings = self.account.settings
-        # Pictures are worked on in there.
-        return await asyncio.to_thread(self.hooks.prepare_task, self.task, settings.name, settings.plugin)
+        return await self.preparing.prepared(self.hooks, self.task, settings.name, settings.plugin, left)
 
     async def open_page(self, frame: Frame, refused: JobEntry | None) -> Page | JobEntry:
         """Write down that the order is about to be sent. See :meth:`Books.open_page`."""

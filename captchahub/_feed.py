@@ -35,6 +35,10 @@ class Feed:
         self._dropped = 0
         self._faulty: set[str] = set()
 
+    def replace(self, observers: Sequence[tuple[str, Observer]]) -> None:
+        """Tell these from now on, and of what still waits."""
+        self._observers = observers
+
     def tell(self, make: Callable[[float], Event]) -> None:
         """Something happened. ``make`` gives the event for the time on the wall, where anybody observes."""
         if not self._observers or self._is_closed:

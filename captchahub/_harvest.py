@@ -107,7 +107,8 @@ async def collect(
     None where another sees to that.
     """
     try:
-        solved = await Asking(account, job).until(now() + patience)
+        with account.usage.by_one():
+            solved = await Asking(account, job).until(now() + patience)
         solved = attrs.evolve(solved, solution=solved.solution.placed(frame))
     except CaptchaHubError as caught:
         # What is wrong with a setting, or with the task, says nothing of the job.

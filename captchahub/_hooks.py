@@ -11,6 +11,8 @@ from captchahub._foreign import FAULTS
 from captchahub._log import log
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
+from captchahub.frames import Frame
+from captchahub.plugins import PluginRecord
 from captchahub.settings import Observer, RouteSettings
 from captchahub.tasks import Solution, Task
 
@@ -18,10 +20,19 @@ __all__ = ["ManagedHooks", "name_of"]
 
 
 class ManagedHooks:
-    """The hooks of one plugin manager, as :class:`captchahub.settings.Hooks`."""
+    """The hooks of one plugin manager, as :class:`captchahub.settings.Hooks`.
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
+    ``records`` gives what there is to tell of the plugins.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager, records: Callable[[], Sequence[PluginRecord]]) -> None:
         self._manager = manager
+        self._records = records
+
+    @property
+    def records(self) -> Sequence[PluginRecord]:
+        """What there is to tell of each plugin, used or not."""
+        return self._records()
 
     def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
         """What the first plugin that has anything against an answer says, None where that is nobody."""
@@ -45,7 +56,7 @@ class ManagedHooks:
             who, made = next(
                 self._called(hook, [impl], task=prepared.task, provider=provider, plugin=plugin), (None, None)
             )
-            if isinstance(made, Prepared) and made.task.kind == task.kind:
+            if isinstance(made, Prepared) and _is_of_kind(made, task.kind):
                 prepared = Prepared(made.task, made.frame.within(prepared.frame))
             elif who is not None and made is not None:
                 _tell_left_out(hook, who, made)
@@ -102,6 +113,16 @@ def name_of(plugin: object) -> str:
 
 def _observe(impl: pluggy.HookImpl, event: Event) -> None:
     impl.function(*([event] if impl.argnames else []))
+
+
+def _is_of_kind(made: Prepared, kind: str) -> bool:
+    """Whether a plugin has filled in what it made, with a task of that kind."""
+    fields: tuple[object, object] = (made.task, made.frame)
+    match fields:
+        case Task(), Frame():
+            return made.task.kind == kind
+        case _:
+            return False
 
 
 def _names_among(known: set[str], said: object) -> Sequence[str]:

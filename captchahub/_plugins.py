@@ -35,13 +35,18 @@ from captchahub.provider import ProviderKind
 from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
-__all__ = ["BLOCKED", "Plugins", "Unusable"]
+__all__ = ["BLOCKED", "Plugins", "Unusable", "blocked_by_environment"]
 
 Kinds = dict[str, ProviderKind[object]]
 TaskTypes = dict[str, type[Task[Solution]]]
 
 BLOCKED = "CAPTCHAHUB_BLOCK_PLUGINS"
 """The environment variable with the names of plugins, or of their packages, that must not be imported."""
+
+
+def blocked_by_environment() -> frozenset[str]:
+    """The names in that variable, which are parted by commas or blanks."""
+    return frozenset(os.environ.get(BLOCKED, "").replace(",", " ").split())
 
 
 class Unusable(Exception):
@@ -84,12 +89,12 @@ class Plugins:
         self._passed: list[_Plugin] = []
         for plugin in passed:
             self._take(plugin)
-        self.block(os.environ.get(BLOCKED, "").replace(",", " ").split(), f"${BLOCKED}")
+        self.block(blocked_by_environment(), f"${BLOCKED}")
 
     @property
     def hooks(self) -> Hooks:
         """What the plugins loaded so far, and from now on, have a say in."""
-        return ManagedHooks(self._manager)
+        return ManagedHooks(self._manager, lambda: self.records)
 
     def names(self) -> tuple[str, ...]:
         """The names of all plugins there are, sorted; nothing is imported for it."""

@@ -24,6 +24,7 @@ from captchahub._harvest import end_of, harvest
 from captchahub._health import Effect, effect_of, is_telling
 from captchahub._journal_schema import JobState
 from captchahub._log import log
+from captchahub._preparing import Preparing
 from captchahub._secrets import chain_of, mask_error, secrets_in
 from captchahub._tokens import Trail
 from captchahub.errors import (
@@ -57,6 +58,7 @@ class Desk:
     changes: Changes
     aftercare: Aftercare
     books: Books
+    preparing: Preparing
 
 
 @attrs.frozen
@@ -102,13 +104,19 @@ class Run:
         self._started = now()
         self._task = task
         self._desk = desk
-        self._errand = Errand(account, task, submission, trail, desk.books, desk.hooks, desk.feed)
+        self._errand = Errand(
+            account, task, submission, trail, desk.books, desk.hooks, desk.feed, desk.preparing
+        )
         self._allot = allot
         self._try: Try | None = None
         self.ending = asyncio.ensure_future(self._go())
         """How it ended, None where the provider could not be asked after all."""
 
     async def _go(self) -> Ended | None:
+        with self.account.usage.by_one():
+            return await self._admitted()
+
+    async def _admitted(self) -> Ended | None:
         gate, until = self.account.gate, now() + self._allot(None)
         try:
             async with gate.place(until) as place:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from captchahub._config.amounts import Currency, Price
+import attrs
+
 from captchahub._config.budgets import BudgetReader
-from captchahub._config.documents import read_document
+from captchahub._config.documents import Document, parse_document, read_document
+from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
+from captchahub._config.overrides import override
 from captchahub._config.plain import plain
-from captchahub._config.problems import EXAMPLE, Place, Problems, advise
+from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in
 from captchahub._config.references import resolve
 from captchahub._config.routes import RouteReader
-from captchahub._config.scalars import (
-    Count,
-    Duration,
-    ExistingPath,
-    FailureLimit,
-    FilePath,
-    HeaderText,
-    Pause,
-    ProxyAddress,
-    ShareLimit,
-)
+from captchahub._config.scalars import FilePath
 from captchahub._config.structure import strict_converter
+from captchahub._config.tables import (
+    COMMON_KEYS,
+    HEALTH_KEYS,
+    HTTP_KEYS,
+    HUB_KEYS,
+    JOURNAL_KEYS,
+    LIMIT_KEYS,
+    PLUGIN_KEYS,
+    PROVIDER_NAME,
+    TOP_KEYS,
+    task_kinds,
+)
 from captchahub._log import log
 from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
@@ -41,87 +47,100 @@ from captchahub.settings import (
     JournalSettings,
     PluginSettings,
     ProviderSettings,
-    Rate,
     RouteSettings,
 )
-from captchahub.tasks import Task
 
-__all__ = ["load_mapping", "load_yaml"]
+__all__ = ["inspect_yaml", "load_mapping", "load_yaml"]
 
 
 def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
     """The settings in a YAML file; relative paths in it begin at its directory.
 
-    Raises :class:`~captchahub.errors.ConfigError` that lists every problem with file, line and place.
+    Environment variables such as ``CAPTCHAHUB__PROVIDERS__OMO__TIMEOUT`` override single keys of it. Raises
+    :class:`~captchahub.errors.ConfigError` that lists every problem with file, line and place.
     """
     problems = Problems()
-    document = read_document(path, problems)
-    settings = None
-    if document is not None:
-        settings = _Loader(path.parent, plugins, problems).settings(document.value)
-    lines = {} if document is None else document.lines
-    return _settled(settings, problems, str(path), lines)
+    return _settled(_inspect(path, read_document(path, problems), plugins, problems), problems)
+
+
+def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspected:
+    """The same with where each value came from, and with the problems there are instead of an error.
+
+    ``text`` is read in place of what the file holds.
+    """
+    problems = Problems()
+    document = read_document(path, problems) if text is None else parse_document(text, problems)
+    return _inspect(path, document, plugins, problems)
 
 
 def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
     """The settings in a mapping of the same shape and the same strict types as the file.
 
     Texts can hold ``${env:NAME}`` here too, so a literal ``${`` is written ``$${``; relative paths begin at
-    the working directory. Raises :class:`~captchahub.errors.ConfigError` that lists every problem.
+    the working directory. The environment overrides nothing: the program has said what it wants. Raises
+    :class:`~captchahub.errors.ConfigError` that lists every problem.
     """
     problems = Problems()
     settings = None
     value = plain(mapping, problems)
     if value is not None:
-        settings = _Loader(Path(), plugins, problems).settings(value)
-    return _settled(settings, problems, None, {})
-
-
-def _settled(
-    settings: HubSettings | None, problems: Problems, file: str | None, lines: Mapping[Place, int]
-) -> HubSettings:
+        settings = _Loader(plugins, problems, Path()).settings(resolve(value, (), Path(), problems))
     if settings is None or problems.found:
-        raise ConfigError(problems.lines(file, lines)) from problems.cause
+        raise ConfigError("\n".join(map(str, problems.located(None, {})))) from problems.cause
     return settings
 
 
-# The keys that every provider takes, whatever its plugin, and the types of their values.
-_HTTP_KEYS: Mapping[str, Any] = {
-    "ca_bundle": ExistingPath,
-    "proxy": ProxyAddress,
-    "user_agent": HeaderText,
-    "max_reply_bytes": Count,
-}
-_LIMIT_KEYS: Mapping[str, Any] = {
-    "timeout": Duration,
-    "create_timeout": Duration,
-    "poll_timeout": Duration,
-    "max_in_flight": Count,
-    "rate": Rate,
-    "report_wrong": bool,
-    "prices": dict[str, Price],
-    "currency": Currency,
-}
-_HEALTH_KEYS: Mapping[str, Any] = {
-    "failures": FailureLimit,
-    "error_rate": ShareLimit,
-    "window": Duration,
-    "min_samples": Count,
-    "cooldown": Pause,
-    "busy_cooldown": Pause,
-}
-_COMMON_KEYS = ("plugin", *_LIMIT_KEYS, "health", "budget", *_HTTP_KEYS)
-_TOP_KEYS = ("providers", "routes", "timeout", "budget", "journal", "cache", "plugins")
-_PLUGIN_KEYS: Mapping[str, Any] = {"load": tuple[str, ...], "block": tuple[str, ...]}
-_JOURNAL_KEYS: Mapping[str, Any] = {"path": FilePath, "keep": Pause}
-_NAME = re.compile(r"[\w.-]+")
+def _inspect(path: Path, document: Document | None, plugins: Plugins, problems: Problems) -> Inspected:
+    if document is None:
+        return Inspected(None, str(path), {}, None, None, problems)
+    # The names of keys in the environment may depend on plugins, which must not be imported for it.
+    plugins.block(_texts_at(document.value, ("plugins", "block")), _BLOCK)
+    document = override(document, os.environ, partial(_known_keys, plugins), problems)
+    resolved = resolve(document.value, (), path.parent, problems)
+    settings = _Loader(plugins, problems, path.parent).settings(resolved)
+    return Inspected(settings, str(path), document.lines, document.value, resolved, problems)
+
+
+def _settled(inspected: Inspected, problems: Problems) -> HubSettings:
+    if inspected.settings is None or problems.found:
+        raise ConfigError("\n".join(map(str, inspected.problems))) from problems.cause
+    return inspected.settings
+
+
+def _known_keys(plugins: Plugins, place: Place, top: Mapping[str, object]) -> Iterable[str]:
+    """Keys that are not as a variable would write them: task kinds, and those of plugins."""
+    named = mapping_in(top.get("providers")).values()
+    if place == ("routes",) or (len(place) == 3 and place[2] == "prices"):
+        return task_kinds(kind for each in named if (kind := _kind_of(plugins, each)) is not None)
+    if len(place) == 2 and place[0] == "providers":
+        kind = _kind_of(plugins, value_at(top, place))
+        return keys(kind.settings) if kind is not None and attrs.has(kind.settings) else ()
+    return ()
+
+
+def _kind_of(plugins: Plugins, provider: object) -> ProviderKind[object] | None:
+    name = value_at(provider, ("plugin",))
+    try:
+        return plugins.kind(name) if isinstance(name, str) else None
+    except (ConfigError, Unusable):
+        return None  # the loader tells it
+
+
+def _texts_at(value: object, place: Place) -> list[str]:
+    """The texts in the list at a place, none where there is no list."""
+    found = value_at(value, place)
+    texts: list[object] = [*found] if isinstance(found, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    return [text for text in texts if isinstance(text, str)]
+
+
+_NAME = re.compile(PROVIDER_NAME)
+_BLOCK = "plugins.block of the configuration"
 
 
 class _Loader:
     """One configuration on its way to settings; what is wrong with it goes to ``problems``."""
 
-    def __init__(self, base: Path, plugins: Plugins, problems: Problems) -> None:
-        self._base = base
+    def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
         self._plugins = plugins
         self._problems = problems
         self._reader = Reader(strict_converter(base, problems.is_followed), problems)
@@ -129,19 +148,19 @@ class _Loader:
 
     def settings(self, value: object) -> HubSettings | None:
         """The settings, or None where something essential is missing."""
-        top = self._mapping(resolve(value, (), self._base, self._problems), ())
+        top = self._mapping(value, ())
         if top is None:
             return None
-        self._refuse_unknown(top, _TOP_KEYS, ())
+        self._refuse_unknown(top, TOP_KEYS, ())
         plugins = self._see_to_plugins(top.get("plugins", {}), ("plugins",))
         read = self._providers(top)
         providers = {name: provider for name, provider in read.items() if provider is not None}
-        kinds = self._task_kinds(provider.kind for provider in providers.values())
+        kinds = task_kinds(provider.kind for provider in providers.values()).union(self._plugins.task_types())
         routes = self._routes(top, tuple(read), kinds)
         for name in providers:
             place = ("providers", name, "prices")
-            self._refuse_unknown_kinds(_keys_at(top, place), kinds, place)
-        given = self._reader.given(top, {"timeout": Duration, "cache": Pause}, ())
+            self._refuse_unknown_kinds(mapping_in(value_at(top, place)), kinds, place)
+        given = self._reader.given(top, HUB_KEYS, ())
         if "journal" in top:
             given["journal"] = self._journal(top["journal"], ("journal",))
         budget = self._budget(top, ())
@@ -163,9 +182,9 @@ class _Loader:
     def _see_to_plugins(self, value: object, place: Place) -> PluginSettings:
         """Block and load plugins, before any is used."""
         raw = self._mapping(value, place) or {}
-        self._refuse_unknown(raw, tuple(_PLUGIN_KEYS), place)
-        wanted = PluginSettings(**self._reader.given(raw, _PLUGIN_KEYS, place))
-        for unknown in self._plugins.block(wanted.block, "plugins.block of the configuration"):
+        self._refuse_unknown(raw, tuple(PLUGIN_KEYS), place)
+        wanted = PluginSettings(**self._reader.given(raw, PLUGIN_KEYS, place))
+        for unknown in self._plugins.block(wanted.block, _BLOCK):
             known = advise(unknown, self._plugins.names(), "installed")
             log.warning("plugins.block names %r, and no plugin or package is called so; %s", unknown, known)
         for number, name in enumerate(wanted.load):
@@ -192,11 +211,11 @@ class _Loader:
         raw = self._mapping(value, place)
         if raw is None:
             return None
-        limits = self._reader.given(raw, _LIMIT_KEYS, place)
-        http = HttpSettings(**self._reader.given(raw, _HTTP_KEYS, place))
+        limits = self._reader.given(raw, LIMIT_KEYS, place)
+        http = HttpSettings(**self._reader.given(raw, HTTP_KEYS, place))
         health = self._health(raw.get("health", {}), (*place, "health"))
         budget = self._budget(raw, place)
-        own_raw = {key: item for key, item in raw.items() if key not in _COMMON_KEYS}
+        own_raw = {key: item for key, item in raw.items() if key not in COMMON_KEYS}
         try:
             kind, unusable = self._kind(raw, place), None
         except Unusable as error:
@@ -220,8 +239,8 @@ class _Loader:
 
     def _health(self, value: object, place: Place) -> HealthSettings:
         raw = self._mapping(value, place) or {}
-        self._refuse_unknown(raw, tuple(_HEALTH_KEYS), place)
-        return HealthSettings(**self._reader.given(raw, _HEALTH_KEYS, place))
+        self._refuse_unknown(raw, tuple(HEALTH_KEYS), place)
+        return HealthSettings(**self._reader.given(raw, HEALTH_KEYS, place))
 
     def _budget(self, raw: Mapping[str, object], place: Place) -> Budget | None:
         return self._budgets.budget(raw["budget"], (*place, "budget")) if "budget" in raw else None
@@ -230,8 +249,8 @@ class _Loader:
         if not isinstance(value, dict):
             return JournalSettings(self._reader.read(value, FilePath, place))
         raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
-        self._refuse_unknown(raw, tuple(_JOURNAL_KEYS), place)
-        read = self._reader.given(raw, _JOURNAL_KEYS, place)
+        self._refuse_unknown(raw, tuple(JOURNAL_KEYS), place)
+        read = self._reader.given(raw, JOURNAL_KEYS, place)
         if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
             told = "without a path the journal is in memory, where jobs are kept for an hour at most"
             self._problems.add((*place, "keep"), f"{told}; name the file as well, as in path: jobs.db")
@@ -266,15 +285,15 @@ class _Loader:
     def _refuse_misspelt(self, own: Mapping[str, object], place: Place) -> None:
         """Without its plugin nobody knows which keys are wrong, except those close to a common one."""
         for key in own:
-            if difflib.get_close_matches(key[:40], _COMMON_KEYS, n=1, cutoff=0.8):
-                self._problems.add((*place, key), unknown_key(key, _COMMON_KEYS))
+            if difflib.get_close_matches(key[:40], COMMON_KEYS, n=1, cutoff=0.8):
+                self._problems.add((*place, key), unknown_key(key, COMMON_KEYS))
 
     def _own(self, raw: Mapping[str, object], kind: ProviderKind[object], place: Place) -> object:
-        fault = settings_fault(kind.settings, self._reader.converter, _COMMON_KEYS)
+        fault = settings_fault(kind.settings, self._reader.converter, COMMON_KEYS)
         if fault is not None:
             self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
             return None
-        valid = (*_COMMON_KEYS, *keys(kind.settings))
+        valid = (*COMMON_KEYS, *keys(kind.settings))
         self._refuse_unknown(raw, valid, place)
         known = {key: value for key, value in raw.items() if key in valid}
         return self._reader.read(known, kind.settings, place)
@@ -286,14 +305,6 @@ class _Loader:
         self._refuse_unknown_kinds(raw, kinds, ("routes",))
         routes = RouteReader(self._reader, self._problems, defined)
         return {kind: routes.route(value, ("routes", kind)) for kind, value in raw.items()}
-
-    def _task_kinds(self, used: Iterable[ProviderKind[object]]) -> frozenset[str]:
-        """The task kinds that can occur: of all plugins, every task type in the program, and the providers.
-
-        A provider is not built to learn its kinds; they are read from ``build`` where that is its class.
-        """
-        declared = (getattr(kind.build, "kinds", ()) for kind in used)
-        return frozenset(_subclass_kinds(Task)).union(self._plugins.task_types(), *declared)
 
     def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: Place) -> None:
         for kind in raw:
@@ -308,18 +319,3 @@ def _stand_in(raw: Mapping[str, object]) -> ProviderKind[object]:
 
 def _never_built(_settings: object) -> Provider:
     raise AssertionError("a provider whose plugin can't be used is not built")
-
-
-def _keys_at(value: object, place: Place) -> Iterable[str]:
-    """The keys of the mapping at a place, none where there is no mapping."""
-    for step in place:
-        value = value.get(step) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # any mapping
-    return value if isinstance(value, dict) else ()  # pyright: ignore[reportUnknownVariableType]  # plain() saw to its keys
-
-
-def _subclass_kinds(task_type: type[Any]) -> Iterable[str]:
-    for subclass in task_type.__subclasses__():
-        kind = getattr(subclass, "kind", None)
-        if isinstance(kind, str):
-            yield kind
-        yield from _subclass_kinds(subclass)

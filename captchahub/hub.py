@@ -28,6 +28,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import attrs
+
 from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed, as_completed_async
@@ -37,6 +39,7 @@ from captchahub._tokens import Trail
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
@@ -49,6 +52,22 @@ S = TypeVar("S", bound=Solution)
 T = TypeVar("T")
 
 
+@attrs.frozen
+class _Source:
+    """Where the settings of a hub come from; ``path`` is None where they were given."""
+
+    path: Path | None = None
+    plugins: Sequence[object] = ()
+
+    def read(self) -> HubSettings:
+        """The settings as they are there now."""
+        if self.path is None:
+            raise RuntimeError(
+                "this hub was made of settings and not by from_yaml: there is no file to reload"
+            )
+        return load_yaml(self.path, Plugins(self.plugins))
+
+
 class Hub:
     """The library for ordinary, blocking code: make one, share it among threads, close it.
 
@@ -59,6 +78,7 @@ class Hub:
 
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
+        self._source = _Source()
         self._engine: Engine | None = Engine(settings)
         """None in a forked child that has not used it yet."""
         self._thread: LoopThread | None = None
@@ -74,7 +94,10 @@ class Hub:
 
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
-        return cls(load_yaml(Path(path), Plugins(plugins)))
+        source = _Source(Path(path), plugins)
+        hub = cls(source.read())
+        hub._source = source
+        return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
@@ -166,6 +189,25 @@ class Hub:
         """Which providers are asked, which are left alone, until when and why."""
         self._refuse_to_block_itself("health")
         return self._start(lambda engine: engine.health()).result()
+
+    def plugins(self) -> list[PluginRecord]:
+        """Every plugin, installed or passed in: whether it is used, and if it can't be, why."""
+        with self._lock:
+            return list(self._made().plugins())
+
+    def reload(self) -> None:
+        """Read the configuration file again, and go by it from now on.
+
+        Solves under way end by the settings that they began with; their jobs are collected, and providers
+        that are gone or changed are let go of after their last one. Providers whose settings are the same
+        keep their connections and health. Raises :class:`~captchahub.errors.ConfigError` where the file has
+        problems or names another journal, and all stays as it was; RuntimeError where the hub was not made
+        by :meth:`from_yaml`.
+        """
+        self._refuse_to_block_itself("reload")
+        settings = self._source.read()
+        self._start(lambda engine: engine.reload(settings)).result()
+        self._settings = settings
 
     def revive(self, provider: str) -> None:
         """Ask a provider again from now on, such as one that was out and whose account was topped up.
@@ -268,13 +310,17 @@ class Hub:
         with self._lock:
             if self._is_closed:
                 raise HubClosed
-            if self._engine is None:
-                self._engine = Engine(self._settings)
+            engine = self._made()
             if self._thread is None:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
-                self._finalizer = weakref.finalize(self, partial(self._thread.stop, self._engine.aclose))
-            return self._thread.submit(partial(work, self._engine))
+                self._finalizer = weakref.finalize(self, partial(self._thread.stop, engine.aclose))
+            return self._thread.submit(partial(work, engine))
+
+    def _made(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self._settings)
+        return self._engine
 
     def _refuse_to_block_itself(self, name: str) -> None:
         if self._thread is not None and self._thread.is_current():
@@ -313,12 +359,16 @@ class AsyncHub:
 
     def __init__(self, settings: HubSettings) -> None:
         self._engine = Engine(settings)
+        self._source = _Source()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
         """As :meth:`Hub.from_yaml`."""
-        return cls(load_yaml(Path(path), Plugins(plugins)))
+        source = _Source(Path(path), plugins)
+        hub = cls(source.read())
+        hub._source = source
+        return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
@@ -369,6 +419,15 @@ class AsyncHub:
     async def health(self) -> dict[str, ProviderHealth]:
         """As :meth:`Hub.health`."""
         return await self._ours().health()
+
+    def plugins(self) -> list[PluginRecord]:
+        """As :meth:`Hub.plugins`."""
+        return list(self._engine.plugins())
+
+    async def reload(self) -> None:
+        """As :meth:`Hub.reload`. The file is read in the event loop's thread."""
+        engine = self._ours()
+        await engine.reload(self._source.read())
 
     async def revive(self, provider: str) -> None:
         """As :meth:`Hub.revive`."""

@@ -14,6 +14,7 @@ import attrs
 from captchahub.errors import ProviderError
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
+from captchahub.plugins import PluginRecord
 from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, Task
 
@@ -226,6 +227,11 @@ Observer = Callable[[Event], None]
 
 class Hooks(Protocol):
     """What the plugins of a hub have a say in, as :mod:`captchahub.hookspecs` describes it."""
+
+    @property
+    def records(self) -> Sequence[PluginRecord]:
+        """What there is to tell of each plugin, used or not."""
+        ...
 
     def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
         """Why an answer can't be right, None where nothing speaks against it."""

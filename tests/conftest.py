@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from captchahub_omocaptcha.provider import OmoProvider
@@ -14,6 +15,7 @@ from hypothesis import settings
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
+from tests.shelf import Shelf
 
 # Nothing here may touch the journal of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")
@@ -65,3 +67,12 @@ def configured(sandbox: Sandbox) -> Callable[..., dict[str, object]]:
         }
 
     return configure
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A place for distributions that are installed while the test lasts."""
+    root = tmp_path / "shelf"
+    root.mkdir()
+    monkeypatch.syspath_prepend(str(root))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
+    return Shelf(root)

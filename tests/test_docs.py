@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mypy.api
+import PIL.Image
 import pytest
 import yaml
 
@@ -15,21 +17,25 @@ import captchahub
 from captchahub import Hub, Image, ImageToText
 from captchahub._plugins import Plugins
 from captchahub.config import load_yaml
+from captchahub.hookspecs import HookSpecs
 from captchahub.settings import ProviderSettings
 from captchahub.testing import Sandbox, load_emulation
 
 TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text()
+PAGES = {str(path.relative_to(TREE)): path.read_text() for path in sorted(TREE.glob("docs/**/*.md"))}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith("captchahub_"))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return [text for found, text in BLOCK.findall(page) if found == language]
 
 
 def code_with_its_configuration() -> Iterator[tuple[str, str]]:
     """Each block of code, and the configuration shown last before it; at the top, the first there is."""
     shown = blocks("yaml")[0]
-    for language, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE):
+    for language, text in BLOCK.findall(README):
         if language == "yaml":
             shown = text
         elif language == "python":
@@ -41,6 +47,14 @@ def second_sandbox() -> Iterator[Sandbox]:
     """A service that speaks createTask, as 2Captcha does."""
     with Sandbox(load_emulation("createtask")) as running:
         yield running
+
+
+def without_the_top(screen: Image) -> bytes:
+    """The screenshot as a page on preparing tasks sends it."""
+    with PIL.Image.open(io.BytesIO(screen.data)) as whole:
+        file = io.BytesIO()
+        whole.crop((0, 60, whole.width, whole.height)).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -59,6 +73,7 @@ def at_work(
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
     text, slide = sandbox.draw_text("x7kp2"), sandbox.draw_slide()
     second_sandbox.know(text)
+    sandbox.script(without_the_top(slide.image), slide.solution)
     (tmp_path / "captcha.png").write_bytes(text.image.data)
     (tmp_path / "screen.png").write_bytes(slide.image.data)
     monkeypatch.chdir(tmp_path)
@@ -74,9 +89,24 @@ def test_every_block_of_code_runs(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
 
 
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize("configuration", [blocks("yaml")[0]])
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        pytest.param(page, code, id=f"{page}-{number}")
+        for page, text in PAGES.items()
+        for number, code in enumerate(blocks("python", text))
+    ],
+)
+def test_so_does_every_block_of_the_other_pages(page: str, code: str) -> None:
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+
+
 def test_every_block_of_code_is_typed(tmp_path: Path) -> None:
-    files = [tmp_path / f"block_{number}.py" for number, _ in enumerate(blocks("python"))]
-    for file, code in zip(files, blocks("python"), strict=True):
+    codes = [code for page in (README, *PAGES.values()) for code in blocks("python", page)]
+    files = [tmp_path / f"block_{number}.py" for number, _ in enumerate(codes)]
+    for file, code in zip(files, codes, strict=True):
         file.write_text(code)
     out, err, status = mypy.api.run(["--strict", "--cache-dir", str(tmp_path), *map(str, files)])
     assert (status, err) == (0, ""), out
@@ -113,10 +143,27 @@ def test_with_several_providers_the_second_service_answers_where_the_first_is_do
     assert {attempt.provider for attempt in result.attempts} == {"omo", "spare", "backup"}
 
 
-def test_every_file_it_points_to_is_there() -> None:
-    targets = re.findall(r"\]\((?!http)([^)]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (TREE / target).exists()] == []
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_every_file_it_points_to_is_there(page: str) -> None:
+    path = TREE / page
+    targets = re.findall(r"\]\((?!http)([^)#]+)", path.read_text())
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+class TestHooks:
+    def test_each_has_a_page_that_begins_with_its_name_and_shows_it_at_work(self) -> None:
+        for hook in HOOKS:
+            page = PAGES[f"docs/hooks/{hook}.md"]
+            assert page.startswith(f"# {hook}\n")
+            assert any(f"def {hook}(" in code for code in blocks("python", page))
+            assert f"hooks/{hook}.md" in PAGES["docs/plugins.md"]
+
+    def test_each_is_used_by_something_that_is_shipped(self) -> None:
+        shipped = [TREE / "captchahub" / "_builtin.py", *TREE.glob("plugins/*/captchahub_*/**/*.py")]
+        used = {
+            name for path in shipped for name in re.findall(r"@hookimpl[^\n]*\n *def (\w+)", path.read_text())
+        }
+        assert used == set(HOOKS)
 
 
 def test_every_public_name_is_described() -> None:

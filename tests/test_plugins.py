@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterable
-from pathlib import Path
 
 import attrs
 import pytest
@@ -15,6 +14,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import Solution, Task, TextSolution
+from tests.shelf import WORKING, Shelf
 
 
 @attrs.frozen
@@ -42,43 +42,6 @@ class Offering:
     @hookimpl
     def captchahub_provider_kinds(self) -> Iterable[object]:
         return self._offered
-
-
-WORKING = """
-import attrs
-from captchahub.hookspecs import hookimpl
-from captchahub.plugins import PluginRecord, PluginState
-from captchahub.provider import ProviderKind
-
-@attrs.frozen
-class Settings:
-    word: str = ""
-
-@hookimpl
-def captchahub_provider_kinds():
-    return [ProviderKind(name, Settings, lambda settings: None) for name in {names!r}]
-"""
-
-
-class Shelf:
-    """A directory on the import path in which distributions can be put."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def install(self, distribution: str, module: str, source: str, *names: str) -> None:
-        (self._root / f"{module}.py").write_text(source)
-        metadata = self._root / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        lines = "".join(f"{name} = {module}\n" for name in names)
-        (metadata / "entry_points.txt").write_text(f"[captchahub]\n{lines}")
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
-    return Shelf(tmp_path)
 
 
 def unusable(plugins: Plugins, name: str) -> PluginRecord:

@@ -14,14 +14,14 @@ from captchahub._config.misfits import Reader, unknown_key
 from captchahub._config.problems import Misfit, Place, Problems
 from captchahub.settings import Budget, Period, ProviderSettings
 
-__all__ = ["BudgetReader"]
+__all__ = ["BUDGET_KEYS", "NEEDED_KEYS", "BudgetReader"]
 
-_NEEDED: Mapping[str, Any] = {"limit": Limit, "per": Period}
+NEEDED_KEYS: Mapping[str, Any] = {"limit": Limit, "per": Period}
 _MISSING = {
     "limit": "missing; say how much may be spent, as in limit: 5.00",
     "per": f"missing; say what the limit holds for: {', '.join(period.value for period in Period)}",
 }
-_KEYS = (*_NEEDED, "zone")
+BUDGET_KEYS = (*NEEDED_KEYS, "zone")
 
 _UTC = "UTC"
 _NOT_ZONES = frozenset({"Factory", "localtime"})  # among the zones, and of another meaning on each machine
@@ -41,15 +41,15 @@ class BudgetReader:
             self._reader.misfit(Misfit("a budget such as {limit: 5.00, per: day}", value), place)
             return None
         raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
-        unknown = [key for key in raw if key not in _KEYS]
+        unknown = [key for key in raw if key not in BUDGET_KEYS]
         for key in unknown:
-            self._problems.add((*place, key), unknown_key(key, _KEYS))
+            self._problems.add((*place, key), unknown_key(key, BUDGET_KEYS))
         for key, told in _MISSING.items():
             if key not in raw and not difflib.get_close_matches(key, unknown, n=1):
                 self._problems.add((*place, key), told)
-        read = self._reader.given(raw, _NEEDED, place)
+        read = self._reader.given(raw, NEEDED_KEYS, place)
         zone = self._zone(raw["zone"], (*place, "zone")) if "zone" in raw else UTC
-        return Budget(zone=zone, **read) if len(read) == len(_NEEDED) else None
+        return Budget(zone=zone, **read) if len(read) == len(NEEDED_KEYS) else None
 
     def refuse_mixed(self, providers: Iterable[ProviderSettings], place: Place) -> None:
         """Tell of currencies that one budget at this place can't add up."""

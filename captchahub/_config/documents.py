@@ -29,7 +29,7 @@ Pair = tuple[yaml.Node, yaml.Node]
 class Document:
     """What a file holds. ``lines`` are those of the keys and list items, counted from 1."""
 
-    value: object
+    value: object = attrs.field(repr=False)
     lines: dict[Place, int]
 
 

@@ -21,11 +21,12 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 
 @attrs.frozen
 class Problem:
-    """One thing wrong at one place. ``line`` is known where the place alone does not tell it."""
+    """One thing wrong at one place. ``line`` and ``variable`` are there where the place does not tell."""
 
     place: Place
     message: str
     line: int | None = None
+    variable: str | None = None
 
 
 class Misfit(Exception):
@@ -41,17 +42,39 @@ class Misfit(Exception):
 
 @attrs.frozen
 class Origin:
-    """The references a value came from: what they are called, such as ``${env:NAME}``, and what they gave."""
+    """What a value came from: what it is called, such as ``${env:NAME}``, and what it gave.
+
+    ``is_reference`` is false for a variable that overrides a key: it holds what could stand in the file.
+    """
 
     name: str
     texts: tuple[str, ...] = attrs.field(repr=False)
+    is_reference: bool = True
+
+
+@attrs.frozen
+class Located:
+    """A problem with all that is known of where it is. ``variable`` is the one that overrides the place."""
+
+    file: str | None
+    line: int | None
+    variable: str | None
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        position = f"{self.file}:{self.line}" if self.file and self.line else self.file
+        if self.variable is not None:
+            position = f"${self.variable}"
+        return ": ".join(part for part in (position, self.place, self.message) if part)
 
 
 @attrs.define
 class Problems:
     """The problems found so far.
 
-    ``origins`` tells, by place, which values came from references: those are never shown.
+    ``origins`` tells, by place, which values came from the environment, files or a keyring: those are never
+    shown. ``overrides`` are the places that an environment variable sets, with its name.
     ``spoilt`` are the places whose values could not be read, so that nothing is said of their types.
     ``cause`` is the first failure that was more than a wrong value, such as a plugin that can't be imported.
     """
@@ -60,10 +83,13 @@ class Problems:
     found: list[Problem] = attrs.field(factory=list[Problem])
     cause: Exception | None = None
     spoilt: set[Place] = attrs.field(factory=set[Place])
+    overrides: dict[Place, str] = attrs.field(factory=dict[Place, str])
 
-    def add(self, place: Place, message: str, line: int | None = None) -> None:
+    def add(
+        self, place: Place, message: str, line: int | None = None, *, variable: str | None = None
+    ) -> None:
         """Note one problem."""
-        self.found.append(Problem(place, message, line))
+        self.found.append(Problem(place, message, line, variable))
 
     def spoil(self, place: Place, message: str) -> None:
         """Note that the value at a place can't be read."""
@@ -77,7 +103,7 @@ class Problems:
 
     def is_followed(self, text: str) -> bool:
         """Whether a reference gave exactly this text."""
-        return any(text in origin.texts for origin in self.origins.values())
+        return any(text in origin.texts for origin in self.origins.values() if origin.is_reference)
 
     def is_spoilt(self, place: Place) -> bool:
         """Whether a value, or something in it, could not be read."""
@@ -91,16 +117,43 @@ class Problems:
         """The origins of a value and of everything in it."""
         return [origin for where, origin in self.origins.items() if where[: len(place)] == place]
 
-    def lines(self, file: str | None, lines: Mapping[Place, int]) -> str:
-        """All problems as text, one a line, in the order of the file."""
-        located = [(problem.line or line_of(problem.place, lines), problem) for problem in self.found]
-        located.sort(key=lambda item: item[0] or 0)
-        return "\n".join(_told(file, line, problem) for line, problem in located)
+    def located(self, file: str | None, lines: Mapping[Place, int]) -> list[Located]:
+        """All problems, in the order of the file; those of variables first."""
+        located = [self.locate(problem, file, lines) for problem in self.found]
+        return sorted(located, key=lambda problem: problem.line or 0)
+
+    def locate(self, problem: Problem, file: str | None, lines: Mapping[Place, int]) -> Located:
+        """A problem with all that is known of where it is."""
+        place = dotted(problem.place)
+        variable = problem.variable
+        if variable is None and problem.line is None:
+            variable = variable_of(problem.place, lines, self.overrides)
+        if variable is not None:
+            return Located(None, None, variable, place, problem.message)
+        return Located(file, problem.line or line_of(problem.place, lines), None, place, problem.message)
 
 
-def _told(file: str | None, line: int | None, problem: Problem) -> str:
-    position = f"{file}:{line}" if file and line else file
-    return ": ".join(part for part in (position, dotted(problem.place), problem.message) if part)
+def variable_of(place: Place, lines: Mapping[Place, int], overrides: Mapping[Place, str]) -> str | None:
+    """The variable that set a value, or the nearest thing around it; None where the file did."""
+    for length in range(len(place), -1, -1):
+        if place[:length] in overrides:
+            return overrides[place[:length]]
+        if place[:length] in lines:
+            return None
+    return None
+
+
+def mapping_in(value: object) -> dict[str, object]:
+    """A plain value that is a mapping, an empty one where it is not."""
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]  # keys are text in plain values
+
+
+def items_in(value: object) -> Iterable[tuple[str | int, object]]:
+    """What a plain mapping or list holds, with the steps there; nothing where it is neither."""
+    if isinstance(value, list):
+        items: list[object] = value  # pyright: ignore[reportUnknownVariableType]  # of any values
+        return list(enumerate(items))
+    return list(mapping_in(value).items())
 
 
 def line_of(place: Place, lines: Mapping[Place, int]) -> int | None:

@@ -1,20 +1,21 @@
-"""References in text: ``${env:NAME}`` and ``${file:PATH}``, put in place of what they name."""
+"""References in text: ``${env:NAME}``, ``${file:PATH}``, ``${keyring:SERVICE/USER}``, and what they name."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from captchahub._config.problems import Origin, Place, Problems
+from captchahub._config.keyrings import NoEntry, read_entry
+from captchahub._config.problems import Origin, Place, Problems, items_in
 
 MAX_BYTES = 65_536
 """The largest file that ``${file:PATH}`` reads, in bytes."""
 
 _PIECE = re.compile(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FORMS = "write ${env:NAME} or ${file:PATH}, and $${ for a plain ${"
+_FORMS = "write ${env:NAME}, ${file:PATH} or ${keyring:SERVICE/USER}, and $${ for a plain ${"
 
 
 class _Refused(Exception):
@@ -35,6 +36,17 @@ def resolve(value: object, place: Place, base: Path, problems: Problems) -> obje
         items: list[object] = value  # pyright: ignore[reportUnknownVariableType]  # as above
         return [resolve(item, (*place, index), base, problems) for index, item in enumerate(items)]
     return value
+
+
+def references_in(value: object) -> Iterator[tuple[str, str]]:
+    """The references in all texts of a value, in order: the kind, and what it names."""
+    if isinstance(value, str):
+        for match in _PIECE.finditer(value):
+            scheme, colon, rest = (match["inner"] or "").partition(":")
+            if colon:
+                yield scheme, rest
+    for _step, item in items_in(value):
+        yield from references_in(item)
 
 
 def _resolve_text(text: str, place: Place, base: Path, problems: Problems) -> str | None:
@@ -106,4 +118,16 @@ def _file(path: str, base: Path) -> str:
     return value
 
 
-_SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file}
+def _keyring(entry: str, _base: Path) -> str:
+    named = _written("keyring:" + entry)
+    # The name of a service can hold a '/', as addresses do; that of a user rarely does.
+    service, _, user = entry.rpartition("/")
+    if not service or not user:
+        raise _Refused(f"{named} names no entry; write ${{keyring:SERVICE/USER}}")
+    try:
+        return read_entry(service, user)
+    except NoEntry as error:
+        raise _Refused(f"{named} {error}") from None
+
+
+_SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file, "keyring": _keyring}

@@ -14,11 +14,11 @@ from captchahub._config.scalars import Count, HedgeDelay, Share, Weight
 from captchahub.errors import AmbiguousCreate, JobTimeout, ProviderError, TaskError
 from captchahub.settings import Otherwise, RouteSettings, Strategy
 
-__all__ = ["RouteReader"]
+__all__ = ["FALLBACK_ERRORS", "ROUTE_KEYS", "RULES", "RouteReader", "contradictions"]
 
 Group = Mapping[str, float]
 
-_RULES: Mapping[str, Any] = {
+RULES: Mapping[str, Any] = {
     "strategy": Strategy,
     "on_ambiguous": Otherwise,
     "on_timeout": Otherwise,
@@ -27,7 +27,7 @@ _RULES: Mapping[str, Any] = {
     "hedge_limit": Share,
     "agree": Count,
 }
-_KEYS = ("providers", "fallback_on", *_RULES)
+ROUTE_KEYS = ("providers", "fallback_on", *RULES)
 _BY_WEIGHT = (Strategy.ORDERED, Strategy.BALANCED)
 
 FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {
@@ -55,9 +55,9 @@ class RouteReader:
 
     def _with_rules(self, raw: Mapping[str, object], place: Place) -> RouteSettings:
         for key in raw:
-            if key not in _KEYS:
-                self.problems.add((*place, key), unknown_key(key, _KEYS))
-        rules = self.reader.given(raw, _RULES, place)
+            if key not in ROUTE_KEYS:
+                self.problems.add((*place, key), unknown_key(key, ROUTE_KEYS))
+        rules = self.reader.given(raw, RULES, place)
         if "fallback_on" in raw:
             rules["fallback_on"] = self._errors(raw["fallback_on"], (*place, "fallback_on"))
         groups: list[Group] = []
@@ -67,7 +67,7 @@ class RouteReader:
         else:
             self.problems.add((*place, "providers"), "missing; name the providers to ask, in order")
         route = RouteSettings(groups, **rules)
-        for key, other, problem in _contradictions(route, rules):
+        for key, other, problem in contradictions(route, rules):
             # Where the other key could not be read, nobody knows what it says.
             if not self.problems.is_blamed((*place, other)):
                 self.problems.add((*place, key), problem)
@@ -141,7 +141,7 @@ def _named(item: object, place: Place) -> Iterator[tuple[str, Place]]:
                 yield name, (*place, index)
 
 
-def _contradictions(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+def contradictions(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
     """The keys that make no sense for what another says: the key, the other one, what to tell.
 
     ``rules`` are the rules that are there and could be read.

@@ -6,7 +6,9 @@ import click
 
 from captchahub._version import __version__
 from captchahub.cli._program import Program
+from captchahub.cli.config import config
 from captchahub.cli.demo import demo
+from captchahub.cli.plugins import plugins
 from captchahub.cli.resume import resume
 from captchahub.cli.sandbox import sandbox
 from captchahub.cli.solve import solve
@@ -18,6 +20,7 @@ _EPILOG = """
 First steps:
   captchahub demo                        see it work; needs no account and no network
   captchahub sandbox --pictures shots    a service of your own to try things with
+  captchahub config init                 write a configuration of your own
   captchahub solve shots/text-01.png     solve a picture as captchahub.yaml says
 
 "captchahub COMMAND --help" tells more about each.
@@ -33,5 +36,5 @@ def cli() -> None:
     """
 
 
-for _command in (demo, solve, resume, sandbox):
+for _command in (demo, solve, resume, config, plugins, sandbox):
     cli.add_command(_command)

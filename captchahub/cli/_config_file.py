@@ -20,7 +20,8 @@ providers:
     plugin: omocaptcha
     api_token: ${env:OMOCAPTCHA_TOKEN}
 
-or begin without an account: "captchahub sandbox" prints a configuration to try."""
+or let "captchahub config init" ask you and write it. Without an account, "captchahub sandbox" prints a \
+configuration to try."""
 
 
 def find_config(given: Path | None) -> Path:

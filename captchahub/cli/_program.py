@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 import click
 
 from captchahub.cli._exit_code import ExitCode
+from captchahub.cli._plugin_commands import added_commands, load_command
 from captchahub.cli._streams import writing_stdout
 from captchahub.errors import ConfigError, JournalError, TaskError
 
-__all__ = ["Program", "Subcommand"]
+__all__ = ["Program", "Subcommand", "Subgroup"]
 
 
 class _Misconfigured(click.ClickException):
@@ -54,8 +55,24 @@ class Subcommand(click.Command):
             return super().parse_args(ctx, args)
 
 
-class Program(Subcommand, click.Group):
-    """A group whose commands may raise the library's own errors, and be interrupted."""
+class Subgroup(Subcommand, click.Group):
+    """A group inside the program."""
+
+
+class Program(Subgroup):
+    """A group whose commands may raise the library's own errors, and be interrupted; plugins add to them."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The library's own command of that name, else a plugin's."""
+        return super().get_command(ctx, cmd_name) or load_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The library's own commands; and the names of the others, for which no plugin is imported."""
+        super().format_commands(ctx, formatter)
+        rows = [(name, f"added by {package}") for name, package in added_commands()]
+        if rows:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was asked for."""

@@ -7,7 +7,9 @@ from typing import TypeAlias, TypeVar
 
 import click
 
+from captchahub._config.problems import advise
 from captchahub.cli._values import Whole
+from captchahub.errors import TaskError
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
 
@@ -56,32 +58,48 @@ def text_options(command: F) -> F:
     return command
 
 
-def task_maker(kind: str, options: Mapping[str, TextOption]) -> MakeTask:
-    """What makes a task of a picture.
+def task_maker(
+    types: Mapping[str, type[Task[Solution]]],
+    kind: str,
+    text: Mapping[str, TextOption],
+    further: Mapping[str, object],
+) -> MakeTask:
+    """What makes a task of a picture: of the type of a kind, with options for texts and further ones.
 
-    Raises a usage error for options that the kind does not have, and
+    Raises a usage error for a kind that is none, or options that it does not have, and
     :class:`~captchahub.errors.TaskError` for options that contradict each other: once and at the start,
     rather than for each picture.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    if kind == PhoneSlide.kind:
-        _refuse(given)
-        return PhoneSlide
+    if kind not in types:
+        raise click.UsageError(f"there is no type {kind!r} of task; {advise(kind, types, 'types')}")
+    given = {name: value for name, value in text.items() if value is not None}
+    if given and kind != ImageToText.kind:
+        raise _only_for_texts(given, kind)
+    task_type, options = types[kind], {**given, **further}
 
     def make(image: Image) -> Task[Solution]:
-        # The names and types are those of ImageToText; click has seen to it.
-        return ImageToText(image, **given)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+        return task_type(image=image, **options)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]  # an attrs class with a picture
 
-    make(Image.from_bytes(_PIXEL))
+    try:
+        make(Image.from_bytes(_PIXEL))
+    except TaskError:
+        raise
+    # What a type that a plugin adds raises, where it does not have such options or values.
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(f"a {kind} can't be made with {_written(options)}: {error}") from error
     return make
 
 
-def _refuse(given: Mapping[str, TextOption]) -> None:
-    if given:
-        names = ", ".join(_flag(name, value) for name, value in given.items())
-        raise click.UsageError(
-            f"{names}: only for --type {ImageToText.kind}; a {PhoneSlide.kind} takes no options"
-        )
+def _only_for_texts(given: Mapping[str, TextOption], kind: str) -> click.UsageError:
+    names = ", ".join(_flag(name, value) for name, value in given.items())
+    other = (
+        "it takes no options" if kind == PhoneSlide.kind else f"options of a {kind} are --option NAME=VALUE"
+    )
+    return click.UsageError(f"{names}: only for --type {ImageToText.kind}; {other}")
+
+
+def _written(options: Mapping[str, object]) -> str:
+    return ", ".join(options) or "no options"
 
 
 def _flag(name: str, value: TextOption) -> str:

@@ -17,10 +17,10 @@ from captchahub.cli._solve_print import Show, printer
 from captchahub.cli._streams import need_stdout, say
 from captchahub.cli._task_options import TextOption, task_maker, text_options
 from captchahub.cli._text import counted
-from captchahub.cli._values import positive_seconds
+from captchahub.cli._values import named_value, positive_seconds
 from captchahub.config import load_yaml
 from captchahub.hub import Hub
-from captchahub.tasks import ImageToText, PhoneSlide
+from captchahub.tasks import ImageToText
 
 __all__ = ["solve"]
 
@@ -70,10 +70,11 @@ Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, e
 @click.option(
     "--type",
     "kind",
-    type=click.Choice([ImageToText.kind, PhoneSlide.kind]),
     default=ImageToText.kind,
     show_default=True,
-    help="What the pictures are: texts to read, or screenshots of a phone with a puzzle to drag.",
+    metavar="TYPE",
+    help="What the pictures are: image-to-text, texts to read; phone-slide, screenshots of a phone with a "
+    "puzzle to drag; or a type that a plugin adds.",
 )
 @click.option(
     "--config",
@@ -89,6 +90,15 @@ Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, e
     help="How long one picture may take, every provider together; else as the configuration says.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Tell on stderr who solved it, as on a terminal.")
+@click.option(
+    "-o",
+    "--option",
+    "further",
+    type=named_value,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of a type that a plugin adds; its value is written as in a configuration.",
+)
 @text_options
 def solve(
     files: Sequence[str],
@@ -98,6 +108,7 @@ def solve(
     *,
     as_json: bool,
     verbose: bool,
+    further: Sequence[tuple[str, object]],
     **options: TextOption,
 ) -> None:
     """Solve pictures and print the answers.
@@ -106,10 +117,11 @@ def solve(
     same time.
     """
     need_stdout()
-    make_task = task_maker(kind, options)
     show = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
     codes: list[ExitCode] = []
-    settings = load_yaml(find_config(config), Plugins())
+    plugins = Plugins()
+    settings = load_yaml(find_config(config), plugins)
+    make_task = task_maker(plugins.task_types(), kind, options, dict(further))
     with Hub(with_journal(settings)) as hub:
         wanted = _while_stdout_works(files, codes)
         _show_all(solve_files(hub, wanted, kind, make_task, timeout), show, codes, len(files))

@@ -1,67 +1,69 @@
 """Whatever a server can send, to try on a plugin whether its readers are total.
 
-It needs ``hypothesis``, which no extra of captchahub brings. A test is as short as this one::
+A test is as short as this one; the same seed gives the same replies::
 
-    @given(reply=replies(REAL_ANSWERS, keys=["error", "job_id"], words=["success", TOKEN]))
-    def test_any_reply_is_read_or_refused(reply):
+    for reply in hostile_replies(replies_as_the_service_gives_them, words=["success", TOKEN], runs=500):
         check_reading(lambda: provider.read_balance(reply), TOKEN)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-
-from hypothesis import strategies as st
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from captchahub.errors import ProviderError
 from captchahub.provider import Created, Reply, Solved
+from captchahub.testing._leaves import Path, changed, leaves, lost
 
-__all__ = ["check_reading", "headers", "replies", "what_is_shown"]
+__all__ = ["check_reading", "hostile_replies", "what_is_shown"]
 
-_STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 408, 422, 429, 500, 503]) | st.integers(
-    0, 999
+_ODD_VALUES: Sequence[Any] = (
+    *(None, True, False, 0, 1, -1, 1.5, 2**63, 10**400, -(10**30), math.inf, math.nan),
+    *("", " ", "0", "-1", "1e999999999", "NaN", "null", "\ud800", "\u0661\u0662", "a\x00\x1b[31m\r\n\u202ez"),
+    *([], [None], [[[]]], [{}], {}, {"": None}, {"id": [1]}),
+    # So long that it can't be shown.
+    *("x" * 20_000, [0] * 2_000),
 )
-_HEADER_VALUES = st.text(st.characters(max_codepoint=255), max_size=30)
-_DATES = st.tuples(
-    st.sampled_from(["Mon, ", "", "Xyz, "]),
-    st.integers(-5, 99999999999),
-    st.sampled_from([" Nov ", " Foo ", " "]),
-    st.integers(0, 10**12),
-    st.sampled_from([" 10:00:00 GMT", " 99:99:99 +9999999999", " 1", ""]),
-).map(lambda parts: "".join(map(str, parts)))
-_PLACES = st.sampled_from(["https://other.example/x", "//", "/login", "http://[", "http://[x]/"])
+_ODD_BODIES: Sequence[bytes] = (
+    *(b"", b" ", b"null", b"true", b"[]", b"{}", b'""', b"0", b"NaN", b"\x00", b"\xff\xfe{\x00}\x00"),
+    *(
+        b"\xef\xbb\xbf{}",
+        b"<!DOCTYPE html><title>502</title>",
+        b"OK",
+        b"OK|",
+        b"|||",
+        b"{}{}",
+        b'{"a":1,"a":2}',
+    ),
+    # Deeper than any parser's stack, and more digits than Python reads.
+    *(b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000),
+)
+_STATUSES = (200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 0, 99, 999)
+_PAUSES = (
+    *("", "7", "-1", "1e9", "9" * 400, "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026"),
+    *("Mon, 99999999999 Nov 1000000000000 99:99:99 +9999999999", "1 Foo 0 10:00:00 GMT", "\xb2", "\x00"),
+)
+_PLACES = ("", "https://other.example/x", "//", "/login", "http://[", "http://[x]/", "\x00", "x" * 5_000)
 
 
-def replies(
-    real: Sequence[Mapping[str, object]], *, keys: Sequence[str], words: Sequence[str]
-) -> st.SearchStrategy[Reply]:
-    """Any reply: real ones with one thing wrong, objects with any values in them, bytes of every kind.
+def hostile_replies(
+    real: Sequence[Reply], *, words: Sequence[str] = (), runs: int = 200, seed: int = 0
+) -> Iterator[Reply]:
+    """Every part of every real reply lost or made odd, then ``runs`` more replies of any kind, by chance.
 
-    ``real`` are answers as the service gives them, ``keys`` and ``words`` the names and values that mean
-    something in its dialect; the account's token should be among the words.
+    ``real`` are replies as the service gives them, in JSON or not; ``words`` are values that mean something
+    in its dialect, the account's token among them.
     """
-    values = _values(keys, words)
-    answers = st.dictionaries(st.sampled_from(keys), values, max_size=6)
-    digits = [f'{{"{key}":{"9" * 5000}}}'.encode() for key in keys]
-    bodies = (
-        _damaged(real, keys, values)
-        | answers.map(_packed)
-        | values.map(_packed)
-        | st.binary(max_size=200)
-        # Deeper than any parser's stack, and more digits than Python reads.
-        | st.sampled_from([b"[" * 100_000, b'{"a":' * 100_000, *digits])
-    )
-    return st.builds(Reply, _STATUSES, bodies, headers())
-
-
-def headers() -> st.SearchStrategy[dict[str, str]]:
-    """Any headers, and often the two that are read."""
-    known = st.fixed_dictionaries(
-        {}, optional={"Retry-After": _HEADER_VALUES | _DATES, "Location": _HEADER_VALUES | _PLACES}
-    )
-    others = st.dictionaries(st.text(max_size=10), _HEADER_VALUES, max_size=3)
-    return st.tuples(others, known).map(lambda both: both[0] | both[1])
+    yield from (Reply(status, body) for body in _ODD_BODIES for status in (200, 500))
+    yield from (Reply(status, headers={"Retry-After": pause}) for pause in _PAUSES for status in (429, 503))
+    yield from (Reply(302, headers={"Location": place}) for place in _PLACES)
+    for reply in real:
+        yield from _each_part_odd(reply, words)
+    bodies = _Bodies(real, words, random.Random(seed))
+    yield from (bodies.any_reply() for _ in range(runs))
 
 
 def what_is_shown(read: Callable[[], object]) -> str:
@@ -91,44 +93,76 @@ def check_reading(read: Callable[[], object], token: str) -> None:
         raise AssertionError(f"not fit for a log: {shown!r}")
 
 
-def _values(keys: Sequence[str], words: Sequence[str]) -> st.SearchStrategy[object]:
-    """Any JSON value, and often one that looks like an answer."""
-    return st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text(max_size=20)
-        | st.sampled_from([*words, "1e999999999", "\ud800"])
-        | st.sampled_from([10**400, -(10**30), 2**63, 0, 1]),
-        lambda inner: (
-            st.lists(inner, max_size=4)
-            | st.dictionaries(st.sampled_from(keys) | st.text(max_size=5), inner, max_size=5)
-        ),
-        max_leaves=12,
-    )
+def _each_part_odd(reply: Reply, words: Sequence[str]) -> Iterator[Reply]:
+    fields = _parsed(reply.body)
+    for path, _ in leaves(fields):
+        yield _with(reply, lost(fields, path))
+        for value in (*_ODD_VALUES, *words):
+            yield _with(reply, changed(fields, path, value))
+    for status in sorted(set(_STATUSES)):
+        yield Reply(status, reply.body, reply.headers)
 
 
-@st.composite
-def _damaged(
-    draw: st.DrawFn,
-    real: Sequence[Mapping[str, object]],
-    keys: Sequence[str],
-    values: st.SearchStrategy[object],
-) -> bytes:
-    """The body of a real answer with one field changed, lost or added, or with its bytes damaged."""
-    answer = dict(draw(st.sampled_from(real)))
-    key = draw(st.sampled_from([*answer, *keys]))
-    if draw(st.booleans()):
-        answer[key] = draw(values)
-    else:
-        answer.pop(key, None)
-    body = _packed(answer)
-    if draw(st.booleans()):
-        at = draw(st.integers(0, len(body)))
-        body = body[:at] + draw(st.binary(max_size=3)) + body[at + draw(st.integers(0, 3)) :]
-    return body
+class _Bodies:
+    """Replies by chance: real ones with things wrong, objects of any values, bytes of every kind."""
+
+    def __init__(self, real: Sequence[Reply], words: Sequence[str], chance: random.Random) -> None:
+        self._chance = chance
+        self._real = [reply for reply in real if reply.body] or [Reply(200, b"{}")]
+        parts = [part for reply in self._real for part in leaves(_parsed(reply.body))]
+        self._keys = sorted({str(step) for path, _ in parts for step in path} | {"id", "error"})
+        self._values = [*_ODD_VALUES, *words, *(value for _, value in parts)]
+
+    def any_reply(self) -> Reply:
+        make = self._chance.choice((self._damaged, self._damaged, self._made_up, self._bytes))
+        return Reply(self._chance.choice(_STATUSES), make(), self._headers())
+
+    def _damaged(self) -> bytes:
+        fields = _parsed(self._chance.choice(self._real).body)
+        for _ in range(self._chance.randint(1, 3)):
+            parts: list[Path] = [path for path, _ in leaves(fields)] or [()]
+            fields = changed(fields, self._chance.choice(parts), self._value())
+        return _cut(_packed(fields), self._chance)
+
+    def _made_up(self) -> bytes:
+        return _packed({self._chance.choice(self._keys): self._value() for _ in range(6)})
+
+    def _bytes(self) -> bytes:
+        body = self._chance.choice(self._real).body if self._chance.random() < 0.7 else b""
+        at = self._chance.randint(0, len(body))
+        return body[:at] + self._chance.randbytes(self._chance.randint(0, 30)) + body[at + 3 :]
+
+    def _value(self, depth: int = 0) -> object:
+        if depth < 3 and self._chance.random() < 0.3:
+            inside = [self._value(depth + 1) for _ in range(self._chance.randint(0, 4))]
+            if self._chance.random() < 0.5:
+                return inside
+            return {self._chance.choice(self._keys): value for value in inside}
+        return self._chance.choice(self._values)
+
+    def _headers(self) -> Mapping[str, str]:
+        known = {"Retry-After": _PAUSES, "Location": _PLACES, "Content-Type": ("text/html", "", "\xff")}
+        return {
+            name: self._chance.choice(values) for name, values in known.items() if self._chance.random() < 0.3
+        }
+
+
+def _parsed(body: bytes) -> object:
+    """The JSON of a body; a body that is none is one text."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _with(reply: Reply, value: object) -> Reply:
+    return Reply(reply.status, _packed(value), reply.headers)
 
 
 def _packed(value: object) -> bytes:
-    return json.dumps(value).encode()
+    # What is not JSON was parsed as one text, and goes back as it came.
+    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
+
+
+def _cut(body: bytes, chance: random.Random) -> bytes:
+    return body[: chance.randint(0, len(body))] if chance.random() < 0.2 else body

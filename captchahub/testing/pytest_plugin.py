@@ -1,19 +1,82 @@
-"""Fixtures for pytest: ``pytest_plugins = ["captchahub.testing.pytest_plugin"]`` in a ``conftest.py``."""
+"""For pytest: ``pytest_plugins = ["captchahub.testing.pytest_plugin"]`` in a ``conftest.py`` has the fixture.
+
+With ``-p captchahub.testing.pytest_plugin --captchahub-plugin NAME`` an installed plugin is held against the
+contract of all providers, without any test file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Unpack
+from pathlib import Path
+from typing import Any, Unpack
 
 import pytest
+import yaml
 
 from captchahub.errors import ConfigError
+from captchahub.testing import contract
+from captchahub.testing.contract import ProviderContract
 from captchahub.testing.emulation import Emulation
 from captchahub.testing.emulations import installed_emulations, load_emulation
 from captchahub.testing.sandbox import Sandbox, SandboxFactory, SandboxOptions
 
-__all__ = ["captchahub_sandbox"]
+__all__ = ["captchahub_sandbox", "pytest_addoption", "pytest_collection_modifyitems"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the contract suite."""
+    group = parser.getgroup("captchahub")
+    group.addoption("--captchahub-plugin", metavar="NAME", help="check an installed plugin's provider kind")
+    group.addoption(
+        "--captchahub-settings",
+        metavar="FILE",
+        help="a YAML file with the plugin's own keys, for those checks",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Put the checks of the plugin that is named behind the tests that were found."""
+    name: str | None = config.getoption("--captchahub-plugin")
+    file: str | None = config.getoption("--captchahub-settings")
+    if name is None:
+        if file is not None:
+            raise pytest.UsageError("--captchahub-settings is for --captchahub-plugin NAME: give both")
+        return
+    suite: type[ProviderContract] = type(
+        "TestPlugin", (ProviderContract,), {"kind": name, "settings": _read(file)}
+    )
+    try:
+        suite.subject()
+    except pytest.fail.Exception as error:
+        raise pytest.UsageError(f"--captchahub-plugin {name}: {error}") from None
+    # pytest leaves the types of its own constructors open.
+    module: Any = pytest.Module.from_parent(  # pyright: ignore[reportUnknownMemberType]
+        session, path=Path(contract.__file__), nodeid=f"captchahub-{name}"
+    )
+    checks: Any = pytest.Class.from_parent(  # pyright: ignore[reportUnknownMemberType]
+        module, name=suite.__name__
+    )
+    checks.obj = suite
+    items += session.genitems(checks)
+
+
+def _read(file: str | None) -> dict[str, Any]:
+    """The keys in a file, which may hold references such as ``${env:NAME}``."""
+    if file is None:
+        return {}
+    try:
+        keys: object = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise pytest.UsageError(f"--captchahub-settings {file} can't be read: {error}") from error
+    if not isinstance(keys, dict):
+        raise pytest.UsageError(
+            f"--captchahub-settings {file} holds no keys: write one a line, api_token: ..."
+        )
+    return keys  # pyright: ignore[reportUnknownVariableType] - checked with the rest of the configuration
 
 
 @pytest.fixture

@@ -11,31 +11,27 @@ import attrs
 
 from captchahub.errors import ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request
-from captchahub.testing.emulation import Call, Emulation, World
+from captchahub.testing._seen import Hang, Slow, Step, as_seen
+from captchahub.testing.emulation import Answer, Call, Emulation, World
+from captchahub.testing.faults import Fault, FaultRules
 
-__all__ = ["EmulatedTransport", "Hang", "Mishap", "ScriptedTransport", "Sent", "Slow", "json_reply"]
+__all__ = [
+    "EmulatedTransport",
+    "Hang",
+    "Mishap",
+    "ScriptedTransport",
+    "Sent",
+    "Slow",
+    "Step",
+    "json_reply",
+    "received",
+]
 
 
 def json_reply(payload: object, status: int = 200, **headers: str) -> Reply:
     """A reply with a JSON body; a header ``Retry-After`` is written ``retry_after``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, json.dumps(payload).encode(), named)
-
-
-@attrs.frozen
-class Hang:
-    """The service takes the request and never replies."""
-
-
-@attrs.frozen
-class Slow:
-    """The service replies after some seconds."""
-
-    seconds: float
-    reply: Reply | ProviderError
-
-
-Step = Reply | ProviderError | Hang | Slow
 
 
 @attrs.frozen
@@ -94,8 +90,8 @@ class EmulatedTransport:
     """Answers each request as an emulated service does, in the time of the event loop.
 
     ``world`` is what the service answers from; its ``now`` should be the loop's time. ``mishap`` is asked, by
-    the name of each call, whether something becomes of it; ``latency`` is the way there and back, in seconds.
-    ``sent`` is what was sent so far.
+    the name of each call, whether something becomes of it; ``faults`` are those of the wire, as a client is
+    told of them; ``latency`` is the way there and back, in seconds. ``sent`` is what was sent so far.
     """
 
     def __init__(
@@ -104,10 +100,12 @@ class EmulatedTransport:
         world: World,
         *,
         mishap: Callable[[str], Mishap | None] = lambda _name: None,
+        faults: Iterable[Fault] = (),
         latency: float = 0.0,
     ) -> None:
         self.sent: list[Sent] = []
         self.is_closed = False
+        self._rules = FaultRules(faults)
         self._emulation = emulation
         self._world = world
         self._mishap = mishap
@@ -117,14 +115,21 @@ class EmulatedTransport:
         """The service's reply, or what happened to it."""
         begun = asyncio.get_running_loop().time()
         self.sent.append(Sent(begun, request))
-        call = Call(request.method, urlsplit(request.url).path, request.headers, request.body, begun)
-        mishap = self._mishap(self._emulation.name_of(call))
-        step: Step = Hang() if mishap is None else mishap.step
-        if mishap is None or mishap.handled:
-            answer = self._emulation.answer(call, self._world)
-            step = Reply(answer.status, answer.body, answer.headers) if mishap is None else step
+        step = self._happens(received(request, begun))
         await asyncio.sleep(min(self._latency, timeout))
         return await _play(step, timeout - self._latency)
+
+    def _happens(self, call: Call) -> Step:
+        name = self._emulation.name_of(call)
+        mishap = self._mishap(name)
+        if mishap is not None:
+            if mishap.handled:
+                self._emulation.answer(call, self._world)
+            return mishap.step
+        fault = self._rules.pick(name, self._emulation.token_of(call))
+        is_handled = fault is None or fault.handled
+        own = self._emulation.answer(call, self._world) if is_handled else Answer(200, b"")
+        return Reply(own.status, own.body, own.headers) if fault is None else as_seen(fault, own)
 
     def calls_to(self, name: str) -> list[Sent]:
         """What was sent of one call, by its name."""
@@ -133,6 +138,13 @@ class EmulatedTransport:
     async def aclose(self) -> None:
         """Nothing is held; the closing is noted in ``is_closed``."""
         self.is_closed = True
+
+
+def received(request: Request, at: float) -> Call:
+    """The request as the service gets it."""
+    address = urlsplit(request.url)
+    target = f"{address.path}?{address.query}" if address.query else address.path
+    return Call(request.method, target, request.headers, request.body, at)
 
 
 async def _play(step: Step, timeout: float) -> Reply:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import inf
 from typing import cast
 
 import attrs
+from attrs import AttrsInstance
 
-from captchahub._journal_entries import entries
-from captchahub.errors import JobFailed, JobTimeout, Outvoted, Overtaken, PluginFault, WrongSolution
+from captchahub.errors import Attempt, JobFailed, JobTimeout, Outvoted, Overtaken, PluginFault, WrongSolution
 from captchahub.jobs import JobEntry, JobState
+from captchahub.provider import JobId
 from captchahub.results import Result
-from captchahub.tasks import TextSolution
+from captchahub.tasks import SlideSolution, Solution
 from captchahub.testing.emulation import JobRecord, picture_hash
-from tests.simulation.client import Log
-from tests.simulation.world import Book, Service, Town, picture_of, task_of
+from tests.simulation.ground import Ground
+from tests.simulation.makes import number_of
+from tests.simulation.pictures import picture_of, task_of
+from tests.simulation.service import Service
+from tests.simulation.world import Town
 
 __all__ = ["compare"]
 
@@ -25,49 +30,44 @@ _NO_JOB = {JobState.NOT_SENT, JobState.REFUSED}
 _UNKNOWN = {JobState.INTENT, JobState.AMBIGUOUS}
 # What a job can end an attempt with. All else is an error of asking for it, and asking is free.
 _ENDS_A_JOB = (JobFailed, JobTimeout, WrongSolution, Outvoted, Overtaken, PluginFault)
+# The longest timeout of a solve, in seconds.
+_LONGEST = 120
 
 
-def compare(town: Town, book: Book, services: Sequence[Service], log: Log, *, is_swept: bool) -> None:
+def compare(ground: Ground, *, is_swept: bool) -> None:
     """Tell the town what is wrong. ``is_swept`` where a last hub has collected what others left."""
-    rows = book.look(lambda connection: entries(connection, limit=100_000))
-    audit = _Audit(town, services, rows, log, is_swept=is_swept, may_fail=book.may_fail)
-    audit.ledger(book)
+    audit = _Audit(ground, is_swept=is_swept)
+    audit.ledger()
     audit.submissions()
     audit.jobs()
     audit.rows()
     audit.results()
+    audit.shared()
     audit.collected()
     audit.attempts()
+    audit.refused_answers()
     audit.pollers()
+    audit.settled_by_hand()
 
 
 class _Audit:
-    def __init__(
-        self,
-        town: Town,
-        services: Sequence[Service],
-        rows: Sequence[JobEntry],
-        log: Log,
-        *,
-        is_swept: bool,
-        may_fail: bool,
-    ) -> None:
-        self._town = town
-        self._services = {service.name: service for service in services}
-        self._rows = rows
-        self._log = log
+    def __init__(self, ground: Ground, *, is_swept: bool) -> None:
+        self._town, self._book, self._log = ground.town, ground.book, ground.log
+        self._cache = ground.settings.cache
+        self._services = {service.name: service for service in ground.services}
+        self._rows = rows = ground.book.every_job()
         self._is_swept = is_swept
-        self._may_fail = may_fail
-        self._pictures = _Pictures(town)
-        self._row_of = {(row.provider, int(row.job_id)): row for row in rows if row.job_id is not None}
-        self._given = {(one.provider, int(one.job_id or 0)) for _, one in log.results}
+        self._may_fail = ground.book.may_fail
+        self._pictures = _Pictures(ground.town)
+        self._row_of = {_job_of(row): row for row in rows if row.job_id is not None}
+        self._given = {_job_of(told.result) for told in ground.log.results}
 
-    def ledger(self, book: Book) -> None:
+    def ledger(self) -> None:
         """It is never below what the services charged, and is the sum of the rows."""
         for name, service in self._services.items():
-            ledger = book.charged(name)
-            if ledger < service.billed:
-                self._town.blame(f"{name} has charged {service.billed}, and the ledger says {ledger}")
+            ledger = self._book.charged(name)
+            if ledger < service.owed:
+                self._town.blame(f"{name} has charged {service.owed}, and the ledger says {ledger}")
             total = sum((row.charge for row in self._rows if row.provider == name), Decimal(0))
             if ledger != total:
                 self._town.blame(f"the ledger of {name} says {ledger}, and its jobs {total}")
@@ -87,9 +87,9 @@ class _Audit:
     def jobs(self) -> None:
         """Each job of the world is in the journal under its id, or its order is there as ambiguous."""
         unknown = Counter(
-            (row.provider, row.fingerprint)
+            (row.provider, self._pictures.of[row.fingerprint])
             for row in self._rows
-            if row.job_id is None and (row.state in _UNKNOWN or (self._may_fail and row.state not in _NO_JOB))
+            if row.job_id is None and self._may_be_taken(row)
         )
         for name, service in self._services.items():
             for job in service.jobs.values():
@@ -97,33 +97,53 @@ class _Audit:
                 if row is not None:
                     self._job(service, job, row)
                     continue
-                key = name, self._pictures.prints[job.picture]
+                key = name, job.picture
                 unknown[key] -= 1
                 if unknown[key] < 0 and (name, job.id) not in self._given:
                     self._town.blame(f"job {job.id} of {name} is lost: the journal knows nothing of it")
 
+    def _may_be_taken(self, row: JobEntry) -> bool:
+        """Whether there may be a job of an order without an id."""
+        if row.state in _UNKNOWN or (row.is_by_hand and row.state not in _NO_JOB):
+            return True
+        # Who answers at once can say at once that it could not do it, and gives no id then.
+        return row.state is JobState.FAILED or (self._may_fail and row.state not in _NO_JOB)
+
     def _job(self, service: Service, job: JobRecord, row: JobEntry) -> None:
         """A job whose answer is there is solved or can be collected."""
         told = f"job {job.id} of {service.name}"
-        if row.fingerprint != self._pictures.prints[job.picture]:
+        if self._pictures.of[row.fingerprint] != job.picture:
             self._town.blame(f"{told} is of another picture than the journal says")
-        if row.state in (JobState.SOLVED, JobState.CREATED):
+        self._charge(service, job, row)
+        if row.state in (JobState.SOLVED, JobState.CREATED) or row.is_by_hand:
             return
-        if row.state is JobState.FAILED and self._pictures.has_good_answer(job):
+        if row.state is JobState.FAILED and self._pictures.is_answered(row.fingerprint, job.solution):
             self._town.blame(f"{told} has an answer, and is failed in the journal: {row.error}")
         if row.state is JobState.EXPIRED and job.id not in service.told_gone:
             self._town.blame(f"{told} is there, and expired in the journal")
         if row.state in _NO_JOB or row.state is JobState.INTENT:
             self._town.blame(f"{told} is {row.state.value} in the journal")
 
+    def _charge(self, service: Service, job: JobRecord, row: JobEntry) -> None:
+        """It is what the answer told, as soon as there is one; until then what was agreed, or more."""
+        if row.state is JobState.SOLVED and service.make.tells_cost and not row.is_by_hand:
+            is_right = row.charge == job.price
+        else:
+            is_right = row.charge >= service.agreed(job)
+        if not is_right:
+            self._town.blame(
+                f"job {job.id} of {service.name} has cost {job.price}, and {row.charge} is charged"
+            )
+
     def rows(self) -> None:
         """What the journal says of a job is so."""
         for row in self._rows:
             told = f"job {row.job_id} of {row.provider}"
-            job = None if row.job_id is None else self._services[row.provider].jobs.get(int(row.job_id))
+            job = None if row.job_id is None else self._services[row.provider].jobs.get(number_of(row.job_id))
             if row.job_id is not None and job is None:
                 self._town.blame(f"{told} is in the journal, and the service never took it")
-            is_known = row.job_id is not None or not self._may_fail
+            # A person settles a job without its answer.
+            is_known = (row.job_id is not None or not self._may_fail) and not row.is_by_hand
             if row.state is JobState.SOLVED and is_known and (job is None or row.answer != _packed(job)):
                 self._town.blame(f"{told} has the answer {row.answer} in the journal, not {job}")
             if self._is_swept:
@@ -141,17 +161,35 @@ class _Audit:
             self._town.blame(f"nobody collected job {job.id} of {row.provider}, which is done")
 
     def results(self) -> None:
-        """A result's answer is that of its own picture."""
-        for number, result in self._log.results:
-            for provider, job_id, solution in _answers(result):
-                self._answer(picture_hash(picture_of(number)), provider, job_id, solution)
+        """A result's answer is that of its own picture, and only one solve pays for it."""
+        paid = Counter(_job_of(told.result) for told in self._log.results if not told.result.is_shared)
+        for told in self._log.results:
+            for provider, job_id, solution in _answers(told.result):
+                self._answer(picture_hash(picture_of(told.picture)), provider, job_id, solution)
+        twice = [job for job, count in paid.items() if count > 1 and job[1] is not None]
+        if twice:
+            self._town.blame(f"several solves say that they have paid for {twice}")
 
-    def _answer(self, picture: str, provider: str, job_id: object, solution: object) -> None:
+    def shared(self) -> None:
+        """An answer that was there already is one to an equal task, costs nothing, and is not too old."""
+        for told in self._log.results:
+            row = self._row_of.get(_job_of(told.result))
+            if row is None or not told.result.is_shared:
+                continue
+            self._town.count("answer of an equal task's job")
+            if row.fingerprint != task_of(told.picture).fingerprint or not row.is_shared or told.result.cost:
+                self._town.blame(f"{told} was shared, which is not {row}")
+            # Who follows another solve gets what that one has found, which may have begun before.
+            since = told.begun - self._cache - (0 if told.result.attempts else _LONGEST)
+            if self._town.has_reliable_clock and row.updated_at < since:
+                self._town.blame(f"the answer of job {row.job_id} was given for fresh {since} at {row}")
+
+    def _answer(self, picture: str, provider: str, job_id: JobId | None, solution: Solution) -> None:
         if job_id is None and self._may_fail:
             # The id did not get onto the disk, and so a solve that shares the job does not know it.
             return
-        job = self._services[provider].jobs.get(int(str(job_id or 0)))
-        if job is None or job.picture != picture or job.solution != solution:
+        job = None if job_id is None else self._services[provider].jobs.get(number_of(job_id))
+        if job is None or job.picture != picture or job.solution != _told(solution):
             self._town.blame(
                 f"the answer {solution} to {picture[:8]} is not that of job {job_id} of {provider}"
             )
@@ -173,11 +211,18 @@ class _Audit:
 
     def attempts(self) -> None:
         """Nobody falls back because asking went wrong."""
-        for attempt in self._log.attempts:
+        for attempt in itertools.chain.from_iterable(self._log.attempts):
             if attempt.job_id is not None and not isinstance(attempt.error, (type(None), *_ENDS_A_JOB)):
                 self._town.blame(
                     f"job {attempt.job_id} of {attempt.provider} was given up after {attempt.error!r}"
                 )
+
+    def refused_answers(self) -> None:
+        """An answer that a solve has found to be wrong is not given to it again."""
+        for attempts in self._log.attempts:
+            refused = Counter(_job_of(one) for one in attempts if isinstance(one.error, WrongSolution))
+            if any(count > 1 for (_, job_id), count in refused.items() if job_id is not None):
+                self._town.blame(f"one wrong answer has failed several attempts of one solve: {attempts}")
 
     def pollers(self) -> None:
         """Two processes do not work on one job, where no clock or stall made one of them seem dead."""
@@ -185,28 +230,50 @@ class _Audit:
             return
         for name, service in self._services.items():
             for job_id, clients in service.pollers.items():
+                # Whoever attaches to a job asks as well.
+                if (name, job_id) in self._log.attached:
+                    continue
                 if len(set(clients)) < len(clients):
                     self._town.blame(f"job {job_id} of {name} was asked for by turns: {clients}")
 
+    def settled_by_hand(self) -> None:
+        """What a person has said of a job is the last word."""
+        rows = {row.id: row for row in self._rows}
+        for said in self._log.said:
+            row = rows[said.entry.id]
+            free = Decimal(0) if said.state in _NO_JOB else said.entry.charge
+            charge = free if said.cost is None else said.cost
+            if (row.state, row.charge, row.is_by_hand) != (said.state, charge, True):
+                self._town.blame(f"a person said {said}, and the journal {row}")
+
 
 class _Pictures:
-    """What is known of the pictures, by their hash."""
+    """What is known of the pictures: each has the hash of its bytes as its name."""
 
     def __init__(self, town: Town) -> None:
-        self._tasks = {picture: task_of(number) for picture, number in town.numbers.items()}
-        self.prints = {picture: task.fingerprint for picture, task in self._tasks.items()}
-        self.of = {fingerprint: picture for picture, fingerprint in self.prints.items()}
+        self._tasks = town.tasks
+        self.of = {name: picture_hash(task.image.data) for name, task in town.tasks.items()}
+        """By the fingerprint of a task."""
 
-    def has_good_answer(self, job: JobRecord) -> bool:
-        """Whether the service has an answer that the task's own check lets pass."""
-        return job.solution is not None and self._tasks[job.picture].check(job.solution) is None
+    def is_answered(self, fingerprint: str, solution: Solution | None) -> bool:
+        """Whether an answer is one that the task's own check lets pass."""
+        return solution is not None and self._tasks[fingerprint].check(solution) is None
+
+
+def _job_of(told: Result[Solution] | JobEntry | Attempt) -> tuple[str, int | None]:
+    return told.provider, None if told.job_id is None else number_of(told.job_id)
 
 
 def _packed(job: JobRecord) -> Mapping[str, object] | None:
-    return None if job.solution is None else attrs.asdict(cast("TextSolution", job.solution))
+    return None if job.solution is None else attrs.asdict(cast("AttrsInstance", job.solution))
 
 
-def _answers(result: Result[TextSolution]) -> Iterable[tuple[str, object, TextSolution]]:
+def _told(solution: Solution) -> Solution:
+    """An answer as the service has told it, without the size of the screen, which the task knows."""
+    return attrs.evolve(solution, screen=None) if isinstance(solution, SlideSolution) else solution
+
+
+def _answers(result: Result[Solution]) -> Iterable[tuple[str, JobId | None, Solution]]:
     yield result.provider, result.job_id, result.solution
     for vote in result.votes:
         yield vote.provider, vote.job_id, vote.solution

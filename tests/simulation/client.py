@@ -10,16 +10,19 @@ from typing import Any
 import attrs
 
 from captchahub._engine import Engine
-from captchahub.errors import AllProvidersFailed, Attempt, HubClosed, JobTimeout, JournalError
-from captchahub.jobs import Collected
+from captchahub._tokens import Trail
+from captchahub.errors import AllProvidersFailed, HubClosed, JobTimeout, JournalError
 from captchahub.results import Result
-from captchahub.settings import HubSettings, ProviderSettings
-from captchahub.tasks import TextSolution
-from tests.simulation.loop import NOBODY, SimulationLoop
+from captchahub.settings import ProviderSettings
+from captchahub.tasks import Solution
+from tests.simulation.attaching import Attaching
+from tests.simulation.by_hand import ByHand
+from tests.simulation.ground import Ground, Told
+from tests.simulation.loop import NOBODY
+from tests.simulation.pictures import task_of
 from tests.simulation.process import Kill, Line, Pen, Process
-from tests.simulation.world import Book, Service, Town, task_of
 
-__all__ = ["Client", "Errand", "Life", "Log"]
+__all__ = ["Client", "Errand", "Life"]
 
 # How much later than its timeout a solve may end, in seconds: the disk can be slow, and more than once.
 _SLACK = 3.0
@@ -42,6 +45,9 @@ class Life:
 
     errands: Sequence[Errand]
     resumes_at: Sequence[float]
+    attachings: Sequence[Attaching]
+    looks_at: Sequence[float]
+    """When somebody settles by hand what nobody can tell."""
     lingers: float
     """How long it lives on when all is done."""
     closes_at: float | None
@@ -51,30 +57,9 @@ class Life:
     kill: Kill | None
 
 
-class Log:
-    """What the callers of all processes were given."""
-
-    def __init__(self) -> None:
-        self.results: list[tuple[int, Result[TextSolution]]] = []
-        self.collected: list[tuple[str, Collected]] = []
-        self.attempts: list[Attempt] = []
-        self.given_up: dict[int, float] = {}
-        """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
-        self.solves = 0
-        self.killed: set[str] = set()
-        """The names of the processes that were."""
-
-
 @attrs.frozen
-class Client:
+class Client(Ground):
     """A program that is started now and then, on one machine with others."""
-
-    town: Town
-    loop: SimulationLoop
-    book: Book
-    services: Sequence[Service]
-    settings: HubSettings
-    log: Log
 
     async def live(self, name: str, life: Life, process: Process) -> None:
         """One life, in the context of its process."""
@@ -84,9 +69,13 @@ class Client:
             self.loop.call_later(at, self._stall, process, seconds, context=NOBODY)
         tasks = [asyncio.ensure_future(self._run(engine, errand, process)) for errand in life.errands]
         tasks += [asyncio.ensure_future(self._resume(engine, at, process)) for at in life.resumes_at]
+        tasks += [asyncio.ensure_future(one.do(self, engine, process)) for one in life.attachings]
+        by_hand = ByHand(self, engine, process, self.town.chance(f"by hand {name}"))
+        tasks += [asyncio.ensure_future(by_hand.do(at)) for at in life.looks_at]
         if life.closes_at is None:
             await asyncio.gather(*tasks)
             await asyncio.sleep(life.lingers)
+            self._check_idle(engine, process)
         else:
             await asyncio.sleep(life.closes_at)
         await engine.aclose()
@@ -121,9 +110,10 @@ class Client:
             return
         self.log.solves += 1
         self.town.begin_solve(errand.picture)
-        begun = self.loop.time()
+        begun, began = self.loop.time(), self.town.wall()
+        self.log.trails.append(trail := Trail())
         solving = asyncio.ensure_future(
-            engine.solve(task_of(errand.picture), errand.timeout, share=errand.share)
+            engine.solve(task_of(errand.picture), errand.timeout, trail, share=errand.share)
         )
         if errand.cancelled_after is not None:
             self.loop.call_later(errand.cancelled_after, self._cancel, solving)
@@ -134,19 +124,19 @@ class Client:
         self.town.note(f"{process.name} {errand.picture} {type(told).__name__}")
         if took > errand.timeout + _SLACK and self.town.has_reliable_leases:
             self.town.blame(f"a solve of {errand.timeout:g} s took {took:.1f} s")
-        self._take(errand, told)
+        self._take(errand, told, began)
 
     def _cancel(self, solving: asyncio.Future[Any]) -> None:
         if not solving.done():
             self.town.inject("cancelled solve")
             solving.cancel()
 
-    def _take(self, errand: Errand, told: Result[TextSolution] | BaseException) -> None:
+    def _take(self, errand: Errand, told: Result[Solution] | BaseException, began: float) -> None:
         if isinstance(told, Result):
-            self.log.results.append((errand.picture, told))
-            self.log.attempts += told.attempts
+            self.log.results.append(Told(errand.picture, began, told))
+            self.log.attempts.append(told.attempts)
         elif isinstance(told, AllProvidersFailed):
-            self.log.attempts += told.attempts
+            self.log.attempts.append(told.attempts)
         elif not isinstance(told, (HubClosed, JournalError, asyncio.CancelledError)):
             self.town.blame(f"a solve ended with {told!r}")
 
@@ -162,6 +152,15 @@ class Client:
                         self.log.given_up[collected.entry.id] = self.loop.time()
         except (HubClosed, JournalError):
             return
+
+    def _check_idle(self, engine: Engine, process: Process) -> None:
+        """A hub that works on nothing has no job in its hands, where nobody else could get it."""
+        process.refuse_if_dead()
+        works_on = engine._desk.aftercare._under_way  # pyright: ignore[reportPrivateUsage]
+        owner = engine._books.owner  # pyright: ignore[reportPrivateUsage]
+        kept = self.book.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
+        if kept and not works_on and not self.book.may_fail:
+            self.town.blame(f"{process.name} works on nothing, and keeps the jobs {kept}")
 
     def _check_closed(self, engine: Engine, process: Process) -> None:
         """After a clean close nothing is left."""
@@ -185,7 +184,7 @@ class Client:
             town.blame(f"{name} was closed, and left an order open in the journal")
 
 
-async def _outcome(solving: asyncio.Future[Result[TextSolution]]) -> Result[TextSolution] | BaseException:
+async def _outcome(solving: asyncio.Future[Result[Solution]]) -> Result[Solution] | BaseException:
     try:
         return await solving
     except BaseException as error:  # noqa: BLE001 - it is looked at

@@ -40,9 +40,10 @@ def _told(name: str, *instead: Reply | ProviderError, is_handled: bool) -> Maker
     return fate
 
 
-def _failure(message: str) -> Reply:
-    # The emulation says it in one of its ways; the plugin understands all of them.
-    return json_reply({"error": True, "success": False, "message": message})
+def _failure(message: str, code: str) -> Reply:
+    # In one of the ways of each make of service; their plugins understand all of them.
+    omo = {"error": True, "success": False, "message": message}
+    return json_reply({**omo, "errorId": 1, "errorCode": code, "errorDescription": message})
 
 
 _BROKEN = (
@@ -59,10 +60,14 @@ _GARBAGE = (
 _BUSY = (
     Reply(429, b""),
     Reply(429, b"", {"Retry-After": "7"}),
-    _failure("Too many requests."),
+    _failure("Too many requests.", "ERROR_RATE_LIMIT"),
 )
-_REFUSING = (_failure("System is overloaded."), _failure("Internal server error"), Reply(503, b"down"))
-_DENYING = (_failure("Invalid api token."), Reply(403, b"blocked"))
+_REFUSING = (
+    _failure("System is overloaded.", "ERROR_NO_SLOT_AVAILABLE"),
+    _failure("Internal server error", "ERROR_INTERNAL_SERVER_ERROR"),
+    Reply(503, b"down"),
+)
+_DENYING = (_failure("Invalid api token.", "ERROR_KEY_DOES_NOT_EXIST"), Reply(403, b"blocked"))
 
 _refused = _told("not sent", ServiceUnavailable("nobody listens", nothing_created=True), is_handled=False)
 _broken_before = _told("broken before it was handled", *_BROKEN, is_handled=False)

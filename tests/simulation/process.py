@@ -16,8 +16,9 @@ import attrs
 from captchahub._journal import Work
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
+from tests.simulation.book import Book
 from tests.simulation.loop import NOBODY, SimulationLoop
-from tests.simulation.world import Book, Service
+from tests.simulation.service import Service
 
 __all__ = ["Kill", "Line", "Moment", "Pen", "Process"]
 

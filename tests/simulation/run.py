@@ -6,35 +6,31 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from decimal import Decimal
-from functools import cache
 from random import Random
 
 import attrs
 
 from captchahub._log import log as engine_log
-from captchahub._plugins import Plugins
-from captchahub.config import load_mapping
-from captchahub.settings import HubSettings
+from tests.simulation.attaching import any_attaching
+from tests.simulation.book import Book
 from tests.simulation.check import compare
-from tests.simulation.client import Client, Errand, Life, Log
+from tests.simulation.client import Client, Errand, Life
+from tests.simulation.configuration import any_configuration
+from tests.simulation.ground import Log
 from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
 from tests.simulation.process import Kill, Moment, Process
-from tests.simulation.world import PRICE, Book, Limit, Service, Town
+from tests.simulation.service import Service
+from tests.simulation.world import Town
 
 __all__ = ["Figures", "Outcome", "simulate"]
 
-# Looking for what is installed takes longer than a run.
-_INSTALLED = Plugins()
 # The last reservations and leases are over by then, in seconds.
 _LEASE = 61.0
-_CONFIGURATIONS = 64
 # A run takes some hundred seconds, or a few thousand where jobs are waited for in vain.
 _FOR_EVER = 50_000.0
-_KIND = "image-to-text"
 
 
 @attrs.frozen
@@ -50,6 +46,7 @@ class Outcome:
     steps: int
     kills: int
     faults: Counter[str]
+    deeds: Counter[str]
 
 
 @attrs.define
@@ -63,6 +60,7 @@ class Figures:
     steps: int = 0
     kills: int = 0
     faults: Counter[str] = attrs.field(factory=Counter[str])
+    deeds: Counter[str] = attrs.field(factory=Counter[str])
     began: float = attrs.field(factory=time.perf_counter)
 
     def add(self, outcome: Outcome) -> None:
@@ -74,6 +72,7 @@ class Figures:
         self.steps += outcome.steps
         self.kills += outcome.kills
         self.faults += outcome.faults
+        self.deeds += outcome.deeds
 
     def __str__(self) -> str:
         seconds = time.perf_counter() - self.began
@@ -82,9 +81,15 @@ class Figures:
             f"{self.steps} steps",
             f"{self.solves} solves, {self.results} results, {self.jobs} jobs at the services",
             f"{self.kills} kills, {self.faults.total()} faults injected:",
-            *(f"  {count:8} {name}" for name, count in sorted(self.faults.items())),
+            *_listed(self.faults),
+            "done beside that:",
+            *_listed(self.deeds),
         ]
         return "\n".join(lines)
+
+
+def _listed(counts: Counter[str]) -> list[str]:
+    return [f"  {count:8} {name}" for name, count in sorted(counts.items())]
 
 
 def simulate(seed: int) -> Outcome:
@@ -98,19 +103,26 @@ class _Run:
         self._seed = seed
         self._chance = Random(seed)
         self._pictures = 0
+        self._equals = 0.15
+        """The share of solves that want to know the same as another."""
         self._processes: list[Process] = []
 
     async def live(self) -> Outcome:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulationLoop)
         chance, town = self._chance, Town(self._seed, loop)
-        settings, limits = _configuration(chance.randrange(_CONFIGURATIONS))
+        configured = any_configuration(chance)
+        if configured.settings.cache:
+            self._equals = 0.5
         book = Book(
-            town, limits, failing=chance.choice((0.0,) * 9 + (0.02,)), slow=chance.choice((0.0, 0.02))
+            town,
+            configured,
+            failing=chance.choice((0.0,) * 9 + (0.02,)),
+            slow=chance.choice((0.0, 0.02)),
         )
-        services = [Service(name, town, book) for name in settings.providers]
+        services = [Service(name, make, town, book) for name, make in configured.makes.items()]
         log = Log()
-        client = Client(town, loop, book, services, settings, log)
+        client = Client(town, loop, book, services, configured.settings, log)
         loop.set_exception_handler(
             lambda _, told: town.blame(f"{told.get('message')}: {told.get('exception')!r}")
         )
@@ -121,7 +133,7 @@ class _Run:
                     await self._history(client, is_swept=is_swept)
             except TimeoutError:
                 town.blame(f"this does not come to an end: {[one.unfinished for one in self._processes]}")
-            compare(town, book, services, log, is_swept=is_swept)
+            compare(client, is_swept=is_swept)
             await _bury(self._processes, town)
         book.close()
         return Outcome(
@@ -134,6 +146,7 @@ class _Run:
             steps=loop.steps,
             kills=len(log.killed),
             faults=town.faults,
+            deeds=town.deeds,
         )
 
     async def _history(self, client: Client, *, is_swept: bool) -> None:
@@ -162,7 +175,16 @@ class _Run:
         ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
         if until is not None and until >= town.wall():
             town.jump(until - town.wall() + 1)
-        life = Life(errands=(), resumes_at=(0.0,), lingers=0.0, closes_at=None, stalls=None, kill=None)
+        life = Life(
+            errands=(),
+            resumes_at=(0.0,),
+            attachings=(),
+            looks_at=(0.0,) if self._chance.random() < 0.2 else (),
+            lingers=0.0,
+            closes_at=None,
+            stalls=None,
+            kill=None,
+        )
         await self._one_life(client, "sweeper", life)
 
     async def _one_life(self, client: Client, name: str, life: Life) -> None:
@@ -187,6 +209,8 @@ class _Run:
             resumes_at=[
                 chance.uniform(0, chance.choice((60, 60, 240))) for _ in range(chance.choice((0, 1, 1, 2)))
             ],
+            attachings=[any_attaching(chance) for _ in range(chance.choice((0, 0, 1, 2)))],
+            looks_at=[chance.uniform(60, 200)] if chance.random() < 0.1 else (),
             lingers=chance.choice((0.0, 0.0, 5.0, 100.0)),
             closes_at=chance.uniform(0, 60) if chance.random() < 0.2 else None,
             stalls=(chance.uniform(0, 40), chance.uniform(1, 200)) if chance.random() < 0.05 else None,
@@ -194,8 +218,7 @@ class _Run:
         )
 
     def _errand(self, chance: Random) -> Errand:
-        # Some want to know the same as somebody else.
-        if self._pictures == 0 or chance.random() < 0.85:
+        if self._pictures == 0 or chance.random() >= self._equals:
             self._pictures += 1
             picture = self._pictures
         else:
@@ -261,72 +284,3 @@ def _complaints(town: Town) -> Generator[None]:
         engine_log.removeHandler(handler)
         engine_log.setLevel(level)
         engine_log.propagate = propagates
-
-
-@cache
-def _configuration(number: int) -> tuple[HubSettings, Sequence[Limit]]:
-    """What the hubs are told, and its budgets once more as the simulation reckons them.
-
-    To read one takes a good part of a run, so many runs have the same.
-    """
-    chance = Random(number)
-    names = ["a", "b", "c"][: chance.choice((1, 2, 2, 3))]
-    limits: list[Limit] = []
-    # What is in memory only is forgotten sooner; this journal is like a file.
-    top: dict[str, object] = {"timeout": "60s", "journal": "jobs.db"}
-    if chance.random() < 0.2:
-        limits.append(limit := _limit(chance, None))
-        top["budget"] = {"limit": str(limit.amount), "per": limit.per}
-    providers: dict[str, object] = {}
-    for name in names:
-        own = _provider(chance, name)
-        if chance.random() < 0.3:
-            limits.append(limit := _limit(chance, name))
-            own["budget"] = {"limit": str(limit.amount), "per": limit.per}
-        if "budget" not in own and "budget" not in top:
-            # Without a price nobody would know what the order costs, and nothing promises anything then.
-            own["prices"] = {_KIND: str(PRICE)}
-        providers[name] = own
-    mapping = {"providers": providers, "routes": {_KIND: _route(chance, names)}, **top}
-    return load_mapping(mapping, _INSTALLED), limits
-
-
-def _limit(chance: Random, provider: str | None) -> Limit:
-    jobs = chance.choice((1, 4, 10, 30))
-    return Limit(provider, jobs * PRICE + Decimal("0.0002"), chance.choice(("hour", "day", "total")))
-
-
-def _provider(chance: Random, name: str) -> dict[str, object]:
-    own: dict[str, object] = {
-        "plugin": "omocaptcha",
-        "api_token": f"token-{name}",
-        "create_timeout": chance.choice(("2s", "10s", "30s")),
-        "poll_timeout": chance.choice(("1s", "5s", "10s")),
-        "max_in_flight": chance.choice((1, 3, 50, 50)),
-        "health": {"failures": chance.choice((2, 5)), "cooldown": chance.choice(("5s", "30s"))},
-    }
-    if chance.random() < 0.4:
-        own["timeout"] = chance.choice(("8s", "20s", "60s"))
-    if chance.random() < 0.2:
-        own["rate"] = chance.choice(("1/second", "10/minute"))
-    if chance.random() < 0.5:
-        # A price may be too high, which costs room in the budget and is no lie.
-        own["prices"] = {_KIND: chance.choice((str(PRICE), "0.0007"))}
-    return own
-
-
-def _route(chance: Random, names: Sequence[str]) -> Mapping[str, object]:
-    strategy = chance.choice(("ordered", "ordered", "cheapest", "fastest", "balanced"))
-    route: dict[str, object] = {"providers": list(names), "strategy": strategy}
-    manner = chance.random()
-    if len(names) > 1 and manner < 0.3:
-        route |= {"hedge_after": chance.choice(("3s", "10s")), "hedge_limit": 1}
-    elif len(names) > 1 and manner < 0.45:
-        route["agree"] = 2
-    elif manner < 0.55:
-        route["max_attempts"] = 2
-    if chance.random() < 0.2:
-        route["on_ambiguous"] = "fail"
-    if chance.random() < 0.2:
-        route["on_timeout"] = "fail"
-    return route

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
 
-from captchahub import _asking, _journal_entries
+from captchahub import _asking, _journal_entries, _resume
 from captchahub._accounts import RemoteAccount
 from captchahub._asking import Asking
 from captchahub._attempt import RemoteTry
 from captchahub._books import Books, Page
+from captchahub._harvest import Harvested, collect
 from captchahub._journal_entries import Entry, Order
 from captchahub._journal_money import check_budgets
 from captchahub._ledger import Limit
 from captchahub.errors import AmbiguousCreate
+from captchahub.frames import Frame
 from captchahub.provider import Created, Job, Provider, Request, Solved
 
 __all__ = ["SABOTAGES", "Sabotage"]
@@ -111,6 +114,63 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Asking, "_ask", ask_for_newest)
 
 
+def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A job that is done is charged with its reserved price, whatever the service says that it has cost."""
+    settle = _journal_entries.settle
+
+    def settle_as_reserved(*values: Any, cost: Decimal | None = None, **named: Any) -> bool:
+        return settle(*values, **named)
+
+    patch.setattr(_journal_entries, "settle", settle_as_reserved)
+
+
+def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
+    """What is old is forgotten, whether or not it has ended."""
+
+    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: int) -> int:
+        return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
+
+    patch.setattr(_journal_entries, "prune", prune_all)
+
+
+def stale_answers(patch: pytest.MonkeyPatch) -> None:
+    """Answers are given to equal tasks again for ever."""
+    find = _journal_entries.find_equal
+
+    def find_any(
+        connection: sqlite3.Connection, fingerprint: str, *, now: float, fresh_since: float | None = None
+    ) -> Entry | None:
+        return find(connection, fingerprint, now=now, fresh_since=0.0)
+
+    patch.setattr(_journal_entries, "find_equal", find_any)
+
+
+def unused_cache(patch: pytest.MonkeyPatch) -> None:
+    """Every solve orders, whatever answers there are."""
+
+    def find_none(*_values: object) -> None:
+        return None
+
+    patch.setattr(Books, "_equal", find_none)
+
+
+def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
+    """Whoever attaches to a job gets its answer, and the journal does not."""
+
+    async def collect_unwritten(
+        account: RemoteAccount, job: Job, frame: Frame, _page: Page | None, *, patience: float = 600.0
+    ) -> Harvested:
+        return await collect(account, job, frame, None, patience=patience)
+
+    patch.setattr(_resume, "collect", collect_unwritten)
+
+
+def last_word_to_the_latest(patch: pytest.MonkeyPatch) -> None:
+    """What has ended can end once more, in another way: whoever speaks last is right."""
+    again = dict.fromkeys(_journal_entries.ENDED, _journal_entries.ENDED)
+    patch.setattr(_journal_entries, "_NEXT", _journal_entries._NEXT | again)
+
+
 SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     "journal after the send": (journal_after_the_send, "the ledger says"),
     "retry of an ambiguous create": (retry_of_an_ambiguous_create, "for the second time"),
@@ -118,5 +178,11 @@ SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     "lost lease": (lost_lease, "by turns"),
     "fall back on a poll error": (fall_back_on_a_poll_error, "was given up after"),
     "answer of another job": (answer_of_another_job, "is not that of job"),
+    "told cost ignored": (told_cost_ignored, "is charged"),
+    "open jobs pruned": (open_jobs_pruned, "was pruned when it was"),
+    "stale answers": (stale_answers, "for fresh"),
+    "unused cache": (unused_cache, "is a fresh answer"),
+    "attached and not written": (attached_and_not_written, "is not written down"),
+    "last word to the latest": (last_word_to_the_latest, "a person said"),
 }
 """Each with what the simulation should say of it."""

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
+from captchahub.tasks import Solution, TextSolution
 from captchahub_createtask.provider import CreateTaskProvider
 from captchahub_createtask.settings import CreateTaskSettings
 
-__all__ = ["CreateTaskProvider", "CreateTaskSettings", "captchahub_provider_kinds"]
+__all__ = [
+    "CreateTaskProvider",
+    "CreateTaskSettings",
+    "captchahub_check_solution",
+    "captchahub_contract",
+    "captchahub_provider_kinds",
+]
+
+captchahub_contract: Final = 1
+
+# As the protocol writes its error codes. No picture shows such a word.
+_ERROR_CODE: Final = re.compile(r"ERROR_[A-Z]+(_[A-Z]+)+")
 
 
 @hookimpl
 def captchahub_provider_kinds() -> list[ProviderKind[CreateTaskSettings]]:
     """The one kind of provider in this package."""
     return [ProviderKind("createtask", CreateTaskSettings, CreateTaskProvider)]
+
+
+@hookimpl
+def captchahub_check_solution(solution: Solution) -> str | None:
+    """An error code where the text of the picture belongs, which a service may send as any other text."""
+    if isinstance(solution, TextSolution) and _ERROR_CODE.fullmatch(solution.text):
+        return f"{solution.text} is an error code of the service, and no text of a picture"
+    return None

@@ -1,0 +1,65 @@
+"""A configuration with all that is known of how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from captchahub._config.problems import Located, Place, Problem, Problems, dotted, line_of, variable_of
+from captchahub._config.references import references_in
+from captchahub.settings import HubSettings
+
+__all__ = ["Inspected"]
+
+
+@attrs.frozen
+class Inspected:
+    """What a file gave.
+
+    ``written`` has the values as they were written, in the file and the environment; ``resolved`` has the
+    same with their references followed, so it can hold secrets.
+    """
+
+    settings: HubSettings | None
+    file: str
+    lines: Mapping[Place, int]
+    written: object = attrs.field(repr=False)
+    resolved: object = attrs.field(repr=False)
+    _problems: Problems = attrs.field(repr=False)
+
+    @property
+    def problems(self) -> Sequence[Located]:
+        """What is wrong, in the order of the file."""
+        return self._problems.located(self.file, self.lines)
+
+    def located(self, message: str) -> Located:
+        """A problem that somebody else found, whose message begins with its place."""
+        word, _colon, rest = message.partition(": ")
+        named = {dotted(place): place for place in {*self.lines, *self._problems.overrides}}
+        parts = word.split(".")
+        around = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        place = next((named[name] for name in around if name in named), ())
+        found = self._problems.locate(Problem(place, rest), self.file, self.lines)
+        return attrs.evolve(found, place=word)
+
+    def source(self, place: Place) -> str:
+        """Where the value at a place came from, as in ``$OMO_TOKEN, config.yaml:4``."""
+        variable = variable_of(place, self.lines, self._problems.overrides)
+        written = f"{self.file}:{line_of(place, self.lines)}" if variable is None else f"${variable}"
+        return ", ".join([*_references(value_at(self.written, place)), written])
+
+
+def _references(value: object) -> Iterator[str]:
+    for scheme, name in dict.fromkeys(references_in(value)):
+        yield f"${name}" if scheme == "env" else f"{scheme} {name}"
+
+
+def value_at(value: object, place: Place) -> object:
+    """What stands at a place in plain values, None where there is nothing."""
+    for step in place:
+        try:
+            value = value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known
+        except (LookupError, TypeError):
+            return None
+    return value  # pyright: ignore[reportUnknownVariableType]  # of any type

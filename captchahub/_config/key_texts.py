@@ -1,0 +1,59 @@
+"""One line about each key, for editors and for the file that ``captchahub config init`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["KEY_TEXTS", "ROUTE_TEXTS"]
+
+KEY_TEXTS: Mapping[str, str] = {
+    "providers": "The accounts, by the names that routes and results use.",
+    "routes": "Who is asked for each task kind, in order; without a route, every provider that can take it.",
+    "timeout": "How long a solve may take, every attempt together, such as 120s.",
+    "budget": "The most that may be spent at all providers together, such as {limit: 100, per: month}.",
+    "journal": "The file where jobs and money are written down, which several processes may share.",
+    "cache": "How long an answer is given to an equal task again, without paying, such as 1h.",
+    "plugins": "Which plugins are used beside those of the providers, and which must not be used.",
+    "plugins.load": "Those to import for what else they do, such as to watch, by their names.",
+    "plugins.block": "Those that must not be imported, by their names or those of their packages.",
+    "journal.path": "The file, such as jobs.db; relative paths begin at the configuration.",
+    "journal.keep": "How long jobs that have ended stay in it, such as 30d.",
+    "budget.limit": "How much may be spent, such as 5.00; 0 is nothing at all.",
+    "budget.per": "What the limit holds for.",
+    "budget.zone": "Where days and months begin, as a name of the IANA database; without it, UTC.",
+    "provider.plugin": "Which service this is: the name of an installed plugin.",
+    "provider.timeout": "How long one job may take, such as 60s; without it, a share of what is left.",
+    "provider.create_timeout": "How long the call that creates a job may take, such as 30s.",
+    "provider.poll_timeout": "How long any other call may take, such as 10s.",
+    "provider.max_in_flight": "How many jobs may be open at once.",
+    "provider.rate": "How many jobs may be ordered in a time, such as 20/second.",
+    "provider.report_wrong": "Whether the service is told of answers that fail a check.",
+    "provider.prices": "What one job costs, by task kind, where the service does not say so.",
+    "provider.currency": "What the account counts in: three capital letters, such as USD.",
+    "provider.budget": "The most that may be spent here, such as {limit: 5.00, per: day}.",
+    "provider.health": "When a provider that fails is left alone, and for how long.",
+    "provider.ca_bundle": "Certificates to trust instead of the usual ones: a PEM file, or a folder of them.",
+    "provider.proxy": "The HTTP proxy of your own network, such as http://127.0.0.1:3128.",
+    "provider.user_agent": "What the service sees as the client.",
+    "provider.max_reply_bytes": "The largest reply that is read, in bytes.",
+    "health.failures": "So many failures in a row, or never.",
+    "health.error_rate": "More failures than this share of the attempts, such as 50%, or never.",
+    "health.window": "The time over which that share is taken, such as 60s.",
+    "health.min_samples": "The fewest attempts in that time for the share to say anything.",
+    "health.cooldown": "How long it is left alone, such as 30s.",
+    "health.busy_cooldown": "The same after too many requests, where the service does not say how long.",
+}
+"""By key, with the mapping around it before a dot; those of the hub itself alone."""
+
+ROUTE_TEXTS: Mapping[str, str] = {
+    "providers": "Who is asked, in order: names, or priorities such as {omo: 3, spare: 1} with weights.",
+    "fallback_on": "The errors after which another provider is asked; ProviderError is every one of them.",
+    "strategy": "The order within a priority.",
+    "on_ambiguous": "After an order of which nobody knows whether it arrived: next may pay twice.",
+    "on_timeout": "After a job that took too long, which may be paid for as well.",
+    "max_attempts": "The most attempts of one solve.",
+    "hedge_after": "When to ask a second provider while the first still works, such as 15s or p95.",
+    "hedge_limit": "The largest share of solves for which that is done, such as 5%.",
+    "agree": "How many providers must give the same answer; each is paid.",
+}
+"""By the rules of a route."""

@@ -1,0 +1,36 @@
+"""The third kind of reference: ``${keyring:SERVICE/USER}``, an entry of the system's keyring."""
+
+from __future__ import annotations
+
+import shlex
+
+__all__ = ["NoEntry", "read_entry"]
+
+
+class NoEntry(Exception):
+    """The keyring gives nothing; the message says why, and what to do."""
+
+
+def read_entry(service: str, user: str) -> str:
+    """The secret stored for a user of a service.
+
+    Raises :class:`NoEntry` where the package is missing, there is no keyring, or it has no such entry.
+    """
+    try:
+        # Only here: it is an extra, and looks for the keyrings of the system when it is imported.
+        import keyring  # noqa: PLC0415
+        from keyring.errors import NoKeyringError  # noqa: PLC0415
+    except ImportError:
+        raise NoEntry("needs the package keyring: pip install 'captchahub[keyring]'") from None
+    try:
+        secret = keyring.get_password(service, user)
+    except NoKeyringError:
+        raise NoEntry(
+            "finds no keyring on this machine; install a backend of the package keyring, or use ${env:NAME}"
+        ) from None
+    except Exception as error:  # noqa: BLE001  # a backend may raise anything, and its words may hold the secret
+        raise NoEntry(f"can't be read ({type(error).__name__}); unlock the keyring, and try again") from None
+    if not secret:
+        state = "is not there" if secret is None else "is empty"
+        raise NoEntry(f"{state}; store it with: keyring set {shlex.quote(service)} {shlex.quote(user)}")
+    return secret

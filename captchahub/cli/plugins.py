@@ -1,0 +1,104 @@
+"""``captchahub plugins``: what is installed, and whether it can be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from captchahub._plugins import Plugins
+from captchahub.cli._config_file import find_config
+from captchahub.cli._program import Subcommand
+from captchahub.cli._streams import need_stdout, say, writing_stdout
+from captchahub.cli._text import printable
+from captchahub.config import load_yaml
+from captchahub.errors import ConfigError
+from captchahub.plugins import PluginRecord, PluginState
+
+__all__ = ["plugins"]
+
+_EPILOG = """
+\b
+Examples:
+  captchahub plugins
+  captchahub plugins --json | jq '.[] | select(.state == "failed")'
+
+\b
+States:
+  loaded        it can be used
+  failed        it can't be imported, or breaks the contract; --verbose shows the traceback
+  blocked       the configuration or $CAPTCHAHUB_BLOCK_PLUGINS forbids it; it was not imported
+  incompatible  it was written for another version of captchahub
+"""
+
+
+@click.command(cls=Subcommand, epilog=_EPILOG)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="CAPTCHAHUB_CONFIG",
+    help="The YAML file that may block plugins; looked for as by captchahub solve, and not needed.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the tracebacks of those that failed.")
+def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
+    """Import every plugin that is installed, and tell what it adds or why it can't be used."""
+    need_stdout()
+    records = _records(config)
+    with writing_stdout():
+        if as_json:
+            click.echo(json.dumps([_fields(record) for record in records], indent=2))
+        else:
+            _show(records, verbose=verbose)
+
+
+def _records(config: Path | None) -> Sequence[PluginRecord]:
+    known = Plugins()
+    try:
+        load_yaml(find_config(config), known)
+    except ConfigError as error:
+        # It can have mistakes of any kind, and plugins are looked for to mend them.
+        if config is not None:
+            say(f"{error}\nthe plugins are shown all the same")
+    known.load_all()
+    return sorted(known.records, key=lambda record: (record.name, record.distribution or ""))
+
+
+def _fields(record: PluginRecord) -> dict[str, object]:
+    return attrs.asdict(record, value_serializer=_plain)
+
+
+def _plain(_record: object, _field: object, value: Any) -> Any:
+    return value.value if isinstance(value, PluginState) else value
+
+
+def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:
+    # Only here: help must not wait for the tables.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console, table = Console(), Table("plugin", "state", "package", "adds")
+    for record in records:
+        package = f"{record.distribution} {record.version}" if record.distribution else ""
+        state = Text(record.state.value, "green" if record.state is PluginState.LOADED else "bold red")
+        table.add_row(Text(record.name), state, Text(package), Text(_adds(record)))
+    console.print(table)
+    for record in records:
+        if record.error is not None:
+            console.print(Text(f"{record.name}: {printable(record.error)}"))
+            if verbose and record.traceback is not None:
+                console.print(Text(record.traceback))
+
+
+def _adds(record: PluginRecord) -> str:
+    """What a plugin is good for: the kinds that it adds, and what else it does."""
+    adding = {"captchahub_provider_kinds", "captchahub_task_types"}
+    hooks = (
+        name.removeprefix("captchahub_").replace("_", " ") for name in record.hooks if name not in adding
+    )
+    return ", ".join([*record.kinds, *record.tasks, *hooks])

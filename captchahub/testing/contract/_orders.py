@@ -1,0 +1,252 @@
+"""Checks of what a provider asks: requests, options, ids, and that it is a translation and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from urllib.parse import quote, unquote_plus, urlsplit
+
+import attrs
+
+from captchahub._credentials import is_loopback
+from captchahub.errors import CaptchaHubError
+from captchahub.provider import Job, JobId, Provider, Reply, Request
+from captchahub.tasks import Solution, Task
+from captchahub.testing._leaves import changed, leaves
+from captchahub.testing.contract._base import Checks
+from captchahub.testing.contract._dialogue import Exchange, conversation, conversations, job_of
+from captchahub.testing.contract._quiet import noises
+from captchahub.testing.contract._subject import Subject, fail, skip
+
+__all__ = ["OrderChecks"]
+
+# More than a double holds, and a number that is not the same number without its zeros.
+_IDS: tuple[JobId, ...] = (2**53 + 1, str(2**53 + 1), "00123456", "37223a89-06ed-442c-a0b8-22067b79c5b4")
+
+
+class OrderChecks(Checks):
+    """What holds for every request."""
+
+    def test_every_request_goes_to_the_service_over_https_or_on_this_machine(self) -> None:
+        for exchange in conversations(self.subject()):
+            request = exchange.request
+            address = urlsplit(request.url)
+            if address.scheme != "https" and not (address.scheme == "http" and is_loopback(address.hostname)):
+                fail(
+                    f"{exchange.situation} asks {request.url}: build the address from settings that have "
+                    "the converter service_url"
+                )
+
+    def test_an_option_is_sent_or_reported_as_ignored(self) -> None:
+        provider, tasks = self.subject().remote(), self.subject().tasks
+        for task in tasks:
+            for name in task.options:
+                # Options can contradict each other, but one alone is always a task.
+                alone = attrs.evolve(task, **dict.fromkeys(set(task.options) - {name}))  # type: ignore[misc] # any task is an attrs class
+                _check_option(provider, alone, name)
+        for one, other, name in _pairs(tasks):
+            both = name in provider.sent_options(one) and name in provider.sent_options(other)
+            if both and _same(provider, one, other):
+                fail(
+                    f"sent_options says that {name} is sent, but {one.options[name]!r} and "
+                    f"{other.options[name]!r} make the same request: send the value, or leave it out there"
+                )
+
+    def test_a_job_id_comes_out_of_the_reply_exactly_as_the_service_gave_it(self) -> None:
+        for _, given, read in _ids(self.subject()):
+            if type(read) is not type(given) or read != given:
+                fail(
+                    f"the service gave the job id {given!r} and read_created makes {read!r} of it: "
+                    "keep it as it is, a number a number and a text a text"
+                )
+
+    def test_a_job_id_goes_into_the_next_request_exactly_as_it_was(self) -> None:
+        provider = self.subject().remote()
+        for kind, _, job_id in _ids(self.subject()):
+            request = provider.poll_job(Job(job_id, kind))
+            if not _holds(request, job_id):
+                fail(
+                    f"the request of poll_job does not hold the job id {job_id!r} as it is: "
+                    "send Job.id unchanged, a number as a number and a text as a text"
+                )
+
+    def test_nothing_is_kept_between_calls(self) -> None:
+        subject = self.subject()
+        tasks = [*subject.first_tasks(), *subject.tasks[1:3]]
+        said = conversations(subject)
+        asks = [_asking(task) for task in tasks] + [_polling(job_id) for job_id in (7, 8)]
+        asks += [_reading(exchange) for exchange in said]
+        shared = subject.remote()
+        together = [[ask(shared) for ask in asks], [ask(shared) for ask in asks[::-1]][::-1]]
+        for number, ask in enumerate(asks):
+            alone = ask(subject.remote())
+            if not (together[0][number] == together[1][number] == alone):
+                fail(
+                    f"{ask.__name__} gives another value after other calls than before them: keep nothing in "
+                    "the provider, for many tasks and threads share it"
+                )
+
+    def test_arguments_and_settings_are_left_alone(self) -> None:
+        subject = self.subject()
+        settings = subject.load().own
+        provider = subject.remote(settings)
+        for exchange in conversations(subject):
+            task = exchange.reading.about
+            reply = attrs.evolve(exchange.reply, headers={**exchange.reply.headers, "x-kept": "yes"})
+            kept = (repr(task), dict(reply.headers))
+            _quietly(partial(exchange.reading.of, provider, reply))
+            if (repr(task), dict(reply.headers)) != kept:
+                fail(f"{exchange.reading} changes what it was given: leave its arguments as they are")
+        if settings != subject.load().own:
+            fail("the provider changes its settings: leave them as they are, they are shared")
+
+    def test_the_provider_does_no_io(self) -> None:
+        subject = self.subject()
+        provider, task = subject.remote(), subject.tasks[0]
+        calls: list[tuple[str, Callable[[], object]]] = [
+            ("create_job", partial(provider.create_job, task)),
+            ("poll_job", partial(provider.poll_job, Job(7, task.kind))),
+            ("sent_options", partial(provider.sent_options, task)),
+            ("ask_balance", provider.ask_balance),
+            ("ask_services", provider.ask_services),
+        ]
+        calls += [
+            (exchange.reading.method, partial(exchange.reading.of, provider, exchange.reply))
+            for exchange in conversations(subject)
+        ]
+        for name, call in calls:
+            # Once before, so that what is imported late is there.
+            _quietly(call)
+            heard = noises(partial(_quietly, call))
+            if heard:
+                fail(
+                    f"{name} does {heard[0]}: a provider only translates, so leave files, sockets, "
+                    "processes and threads to the core"
+                )
+
+
+def _quietly(call: Callable[[], object]) -> object:
+    """What a call gives, or the error it raises."""
+    try:
+        return call()
+    # What a provider raises is what other checks are about.
+    except Exception as error:  # noqa: BLE001
+        return type(error), str(error)
+
+
+def _asking(task: Task[Solution]) -> Callable[[Provider], object]:
+    def create_job(provider: Provider) -> object:
+        return _quietly(lambda: provider.create_job(task))
+
+    return create_job
+
+
+def _polling(job_id: JobId) -> Callable[[Provider], object]:
+    def poll_job(provider: Provider) -> object:
+        return _quietly(lambda: provider.poll_job(Job(job_id, "image-to-text")))
+
+    return poll_job
+
+
+def _reading(exchange: Exchange) -> Callable[[Provider], object]:
+    def read(provider: Provider) -> object:
+        return _quietly(lambda: exchange.reading.of(provider, exchange.reply))
+
+    read.__name__ = exchange.reading.method
+    return read
+
+
+def _request(provider: Provider, task: Task[Solution]) -> Request | None:
+    try:
+        return provider.create_job(task)
+    except CaptchaHubError:
+        return None
+
+
+def _same(provider: Provider, one: Task[Solution], other: Task[Solution]) -> bool:
+    requests = [_request(provider, task) for task in (one, other)]
+    return None not in requests and requests[0] == requests[1]
+
+
+def _check_option(provider: Provider, task: Task[Solution], name: str) -> None:
+    without: Task[Solution] = attrs.evolve(task, **{name: None})  # type: ignore[misc] # any task is an attrs class
+    if _request(provider, task) is None or _request(provider, without) is None:
+        return
+    is_sent = name in provider.sent_options(task)
+    is_told = not _same(provider, task, without)
+    value = task.options[name]
+    if is_sent and not is_told:
+        fail(
+            f"sent_options says that {name}={value!r} reaches the service, but the request is the same "
+            "without it: send it, or leave it out there so that it is reported as ignored"
+        )
+    if is_told and not is_sent:
+        fail(
+            f"{name}={value!r} changes the request, but sent_options does not name it, so that it is "
+            "reported as ignored: name it there, or do not send it"
+        )
+
+
+def _pairs(tasks: Iterable[Task[Solution]]) -> Iterator[tuple[Task[Solution], Task[Solution], str]]:
+    """Two tasks with different values of one option and the same of all others, and the option's name."""
+    listed = list(tasks)
+    for number, one in enumerate(listed):
+        for other in listed[number + 1 :]:
+            apart = {
+                name
+                for name in one.options.keys() | other.options
+                if one.options.get(name) != other.options.get(name)
+            }
+            if (
+                one.kind == other.kind
+                and len(apart) == 1
+                and apart <= one.options.keys() & other.options.keys()
+            ):
+                yield one, other, apart.pop()
+
+
+def _ids(subject: Subject) -> Iterator[tuple[str, JobId, JobId]]:
+    """The kind, the id as it stands in a reply, and as it was read; of real replies and changed ones."""
+    provider = subject.remote()
+    for task in subject.first_tasks():
+        reply = conversation(subject, task)[0].reply
+        job = job_of(provider, task, reply)
+        if job is None:
+            skip("the service answers at once, without a job id")
+        yield from _ids_in(provider, task, reply, job)
+
+
+def _ids_in(
+    provider: Provider, task: Task[Solution], reply: Reply, job: Job
+) -> Iterator[tuple[str, JobId, JobId]]:
+    try:
+        fields: object = json.loads(reply.body)
+    except ValueError:
+        if str(job.id) not in reply.body.decode(errors="replace"):
+            fail(f"read_created makes the job id {job.id!r}, which is not in the reply: keep it as it is")
+        yield task.kind, job.id, job.id
+        return
+    places = [(path, value) for path, value in leaves(fields) if str(value) == str(job.id)]
+    if not places:
+        fail(f"read_created makes the job id {job.id!r}, which is not in the reply: keep it as it is")
+    path, given = places[0]
+    if isinstance(given, (int, str)):
+        yield task.kind, given, job.id
+    for one in _IDS:
+        body = json.dumps(changed(fields, path, one)).encode()
+        other = job_of(provider, task, attrs.evolve(reply, body=body))
+        # What is no id at this service need not be read as one.
+        if other is not None:
+            yield task.kind, one, other.id
+
+
+def _holds(request: Request, job_id: JobId) -> bool:
+    try:
+        values = [value for _, value in leaves(json.loads(request.body))]
+    except ValueError:
+        values = []
+    if any(type(value) is type(job_id) and value == job_id for value in values):
+        return True
+    written = str(job_id) in unquote_plus(request.body.decode(errors="replace"))
+    return quote(str(job_id)) in request.url or (not values and written)

@@ -1,0 +1,150 @@
+"""Checks of a plugin's settings, of its kinds, and of what it imports."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import attrs
+
+from captchahub.errors import CaptchaHubError, UnsupportedTask
+from captchahub.provider import Provider, Secret
+from captchahub.testing.contract._base import Checks
+from captchahub.testing.contract._documented import documented_fields
+from captchahub.testing.contract._imports import clients_imported
+from captchahub.testing.contract._samples import Unheard
+from captchahub.testing.contract._subject import fail, location, skip
+
+__all__ = ["SettingsChecks"]
+
+_LONGEST_GAP = 60.0
+
+
+class SettingsChecks(Checks):
+    """What holds for every provider, of a service or in this process."""
+
+    def test_the_settings_are_a_frozen_attrs_class(self) -> None:
+        own: object = self.subject().load().own
+        kind = type(own)
+        if not attrs.has(kind):
+            fail(f"{kind.__name__} is no attrs class: decorate it with @attrs.frozen")
+        for field in attrs.fields(kind)[:1]:
+            try:
+                setattr(own, field.name, getattr(own, field.name))
+            except AttributeError:
+                return
+            fail(f"{kind.__name__}.{field.name} can be changed: decorate the class with @attrs.frozen")
+
+    def test_the_settings_can_be_pickled_but_for_their_secrets(self) -> None:
+        own: object = self.subject().load().own
+        try:
+            again = _thawed(_pickled(own))
+        # Pickling runs the plugin's own code.
+        except Exception as error:  # noqa: BLE001 - told to the author
+            fail(
+                f"the settings can't be pickled, for {error}: keep to values that another process can be sent"
+            )
+        if again != own:
+            fail("the settings are not the same after pickling: keep nothing in them that is not a field")
+
+    def test_every_setting_is_documented(self) -> None:
+        kind = self.subject().kind.settings
+        if not attrs.has(kind):
+            skip("the settings are no attrs class")
+        named = documented_fields(kind)
+        silent = [field.name for field in attrs.fields(kind) if field.name not in named]
+        if silent:
+            fail(f"{kind.__name__} says nothing of {', '.join(silent)}: write a docstring below each field")
+
+    def test_the_provider_names_the_kinds_it_takes(self) -> None:
+        kinds = self.subject().build().kinds
+        if type(kinds) is not frozenset or not kinds:
+            example = 'kinds = frozenset({"image-to-text"})'
+            fail(f"kinds is {kinds!r}: name at least one kind of task, as in {example}")
+        tried = {task.kind for task in self.subject().tasks}
+        missing = sorted(kinds - tried)
+        if missing:
+            fail(f"no task of kind {missing[0]!r} is tried: add one to tasks")
+
+    def test_a_task_of_an_unknown_kind_is_refused_as_unsupported(self) -> None:
+        provider = self.subject().build()
+        task = Unheard(self.subject().tasks[0].image)
+        method = provider.create_job if isinstance(provider, Provider) else provider.solve
+        try:
+            method(task)
+        except UnsupportedTask:
+            return
+        # Whatever it is, it is the wrong one.
+        except Exception as error:  # noqa: BLE001 - told to the author
+            name = type(error).__name__
+            fail(f"a task of an unknown kind gives {name}{location(error)}: raise UnsupportedTask instead")
+        fail(f"{method.__name__} takes a task of an unknown kind: raise UnsupportedTask for it")
+
+    def test_the_pace_of_polling_is_a_sane_time(self) -> None:
+        gap: Any = self.subject().remote().minimum_gap
+        is_number = isinstance(gap, (int, float)) and not isinstance(gap, bool)
+        # Not a number is not between any two.
+        if not is_number or not 0 < gap <= _LONGEST_GAP:
+            fail(f"minimum_gap is {gap!r}: say the least seconds between two polls, more than 0 and up to 60")
+
+    def test_the_options_that_are_sent_are_options_of_the_task(self) -> None:
+        provider = self.subject().build()
+        for task in self.subject().tasks:
+            sent: Any = provider.sent_options(task)
+            names = {sent} if isinstance(sent, str) else set(sent)
+            strange = sorted(names - set(task.options))
+            if strange:
+                given = ", ".join(task.options) or "none"
+                fail(
+                    f"sent_options names {strange[0]!r} for a {task.kind} task whose options are {given}: "
+                    "name only options that the task was given"
+                )
+
+    def test_no_http_client_is_imported(self) -> None:
+        subject = self.subject()
+        found = clients_imported([subject.kind.settings, subject.kind.build, type(subject.remote())])
+        if found:
+            file, line, name = found[0]
+            fail(
+                f"{file}:{line} imports {name}: a provider only translates, so leave the talking to the core"
+            )
+
+    def test_an_engine_in_this_process_gives_solutions_or_errors_of_the_contract(self) -> None:
+        engine = self.subject().build()
+        if isinstance(engine, Provider):
+            skip("this provider has a service")
+        for task in self.subject().first_tasks():
+            try:
+                solution = engine.solve(task)
+            except CaptchaHubError:
+                continue
+            # An engine is the user's own code.
+            except Exception as error:  # noqa: BLE001 - told to the author
+                name = type(error).__name__
+                fail(f"solve raises {name} for a {task.kind} task{location(error)}: raise a ProviderError")
+            if not task.is_answered_by(solution):
+                wanted, got = task.solution_type.__name__, type(solution).__name__
+                fail(f"solve answers a {task.kind} task with a {got}: return a {wanted}")
+
+
+class _Pickler(pickle.Pickler):
+    # A Secret refuses to be written anywhere, and need not be.
+    def persistent_id(self, value: object) -> object:
+        return value.reveal() if isinstance(value, Secret) else None
+
+
+class _Unpickler(pickle.Unpickler):
+    def persistent_load(self, pid: object) -> Secret:
+        return Secret(str(pid))
+
+
+def _pickled(value: object) -> bytes:
+    buffer = io.BytesIO()
+    _Pickler(buffer).dump(value)
+    return buffer.getvalue()
+
+
+def _thawed(data: bytes) -> object:
+    value: object = _Unpickler(io.BytesIO(data)).load()
+    return value

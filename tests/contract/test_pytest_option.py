@@ -1,0 +1,34 @@
+"""An installed plugin is checked by naming it, without any test file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def run(where: Path, *arguments: str) -> tuple[int, str]:
+    plugins = ["-p", "captchahub.testing.pytest_plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, *arguments]
+    ended = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=100, check=False)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_an_installed_plugin_is_checked_with_settings_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("dialect: capsolver\n")
+    named = ("--captchahub-plugin", "createtask", "--captchahub-settings", "mine.yaml")
+    status, said = run(tmp_path, *named, "-k", "documented or against_the_emulation")
+    assert status == 0, said
+    assert "2 passed" in said
+
+
+def test_a_plugin_that_is_not_installed_is_told_in_a_sentence(tmp_path: Path) -> None:
+    status, said = run(tmp_path, "--captchahub-plugin", "createtsak")
+    assert status == 4
+    assert "did you mean 'createtask'?" in said
+
+
+def test_settings_alone_are_no_plugin(tmp_path: Path) -> None:
+    status, said = run(tmp_path, "--captchahub-settings", "mine.yaml")
+    assert status == 4
+    assert "--captchahub-settings is for --captchahub-plugin NAME" in said

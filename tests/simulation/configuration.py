@@ -1,0 +1,131 @@
+"""What the hubs of a run are told, and once more as the simulation reckons it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from random import Random
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from captchahub._plugins import Plugins
+from captchahub.config import load_mapping
+from captchahub.settings import HubSettings
+from tests.simulation.budgets import Limit
+from tests.simulation.makes import CREATE_TASK, OMO, Make
+
+__all__ = ["Configuration", "any_configuration"]
+
+# Looking for what is installed takes longer than a run, and to read a configuration a good part of one.
+_INSTALLED = Plugins()
+_CONFIGURATIONS = 96
+
+_TEXT, _SLIDE = "image-to-text", "phone-slide"
+# One whose hours begin at other times, and one whose clocks are set back in the time of some runs.
+_ZONES = ("UTC", "Asia/Kathmandu", "Europe/Berlin")
+
+
+@attrs.frozen
+class Configuration:
+    """What the hubs are told; the makes of their providers, by name; and the budgets."""
+
+    settings: HubSettings
+    makes: Mapping[str, Make]
+    limits: Sequence[Limit]
+
+
+def any_configuration(chance: Random) -> Configuration:
+    """One of those that there are."""
+    return _configuration(chance.randrange(_CONFIGURATIONS))
+
+
+@cache
+def _configuration(number: int) -> Configuration:
+    chance = Random(number)
+    makes = _makes(chance)
+    limits: list[Limit] = []
+    # What is in memory only is forgotten sooner; this journal is like a file.
+    journal = {"path": "jobs.db"}
+    top: dict[str, object] = {"timeout": "60s", "journal": journal}
+    if chance.random() < 0.25:
+        journal["keep"] = chance.choice(("1s", "30s", "120s"))
+    if chance.random() < 0.3:
+        top["cache"] = chance.choice(("20s", "300s"))
+    if chance.random() < 0.2:
+        limits.append(limit := _limit(chance, None))
+        top["budget"] = _written(limit)
+    providers: dict[str, object] = {}
+    for name, make in makes.items():
+        own = _provider(chance, name, make)
+        if chance.random() < 0.3:
+            limits.append(limit := _limit(chance, name))
+            own["budget"] = _written(limit)
+        has_list = make is OMO and ("budget" in own or "budget" in top)
+        if not has_list or chance.random() < 0.5:
+            # Without a price nobody would know what the order costs, and nothing promises anything then.
+            own["prices"] = _prices(chance, make)
+        providers[name] = own
+    routes = {_TEXT: _route(chance, list(makes))}
+    routes[_SLIDE] = _route(chance, [name for name, make in makes.items() if _SLIDE in make.prices])
+    mapping = {"providers": providers, "routes": routes, **top}
+    return Configuration(load_mapping(mapping, _INSTALLED), makes, limits)
+
+
+def _makes(chance: Random) -> Mapping[str, Make]:
+    """Who there is. The first one takes every kind of task."""
+    names = ["a", "b", "c"][: chance.choice((1, 2, 2, 3))]
+    others = {name: chance.choice((OMO, chance.choice(CREATE_TASK))) for name in names[1:]}
+    makes = {names[0]: OMO, **others}
+    # Who is asked first solves the most.
+    return dict(sorted(makes.items(), key=lambda _: chance.random()))
+
+
+def _limit(chance: Random, provider: str | None) -> Limit:
+    amount = chance.choice((1, 4, 10, 30)) * OMO.prices[_TEXT] + Decimal("0.0002")
+    per = chance.choice(("hour", "hour", "day", "day", "total"))
+    return Limit(provider, amount, per, ZoneInfo(chance.choice(_ZONES)))
+
+
+def _written(limit: Limit) -> Mapping[str, str]:
+    return {"limit": str(limit.amount), "per": limit.per, "zone": str(limit.zone)}
+
+
+def _prices(chance: Random, make: Make) -> Mapping[str, str]:
+    # A price may be too high, which costs room in the budget and is no lie.
+    factor = chance.choice((Decimal(1), Decimal("1.3")))
+    return {kind: str(price * factor) for kind, price in make.prices.items()}
+
+
+def _provider(chance: Random, name: str, make: Make) -> dict[str, object]:
+    own: dict[str, object] = {
+        **make.settings,
+        make.token_key: f"token-{name}",
+        "create_timeout": chance.choice(("2s", "10s", "30s")),
+        "poll_timeout": chance.choice(("1s", "5s", "10s")),
+        "max_in_flight": chance.choice((1, 3, 50, 50)),
+        "health": {"failures": chance.choice((2, 5)), "cooldown": chance.choice(("5s", "30s"))},
+    }
+    if chance.random() < 0.4:
+        own["timeout"] = chance.choice(("8s", "20s", "60s"))
+    if chance.random() < 0.2:
+        own["rate"] = chance.choice(("1/second", "10/minute"))
+    return own
+
+
+def _route(chance: Random, names: Sequence[str]) -> Mapping[str, object]:
+    strategy = chance.choice(("ordered", "ordered", "cheapest", "fastest", "balanced"))
+    route: dict[str, object] = {"providers": list(names), "strategy": strategy}
+    manner = chance.random()
+    if len(names) > 1 and manner < 0.3:
+        route |= {"hedge_after": chance.choice(("3s", "10s")), "hedge_limit": 1}
+    elif len(names) > 1 and manner < 0.45:
+        route["agree"] = 2
+    elif manner < 0.55:
+        route["max_attempts"] = 2
+    if chance.random() < 0.2:
+        route["on_ambiguous"] = "fail"
+    if chance.random() < 0.2:
+        route["on_timeout"] = "fail"
+    return route

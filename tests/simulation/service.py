@@ -1,0 +1,203 @@
+"""The services, with their queues and bad days, and the network before them.
+
+They keep books of their own. What they know is the truth; the journal is compared with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from captchahub.errors import ProviderError
+from captchahub.provider import Reply, Request
+from captchahub.tasks import Solution
+from captchahub.testing import World
+from captchahub.testing.emulation import Account, Call, JobRecord
+from tests.simulation.book import Book
+from tests.simulation.fates import OUTAGES, Fate, any_fate
+from tests.simulation.loop import NOBODY
+from tests.simulation.makes import Make, number_of
+from tests.simulation.pictures import misread, seen_in
+from tests.simulation.world import Town
+
+__all__ = ["Service"]
+
+
+class _Books(World):
+    """One service's books. It drops a job ``kept`` seconds after its end, and then knows nothing of it."""
+
+    def __init__(self, service: Service, kept: float, failing: float, seconds: Callable[[], float]) -> None:
+        town = service.town
+        super().__init__(
+            now=town.loop.time,
+            read_picture=service.read,
+            job_seconds=seconds,
+            failure_rate=failing,
+            seed=town.chance(f"{service.name} failures").randrange(1 << 30),
+        )
+        self._service = service
+        self._kept = kept
+
+    def create_job(self, account: Account, kind: str, picture: bytes, price: Decimal) -> JobRecord | None:
+        taken = super().create_job(account, kind, picture, self._service.charge_of(price))
+        if taken is not None:
+            self._service.check_taken(taken)
+        return taken
+
+    def find_job(self, account: Account, job_id: int) -> JobRecord | None:
+        found = super().find_job(account, job_id)
+        if found is None or not self.has_dropped(found):
+            return found
+        self._service.told_gone.add(found.id)
+        return None
+
+    def has_dropped(self, job: JobRecord) -> bool:
+        return self.now() > job.ready_at + self._kept
+
+
+class Service:
+    """One service, and the network before it.
+
+    ``trouble`` is the share of calls that something becomes of; ``outages`` are its worst times, each with
+    begin, end and what becomes of every call then.
+    """
+
+    def __init__(self, name: str, make: Make, town: Town, book: Book) -> None:
+        self.name = name
+        self.make = make
+        self.town = town
+        self.token = f"token-{name}"
+        self.told_gone: set[int] = set()
+        """The jobs of which it has said that it does not know them."""
+        self.pollers: dict[int, list[str]] = defaultdict(list)
+        """Which processes have asked for a job, one after the other."""
+        self._book = book
+        self._chance = chance = town.chance(f"service {name}")
+        self._trouble = chance.choice((0.0, 0.02, 0.05, 0.1, 0.3))
+        self._outages = sorted(_outages(chance))
+        self._wrong = chance.choice((0.0, 0.0, 0.1))
+        # Who says what a job has cost may charge another price than was agreed, a higher one too.
+        factors = ("1", "0.5", "2") if make.tells_cost and chance.random() < 0.5 else ("1",)
+        self._factors = [Decimal(factor) for factor in factors]
+        self._work = chance.choice(((1.0, 6.0), (1.0, 6.0), (5.0, 20.0), (10.0, 60.0)))
+        workers = chance.choice((1, 4, 100, 100))
+        self._free_at = [0.0] * workers
+        self._last: dict[bytes, Reply] = {}
+        failing = chance.choice((0.0, 0.0, 0.05, 0.3))
+        self.books = _Books(self, chance.choice((90.0, 900.0, 1e9)), failing, self._job_seconds)
+        self.books.add_account(self.token, chance.choice(("1000", "1000", "1000", "0.002")))
+        self._emulation = make.begin(chance)
+
+    def read(self, kind: str, picture: bytes) -> Solution:
+        """What its people see in a picture: mostly what is there."""
+        seen = seen_in(kind, picture)
+        return misread(seen, self._chance) if self._chance.random() < self._wrong else seen
+
+    def _job_seconds(self) -> float:
+        """Until when a new job waits for somebody, and is worked on."""
+        now = self.town.loop.time()
+        begin = max(now, heapq.heappop(self._free_at))
+        work = self._chance.uniform(*self._work) * (10 if self._chance.random() < 0.05 else 1)
+        heapq.heappush(self._free_at, begin + work)
+        return begin + work - now
+
+    @property
+    def jobs(self) -> Mapping[int, JobRecord]:
+        """All that it ever took."""
+        return self.books.jobs
+
+    def charge_of(self, price: Decimal) -> Decimal:
+        """What the next job costs, where this price was agreed."""
+        return price * self._chance.choice(self._factors)
+
+    def agreed(self, job: JobRecord) -> Decimal:
+        """What a client can know that a job costs, before it has an answer."""
+        return min(job.price, self.make.prices[job.kind])
+
+    @property
+    def owed(self) -> Decimal:
+        """What it has charged, as far as its clients could know that beforehand."""
+        return sum((self.agreed(job) for job in self.jobs.values()), Decimal(0))
+
+    def has_dropped(self, job: JobRecord) -> bool:
+        """Whether nobody gets the answer of a job any more."""
+        return self.books.has_dropped(job)
+
+    def check_taken(self, job: JobRecord) -> None:
+        """Compare the books in the moment in which it takes a job."""
+        self.town.count(f"{job.kind} at {self.make.name}")
+        if job.price != self.make.prices[job.kind]:
+            self.town.count("job at another price than was agreed")
+        ledger = self._book.charged(self.name)
+        if ledger < self.owed:
+            self.town.blame(f"{self.name} has charged {self.owed}, and the ledger says {ledger}")
+        same = sum(other.picture == job.picture for other in self.jobs.values())
+        if same > self.town.solves[job.picture]:
+            self.town.blame(f"{self.name} took one submission for the second time, as job {job.id}")
+
+    def receive(
+        self, request: Request, client: str, done: Callable[[], None]
+    ) -> asyncio.Future[Reply | ProviderError]:
+        """The reply to come, or never; ``done`` is called where the service has done what it was asked."""
+        loop, town = self.town.loop, self.town
+        call = Call(request.method, urlsplit(request.url).path, request.headers, request.body, loop.time())
+        name = self._emulation.name_of(call)
+        fate = self._fate(name, call)
+        if name == self._emulation.poll_call:
+            # By when it was sent: one that is late does not come from a process that still works on it.
+            self._note_poller(number_of(str(call.json()[self.make.id_field])), client)
+        coming: asyncio.Future[Reply | ProviderError] = loop.create_future()
+        town.note(f"{client} {self.name} {name} {fate.name}")
+
+        def deliver(reply: Reply | ProviderError) -> None:
+            if not coming.done():
+                coming.set_result(reply)
+
+        def arrive() -> None:
+            reply = fate.instead
+            if fate.is_handled:
+                answered = self._answer(call)
+                reply = answered if reply is None else reply
+                done()
+            if reply is not None and fate.back is not None:
+                loop.call_later(fate.back, deliver, reply, context=NOBODY)
+
+        for there in fate.there:
+            loop.call_later(there, arrive, context=NOBODY)
+        return coming
+
+    def _note_poller(self, job_id: int, client: str) -> None:
+        if self.pollers[job_id][-1:] != [client]:
+            self.pollers[job_id].append(client)
+
+    def _answer(self, call: Call) -> Reply:
+        answer = self._emulation.answer(call, self.books)
+        self._last[call.body] = reply = Reply(answer.status, answer.body, answer.headers)
+        return reply
+
+    def _fate(self, name: str, call: Call) -> Fate:
+        now, chance = call.received, self._chance
+        fate = Fate("fine", (chance.uniform(0.01, 0.3),), chance.uniform(0.01, 0.3))
+        if self.town.is_calm:
+            return fate
+        bad = next((kind for begin, end, kind in self._outages if begin <= now < end), None)
+        if bad is not None:
+            fate = OUTAGES[bad](chance)
+        elif chance.random() < self._trouble:
+            is_poll = name == self._emulation.poll_call
+            fate = any_fate(chance, last=self._last.get(call.body) if is_poll else None, is_poll=is_poll)
+        else:
+            return fate
+        self.town.inject(fate.name)
+        return fate
+
+
+def _outages(chance: random.Random) -> Iterable[tuple[float, float, str]]:
+    for _ in range(chance.choice((0, 0, 1, 2))):
+        begin = chance.uniform(0, 200)
+        yield begin, begin + chance.uniform(3, 90), chance.choice(sorted(OUTAGES))

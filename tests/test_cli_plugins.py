@@ -1,0 +1,275 @@
+"""Plugins on the command line: what is installed, commands of their own, and task types of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Ran
+
+from captchahub.cli import cli
+from captchahub.testing import Sandbox
+from tests.shelf import BROKEN, OUTDATED, Shelf
+
+
+def run(*arguments: str) -> Ran:
+    return CliRunner().invoke(cli, arguments)
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory without a configuration."""
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("CAPTCHAHUB_CONFIG", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return place
+
+
+@pytest.fixture
+def three(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A broken, a blocked and an outdated plugin."""
+    shelf.install("three-broken", "three_broken", BROKEN, "three-broken")
+    shelf.install("three-blocked", "three_blocked", "raise RuntimeError('imported')", "three-blocked")
+    shelf.install("three-outdated", "three_outdated", OUTDATED, "three-outdated")
+    monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "three-blocked")
+    return shelf
+
+
+class TestTheList:
+    def test_has_every_plugin_with_its_state_and_why_it_can_not_be_used(self, three: Shelf) -> None:
+        ran = run("plugins")
+        assert ran.exit_code == 0
+        rows = {line.split()[1]: line for line in ran.stdout.splitlines() if line.startswith("│")}
+        assert "loaded" in rows["omocaptcha"]
+        assert "captchahub-createtask 0.1.0" in rows["createtask"]
+        assert "failed" in rows["three-broken"]
+        assert "blocked" in rows["three-blocked"]
+        assert "incompatible" in rows["three-outdated"]
+        assert "can't be imported: RuntimeError: no engine; update or reinstall it" in ran.stdout
+        assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS; take it out there to use it" in ran.stdout
+        assert (
+            "was written for version 0 of the plugin contract, and this is version 1; update it" in ran.stdout
+        )
+        assert "three_blocked" not in sys.modules
+
+    def test_is_there_for_programs(self, three: Shelf) -> None:
+        records = {record["name"]: record for record in json.loads(run("plugins", "--json").stdout)}
+        assert records["omocaptcha"] == {
+            "name": "omocaptcha",
+            "state": "loaded",
+            "distribution": "captchahub-omocaptcha",
+            "version": "0.1.0",
+            "kinds": ["omocaptcha"],
+            "tasks": [],
+            "hooks": ["captchahub_provider_kinds"],
+            "error": None,
+            "traceback": None,
+        }
+        assert "RuntimeError: no engine" in records["three-broken"]["traceback"]
+        assert records["three-blocked"]["traceback"] is None
+
+    def test_shows_tracebacks_to_who_wants_them(self, three: Shelf) -> None:
+        assert "Traceback" not in run("plugins").stdout
+        assert "three_broken.py" in run("plugins", "--verbose").stdout
+
+    def test_goes_by_what_a_configuration_blocks_whatever_else_is_wrong_there(
+        self, shelf: Shelf, nowhere: Path
+    ) -> None:
+        shelf.install("own-blocked", "own_blocked", "raise RuntimeError('imported')", "own-blocked")
+        (nowhere / "captchahub.yaml").write_text("plugins: {block: [own-blocked]}\nproviders: {}\n")
+        assert "is blocked by plugins.block of the configuration" in run("plugins").stdout
+        named = run("plugins", "--config", "captchahub.yaml")
+        assert named.exit_code == 0
+        assert "captchahub.yaml:2: providers" in named.stderr
+
+
+COMMAND = """
+import click
+
+@click.command()
+def {name}():
+    "Says it."
+    click.echo("said by a plugin")
+"""
+
+
+class TestCommands:
+    def install(self, shelf: Shelf, distribution: str, source: str, name: str = "say") -> None:
+        module = distribution.replace("-", "_")
+        shelf.install(distribution, module, source, group="captchahub.commands")
+        points = shelf.root / f"{module}-1.0.dist-info" / "entry_points.txt"
+        points.write_text(f"[captchahub.commands]\n{name} = {module}:say\n")
+
+    def test_of_plugins_are_commands_like_any_other(self, shelf: Shelf) -> None:
+        self.install(shelf, "cmd-good", COMMAND.format(name="say"))
+        assert run("say").stdout == "said by a plugin\n"
+        assert "Says it." in run("say", "--help").stdout
+
+    def test_are_listed_with_their_packages(self, shelf: Shelf) -> None:
+        self.install(shelf, "cmd-listed", "raise RuntimeError('imported')", "tell")
+        ran = run("--help")
+        assert "tell" in ran.stdout
+        assert "added by cmd-listed" in ran.stdout
+        assert "cmd_listed" not in sys.modules
+
+    @pytest.mark.parametrize(
+        ("distribution", "source", "said"),
+        [
+            (
+                "cmd-broken",
+                BROKEN,
+                (
+                    "the command 'say' of cmd-broken can't be imported: RuntimeError: no engine; "
+                    "update or reinstall it"
+                ),
+            ),
+            ("cmd-exits", "import sys; sys.exit(3)", "can't be imported: SystemExit: 3"),
+            ("cmd-none", "say = 5", "the command 'say' of cmd-none is a int and no click command; update it"),
+            ("cmd-gone", "", "can't be imported: AttributeError"),
+        ],
+    )
+    def test_that_can_not_be_used_say_why(
+        self, shelf: Shelf, distribution: str, source: str, said: str
+    ) -> None:
+        self.install(shelf, distribution, source)
+        ran = run("say")
+        assert ran.exit_code == 1
+        assert said in ran.stderr
+
+    def test_of_two_packages_with_one_name_are_neither(self, shelf: Shelf) -> None:
+        self.install(shelf, "cmd-one", COMMAND.format(name="say"))
+        self.install(shelf, "cmd-two", COMMAND.format(name="say"))
+        assert "cmd-one and cmd-two both add the command 'say'" in run("say").stderr
+
+    def test_can_be_blocked(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.install(shelf, "cmd-blocked", "raise RuntimeError('imported')")
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "cmd-blocked")
+        assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS" in run("say").stderr
+
+    def test_take_no_place_of_the_librarys_own(self, shelf: Shelf) -> None:
+        self.install(shelf, "cmd-solve", BROKEN, "solve")
+        assert "Solve pictures" in run("solve", "--help").stdout
+
+    def test_an_unknown_one_is_still_told_as_that(self) -> None:
+        ran = run("slove")
+        assert ran.exit_code == 2
+        assert "No such command 'slove'" in ran.stderr
+
+
+def test_help_imports_no_plugin() -> None:
+    code = (
+        "import sys\nfrom captchahub.cli import cli\n"
+        "try: cli(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('captchahub_')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
+    assert "dialects" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+COUNTING = '''
+import attrs
+from captchahub.hookspecs import hookimpl
+from captchahub.images import Image
+from captchahub.provider import LocalProvider, ProviderKind
+from captchahub.tasks import Solution, Task
+
+captchahub_contract = 1
+
+
+@attrs.frozen
+class Count(Solution):
+    number: int
+
+
+@attrs.frozen
+class CountThings(Task[Count]):
+    kind = "count-things"
+    solution_type = Count
+    image: Image
+    things: str = attrs.field(default="cars", validator=attrs.validators.instance_of(str))
+
+    def check(self, solution):
+        return None if solution.number >= 0 else "fewer than none"
+
+
+@attrs.frozen
+class Settings:
+    """No keys."""
+
+
+class Counter(LocalProvider):
+    kinds = frozenset({"count-things"})
+
+    def sent_options(self, task):
+        return ["things"]
+
+    def solve(self, task):
+        return Count(len(task.things))
+
+
+@hookimpl
+def captchahub_provider_kinds():
+    return [ProviderKind("counter", Settings, lambda settings: Counter())]
+
+
+@hookimpl
+def captchahub_task_types():
+    return [CountThings]
+'''
+CONFIG = "providers:\n  mine: {plugin: counter}\nroutes:\n  count-things: [mine]\n"
+
+
+class TestATaskTypeOfAPlugin:
+    @pytest.fixture
+    def picture(self, shelf: Shelf, nowhere: Path, sandbox: Sandbox) -> str:
+        shelf.install("kind-counter", "kind_counter", COUNTING, "counter")
+        (nowhere / "captchahub.yaml").write_text(CONFIG)
+        (nowhere / "shot.png").write_bytes(sandbox.draw_text("abc").image.data)
+        return "shot.png"
+
+    def solve(self, *arguments: str, shelf: Shelf) -> subprocess.CompletedProcess[str]:
+        """In a process of its own, for a task type stays in the program that has it."""
+        environment = {**os.environ, "PYTHONPATH": str(shelf.root)}
+        return subprocess.run(
+            [sys.executable, "-m", "captchahub", "solve", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    def test_is_solved_like_the_librarys_own(self, picture: str, shelf: Shelf) -> None:
+        ran = self.solve("--json", "--type", "count-things", "-o", "things=bicycles", picture, shelf=shelf)
+        told = json.loads(ran.stdout)
+        assert (told["kind"], told["solution"]) == ("count-things", {"number": 8})
+        assert told["provider"] == "mine"
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (
+                ["--type", "count-thing"],
+                "there is no type 'count-thing' of task; did you mean 'count-things'?",
+            ),
+            (["--type", "count-things", "-o", "color=red"], "a count-things can't be made with color"),
+            (["--type", "count-things", "-o", "things=5"], "a count-things can't be made with things"),
+            (["--type", "count-things", "--length", "5"], "--length: only for --type image-to-text"),
+            (["--type", "count-things", "-o", "things"], "'things' is not NAME=VALUE"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_with_other_options_is_wrong_usage(
+        self, picture: str, shelf: Shelf, options: list[str], said: str
+    ) -> None:
+        ran = self.solve(*options, picture, shelf=shelf)
+        assert ran.returncode == 2
+        assert said in ran.stderr

@@ -1,0 +1,218 @@
+"""Environment variables override single keys of a file's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from captchahub._plugins import Plugins
+from captchahub.config import load_mapping, load_yaml
+from captchahub.errors import ConfigError
+from captchahub.provider import Secret
+from captchahub.settings import Budget, HubSettings, Otherwise
+from tests.test_config import PLUGINS, START, EchoSettings, write
+
+Load = Callable[..., HubSettings]
+SENSITIVE = "Zx-9-very-private"
+
+ROUTES = START + "  b-2.x: {plugin: echo, api_token: x}\nroutes:\n  image-to-text: {providers: [a]}\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Loads a file while these variables, without their prefix, are set."""
+
+    def loaded(text: str = ROUTES, **variables: str) -> HubSettings:
+        for name, value in variables.items():
+            monkeypatch.setenv(f"CAPTCHAHUB__{name}", value)
+        return load_yaml(write(tmp_path, text), PLUGINS)
+
+    return loaded
+
+
+def told(load: Load, text: str = ROUTES, **variables: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, **variables)
+    return str(caught.value).splitlines()
+
+
+def test_a_variable_goes_before_what_the_file_says(load: Load) -> None:
+    configured = load(START + "    timeout: 5s\ntimeout: 10s\n", PROVIDERS__A__TIMEOUT="7s", TIMEOUT="1m")
+    assert (configured.providers["a"].timeout, configured.timeout) == (7.0, 60.0)
+
+
+def test_keys_that_the_file_has_not_got_are_made(load: Load) -> None:
+    configured = load(
+        PROVIDERS__A__HEALTH__FAILURES="never",
+        PROVIDERS__A__PRICES__ECHO_BACK="0.5",
+        ROUTES__IMAGE_TO_TEXT__ON_TIMEOUT="fail",
+        ROUTES__ECHO_BACK="[b-2.x, a]",
+        BUDGET="{limit: 5, per: day}",
+    )
+    assert configured.providers["a"].health.failures == float("inf")
+    assert list(configured.providers["a"].prices) == ["echo-back"]
+    assert configured.routes["image-to-text"].on_timeout is Otherwise.FAIL
+    assert configured.routes["echo-back"].names == ("b-2.x", "a")
+    assert isinstance(configured.budget, Budget)
+
+
+def test_names_are_written_in_any_case_with_underscores(load: Load) -> None:
+    configured = load(PROVIDERS__b_2_X__timeout="7s")
+    assert configured.providers["b-2.x"].timeout == 7.0
+
+
+def test_a_variable_for_a_whole_goes_before_one_for_a_part(load: Load) -> None:
+    configured = load(
+        START + "    corner: {x: 1, y: 2}\n", PROVIDERS__A__CORNER__Y="4", PROVIDERS__A__CORNER="{x: 3, y: 3}"
+    )
+    read = configured.providers["a"].own
+    assert isinstance(read, EchoSettings)
+    assert read.corner is not None
+    assert (read.corner.x, read.corner.y) == (3, 4)
+
+
+def test_a_value_may_hold_references(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECHO_TOKEN", "from-env")
+    read = load(PROVIDERS__A__API_TOKEN="${env:ECHO_TOKEN}").providers["a"].own
+    assert isinstance(read, EchoSettings)
+    assert read.api_token == Secret("from-env")
+
+
+def test_a_mapping_is_overridden_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPTCHAHUB__TIMEOUT", "7s")
+    mapping = {"providers": {"a": {"plugin": "echo", "api_token": "x"}}}
+    assert load_mapping(mapping, PLUGINS).timeout == 120.0
+
+
+WRONG: Mapping[str, tuple[dict[str, str], str, str]] = {
+    "misspelt key": (
+        {"PROVIDERS__A__TIMOUT": "5s"},
+        "$CAPTCHAHUB__PROVIDERS__A__TIMOUT: providers.a.timout: unknown key; ",
+        "did you mean 'timeout'? valid keys: ",
+    ),
+    "misspelt top key": ({"TIMOUT": "5s"}, "$CAPTCHAHUB__TIMOUT: timout: unknown key", "'timeout'"),
+    "misspelt provider": (
+        {"PROVIDERS__C__TIMEOUT": "5s"},
+        "$CAPTCHAHUB__PROVIDERS__C__TIMEOUT: providers.c: there is no such provider to override",
+        "defined in the file: a, b-2.x",
+    ),
+    "misspelt task kind": (
+        {"ROUTES__IMAGE_TO_TXT": "[a]"},
+        "$CAPTCHAHUB__ROUTES__IMAGE_TO_TXT: routes.image_to_txt: unknown task kind",
+        "did you mean 'image-to-text'?",
+    ),
+    "wrong value": (
+        {"TIMEOUT": "soon"},
+        "$CAPTCHAHUB__TIMEOUT: timeout: expected a duration",
+        "found the value of $CAPTCHAHUB__TIMEOUT",
+    ),
+    "bare number": ({"TIMEOUT": "60"}, "$CAPTCHAHUB__TIMEOUT: timeout: expected a duration", "write 60s"),
+    "missing in what a variable holds": (
+        {"PROVIDERS__A": "{plugin: echo}"},
+        "$CAPTCHAHUB__PROVIDERS__A: providers.a.api_token: missing",
+        "the plugin needs it",
+    ),
+    "empty": ({"TIMEOUT": " "}, "$CAPTCHAHUB__TIMEOUT: timeout: the variable is empty", "or unset it"),
+    "comment": ({"TIMEOUT": "# 5s"}, "$CAPTCHAHUB__TIMEOUT: timeout: the variable is empty", "or unset it"),
+    "no YAML": ({"TIMEOUT": "[5s"}, "$CAPTCHAHUB__TIMEOUT: timeout: not valid YAML", "end it with ']'"),
+    "tag": ({"TIMEOUT": "!!binary x"}, "$CAPTCHAHUB__TIMEOUT: timeout: YAML tags can't", "plain value"),
+    "key in a list": (
+        {"ROUTES__IMAGE_TO_TEXT__PROVIDERS__0": "a"},
+        "$CAPTCHAHUB__ROUTES__IMAGE_TO_TEXT__PROVIDERS__0: routes.image-to-text.providers: there is no m",
+        "set the whole of it with CAPTCHAHUB__ROUTES__IMAGE_TO_TEXT__PROVIDERS",
+    ),
+    "two of one place": (
+        {"TIMEOUT": "5s", "timeout": "6s"},
+        "$CAPTCHAHUB__timeout: timeout: CAPTCHAHUB__TIMEOUT and CAPTCHAHUB__timeout both set it",
+        "leave one of them out",
+    ),
+    "no key": ({"": "5s"}, "$CAPTCHAHUB__: the variable ends without a key", "CAPTCHAHUB__TIMEOUT"),
+    "no key in the middle": (
+        {"PROVIDERS____TIMEOUT": "5s"},
+        "$CAPTCHAHUB__PROVIDERS____TIMEOUT: providers",
+        "defined in the file: a, b-2.x",
+    ),
+    "no key at the end": (
+        {"PROVIDERS__A__": "5s"},
+        "$CAPTCHAHUB__PROVIDERS__A__: providers.a: the variable ends without a key",
+        "",
+    ),
+    "reference that leads nowhere": (
+        {"PROVIDERS__A__API_TOKEN": "${env:NO_SUCH_X}"},
+        "$CAPTCHAHUB__PROVIDERS__A__API_TOKEN: providers.a.api_token: the environment variable NO_SUCH_X",
+        "is not set",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_told_with_the_variable_in_place_of_a_line(load: Load, name: str) -> None:
+    variables, beginning, advice = WRONG[name]
+    (line,) = told(load, **variables)
+    assert line.startswith(beginning)
+    assert advice in line
+
+
+def test_a_name_that_can_mean_two_keys_is_refused_with_both(load: Load) -> None:
+    text = START + "  x-y: {plugin: echo, api_token: x}\n  x.y: {plugin: echo, api_token: x}\n"
+    (line,) = told(load, text, PROVIDERS__X_Y__TIMEOUT="5s")
+    assert line == (
+        "$CAPTCHAHUB__PROVIDERS__X_Y__TIMEOUT: providers: the name can mean 'x-y' and 'x.y'; "
+        "rename one of them, or write it in the file"
+    )
+
+
+def test_what_else_is_wrong_in_the_file_keeps_its_line(load: Load) -> None:
+    lines = told(load, START + "    timout: 5s\n", TIMEOUT="soon")
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in lines] == [
+        "$CAPTCHAHUB__TIMEOUT",
+        "config.yaml:5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["314159: x", "{abc314159: 1, abc314159: 2}", "a: b: 314159", "*314159", "[314159"]
+)
+def test_a_secret_that_is_no_plain_text_does_not_show_either(load: Load, value: str) -> None:
+    lines = told(load, PROVIDERS__A__API_TOKEN=value)
+    assert lines[0].startswith("$CAPTCHAHUB__PROVIDERS__A__API_TOKEN: providers.a.api_token: ")
+    assert "314159" not in "".join(lines)
+
+
+def test_a_file_need_not_have_what_a_variable_gives(load: Load) -> None:
+    read = (
+        load(START.replace("tok-7", "${env:NO_SUCH_X}"), PROVIDERS__A__API_TOKEN="tok-9").providers["a"].own
+    )
+    assert isinstance(read, EchoSettings)
+    assert read.api_token == Secret("tok-9")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("TIMEOUT", "PROVIDERS", "PROVIDERS__A", "PROVIDERS__A__PLUGIN", "PROVIDERS__A__MODE", "ROUTES"),
+        *("PROVIDERS__A__PRICES", "PROVIDERS__A__PROXY", "PROVIDERS__A__BASE_URL", "ROUTES__IMAGE_TO_TEXT"),
+        *("BUDGET", "JOURNAL", "PROVIDERS__A__CA_BUNDLE", "PROVIDERS__A__WORDS", "ROUTES__ECHO_BACK"),
+    ],
+)
+@pytest.mark.parametrize("value", [SENSITIVE, f"[{SENSITIVE}]", f"http://{SENSITIVE}/"])
+def test_a_value_from_the_environment_never_shows(load: Load, key: str, value: str) -> None:
+    said = ""
+    try:
+        load(**{key: value})
+    except ConfigError as error:
+        said = str(error)
+    assert SENSITIVE not in said
+
+
+def test_a_variable_written_as_in_a_shell_is_no_secret_here_either(load: Load) -> None:
+    (line,) = told(load, PROVIDERS__A__API_TOKEN="$ECHO_TOKEN")
+    assert "an environment variable is written ${env:NAME}" in line
+
+
+def test_it_works_for_installed_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__OMO__API_TOKEN", "tok-7")
+    path = write(tmp_path, "providers: {omo: {plugin: omocaptcha}}\n")
+    assert load_yaml(path, Plugins()).providers["omo"].plugin == "omocaptcha"

@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import partial
@@ -21,6 +21,14 @@ import attrs
 
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
 from captchahub._aftercare import Aftercare, end
+from captchahub._arguments import (
+    checked_cost,
+    checked_job,
+    checked_limit,
+    checked_since,
+    checked_state,
+    checked_zone,
+)
 from captchahub._books import Books
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
@@ -34,6 +42,7 @@ from captchahub._log import log
 from captchahub._narration import narrated
 from captchahub._plugins import Plugins
 from captchahub._preparing import Preparing
+from captchahub._presence import Presence
 from captchahub._resume import attached, resume
 from captchahub._routing import default_route
 from captchahub._run import Desk
@@ -83,7 +92,8 @@ class Engine:
         aftercare = Aftercare()
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
-        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone)
+        presence = Presence(settings.journal.path if journal is None else None)
+        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone, presence=presence)
         self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
         self._hedges = _hedges_of(settings)
         self._sharing = Sharing()
@@ -99,8 +109,11 @@ class Engine:
         is_shared = self._route(task).agree == 1 and share
         submission = Submission(uuid.uuid4().hex, is_shared, self._books.now)
         seconds = timeout or self._settings.timeout
-        begin = partial(self._solve, task, trail=trail or Trail(), submission=submission)
-        solving = self._sharing.solve(task.fingerprint, seconds, begin) if is_shared else begin(seconds)
+        trail = trail or Trail()
+        begin = partial(self._solve, task, trail=trail, submission=submission)
+        solving = (
+            self._sharing.solve(task.fingerprint, seconds, begin, trail) if is_shared else begin(seconds)
+        )
         with narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
             return end(await self._while_open(solving))
 
@@ -128,7 +141,7 @@ class Engine:
     async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
         """See :meth:`captchahub.hub.Hub.attach`."""
         job = read_token(token)
-        trail.token = token
+        trail.own = token
         account = _remote(self._account(job.provider))
         seconds = timeout or self._settings.timeout
         return await self._while_open(attached(self._books, account, job, seconds))
@@ -196,36 +209,34 @@ class Engine:
         if not isinstance(answer, (Result, Vote, Attempt)):  # pyright: ignore[reportUnnecessaryIsInstance]
             found = type(answer).__name__
             raise TypeError(f"a report is of a Result, a Vote or an Attempt, not of {found}")
-        account = _remote(self._account(answer.provider))
         if answer.job_id is None:
             what = type(answer).__name__.lower()
             raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
+        # First, for it may be the answer of a provider that only another process has.
         if not correct:
             await self._while_open(self._books.stop_sharing(answer.provider, answer.job_id))
+        account = _remote(self._account(answer.provider))
         await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
 
     async def spend(self, zone: tzinfo, since: datetime | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
-        moment = 0.0 if since is None else since.timestamp()
-        return await self._while_open(self._books.read(partial(spend_of, zone=zone, since=moment)))
+        work = partial(spend_of, zone=checked_zone(zone), since=checked_since(since))
+        return await self._while_open(self._books.read(work))
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
-        return list(await self._while_open(self._books.jobs(state, limit)))
+        wanted = None if state is None else checked_state(state)
+        return list(await self._while_open(self._books.jobs(wanted, checked_limit(limit))))
 
     async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
         """See :meth:`captchahub.hub.Hub.resolve`."""
-        settling = self._books.settle(entry.id, state, cost=cost, error=entry.error, by_hand=True)
-        if not await self._while_open(settling):
-            raise ValueError(f"a job that is {entry.state.value} can't be settled as {state.value} by hand")
+        job, wanted, known = checked_job(entry), checked_state(state), checked_cost(cost)
+        await self._while_open(self._books.settle_by_hand(job, wanted, known))
 
-    async def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
+    def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
         """See :meth:`captchahub.hub.Hub.resume`."""
         self._refuse_closed()
-        begun = resume(self._books, self._accounts, self._desk.aftercare, in_flight)
-        async with aclosing(begun) as collecting:
-            async for collected in collecting:
-                yield collected
+        return resume(self._books, self._accounts, self._desk.aftercare, in_flight, self._while_open)
 
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`captchahub.hub.Hub.health`."""

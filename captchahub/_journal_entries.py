@@ -20,6 +20,7 @@ from captchahub._ledger import (
     Limit,
     to_units,
 )
+from captchahub._tokens import Token
 from captchahub.frames import WHOLE
 from captchahub.jobs import Spend
 
@@ -32,13 +33,18 @@ __all__ = [
     "beat",
     "bury",
     "claim",
+    "claim_equal",
     "claim_one",
     "entries",
+    "find_answer",
     "find_equal",
     "get",
     "hand_over",
     "leave",
     "note_created",
+    "note_given",
+    "note_not_given",
+    "owners",
     "prune",
     "reserve",
     "settle",
@@ -127,11 +133,13 @@ def settle(
     cost: Decimal | None = None,
     answer: Mapping[str, object] | None = None,
     error: str | None = None,
+    is_given: bool = True,
 ) -> bool:
     """Write down what became of a job, and charge what it costs.
 
     That is ``cost`` where it is known; else nothing for an order that was not sent or not taken, and the
     reserved price for every other. Without an owner, a person settles a job that is created or ambiguous.
+    ``is_given`` is False where there is an answer that nobody has got so far.
     """
     row = connection.execute(
         "SELECT state, owner, charge, ordered_at, provider, kind, currency FROM jobs WHERE id = ?",
@@ -148,7 +156,8 @@ def settle(
     charge = to_units(cost) if cost is not None else 0 if is_released else reserved
     connection.execute(
         """
-        UPDATE jobs SET state = ?, charge = ?, answer = ?, error = ?, is_by_hand = ?, updated_at = ?
+        UPDATE jobs SET state = ?, charge = ?, answer = ?, error = ?, is_by_hand = ?, is_given = ?,
+            updated_at = ?
         WHERE id = ? AND state = ?
         """,
         (
@@ -157,6 +166,7 @@ def settle(
             None if answer is None else json.dumps(dict(answer)),
             _storable(error),
             owner is None,
+            is_given or answer is None,
             now,
             entry_id,
             was,
@@ -173,6 +183,11 @@ def beat(connection: sqlite3.Connection, owner: str, until: float) -> None:
         "INSERT INTO owners VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
         (owner, until),
     )
+
+
+def owners(connection: sqlite3.Connection) -> list[str]:
+    """All who have signed on and not off."""
+    return [row[0] for row in connection.execute("SELECT id FROM owners")]
 
 
 def leave(connection: sqlite3.Connection, owner: str) -> None:
@@ -200,14 +215,36 @@ def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
     return _all(connection, lost)
 
 
+def note_given(connection: sqlite3.Connection, entry_id: int) -> None:
+    """Write down that somebody has got the answer."""
+    connection.execute("UPDATE jobs SET is_given = 1 WHERE id = ? AND is_given = 0", (entry_id,))
+
+
+def note_not_given(connection: sqlite3.Connection, entry_id: int, owner: str) -> None:
+    """Write down that an owner's answer, for whom it was meant, did not get there after all."""
+    connection.execute(
+        """
+        UPDATE jobs SET is_given = 0, owner = NULL
+        WHERE id = ? AND owner = ? AND state = 'solved' AND answer IS NOT NULL
+        """,
+        (entry_id, owner),
+    )
+
+
 def claim(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
-    """Take over created jobs that nobody alive works on, the oldest first; each goes to one claimer only."""
+    """Take over what is left behind, the oldest first; each job goes to one claimer only.
+
+    It is the created jobs that nobody alive works on, and the answers that nobody has got.
+    """
     orphans = [
         row[0]
         for row in connection.execute(
             """
             SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'created'
                 AND owner IS NOT :owner
+                AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
+            UNION ALL
+            SELECT id FROM jobs WHERE is_given = 0 AND owner IS NOT :owner
                 AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
             ORDER BY id LIMIT :limit
             """,
@@ -218,15 +255,14 @@ def claim(connection: sqlite3.Connection, owner: str, now: float, limit: int) ->
     return _all(connection, orphans)
 
 
-def claim_one(
-    connection: sqlite3.Connection, provider: str, job_id: int | str, *, owner: str, now: float
-) -> Entry | None:
-    """Take over the created job of that id, None where there is none that nobody alive works on."""
-    taken = {"owner": owner, "provider": provider, "job_id": json.dumps(job_id), "now": now}
+def claim_one(connection: sqlite3.Connection, job: Token, *, owner: str, now: float) -> Entry | None:
+    """Take over a created job; None where there is none such that nobody alive works on."""
+    taken = {**_sought(job), "owner": owner, "now": now}
     changed = connection.execute(
         """
         UPDATE jobs SET owner = :owner
-        WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND owner IS NOT :owner
+        WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND kind = :kind
+            AND fingerprint = :fingerprint AND owner IS NOT :owner
             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
         """,
         taken,
@@ -237,7 +273,8 @@ def claim_one(
         connection.execute(
             """
             SELECT * FROM jobs
-            WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND owner = :owner
+            WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND kind = :kind
+                AND fingerprint = :fingerprint AND owner = :owner
             ORDER BY id DESC LIMIT 1
             """,
             taken,
@@ -246,10 +283,34 @@ def claim_one(
     return entry
 
 
+def find_answer(connection: sqlite3.Connection, job: Token) -> Entry | None:
+    """A job that is solved, with its answer; None where the journal has none."""
+    found = connection.execute(
+        """
+        SELECT * FROM jobs
+        WHERE state = 'solved' AND answer IS NOT NULL AND provider = :provider AND job_id = :job_id
+            AND kind = :kind AND fingerprint = :fingerprint
+        ORDER BY id DESC LIMIT 1
+        """,
+        _sought(job),
+    )
+    return next(iter(read_entries(found)), None)
+
+
+def _sought(job: Token) -> Mapping[str, str]:
+    # Only where all of it is as it was: what somebody has changed in a token is to ruin no entry.
+    return {
+        "provider": job.provider,
+        "kind": job.kind,
+        "job_id": json.dumps(job.job_id),
+        "fingerprint": job.fingerprint,
+    }
+
+
 def hand_over(connection: sqlite3.Connection, ids: Iterable[int], owner: str) -> None:
-    """Leave those of an owner's jobs that are not over to whoever claims them."""
+    """Leave those of an owner's jobs that are not over, or given to nobody, to whoever claims them."""
     connection.executemany(
-        "UPDATE jobs SET owner = NULL WHERE id = ? AND owner = ? AND state = 'created'",
+        "UPDATE jobs SET owner = NULL WHERE id = ? AND owner = ? AND (state = 'created' OR is_given = 0)",
         [(entry_id, owner) for entry_id in ids],
     )
 
@@ -269,6 +330,31 @@ def find_equal(
         {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since},
     )
     return next(iter(read_entries(found)), None)
+
+
+def claim_equal(
+    connection: sqlite3.Connection, order: Order, *, owner: str, now: float, since: float
+) -> Entry | None:
+    """Take over a shared job for an equal task at the same provider, ordered since a time by a dead one."""
+    found = connection.execute(
+        """
+        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND provider = :provider
+            AND state = 'created' AND ordered_at >= :since AND owner IS NOT :owner
+            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
+        ORDER BY id DESC LIMIT 1
+        """,
+        {
+            "fingerprint": order.fingerprint,
+            "provider": order.provider,
+            "since": since,
+            "owner": owner,
+            "now": now,
+        },
+    )
+    entry = next(iter(read_entries(found)), None)
+    if entry is not None:
+        connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, entry.id))
+    return entry
 
 
 def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
@@ -296,7 +382,11 @@ def entries(
 ) -> list[Entry]:
     """The newest jobs, the newest one first."""
     wanted = None if state is None else state.value
-    sql = "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC LIMIT ?2"
+    sql = """
+        SELECT jobs.*, CASE WHEN state IN ('intent', 'created') THEN alive_until END AS held_until
+        FROM jobs LEFT JOIN owners ON owners.id = jobs.owner
+        WHERE ?1 IS NULL OR state = ?1 ORDER BY jobs.id DESC LIMIT ?2
+        """
     return read_entries(connection.execute(sql, (wanted, limit)))
 
 

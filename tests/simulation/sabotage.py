@@ -73,10 +73,10 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     ) -> int:
         return reserve(connection, order, (), owner=owner, now=now)
 
-    async def check_first(self: Books, order: Order, begun: float) -> Page | Entry:
+    async def check_first(self: Books, order: Order, begun: float, *rest: Any) -> Page | Entry:
         look = partial(check, order=order, limits=self._limits, now=self._clock())
         await self._journal.write(look)
-        return await open_page(self, order, begun)
+        return await open_page(self, order, begun, *rest)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
     patch.setattr(Books, "open_page", check_first)
@@ -127,7 +127,7 @@ def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
 def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
     """What is old is forgotten, whether or not it has ended."""
 
-    def prune_all(connection: sqlite3.Connection, older_than: float) -> int:
+    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: int) -> int:
         return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
 
     patch.setattr(_journal_entries, "prune", prune_all)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
-import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
 from captchahub import _journal_entries as entries
+from captchahub import _journal_owners as owners
 from captchahub._aftercare import Aftercare
 from captchahub._journal import Journal, Work
 from captchahub._journal_schema import Entry, JobState, Order
+from captchahub._later import Later
+from captchahub._lease import Lease
 from captchahub._ledger import Limit
 from captchahub._log import log
 from captchahub._presence import Presence
@@ -27,14 +28,8 @@ __all__ = ["Books", "Page"]
 
 T = TypeVar("T")
 
-# A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
-_LEASE = 60.0
 # So old a job, in seconds, is not waited for in place of a new one: it may never end.
 _WORTH_ASKING = 600.0
-# How many old jobs are forgotten at once.
-_AT_ONCE = 1000
-# How often old jobs are looked for, in seconds.
-_PRUNING = 3600.0
 
 
 class Books:
@@ -54,18 +49,19 @@ class Books:
         is_alone: bool,
         presence: Presence,
     ) -> None:
-        self.owner = uuid.uuid4().hex
-        """What this hub is called in the journal."""
         self._journal = journal
         self._is_alone = is_alone
-        self._lease = math.inf if is_alone else _LEASE
-        self._pruned = -math.inf
         self._aftercare = aftercare
-        self._presence = presence
         self._clock = clock
-        self._alive: asyncio.Task[None] | None = None
-        self._unwritten: list[Work[object]] = []
+        self.later = Later(journal)
+        """Where to write what must not get lost."""
+        self._lease = Lease(journal, clock, presence, self.later.catch_up, is_alone=is_alone)
         self.follow(settings)
+
+    @property
+    def owner(self) -> str:
+        """What this hub is called in the journal."""
+        return self._lease.owner
 
     def follow(self, settings: HubSettings) -> None:
         """Keep to these budgets and times from now on."""
@@ -74,7 +70,7 @@ class Books:
         keep = settings.journal.keep
         # What is in memory only is gone with the hub anyhow, and must not fill it until then.
         keep = min(keep, KEPT_IN_MEMORY) if self._is_alone else keep
-        self._keep = max(keep, settings.cache)
+        self._lease.keep = max(keep, settings.cache)
 
     @property
     def now(self) -> float:
@@ -114,19 +110,15 @@ class Books:
     ) -> Entry | None:
         find = partial(entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since)
         equal = find()
-        if (
-            equal is not None
-            and equal.state is not JobState.SOLVED
-            and self._presence.is_gone(str(equal.owner))
-        ):
-            self._bury(connection, now)
+        if equal is not None and equal.state is not JobState.SOLVED and self._lease.is_gone(equal.owner):
+            self._lease.bury(connection, now)
             equal = find()
         if equal is not None and equal.state is JobState.SOLVED:
             return equal
         # Within one hub equal solves are one, and all its orders are that one's.
         if equal is None or equal.owner == self.owner:
             since = now - _WORTH_ASKING
-            return entries.claim_equal(connection, order, owner=self.owner, now=now, since=since)
+            return owners.claim_equal(connection, order, owner=self.owner, now=now, since=since)
         raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
 
     async def _take_back(self, opened: int | Entry) -> None:
@@ -134,13 +126,6 @@ class Books:
             await Page(self, opened).settle(JobState.NOT_SENT)
         elif opened.state is not JobState.SOLVED:
             await self.hand_over([opened.id])
-
-    def _bury(self, connection: sqlite3.Connection, moment: float) -> None:
-        """Note which other hubs are dead, and what they were about to send as ambiguous."""
-        for owner in entries.owners(connection):
-            if self._presence.is_gone(owner):
-                entries.leave(connection, owner)
-        entries.bury(connection, moment)
 
     async def settle_by_hand(self, entry: Entry, state: JobState, cost: Decimal | None) -> None:
         """Write down what a person says became of a job. Raises ValueError where that can't be."""
@@ -159,35 +144,12 @@ class Books:
 
         await self._journal.write(work)
 
-    async def write_down(self, work: Work[object], what: str) -> None:
-        """Write what must not get lost: where that fails, later and in its order."""
-        if not self._unwritten:
-            try:
-                await self._journal.write(work)
-            except CaptchaHubError as error:
-                log.error("%s could not be written into the journal, and is tried again: %s", what, error)
-                self._unwritten.append(work)
-            return
-        self._unwritten.append(work)
-        await self._catch_up()
-
-    async def _catch_up(self) -> None:
-        """Write what could not be written before; to do so twice does no harm."""
-        try:
-            while self._unwritten:
-                work = self._unwritten[0]
-                await self._journal.write(work)
-                if self._unwritten[:1] == [work]:
-                    del self._unwritten[0]
-        except CaptchaHubError as error:
-            log.warning("the journal still fails; %d entries wait for it: %s", len(self._unwritten), error)
-
     async def claim(self, limit: int) -> Sequence[Entry]:
         """Take over what is left behind; what dead hubs were about to send is ambiguous."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            self._bury(connection, moment)
-            return entries.claim(connection, self.owner, moment, limit)
+            self._lease.bury(connection, moment)
+            return owners.claim(connection, self.owner, moment, limit)
 
         return await self._begin(work, self._hand_back)
 
@@ -195,9 +157,9 @@ class Books:
         """Take over one created job, or find it solved; None where it is neither, or somebody works on it."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            self._bury(connection, moment)
+            self._lease.bury(connection, moment)
             solved = entries.find_answer(connection, job)
-            found = solved or entries.claim_one(connection, job, owner=self.owner, now=moment)
+            found = solved or owners.claim_one(connection, job, owner=self.owner, now=moment)
             return [] if found is None else [found]
 
         found = await self._begin(work, self._hand_back)
@@ -208,7 +170,7 @@ class Books:
         return self._aftercare.begin(self._note_given(entry_id))
 
     async def _note_given(self, entry_id: int) -> None:
-        await self.write_down(partial(entries.note_given, entry_id=entry_id), "that somebody got an answer")
+        await self.later.write(partial(entries.note_given, entry_id=entry_id), "that somebody got an answer")
 
     async def _hand_back(self, found: Sequence[Entry]) -> None:
         await self.hand_over(entry.id for entry in found)
@@ -219,7 +181,7 @@ class Books:
         if not leaving:
             return
         try:
-            await self._journal.write(lambda connection: entries.hand_over(connection, leaving, self.owner))
+            await self._journal.write(lambda connection: owners.hand_over(connection, leaving, self.owner))
         except CaptchaHubError as error:
             log.warning("jobs stay with this hub until it is closed, for the journal failed: %s", error)
 
@@ -236,7 +198,7 @@ class Books:
         """The newest jobs; what dead hubs were about to send is ambiguous by now."""
 
         def work(connection: sqlite3.Connection) -> Sequence[Entry]:
-            self._bury(connection, self._clock())
+            self._lease.bury(connection, self._clock())
             return entries.entries(connection, state, limit=limit)
 
         return await self._journal.write(work)
@@ -251,60 +213,18 @@ class Books:
         undo: Callable[[T], Coroutine[object, object, None]],
     ) -> T:
         """What a work gives. Where nobody waits for it any more when it is done, it is undone."""
-        writing = asyncio.ensure_future(self._write_signed_on(work))
+        writing = asyncio.ensure_future(self._lease.write(work))
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
             self._aftercare.begin(_undone(writing, undo))
             raise
 
-    async def _write_signed_on(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        """What a work at this moment gives, of a hub that is known to be alive from here on."""
-        moment = self._clock()
-        # Not in the transaction: a fork waits for that, and this for the fork.
-        self._presence.hold(self.owner)
-        self._stay_alive()
-
-        def signed_on(connection: sqlite3.Connection) -> T:
-            self._sign_on(connection, moment)
-            return work(connection, moment)
-
-        return await self._journal.write(signed_on)
-
-    def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
-        """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
-        entries.beat(connection, self.owner, moment + self._lease)
-        if moment - self._pruned < _PRUNING:
-            return
-        # Not all at once, for others wait; the rest goes with the next order.
-        if entries.prune(connection, moment - self._keep, limit=_AT_ONCE) < _AT_ONCE:
-            self._pruned = moment
-
-    def _stay_alive(self) -> None:
-        if self._alive is None and math.isfinite(self._lease):
-            self._alive = asyncio.ensure_future(self._beat_for_ever())
-
-    async def _beat_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease / 3)
-            try:
-                await self._journal.write(partial(self._sign_on, moment=self._clock()))
-            except CaptchaHubError as error:
-                log.warning("this hub could not say in its journal that it is alive: %s", error)
-            await self._catch_up()
-
     async def aclose(self) -> None:
         """Leave what is open to others, and let go of the file."""
-        if self._alive is not None:
-            self._alive.cancel()
-            await asyncio.wait([self._alive])
-            await self._catch_up()
-            try:
-                await self._journal.write(lambda connection: entries.leave(connection, self.owner))
-            except CaptchaHubError as error:
-                log.warning("this hub could not sign off in its journal: %s", error)
+        await self._lease.end()
         await self._journal.aclose()
-        self._presence.leave(self.owner)
+        self._lease.leave()
 
 
 class Page:
@@ -319,7 +239,7 @@ class Page:
     async def note_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
         work = partial(entries.note_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
-        await self._books.write_down(lambda one: work(one, now=self._books.now), f"job {job_id}")
+        await self._books.later.write(lambda one: work(one, now=self._books.now), f"job {job_id}")
 
     async def settle(
         self,
@@ -341,14 +261,14 @@ class Page:
             error=error,
             is_given=is_given,
         )
-        await self._books.write_down(lambda one: work(one, now=self._books.now), "the end of a job")
+        await self._books.later.write(lambda one: work(one, now=self._books.now), "the end of a job")
 
     async def leave_answer(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
         """Leave an answer that nobody waits for any more to whoever resumes."""
         await self.settle(JobState.SOLVED, cost=cost, answer=answer)
         # Also where it was settled before, for somebody who did not wait for the end of that.
-        work = partial(entries.note_not_given, entry_id=self.entry_id, owner=self._books.owner)
-        await self._books.write_down(work, "that nobody got an answer")
+        work = partial(owners.note_not_given, entry_id=self.entry_id, owner=self._books.owner)
+        await self._books.later.write(work, "that nobody got an answer")
 
     def give(self) -> None:
         """Write down in the background that somebody has its answer."""

@@ -30,25 +30,18 @@ __all__ = [
     "JobState",
     "Order",
     "Spend",
-    "beat",
-    "bury",
-    "claim",
-    "claim_equal",
-    "claim_one",
+    "by_id",
     "entries",
     "find_answer",
     "find_equal",
     "get",
-    "hand_over",
-    "leave",
     "note_created",
     "note_given",
-    "note_not_given",
-    "owners",
     "prune",
     "reserve",
     "settle",
     "shared_of",
+    "sought",
     "stop_sharing",
 ]
 
@@ -177,110 +170,9 @@ def settle(
     return True
 
 
-def beat(connection: sqlite3.Connection, owner: str, until: float) -> None:
-    """Say that an owner is alive until a time: before its first order, and again before that time."""
-    connection.execute(
-        "INSERT INTO owners VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-        (owner, until),
-    )
-
-
-def owners(connection: sqlite3.Connection) -> list[str]:
-    """All who have signed on and not off."""
-    return [row[0] for row in connection.execute("SELECT id FROM owners")]
-
-
-def leave(connection: sqlite3.Connection, owner: str) -> None:
-    """Give everything that an owner has to whoever claims it."""
-    connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
-
-
-def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
-    """Take for ambiguous what dead owners were about to send. Their price stays charged."""
-    connection.execute("DELETE FROM owners WHERE alive_until <= ?", (now,))
-    lost = [
-        row[0]
-        for row in connection.execute(
-            """
-            SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'intent'
-                AND owner NOT IN (SELECT id FROM owners)
-            """
-        )
-    ]
-    why = "the process that sent it, or was about to, ended before it knew more"
-    connection.executemany(
-        "UPDATE jobs SET state = 'ambiguous', error = ?, updated_at = ? WHERE id = ? AND state = 'intent'",
-        [(why, now, entry_id) for entry_id in lost],
-    )
-    return _all(connection, lost)
-
-
 def note_given(connection: sqlite3.Connection, entry_id: int) -> None:
     """Write down that somebody has got the answer."""
     connection.execute("UPDATE jobs SET is_given = 1 WHERE id = ? AND is_given = 0", (entry_id,))
-
-
-def note_not_given(connection: sqlite3.Connection, entry_id: int, owner: str) -> None:
-    """Write down that an owner's answer, for whom it was meant, did not get there after all."""
-    connection.execute(
-        """
-        UPDATE jobs SET is_given = 0, owner = NULL
-        WHERE id = ? AND owner = ? AND state = 'solved' AND answer IS NOT NULL
-        """,
-        (entry_id, owner),
-    )
-
-
-def claim(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
-    """Take over what is left behind, the oldest first; each job goes to one claimer only.
-
-    It is the created jobs that nobody alive works on, and the answers that nobody has got.
-    """
-    orphans = [
-        row[0]
-        for row in connection.execute(
-            """
-            SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'created'
-                AND owner IS NOT :owner
-                AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
-            UNION ALL
-            SELECT id FROM jobs WHERE is_given = 0 AND owner IS NOT :owner
-                AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
-            ORDER BY id LIMIT :limit
-            """,
-            {"owner": owner, "now": now, "limit": limit},
-        )
-    ]
-    connection.executemany("UPDATE jobs SET owner = ? WHERE id = ?", [(owner, found) for found in orphans])
-    return _all(connection, orphans)
-
-
-def claim_one(connection: sqlite3.Connection, job: Token, *, owner: str, now: float) -> Entry | None:
-    """Take over a created job; None where there is none such that nobody alive works on."""
-    taken = {**_sought(job), "owner": owner, "now": now}
-    changed = connection.execute(
-        """
-        UPDATE jobs SET owner = :owner
-        WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND kind = :kind
-            AND fingerprint = :fingerprint AND owner IS NOT :owner
-            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
-        """,
-        taken,
-    )
-    if not changed.rowcount:
-        return None
-    (entry,) = read_entries(
-        connection.execute(
-            """
-            SELECT * FROM jobs
-            WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND kind = :kind
-                AND fingerprint = :fingerprint AND owner = :owner
-            ORDER BY id DESC LIMIT 1
-            """,
-            taken,
-        )
-    )
-    return entry
 
 
 def find_answer(connection: sqlite3.Connection, job: Token) -> Entry | None:
@@ -292,12 +184,13 @@ def find_answer(connection: sqlite3.Connection, job: Token) -> Entry | None:
             AND kind = :kind AND fingerprint = :fingerprint
         ORDER BY id DESC LIMIT 1
         """,
-        _sought(job),
+        sought(job),
     )
     return next(iter(read_entries(found)), None)
 
 
-def _sought(job: Token) -> Mapping[str, str]:
+def sought(job: Token) -> Mapping[str, str]:
+    """What a statement is given that looks for the job of a token."""
     # Only where all of it is as it was: what somebody has changed in a token is to ruin no entry.
     return {
         "provider": job.provider,
@@ -305,14 +198,6 @@ def _sought(job: Token) -> Mapping[str, str]:
         "job_id": json.dumps(job.job_id),
         "fingerprint": job.fingerprint,
     }
-
-
-def hand_over(connection: sqlite3.Connection, ids: Iterable[int], owner: str) -> None:
-    """Leave those of an owner's jobs that are not over, or given to nobody, to whoever claims them."""
-    connection.executemany(
-        "UPDATE jobs SET owner = NULL WHERE id = ? AND owner = ? AND (state = 'created' OR is_given = 0)",
-        [(entry_id, owner) for entry_id in ids],
-    )
 
 
 def find_equal(
@@ -330,31 +215,6 @@ def find_equal(
         {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since},
     )
     return next(iter(read_entries(found)), None)
-
-
-def claim_equal(
-    connection: sqlite3.Connection, order: Order, *, owner: str, now: float, since: float
-) -> Entry | None:
-    """Take over a shared job for an equal task at the same provider, ordered since a time by a dead one."""
-    found = connection.execute(
-        """
-        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND provider = :provider
-            AND state = 'created' AND ordered_at >= :since AND owner IS NOT :owner
-            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
-        ORDER BY id DESC LIMIT 1
-        """,
-        {
-            "fingerprint": order.fingerprint,
-            "provider": order.provider,
-            "since": since,
-            "owner": owner,
-            "now": now,
-        },
-    )
-    entry = next(iter(read_entries(found)), None)
-    if entry is not None:
-        connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, entry.id))
-    return entry
 
 
 def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
@@ -406,7 +266,8 @@ def prune(connection: sqlite3.Connection, older_than: float, *, limit: int = 100
     ).rowcount
 
 
-def _all(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+def by_id(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+    """Those of some jobs that the journal has."""
     found = (get(connection, entry_id) for entry_id in ids)
     return [entry for entry in found if entry is not None]
 

@@ -33,8 +33,9 @@ from captchahub import (
 )
 from captchahub._engine import Engine
 from captchahub._journal import MemoryJournal, Work
-from captchahub._journal_entries import Order, beat, reserve, settle
+from captchahub._journal_entries import Order, reserve, settle
 from captchahub._journal_entries import entries as all_entries
+from captchahub._journal_owners import beat
 from captchahub._journal_store import Store
 from captchahub._plugins import Plugins
 from captchahub._resume import Collecting

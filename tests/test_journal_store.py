@@ -22,17 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captchahub._journal_entries import (
-    Entry,
-    JobState,
-    Order,
-    beat,
-    entries,
-    note_created,
-    reserve,
-    settle,
-)
+from captchahub._journal_entries import Entry, JobState, Order, entries, note_created, reserve, settle
 from captchahub._journal_money import spent
+from captchahub._journal_owners import beat
 from captchahub._journal_store import Store
 from captchahub.errors import JournalError
 

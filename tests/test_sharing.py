@@ -24,7 +24,8 @@ from captchahub import (
     TextSolution,
 )
 from captchahub._engine import Engine
-from captchahub._journal_entries import Order, beat, reserve
+from captchahub._journal_entries import Order, reserve
+from captchahub._journal_owners import beat
 from captchahub._plugins import Plugins
 from captchahub._sharing import Sharing
 from captchahub._tokens import Trail

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from captchahub import _asking, _journal_entries, _resume
+from captchahub import _asking, _journal_entries, _journal_owners, _resume
 from captchahub._accounts import RemoteAccount
 from captchahub._asking import Asking
 from captchahub._attempt import RemoteTry
@@ -84,12 +84,12 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
 
 def lost_lease(patch: pytest.MonkeyPatch) -> None:
     """Created jobs are taken over from whoever has them, dead or alive."""
-    claim = _journal_entries.claim
+    claim = _journal_owners.claim
 
     def claim_all(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
         return claim(connection, owner, now + 1e9, limit)
 
-    patch.setattr(_journal_entries, "claim", claim_all)
+    patch.setattr(_journal_owners, "claim", claim_all)
 
 
 def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:

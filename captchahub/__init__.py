@@ -5,6 +5,7 @@ Everything a program needs is here; plugin authors also use :mod:`captchahub.pro
 """
 
 from captchahub._version import __version__
+from captchahub.async_hub import AsyncHub
 from captchahub.errors import (
     AllProvidersFailed,
     AmbiguousCreate,
@@ -37,7 +38,7 @@ from captchahub.errors import (
     UnsupportedTask,
     WrongSolution,
 )
-from captchahub.hub import AsyncHub, Hub
+from captchahub.hub import Hub
 from captchahub.images import Image
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Service

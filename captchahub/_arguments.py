@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from captchahub.jobs import JobEntry, JobState
 
-__all__ = ["checked_cost", "checked_job", "checked_limit", "checked_since", "checked_state", "checked_zone"]
+__all__ = [
+    "checked_cost",
+    "checked_in_flight",
+    "checked_job",
+    "checked_limit",
+    "checked_since",
+    "checked_state",
+    "checked_timeout",
+    "checked_zone",
+]
 
 # SQLite counts no further.
 _MOST = 2**63 - 1
@@ -62,3 +72,23 @@ def checked_since(since: object) -> float:
         return since.timestamp()
     except (OverflowError, OSError, ValueError) as error:
         raise ValueError(f"since must be a time that clocks can show, not {since}") from error
+
+
+def checked_in_flight(number: object) -> int:
+    """How many are open at once."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"in_flight must be a whole number from 1, not {number!r:.40}")
+    return number
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """A time in seconds, None for none."""
+    if timeout is None:
+        return None
+    try:
+        seconds = float(timeout)
+    except (OverflowError, TypeError, ValueError):
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"timeout must be a positive number of seconds, or None, not {timeout!r:.40}")
+    return seconds

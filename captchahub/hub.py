@@ -1,17 +1,14 @@
-"""The two faces of the library: :class:`Hub` for threads, :class:`AsyncHub` for event loops."""
+"""The library for threads: :class:`Hub`. For event loops there is :mod:`captchahub.async_hub`."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import sys
 import threading
 import warnings
 import weakref
 from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
     Callable,
     Coroutine,
     Iterable,
@@ -28,15 +25,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import attrs
-
+from captchahub._arguments import checked_in_flight, checked_timeout
 from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
-from captchahub._many import as_completed, as_completed_async
+from captchahub._many import as_completed
 from captchahub._plugins import Plugins
 from captchahub._resume import Collecting
+from captchahub._source import Source
 from captchahub._tokens import Trail
-from captchahub.config import load_mapping, load_yaml
+from captchahub.config import load_mapping
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -44,28 +41,12 @@ from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import AsyncTicket, Ticket
+from captchahub.tickets import Ticket
 
-__all__ = ["AsyncHub", "Hub"]
+__all__ = ["Hub"]
 
 S = TypeVar("S", bound=Solution)
 T = TypeVar("T")
-
-
-@attrs.frozen
-class _Source:
-    """Where the settings of a hub come from; ``path`` is None where they were given."""
-
-    path: Path | None = None
-    plugins: Sequence[object] = ()
-
-    def read(self) -> HubSettings:
-        """The settings as they are there now."""
-        if self.path is None:
-            raise RuntimeError(
-                "this hub was made of settings and not by from_yaml: there is no file to reload"
-            )
-        return load_yaml(self.path, Plugins(self.plugins))
 
 
 class Hub:
@@ -78,7 +59,7 @@ class Hub:
 
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
-        self._source = _Source()
+        self._source = Source()
         self._engine: Engine | None = Engine(settings)
         """None in a forked child that has not used it yet."""
         self._thread: LoopThread | None = None
@@ -94,7 +75,7 @@ class Hub:
 
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
-        source = _Source(Path(path), plugins)
+        source = Source(Path(path), plugins)
         hub = cls(source.read())
         hub._source = source
         return hub
@@ -126,7 +107,7 @@ class Hub:
 
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Ticket[S]:
         """Begin to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
-        seconds = _checked_timeout(timeout)
+        seconds = checked_timeout(timeout)
         trail = Trail()
         return Ticket(self._start(lambda engine: engine.solve(task, seconds, trail, share=share)), trail)
 
@@ -137,7 +118,7 @@ class Hub:
         task is not there. The ticket raises the ``ProviderError`` that the job ended with, ValueError for a
         text that is no token, or ``ConfigError`` where its provider is not configured.
         """
-        seconds, trail = _checked_timeout(timeout), Trail()
+        seconds, trail = checked_timeout(timeout), Trail()
         return Ticket(self._start(lambda engine: engine.attach(token, seconds, trail)), trail)
 
     def solve_many(
@@ -155,8 +136,8 @@ class Hub:
         itself comes out last.
         """
         self._refuse_to_block_itself("solve_many")
-        submit = partial(self.submit, timeout=_checked_timeout(timeout), share=share)
-        return as_completed(tasks, submit, _checked_in_flight(in_flight))
+        submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
+        return as_completed(tasks, submit, checked_in_flight(in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """What is left on each account, by provider; an error stands in for what could not be learned.
@@ -260,7 +241,7 @@ class Hub:
         :meth:`jobs` says when that is over. Raises ``JournalError``, or ``HubClosed``.
         """
         self._refuse_to_block_itself("resume")
-        return self._resumed(_checked_in_flight(in_flight))
+        return self._resumed(checked_in_flight(in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
         collecting = self._start(lambda engine: _collecting(engine, in_flight)).result()
@@ -354,147 +335,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class AsyncHub:
-    """The library for event loops: the names of :class:`Hub`, awaitable. One hub belongs to one loop."""
-
-    def __init__(self, settings: HubSettings) -> None:
-        self._engine = Engine(settings)
-        self._source = _Source()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
-        """As :meth:`Hub.from_yaml`."""
-        source = _Source(Path(path), plugins)
-        hub = cls(source.read())
-        hub._source = source
-        return hub
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
-        """As :meth:`Hub.from_mapping`."""
-        return cls(load_mapping(mapping, Plugins(plugins)))
-
-    async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
-        """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
-        return await self._ours().solve(task, _checked_timeout(timeout), share=share)
-
-    def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
-        """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
-        engine, seconds = self._ours(), _checked_timeout(timeout)
-        if engine.is_closed:
-            raise HubClosed
-        trail = Trail()
-        return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds, trail, share=share)), trail)
-
-    def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
-        """As :meth:`Hub.attach`."""
-        engine, seconds, trail = self._ours(), _checked_timeout(timeout), Trail()
-        return AsyncTicket(asyncio.ensure_future(engine.attach(token, seconds, trail)), trail)
-
-    def solve_many(
-        self,
-        tasks: Iterable[Task[S]] | AsyncIterable[Task[S]],
-        *,
-        timeout: float | None = None,
-        in_flight: int = 32,
-        share: bool = True,
-    ) -> AsyncIterator[Outcome[S]]:
-        """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous."""
-        submit = partial(self.submit, timeout=_checked_timeout(timeout), share=share)
-        return as_completed_async(tasks, submit, _checked_in_flight(in_flight))
-
-    async def balances(self) -> dict[str, Balance | CaptchaHubError]:
-        """As :meth:`Hub.balances`."""
-        return await self._ours().balances()
-
-    async def services(self, provider: str) -> tuple[Service, ...]:
-        """As :meth:`Hub.services`."""
-        return await self._ours().services(provider)
-
-    async def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
-        """As :meth:`Hub.report`."""
-        await self._ours().report(answer, correct=correct)
-
-    async def health(self) -> dict[str, ProviderHealth]:
-        """As :meth:`Hub.health`."""
-        return await self._ours().health()
-
-    def plugins(self) -> list[PluginRecord]:
-        """As :meth:`Hub.plugins`."""
-        return list(self._engine.plugins())
-
-    async def reload(self) -> None:
-        """As :meth:`Hub.reload`. The file is read in the event loop's thread."""
-        engine = self._ours()
-        await engine.reload(self._source.read())
-
-    async def revive(self, provider: str) -> None:
-        """As :meth:`Hub.revive`."""
-        await self._ours().revive(provider)
-
-    async def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
-        """As :meth:`Hub.spend`."""
-        return await self._ours().spend(zone, since)
-
-    async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
-        """As :meth:`Hub.jobs`."""
-        return await self._ours().jobs(state, limit)
-
-    async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
-        """As :meth:`Hub.resolve`."""
-        await self._ours().resolve(job, state, cost)
-
-    def resume(self, *, in_flight: int = 32) -> AsyncIterator[Collected]:
-        """As :meth:`Hub.resume`."""
-        return self._ours().resume(_checked_in_flight(in_flight))
-
-    async def close(self) -> None:
-        """As :meth:`Hub.close`."""
-        await self._ours().aclose()
-
-    async def __aenter__(self) -> Self:
-        self._ours()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def _ours(self) -> Engine:
-        """The engine, for the loop it belongs to."""
-        running = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = running
-        if self._loop is not running:
-            raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
-        return self._engine
-
-
-async def _collecting(engine: Engine, in_flight: int) -> Collecting:
-    return Collecting(engine.resume(in_flight))
-
-
-def _checked_in_flight(number: int) -> int:
-    # Callers need not use a type checker.
-    if not isinstance(number, int) or number < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"in_flight must be a whole number from 1, not {number}")
-    return number
-
-
-def _checked_timeout(timeout: float | None) -> float | None:
-    if timeout is None:
-        return None
-    try:
-        seconds = float(timeout)
-    except (OverflowError, TypeError, ValueError):
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(f"timeout must be a positive number of seconds, or None, not {timeout!r:.40}")
-    return seconds
-
-
 def _warn_if_it_blocks_a_loop(name: str) -> None:
     try:
         asyncio.get_running_loop()
@@ -508,3 +348,7 @@ def _warn_if_it_blocks_a_loop(name: str) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+async def _collecting(engine: Engine, in_flight: int) -> Collecting:
+    return Collecting(engine.resume(in_flight))

@@ -1,0 +1,30 @@
+"""Where the settings of a hub come from, so that they can be read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from captchahub._plugins import Plugins
+from captchahub.config import load_yaml
+from captchahub.settings import HubSettings
+
+__all__ = ["Source"]
+
+
+@attrs.frozen
+class Source:
+    """Where the settings of a hub come from; ``path`` is None where they were given."""
+
+    path: Path | None = None
+    plugins: Sequence[object] = ()
+
+    def read(self) -> HubSettings:
+        """The settings as they are there now."""
+        if self.path is None:
+            raise RuntimeError(
+                "this hub was made of settings and not by from_yaml: there is no file to reload"
+            )
+        return load_yaml(self.path, Plugins(self.plugins))

@@ -1,0 +1,158 @@
+"""The library for event loops: :class:`AsyncHub`. For threads there is :mod:`captchahub.hub`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from captchahub._arguments import checked_in_flight, checked_timeout
+from captchahub._engine import Engine
+from captchahub._many import as_completed_async
+from captchahub._plugins import Plugins
+from captchahub._source import Source
+from captchahub._tokens import Trail
+from captchahub.config import load_mapping
+from captchahub.errors import CaptchaHubError, HubClosed
+from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.plugins import PluginRecord
+from captchahub.provider import Balance, Service
+from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
+from captchahub.settings import HubSettings
+from captchahub.tasks import Solution, Task
+from captchahub.tickets import AsyncTicket
+
+__all__ = ["AsyncHub"]
+
+S = TypeVar("S", bound=Solution)
+T = TypeVar("T")
+
+
+class AsyncHub:
+    """The library for event loops: the names of :class:`Hub`, awaitable. One hub belongs to one loop."""
+
+    def __init__(self, settings: HubSettings) -> None:
+        self._engine = Engine(settings)
+        self._source = Source()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
+        """As :meth:`Hub.from_yaml`."""
+        source = Source(Path(path), plugins)
+        hub = cls(source.read())
+        hub._source = source
+        return hub
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
+        """As :meth:`Hub.from_mapping`."""
+        return cls(load_mapping(mapping, Plugins(plugins)))
+
+    async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
+        """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
+        return await self._ours().solve(task, checked_timeout(timeout), share=share)
+
+    def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
+        """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
+        engine, seconds = self._ours(), checked_timeout(timeout)
+        if engine.is_closed:
+            raise HubClosed
+        trail = Trail()
+        return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds, trail, share=share)), trail)
+
+    def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
+        """As :meth:`Hub.attach`."""
+        engine, seconds, trail = self._ours(), checked_timeout(timeout), Trail()
+        return AsyncTicket(asyncio.ensure_future(engine.attach(token, seconds, trail)), trail)
+
+    def solve_many(
+        self,
+        tasks: Iterable[Task[S]] | AsyncIterable[Task[S]],
+        *,
+        timeout: float | None = None,
+        in_flight: int = 32,
+        share: bool = True,
+    ) -> AsyncIterator[Outcome[S]]:
+        """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous."""
+        submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
+        return as_completed_async(tasks, submit, checked_in_flight(in_flight))
+
+    async def balances(self) -> dict[str, Balance | CaptchaHubError]:
+        """As :meth:`Hub.balances`."""
+        return await self._ours().balances()
+
+    async def services(self, provider: str) -> tuple[Service, ...]:
+        """As :meth:`Hub.services`."""
+        return await self._ours().services(provider)
+
+    async def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
+        """As :meth:`Hub.report`."""
+        await self._ours().report(answer, correct=correct)
+
+    async def health(self) -> dict[str, ProviderHealth]:
+        """As :meth:`Hub.health`."""
+        return await self._ours().health()
+
+    def plugins(self) -> list[PluginRecord]:
+        """As :meth:`Hub.plugins`."""
+        return list(self._engine.plugins())
+
+    async def reload(self) -> None:
+        """As :meth:`Hub.reload`. The file is read in the event loop's thread."""
+        engine = self._ours()
+        await engine.reload(self._source.read())
+
+    async def revive(self, provider: str) -> None:
+        """As :meth:`Hub.revive`."""
+        await self._ours().revive(provider)
+
+    async def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
+        """As :meth:`Hub.spend`."""
+        return await self._ours().spend(zone, since)
+
+    async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
+        """As :meth:`Hub.jobs`."""
+        return await self._ours().jobs(state, limit)
+
+    async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
+        """As :meth:`Hub.resolve`."""
+        await self._ours().resolve(job, state, cost)
+
+    def resume(self, *, in_flight: int = 32) -> AsyncIterator[Collected]:
+        """As :meth:`Hub.resume`."""
+        return self._ours().resume(checked_in_flight(in_flight))
+
+    async def close(self) -> None:
+        """As :meth:`Hub.close`."""
+        await self._ours().aclose()
+
+    async def __aenter__(self) -> Self:
+        self._ours()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _ours(self) -> Engine:
+        """The engine, for the loop it belongs to."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        if self._loop is not running:
+            raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
+        return self._engine

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # The released clients of interop have an environment of their own: what they need is nothing to the rest.
 INTEROP := .venv-interop
-CODE   := benchmarks captchahub plugins tests
+CODE   := benchmarks captchahub examples plugins tests
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench check interop soak format lint contract types coverage wheels clean
@@ -78,6 +78,7 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy plugins/createtask/tests  # apart, for their modules are named like those of tests/
 	$(BIN)/mypy plugins/omocaptcha/tests
+	$(BIN)/mypy examples/ddddocr/tests
 	$(BIN)/pyright
 
 coverage: $(READY)

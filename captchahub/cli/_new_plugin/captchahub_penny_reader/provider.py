@@ -48,8 +48,8 @@ class PennyReaderProvider(Provider):
         told = {field: task.options[name] for name, field in OPTIONS.items() if name in task.options}
         return self._ask("order", picture=task.image.base64, **told)
 
-    # CHANGE: where the job's id stands. A service that answers at once names none perhaps:
-    # Created(None, TextSolution(text)).
+    # CHANGE: where the job's id stands. A service that answers at once and keeps no job has its answer here,
+    # Created(None, TextSolution(text)); its poll_job raises NotOffered, and its read_result JobUnknown.
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:  # noqa: ARG002 - the contract's
         """The order's number. Raises MalformedReply where the service took the order and gives none."""
         given = self._answer(reply, JobRefused).get("order")

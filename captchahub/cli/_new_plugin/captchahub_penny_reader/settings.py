@@ -14,7 +14,7 @@ ADDRESS: Final = "https://api.penny-reader.example/v1"
 
 
 # CHANGE: a field for each key that the service needs, with a docstring, which editors show. What is secret
-# has the type Secret, so that it never shows.
+# has the type Secret, so that it never shows. Without a key, set token_key = "" in the emulation.
 @attrs.frozen
 class PennyReaderSettings:
     """The keys of a Penny Reader provider.

@@ -22,7 +22,7 @@ class TestPennyReader(ProviderContract):
 
     kind = "penny-reader"
     # CHANGE: what the service can say to an order, and to the question for a job, and which error that is.
-    messages = {  # noqa: RUF012 - ProviderContract says that it is a ClassVar
+    messages = {
         "bad_key": AuthenticationError,
         "no_credit": InsufficientBalance,
         "too_fast": RateLimited,
@@ -31,7 +31,7 @@ class TestPennyReader(ProviderContract):
         "not_offered": JobRefused,
         "what nobody has seen before": JobRefused,
     }
-    job_messages = {  # noqa: RUF012 - as above
+    job_messages = {
         "no_such_order": JobUnknown,
         "busy": ServiceUnavailable,
         "what nobody has seen before": JobFailed,

@@ -10,6 +10,8 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 PAGE = (Path(__file__).parents[1] / "docs" / "write-a-provider.md").read_text()
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
@@ -54,6 +56,7 @@ def variables(programs: Path) -> dict[str, str]:
     return {**os.environ, **pip, "PATH": path, "CAPTCHAHUB_CONTRACT_RUNS": "20", "COLUMNS": "120"}
 
 
+@pytest.mark.timeout(240)  # it takes half a minute where nothing else runs
 def test_following_it_gives_a_plugin_that_passes_its_tests(tmp_path: Path) -> None:
     ran = subprocess.run(
         ["bash", "-exc", "".join(script())],
@@ -61,7 +64,7 @@ def test_following_it_gives_a_plugin_that_passes_its_tests(tmp_path: Path) -> No
         env=variables(environment(tmp_path / "environment")),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=220,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

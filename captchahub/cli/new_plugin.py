@@ -70,4 +70,4 @@ Then make it speak the real API; these are the places:
 
   grep -rn CHANGE: .
 
-docs/write-a-provider.md of captchahub goes through them one by one."""
+docs/write-a-provider.md in captchahub's repository goes through them one by one."""

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Each is a distribution of its own.
+PLUGINS := createtask omocaptcha opentelemetry pillow prometheus
 # The released clients of interop have an environment of their own: what they need is nothing to the rest.
 INTEROP := .venv-interop
 CODE   := benchmarks captchahub examples plugins tests
@@ -30,10 +32,10 @@ define new_venv
 @$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 endef
 
-$(READY): pyproject.toml plugins/createtask/pyproject.toml plugins/omocaptcha/pyproject.toml
+$(READY): pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 	$(new_venv)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --editable '.[cli,testing]' --editable plugins/createtask --editable plugins/omocaptcha --group dev
+	  --editable '.[cli,testing]' $(PLUGINS:%=--editable plugins/%) --group dev
 	@touch $@
 
 $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
@@ -74,10 +76,10 @@ lint: $(READY)
 contract: $(READY)
 	$(BIN)/lint-imports
 
+# Tests of plugins apart, for their modules are named like those of tests/ and of one another.
 types: $(READY)
 	$(BIN)/mypy
-	$(BIN)/mypy plugins/createtask/tests  # apart, for their modules are named like those of tests/
-	$(BIN)/mypy plugins/omocaptcha/tests
+	set -e; for plugin in $(PLUGINS); do $(BIN)/mypy plugins/$$plugin/tests; done
 	$(BIN)/mypy examples/ddddocr/tests
 	$(BIN)/pyright
 

@@ -181,6 +181,14 @@ def open_accounts(
         and account.settings.report_wrong
         and (why := why_no_reports(account)) is not None
     ]
+    wrong += [
+        f"providers.{name}.budget: {account.settings.plugin} works in this process, where nobody charges "
+        "anything; leave it out"
+        for name, account in accounts.items()
+        if isinstance(account, LocalAccount)
+        and account.settings.unusable is None
+        and account.settings.budget is not None
+    ]
     wrong += [problem for account in accounts.values() for problem in _unpriced(account, settings)]
     if wrong:
         raise ConfigError("\n".join(wrong))

@@ -82,7 +82,7 @@ class LocalTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
-        prepared = await self._terms.errand.prepare()
+        prepared = await self._terms.errand.prepare(self._terms.deadline - now())
         left = self._terms.deadline - now()
         limit = asyncio.timeout(left)
         self.busy = self._account.workers.begin(partial(self._solve, prepared.task))
@@ -139,27 +139,66 @@ class RemoteTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        prepared = self.prepared = await self._terms.errand.prepare()
+        prepared = self.prepared = await self._terms.errand.prepare(self._left())
         request = self._translate(Request, self._provider.create_job, prepared.task)
-        opened = await self._terms.errand.open_page(prepared.frame)
-        if isinstance(opened, JobEntry):
-            return self._take_over(opened)
+        opened = await self._open_page(None)
+        while isinstance(opened, JobEntry):
+            try:
+                return self._take_over(opened)
+            except (NotAsked, WrongSolution) as error:
+                # Nobody has checked it before, and it is for another provider than this one to be wrong.
+                let_go(error)
+                self.shared = self.job_id = self.answer = None
+                self.was_refused = False
+                opened = await self._open_page(opened)
         self.page = opened
+        answer = await (self._ordered(request) if opened.found is None else self._go_on(opened.found))
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
+
+    async def _open_page(self, refused: JobEntry | None) -> Page | JobEntry:
+        limit = asyncio.timeout_at(self._terms.deadline)
+        try:
+            async with limit:
+                return await self._terms.errand.open_page(self.prepared.frame, refused)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            see = "see which program keeps the file locked, or how busy its disk is"
+            raise NotAsked("the journal did not take the order in time", advice=see) from None
+
+    async def _ordered(self, request: Request) -> Solved:
+        """The answer of a new job."""
         created = await self._create(request)
         self.job_id = created.job_id
-        if created.job_id is not None:
-            await self.page.note_created(created.job_id)
-            self._terms.errand.note_job(created.job_id, prepared.frame)
-        self._account.gate.created(self._terms.given)
+        frame = self.prepared.frame
         if created.solution is not None:
-            answer = Solved(created.solution, created.cost)
-        else:
-            # Without an answer Created has an id.
-            job = Job(cast("JobId", created.job_id), self._task.kind)
-            self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job.id))
-            answer = await self._asking.until(self._terms.deadline)
-        self.answer = answer = _placed(self._task, answer, prepared.frame)
-        return _checked(self, self._task, answer, self._terms.errand.hooks)
+            # Before anything else is waited for, as a cancel then would lose it.
+            self.answer = self._placed(created.solution, created.cost)
+        if created.job_id is not None and self.page is not None:
+            await self.page.note_created(created.job_id)
+            self._terms.errand.note_job(created.job_id, frame)
+        self._account.gate.created(self._terms.given)
+        # Without an answer Created has an id.
+        return self.answer or await self._ask(cast("JobId", created.job_id))
+
+    async def _go_on(self, found: JobEntry) -> Solved:
+        """The answer of a job that a dead hub has ordered for an equal task."""
+        self.may_be_ordered = True
+        self.job_id = found.job_id
+        self.prepared = attrs.evolve(self.prepared, frame=found.frame)
+        job_id = cast("JobId", found.job_id)
+        self._terms.errand.trail.own = self._terms.errand.token(job_id, found.frame)
+        return await self._ask(job_id)
+
+    async def _ask(self, job_id: JobId) -> Solved:
+        job = Job(job_id, self._task.kind)
+        self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job_id))
+        solved = await self._asking.until(self._terms.deadline)
+        self.answer = self._placed(solved.solution, solved.cost)
+        return self.answer
+
+    def _placed(self, solution: Solution, cost: Decimal | None) -> Solved:
+        return _placed(self._task, Solved(solution, cost), self.prepared.frame)
 
     def _take_over(self, equal: JobEntry) -> Solved:
         """The answer of an equal task, which is paid for already."""

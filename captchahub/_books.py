@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import sqlite3
-import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
 from captchahub import _journal_entries as entries
+from captchahub import _journal_owners as owners
 from captchahub._aftercare import Aftercare
 from captchahub._journal import Journal, Work
 from captchahub._journal_schema import Entry, JobState, Order
+from captchahub._later import Later
+from captchahub._lease import Lease
 from captchahub._ledger import Limit
 from captchahub._log import log
+from captchahub._presence import Presence
+from captchahub._tokens import Token
 from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked
 from captchahub.provider import JobId
-from captchahub.settings import Budget, HubSettings
+from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
 
 __all__ = ["Books", "Page"]
 
 T = TypeVar("T")
 
-# A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
-_LEASE = 60.0
-# How long jobs are kept at most where the journal is in memory, in seconds.
-_KEPT_IN_MEMORY = 3600.0
-# How often old jobs are looked for, in seconds.
-_PRUNING = 3600.0
+# So old a job, in seconds, is not waited for in place of a new one: it may never end.
+_WORTH_ASKING = 600.0
 
 
 class Books:
     """The journal of one hub.
 
-    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal.
+    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
+    ``presence`` tells which of the other hubs are surely dead, before their lease is over.
     """
 
     def __init__(
@@ -47,17 +47,21 @@ class Books:
         clock: Callable[[], float],
         *,
         is_alone: bool,
+        presence: Presence,
     ) -> None:
-        self.owner = uuid.uuid4().hex
-        """What this hub is called in the journal."""
         self._journal = journal
         self._is_alone = is_alone
-        self._lease = math.inf if is_alone else _LEASE
-        self._pruned = -math.inf
         self._aftercare = aftercare
         self._clock = clock
-        self._alive: asyncio.Task[None] | None = None
+        self.later = Later(journal)
+        """Where to write what must not get lost."""
+        self._lease = Lease(journal, clock, presence, self.later.catch_up, is_alone=is_alone)
         self.follow(settings)
+
+    @property
+    def owner(self) -> str:
+        """What this hub is called in the journal."""
+        return self._lease.owner
 
     def follow(self, settings: HubSettings) -> None:
         """Keep to these budgets and times from now on."""
@@ -65,7 +69,8 @@ class Books:
         self._cache = settings.cache
         keep = settings.journal.keep
         # What is in memory only is gone with the hub anyhow, and must not fill it until then.
-        self._keep = min(keep, _KEPT_IN_MEMORY) if self._is_alone else keep
+        keep = min(keep, KEPT_IN_MEMORY) if self._is_alone else keep
+        self._lease.keep = max(keep, settings.cache)
 
     @property
     def now(self) -> float:
@@ -76,15 +81,19 @@ class Books:
         """Whether what a provider costs is limited."""
         return any(limit.provider in (None, provider) for limit in self._limits)
 
-    async def open_page(self, order: Order, begun: float) -> Page | Entry:
+    async def open_page(self, order: Order, begun: float, refused: Entry | None = None) -> Page | Entry:
         """Write down that an order is about to be sent, and reserve its price.
 
         Where an equal shared task was solved since the solve begun, or within the time of the cache, it is
-        that job instead, and nothing need be sent. Raises NotAsked where another process is solving an equal
-        one, BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
+        that job instead, and nothing need be sent. Where a dead hub has ordered an equal one here, it
+        is the page of that one, which is still to be asked for. ``refused`` is a job whose answer can't be
+        right, and that goes to nobody else. Raises NotAsked where another process is solving an equal task,
+        BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
         """
 
         def work(connection: sqlite3.Connection, moment: float) -> int | Entry:
+            if refused is not None:
+                entries.stop_sharing(connection, refused.id)
             fresh_since = min(begun, moment - self._cache)
             equal = self._equal(connection, order, moment, fresh_since) if order.is_shared else None
             if equal is not None:
@@ -92,73 +101,76 @@ class Books:
             return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment)
 
         opened = await self._begin(work, self._take_back)
-        return opened if isinstance(opened, Entry) else Page(self, opened)
+        if isinstance(opened, int):
+            return Page(self, opened)
+        return opened if opened.state is JobState.SOLVED else Page(self, opened.id, opened)
 
     def _equal(
         self, connection: sqlite3.Connection, order: Order, now: float, fresh_since: float
     ) -> Entry | None:
-        equal = entries.find_equal(connection, order.fingerprint, now=now, fresh_since=fresh_since)
-        # Within one hub equal solves are one, and all its orders are that one's.
-        if equal is None or (equal.state is not JobState.SOLVED and equal.owner == self.owner):
-            return None
-        if equal.state is JobState.SOLVED:
+        find = partial(entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since)
+        equal = find()
+        if equal is not None and equal.state is not JobState.SOLVED and self._lease.is_gone(equal.owner):
+            self._lease.bury(connection, now)
+            equal = find()
+        if equal is not None and equal.state is JobState.SOLVED:
             return equal
+        # Within one hub equal solves are one, and all its orders are that one's.
+        if equal is None or equal.owner == self.owner:
+            since = now - _WORTH_ASKING
+            return owners.claim_equal(connection, order, owner=self.owner, now=now, since=since)
         raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
 
     async def _take_back(self, opened: int | Entry) -> None:
         if isinstance(opened, int):
             await Page(self, opened).settle(JobState.NOT_SENT)
+        elif opened.state is not JobState.SOLVED:
+            await self.hand_over([opened.id])
 
-    async def settle(
-        self,
-        entry_id: int,
-        state: JobState,
-        *,
-        cost: Decimal | None = None,
-        answer: Mapping[str, object] | None = None,
-        error: str | None = None,
-        by_hand: bool = False,
-    ) -> bool:
-        """Write down what became of a job; False where another did so before."""
-        owner = None if by_hand else self.owner
-        return await self._journal.write(
-            lambda connection: entries.settle(
-                connection,
-                entry_id,
-                state,
-                owner=owner,
-                now=self._clock(),
-                cost=cost,
-                answer=answer,
-                error=error,
-            )
-        )
+    async def settle_by_hand(self, entry: Entry, state: JobState, cost: Decimal | None) -> None:
+        """Write down what a person says became of a job. Raises ValueError where that can't be."""
 
-    async def note_created(self, entry_id: int, job_id: JobId) -> bool:
-        """Write down the service's id of a job."""
-        return await self._journal.write(
-            lambda connection: entries.note_created(
-                connection, entry_id, job_id, owner=self.owner, now=self._clock()
-            )
-        )
+        def work(connection: sqlite3.Connection) -> None:
+            moment, error = self._clock(), entry.error
+            if entries.settle(connection, entry.id, state, owner=None, now=moment, cost=cost, error=error):
+                return
+            found = entries.get(connection, entry.id)
+            if found is None:
+                raise ValueError(f"job {entry.id} is not in this journal, or not any more")
+            if found.state is not entry.state:
+                raise ValueError(f"job {entry.id} was settled meanwhile: it is {found.state.value}")
+            was, wanted = entry.state.value, state.value
+            raise ValueError(f"a job that is {was} can't be settled as {wanted} by hand")
+
+        await self._journal.write(work)
 
     async def claim(self, limit: int) -> Sequence[Entry]:
-        """Take over created jobs that nobody works on; what dead hubs were about to send is ambiguous."""
+        """Take over what is left behind; what dead hubs were about to send is ambiguous."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            entries.bury(connection, moment)
-            return entries.claim(connection, self.owner, moment, limit)
+            self._lease.bury(connection, moment)
+            return owners.claim(connection, self.owner, moment, limit)
 
         return await self._begin(work, self._hand_back)
 
-    async def claim_one(self, provider: str, job_id: JobId) -> Page | None:
-        """Take over one created job; None where it is not in this journal, or somebody works on it."""
+    async def claim_one(self, job: Token) -> Entry | None:
+        """Take over one created job, or find it solved; None where it is neither, or somebody works on it."""
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            found = entries.claim_one(connection, provider, job_id, owner=self.owner, now=moment)
+            self._lease.bury(connection, moment)
+            solved = entries.find_answer(connection, job)
+            found = solved or owners.claim_one(connection, job, owner=self.owner, now=moment)
             return [] if found is None else [found]
 
-        return next((Page(self, entry.id) for entry in await self._begin(work, self._hand_back)), None)
+        found = await self._begin(work, self._hand_back)
+        return found[0] if found else None
+
+    def give(self, entry_id: int) -> asyncio.Task[None]:
+        """Write down in the background that somebody has got the answer of a job."""
+        return self._aftercare.begin(self._note_given(entry_id))
+
+    async def _note_given(self, entry_id: int) -> None:
+        await self.later.write(partial(entries.note_given, entry_id=entry_id), "that somebody got an answer")
 
     async def _hand_back(self, found: Sequence[Entry]) -> None:
         await self.hand_over(entry.id for entry in found)
@@ -166,8 +178,10 @@ class Books:
     async def hand_over(self, ids: Iterable[int]) -> None:
         """Leave created jobs, which nobody here asks for any more, to whoever resumes."""
         leaving = list(ids)
+        if not leaving:
+            return
         try:
-            await self._journal.write(lambda connection: entries.hand_over(connection, leaving, self.owner))
+            await self._journal.write(lambda connection: owners.hand_over(connection, leaving, self.owner))
         except CaptchaHubError as error:
             log.warning("jobs stay with this hub until it is closed, for the journal failed: %s", error)
 
@@ -184,7 +198,7 @@ class Books:
         """The newest jobs; what dead hubs were about to send is ambiguous by now."""
 
         def work(connection: sqlite3.Connection) -> Sequence[Entry]:
-            entries.bury(connection, self._clock())
+            self._lease.bury(connection, self._clock())
             return entries.entries(connection, state, limit=limit)
 
         return await self._journal.write(work)
@@ -199,68 +213,33 @@ class Books:
         undo: Callable[[T], Coroutine[object, object, None]],
     ) -> T:
         """What a work gives. Where nobody waits for it any more when it is done, it is undone."""
-        writing = asyncio.ensure_future(self._write_signed_on(work))
+        writing = asyncio.ensure_future(self._lease.write(work))
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
             self._aftercare.begin(_undone(writing, undo))
             raise
 
-    async def _write_signed_on(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        """What a work at this moment gives, of a hub that is known to be alive from here on."""
-        moment = self._clock()
-        self._stay_alive()
-
-        def signed_on(connection: sqlite3.Connection) -> T:
-            self._sign_on(connection, moment)
-            return work(connection, moment)
-
-        return await self._journal.write(signed_on)
-
-    def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
-        """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
-        entries.beat(connection, self.owner, moment + self._lease)
-        if moment - self._pruned >= _PRUNING:
-            self._pruned = moment
-            entries.prune(connection, moment - self._keep)
-
-    def _stay_alive(self) -> None:
-        if self._alive is None and math.isfinite(self._lease):
-            self._alive = asyncio.ensure_future(self._beat_for_ever())
-
-    async def _beat_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease / 3)
-            try:
-                await self._journal.write(partial(self._sign_on, moment=self._clock()))
-            except CaptchaHubError as error:
-                log.warning("this hub could not say in its journal that it is alive: %s", error)
-
     async def aclose(self) -> None:
         """Leave what is open to others, and let go of the file."""
-        if self._alive is not None:
-            self._alive.cancel()
-            await asyncio.wait([self._alive])
-            try:
-                await self._journal.write(lambda connection: entries.leave(connection, self.owner))
-            except CaptchaHubError as error:
-                log.warning("this hub could not sign off in its journal: %s", error)
+        await self._lease.end()
         await self._journal.aclose()
+        self._lease.leave()
 
 
 class Page:
     """One job in the journal. Once it is reserved nothing that fails here may cost its answer."""
 
-    def __init__(self, books: Books, entry_id: int) -> None:
+    def __init__(self, books: Books, entry_id: int, found: Entry | None = None) -> None:
         self._books = books
         self.entry_id = entry_id
+        self.found = found
+        """The job as a dead hub has left it; None where it is still to be ordered."""
 
     async def note_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
-        try:
-            await self._books.note_created(self.entry_id, job_id)
-        except CaptchaHubError as error:
-            log.error("job %s could not be written into the journal: %s", job_id, error)
+        work = partial(entries.note_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
+        await self._books.later.write(lambda one: work(one, now=self._books.now), f"job {job_id}")
 
     async def settle(
         self,
@@ -269,15 +248,34 @@ class Page:
         cost: Decimal | None = None,
         answer: Mapping[str, object] | None = None,
         error: str | None = None,
+        is_given: bool = True,
     ) -> None:
-        """Write down what became of it."""
-        try:
-            await self._books.settle(self.entry_id, state, cost=cost, answer=answer, error=error)
-        except CaptchaHubError as failure:
-            log.error("the end of a job could not be written into the journal: %s", failure)
+        """Write down what became of it; ``is_given`` is False where nobody has got the answer so far."""
+        work = partial(
+            entries.settle,
+            entry_id=self.entry_id,
+            state=state,
+            owner=self._books.owner,
+            cost=cost,
+            answer=answer,
+            error=error,
+            is_given=is_given,
+        )
+        await self._books.later.write(lambda one: work(one, now=self._books.now), "the end of a job")
+
+    async def leave_answer(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
+        """Leave an answer that nobody waits for any more to whoever resumes."""
+        await self.settle(JobState.SOLVED, cost=cost, answer=answer)
+        # Also where it was settled before, for somebody who did not wait for the end of that.
+        work = partial(owners.note_not_given, entry_id=self.entry_id, owner=self._books.owner)
+        await self._books.later.write(work, "that nobody got an answer")
+
+    def give(self) -> None:
+        """Write down in the background that somebody has its answer."""
+        self._books.give(self.entry_id)
 
     async def hand_over(self) -> None:
-        """Leave it, where it is not over, to whoever resumes."""
+        """Leave it, where it is not over or its answer is nobody's yet, to whoever resumes."""
         await self._books.hand_over([self.entry_id])
 
 

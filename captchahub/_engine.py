@@ -10,17 +10,25 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import ExitStack, aclosing
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import ExitStack
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
 import attrs
 
-from captchahub._accounts import Account, RemoteAccount, TransportFactory, http_transport, open_accounts
+from captchahub._accounts import Account, TransportFactory, http_transport
 from captchahub._aftercare import Aftercare, end
+from captchahub._arguments import (
+    checked_cost,
+    checked_job,
+    checked_limit,
+    checked_since,
+    checked_state,
+    checked_zone,
+)
 from captchahub._books import Books
 from captchahub._calls import ask_balance, ask_services, report
 from captchahub._clock import now
@@ -33,14 +41,16 @@ from captchahub._journal_money import spend as spend_of
 from captchahub._log import log
 from captchahub._narration import narrated
 from captchahub._plugins import Plugins
+from captchahub._preparing import Preparing
+from captchahub._presence import Presence
 from captchahub._resume import attached, resume
+from captchahub._roster import Roster, candidate, health_of, offer, remote
 from captchahub._routing import default_route
 from captchahub._run import Desk
 from captchahub._sharing import Sharing, is_being_cancelled
 from captchahub._solve import Plan, Solve
 from captchahub._tokens import Trail, read_token
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
-from captchahub.extending import Candidate
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Job, Service
@@ -76,17 +86,15 @@ class Engine:
         self._settings = settings
         changes, hooks = Changes(), _hooks_of(settings)
         feed = Feed(hooks.observers, wall_clock)
-        self._connect = connect
-        self._accounts = open_accounts(settings, connect, changes, feed)
-        self._retired: set[Account] = set()
         aftercare = Aftercare()
+        self._accounts = Roster(settings, connect, changes, feed, aftercare)
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
-        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone)
-        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books)
+        presence = Presence(settings.journal.path if journal is None else None)
+        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone, presence=presence)
+        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
         self._hedges = _hedges_of(settings)
         self._sharing = Sharing()
-        self._price_lists: dict[str, asyncio.Task[None]] = {}
         self._under_way: set[asyncio.Task[object]] = set()
         self._closing: asyncio.Task[None] | None = None
 
@@ -95,11 +103,14 @@ class Engine:
     ) -> Result[S]:
         """See :meth:`captchahub.hub.Hub.solve`; ``trail`` is told of the job."""
         # Where several providers must agree, each has to look for itself.
-        is_shared = share and self._route(task).agree == 1
+        is_shared = self._route(task).agree == 1 and share
         submission = Submission(uuid.uuid4().hex, is_shared, self._books.now)
         seconds = timeout or self._settings.timeout
-        begin = partial(self._solve, task, trail=trail or Trail(), submission=submission)
-        solving = self._sharing.solve(task.fingerprint, seconds, begin) if is_shared else begin(seconds)
+        trail = trail or Trail()
+        begin = partial(self._solve, task, trail=trail, submission=submission)
+        solving = (
+            self._sharing.solve(task.fingerprint, seconds, begin, trail) if is_shared else begin(seconds)
+        )
         with narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
             return end(await self._while_open(solving))
 
@@ -112,8 +123,10 @@ class Engine:
             # Also those whose turn may come: who is not used can be let go of.
             for account in accounts.values():
                 using.enter_context(account.usage.by_one())
-            await self._look_up_prices(task.kind, route, accounts, min(_PATIENCE, timeout / 4))
-            candidates = [_candidate(account, task.kind) for account in accounts.values()]
+            if route.strategy is Strategy.CHEAPEST or any(map(self._books.has_budget_for, accounts)):
+                patience = min(_PATIENCE, timeout / 4)
+                await self._accounts.look_up_prices(task.kind, accounts.values(), patience)
+            candidates = [candidate(account, task.kind) for account in accounts.values()]
             names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
             plan = Plan([accounts[name] for name in names], route, self._hedge_budget(task.kind))
             solve = Solve(
@@ -127,8 +140,8 @@ class Engine:
     async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
         """See :meth:`captchahub.hub.Hub.attach`."""
         job = read_token(token)
-        trail.token = token
-        account = _remote(self._account(job.provider))
+        trail.own = token
+        account = remote(self._accounts.named(job.provider))
         seconds = timeout or self._settings.timeout
         return await self._while_open(attached(self._books, account, job, seconds))
 
@@ -140,29 +153,9 @@ class Engine:
         offers = {name: account.provider.kinds for name, account in self._accounts.items()}
         route = default_route(task.kind, offers)
         if not route.names:
-            offered = "; ".join(map(_offer, self._accounts.values()))
+            offered = "; ".join(map(offer, self._accounts.values()))
             raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
         return route
-
-    async def _look_up_prices(
-        self, kind: str, route: RouteSettings, accounts: Mapping[str, Account], patience: float
-    ) -> None:
-        """Read the price lists that are wanted; wait for those without which a price is not known."""
-        if route.strategy is not Strategy.CHEAPEST and not any(map(self._books.has_budget_for, accounts)):
-            return
-        asked = [self._price_list(one) for one in accounts.values() if one.prices.wants_list(kind, now())]
-        needed = [task for task in asked if task is not None]
-        if needed and any(one.prices.of(kind) is None for one in accounts.values()):
-            await asyncio.wait(needed, timeout=patience)
-
-    def _price_list(self, account: Account) -> asyncio.Task[None] | None:
-        """The one reading of a provider's price list that is under way, for all who need it."""
-        name = account.settings.name
-        if isinstance(account, RemoteAccount) and name not in self._price_lists:
-            reading = self._desk.aftercare.begin(_read_price_list(account))
-            self._price_lists[name] = reading
-            reading.add_done_callback(lambda _: self._price_lists.pop(name))
-        return self._price_lists.get(name)
 
     @property
     def is_closed(self) -> bool:
@@ -176,7 +169,7 @@ class Engine:
 
     async def _balance(self, account: Account) -> Balance | CaptchaHubError:
         try:
-            balance = await ask_balance(_remote(account))
+            balance = await ask_balance(remote(account))
         except CaptchaHubError as error:
             return error
         account.gate.take_balance(balance)
@@ -184,7 +177,7 @@ class Engine:
 
     async def services(self, name: str) -> tuple[Service, ...]:
         """See :meth:`captchahub.hub.Hub.services`."""
-        account = _remote(self._account(name))
+        account = remote(self._accounts.named(name))
         services = await self._while_open(ask_services(account))
         account.prices.take_list(services, now())
         return services
@@ -195,41 +188,39 @@ class Engine:
         if not isinstance(answer, (Result, Vote, Attempt)):  # pyright: ignore[reportUnnecessaryIsInstance]
             found = type(answer).__name__
             raise TypeError(f"a report is of a Result, a Vote or an Attempt, not of {found}")
-        account = _remote(self._account(answer.provider))
         if answer.job_id is None:
             what = type(answer).__name__.lower()
             raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
+        # First, for it may be the answer of a provider that only another process has.
         if not correct:
             await self._while_open(self._books.stop_sharing(answer.provider, answer.job_id))
+        account = remote(self._accounts.named(answer.provider))
         await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
 
     async def spend(self, zone: tzinfo, since: datetime | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
-        moment = 0.0 if since is None else since.timestamp()
-        return await self._while_open(self._books.read(partial(spend_of, zone=zone, since=moment)))
+        work = partial(spend_of, zone=checked_zone(zone), since=checked_since(since))
+        return await self._while_open(self._books.read(work))
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
-        return list(await self._while_open(self._books.jobs(state, limit)))
+        wanted = None if state is None else checked_state(state)
+        return list(await self._while_open(self._books.jobs(wanted, checked_limit(limit))))
 
     async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
         """See :meth:`captchahub.hub.Hub.resolve`."""
-        settling = self._books.settle(entry.id, state, cost=cost, error=entry.error, by_hand=True)
-        if not await self._while_open(settling):
-            raise ValueError(f"a job that is {entry.state.value} can't be settled as {state.value} by hand")
+        job, wanted, known = checked_job(entry), checked_state(state), checked_cost(cost)
+        await self._while_open(self._books.settle_by_hand(job, wanted, known))
 
-    async def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
+    def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
         """See :meth:`captchahub.hub.Hub.resume`."""
         self._refuse_closed()
-        begun = resume(self._books, self._accounts, self._desk.aftercare, in_flight)
-        async with aclosing(begun) as collecting:
-            async for collected in collecting:
-                yield collected
+        return resume(self._books, self._accounts, self._desk.aftercare, in_flight, self._while_open)
 
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`captchahub.hub.Hub.health`."""
         self._refuse_closed()
-        return {name: _told(account) for name, account in self._accounts.items()}
+        return {name: health_of(account) for name, account in self._accounts.items()}
 
     def plugins(self) -> Sequence[PluginRecord]:
         """See :meth:`captchahub.hub.Hub.plugins`."""
@@ -238,7 +229,7 @@ class Engine:
     async def revive(self, name: str) -> None:
         """See :meth:`captchahub.hub.Hub.revive`."""
         self._refuse_closed()
-        account = self._account(name)
+        account = self._accounts.named(name)
         if account.settings.unusable is not None:
             raise ConfigError(f"providers.{name}: {account.settings.unusable}")
         account.gate.revive()
@@ -253,33 +244,17 @@ class Engine:
                 f"{wanted or 'one in memory'}; close the hub and make a new one"
             )
         desk, hooks = self._desk, _hooks_of(settings)
-        accounts = open_accounts(settings, self._connect, desk.changes, desk.feed, self._accounts)
-        before, self._accounts = self._accounts, accounts
+        self._accounts.replace(settings)
         self._settings = settings
         self._books.follow(settings)
         self._hedges = _hedges_of(settings)
         self._desk = attrs.evolve(desk, hooks=hooks)
         desk.feed.replace(hooks.observers)
-        for name, account in before.items():
-            if accounts.get(name) is not account:
-                self._retired.add(account)
-                desk.aftercare.adopt(asyncio.ensure_future(self._let_go(account)))
-        log.info("the configuration is read anew; providers: %s", ", ".join(accounts))
-
-    async def _let_go(self, account: Account) -> None:
-        """Close an account when the last job there is over; closing the hub closes it otherwise."""
-        await account.usage.ended()
-        self._retired.discard(account)
-        await account.aclose()
+        log.info("the configuration is read anew; providers: %s", ", ".join(self._accounts))
 
     def _refuse_closed(self) -> None:
         if self.is_closed:
             raise HubClosed
-
-    def _account(self, name: str) -> Account:
-        if name not in self._accounts:
-            raise ConfigError(f"there is no provider {name!r}; the providers are {', '.join(self._accounts)}")
-        return self._accounts[name]
 
     async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
         """The value of some work, which closing the engine cancels."""
@@ -307,7 +282,8 @@ class Engine:
     async def _close(self) -> None:
         await end(self._under_way)
         await self._desk.aftercare.aclose(_PATIENCE)
-        await asyncio.gather(*(account.aclose() for account in (*self._accounts.values(), *self._retired)))
+        await self._accounts.aclose()
+        await self._desk.preparing.aclose()
         await self._books.aclose()
         await self._desk.feed.aclose(_PATIENCE)
 
@@ -320,50 +296,5 @@ def _hedges_of(settings: HubSettings) -> dict[str, HedgeBudget]:
     return {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
 
 
-def _candidate(account: Account, kind: str) -> Candidate:
-    return Candidate(
-        account.settings.name,
-        account.settings.plugin,
-        account.prices.of(kind),
-        account.speeds[kind].per_answer(now()),
-        account.gate.health.state_at(now()),
-    )
-
-
-def _offer(account: Account) -> str:
-    name, unusable = account.settings.name, account.settings.unusable
-    kinds = ", ".join(sorted(account.provider.kinds)) or "none"
-    return f"{name} takes {kinds}" if unusable is None else f"{name} can't be asked: {unusable}"
-
-
-def _remote(account: Account) -> RemoteAccount:
-    if isinstance(account, RemoteAccount):
-        return account
-    if account.settings.unusable is not None:
-        raise NotOffered(account.settings.unusable)
-    raise NotOffered(f"{account.settings.name} works in this process: it has no account at a service")
-
-
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*work)
-
-
-async def _read_price_list(account: RemoteAccount) -> None:
-    try:
-        account.prices.take_list(await ask_services(account), now())
-    except CaptchaHubError:
-        account.prices.has_no_list(now())
-
-
-def _told(account: Account) -> ProviderHealth:
-    health, moment, today = account.gate.health, now(), datetime.now(UTC)
-
-    def on_the_wall(at: float | None) -> datetime | None:
-        return None if at is None else today + timedelta(seconds=at - moment)
-
-    return ProviderHealth(
-        state=health.state_at(moment),
-        reason=health.reason,
-        since=on_the_wall(health.since),
-        until=on_the_wall(health.until),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import attrs
@@ -10,7 +9,9 @@ import attrs
 from captchahub._accounts import Account
 from captchahub._books import Books, Page
 from captchahub._feed import Feed
+from captchahub._harvest import Unread
 from captchahub._journal_schema import Order
+from captchahub._preparing import Preparing
 from captchahub._tokens import Token, Trail
 from captchahub.errors import Attempt, BudgetExceeded, PriceUnknown
 from captchahub.events import Attempted, BudgetRefused, Ordered, Polled
@@ -31,6 +32,7 @@ class Submission:
     id: str
     is_shared: bool
     begun: float
+    unread: Unread = attrs.field(factory=Unread)
 
 
 @attrs.frozen(eq=False)
@@ -44,16 +46,14 @@ class Errand:
     books: Books
     hooks: Hooks
     feed: Feed
+    preparing: Preparing
 
-    async def prepare(self) -> Prepared:
-        """The task as the provider is to get it."""
-        if not self.hooks.prepares:
-            return Prepared(self.task)
+    async def prepare(self, left: float) -> Prepared:
+        """The task as the provider is to get it; the attempt has so many seconds left."""
         settings = self.account.settings
-        # Pictures are worked on in there.
-        return await asyncio.to_thread(self.hooks.prepare_task, self.task, settings.name, settings.plugin)
+        return await self.preparing.prepared(self.hooks, self.task, settings.name, settings.plugin, left)
 
-    async def open_page(self, frame: Frame) -> Page | JobEntry:
+    async def open_page(self, frame: Frame, refused: JobEntry | None) -> Page | JobEntry:
         """Write down that the order is about to be sent. See :meth:`Books.open_page`."""
         prices = self.account.prices
         order = Order(
@@ -68,12 +68,16 @@ class Errand:
             is_shared=self.submission.is_shared,
             frame=frame,
         )
-        return await self.books.open_page(order, self.submission.begun)
+        return await self.books.open_page(order, self.submission.begun, refused)
+
+    def token(self, job_id: JobId, frame: Frame) -> str:
+        """The job as a text."""
+        return str(Token(self.account.settings.name, self.task.kind, job_id, self.task.fingerprint, frame))
 
     def note_job(self, job_id: JobId, frame: Frame) -> None:
         """The service has taken the job."""
         name, kind = self.account.settings.name, self.task.kind
-        self.trail.token = str(Token(name, kind, job_id, self.task.fingerprint, frame))
+        self.trail.own = self.token(job_id, frame)
         event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
         self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
 

@@ -13,6 +13,7 @@ from captchahub._journal_schema import JobState
 from captchahub._log import log
 from captchahub.errors import (
     AuthenticationError,
+    CaptchaHubError,
     InsufficientBalance,
     JobFailed,
     JobRefused,
@@ -29,7 +30,7 @@ from captchahub.errors import (
 from captchahub.frames import Frame
 from captchahub.provider import Job, Solved
 
-__all__ = ["collect", "end_of", "harvest"]
+__all__ = ["Unread", "collect", "end_of", "harvest"]
 
 # How long an answer that nobody waits for is asked for, in seconds: services keep them for minutes.
 _PATIENCE = 600.0
@@ -67,6 +68,27 @@ def end_of(error: ProviderError | None, *, has_job: bool) -> JobState | None:
     return next((state for kind, state in _OF_AN_ORDER if isinstance(error, kind)), JobState.AMBIGUOUS)
 
 
+class Unread:
+    """The answers that came too late for a solve: once it has another one, nobody is missing them."""
+
+    def __init__(self) -> None:
+        self._pages: list[Page] = []
+        self._is_answered = False
+
+    def add(self, page: Page) -> None:
+        """One more."""
+        if self._is_answered:
+            page.give()
+        else:
+            self._pages.append(page)
+
+    def answered(self) -> None:
+        """The solve has its answer."""
+        self._is_answered = True
+        while self._pages:
+            self._pages.pop().give()
+
+
 @attrs.frozen
 class Harvested:
     """What came of a job: its answer, or why there is none."""
@@ -80,6 +102,7 @@ async def collect(
 ) -> Harvested:
     """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
 
+    An answer is written down as one that nobody has got: whoever gives it to somebody says so.
     ``frame`` is where the picture that was sent lies in the task's own; ``page`` is its place in the journal,
     None where another sees to that.
     """
@@ -87,24 +110,28 @@ async def collect(
         with account.usage.by_one():
             solved = await Asking(account, job).until(now() + patience)
         solved = attrs.evolve(solved, solution=solved.solution.placed(frame))
-    except ProviderError as error:
+    except CaptchaHubError as caught:
+        # What is wrong with a setting, or with the task, says nothing of the job.
+        error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
         state = end_of(error, has_job=True)
         if state is not None and page is not None:
             await page.settle(state, error=f"{type(error).__name__}: {error}")
         return Harvested(None, error)
     if page is not None:
-        await page.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution))
+        await page.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution), is_given=False)
     return Harvested(solved, None)
 
 
-async def harvest(account: RemoteAccount, job: Job, frame: Frame, page: Page) -> None:
-    """Collect a job that nobody waits for; one that takes even longer is left to whoever resumes."""
+async def harvest(account: RemoteAccount, job: Job, frame: Frame, page: Page, unread: Unread) -> None:
+    """Collect a job that nobody waits for; what is not over then is left to whoever resumes.
+
+    So is the answer, unless the solve has another one.
+    """
     collected = await collect(account, job, frame, page)
-    if isinstance(collected.error, JobTimeout):
-        await page.hand_over()
-        return
     name = account.settings.name
     if collected.error is None:
         log.info("%s (job %s) was solved after nobody waited for it", name, job.id)
-    else:
+        unread.add(page)
+    elif not isinstance(collected.error, JobTimeout):
         log.info("%s (job %s) ended after nobody waited for it: %s", name, job.id, collected.error)
+    await page.hand_over()

@@ -11,6 +11,7 @@ from captchahub._foreign import FAULTS
 from captchahub._log import log
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
+from captchahub.frames import Frame
 from captchahub.plugins import PluginRecord
 from captchahub.settings import Observer, RouteSettings
 from captchahub.tasks import Solution, Task
@@ -55,7 +56,7 @@ class ManagedHooks:
             who, made = next(
                 self._called(hook, [impl], task=prepared.task, provider=provider, plugin=plugin), (None, None)
             )
-            if isinstance(made, Prepared) and made.task.kind == task.kind:
+            if isinstance(made, Prepared) and _is_of_kind(made, task.kind):
                 prepared = Prepared(made.task, made.frame.within(prepared.frame))
             elif who is not None and made is not None:
                 _tell_left_out(hook, who, made)
@@ -112,6 +113,16 @@ def name_of(plugin: object) -> str:
 
 def _observe(impl: pluggy.HookImpl, event: Event) -> None:
     impl.function(*([event] if impl.argnames else []))
+
+
+def _is_of_kind(made: Prepared, kind: str) -> bool:
+    """Whether a plugin has filled in what it made, with a task of that kind."""
+    fields: tuple[object, object] = (made.task, made.frame)
+    match fields:
+        case Task(), Frame():
+            return made.task.kind == kind
+        case _:
+            return False
 
 
 def _names_among(known: set[str], said: object) -> Sequence[str]:

@@ -20,6 +20,7 @@ from captchahub._ledger import (
     Limit,
     to_units,
 )
+from captchahub._tokens import Token
 from captchahub.frames import WHOLE
 from captchahub.jobs import Spend
 
@@ -29,20 +30,18 @@ __all__ = [
     "JobState",
     "Order",
     "Spend",
-    "beat",
-    "bury",
-    "claim",
-    "claim_one",
+    "by_id",
     "entries",
+    "find_answer",
     "find_equal",
     "get",
-    "hand_over",
-    "leave",
     "note_created",
+    "note_given",
     "prune",
     "reserve",
     "settle",
     "shared_of",
+    "sought",
     "stop_sharing",
 ]
 
@@ -127,11 +126,13 @@ def settle(
     cost: Decimal | None = None,
     answer: Mapping[str, object] | None = None,
     error: str | None = None,
+    is_given: bool = True,
 ) -> bool:
     """Write down what became of a job, and charge what it costs.
 
     That is ``cost`` where it is known; else nothing for an order that was not sent or not taken, and the
     reserved price for every other. Without an owner, a person settles a job that is created or ambiguous.
+    ``is_given`` is False where there is an answer that nobody has got so far.
     """
     row = connection.execute(
         "SELECT state, owner, charge, ordered_at, provider, kind, currency FROM jobs WHERE id = ?",
@@ -148,7 +149,8 @@ def settle(
     charge = to_units(cost) if cost is not None else 0 if is_released else reserved
     connection.execute(
         """
-        UPDATE jobs SET state = ?, charge = ?, answer = ?, error = ?, is_by_hand = ?, updated_at = ?
+        UPDATE jobs SET state = ?, charge = ?, answer = ?, error = ?, is_by_hand = ?, is_given = ?,
+            updated_at = ?
         WHERE id = ? AND state = ?
         """,
         (
@@ -157,6 +159,7 @@ def settle(
             None if answer is None else json.dumps(dict(answer)),
             _storable(error),
             owner is None,
+            is_given or answer is None,
             now,
             entry_id,
             was,
@@ -167,91 +170,34 @@ def settle(
     return True
 
 
-def beat(connection: sqlite3.Connection, owner: str, until: float) -> None:
-    """Say that an owner is alive until a time: before its first order, and again before that time."""
-    connection.execute(
-        "INSERT INTO owners VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-        (owner, until),
-    )
+def note_given(connection: sqlite3.Connection, entry_id: int) -> None:
+    """Write down that somebody has got the answer."""
+    connection.execute("UPDATE jobs SET is_given = 1 WHERE id = ? AND is_given = 0", (entry_id,))
 
 
-def leave(connection: sqlite3.Connection, owner: str) -> None:
-    """Give everything that an owner has to whoever claims it."""
-    connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
-
-
-def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
-    """Take for ambiguous what dead owners were about to send. Their price stays charged."""
-    connection.execute("DELETE FROM owners WHERE alive_until <= ?", (now,))
-    lost = [
-        row[0]
-        for row in connection.execute(
-            """
-            SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'intent'
-                AND owner NOT IN (SELECT id FROM owners)
-            """
-        )
-    ]
-    why = "the process that sent it, or was about to, ended before it knew more"
-    connection.executemany(
-        "UPDATE jobs SET state = 'ambiguous', error = ?, updated_at = ? WHERE id = ? AND state = 'intent'",
-        [(why, now, entry_id) for entry_id in lost],
-    )
-    return _all(connection, lost)
-
-
-def claim(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
-    """Take over created jobs that nobody alive works on, the oldest first; each goes to one claimer only."""
-    orphans = [
-        row[0]
-        for row in connection.execute(
-            """
-            SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'created'
-                AND owner IS NOT :owner
-                AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
-            ORDER BY id LIMIT :limit
-            """,
-            {"owner": owner, "now": now, "limit": limit},
-        )
-    ]
-    connection.executemany("UPDATE jobs SET owner = ? WHERE id = ?", [(owner, found) for found in orphans])
-    return _all(connection, orphans)
-
-
-def claim_one(
-    connection: sqlite3.Connection, provider: str, job_id: int | str, *, owner: str, now: float
-) -> Entry | None:
-    """Take over the created job of that id, None where there is none that nobody alive works on."""
-    taken = {"owner": owner, "provider": provider, "job_id": json.dumps(job_id), "now": now}
-    changed = connection.execute(
+def find_answer(connection: sqlite3.Connection, job: Token) -> Entry | None:
+    """A job that is solved, with its answer; None where the journal has none."""
+    found = connection.execute(
         """
-        UPDATE jobs SET owner = :owner
-        WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND owner IS NOT :owner
-            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
+        SELECT * FROM jobs
+        WHERE state = 'solved' AND answer IS NOT NULL AND provider = :provider AND job_id = :job_id
+            AND kind = :kind AND fingerprint = :fingerprint
+        ORDER BY id DESC LIMIT 1
         """,
-        taken,
+        sought(job),
     )
-    if not changed.rowcount:
-        return None
-    (entry,) = read_entries(
-        connection.execute(
-            """
-            SELECT * FROM jobs
-            WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND owner = :owner
-            ORDER BY id DESC LIMIT 1
-            """,
-            taken,
-        )
-    )
-    return entry
+    return next(iter(read_entries(found)), None)
 
 
-def hand_over(connection: sqlite3.Connection, ids: Iterable[int], owner: str) -> None:
-    """Leave those of an owner's jobs that are not over to whoever claims them."""
-    connection.executemany(
-        "UPDATE jobs SET owner = NULL WHERE id = ? AND owner = ? AND state = 'created'",
-        [(entry_id, owner) for entry_id in ids],
-    )
+def sought(job: Token) -> Mapping[str, str]:
+    """What a statement is given that looks for the job of a token."""
+    # Only where all of it is as it was: what somebody has changed in a token is to ruin no entry.
+    return {
+        "provider": job.provider,
+        "kind": job.kind,
+        "job_id": json.dumps(job.job_id),
+        "fingerprint": job.fingerprint,
+    }
 
 
 def find_equal(
@@ -296,7 +242,11 @@ def entries(
 ) -> list[Entry]:
     """The newest jobs, the newest one first."""
     wanted = None if state is None else state.value
-    sql = "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY id DESC LIMIT ?2"
+    sql = """
+        SELECT jobs.*, CASE WHEN state IN ('intent', 'created') THEN alive_until END AS held_until
+        FROM jobs LEFT JOIN owners ON owners.id = jobs.owner
+        WHERE ?1 IS NULL OR state = ?1 ORDER BY jobs.id DESC LIMIT ?2
+        """
     return read_entries(connection.execute(sql, (wanted, limit)))
 
 
@@ -316,7 +266,8 @@ def prune(connection: sqlite3.Connection, older_than: float, *, limit: int = 100
     ).rowcount
 
 
-def _all(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+def by_id(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
+    """Those of some jobs that the journal has."""
     found = (get(connection, entry_id) for entry_id in ids)
     return [entry for entry in found if entry is not None]
 

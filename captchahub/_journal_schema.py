@@ -99,7 +99,13 @@ _THIRD = (
     "ALTER TABLE jobs ADD COLUMN frame TEXT",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # Whether somebody got the answer; the few that nobody got have an index of their own.
+    "ALTER TABLE jobs ADD COLUMN is_given INTEGER NOT NULL DEFAULT 1",
+    "CREATE INDEX jobs_left ON jobs (is_given, owner) WHERE is_given = 0",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """The statements that make each version of the one before it, the first of an empty file."""
 VERSION = len(MIGRATIONS)
 
@@ -209,6 +215,8 @@ def _entry(row: sqlite3.Row) -> Entry:
             frame=WHOLE if row["frame"] is None else frame_of(json.loads(row["frame"])),
             is_shared=bool(row["is_shared"]),
             is_by_hand=bool(row["is_by_hand"]),
+            is_given=bool(row["is_given"]),
+            held_until=row["held_until"] if "held_until" in row.keys() else None,  # noqa: SIM118 - a Row
         )
     except (LookupError, TypeError, ValueError) as error:
         raise JournalError(f"job {row[0]} of the journal is damaged: {error}") from error

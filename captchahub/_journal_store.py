@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from captchahub._forking import no_fork, watch
 from captchahub._journal_schema import migrate, roll_back
 from captchahub.errors import JournalError
 
@@ -50,14 +52,21 @@ class Store:
     """An open journal, in memory where ``path`` is None.
 
     Raises JournalError where it can't be opened, is damaged, or is written by something else.
-    ``busy_timeout`` is how long another process may keep it locked, in seconds.
+    ``busy_timeout`` is how long another process may keep it locked, in seconds. A fork closes the file, for
+    SQLite would take the locks of a process for those of its child; each opens it again when it writes.
     """
 
     def __init__(self, path: Path | None, *, busy_timeout: float = 5.0) -> None:
         self._path = path
         self._name = "journal in memory" if path is None else f"journal {path}"
         self._busy_timeout = busy_timeout
-        self._connection = self._open()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._identity: tuple[int, int] | None = None
+        with no_fork:
+            self._connection: sqlite3.Connection | None = self._open()
+            if path is not None:
+                watch(self)
 
     def transact(self, works: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T | Exception]:
         """What each work returned or raised, all of them in one transaction and one commit.
@@ -65,7 +74,38 @@ class Store:
         A work that raises leaves nothing behind and does not concern the others. Where the journal itself
         fails, none is written and each gets a JournalError of its own.
         """
-        connection = self._connection
+        with self._lock:
+            try:
+                connection = self._ready()
+            except JournalError as error:
+                return [JournalError(str(error)) for _ in works]
+            return self._transact(connection, works)
+
+    def _ready(self) -> sqlite3.Connection:
+        """The open file, which has to be the one of before. Raises JournalError."""
+        if self._is_closed:
+            raise JournalError(f"{self._name}: it is closed; it was not written. Make a new hub")
+        if self._identity is not None and self._identity != self._found():
+            problem = "the file was moved, deleted or replaced while it was in use"
+            advice = "Put it back, or make a new hub, which begins with what is there now"
+            raise JournalError(f"{self._name}: {problem}; it was not written. {advice}")
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _found(self) -> tuple[int, int] | None:
+        """What tells the file from any other, None where there is none."""
+        if self._path is None:
+            return None
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _transact(
+        self, connection: sqlite3.Connection, works: Sequence[Callable[[sqlite3.Connection], T]]
+    ) -> list[T | Exception]:
         try:
             connection.execute("BEGIN IMMEDIATE")
             done = [self._done(connection, work) for work in works]
@@ -79,8 +119,24 @@ class Store:
         return done
 
     def close(self) -> None:
-        """Close the file; to do so again is fine."""
-        self._connection.close()
+        """Close the file for good; to do so again is fine."""
+        with self._lock:
+            self._is_closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def before_fork(self) -> None:
+        """See :class:`captchahub._forking.Forked`."""
+        self._lock.acquire()
+        self._let_go()
+
+    def after_fork(self, *, is_child: bool) -> None:  # noqa: ARG002 - both go on in the same way
+        """See :class:`captchahub._forking.Forked`."""
+        self._lock.release()
 
     def _done(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T | Exception:
         connection.execute("SAVEPOINT work")
@@ -104,7 +160,7 @@ class Store:
         try:
             self._look()
             # An absolute path, for ':memory:' would have a meaning of its own.
-            place = ":memory:" if self._path is None else self._path.absolute()
+            place = ":memory:" if self._path is None else self._path
             connection = sqlite3.connect(
                 place, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
             )
@@ -124,7 +180,8 @@ class Store:
         """Raise where SQLite would say no more than that it can't open the file."""
         if self._path is None:
             return
-        path = self._path.absolute()
+        # Whatever the folder is that the program works in later.
+        path = self._path = self._path.absolute()
         if not path.parent.is_dir():
             raise self._unusable(f"its folder {path.parent} does not exist", "Make the folder")
         if path.exists() and not path.is_file():
@@ -141,13 +198,15 @@ class Store:
         # A commit is on the disk before it returns, also where (macOS) that takes more than the usual call.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
-        if self._path is not None and self._path.stat().st_size <= _CHECKED_UP_TO:
+        is_new_here = self._identity is None
+        if self._path is not None and is_new_here and self._path.stat().st_size <= _CHECKED_UP_TO:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise self._unusable(*_TELLING[sqlite3.SQLITE_CORRUPT])
         migrate(connection, self._name)
         if self._path is not None:
             self._write_ahead(connection)
+            self._identity = self._found()
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
         """Have a new file written ahead. SQLite does not wait by itself for others who open it just now."""

@@ -1,4 +1,7 @@
-"""Finding and loading plugins: those passed in, and those installed (entry-point group ``captchahub``).
+"""Finding and loading plugins: those passed in, and those installed.
+
+The entry-point group ``captchahub`` has those that add kinds of provider, each called like its kind, and
+``captchahub.plugins`` has all others.
 
 Names come from the metadata of what is installed; a plugin is imported when something uses it. What is wrong
 with one is written into its record, and takes nothing else down.
@@ -34,6 +37,8 @@ from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import ProviderKind
 from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
+
+OTHERS = f"{PROJECT}.plugins"
 
 __all__ = ["BLOCKED", "Plugins", "Unusable", "blocked_by_environment"]
 
@@ -96,9 +101,15 @@ class Plugins:
         """What the plugins loaded so far, and from now on, have a say in."""
         return ManagedHooks(self._manager, lambda: self.records)
 
+    def kind_names(self) -> tuple[str, ...]:
+        """The names of the provider kinds there are, sorted; nothing is imported for it."""
+        return tuple(
+            sorted({*self._kinds_passed(), *(one.record.name for one in self._installed_in(PROJECT))})
+        )
+
     def names(self) -> tuple[str, ...]:
-        """The names of all plugins there are, sorted; nothing is imported for it."""
-        return tuple(sorted({*self._kinds_passed(), *(one.record.name for one in self._installed)}))
+        """The names of all plugins that are installed, sorted; nothing is imported for it."""
+        return tuple(sorted({one.record.name for one in self._installed}))
 
     def block(self, names: Iterable[str], source: str) -> list[str]:
         """Keep plugins, by their own names or those of their packages, from being imported or used.
@@ -118,7 +129,7 @@ class Plugins:
         where there is, and it can't be used.
         """
         passed = next((one for one in self._passed if name in one.record.kinds), None)
-        one = self._find(name) if passed is None else passed
+        one = self._only(name, self._installed_in(PROJECT), self.kind_names()) if passed is None else passed
         self._use(one)
         if name not in one.kinds:
             offered = ", ".join(one.record.kinds) or "none"
@@ -132,7 +143,7 @@ class Plugins:
         Raises :class:`~captchahub.errors.ConfigError` where there is none of that name, or two.
         """
         try:
-            self._use(self._find(name))
+            self._use(self._only(name, self._installed, self.names()))
         except Unusable as error:
             log.error("%s", error)
 
@@ -164,14 +175,18 @@ class Plugins:
 
     @cached_property
     def _installed(self) -> Sequence[_Plugin]:
-        return [_Plugin(_record_of(point), point) for point in entry_points(group=PROJECT)]
+        groups = (entry_points(group=group) for group in (PROJECT, OTHERS))
+        return [_Plugin(_record_of(point), point) for points in groups for point in points]
 
-    def _find(self, name: str) -> _Plugin:
+    def _installed_in(self, group: str) -> Sequence[_Plugin]:
+        return [one for one in self._installed if one.point is not None and one.point.group == group]
+
+    def _only(self, name: str, among: Iterable[_Plugin], names: Iterable[str]) -> _Plugin:
         """The installed plugin of a name, but for those that are blocked where that leaves one."""
-        found = [one for one in self._installed if one.record.name == name]
+        found = [one for one in among if one.record.name == name]
         left = [one for one in found if self._blocking(one) is None] or found[:1]
         if not left:
-            known = advise(name, self.names(), "installed")
+            known = advise(name, names, "installed")
             # No package is named: one that nobody here knows of may be anybody's.
             raise ConfigError(
                 f"no plugin named {name!r} is installed; {known}; or install the plugin that adds it"

@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from captchahub._accounts import Account, RemoteAccount
 from captchahub._aftercare import Aftercare, end
+from captchahub._answers import unpack_of_kind
 from captchahub._books import Books, Page
 from captchahub._clock import now
 from captchahub._harvest import collect
 from captchahub._tokens import Token
 from captchahub.errors import Attempt, HubClosed, JobTimeout, NotAsked
-from captchahub.jobs import Collected, JobEntry
-from captchahub.provider import Job
+from captchahub.jobs import Collected, JobEntry, JobState
+from captchahub.provider import Job, Solved
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["attached", "resume"]
+__all__ = ["Collecting", "NotTaken", "attached", "resume"]
+
+
+class NotTaken(Exception):
+    """Thrown into a resume whose last answer did not get to whom it was for."""
+
+
+class Collecting:
+    """A resume whose answers are taken in another thread, where Ctrl-C may keep one from getting there."""
+
+    def __init__(self, collecting: AsyncGenerator[Collected]) -> None:
+        self._collecting = collecting
+        # It can be told to end while it is asked for the next one.
+        self._lock = asyncio.Lock()
+
+    async def next(self) -> Collected | None:
+        """The next one, None at the end."""
+        async with self._lock:
+            return await anext(self._collecting, None)
+
+    async def end(self, *, is_taken: bool) -> None:
+        """Leave it half-way; ``is_taken`` where the last one got to whom it was for."""
+        async with self._lock:
+            if is_taken:
+                await self._collecting.aclose()
+            else:
+                with suppress(NotTaken, StopAsyncIteration):
+                    await self._collecting.athrow(NotTaken())
 
 
 async def resume(
-    books: Books, accounts: Mapping[str, Account], aftercare: Aftercare, in_flight: int
+    books: Books,
+    accounts: Mapping[str, Account],
+    aftercare: Aftercare,
+    in_flight: int,
+    while_open: Callable[[Coroutine[Any, Any, Sequence[JobEntry]]], Awaitable[Sequence[JobEntry]]],
 ) -> AsyncGenerator[Collected]:
-    """Collect every created job that nobody works on, so many at once, and give each as it comes.
+    """Collect what nobody works on and nobody has got, so many jobs at once, and give each as it comes.
 
-    What is not over when this ends, or is left half-way, others can claim at once. Raises HubClosed where
-    the hub, whose aftercare it is, is closed meanwhile.
+    What is given is noted once it was taken. The rest others can claim at once when this ends, or is left
+    half-way. Raises HubClosed where the hub, whose aftercare it is, is closed meanwhile; ``while_open`` does
+    so for claims.
     """
     claimed: list[int] = []
     under_way: set[asyncio.Task[Collected]] = set()
@@ -35,18 +70,31 @@ async def resume(
         while may_be_more or under_way:
             room = in_flight - len(under_way)
             if may_be_more and room:
-                found = await books.claim(room)
+                found = await while_open(books.claim(room))
                 may_be_more = len(found) == room
                 claimed += [entry.id for entry in found]
                 under_way.update(_begun(books, accounts, aftercare, found))
             if under_way:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for one in done:
-                    yield _collected(one)
+                    collected = _collected(one)
+                    try:
+                        yield collected
+                    except NotTaken:
+                        return
+                    except GeneratorExit:
+                        _note_given(books, collected)
+                        raise
+                    _note_given(books, collected)
     finally:
         await end(under_way)
         # Not before: what is left over would be claimed here again.
         await books.hand_over(claimed)
+
+
+def _note_given(books: Books, collected: Collected) -> None:
+    if collected.error is None:
+        books.give(collected.entry.id)
 
 
 def _begun(
@@ -66,6 +114,8 @@ def _collected(one: asyncio.Task[Collected]) -> Collected:
 
 
 async def _collect(books: Books, accounts: Mapping[str, Account], entry: JobEntry) -> Collected:
+    if entry.answer is not None:
+        return _found(entry, entry.answer)
     account = accounts.get(entry.provider)
     if not isinstance(account, RemoteAccount) or entry.job_id is None:
         known = ", ".join(accounts)
@@ -78,25 +128,27 @@ async def _collect(books: Books, accounts: Mapping[str, Account], entry: JobEntr
     return Collected(entry, collected.solved.solution, cost)
 
 
+def _found(entry: JobEntry, answer: Mapping[str, object]) -> Collected:
+    """What the journal has already."""
+    solution = unpack_of_kind(entry.kind, answer)
+    if solution is None:
+        told = (
+            f"the answer of job {entry.job_id} is in the journal, and nothing here knows {entry.kind} tasks"
+        )
+        return Collected(entry, error=NotAsked(told, advice="read it with hub.jobs(), or add the plugin"))
+    return Collected(entry, solution, entry.charge)
+
+
 async def attached(books: Books, account: RemoteAccount, token: Token, timeout: float) -> Result[Solution]:
     """The result of a job that was ordered elsewhere. Raises the ProviderError that it ended with."""
     begun = now()
-    job = Job(token.job_id, token.kind)
-    page = await books.claim_one(token.provider, token.job_id)
-    try:
-        collected = await collect(account, job, token.frame, page, patience=timeout)
-    finally:
-        if page is not None:
-            await page.hand_over()
-    if collected.solved is None:
-        error = collected.error or JobTimeout("there is no answer")
-        if isinstance(error, JobTimeout):
-            error.token = str(token)
-        raise error
-    solved = collected.solved
+    entry = await books.claim_one(token)
+    solved = await _answer_of(books, account, token, entry, timeout)
     cost = account.prices.of(token.kind) if solved.cost is None else solved.cost
     elapsed = now() - begun
-    attempt = Attempt(account.settings.name, elapsed, job_id=token.job_id, cost=cost)
+    attempt = Attempt(account.settings.name, elapsed, job_id=token.job_id, cost=cost, kind=token.kind)
+    if entry is not None:
+        books.give(entry.id)
     return Result(
         solution=solved.solution,
         kind=token.kind,
@@ -106,3 +158,26 @@ async def attached(books: Books, account: RemoteAccount, token: Token, timeout: 
         elapsed=elapsed,
         attempts=(attempt,),
     )
+
+
+async def _answer_of(
+    books: Books, account: RemoteAccount, token: Token, entry: JobEntry | None, timeout: float
+) -> Solved:
+    """The answer in the journal, else the service's."""
+    if entry is not None and entry.answer is not None:
+        found = _found(entry, entry.answer)
+        if found.solution is not None:
+            return Solved(found.solution, entry.charge)
+    page = None if entry is None or entry.state is JobState.SOLVED else Page(books, entry.id)
+    frame = token.frame if page is None or entry is None else entry.frame
+    try:
+        collected = await collect(account, Job(token.job_id, token.kind), frame, page, patience=timeout)
+    finally:
+        if page is not None:
+            await page.hand_over()
+    if collected.solved is not None:
+        return collected.solved
+    error = collected.error or JobTimeout("there is no answer")
+    if isinstance(error, JobTimeout):
+        error.token = str(token)
+    raise error

@@ -24,6 +24,7 @@ from captchahub._harvest import end_of, harvest
 from captchahub._health import Effect, effect_of, is_telling
 from captchahub._journal_schema import JobState
 from captchahub._log import log
+from captchahub._preparing import Preparing
 from captchahub._secrets import chain_of, mask_error, secrets_in
 from captchahub._tokens import Trail
 from captchahub.errors import (
@@ -57,6 +58,7 @@ class Desk:
     changes: Changes
     aftercare: Aftercare
     books: Books
+    preparing: Preparing
 
 
 @attrs.frozen
@@ -102,8 +104,9 @@ class Run:
         self._started = now()
         self._task = task
         self._desk = desk
-        self._errand = Errand(account, task, submission, trail, desk.books, desk.hooks, desk.feed)
-        self._trail = trail
+        self._errand = Errand(
+            account, task, submission, trail, desk.books, desk.hooks, desk.feed, desk.preparing
+        )
         self._allot = allot
         self._try: Try | None = None
         self.ending = asyncio.ensure_future(self._go())
@@ -141,8 +144,12 @@ class Run:
         except Exception as error:  # noqa: BLE001 - whatever it is, others may still solve the task
             mask_error(error, secrets_in(self.account.settings.own))
             failure = _as_failure(error)
-            if isinstance(failure, JobTimeout) and self.job_id is not None:
-                failure.token = self._trail.token
+            if (
+                isinstance(failure, JobTimeout)
+                and isinstance(self._try, RemoteTry)
+                and self.job_id is not None
+            ):
+                failure.token = self._errand.token(self.job_id, self._try.prepared.frame)
             self._note_failure(admission, self._try, failure)
             await self._write_down(self._try, failure)
             return Ended(self.account, self._told(failure))
@@ -160,6 +167,8 @@ class Run:
         solved = await one.run()
         await self._write_down(one, None)
         is_shared = one.shared is not None
+        if one.shared is not None and not one.shared.is_given:
+            self._desk.books.give(one.shared.id)
         if solved.cost is not None and not is_shared:
             account.prices.take_charge(self._task.kind, solved.cost)
         return Ended(self.account, self._told(None), solved, sent, is_shared)
@@ -185,18 +194,32 @@ class Run:
         if isinstance(self.account, RemoteAccount) and isinstance(one, RemoteTry) and one.job_id is not None:
             job = Job(one.job_id, self._task.kind)
             self._desk.aftercare.adopt(
-                asyncio.ensure_future(harvest(self.account, job, one.prepared.frame, page))
+                asyncio.ensure_future(
+                    harvest(self.account, job, one.prepared.frame, page, self._errand.submission.unread)
+                )
             )
 
     def _leave_off(self, one: Try) -> None:
         """See to a job that nobody waits for any more."""
         if one.page is None:
             return
+        if one.answer is not None and not one.was_refused:
+            leaving = one.page.leave_answer(one.answer.cost, pack(one.answer.solution))
+            self._desk.aftercare.begin(leaving)
+            return
         if one.job_id is not None:
             self._harvest(one, one.page)
             return
         state = JobState.AMBIGUOUS if one.may_be_ordered else JobState.NOT_SENT
         self._desk.aftercare.begin(one.page.settle(state, error="cancelled while it was ordered"))
+
+    def leave_answer(self) -> None:
+        """Leave an answer, for which its solve did not wait any more when it came, to whoever resumes."""
+        if self._try is None or not self.ending.done() or self.ending.cancelled() or self.ending.exception():
+            return
+        ended = self.ending.result()
+        if ended is not None and ended.solved is not None:
+            self._leave_off(self._try)
 
     def _note_failure(self, admission: Admission, one: Try, error: ProviderError) -> None:
         account, took = self.account, self._worked

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from captchahub._clock import now
+from captchahub._tokens import Trail
 from captchahub.errors import (
     INSTEAD_OF_WAITING,
     Attempt,
@@ -34,6 +35,7 @@ class _Shared:
     """A solve under way, and how many wait for it."""
 
     solve: asyncio.Task[Result[Any]]
+    trail: Trail
     waiting: int = 0
 
 
@@ -43,14 +45,16 @@ class Sharing:
     def __init__(self) -> None:
         self._under_way: dict[str, _Shared] = {}
 
-    async def solve(self, fingerprint: str, timeout: float, begin: Begin[S]) -> Result[S]:
+    async def solve(self, fingerprint: str, timeout: float, begin: Begin[S], trail: Trail) -> Result[S]:
         """The result of an equal solve that is under way, else of one that is begun here.
 
         ``begin`` makes a solve that may take so many seconds. Where the other one fails, a solve of its own
-        takes its place. Cancelling ends the solve only where nobody else waits for it.
+        takes its place. ``trail`` is told of the job, whoever has ordered it. Cancelling ends the solve only
+        where nobody else waits for it.
         """
         left, deadline = timeout, now() + timeout
         while (shared := self._under_way.get(fingerprint)) is not None:
+            trail.leader = shared.trail
             result = await self._follow(shared, deadline)
             if result is not None:
                 return result
@@ -59,7 +63,8 @@ class Sharing:
                 raise _too_late(timeout)
             # It brings nothing any more, and may be done without having been forgotten yet.
             self._forget(fingerprint, shared)
-        shared = _Shared(asyncio.ensure_future(begin(left)))
+        trail.leader = None
+        shared = _Shared(asyncio.ensure_future(begin(left)), trail)
         self._under_way[fingerprint] = shared
         shared.solve.add_done_callback(lambda _: self._forget(fingerprint, shared))
         return cast("Result[S]", await self._wait(shared))

@@ -116,6 +116,7 @@ class Solve(Generic[S]):
                     ran_short = self._ran_short()
                     raise self._story.failure(self._plan.accounts, self._ballot, ran_short=ran_short)
                 await self._next_ended()
+            self._submission.unread.answered()
             return self._story.result(self._ballot, self._runs)
         finally:
             await self._leave()
@@ -317,6 +318,7 @@ class Solve(Generic[S]):
                 self._desk.aftercare.adopt(run.ending)
             else:
                 ending.append(run.ending)
+                run.leave_answer()
         # Each holds this solve.
         self._runs.clear()
         await end(ending)

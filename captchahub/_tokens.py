@@ -37,9 +37,18 @@ class Token:
 
 @attrs.define
 class Trail:
-    """Where a solve leaves the token of its latest job, for whoever holds the ticket."""
+    """Where a solve leaves the token of its latest job, for whoever holds the ticket.
 
-    token: str | None = None
+    ``leader`` is that of the solve for an equal task which is waited for, None where there is none.
+    """
+
+    own: str | None = None
+    leader: Trail | None = None
+
+    @property
+    def token(self) -> str | None:
+        """The token, None until there is one."""
+        return self.own if self.leader is None else self.leader.token
 
 
 def read_token(text: str) -> Token:

@@ -39,6 +39,7 @@ from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
 from captchahub.provider import Provider, ProviderKind
 from captchahub.settings import (
+    KEPT_IN_MEMORY,
     Budget,
     HealthSettings,
     HttpSettings,
@@ -249,7 +250,11 @@ class _Loader:
             return JournalSettings(self._reader.read(value, FilePath, place))
         raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
         self._refuse_unknown(raw, tuple(JOURNAL_KEYS), place)
-        return JournalSettings(**self._reader.given(raw, JOURNAL_KEYS, place))
+        read = self._reader.given(raw, JOURNAL_KEYS, place)
+        if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
+            told = "without a path the journal is in memory, where jobs are kept for an hour at most"
+            self._problems.add((*place, "keep"), f"{told}; name the file as well, as in path: jobs.db")
+        return JournalSettings(**read)
 
     def _kind(self, raw: Mapping[str, object], place: Place) -> ProviderKind[object] | None:
         place = (*place, "plugin")
@@ -275,7 +280,7 @@ class _Loader:
             self._problems.add(place, str(error))
 
     def _installed(self) -> str:
-        return ", ".join(self._plugins.names()) or "none"
+        return ", ".join(self._plugins.kind_names()) or "none"
 
     def _refuse_misspelt(self, own: Mapping[str, object], place: Place) -> None:
         """Without its plugin nobody knows which keys are wrong, except those close to a common one."""

@@ -161,7 +161,10 @@ class AmbiguousCreate(ProviderError):
     It is never sent again at this provider. ``__cause__`` is what happened.
     """
 
-    advice = "look for the job in the account at the service"
+    advice = (
+        "look for the job in the account at the service, then settle it with hub.resolve(); until then its "
+        "full price counts"
+    )
 
 
 class UnsupportedTask(ProviderError):
@@ -254,7 +257,8 @@ class BudgetExceeded(NotAsked):
         spent: Decimal = Decimal(0),
         frees: datetime | None = None,
     ) -> None:
-        super().__init__(message, advice="raise the budget, or wait until it begins anew")
+        wait = "" if frees is None else ", or wait until it begins anew"
+        super().__init__(message, advice=f"raise the budget{wait}")
         self.budget = budget
         self.limit = limit
         self.spent = spent

@@ -1,9 +1,10 @@
 """The hooks a plugin can implement.
 
 A plugin is any object, most often a module, with functions or methods that are named like a hook here and
-marked with :data:`hookimpl`. They can leave out arguments that they do not need. A plugin is found through
-the entry-point group ``captchahub``: the one whose entry point is named like a provider's ``plugin:`` is
-imported for that provider, any other one where the configuration names it in ``plugins: {load: [...]}``.
+marked with :data:`hookimpl`. They can leave out arguments that they do not need. One that adds kinds of
+provider is found through the entry-point group ``captchahub``, under the name of the kind, and is imported
+for providers whose ``plugin:`` that is. Any other one is found through the group ``captchahub.plugins``, and
+imported where the configuration names it in ``plugins: {load: [...]}``.
 
 A plugin says with ``captchahub_contract = 1`` for which version of all this it was written.
 """

@@ -10,7 +10,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
@@ -21,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
@@ -34,6 +34,7 @@ from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed, as_completed_async
 from captchahub._plugins import Plugins
+from captchahub._resume import Collecting
 from captchahub._tokens import Trail
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import CaptchaHubError, HubClosed
@@ -78,7 +79,8 @@ class Hub:
     def __init__(self, settings: HubSettings) -> None:
         self._settings = settings
         self._source = _Source()
-        self._engine = Engine(settings)
+        self._engine: Engine | None = Engine(settings)
+        """None in a forked child that has not used it yet."""
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -190,7 +192,8 @@ class Hub:
 
     def plugins(self) -> list[PluginRecord]:
         """Every plugin, installed or passed in: whether it is used, and if it can't be, why."""
-        return list(self._engine.plugins())
+        with self._lock:
+            return list(self._made().plugins())
 
     def reload(self) -> None:
         """Read the configuration file again, and go by it from now on.
@@ -225,36 +228,64 @@ class Hub:
         return self._start(lambda engine: engine.spend(zone, since)).result()
 
     def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
-        """The newest jobs of the journal, the newest one first; all, or those in one state."""
+        """The newest jobs of the journal, the newest one first; all, or those in one state.
+
+        Raises ``JournalError``, or TypeError and ValueError for other arguments than these.
+        """
         self._refuse_to_block_itself("jobs")
         return self._start(lambda engine: engine.jobs(state, limit)).result()
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Settle by hand what nobody can tell: say what became of an ambiguous or created job, and its cost.
 
-        Raises ValueError where the job can't be settled so, or is settled meanwhile.
+        Without a cost nothing is charged for one that was not sent or refused, and the full price for every
+        other. Raises ValueError where the job can't be settled so, or was settled meanwhile, TypeError for
+        other arguments than these, or ``JournalError``.
         """
         self._refuse_to_block_itself("resolve")
         self._start(lambda engine: engine.resolve(job, state, cost)).result()
 
     def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
-        """Collect the answers of all jobs in the journal that were created and that nobody works on.
+        """Give every answer that was paid for and that nobody has got, once.
 
-        They are those of processes that have ended, and of solves that were cancelled; each is collected by
-        one process only, and given as it comes. What could not be collected is given with its error; it stays
-        for the next time where the job is not over, as all do that an iteration left half-way has not given.
-        Raises ``JournalError``.
+        They are those of processes that have ended, and of solves that timed out or were cancelled without
+        another answer. An answer has been got where a solve returned it, or ``attach``, or where it was taken
+        from this iterator; one that an iteration left half-way has not given is given the next time. Should
+        the process be killed right after it took an answer, that comes once more.
+
+        What is not over is asked for, by one process only, and given as it comes. What could not be collected
+        is given with its error, and stays for the next time where the job is not over. Jobs of a process that
+        is alive are its own. On this machine it is known at once that one has ended; else it is taken for
+        dead after a minute without a word, and its jobs are left out until then: ``held_until`` of
+        :meth:`jobs` says when that is over. Raises ``JournalError``, or ``HubClosed``.
         """
         self._refuse_to_block_itself("resume")
         return self._resumed(_checked_in_flight(in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
-        collecting = self._start(lambda engine: _begun(engine.resume(in_flight))).result()
+        collecting = self._start(lambda engine: _collecting(engine, in_flight)).result()
+        is_taken = True
         try:
-            while (collected := self._start(lambda _: _next(collecting)).result()) is not None:
+            while True:
+                coming = self._start(lambda _: collecting.next())
+                is_taken = False
+                try:
+                    collected = coming.result()
+                finally:
+                    coming.cancel()
+                if collected is None:
+                    return
+                is_taken = True
                 yield collected
         finally:
-            self._start(lambda _: collecting.aclose()).result()
+            self._end(collecting, is_taken=is_taken)
+
+    def _end(self, collecting: Collecting, *, is_taken: bool) -> None:
+        with suppress(HubClosed):
+            ending = self._start(lambda _: collecting.end(is_taken=is_taken))
+            # The garbage collector may call this from the hub's own thread, which can't wait for itself.
+            if self._thread is not None and not self._thread.is_current():
+                ending.result()
 
     def close(self) -> None:
         """Cancel what is under way, and let go of threads and sockets. Harmless to repeat.
@@ -279,11 +310,17 @@ class Hub:
         with self._lock:
             if self._is_closed:
                 raise HubClosed
+            engine = self._made()
             if self._thread is None:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
-                self._finalizer = weakref.finalize(self, partial(self._thread.stop, self._engine.aclose))
-            return self._thread.submit(partial(work, self._engine))
+                self._finalizer = weakref.finalize(self, partial(self._thread.stop, engine.aclose))
+            return self._thread.submit(partial(work, engine))
+
+    def _made(self) -> Engine:
+        if self._engine is None:
+            self._engine = Engine(self._settings)
+        return self._engine
 
     def _refuse_to_block_itself(self, name: str) -> None:
         if self._thread is not None and self._thread.is_current():
@@ -300,8 +337,8 @@ class Hub:
                 self._finalizer.detach()
             # Kept, for letting go of a loop would take the parent's wake-ups out of the shared selector.
             self._inherited.append((self._thread, self._engine))
-            self._thread = self._finalizer = None
-            self._engine = Engine(self._settings)
+            # Made when it is needed: an error in here would reach nobody.
+            self._thread = self._finalizer = self._engine = None
 
 
 _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
@@ -435,12 +472,8 @@ class AsyncHub:
         return self._engine
 
 
-async def _begun(collecting: AsyncGenerator[Collected]) -> AsyncGenerator[Collected]:
-    return collecting
-
-
-async def _next(collecting: AsyncGenerator[Collected]) -> Collected | None:
-    return await anext(collecting, None)
+async def _collecting(engine: Engine, in_flight: int) -> Collecting:
+    return Collecting(engine.resume(in_flight))
 
 
 def _checked_in_flight(number: int) -> int:

@@ -24,15 +24,17 @@ class JobState(Enum):
     CREATED = "created"
     """The service gave it an id; its answer can be collected."""
     SOLVED = "solved"
+    """The answer is there."""
     FAILED = "failed"
+    """It ended without an answer, or with one that can't be right."""
     EXPIRED = "expired"
     """The service does not know it any more."""
     NOT_SENT = "not_sent"
     """The service never had it."""
     REFUSED = "refused"
-    """The service did not take it."""
+    """The service did not take it, and charges nothing."""
     AMBIGUOUS = "ambiguous"
-    """The service may have it."""
+    """The service may have it, and nobody knows its id: ``hub.resolve()`` is for what a person finds out."""
 
 
 @attrs.frozen
@@ -68,6 +70,10 @@ class JobEntry:
     updated_at: float
     frame: Frame = WHOLE
     """Where the picture that was sent lies in the task's own."""
+    held_until: float | None = None
+    """Until when it is its owner's at the latest, should that be dead; None where it is nobody's."""
+    is_given: bool = True
+    """False where it is solved and nobody has got the answer yet: ``hub.resume()`` gives it."""
 
 
 @attrs.frozen
@@ -87,7 +93,8 @@ class Spend:
 class Collected:
     """What came of a job that was left behind: its answer, or why there is none.
 
-    ``entry`` is the job as it was found in the journal. The answer is not checked, for the task is not there.
+    ``entry`` is the job as it was found in the journal, which may have the answer already. The answer is not
+    checked, for the task is not there.
     """
 
     entry: JobEntry

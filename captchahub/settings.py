@@ -19,6 +19,7 @@ from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, Task
 
 __all__ = [
+    "KEPT_IN_MEMORY",
     "Budget",
     "HealthSettings",
     "Hooks",
@@ -35,6 +36,10 @@ __all__ = [
     "RouteSettings",
     "Strategy",
 ]
+
+
+KEPT_IN_MEMORY = 3600.0
+"""How long ended jobs are kept at most where the journal is in memory, in seconds."""
 
 
 @attrs.frozen

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC
 from decimal import Decimal
+from typing import Any
 
+import attrs
 import pytest
 
 from captchahub import (
@@ -23,16 +26,27 @@ from captchahub import (
     JournalError,
     NotAsked,
     PriceUnknown,
+    ProviderError,
+    SolveTimeout,
+    TaskRefused,
     TextSolution,
 )
 from captchahub._engine import Engine
 from captchahub._journal import MemoryJournal, Work
-from captchahub._journal_entries import Order, beat, reserve
+from captchahub._journal_entries import Order, reserve, settle
 from captchahub._journal_entries import entries as all_entries
+from captchahub._journal_owners import beat
 from captchahub._journal_store import Store
+from captchahub._plugins import Plugins
+from captchahub._resume import Collecting
 from captchahub._tokens import Token, Trail
+from captchahub.config import load_mapping
+from captchahub.errors import JobUnknown
+from captchahub.hookspecs import hookimpl
 from captchahub.jobs import JobEntry
-from captchahub.testing import Hang, Mishap, Slow, json_reply
+from captchahub.provider import Created, Job, Provider, ProviderKind, Reply, Request, Solved
+from captchahub.tasks import Solution, Task
+from captchahub.testing import Hang, Mishap, ScriptedTransport, Slow, json_reply, run_virtual
 from tests.town import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
@@ -221,6 +235,24 @@ class TestAJob:
 
         in_town(town, main)
 
+    @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
+    def test_one_whose_harvest_stops_for_another_reason_is_free_as_well(self, error: Exception) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        def broken(call: str) -> Mishap | None:
+            if call == "getJobResult":
+                raise error
+            return None
+
+        async def main(engine: Engine) -> None:
+            await cancelled(engine, after=0.5)
+            town["omo"].mishap = broken
+            await asyncio.sleep(60)
+            town["omo"].mishap = lambda _: None
+            assert len(await resumed(engine)) == 1
+
+        in_town(town, main)
+
 
 class TestResuming:
     def left_behind(self, town: Mapping[str, Service], book: Shared, number: int) -> None:
@@ -242,6 +274,90 @@ class TestResuming:
             assert second.solution == TextSolution("x7kp2")
 
         in_town(town, main, journal=book)
+
+    def test_that_is_left_half_way_keeps_the_answers_that_had_come_but_were_not_taken(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        self.left_behind(town, book, 5)
+
+        async def main(engine: Engine) -> None:
+            async with aclosing(engine.resume(8)) as collecting:
+                first = await anext(collecting)
+            # The services may forget them, the journal does not.
+            town["omo"].world.jobs.clear()
+            assert book.states() == ["solved"] * 5
+            rest = await resumed(engine)
+            assert len({one.entry.job_id for one in [first, *rest]}) == 5
+            assert {one.solution for one in rest} == {TextSolution("x7kp2")}
+            assert await resumed(engine) == []
+
+        in_town(town, main, journal=book)
+
+    def test_gives_an_answer_again_to_whoever_did_not_get_it(self) -> None:
+        """As where Ctrl-C ends the wait of a thread at the very moment in which it comes."""
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        self.left_behind(town, book, 1)
+
+        async def main(engine: Engine) -> None:
+            collecting = Collecting(engine.resume(8))
+            assert await collecting.next() is not None
+            await collecting.end(is_taken=False)
+            (again,) = await resumed(engine)
+            assert again.solution == TextSolution("x7kp2")
+            assert await resumed(engine) == []
+
+        in_town(town, main, journal=book)
+
+    def test_can_be_ended_while_it_waits(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
+        self.left_behind(town, book, 2)
+
+        async def main(engine: Engine) -> None:
+            collecting = Collecting(engine.resume(8))
+            waiting = asyncio.ensure_future(collecting.next())
+            await asyncio.sleep(10)
+            waiting.cancel()
+            await collecting.end(is_taken=False)
+            asked = len(town["omo"].transport.sent)
+            await asyncio.sleep(100)
+            assert len(town["omo"].transport.sent) == asked
+            assert len(await resumed(engine)) == 2
+
+        in_town(town, main, journal=book)
+
+    @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
+    def test_gives_also_errors_that_no_provider_makes_and_leaves_such_a_job(self, error: Exception) -> None:
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        self.left_behind(town, book, 1)
+
+        def broken(call: str) -> Mishap | None:
+            if call == "getJobResult":
+                raise error
+            return None
+
+        async def main(engine: Engine) -> None:
+            town["omo"].mishap = broken
+            (failed,) = await resumed(engine)
+            assert str(error) in str(failed.error)
+            town["omo"].mishap = lambda _: None
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+
+        in_town(town, main, journal=book)
+
+    def test_ends_where_the_hub_is_closed_while_it_claims(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, Slowly()
+        self.left_behind(town, book, 1)
+
+        async def main(engine: Engine) -> None:
+            resuming = asyncio.ensure_future(resumed(engine))
+            await asyncio.sleep(book.seconds / 2)
+            await engine.aclose()
+            with pytest.raises(HubClosed):
+                await resuming
+            assert town["omo"].transport.sent == []
+
+        in_town(town, main, journal=book)
+        assert book.states() == ["created"]
 
     def test_that_is_cancelled_while_it_claims_leaves_all_to_the_next(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Slowly()
@@ -302,6 +418,194 @@ class TestResuming:
 
         in_town(town, main, journal=book)
         assert book.states() == ["created", "created"]
+
+
+class TestAnAnswerThatNobodyGot:
+    """It is paid for, so resume gives it, once."""
+
+    def test_is_that_of_a_solve_that_was_cancelled(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            await cancelled(engine, after=5)
+            await asyncio.sleep(60)
+            assert [entry.is_given for entry in await jobs(engine)] == [False]
+            (collected,) = await resumed(engine)
+            assert (collected.solution, collected.entry.state) == (TextSolution("x7kp2"), JobState.SOLVED)
+            assert await resumed(engine) == []
+            assert [entry.is_given for entry in await jobs(engine)] == [True]
+
+        in_town(town, main)
+
+    def test_is_that_of_a_solve_that_ran_out_of_time(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 10)
+            await asyncio.sleep(60)
+            assert len(await resumed(engine)) == 1
+
+        in_town(town, main)
+
+    @pytest.mark.parametrize("second", [5.0, 40.0], ids=["before it came", "after it came"])
+    def test_is_not_that_of_a_solve_that_has_another_one(self, second: float) -> None:
+        town = {
+            "slow": Service(seconds=lambda: 30.0, settings={"timeout": "10s"}),
+            "good": Service(seconds=lambda: second),
+        }
+
+        async def main(engine: Engine) -> None:
+            assert (await engine.solve(TASK, None)).provider == "good"
+            await asyncio.sleep(60)
+            assert await states(engine) == [("slow", JobState.SOLVED), ("good", JobState.SOLVED)]
+            assert await resumed(engine) == []
+
+        in_town(town, main)
+
+    def test_is_that_of_a_solve_which_is_cancelled_while_the_answer_is_written_down(self) -> None:
+        town, book, asked = {"omo": Service(seconds=lambda: 0.0)}, Slowly(), asyncio.Event()
+
+        def look(call: str) -> Mishap | None:
+            if call == "getJobResult":
+                asked.set()
+            return None
+
+        town["omo"].mishap = look
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None))
+            await asked.wait()
+            await asyncio.sleep(book.seconds / 2)
+            assert book.states() == ["created"]
+            solving.cancel()
+            await asyncio.wait([solving])
+            await asyncio.sleep(5)
+            assert solving.cancelled()
+            assert book.states() == ["solved"]
+            assert len(await resumed(engine)) == 1
+
+        in_town(town, main, journal=book)
+
+    def test_is_given_by_attach_too(self) -> None:
+        town, trail = {"omo": Service(seconds=lambda: 30.0)}, Trail()
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.sleep(60)
+            town["omo"].world.jobs.clear()
+            result = await engine.attach(str(trail.token), None, Trail())
+            assert result.solution == TextSolution("x7kp2")
+            assert [attempt.kind for attempt in result.attempts] == ["image-to-text"]
+            assert await resumed(engine) == []
+
+        in_town(town, main)
+
+    def test_waits_where_this_program_knows_no_such_task(self) -> None:
+        town, book = {"omo": Service(seconds=lambda: 30.0)}, Shared()
+
+        async def main(engine: Engine) -> None:
+            await cancelled(engine, after=5)
+            await asyncio.sleep(60)
+            await book.write(lambda connection: connection.execute("UPDATE jobs SET kind = 'of-a-plugin'"))
+            (collected,) = await resumed(engine)
+            assert "nothing here knows of-a-plugin tasks" in str(collected.error)
+            assert len(await resumed(engine)) == 1
+
+        in_town(town, main, journal=book)
+
+
+@attrs.frozen
+class Marked(TextSolution):
+    """An answer with what JSON has no word for."""
+
+    marks: frozenset[str] = frozenset()
+    scan: object = None
+
+
+@attrs.frozen
+class NoSettings:
+    """A provider that needs none."""
+
+
+class AtOnce(Provider):
+    """A service that answers with the order, and does not keep the answer."""
+
+    kinds = frozenset({"image-to-text"})
+    answer = TextSolution("abc")
+
+    def create_job(self, task: Task[Solution]) -> Request:
+        return Request("https://x.example/create")
+
+    def read_created(self, task: Task[Solution], reply: Reply) -> Created:
+        return Created("1", self.answer)
+
+    def poll_job(self, job: Job) -> Request:
+        return Request("https://x.example/poll")
+
+    def read_result(self, job: Job, reply: Reply) -> Solved:
+        raise JobUnknown("it was answered at once, and is not kept")
+
+
+class AtOncePlugin:
+    def __init__(self, answer: Solution) -> None:
+        self._answer = answer
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[NoSettings]]:
+        return [ProviderKind("at-once", NoSettings, self._make)]
+
+    def _make(self, _settings: NoSettings) -> AtOnce:
+        provider = AtOnce()
+        provider.answer = self._answer  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]  # any kind
+        return provider
+
+
+def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], book: Shared) -> T:
+    """What a coroutine makes of an engine whose service answers so with the order."""
+
+    async def run() -> T:
+        engine = Engine(
+            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, Plugins([AtOncePlugin(answer)])),
+            connect=lambda _: ScriptedTransport(lambda _: json_reply({})),
+            journal=book,
+        )
+        try:
+            return await main(engine)
+        finally:
+            await engine.aclose()
+
+    return run_virtual(run())
+
+
+class TestAnAnswerThatCameWithTheOrder:
+    def test_outlives_a_cancel_while_the_job_is_written_down(self) -> None:
+        book = Slowly()
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None))
+            # The first commit is the intent, the second the id.
+            await asyncio.sleep(1.5 * book.seconds)
+            solving.cancel()
+            await asyncio.wait([solving])
+            await asyncio.sleep(10 * book.seconds)
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("abc")
+
+        at_once(TextSolution("abc"), main, book)
+        assert book.states() == ["solved"]
+
+    @pytest.mark.parametrize("marks", [frozenset({"x"}), frozenset[str]()])
+    def test_is_given_also_where_the_journal_can_not_hold_it(self, marks: frozenset[str]) -> None:
+        book, odd = Shared(), Marked("abc", marks, scan=object())
+
+        async def main(engine: Engine) -> None:
+            assert (await engine.solve(TASK, None)).solution == odd
+
+        at_once(odd, main, book)
+        assert book.states() == ["solved"]
 
 
 class TestClosing:
@@ -374,6 +678,27 @@ class TestATicket:
         in_town(town, main, journal=book)
         assert book.states() == ["solved"]
 
+    @pytest.mark.parametrize(("field", "value"), [("kind", "phone-slide"), ("fingerprint", "f1")])
+    def test_that_somebody_has_changed_ruins_no_entry(self, field: str, value: str) -> None:
+        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Trail()
+
+        async def begin(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.wait([solving])
+
+        async def main(engine: Engine) -> None:
+            changed = json.dumps({**json.loads(str(trail.token)), field: value})
+            with suppress(ProviderError):
+                await engine.attach(changed, 100, Trail())
+            assert book.states() == ["created"]
+            (collected,) = await resumed(engine)
+            assert collected.solution == TextSolution("x7kp2")
+
+        in_town(town, begin, journal=book)
+        in_town(town, main, journal=book)
+
     @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"captchahub": 1}', '{"captchahub": 2}', "{"])
     def test_takes_nothing_but_a_token(self, text: str) -> None:
         async def main(engine: Engine) -> None:
@@ -421,8 +746,23 @@ class TestByHand:
             await engine.resolve(entry, JobState.NOT_SENT, None)
             (entry,) = await jobs(engine)
             assert (entry.state, entry.charge, entry.is_by_hand) == (JobState.NOT_SENT, Decimal(0), True)
-            with pytest.raises(ValueError, match="can't be settled"):
+            with pytest.raises(ValueError, match="a job that is not_sent can't be settled as solved by hand"):
                 await engine.resolve(entry, JobState.SOLVED, None)
+
+        in_town(town, main)
+
+    def test_one_that_somebody_else_has_settled_is_told(self) -> None:
+        town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+            await engine.resolve(entry, JobState.NOT_SENT, None)
+            with pytest.raises(ValueError, match=f"job {entry.id} was settled meanwhile: it is not_sent"):
+                await engine.resolve(entry, JobState.FAILED, None)
+            with pytest.raises(ValueError, match="job 999 is not in this journal"):
+                await engine.resolve(attrs.evolve(entry, id=999), JobState.FAILED, None)
 
         in_town(town, main)
 
@@ -562,7 +902,64 @@ class TestAJournalThatFails:
             book.fault = None
 
         in_town(town, main, journal=book)
-        assert "could not be written into the journal" in caplog.text
+        assert "could not be written into the journal, and is tried again" in caplog.text
+        # As the hub was closed.
+        assert book.states() == ["solved"]
+
+    def test_by_being_slow_keeps_no_solve_beyond_its_deadline(self) -> None:
+        town, book = {"omo": Service()}, Slowly()
+        book.seconds = 50.0
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(SolveTimeout) as caught:
+                await engine.solve(TASK, 10)
+            (late,) = caught.value.exceptions
+            assert "the journal did not take the order in time" in str(late)
+            assert asyncio.get_running_loop().time() < 11
+            await asyncio.sleep(200)
+            assert await states(engine) == [("omo", JobState.NOT_SENT)]
+
+        in_town(town, main, journal=book)
+        assert town["omo"].orders == []
+
+    def test_is_told_later_what_it_did_not_take(self) -> None:
+        town, book = {"omo": Service()}, Shared()
+
+        def fail_after(call: str) -> Mishap | None:
+            if call == "createJob":
+                book.fault = JournalError("journal jobs.db: the disk is full")
+            return None
+
+        town["omo"].mishap = fail_after
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            assert book.states() == ["intent"]
+            await asyncio.sleep(60)
+            book.fault = None
+            await asyncio.sleep(60)
+            (entry,) = await jobs(engine)
+            assert (entry.state, entry.job_id) == (JobState.SOLVED, result.job_id)
+
+        in_town(town, main, journal=book)
+
+    def test_keeps_its_room_where_there_is_much_to_forget(self) -> None:
+        book = Shared()
+
+        def long_ago(connection: sqlite3.Connection) -> None:
+            beat(connection, "dead", MORNING - 90 * 86_400)
+            for _ in range(2500):
+                order = Order("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)
+                entry = reserve(connection, order, [], owner="dead", now=MORNING - 90 * 86_400)
+                settle(connection, entry, JobState.FAILED, owner="dead", now=MORNING - 90 * 86_400)
+
+        async def main(engine: Engine) -> None:
+            await book.write(long_ago)
+            for _ in range(4):
+                await engine.solve(TASK, None)
+            assert len(book.states()) == 4
+
+        in_town({"omo": Service()}, main, journal=book)
 
 
 def test_a_budget_without_any_way_to_know_a_price_is_a_wrong_configuration() -> None:

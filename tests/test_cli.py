@@ -493,16 +493,24 @@ def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox
     assert err == "interrupted: 2 files unfinished; captchahub resume collects what was ordered\n"
 
 
-@posix
-def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service: Sandbox) -> None:
-    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+def order_and_stop(
+    home: Path, service: Sandbox, *texts: str, by: signal.Signals = signal.SIGINT
+) -> Sequence[str]:
+    """Files whose solve is stopped by a signal once all are ordered, and the ids of the jobs written down."""
+    files = [text_file(home, service, text) for text in texts]
     service.add_faults(Fault.hang(on="getJobResult"))
     with started("solve", *files, cwd=home) as process:
         # Whoever asks for an answer has written down the id of the job.
-        service.wait_for_calls("getJobResult", 2, timeout=20)
-        process.send_signal(signal.SIGINT)
+        service.wait_for_calls("getJobResult", len(files), timeout=20)
+        process.send_signal(by)
         process.communicate(timeout=5)
     service.clear_faults()
+    return files
+
+
+@posix
+def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service: Sandbox) -> None:
+    files = order_and_stop(home, service, "ONE", "TWO")
     collected = run("resume")
     assert (collected.exit_code, collected.stderr) == (0, "")
     found = [json.loads(line) for line in collected.stdout.splitlines()]
@@ -511,6 +519,82 @@ def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service:
         ImageToText(Image.open(home / name)).fingerprint for name in files
     }
     assert run("resume").stdout == ""
+
+
+@posix
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_solve_has_ordered_is_collected_at_once(
+    home: Path, service: Sandbox, by: signal.Signals
+) -> None:
+    order_and_stop(home, service, "ONE", "TWO", by=by)
+    collected = run("resume")
+    assert (collected.exit_code, collected.stderr) == (0, "")
+    found = [json.loads(line)["solution"]["text"] for line in collected.stdout.splitlines()]
+    assert sorted(found) == ["ONE", "TWO"]
+    # A journal, and nothing of those who have used it.
+    left = (home / "state" / "captchahub").iterdir()
+    assert {path.name for path in left} <= {"jobs.db", "jobs.db-wal", "jobs.db-shm"}
+
+
+@posix
+def test_what_a_killed_solve_has_ordered_is_not_paid_again(home: Path, service: Sandbox) -> None:
+    (file,) = order_and_stop(home, service, "ONE", by=signal.SIGKILL)
+    again = run("solve", file)
+    assert (again.exit_code, again.stdout) == (0, "ONE\n")
+    assert len(service.jobs) == 1
+
+
+@posix
+def test_resume_says_what_a_process_that_works_still_has(home: Path, service: Sandbox) -> None:
+    file = text_file(home, service, "ONE")
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", file, cwd=home) as process:
+        service.wait_for_calls("getJobResult", 1, timeout=20)
+        resumed = run("resume")
+        process.kill()
+    assert (resumed.exit_code, resumed.stdout) == (1, "")
+    told = r"1 job held by another process; should that be dead, run this again after \d\d:\d\d:\d\d\n"
+    assert re.fullmatch(told, resumed.stderr)
+
+
+@posix
+def test_a_solve_that_is_terminated_ends_at_once_with_143(home: Path, service: Sandbox) -> None:
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", text_file(home, service, "ONE"), cwd=home) as process:
+        service.wait_for_jobs(1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=5)
+    assert (out, process.returncode) == ("", 143)
+    assert err == "interrupted: 1 file unfinished; captchahub resume collects what was ordered\n"
+
+
+@has_full_device
+def test_what_resume_can_not_print_goes_to_stderr_and_the_rest_is_left(home: Path, service: Sandbox) -> None:
+    order_and_stop(home, service, "ONE", "TWO", "THREE")
+    failed = shell("captchahub resume >/dev/full")
+    assert failed.returncode == 6
+    line, error = failed.stderr.splitlines()
+    assert error.startswith(
+        "Error: cannot write to stdout: No space left on device; lost there is the line above"
+    )
+    rest = run("resume")
+    found = [json.loads(one)["solution"]["text"] for one in [line, *rest.stdout.splitlines()]]
+    assert sorted(found) == ["ONE", "THREE", "TWO"]
+
+
+@posix
+def test_an_interrupted_resume_ends_at_once_with_130_and_loses_nothing(home: Path, service: Sandbox) -> None:
+    order_and_stop(home, service, "ONE", "TWO")
+    service.add_faults(Fault.hang(on="getJobResult"))
+    asked = len(service.calls_to("getJobResult"))
+    with started("resume", cwd=home) as process:
+        service.wait_for_calls("getJobResult", asked + 2, timeout=20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=5)
+    assert (out, process.returncode) == ("", 130)
+    assert err == "interrupted: captchahub resume gives the rest the next time\n"
+    service.clear_faults()
+    assert len(run("resume").stdout.splitlines()) == 2
 
 
 @posix

@@ -162,7 +162,7 @@ def test_show_tells_each_value_and_where_it_came_from(monkeypatch: pytest.Monkey
         "fallback_on: [ProviderError]  # default",
         "# rate: not set  # default",
         "timeout: 90s  # captchahub.yaml:12",
-        "keep: 30d  # default",
+        "# journal: not set  # default",
     ):
         assert line in lines
     assert "pass-word" not in result.output
@@ -178,6 +178,7 @@ def test_show_as_json() -> None:
 
 
 def test_show_has_every_key() -> None:
+    write(FINE + "journal: jobs.db\n")
     shown = json.loads(run("show", "--json").stdout)["configuration"]
     own = {field.alias for field in attrs.fields(OmoSettings)}
     assert set(shown) == set(TOP_KEYS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -87,6 +88,35 @@ class TestTime:
             return now()
 
         assert run_virtual(main()) == 7.5
+
+    def test_it_stands_still_while_a_thread_works(self) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def work() -> str:
+            begun.set()
+            assert go_on.wait(10)
+            return "done"
+
+        async def main() -> tuple[str, float]:
+            working = asyncio.create_task(asyncio.to_thread(work))
+            await asyncio.to_thread(begun.wait, 10)
+            asyncio.get_running_loop().call_soon(go_on.set)
+            return await working, now()
+
+        assert run_virtual(main()) == ("done", 0.0)
+
+    def test_it_goes_on_after_a_thread_was_given_up(self) -> None:
+        go_on = threading.Event()
+
+        async def main() -> float:
+            working = asyncio.create_task(asyncio.to_thread(go_on.wait, 10))
+            await asyncio.sleep(0)
+            working.cancel()
+            await asyncio.sleep(60)
+            go_on.set()
+            return now()
+
+        assert run_virtual(main()) == 60.0
 
     @settings(max_examples=30)
     @given(st.lists(st.floats(0, 1e6), max_size=20))

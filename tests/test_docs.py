@@ -160,6 +160,13 @@ class TestHooks:
             assert any(f"def {hook}(" in code for code in blocks("python", page))
             assert f"hooks/{hook}.md" in PAGES["docs/plugins.md"]
 
+    def test_each_is_used_by_something_that_is_shipped(self) -> None:
+        shipped = [TREE / "captchahub" / "_builtin.py", *TREE.glob("plugins/*/captchahub_*/**/*.py")]
+        used = {
+            name for path in shipped for name in re.findall(r"@hookimpl[^\n]*\n *def (\w+)", path.read_text())
+        }
+        assert used == set(HOOKS)
+
 
 def test_every_public_name_is_described() -> None:
     bare = [name for name in captchahub.__all__ if not getattr(captchahub, name).__doc__]

@@ -28,6 +28,7 @@ from captchahub import (
     Hub,
     HubClosed,
     ImageToText,
+    JournalError,
     PhoneSlide,
     SolveCancelled,
     SolveTimeout,
@@ -498,6 +499,65 @@ def test_a_hub_made_before_a_fork_works_in_the_child_and_goes_on_in_the_parent(
         assert child.exitcode == 0
         assert answers.get()
     assert picture.accepts(hub.solve(picture.task()).solution)
+
+
+def solve_though_the_journal_fails(hub: Hub, picture: DrawnText, journal: Path) -> None:
+    for file in journal.parent.glob(f"{journal.name}*"):
+        file.unlink()
+    journal.write_text("not a journal")
+    with pytest.raises(JournalError, match="it is not a journal"):
+        hub.solve(picture.task())
+    journal.unlink()
+    assert picture.accepts(hub.solve(picture.task(), timeout=20).solution)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_meets_a_journal_that_fails_where_it_first_needs_it(
+    mapping: dict[str, object], sandbox: Sandbox, tmp_path: Path, quick: object
+) -> None:
+    journal = tmp_path / "jobs.db"
+    with Hub.from_mapping({**mapping, "journal": str(journal)}, plugins=[quick]) as hub:
+        picture = sandbox.draw_text()
+        hub.solve(picture.task())
+        child = multiprocessing.get_context("fork").Process(
+            target=solve_though_the_journal_fails, args=(hub, picture, journal)
+        )
+        child.start()
+        child.join(30)
+        assert child.exitcode == 0
+
+
+def test_an_iterator_of_resume_that_is_dropped_does_not_hang_the_hub(
+    mapping: dict[str, object], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The garbage collector may find it in the hub's own thread, which can't wait for itself."""
+    settings = {**mapping, "journal": str(tmp_path / "jobs.db")}
+    with Hub.from_mapping(settings) as hub:
+        tickets = [hub.submit(sandbox.draw_text().task()) for _ in range(2)]
+        sandbox.wait_for_jobs(2)
+        while None in [ticket.token for ticket in tickets]:
+            pass
+    hub = Hub.from_mapping(settings)
+    going = hub.resume()
+    next(going)
+    cycle: list[object] = [going]
+    cycle.append(cycle)
+    is_collected = threading.Event()
+
+    def collect() -> None:
+        gc.collect()
+        is_collected.set()
+
+    gc.disable()
+    try:
+        del going, cycle
+        ticket = hub.submit(sandbox.draw_text().task())
+        ticket.when_done(collect)
+        assert is_collected.wait(20)
+    finally:
+        gc.enable()
+    hub.close()
 
 
 PROGRAM = """

@@ -27,13 +27,9 @@ from captchahub._journal_entries import (
     JobState,
     Order,
     Spend,
-    beat,
-    bury,
-    claim,
     entries,
     find_equal,
     get,
-    leave,
     note_created,
     prune,
     reserve,
@@ -41,6 +37,7 @@ from captchahub._journal_entries import (
     stop_sharing,
 )
 from captchahub._journal_money import spend, spent
+from captchahub._journal_owners import beat, bury, claim, leave
 from captchahub._journal_store import Store
 from captchahub._ledger import Limit, to_units
 from captchahub.errors import BudgetExceeded, JournalError, PriceUnknown

@@ -22,17 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captchahub._journal_entries import (
-    Entry,
-    JobState,
-    Order,
-    beat,
-    entries,
-    note_created,
-    reserve,
-    settle,
-)
+from captchahub._journal_entries import Entry, JobState, Order, entries, note_created, reserve, settle
 from captchahub._journal_money import spent
+from captchahub._journal_owners import beat
 from captchahub._journal_store import Store
 from captchahub.errors import JournalError
 
@@ -224,6 +216,88 @@ def open_as_nobody(path: Path, told: Connection) -> None:
     if os.geteuid() == 0:  # to whom nothing is forbidden
         os.setuid(65534)
     told.send(why(lambda: Store(path)))
+
+
+class TestAFileThatIsNotThereAnyMore:
+    @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+    def test_is_written_no_more(self, store: Store, path: Path, is_replaced: bool) -> None:
+        store.transact([one_order])
+        path.rename(path.with_name("elsewhere.db"))
+        if is_replaced:
+            Store(path).close()
+        (error,) = store.transact([one_order])
+        assert isinstance(error, JournalError)
+        assert "moved, deleted or replaced while it was in use; it was not written" in str(error)
+        assert "Put it back, or make a new hub" in str(error)
+
+    def test_goes_on_where_it_is_put_back(self, store: Store, path: Path) -> None:
+        path.rename(path.with_name("elsewhere.db"))
+        assert isinstance(store.transact([one_order])[0], JournalError)
+        path.with_name("elsewhere.db").rename(path)
+        assert store.transact([one_order]) == [1]
+
+    def test_is_the_same_one_where_the_program_changes_its_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with closing(Store(Path("jobs.db"))) as store:
+            monkeypatch.chdir("/")
+            assert store.transact([one_order]) == [1]
+
+
+def order_in_a_child(store: Store, is_written: Any, may_go_on: Any) -> None:
+    assert store.transact([one_order]) == [2]
+    is_written.set()
+    assert may_go_on.wait(30)
+    assert store.transact([one_order]) == [4]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+class TestAFork:
+    def test_loses_nothing_that_parent_or_child_commit(self, store: Store, path: Path) -> None:
+        """SQLite takes a parent's locks for those of its child, and could lose what one of them wrote."""
+        fork = multiprocessing.get_context("fork")
+        is_written, may_go_on = fork.Event(), fork.Event()
+        assert store.transact([one_order]) == [1]
+        child = fork.Process(target=order_in_a_child, args=(store, is_written, may_go_on))
+        child.start()
+        assert is_written.wait(30)
+        assert store.transact([one_order]) == [3]
+        store.close()
+        may_go_on.set()
+        child.join(30)
+        assert child.exitcode == 0
+        with closing(Store(path)) as later:
+            assert len(jobs_in(later)) == 4
+
+    def test_does_not_open_what_was_closed(self, store: Store) -> None:
+        fork = multiprocessing.get_context("fork")
+        store.close()
+        child = fork.Process(target=store.transact, args=([one_order],))
+        child.start()
+        child.join(30)
+        (error,) = store.transact([one_order])
+        assert "it is closed" in str(error)
+
+    def test_waits_for_what_is_being_written(self, store: Store) -> None:
+        fork, begun = multiprocessing.get_context("fork"), threading.Event()
+        child = fork.Process(target=store.transact, args=([one_order],))
+
+        def write_slowly(connection: sqlite3.Connection) -> int:
+            begun.set()
+            connection.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) "
+                "SELECT max(i) FROM n"
+            ).fetchone()
+            return one_order(connection)
+
+        writing = threading.Thread(target=store.transact, args=([write_slowly],))
+        writing.start()
+        assert begun.wait(30)
+        child.start()
+        writing.join(30)
+        child.join(30)
+        assert len(jobs_in(store)) == 2
 
 
 class TestALockedFile:

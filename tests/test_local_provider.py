@@ -10,6 +10,7 @@ import pytest
 
 from captchahub import (
     AllProvidersFailed,
+    ConfigError,
     Hub,
     Image,
     ImageToText,
@@ -110,3 +111,12 @@ def test_has_no_balance_and_no_price_list(hub: Hub) -> None:
     assert isinstance(hub.balances()["own"], NotOffered)
     with pytest.raises(NotOffered, match="own works in this process"):
         hub.services("own")
+
+
+def test_nobody_charges_for_it_so_it_has_no_budget() -> None:
+    own = {"plugin": "reader", "budget": {"limit": 1, "per": "day"}}
+    told = (
+        r"providers\.own\.budget: reader works in this process, where nobody charges anything; leave it out"
+    )
+    with pytest.raises(ConfigError, match=told):
+        Hub.from_mapping({"providers": {"own": own}}, plugins=[ReaderPlugin()])

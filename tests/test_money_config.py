@@ -411,6 +411,11 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
         "5: journal.keep: expected a duration such as",
         "'30 days'",
     ),
+    "keep for long in memory": (
+        "journal: {keep: 30d}",
+        "5: journal.keep: without a path the journal is in memory, where jobs are kept for an hour at most",
+        "name the file as well, as in path: jobs.db",
+    ),
     "keep for ever": ("journal: {keep: never}", "5: journal.keep: expected a duration such as", "'never'"),
     "keep for years": ("journal: {keep: 366d}", "5: journal.keep: expected a duration up to 365d", "'366d'"),
     "keep of nothing": ("journal: {keep: }", "5: journal.keep: expected a duration", "found nothing"),

@@ -14,7 +14,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import Solution, Task, TextSolution
-from tests.shelf import WORKING, Shelf
+from tests.shelf import BROKEN, WORKING, Shelf
 
 
 @attrs.frozen
@@ -60,12 +60,12 @@ def test_a_plugin_that_was_passed_in_needs_no_installation() -> None:
     kind = kind_named("mine")
     plugins = Plugins([Offering(kind)])
     assert plugins.kind("mine") is kind
-    assert "mine" in plugins.names()
+    assert "mine" in plugins.kind_names()
 
 
 def test_two_hubs_do_not_see_each_others_plugins() -> None:
     Plugins([Offering(kind_named("mine"))])
-    assert "mine" not in Plugins().names()
+    assert "mine" not in Plugins().kind_names()
 
 
 def test_an_installed_plugin_is_found_by_the_name_of_its_entry_point(shelf: Shelf) -> None:
@@ -79,7 +79,7 @@ def test_only_the_plugin_that_is_asked_for_is_imported(shelf: Shelf) -> None:
     shelf.install("shelf-asked", "shelf_asked", WORKING.format(names=["asked"]), "asked")
     shelf.install("shelf-idle", "shelf_idle", "raise RuntimeError('imported')", "idle")
     plugins = Plugins()
-    assert {"asked", "idle"} <= set(plugins.names())
+    assert {"asked", "idle"} <= set(plugins.kind_names())
     assert "shelf_asked" not in sys.modules
     plugins.kind("asked")
     assert "shelf_asked" in sys.modules
@@ -245,11 +245,16 @@ class TestBlocking:
 class TestLoading:
     def test_is_for_plugins_that_no_provider_names(self, shelf: Shelf) -> None:
         source = "from captchahub.hookspecs import hookimpl\n@hookimpl\ndef captchahub_observe(event): pass"
-        shelf.install("shelf-watch", "shelf_watch", source, "watch")
+        shelf.install("shelf-watch", "shelf_watch", source, "watch", group="captchahub.plugins")
         plugins = Plugins()
         assert plugins.hooks.observers == []
         plugins.load("watch")
         assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
+
+    def test_gives_them_to_no_provider(self, shelf: Shelf) -> None:
+        shelf.install("shelf-eyes", "shelf_eyes", BROKEN, "eyes", group="captchahub.plugins")
+        assert "eyes" not in Plugins().kind_names()
+        assert "eyes" not in str(error_of(Plugins(), "eyes")).partition("is installed")[2]
 
     def test_of_one_that_can_not_be_used_is_logged_and_no_more(
         self, shelf: Shelf, caplog: pytest.LogCaptureFixture

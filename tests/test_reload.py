@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from captchahub import (
 from captchahub._engine import Engine
 from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
-from captchahub.testing import Mishap, Sandbox, json_reply
+from captchahub.testing import Hang, Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
-from tests.test_books import cancelled, states
-from tests.town import INSTALLED, TASK, TOKEN, Service, dead, in_town
+from tests.test_books import Shared, cancelled, states
+from tests.town import INSTALLED, TASK, TOKEN, Service, broken, dead, in_town
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
@@ -157,6 +158,39 @@ def test_a_new_budget_counts_what_was_spent_before() -> None:
         assert error.spent == Decimal("0.01")
 
     in_town(town, main)
+
+
+def test_a_provider_that_changed_reads_its_price_list_anew() -> None:
+    silent = Mishap(Hang())
+    town = {"omo": Service(mishap=broken(silent, on="getService"))}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "omo", budget={"limit": 1, "per": "day"})
+        first = solving(engine)
+        await asyncio.sleep(1)
+        await reload(engine, "omo", budget={"limit": 2, "per": "day"})
+        assert (await engine.solve(TASK, None)).provider == "omo"
+        await asyncio.wait([first])
+
+    in_town(town, main)
+
+
+def test_what_is_resumed_meanwhile_is_asked_for_at_the_new_provider() -> None:
+    town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+
+    async def begin(engine: Engine) -> None:
+        await asyncio.gather(*(cancelled(engine, after=5) for _ in range(2)))
+
+    async def main(engine: Engine) -> None:
+        async with aclosing(engine.resume(1)) as collecting:
+            await anext(collecting)
+            await reload(engine, "omo", timeout="50s")
+            await anext(collecting)
+            assert town["omo"].transport.calls_to("getJobResult")
+
+    in_town(town, begin, journal=book)
+    in_town(town, main, journal=book)
+    assert book.states() == ["solved", "solved"]
 
 
 def test_the_plugins_are_those_of_the_new_file() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from captchahub import (
     AllProvidersFailed,
     Attempt,
+    ConfigError,
     ImageToText,
     NotAsked,
     NotOffered,
@@ -22,13 +24,15 @@ from captchahub import (
     TextSolution,
 )
 from captchahub._engine import Engine
-from captchahub._journal_entries import Order, beat, reserve
+from captchahub._journal_entries import Order, reserve
+from captchahub._journal_owners import beat
 from captchahub._plugins import Plugins
 from captchahub._sharing import Sharing
+from captchahub._tokens import Trail
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from tests.test_books import Shared
-from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, in_town
+from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_PICTURE = Mishap(json_reply({"error": True, "message": "Image is invalid."}))
@@ -150,13 +154,25 @@ class TestInOneHub:
         in_town(town, main)
         assert len(town["omo"].orders) == 1
 
+    def test_each_has_the_token_of_the_job_they_share(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            trails = Trail(), Trail()
+            solves = [asyncio.ensure_future(engine.solve(TASK, 10, trail, share=True)) for trail in trails]
+            await asyncio.sleep(5)
+            assert trails[0].token == trails[1].token is not None
+            await asyncio.wait(solves)
+
+        in_town(town, main)
+
     def test_one_that_comes_in_the_moment_in_which_it_fails_tries_itself(self) -> None:
         sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution]]]()
         result = Result(TextSolution("x7kp2"), "image-to-text", "omo", 1, None, 1.0, ())
 
         async def fails(_timeout: float) -> Result[TextSolution]:
             # Its first step comes when this one has failed, and before anybody is told.
-            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works)))
+            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works, Trail())))
             raise AllProvidersFailed("no provider solved it", [Attempt("omo", 1.0, error=NotAsked("out"))])
 
         async def works(_timeout: float) -> Result[TextSolution]:
@@ -164,7 +180,7 @@ class TestInOneHub:
 
         async def main() -> None:
             with pytest.raises(AllProvidersFailed):
-                await sharing.solve("equal", 60.0, fails)
+                await sharing.solve("equal", 60.0, fails, Trail())
             assert await late[0] is result
 
         run_virtual(main())
@@ -246,6 +262,82 @@ class TestAcrossProcesses:
 
         two_hubs(service, main, book)
 
+    @pytest.mark.parametrize("is_handed_over", [False, True])
+    def test_a_job_that_one_has_left_behind_is_taken_over_and_not_paid_again(
+        self, is_handed_over: bool
+    ) -> None:
+        service, book = Service(seconds=lambda: 100.0), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            solving = asyncio.ensure_future(solve(one))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.wait([solving])
+            await one.aclose()
+            if not is_handed_over:
+                await book.write(lambda connection: beat(connection, "dead", MORNING + 60))
+                await book.write(lambda connection: connection.execute("UPDATE jobs SET owner = 'dead'"))
+                await asyncio.sleep(60)
+            result = await solve(other)
+            assert (result.solution, result.cost) == (TextSolution("x7kp2"), Decimal("0.001"))
+            assert len(await other.jobs(None, 10)) == 1
+            (line,) = await other.spend(UTC, None)
+            assert (line.jobs, line.amount) == (1, Decimal("0.001"))
+
+        two_hubs(service, main, book)
+        assert service.jobs == 1
+        assert book.states() == ["solved"]
+
+    def test_one_that_seems_never_to_end_is_not_waited_for(self) -> None:
+        service, book = Service(seconds=in_turn(1e9, 3.0)), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await solve(one)
+            await asyncio.sleep(1000)
+            assert (await solve(other)).solution.text == "x7kp2"
+
+        two_hubs(service, main, book)
+        assert service.jobs == 2
+
+    def test_one_whose_taking_over_is_cancelled_is_left_to_the_next(self) -> None:
+        service, book = Service(seconds=lambda: 100.0), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            for engine in (one, other):
+                solving = asyncio.ensure_future(solve(engine))
+                await asyncio.sleep(5)
+                solving.cancel()
+                await asyncio.wait([solving])
+                await engine.aclose()
+
+        two_hubs(service, main, book)
+        assert (service.jobs, book.states()) == (1, ["created"])
+
+
+class TestAnAnswerThatNobodyHasChecked:
+    """As a harvest writes it down: it may be wrong, and no provider is to blame but its own."""
+
+    def test_keeps_nobody_from_being_asked(self) -> None:
+        town = {
+            "slow": Service(seconds=lambda: 20.0, answer="abc", settings={"timeout": "9s"}),
+            "good": Service(),
+        }
+        task = ImageToText(PICTURE, length=5)
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(solve(engine, task))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.sleep(30)
+            town["slow"].mishap = dead
+            result = await solve(engine, task)
+            assert (result.provider, result.is_shared) == ("good", False)
+            # The good one, the one that was not sent, and the wrong one, which nobody is given again.
+            assert [entry.is_shared for entry in await engine.jobs(None, 10)] == [True, True, False]
+
+        in_town(town, main, top={"cache": "1h"})
+
 
 class TestTheCache:
     def test_an_answer_is_given_again_for_its_time(self) -> None:
@@ -272,6 +364,32 @@ class TestTheCache:
 
         two_hubs(service, main)
         assert service.jobs == 2
+
+    def test_may_be_of_more_than_an_hour_also_in_memory(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await solve(engine)
+            await asyncio.sleep(5400)
+            assert (await solve(engine)).is_shared
+
+        in_town(town, main, top={"cache": "2h"})
+
+    def test_an_answer_of_a_provider_that_only_others_have_can_be_reported_wrong(self) -> None:
+        town, book = {"omo": Service(), "other": Service(answer="right")}, Shared()
+
+        async def elsewhere(engine: Engine) -> None:
+            await solve(engine)
+
+        async def main(engine: Engine) -> None:
+            result = await solve(engine)
+            assert (result.provider, result.is_shared) == ("omo", True)
+            with pytest.raises(ConfigError, match="there is no provider 'omo'"):
+                await engine.report(result, correct=False)
+            assert (await solve(engine)).provider == "other"
+
+        in_town({"omo": town["omo"]}, elsewhere, journal=book)
+        in_town({"other": town["other"]}, main, journal=book, top={"cache": "1h"})
 
     def test_an_answer_that_is_reported_wrong_is_given_to_nobody(self) -> None:
         service = Service()

@@ -146,6 +146,9 @@ class _Effective:
 
     def _journal(self) -> Entry:
         place, journal = ("journal",), self._settings.journal
+        if journal.path is None and not self._written(place):
+            # Its keys make no sense without a file.
+            return Entry("journal", source=_DEFAULT, in_use=False)
         entries = self._table(place, JOURNAL_KEYS, journal)
         if journal.path is not None and not self._written(place):
             entries[0] = self._given(place, FilePath, "path")

@@ -11,7 +11,6 @@ from captchahub._config.tables import COMMON_KEYS
 from captchahub._plugins import Plugins, Unusable
 from captchahub.cli._streams import say
 from captchahub.errors import ConfigError
-from captchahub.plugins import PluginState
 from captchahub.provider import ProviderKind
 
 __all__ = ["usable_kinds"]
@@ -20,13 +19,11 @@ __all__ = ["usable_kinds"]
 def usable_kinds(plugins: Plugins) -> list[ProviderKind[Any]]:
     """Those of every installed plugin; what can't be used is told on stderr, and left out."""
     kinds: list[ProviderKind[Any]] = []
-    for name in plugins.names():
+    for name in plugins.kind_names():
         try:
             kind = plugins.kind(name)
         except (ConfigError, Unusable) as error:
-            if not (isinstance(error, Unusable) and error.record.state is PluginState.LOADED):
-                say(f"left out: {error}")
-            # One that is well adds something else than providers.
+            say(f"left out: {error}")
             continue
         fault = settings_fault(kind.settings, strict_converter(Path(), lambda _text: False), COMMON_KEYS)
         if fault is None:

@@ -18,3 +18,4 @@ class ExitCode(IntEnum):
     TIMEOUT = 5
     STDOUT = 6
     INTERRUPTED = 130
+    TERMINATED = 143

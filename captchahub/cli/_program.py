@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -20,6 +23,27 @@ class _Misconfigured(click.ClickException):
 
 class _Refused(click.ClickException):
     exit_code = ExitCode.REFUSED
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the same as Ctrl-C, but for the exit code."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Generator[None]:
+    """Have SIGTERM end what is done in here like Ctrl-C, so that the hub signs off and nothing is lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Subcommand(click.Command):
@@ -53,7 +77,8 @@ class Program(Subgroup):
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was asked for."""
         try:
-            return self._invoke(ctx)
+            with _ended_by_sigterm():
+                return self._invoke(ctx)
         except click.ClickException as error:
             # Here rather than in click, so that a failing stderr does not change the exit code.
             with suppress(OSError):
@@ -63,7 +88,8 @@ class Program(Subgroup):
             # click would exit with 1, which here means "not solved".
             with suppress(OSError):
                 click.echo(": ".join(["interrupted", *map(str, interrupt.args)]), err=True)
-            ctx.exit(ExitCode.INTERRUPTED)
+            is_asked = isinstance(interrupt, Terminated)
+            ctx.exit(ExitCode.TERMINATED if is_asked else ExitCode.INTERRUPTED)
 
     def _invoke(self, ctx: click.Context) -> object:
         try:

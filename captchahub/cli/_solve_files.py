@@ -28,6 +28,8 @@ class End:
     kind: str
     result: Result[Solution] | None = None
     error: CaptchaHubError | None = None
+    fingerprint: str | None = None
+    """That of the task, None where the file is no picture."""
 
     @property
     def code(self) -> ExitCode:
@@ -61,11 +63,11 @@ def solve_files(
 
 
 def _end(file: str, kind: str, outcome: Outcome[Solution]) -> End:
-    error = outcome.error
+    error, fingerprint = outcome.error, outcome.task.fingerprint
     if error is None:
-        return End(file, kind, result=outcome.result)
+        return End(file, kind, result=outcome.result, fingerprint=fingerprint)
     if isinstance(error, (AllProvidersFailed, TaskError)):
-        return End(file, kind, error=error)
+        return End(file, kind, error=error, fingerprint=fingerprint)
     # A wrong configuration is wrong for every file, and anything else is a fault of the library.
     raise error
 

@@ -111,7 +111,13 @@ def _fate(attempt: Attempt) -> str:
 
 
 def _record(end: End) -> dict[str, object]:
-    return {"file": end.file, "kind": end.kind, **_solved(end.result), **_failed(end)}
+    return {
+        "file": end.file,
+        "kind": end.kind,
+        "fingerprint": end.fingerprint,
+        **_solved(end.result),
+        **_failed(end),
+    }
 
 
 def _solved(result: Result[Solution] | None) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -12,21 +13,25 @@ from captchahub.cli._config_file import find_config
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import need_stdout, writing_stdout
-from captchahub.cli._text import solution_fields
+from captchahub.cli._streams import StdoutFailed, need_stdout, say, writing_stdout
+from captchahub.cli._text import counted, solution_fields
 from captchahub.config import load_yaml
 from captchahub.hub import Hub
-from captchahub.jobs import Collected
+from captchahub.jobs import Collected, JobState
 
 __all__ = ["resume"]
+
+_ALL = 1_000_000
 
 _EPILOG = """
 \b
 Exit codes:
   0    every job that was left behind is collected, or there was none
-  1    a job could not be collected
+  1    a job could not be collected, or another process has it; stderr says until when
   2    wrong usage
-  3    the configuration is missing or wrong
+  3    the configuration is missing or wrong, or the journal can't be used
+  6    stdout failed: what it should have got is on stderr, and the rest is left for the next time
+  130  interrupted, or 143 ended by SIGTERM: what was not printed is left for the next time
 """
 
 
@@ -40,17 +45,45 @@ Exit codes:
 def resume(config: Path | None) -> None:
     """Collect the answers of jobs that were ordered and never read, after a crash or Ctrl-C.
 
-    Each is a JSON object on a line: the fingerprint of the task tells which one it is. The journal is the one
-    that the configuration names, else that of the command line.
+    Each is a JSON object on a line: the fingerprint of the task, which captchahub solve --json tells as well,
+    says which one it is. Every answer is given once. The journal is the one that the configuration names,
+    else jobs.db in the state folder of the user, such as ~/.local/state/captchahub.
     """
     need_stdout()
     failed = False
     with Hub(with_journal(load_yaml(find_config(config), Plugins()))) as hub:
-        for collected in hub.resume():
-            failed |= collected.error is not None
-            with writing_stdout():
-                click.echo(json.dumps(_told(collected), ensure_ascii=False))
+        try:
+            for collected in hub.resume():
+                failed |= collected.error is not None
+                _print(json.dumps(_told(collected), ensure_ascii=False))
+        except KeyboardInterrupt as interrupt:
+            raise type(interrupt)("captchahub resume gives the rest the next time") from None
+        held = _held(hub)
+    if held is not None:
+        failed = True
+        say(held)
     click.get_current_context().exit(ExitCode.UNSOLVED if failed else ExitCode.DONE)
+
+
+def _held(hub: Hub) -> str | None:
+    """What to say of jobs that somebody works on, or who can't be asked whether it is still alive."""
+    held = [job.held_until for job in hub.jobs(state=JobState.CREATED, limit=_ALL) if job.held_until]
+    if not held:
+        return None
+    until = datetime.fromtimestamp(max(held)).astimezone().strftime("%H:%M:%S")
+    jobs = counted(len(held), "job")
+    return f"{jobs} held by another process; should that be dead, run this again after {until}"
+
+
+def _print(line: str) -> None:
+    """Put a line on stdout, else on stderr, for its answer counts as given; then no more are asked for."""
+    try:
+        with writing_stdout():
+            click.echo(line)
+    except StdoutFailed as failure:
+        say(line)
+        lost = f"{failure}; lost there is the line above, and captchahub resume gives all that came after it"
+        raise StdoutFailed(lost) from failure
 
 
 def _told(collected: Collected) -> dict[str, object]:

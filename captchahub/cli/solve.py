@@ -37,7 +37,7 @@ Examples:
 Output:
   one FILE        the answer alone: the text, or "x1 y1 x2 y2" of the drag in pixels
   several FILEs   a line "FILE<TAB>answer" for each, as they come
-  --json          a JSON object a line: file, kind, answer, solution, provider, job_id, cost,
+  --json          a JSON object a line: file, kind, fingerprint, answer, solution, provider, job_id, cost,
                   total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
                   amounts are text, so that they stay exact
   Line breaks and control characters in an answer are spelt out (\\\\n). Errors go to stderr, with
@@ -53,6 +53,7 @@ Exit codes:
   5    time ran out before a picture was solved
   6    stdout failed: what it should have got is on stderr, and no more files were begun
   130  interrupted
+  143  ended by SIGTERM
   Of several pictures that end differently, 6 is told before 4, 4 before 1, and 1 before 5.
 
 \b
@@ -141,9 +142,9 @@ def _show_all(ends: Iterator[End], show: Show, codes: list[ExitCode], total: int
         # A list of all of them would come too late for who looks at the codes so far.
         for end in ends:
             codes.append(show(end))  # noqa: PERF401 - as said
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         left = counted(total - len(codes), "file")
         told = f"{left} unfinished; captchahub resume collects what was ordered"
-        raise KeyboardInterrupt(told) from None
+        raise type(interrupt)(told) from None
     if len(codes) < total:
         say(f"{counted(total - len(codes), 'file')} not begun")

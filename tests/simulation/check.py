@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import inf
@@ -195,18 +195,18 @@ class _Audit:
             )
 
     def collected(self) -> None:
-        """What was collected is the job's own answer, and was collected once."""
-        seen: Counter[int] = Counter()
-        for _, one in self._log.collected:
+        """What was collected is the job's own answer, and was collected once by whoever lived to note it."""
+        seen: dict[int, list[str]] = defaultdict(list)
+        for process, one in self._log.collected:
             if one.solution is None:
                 continue
-            seen[one.entry.id] += 1
+            seen[one.entry.id].append(process)
             entry = one.entry
             picture = self._pictures.of[entry.fingerprint]
             self._answer(picture, entry.provider, entry.job_id, one.solution)
         # On a bad disk it may not be noted that a job was collected.
         is_once = self._town.has_reliable_leases and not self._may_fail
-        if is_once and any(count > 1 for count in seen.values()):
+        if is_once and any(not self._log.killed.issuperset(names[:-1]) for names in seen.values()):
             self._town.blame(f"a job was collected twice: {seen}")
 
     def attempts(self) -> None:

@@ -56,7 +56,8 @@ class Log:
         self.said: list[Said] = []
         """What was settled by hand."""
         self.solves = 0
-        self.kills = 0
+        self.killed: set[str] = set()
+        """The names of the processes that were."""
 
 
 @attrs.frozen

@@ -144,7 +144,7 @@ class _Run:
             results=len(log.results),
             jobs=sum(len(service.jobs) for service in services),
             steps=loop.steps,
-            kills=log.kills,
+            kills=len(log.killed),
             faults=town.faults,
             deeds=town.deeds,
         )
@@ -196,7 +196,7 @@ class _Run:
         living.add_done_callback(lambda _: process.over.set(), context=NOBODY)
         await process.over.wait()
         if process.is_dead:
-            client.log.kills += 1
+            client.log.killed.add(name)
             client.town.note(f"{name} was killed")
         else:
             # Its very last step.

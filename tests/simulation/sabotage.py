@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from captchahub import _asking, _journal_entries, _resume
+from captchahub import _asking, _journal_entries, _journal_owners, _resume
 from captchahub._accounts import RemoteAccount
 from captchahub._asking import Asking
 from captchahub._attempt import RemoteTry
@@ -73,10 +73,10 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     ) -> int:
         return reserve(connection, order, (), owner=owner, now=now)
 
-    async def check_first(self: Books, order: Order, begun: float) -> Page | Entry:
+    async def check_first(self: Books, order: Order, begun: float, *rest: Any) -> Page | Entry:
         look = partial(check, order=order, limits=self._limits, now=self._clock())
         await self._journal.write(look)
-        return await open_page(self, order, begun)
+        return await open_page(self, order, begun, *rest)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
     patch.setattr(Books, "open_page", check_first)
@@ -84,12 +84,12 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
 
 def lost_lease(patch: pytest.MonkeyPatch) -> None:
     """Created jobs are taken over from whoever has them, dead or alive."""
-    claim = _journal_entries.claim
+    claim = _journal_owners.claim
 
     def claim_all(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
         return claim(connection, owner, now + 1e9, limit)
 
-    patch.setattr(_journal_entries, "claim", claim_all)
+    patch.setattr(_journal_owners, "claim", claim_all)
 
 
 def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
 def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
     """What is old is forgotten, whether or not it has ended."""
 
-    def prune_all(connection: sqlite3.Connection, older_than: float) -> int:
+    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: int) -> int:
         return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
 
     patch.setattr(_journal_entries, "prune", prune_all)

@@ -15,7 +15,8 @@ from pathlib import Path
 import yaml
 
 TREE = Path(__file__).parents[2]
-DISTRIBUTIONS = (TREE, TREE / "plugins" / "createtask", TREE / "plugins" / "omocaptcha")
+PLUGINS = ("createtask", "omocaptcha", "opentelemetry", "pillow", "prometheus")
+DISTRIBUTIONS = (TREE, *(TREE / "plugins" / name for name in PLUGINS))
 
 
 def run(*command: str | Path, cwd: Path, fails: bool = False) -> str:
@@ -66,7 +67,12 @@ def main() -> None:
         python = environment(outside / "environment")
 
         install(python, core, *plugins, cwd=outside)
-        run(python, "-c", "import captchahub, captchahub_createtask, captchahub_omocaptcha", cwd=outside)
+        run(
+            python,
+            "-c",
+            f"import captchahub, {', '.join(f'captchahub_{name}' for name in PLUGINS)}",
+            cwd=outside,
+        )
         advice = run(python, "-m", "captchahub", "--help", cwd=outside, fails=True)
         assert "captchahub[cli]" in advice, advice
 

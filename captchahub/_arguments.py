@@ -1,0 +1,64 @@
+"""What callers pass, who need not use a type checker: each function gives it back, or says what to pass."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from decimal import Decimal
+
+from captchahub.jobs import JobEntry, JobState
+
+__all__ = ["checked_cost", "checked_job", "checked_limit", "checked_since", "checked_state", "checked_zone"]
+
+# SQLite counts no further.
+_MOST = 2**63 - 1
+
+
+def checked_state(state: object) -> JobState:
+    """A state of a job."""
+    if not isinstance(state, JobState):
+        raise TypeError(f"state must be a JobState, such as JobState.AMBIGUOUS, not {state!r:.40}")
+    return state
+
+
+def checked_limit(limit: object) -> int:
+    """How many jobs are wanted."""
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"limit must be a whole number from 1, not {limit!r:.40}")
+    return min(limit, _MOST)
+
+
+def checked_job(job: object) -> JobEntry:
+    """A job of the journal."""
+    if not isinstance(job, JobEntry):
+        raise TypeError(f"job must be one of those that hub.jobs() gives, not {job!r:.40}")
+    return job
+
+
+def checked_cost(cost: object) -> Decimal | None:
+    """What a job has cost."""
+    if cost is None:
+        return None
+    if not isinstance(cost, Decimal):
+        raise TypeError(f"cost must be a Decimal, such as Decimal('0.0005'), or None, not {cost!r:.40}")
+    if not cost.is_finite() or cost < 0:
+        raise ValueError(f"cost must be an amount of 0 or more, not {cost}")
+    return cost
+
+
+def checked_zone(zone: object) -> tzinfo:
+    """A time zone."""
+    if not isinstance(zone, tzinfo):
+        raise TypeError(f"zone must be a tzinfo, such as ZoneInfo('Europe/Berlin'), not {zone!r:.40}")
+    return zone
+
+
+def checked_since(since: object) -> float:
+    """A time as seconds since 1970, 0 for none."""
+    if since is None:
+        return 0.0
+    if not isinstance(since, datetime):
+        raise TypeError(f"since must be a datetime, such as datetime.now(UTC), not {since!r:.40}")
+    try:
+        return since.timestamp()
+    except (OverflowError, OSError, ValueError) as error:
+        raise ValueError(f"since must be a time that clocks can show, not {since}") from error

@@ -1,0 +1,118 @@
+"""One hub's being alive, as its journal knows it: before it has a job there, and for as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from captchahub import _journal_entries as entries
+from captchahub import _journal_owners as owners
+from captchahub._journal import Journal
+from captchahub._log import log
+from captchahub._presence import Presence
+from captchahub.errors import CaptchaHubError
+
+__all__ = ["Lease"]
+
+T = TypeVar("T")
+
+# A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
+_LEASE = 60.0
+# How many old jobs are forgotten at once.
+_AT_ONCE = 1000
+# How often old jobs are looked for, in seconds.
+_PRUNING = 3600.0
+
+
+class Lease:
+    """Says that a hub is alive, and knows which of the others are dead.
+
+    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
+    ``presence`` tells which hubs are surely dead before their time is over; ``meanwhile`` is done each time
+    that the hub says it is alive.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Callable[[], float],
+        presence: Presence,
+        meanwhile: Callable[[], Awaitable[None]],
+        *,
+        is_alone: bool,
+    ) -> None:
+        self.owner = uuid.uuid4().hex
+        """What this hub is called in the journal."""
+        self.keep = math.inf
+        """How long jobs that have ended are kept, in seconds."""
+        self._journal = journal
+        self._clock = clock
+        self._presence = presence
+        self._meanwhile = meanwhile
+        self._seconds = math.inf if is_alone else _LEASE
+        self._pruned = -math.inf
+        self._alive: asyncio.Task[None] | None = None
+
+    async def write(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        """What a work at this moment gives, of a hub that is known to be alive from here on."""
+        moment = self._clock()
+        # Not in the transaction: a fork waits for that, and this for the fork.
+        self._presence.hold(self.owner)
+        if self._alive is None and math.isfinite(self._seconds):
+            self._alive = asyncio.ensure_future(self._beat_for_ever())
+
+        def signed_on(connection: sqlite3.Connection) -> T:
+            self._sign_on(connection, moment)
+            return work(connection, moment)
+
+        return await self._journal.write(signed_on)
+
+    def is_gone(self, owner: str | None) -> bool:
+        """Whether another hub is surely dead, whatever its time in the journal."""
+        return owner is not None and self._presence.is_gone(owner)
+
+    def bury(self, connection: sqlite3.Connection, moment: float) -> None:
+        """Note which other hubs are dead, and what they were about to send as ambiguous."""
+        for owner in owners.owners(connection):
+            if self._presence.is_gone(owner):
+                owners.leave(connection, owner)
+        owners.bury(connection, moment)
+
+    def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
+        """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
+        owners.beat(connection, self.owner, moment + self._seconds)
+        if moment - self._pruned < _PRUNING:
+            return
+        # Not all at once, for others wait; the rest goes with the next order.
+        if entries.prune(connection, moment - self.keep, limit=_AT_ONCE) < _AT_ONCE:
+            self._pruned = moment
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds / 3)
+            try:
+                await self._journal.write(partial(self._sign_on, moment=self._clock()))
+            except CaptchaHubError as error:
+                log.warning("this hub could not say in its journal that it is alive: %s", error)
+            await self._meanwhile()
+
+    async def end(self) -> None:
+        """Leave what is open to others."""
+        if self._alive is None:
+            return
+        self._alive.cancel()
+        await asyncio.wait([self._alive])
+        await self._meanwhile()
+        try:
+            await self._journal.write(partial(owners.leave, owner=self.owner))
+        except CaptchaHubError as error:
+            log.warning("this hub could not sign off in its journal: %s", error)
+
+    def leave(self) -> None:
+        """Be there no more, once the journal is closed."""
+        self._presence.leave(self.owner)

@@ -1,0 +1,41 @@
+"""Traces of captchahub for OpenTelemetry.
+
+Loaded by its name it uses the global tracer provider; :class:`OpenTelemetry` is for another one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from opentelemetry.trace import TracerProvider
+
+from captchahub.events import Event
+from captchahub.hookspecs import hookimpl
+from captchahub_opentelemetry.tracing import Tracing
+
+__all__ = ["OpenTelemetry", "captchahub_contract", "captchahub_observe"]
+
+captchahub_contract = 1
+
+# At the first event rather than on import, so that a program can set its tracer provider in between.
+_tracing = cache(Tracing)
+
+
+@hookimpl
+def captchahub_observe(event: Event) -> None:
+    """Trace an event with the global tracer provider."""
+    _tracing().note(event)
+
+
+class OpenTelemetry:
+    """The plugin for a tracer provider of one's own, the global one where there is none."""
+
+    captchahub_contract = 1
+
+    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+        self._tracing = Tracing(tracer_provider)
+
+    @hookimpl
+    def captchahub_observe(self, event: Event) -> None:
+        """Trace an event."""
+        self._tracing.note(event)

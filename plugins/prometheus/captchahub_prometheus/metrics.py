@@ -1,0 +1,145 @@
+"""What is counted, and how events are.
+
+Labels are names from the configuration, kinds of task, and classes of captchahub's errors: never a job id, a
+text of a service, or anything else without bounds.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import singledispatchmethod
+from weakref import WeakKeyDictionary
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from captchahub import Attempt, CaptchaHubError, State
+from captchahub.events import (
+    Attempted,
+    BudgetRefused,
+    Cancelled,
+    CooledDown,
+    Event,
+    Failed,
+    FellBack,
+    Polled,
+    Recovered,
+    Solved,
+    SolveEvent,
+)
+
+__all__ = ["Metrics", "metrics_in"]
+
+# In seconds. Services take some seconds for a text, up to a minute for a screenshot; two minutes are a usual
+# limit of a solve.
+_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+_OURS = CaptchaHubError.__module__
+
+
+class Metrics:
+    """The metrics in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"captchahub_{name}", what, labels, registry=registry)
+
+        def seconds(name: str, what: str, *labels: str) -> Histogram:
+            return Histogram(f"captchahub_{name}", what, labels, buckets=_BUCKETS, registry=registry)
+
+        solve, attempt = ("kind", "outcome"), ("provider", "kind", "outcome")
+        self._solves = counter("solves_total", "Solves that ended.", *solve)
+        self._solve_seconds = seconds("solve_duration_seconds", "How long solves took.", *solve)
+        self._attempts = counter("attempts_total", "Attempts that ended.", *attempt)
+        self._attempt_seconds = seconds("attempt_duration_seconds", "How long attempts took.", *attempt)
+        self._polls = counter("polls_total", "Questions for an answer.", "provider", "kind")
+        self._cost = counter(
+            "cost_total", "What attempts cost, in the provider's currency, where known.", "provider", "kind"
+        )
+        self._fallbacks = counter(
+            "fallbacks_total", "Solves that went on with others.", "provider", "kind", "error"
+        )
+        self._refusals = counter(
+            "budget_refusals_total", "Orders that a budget forbade.", "provider", "kind", "error"
+        )
+        self._states = Gauge(
+            "captchahub_provider_state",
+            "1 for the state of the provider, 0 for the others.",
+            ("provider", "state"),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    @singledispatchmethod
+    def note(self, event: Event) -> None:
+        """Count an event; others than those below are nothing to count."""
+
+    @note.register
+    def _(self, event: Solved) -> None:
+        self._note_solve(event, "shared" if event.result.is_shared else "solved", event.result.elapsed)
+
+    @note.register
+    def _(self, event: Failed) -> None:
+        self._note_solve(event, _class_of(event.error), event.elapsed)
+
+    @note.register
+    def _(self, event: Cancelled) -> None:
+        self._note_solve(event, "cancelled", event.elapsed)
+
+    @note.register
+    def _(self, event: Attempted) -> None:
+        attempt = event.attempt
+        labels = (attempt.provider, event.kind, _outcome_of(attempt))
+        self._attempts.labels(*labels).inc()
+        self._attempt_seconds.labels(*labels).observe(attempt.elapsed)
+        # A service may say that it has paid something back: counters don't go down.
+        if attempt.cost is not None and attempt.cost > 0:
+            self._cost.labels(attempt.provider, event.kind).inc(float(attempt.cost))
+
+    @note.register
+    def _(self, event: Polled) -> None:
+        self._polls.labels(event.provider, event.kind).inc()
+
+    @note.register
+    def _(self, event: FellBack) -> None:
+        self._fallbacks.labels(event.provider, event.kind, _class_of(event.error)).inc()
+
+    @note.register
+    def _(self, event: BudgetRefused) -> None:
+        self._refusals.labels(event.provider, event.kind, _class_of(event.error)).inc()
+
+    @note.register
+    def _(self, event: CooledDown) -> None:
+        self._note_state(event.provider, event.state)
+
+    @note.register
+    def _(self, event: Recovered) -> None:
+        self._note_state(event.provider, State.HEALTHY)
+
+    def _note_solve(self, event: SolveEvent, outcome: str, elapsed: float) -> None:
+        self._solves.labels(event.kind, outcome).inc()
+        self._solve_seconds.labels(event.kind, outcome).observe(elapsed)
+
+    def _note_state(self, provider: str, now: State) -> None:
+        for state in State:
+            self._states.labels(provider, state.value).set(state is now)
+
+
+_LOCK = threading.Lock()
+_KNOWN: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
+
+
+def metrics_in(registry: CollectorRegistry) -> Metrics:
+    """The metrics of a registry: the same for all hubs, for a name can be registered once only."""
+    with _LOCK:
+        if registry not in _KNOWN:
+            _KNOWN[registry] = Metrics(registry)
+        return _KNOWN[registry]
+
+
+def _outcome_of(attempt: Attempt) -> str:
+    return "solved" if attempt.error is None else _class_of(attempt.error)
+
+
+def _class_of(error: Exception) -> str:
+    """The nearest class of captchahub's own: a plugin may make as many as it likes."""
+    ours = (one.__name__ for one in type(error).__mro__ if one.__module__ == _OURS)
+    return next(ours, "Exception")

@@ -1,0 +1,43 @@
+"""Plugins that prepare tasks and take too long for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from captchahub import Hub, ImageToText
+from captchahub.extending import Prepared
+from captchahub.hookspecs import hookimpl
+from captchahub.testing import Sandbox
+from tests.conftest import QuickOmo
+
+
+class Stuck:
+    """Waits for ever, or until the test is over."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.is_over = threading.Event()
+
+    @hookimpl
+    def captchahub_prepare_task(self, task: ImageToText) -> Prepared | None:
+        self.begun.set()
+        self.is_over.wait(60)
+        return None
+
+
+def test_a_plugin_that_hangs_costs_a_solve_some_time_and_no_more(
+    configured: Callable[..., dict[str, Any]],
+    sandbox: Sandbox,
+    quick: QuickOmo,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck = Stuck()
+    with Hub.from_mapping(configured("omo"), plugins=[quick, stuck]) as hub:
+        result = hub.solve(sandbox.draw_text("x7kp2").task(), timeout=4)
+        assert (result.solution.text, stuck.begun.is_set()) == ("x7kp2", True)
+        assert "captchahub_prepare_task took more than 1.0 s: the task is sent as it was" in caplog.text
+        stuck.is_over.set()

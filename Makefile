@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 PLUGINS := createtask omocaptcha opentelemetry pillow prometheus
 # The released clients of interop have an environment of their own: what they need is nothing to the rest.
 INTEROP := .venv-interop
-CODE   := benchmarks captchahub plugins tests
+CODE   := benchmarks captchahub examples plugins tests
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench check interop soak format lint contract types coverage wheels clean
@@ -80,6 +80,7 @@ contract: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 	set -e; for plugin in $(PLUGINS); do $(BIN)/mypy plugins/$$plugin/tests; done
+	$(BIN)/mypy examples/ddddocr/tests
 	$(BIN)/pyright
 
 coverage: $(READY)

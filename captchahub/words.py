@@ -72,8 +72,8 @@ class Words:
 
     service: str
     """What errors call the service."""
-    secret: Secret
-    """The token that may be repeated in its replies; it is found in any case."""
+    secret: Secret = attrs.field(factory=lambda: Secret(""))
+    """The token that may be repeated in its replies, found in any case; left out where there is none."""
     longest: int = 200
     """In characters."""
 

@@ -840,7 +840,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert run("--version").stdout == f"captchahub, version {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "solve", "sandbox"])
+@pytest.mark.parametrize("command", ["demo", "solve", "sandbox", "new-plugin"])
 def test_every_help_has_examples(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -739,3 +739,16 @@ def test_latency_delays_the_reply() -> None:
         call(sandbox, "echo")
         (record,) = sandbox.calls
         assert sandbox.world.now() - record.received >= 0.05
+
+
+class Billboard(Postcard):
+    """One that anybody may use."""
+
+    token_key = ""
+
+
+def test_a_service_without_tokens_has_none_in_its_settings_and_finds_none_in_a_call() -> None:
+    with Sandbox(Billboard()) as sandbox:
+        assert sandbox.settings() == {"address": sandbox.url}
+        sent = Call("POST", "/v9/order", {}, b'{"key": "x", "": "y"}', 0.0)
+        assert sandbox.emulation.token_of(sent) is None

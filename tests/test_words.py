@@ -169,8 +169,8 @@ class TestWordsAsTheyAreShown:
     def test_a_token_of_signs_is_not_taken_for_a_pattern(self) -> None:
         assert Words("Example", Secret("a.*b")).of("a.*b axxb") == "*** axxb"
 
-    def test_an_empty_token_masks_nothing(self) -> None:
-        words = Words("Example", Secret(""))
+    @pytest.mark.parametrize("words", [Words("Example"), Words("Example", Secret(""))])
+    def test_without_a_token_nothing_is_masked(self, words: Words) -> None:
         assert words.of("no such key") == "no such key"
         assert not words.has_secret("no such key")
 

@@ -8,6 +8,7 @@ from captchahub._version import __version__
 from captchahub.cli._program import Program
 from captchahub.cli.config import config
 from captchahub.cli.demo import demo
+from captchahub.cli.new_plugin import new_plugin
 from captchahub.cli.plugins import plugins
 from captchahub.cli.resume import resume
 from captchahub.cli.sandbox import sandbox
@@ -36,5 +37,5 @@ def cli() -> None:
     """
 
 
-for _command in (demo, solve, resume, config, plugins, sandbox):
+for _command in (demo, solve, resume, config, plugins, sandbox, new_plugin):
     cli.add_command(_command)

@@ -105,7 +105,8 @@ def _introduction(
     sandbox: Sandbox, account: AccountOptions, configuration: dict[str, object]
 ) -> Iterator[str]:
     yield f"A sandbox of {account.plugin} serves {sandbox.url}"
-    yield f"token: {account.token}, balance: {money_text(account.balance)}"
+    if sandbox.emulation.token_key:
+        yield f"token: {account.token}, balance: {money_text(account.balance)}"
     example = _example(configuration)
     if example is not None:
         yield f"\nTry it with any HTTP client:\n\n  {_curl(example)}"

@@ -170,7 +170,7 @@ class Emulation(ABC):
     base_url_key: ClassVar[str] = "base_url"
     """The settings key under which the provider takes the sandbox's address."""
     token_key: ClassVar[str] = "api_token"  # noqa: S105 - the name of a key, not a token
-    """The settings key under which the provider takes an account's token."""
+    """The settings key under which the provider takes an account's token; empty where there are no tokens."""
     create_call: ClassVar[str]
     """The name of the call that creates a job."""
     poll_call: ClassVar[str]
@@ -191,7 +191,7 @@ class Emulation(ABC):
 
     def token_of(self, call: Call) -> str | None:
         """The token a call was made with; None where there is none."""
-        token = call.json().get(self.token_key)
+        token = call.json().get(self.token_key) if self.token_key else None
         return token if isinstance(token, str) else None
 
     @abstractmethod

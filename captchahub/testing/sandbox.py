@@ -147,7 +147,9 @@ class Sandbox:
         with self._books.changed:
             if token not in self.world.accounts:
                 self.world.add_account(token, balance)
-        own = {self.emulation.base_url_key: self.url, self.emulation.token_key: token}
+        own = {self.emulation.base_url_key: self.url}
+        if self.emulation.token_key:
+            own[self.emulation.token_key] = token
         return {**self.emulation.provider_settings, **own}
 
     @property

@@ -1,12 +1,18 @@
-"""Build the wheels, install them in a clean environment, and solve with them from outside the tree."""
+"""Build the wheels, install them in a clean environment, and solve with them from outside the tree.
+
+A plugin that ``captchahub new-plugin`` writes there is installed as well, and has to pass its own CI.
+"""
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import tempfile
 import venv
 from pathlib import Path
+
+import yaml
 
 TREE = Path(__file__).parents[2]
 PLUGINS = ("createtask", "omocaptcha", "opentelemetry", "pillow", "prometheus")
@@ -38,6 +44,22 @@ def install(python: Path, *wheels: str | Path, cwd: Path) -> None:
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels, cwd=cwd)
 
 
+def begin_a_plugin(python: Path, outside: Path) -> str:
+    """Write a new plugin and run every command of its CI file; what its tests say."""
+    run(python, "-m", "captchahub", "new-plugin", "my-service", cwd=outside)
+    folder = outside / "captchahub-my-service"
+    workflow = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    commands = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
+    said = ""
+    for command in commands:
+        program, *rest = shlex.split(command)
+        # As in an environment that is active.
+        said = run(python.parent / program, *rest, cwd=folder)
+    return (
+        f"{len(commands)} commands of its CI, the last of them: {said.strip().splitlines()[-1].strip('= ')}"
+    )
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         outside = Path(name)
@@ -56,6 +78,7 @@ def main() -> None:
 
         install(python, f"{core}[cli,testing]", *plugins, cwd=outside)
         print(run(python, TREE / "tests" / "wheels" / "solve.py", TREE, cwd=outside).strip())
+        print(f"new-plugin: {begin_a_plugin(python, outside)}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ class Checks:
     """The attributes of :class:`captchahub.testing.contract.ProviderContract`."""
 
     plugin: ClassVar[object] = None
-    """The plugin: its module, or an object with its hooks. None for one that is installed: set ``kind``."""
+    """The plugin: its module, or an object with its hooks. None for one that is installed: set ``kind``.
+
+    Of a module, mypy wants to read ``plugin: ClassVar[object] = my_module``.
+    """
     kind: ClassVar[str | None] = None
     """The name of the provider kind; None where the plugin has only one."""
     settings: ClassVar[Mapping[str, object]] = {}

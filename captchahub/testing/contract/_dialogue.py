@@ -100,12 +100,7 @@ def conversation(subject: Subject, task: Task[Solution]) -> list[Exchange]:
     What the provider can't bring about, for it can't read the order's reply, is left out.
     """
     line, failing = Line(subject), Line(subject, solves=False)
-    said = [
-        line.order(task),
-        Line(subject, knows=False).order(task, "order with a wrong token"),
-        Line(subject, balance="0").order(task, "order on an empty account"),
-        *_beside(line),
-    ]
+    said = [line.order(task), *_refusals(subject, task), *_beside(line)]
     job, is_over = _begun(line, task, said[0].reply)
     if job is not None:
         said += [] if is_over else [line.poll(job, "job in work")]
@@ -132,6 +127,15 @@ def job_of(provider: Provider, task: Task[Solution], reply: Reply) -> Job | None
     except Exception:  # noqa: BLE001
         return None
     return None if job_id is None else Job(job_id, task.kind)
+
+
+def _refusals(subject: Subject, task: Task[Solution]) -> Iterator[Exchange]:
+    emulation = subject.emulation()
+    if emulation.token_key:
+        yield Line(subject, knows=False).order(task, "order with a wrong token")
+    # What is free can be had without money.
+    if emulation.prices.get(task.kind) != 0:
+        yield Line(subject, balance="0").order(task, "order on an empty account")
 
 
 def _begun(line: Line, task: Task[Solution], reply: Reply) -> tuple[Job | None, bool]:

@@ -197,5 +197,6 @@ def _keys(described: Described, kind: str, emulation: Emulation | None) -> Mappi
     if emulation is not None:
         # Nobody listens there: whatever is sent to the service goes another way.
         address = f"http://127.0.0.1:1{emulation.base_path}"
-        keys |= {**emulation.provider_settings, emulation.base_url_key: address, emulation.token_key: SECRET}
+        keys |= {**emulation.provider_settings, emulation.base_url_key: address}
+        keys |= {emulation.token_key: SECRET} if emulation.token_key else {}
     return keys | dict(described.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ __all__ = [
     "LocalAccount",
     "RemoteAccount",
     "TransportFactory",
+    "hand_on",
     "http_transport",
     "is_of_contract",
     "open_accounts",
@@ -91,6 +93,8 @@ def _translate(
 ) -> T:
     try:
         made = call()
+    except KeyboardInterrupt:
+        raise
     except FAULTS as error:
         mask_error(error, secrets_in(settings.own))
         if is_of_contract(error, passing):
@@ -155,8 +159,7 @@ def open_accounts(
     """Build every configured provider.
 
     ``changes`` is told where one may be asked again, ``feed`` of how their health changes. Of those that are
-    ``there`` already, one whose settings are the same is left as it is, and one that is the same account with
-    other limits gives on what is known of the service.
+    ``there`` already, each whose settings are the same is left as it is.
 
     Raises :class:`~captchahub.errors.ConfigError` where one can't be built or can't report what it is to
     report, or where a route names one that does not take its tasks.
@@ -165,7 +168,7 @@ def open_accounts(
     accounts = {
         name: before[name]
         if name in before and before[name].settings == one
-        else _learned(_open(one, connect, Gate(one, changes, feed)), before.get(name))
+        else _open(one, connect, Gate(one, changes, feed))
         for name, one in settings.providers.items()
     }
     wrong = [
@@ -221,13 +224,21 @@ class _Absent(LocalProvider):
 
 def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> Account:
     try:
-        provider = _Absent() if settings.unusable else settings.kind.build(settings.own)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        provider: object = _Absent() if settings.unusable else settings.kind.build(settings.own)
+        kinds: object = getattr(provider, "kinds", None)
+    except KeyboardInterrupt:
+        raise
+    except FAULTS as error:
         # The plugin's words may hold what it was given, a token among it; its type does not.
         raise ConfigError(
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "
             f"({type(error).__name__}); check its settings, or report it to the plugin's author"
         ) from None
+    if not isinstance(provider, (Provider, LocalProvider)) or not isinstance(kinds, AbstractSet):
+        raise ConfigError(
+            f"providers.{settings.name}: the plugin {settings.plugin!r} builds a {type(provider).__name__}, "
+            "which is no provider with a set of kinds; update it, or report it to its author"
+        )
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
@@ -235,17 +246,18 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
     return RemoteAccount(settings, provider, connect(settings), gate, prices)
 
 
-def _learned(account: Account, before: Account | None) -> Account:
-    """An account with what is known of the one that was in its place, where that is the same one."""
-    now, was = account.settings, None if before is None else before.settings
-    if before is None or was is None or (now.plugin, now.own) != (was.plugin, was.own):
-        return account
+def hand_on(before: Account, account: Account) -> None:
+    """Let an account go on with what is known of the one in whose place it comes, if that is the same."""
+    own, was = account.settings, before.settings
+    if (own.plugin, own.own, own.unusable) != (was.plugin, was.own, was.unusable):
+        account.gate.begin_anew(before.gate)
+        return
     account.speeds = before.speeds
     if isinstance(account, RemoteAccount) and isinstance(before, RemoteAccount):
         account.durations = before.durations
-    if now.unusable is None and was.unusable is None:
-        account.gate.health = attrs.evolve(before.gate.health, rules=now.health)
-    return account
+    # The same one for both, so that what is still under way counts.
+    account.gate = before.gate
+    account.gate.follow(own)
 
 
 def why_no_reports(account: Account) -> str | None:

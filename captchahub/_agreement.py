@@ -57,6 +57,8 @@ class Ballot(Generic[T]):
     def _are_same(self, one: T, other: T) -> bool:
         try:
             return bool(self._agree(one, other))
+        except KeyboardInterrupt:
+            raise
         except FAULTS:
             # Both are paid for; that somebody's comparison is broken must not lose them.
             log.exception("two answers could not be compared, and count as different")

@@ -292,6 +292,8 @@ def _checked(
     try:
         solution = task.complete(answer.solution)
         wrong = task.check(solution)
+    except KeyboardInterrupt:
+        raise
     except FAULTS as error:
         # The answer is paid for; whatever is wrong with it must not take the other providers down.
         raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error

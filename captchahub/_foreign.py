@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 __all__ = ["FAULTS"]
 
-FAULTS = (Exception, SystemExit, asyncio.CancelledError)
-"""Faults of a call that does not wait: no cancellation can reach it from outside, and in the hub's thread
-SystemExit would end the hub and not the program."""
+FAULTS = (BaseException,)
+"""Faults of a call that does not wait.
+
+No cancellation can reach it from outside, in the hub's thread SystemExit would end the hub and not the
+program, and engines written in other languages raise what is no Exception. Only Ctrl-C is to pass, by an
+``except KeyboardInterrupt`` before.
+"""

@@ -93,6 +93,9 @@ class Gate:
         self._changes = changes
         self._feed = feed
         self._places = asyncio.Semaphore(settings.max_in_flight)
+        self._surplus = 0
+        """Places that a newer limit takes away, as soon as they come free."""
+        self._is_retired = False
         self._turns = asyncio.Lock()
         self._rate = None if settings.rate is None else RateWindow(settings.rate)
         self.health = Health(settings.health)
@@ -108,7 +111,7 @@ class Gate:
         limit, was_full = f"max_in_flight is {self._settings.max_in_flight}", self._places.locked()
         try:
             async with asyncio.timeout_at(until):
-                await self._places.acquire()
+                await self._take_place()
         except TimeoutError:
             raise NotAsked(f"no place came free in time, where {limit}", advice=_TOO_FULL) from None
         place = Place(limit if was_full else None)
@@ -116,6 +119,12 @@ class Gate:
             yield place
         finally:
             self._leave(place)
+
+    async def _take_place(self) -> None:
+        await self._places.acquire()
+        while self._surplus:
+            self._surplus -= 1
+            await self._places.acquire()
 
     def _leave(self, place: Place) -> None:
         if place.busy is None or place.busy.done():
@@ -189,6 +198,28 @@ class Gate:
         """Note that the service took a job."""
         self._set(self.health.created(given, now()), is_probe=given.is_probe)
 
+    def follow(self, settings: ProviderSettings) -> None:
+        """Keep to other limits and rules from now on; what is under way counts for them."""
+        more = settings.max_in_flight - self._settings.max_in_flight
+        kept = max(self._surplus - more, 0)
+        for _ in range(max(more - self._surplus, 0)):
+            self._places.release()
+        self._surplus = kept
+        if settings.rate != self._settings.rate:
+            self._rate = None if settings.rate is None else RateWindow(settings.rate, self._rate)
+        self._settings = settings
+        self.health = attrs.evolve(self.health, rules=settings.health)
+
+    def begin_anew(self, before: Gate) -> None:
+        """Come in the place of another account's gate, which has nothing more to tell."""
+        before.retire()
+        anew, self.health = self.health, before.health
+        self._set(anew)
+
+    def retire(self) -> None:
+        """Tell nobody any more of the health of an account that is gone."""
+        self._is_retired = True
+
     def revive(self) -> None:
         """Ask the provider again from now on, whatever was wrong with it."""
         self._set(self.health.revived(now()))
@@ -212,7 +243,7 @@ class Gate:
 
     def _set(self, health: Health, *, is_probe: bool = False) -> None:
         before, self.health = self.health, health
-        if before.state is not health.state:
+        if before.state is not health.state and not self._is_retired:
             self._tell(health, is_probe=is_probe)
             self._feed.tell(partial(_event, self._name, health, now()))
         if before.opens_at != health.opens_at:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from captchahub._accounts import RemoteAccount
+from captchahub._accounts import RemoteAccount, translate
 from captchahub._answers import pack
 from captchahub._asking import Asking
 from captchahub._books import Page
@@ -29,6 +29,7 @@ from captchahub.errors import (
 )
 from captchahub.frames import Frame
 from captchahub.provider import Job, Solved
+from captchahub.tasks import Solution
 
 __all__ = ["Unread", "collect", "end_of", "harvest"]
 
@@ -109,7 +110,8 @@ async def collect(
     try:
         with account.usage.by_one():
             solved = await Asking(account, job).until(now() + patience)
-        solved = attrs.evolve(solved, solution=solved.solution.placed(frame))
+        placed = translate(account.settings, Solution, solved.solution.placed, frame)
+        solved = attrs.evolve(solved, solution=placed)
     except CaptchaHubError as caught:
         # What is wrong with a setting, or with the task, says nothing of the job.
         error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))

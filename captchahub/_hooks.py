@@ -100,6 +100,8 @@ class ManagedHooks:
             who = name_of(impl.plugin)
             try:
                 said: object = impl.function(*(given[name] for name in impl.argnames))
+            except KeyboardInterrupt:
+                raise
             except FAULTS:
                 log.exception("%s of %s failed: left out", hook, who)
                 continue

@@ -235,6 +235,8 @@ class Plugins:
     def _imported(self, point: EntryPoint) -> object:
         try:
             return point.load()
+        except KeyboardInterrupt:
+            raise
         except FAULTS as error:
             raise misfit_of(error, "can't be imported") from error
 
@@ -259,6 +261,8 @@ class Plugins:
         was_there = self._manager.is_registered(plugin)
         try:
             self._introduce(one, plugin, was_there=was_there)
+        except KeyboardInterrupt:
+            raise
         except FAULTS as error:
             if not was_there and self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)

@@ -26,6 +26,8 @@ _MOST_AT_ONCE = 4
 _LIMIT = 10.0
 _SHARE = 0.25
 _PATIENCE = 2.0
+# After being too late so often in a row, plugins are taken to hang.
+_ENOUGH = 4
 
 
 class _Threads(Executor):
@@ -45,21 +47,27 @@ class Preparing:
     def __init__(self) -> None:
         self._workers = Workers("plugins", _MOST_AT_ONCE)
         self._threads = _Threads(self._workers)
+        self._too_late = 0
 
     async def prepared(
         self, hooks: Hooks, task: Task[Solution], provider: str, plugin: str, left: float
     ) -> Prepared:
         """The task as a provider, of a kind, is to get it, where the attempt has so many seconds left."""
-        if not hooks.prepares:
+        if not hooks.prepares or self._too_late >= _ENOUGH:
             return Prepared(task)
         limit = min(_LIMIT, left * _SHARE)
         work = partial(hooks.prepare_task, task, provider, plugin)
         try:
             async with asyncio.timeout(limit):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                prepared = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
+            self._too_late += 1
             log.error("captchahub_prepare_task took more than %.1f s: the task is sent as it was", limit)
+            if self._too_late == _ENOUGH:
+                log.error("no more tasks are prepared in this hub: that was %d times in a row", _ENOUGH)
             return Prepared(task)
+        self._too_late = 0
+        return prepared
 
     async def aclose(self) -> None:
         """Let go of the threads."""

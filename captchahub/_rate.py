@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from captchahub.settings import Rate
 
@@ -10,12 +11,20 @@ __all__ = ["RateWindow"]
 
 
 class RateWindow:
-    """Keeps to a rate exactly: no window of its length ever sees more orders than it allows."""
+    """Keeps to a rate exactly: no window of its length ever sees more orders than it allows.
 
-    def __init__(self, rate: Rate) -> None:
+    ``before`` is a window of another rate, whose orders count as far as they are known.
+    """
+
+    def __init__(self, rate: Rate, before: RateWindow | None = None) -> None:
         self._jobs = rate.jobs
         self._seconds = rate.seconds
-        self._latest: deque[float] = deque(maxlen=rate.jobs)
+        self._latest: deque[float] = deque(() if before is None else before.latest, maxlen=rate.jobs)
+
+    @property
+    def latest(self) -> Sequence[float]:
+        """When the latest orders were given, as many as its rate allows."""
+        return tuple(self._latest)
 
     def opens_at(self, now: float) -> float:
         """When the next order may be given: now, or later."""

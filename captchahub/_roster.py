@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from captchahub._accounts import Account, RemoteAccount, TransportFactory, open_accounts
+from captchahub._accounts import Account, RemoteAccount, TransportFactory, hand_on, open_accounts
 from captchahub._aftercare import Aftercare
 from captchahub._calls import ask_services
 from captchahub._clock import now
@@ -65,7 +65,10 @@ class Roster(Mapping[str, Account]):
         before = self._there
         self._there = open_accounts(settings, self._connect, self._changes, self._feed, before)
         for name, account in before.items():
-            if self._there.get(name) is not account:
+            after = self._there.get(name)
+            if after is not None and after is not account:
+                hand_on(account, after)
+            if after is not account:
                 self._leaving.add(account)
                 self._aftercare.adopt(asyncio.ensure_future(self._let_go(account)))
 

@@ -70,6 +70,8 @@ def _masked(value: Any, secrets: Sequence[str]) -> Any:
         return mask(value, secrets)
     try:
         shown = repr(value)
+    except KeyboardInterrupt:
+        raise
     except FAULTS:
         return value
     masked = mask(shown, secrets)

@@ -264,10 +264,12 @@ class Solve(Generic[S]):
             self._ballot.add(ended.solved.solution)
         elif ended.attempt.error is not None:
             self._after(candidate, run, ended.attempt.error)
-            self._tell_fallback(ended.attempt.provider, ended.attempt.error)
+            self._tell_fallback(candidate, ended.attempt.error)
 
-    def _tell_fallback(self, provider: str, error: ProviderError) -> None:
-        if self._runs or self._may_begin():
+    def _tell_fallback(self, failed: _Candidate, error: ProviderError) -> None:
+        has_others = any(candidate is not failed for candidate in self._candidates)
+        if self._runs or (has_others and self._may_begin()):
+            provider = failed.account.settings.name
             solve, kind = self._submission.id, self._task.kind
             self._desk.feed.tell(
                 lambda at: FellBack(at=at, solve=solve, kind=kind, provider=provider, error=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -19,7 +18,9 @@ class Source:
     """Where the settings of a hub come from; ``path`` is None where they were given."""
 
     path: Path | None = None
-    plugins: Sequence[object] = ()
+    plugins: tuple[object, ...] = ()
+    base: Path = attrs.field(factory=Path.cwd)
+    """Where a relative path begins, wherever the program works later."""
 
     def read(self) -> HubSettings:
         """The settings as they are there now."""
@@ -27,4 +28,6 @@ class Source:
             raise RuntimeError(
                 "this hub was made of settings and not by from_yaml: there is no file to reload"
             )
-        return load_yaml(self.path, Plugins(self.plugins))
+        # As it was written, where that is still the same file: problems are told with it.
+        path = self.path if Path.cwd() == self.base else self.base / self.path
+        return load_yaml(path, Plugins(self.plugins))

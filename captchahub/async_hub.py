@@ -51,7 +51,7 @@ class AsyncHub:
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
         """As :meth:`Hub.from_yaml`."""
-        source = Source(Path(path), plugins)
+        source = Source(Path(path), tuple(plugins))
         hub = cls(source.read())
         hub._source = source
         return hub

@@ -66,6 +66,7 @@ class Hub:
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
         self._lock = threading.Lock()
+        self._reloading = threading.Lock()
         self._inherited: list[object] = []
         _hubs.add(self)
 
@@ -75,7 +76,7 @@ class Hub:
 
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
-        source = Source(Path(path), plugins)
+        source = Source(Path(path), tuple(plugins))
         hub = cls(source.read())
         hub._source = source
         return hub
@@ -186,9 +187,11 @@ class Hub:
         by :meth:`from_yaml`.
         """
         self._refuse_to_block_itself("reload")
-        settings = self._source.read()
-        self._start(lambda engine: engine.reload(settings)).result()
-        self._settings = settings
+        # Who reads later also sets later.
+        with self._reloading:
+            settings = self._source.read()
+            self._start(lambda engine: engine.reload(settings)).result()
+            self._settings = settings
 
     def revive(self, provider: str) -> None:
         """Ask a provider again from now on, such as one that was out and whose account was topped up.
@@ -313,6 +316,7 @@ class Hub:
     def _after_fork(self) -> None:
         """Begin anew in the child: the parent's thread is not here, and its sockets are not ours to use."""
         self._lock = threading.Lock()
+        self._reloading = threading.Lock()
         if self._thread is not None:
             if self._finalizer is not None:
                 self._finalizer.detach()

@@ -6,8 +6,9 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
+import attrs
 import pytest
 
 from captchahub import (
@@ -18,6 +19,7 @@ from captchahub import (
     ImageToText,
     InsufficientBalance,
     JobFailed,
+    JobState,
     JobTimeout,
     NotAsked,
     NotOffered,
@@ -34,8 +36,9 @@ from captchahub import (
     WrongSolution,
 )
 from captchahub._engine import Engine
+from captchahub.frames import Frame
 from captchahub.hookspecs import hookimpl
-from captchahub.provider import Balance, Created, Reply, Service, Solved
+from captchahub.provider import Balance, Created, ProviderKind, Reply, Service, Solved
 from captchahub.tasks import Solution
 from captchahub.testing import Sandbox, Slow
 from tests.conftest import QuickOmo
@@ -54,9 +57,15 @@ from tests.odd import (
 )
 from tests.town import TASK
 
+
+class Panic(BaseException):
+    """What engines that are written in other languages raise."""
+
+
 EXITS: Mapping[str, Callable[[], BaseException]] = {
     "SystemExit": lambda: SystemExit(3),
     "CancelledError": asyncio.CancelledError,
+    "Panic": lambda: Panic("an engine in another language"),
 }
 exits = pytest.mark.parametrize("leave", EXITS.values(), ids=EXITS)
 
@@ -102,6 +111,67 @@ class TestErrorsThatOnlyTheCoreKnowsToBeTrue:
 
 def alone(**keys: object) -> dict[str, object]:
     return {"providers": {"own": {"plugin": "odd", "who": "own", **keys}}}
+
+
+@attrs.frozen
+class NoSettings:
+    """No keys."""
+
+
+class Misplaced(TextSolution):
+    """An answer that can't be mapped back."""
+
+    def placed(self, frame: Frame) -> TextSolution:
+        raise KeyError("no place")
+
+
+class TestAnAnswerThatCanNotBeMappedBack:
+    def test_ends_no_harvest(self) -> None:
+        town = {"odd": Stall(odd(read_result=giving(Solved(Misplaced("x7kp2")))))}
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(engine.solve(TASK, 60))
+            await asyncio.sleep(0.5)
+            solving.cancel()
+            await asyncio.sleep(30)
+            (job,) = await engine.jobs(None, 10)
+            assert (job.state, job.error) == (
+                JobState.FAILED,
+                "PluginFault: the plugin 'odd' failed in placed with KeyError",
+            )
+
+        in_lab(town, main)
+
+
+class TestWhatIsBuilt:
+    class Building:
+        def __init__(self, build: Callable[[object], object]) -> None:
+            self.build = build
+
+        @hookimpl
+        def captchahub_provider_kinds(self) -> list[ProviderKind[Any]]:
+            build: Any = self.build
+            return [ProviderKind("built", NoSettings, build)]
+
+    class Kindless(Reader):
+        kinds: ClassVar[Any] = None
+
+        def __init__(self, _settings: object) -> None: ...
+
+    @pytest.mark.parametrize(
+        ("build", "said"),
+        [
+            (raising(lambda: SystemExit(3)), "could not be built (SystemExit)"),
+            (raising(lambda: Panic("no")), "could not be built (Panic)"),
+            (giving(None), "builds a NoneType, which is no provider with a set of kinds"),
+            (Kindless, "builds a Kindless, which is no provider with a set of kinds"),
+        ],
+        ids=["exit", "panic", "nothing", "no kinds"],
+    )
+    def test_must_be_a_provider(self, build: Callable[[object], object], said: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            Hub.from_mapping({"providers": {"own": {"plugin": "built"}}}, plugins=[self.Building(build)])
+        assert f"providers.own: the plugin 'built' {said}" in str(caught.value)
 
 
 class TestExits:

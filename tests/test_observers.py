@@ -144,6 +144,11 @@ class TestASolve:
         assert isinstance(error, AllProvidersFailed)
         assert witness.story[-1] == (failed.elapsed, "Failed")
 
+    def test_that_tries_the_same_provider_again_falls_back_to_nobody(self) -> None:
+        witness, _ = told({"dead": Service(mishap=dead)}, fail)
+        assert len(witness.of(Attempted)) > 1
+        assert witness.of(FellBack) == []
+
     def test_that_is_cancelled(self) -> None:
         async def main(engine: Engine) -> None:
             solving = asyncio.ensure_future(solve(engine))

@@ -41,3 +41,20 @@ def test_a_plugin_that_hangs_costs_a_solve_some_time_and_no_more(
         assert (result.solution.text, stuck.begun.is_set()) == ("x7kp2", True)
         assert "captchahub_prepare_task took more than 1.0 s: the task is sent as it was" in caplog.text
         stuck.is_over.set()
+
+
+def test_one_that_hangs_again_and_again_is_not_asked_any_more(
+    configured: Callable[..., dict[str, Any]],
+    sandbox: Sandbox,
+    quick: QuickOmo,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck = Stuck()
+    with Hub.from_mapping(configured("omo"), plugins=[quick, stuck]) as hub:
+        for _ in range(4):
+            hub.solve(sandbox.draw_text("x7kp2").task(), timeout=1, share=False)
+        stuck.begun.clear()
+        assert "no more tasks are prepared in this hub: that was 4 times in a row" in caplog.text
+        hub.solve(sandbox.draw_text("x7kp2").task(), timeout=1, share=False)
+        assert not stuck.begun.is_set()
+        stuck.is_over.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
@@ -21,21 +21,24 @@ from captchahub import (
     State,
 )
 from captchahub._engine import Engine
+from captchahub._plugins import Plugins
 from captchahub.config import load_mapping
+from captchahub.events import CooledDown, Event, Recovered
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.test_books import Shared, cancelled, states
-from tests.town import INSTALLED, TASK, TOKEN, Service, broken, dead, in_town
+from tests.town import INSTALLED, TASK, TOKEN, Service, broken, dead, dead_until, in_town
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
 
-async def reload(engine: Engine, *names: str, top: Mapping[str, object] | None = None, **own: object) -> None:
+async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **own: object) -> None:
     """Go by a configuration of providers with these names, each with these keys."""
     accounts = {name: {"plugin": "omocaptcha", "api_token": TOKEN, **own} for name in names}
     route = {"routes": {"image-to-text": list(names)}}
-    await engine.reload(load_mapping({"providers": accounts, **route, **(top or {})}, INSTALLED))
+    known = Plugins(plugins) if plugins else INSTALLED
+    await engine.reload(load_mapping({"providers": accounts, **route}, known))
 
 
 def solving(engine: Engine) -> asyncio.Task[Any]:
@@ -144,6 +147,111 @@ class TestAProvider:
         in_town(town, main)
 
 
+class Listening:
+    """Keeps what it is told of the health of providers."""
+
+    def __init__(self) -> None:
+        self.told: list[type[Event]] = []
+
+    @hookimpl
+    def captchahub_observe(self, event: Event) -> None:
+        if isinstance(event, (CooledDown, Recovered)):
+            self.told.append(type(event))
+
+
+class TestHealthOverAReload:
+    """A provider with other limits goes on with the same gate, so that what is under way counts there."""
+
+    def test_a_probe_that_is_out_still_tells_what_it_finds(self) -> None:
+        town = {"omo": Service(mishap=dead_until(20), seconds=lambda: 10.0)}
+        health = {"failures": 1, "cooldown": "30s"}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", health=health)
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 5)
+            await asyncio.sleep(40)
+            probe = solving(engine)
+            await asyncio.sleep(5)
+            assert (await engine.health())["omo"].state is State.HALF_OPEN
+            await reload(engine, "omo", health=health, timeout="60s")
+            await probe
+            assert (await engine.health())["omo"].state is State.HEALTHY
+
+        in_town(town, main)
+
+    def test_jobs_in_flight_hold_their_places(self) -> None:
+        town = {"omo": Service(seconds=lambda: 20.0)}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", max_in_flight=2)
+            first = [solving(engine) for _ in range(2)]
+            await asyncio.sleep(5)
+            await reload(engine, "omo", max_in_flight=1)
+            third = solving(engine)
+            await asyncio.sleep(10)
+            assert town["omo"].jobs == 2
+            await asyncio.wait(first)
+            await third
+            fourth, fifth = solving(engine), solving(engine)
+            await asyncio.sleep(5)
+            assert town["omo"].jobs == 4
+            await reload(engine, "omo", max_in_flight=3)
+            await asyncio.sleep(1)
+            assert town["omo"].jobs == 5
+            await asyncio.wait([fourth, fifth])
+
+        in_town(town, main)
+
+    def test_orders_of_before_count_for_the_rate(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", rate="1/minute")
+            await engine.solve(TASK, None)
+            await reload(engine, "omo", rate="1/hour")
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+            assert town["omo"].jobs == 1
+
+        in_town(town, main)
+
+    def test_one_that_was_out_and_is_another_account_now_is_told_to_have_recovered(self) -> None:
+        ear, town = (
+            Listening(),
+            {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)},
+        )
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", plugins=[ear], api_token="wr0ng-one")
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 10)
+            await reload(engine, "omo", plugins=[ear])
+
+        in_town(town, main)
+        assert ear.told == [CooledDown, Recovered]
+
+    def test_what_ends_at_an_account_that_is_gone_says_nothing_of_the_new_one(self) -> None:
+        ear, town = Listening(), {"omo": Service(seconds=lambda: 500.0)}
+        quick: dict[str, Any] = {
+            "plugins": [ear],
+            "timeout": "10s",
+            "health": {"failures": 1, "cooldown": "1h"},
+        }
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", **quick, api_token="an0ther-one")
+            town["omo"].world.add_account("an0ther-one", "10")
+            first = solving(engine)
+            await asyncio.sleep(5)
+            await reload(engine, "omo", **quick)
+            await asyncio.wait([first])
+            assert (await engine.health())["omo"].state is State.HEALTHY
+
+        in_town(town, main)
+        assert ear.told == []
+
+
 def test_a_new_budget_counts_what_was_spent_before() -> None:
     town = {"omo": Service()}
 
@@ -247,6 +355,16 @@ class TestAFile:
                 hub.reload()
             assert said in str(caught.value)
             assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "omo"
+
+    def test_is_the_same_wherever_the_program_works_later(
+        self, path: Path, sandbox: Sandbox, quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parent)
+        with Hub.from_yaml("config.yaml", plugins=[quick]) as hub:
+            monkeypatch.chdir("/")
+            path.write_text(self.text(sandbox, "another"))
+            hub.reload()
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
 
     def test_is_there_only_for_hubs_that_were_made_of_one(self, sandbox: Sandbox) -> None:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}}

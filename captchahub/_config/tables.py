@@ -62,8 +62,11 @@ def task_kinds(used: Iterable[ProviderKind[object]]) -> frozenset[str]:
 
     A provider is not built to learn its kinds; they are read from ``build`` where that is its class.
     """
-    declared = (getattr(kind.build, "kinds", ()) for kind in used)
-    return frozenset(_subclass_kinds(Task)).union(*declared)
+    declared = (getattr(kind.build, "kinds", None) for kind in used)
+    # One that declares something else can't be built, which is told there.
+    return frozenset(_subclass_kinds(Task)).union(
+        *(one for one in declared if isinstance(one, (set, frozenset)))
+    )
 
 
 def _subclass_kinds(task_type: type[Any]) -> Iterable[str]:

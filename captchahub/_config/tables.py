@@ -62,11 +62,13 @@ def task_kinds(used: Iterable[ProviderKind[object]]) -> frozenset[str]:
 
     A provider is not built to learn its kinds; they are read from ``build`` where that is its class.
     """
-    declared = (getattr(kind.build, "kinds", None) for kind in used)
-    # One that declares something else can't be built, which is told there.
-    return frozenset(_subclass_kinds(Task)).union(
-        *(one for one in declared if isinstance(one, (set, frozenset)))
-    )
+    kinds = set(_subclass_kinds(Task))
+    for kind in used:
+        declared: object = getattr(kind.build, "kinds", None)
+        # One that declares something else can't be built, which is told there.
+        if isinstance(declared, (set, frozenset)):
+            kinds |= {str(one) for one in declared}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of anything
+    return frozenset(kinds)
 
 
 def _subclass_kinds(task_type: type[Any]) -> Iterable[str]:

@@ -234,7 +234,8 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "
             f"({type(error).__name__}); check its settings, or report it to the plugin's author"
         ) from None
-    if not isinstance(provider, (Provider, LocalProvider)) or not isinstance(kinds, AbstractSet):
+    # Plugins need not use a type checker.
+    if not isinstance(provider, (Provider, LocalProvider)) or not isinstance(kinds, AbstractSet):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
             f"providers.{settings.name}: the plugin {settings.plugin!r} builds a {type(provider).__name__}, "
             "which is no provider with a set of kinds; update it, or report it to its author"

@@ -56,8 +56,9 @@ class ManagedHooks:
             who, made = next(
                 self._called(hook, [impl], task=prepared.task, provider=provider, plugin=plugin), (None, None)
             )
-            if isinstance(made, Prepared) and _is_of_kind(made, task.kind):
-                prepared = Prepared(made.task, made.frame.within(prepared.frame))
+            both = _one_after_the_other(prepared, made, task.kind)
+            if both is not None:
+                prepared = both
             elif who is not None and made is not None:
                 _tell_left_out(hook, who, made)
         return prepared
@@ -110,11 +111,24 @@ class ManagedHooks:
 
 def name_of(plugin: object) -> str:
     """What to call a plugin object."""
-    return str(getattr(plugin, "__name__", type(plugin).__name__))
+    try:
+        return str(getattr(plugin, "__name__", type(plugin).__name__))
+    except FAULTS:
+        return type(plugin).__name__
 
 
 def _observe(impl: pluggy.HookImpl, event: Event) -> None:
     impl.function(*([event] if impl.argnames else []))
+
+
+def _one_after_the_other(first: Prepared, made: object, kind: str) -> Prepared | None:
+    """What two preparations come to, None where the second is none of a task of that kind."""
+    if not isinstance(made, Prepared) or not _is_of_kind(made, kind):
+        return None
+    try:
+        return Prepared(made.task, made.frame.within(first.frame))
+    except (ValueError, ArithmeticError):
+        return None  # further than a number can say
 
 
 def _is_of_kind(made: Prepared, kind: str) -> bool:
@@ -131,7 +145,10 @@ def _names_among(known: set[str], said: object) -> Sequence[str]:
     """The names that a plugin gave, none where they are not what it must give."""
     if not isinstance(said, (list, tuple)):
         return ()
-    names: list[object] = [*said]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
+    try:
+        names: list[object] = [*said]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
+    except FAULTS:
+        return ()  # a subclass with a will of its own
     strings = [name for name in names if isinstance(name, str) and name in known]
     return strings if len(strings) == len(names) == len(set(strings)) else ()
 

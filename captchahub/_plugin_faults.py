@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pluggy
 
+from captchahub._foreign import FAULTS
 from captchahub.hookspecs import CONTRACT, HookSpecs
 from captchahub.plugins import PluginState
 from captchahub.provider import ProviderKind
@@ -19,6 +20,7 @@ __all__ = ["Misfit", "hooks_of", "kinds_of", "misfit_of", "refuse_misfits", "tas
 
 _HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith("captchahub_"))
 _IMPORT_OF_OURS = "captchahub"
+_LONGEST = 500
 
 
 class Misfit(Exception):
@@ -32,8 +34,7 @@ class Misfit(Exception):
 
 def misfit_of(error: BaseException, how: str) -> Misfit:
     """What to say of a plugin that raised an error."""
-    words = " ".join(str(error).split())
-    said = f"{how}: {type(error).__name__}: {words}"
+    said = f"{how}: {type(error).__name__}: {_words_of(error)}"
     module = error.name if isinstance(error, ImportError) else None
     if module is not None and module.split(".")[0] == _IMPORT_OF_OURS:
         # What it wants of us is not there: it knows another version.
@@ -41,10 +42,26 @@ def misfit_of(error: BaseException, how: str) -> Misfit:
     return Misfit(said)
 
 
+def _words_of(error: BaseException) -> str:
+    """What an error says, on one line and in not too many words, if it can say anything."""
+    try:
+        words = " ".join(str(error).split())
+    except FAULTS:
+        return "its words can't be read"
+    return _cut(words)
+
+
 def trace_of(misfit: Misfit) -> str | None:
     """The traceback of the error that a plugin raised, None where it raised none."""
     error = misfit.__cause__
-    return None if error is None else "".join(traceback.format_exception(error))
+    if error is None:
+        return None
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "".join(f"{_cut(line)}\n" for line in lines)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def refuse_misfits(manager: pluggy.PluginManager, plugin: object) -> None:
@@ -75,6 +92,12 @@ def _refuse_hook(name: str, marks: Mapping[str, Any], method: object) -> None:
     if marks.get("wrapper") or marks.get("hookwrapper"):
         raise Misfit(f"wraps {name}, and hooks are not wrapped here: use @hookimpl alone")
     takes = _arguments(getattr(HookSpecs, name)) - {"self"}
+    never = sorted(_passed_over(method, takes))
+    if never:
+        raise Misfit(
+            f"has {', '.join(never)} in {name} with a default or after '*', where nothing is ever given; "
+            "write it without"
+        )
     strange = sorted(_arguments(method) - takes)
     if strange:
         given = ", ".join(sorted(takes)) or "nothing"
@@ -85,6 +108,17 @@ def _arguments(method: Any) -> set[str]:
     """The arguments that have to be given."""
     parameters = inspect.signature(method).parameters.values()
     return {one.name for one in parameters if one.default is one.empty}
+
+
+def _passed_over(method: Any, takes: set[str]) -> set[str]:
+    """The arguments that look as if they were given, and that pluggy gives to nobody."""
+    parameters = inspect.signature(method).parameters.values()
+    return {
+        one.name
+        for one in parameters
+        if (one.default is not one.empty and one.name in takes)
+        or (one.kind is one.KEYWORD_ONLY and one.default is one.empty)
+    }
 
 
 def hooks_of(manager: pluggy.PluginManager, plugin: object) -> tuple[str, ...]:
@@ -98,6 +132,9 @@ def kinds_of(manager: pluggy.PluginManager, plugin: object) -> dict[str, Provide
     for kind in _given(manager, plugin, "captchahub_provider_kinds"):
         if not isinstance(kind, ProviderKind):
             raise Misfit(f"offers a {type(kind).__name__} where a ProviderKind belongs")
+        name: Any = kind.name
+        if not isinstance(name, str) or not name.strip():
+            raise Misfit(f'offers a kind with the name {name!r:.40}; give it one such as "myservice"')
         if kind.name in kinds:
             raise Misfit(f"adds the kind {kind.name!r}, which is there already")
         kinds[kind.name] = kind
@@ -113,11 +150,13 @@ def tasks_of(manager: pluggy.PluginManager, plugin: object) -> dict[str, type[Ta
         known = cast("type[Task[Solution]]", task_type)
         if not isinstance(getattr(known, "kind", None), str):
             raise Misfit(f'offers the task type {known.__name__} without a kind; give it kind = "..."')
+        if known.kind in types:
+            raise Misfit(f"adds two types of the task kind {known.kind!r}; leave one of them out")
         types[known.kind] = known
     return types
 
 
 def _given(manager: pluggy.PluginManager, plugin: object, hook: str) -> Iterable[object]:
-    others = [other for other in manager.get_plugins() if other is not plugin]
-    answers: list[Iterable[object]] = manager.subset_hook_caller(hook, others)()
-    return [one for answer in answers for one in answer]
+    caller: pluggy.HookCaller = getattr(manager.hook, hook)
+    answers: list[Any] = [impl.function() for impl in caller.get_hookimpls() if impl.plugin is plugin]
+    return [one for answer in answers if answer is not None for one in answer]

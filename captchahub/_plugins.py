@@ -10,6 +10,7 @@ with one is written into its record, and takes nothing else down.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -40,7 +41,7 @@ from captchahub.tasks import Solution, Task
 
 OTHERS = f"{PROJECT}.plugins"
 
-__all__ = ["BLOCKED", "Plugins", "Unusable", "blocked_by_environment"]
+__all__ = ["BLOCKED", "Plugins", "Unusable", "is_blocked_by_environment"]
 
 Kinds = dict[str, ProviderKind[object]]
 TaskTypes = dict[str, type[Task[Solution]]]
@@ -49,9 +50,14 @@ BLOCKED = "CAPTCHAHUB_BLOCK_PLUGINS"
 """The environment variable with the names of plugins, or of their packages, that must not be imported."""
 
 
-def blocked_by_environment() -> frozenset[str]:
+def _blocked_by_environment() -> Sequence[str]:
     """The names in that variable, which are parted by commas or blanks."""
-    return frozenset(os.environ.get(BLOCKED, "").replace(",", " ").split())
+    return sorted(set(os.environ.get(BLOCKED, "").replace(",", " ").split()))
+
+
+def is_blocked_by_environment(*names: str) -> bool:
+    """Whether that variable has any of the names of a thing or its package."""
+    return not {*map(_plain, names)}.isdisjoint(map(_plain, _blocked_by_environment()))
 
 
 class Unusable(Exception):
@@ -94,7 +100,8 @@ class Plugins:
         self._passed: list[_Plugin] = []
         for plugin in passed:
             self._take(plugin)
-        self.block(blocked_by_environment(), f"${BLOCKED}")
+        for unknown in self.block(_blocked_by_environment(), f"${BLOCKED}"):
+            self.warn_of_unknown(unknown, f"${BLOCKED}")
 
     @property
     def hooks(self) -> Hooks:
@@ -119,8 +126,14 @@ class Plugins:
         self._blocked |= dict.fromkeys(names, source)
         for one in self._passed:
             self._refuse_blocked(one)
-        known = {name for one in (*self._passed, *self._installed) for name in one.names}
-        return [name for name in names if name not in known]
+        everyone = (*self._passed, *self._installed)
+        known = {_plain(name) for one in everyone for name in one.names if name is not None}
+        return [name for name in names if _plain(name) not in known]
+
+    def warn_of_unknown(self, name: str, source: str) -> None:
+        """Log that a name to block means nothing here; ``source`` is who says it."""
+        known = advise(name, self.names(), "installed")
+        log.warning("%s names %r, and no plugin or package is called so; %s", source, name, known)
 
     def kind(self, name: str) -> ProviderKind[object]:
         """The kind that ``plugin: name`` means; of the installed plugins, only that one is imported.
@@ -183,7 +196,7 @@ class Plugins:
 
     def _only(self, name: str, among: Iterable[_Plugin], names: Iterable[str]) -> _Plugin:
         """The installed plugin of a name, but for those that are blocked where that leaves one."""
-        found = [one for one in among if one.record.name == name]
+        found = _distinct(one for one in among if one.record.name == name)
         left = [one for one in found if self._blocking(one) is None] or found[:1]
         if not left:
             known = advise(name, names, "installed")
@@ -201,7 +214,8 @@ class Plugins:
 
     def _blocking(self, one: _Plugin) -> str | None:
         """Who says that a plugin is blocked, None for nobody."""
-        return next((self._blocked[name] for name in one.names if name in self._blocked), None)
+        names = {_plain(name) for name in one.names if name is not None}
+        return next((source for name, source in self._blocked.items() if _plain(name) in names), None)
 
     def _use(self, one: _Plugin) -> None:
         """Import and register a plugin, if that has not been done. Raises Unusable."""
@@ -234,16 +248,24 @@ class Plugins:
 
     def _imported(self, point: EntryPoint) -> object:
         try:
-            return point.load()
+            plugin: object = point.load()
         except KeyboardInterrupt:
             raise
         except FAULTS as error:
             raise misfit_of(error, "can't be imported") from error
+        if isinstance(plugin, type):
+            raise Misfit(
+                f"names a class, and hooks need an object: write `plugin = {plugin.__name__}()` and name "
+                f"`{point.module}:plugin`"
+            )
+        return plugin
 
     def _take(self, plugin: object) -> None:
         who = f"the plugin {name_of(plugin)} passed in"
         if isinstance(plugin, type):
             raise ConfigError(f"{who} is a class, and its hooks need an object: write {name_of(plugin)}()")
+        if any(other.plugin is plugin for other in self._passed):
+            raise ConfigError(f"{who} is there twice; leave one of them out")
         one = _Plugin(PluginRecord(name_of(plugin), PluginState.INSTALLED))
         try:
             self._register(one, plugin)
@@ -258,20 +280,27 @@ class Plugins:
     def _register(self, one: _Plugin, plugin: object) -> None:
         """Make its hooks known. Raises Misfit, and leaves nothing behind then."""
         # Two entry points can name one module.
-        was_there = self._manager.is_registered(plugin)
+        was_there = self._has(plugin)
         try:
             self._introduce(one, plugin, was_there=was_there)
         except KeyboardInterrupt:
             raise
         except FAULTS as error:
-            if not was_there and self._manager.is_registered(plugin):
+            if not was_there and self._has(plugin):
                 self._manager.unregister(plugin)
             if isinstance(error, Misfit):
                 raise
             raise misfit_of(error, "can't be used") from error
 
+    def _has(self, plugin: object) -> bool:
+        return any(one is plugin for _name, one in self._manager.list_name_plugin())
+
     def _introduce(self, one: _Plugin, plugin: object, *, was_there: bool) -> None:
         if not was_there:
+            if self._manager.is_registered(plugin):
+                raise Misfit(
+                    "is equal to another plugin, so the two can't be told apart; give its class eq=False"
+                )
             refuse_misfits(self._manager, plugin)
             self._manager.register(plugin)
             self._manager.check_pending()
@@ -287,6 +316,19 @@ class Plugins:
             tasks=tuple(task_types),
             hooks=hooks_of(self._manager, plugin),
         )
+
+
+def _distinct(plugins: Iterable[_Plugin]) -> list[_Plugin]:
+    """Of those that one package names in both groups for the same object, the first."""
+    found: dict[tuple[str | None, str], _Plugin] = {}
+    for one in plugins:
+        found.setdefault((one.record.distribution, "" if one.point is None else one.point.value), one)
+    return list(found.values())
+
+
+def _plain(name: str) -> str:
+    """A name as pip compares it: Some_Package is some-package."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _record_of(point: EntryPoint) -> PluginRecord:

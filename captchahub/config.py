@@ -34,7 +34,6 @@ from captchahub._config.tables import (
     TOP_KEYS,
     task_kinds,
 )
-from captchahub._log import log
 from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
 from captchahub.provider import Provider, ProviderKind
@@ -50,7 +49,7 @@ from captchahub.settings import (
     RouteSettings,
 )
 
-__all__ = ["inspect_yaml", "load_mapping", "load_yaml"]
+__all__ = ["block_as_configured", "inspect_yaml", "load_mapping", "load_yaml"]
 
 
 def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
@@ -71,6 +70,14 @@ def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspe
     problems = Problems()
     document = read_document(path, problems) if text is None else parse_document(text, problems)
     return _inspect(path, document, plugins, problems)
+
+
+def block_as_configured(path: Path | None, plugins: Plugins) -> None:
+    """Block what a file, if it is there, and the environment block, whatever else may be wrong."""
+    problems = Problems()
+    document = read_document(path, problems) if path is not None and path.exists() else None
+    read = override(document or Document({}, {}), os.environ, lambda _place, _top: (), problems)
+    _block(plugins, read.value, Path() if path is None else path.parent)
 
 
 def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
@@ -94,8 +101,8 @@ def _inspect(path: Path, document: Document | None, plugins: Plugins, problems: 
     if document is None:
         return Inspected(None, str(path), {}, None, None, problems)
     # The names of keys in the environment may depend on plugins, which must not be imported for it.
-    plugins.block(_texts_at(document.value, ("plugins", "block")), _BLOCK)
-    document = override(document, os.environ, partial(_known_keys, plugins), problems)
+    _block(plugins, document.value, path.parent)
+    document = override(document, os.environ, partial(_known_keys, plugins, path.parent), problems)
     resolved = resolve(document.value, (), path.parent, problems)
     settings = _Loader(plugins, problems, path.parent).settings(resolved)
     return Inspected(settings, str(path), document.lines, document.value, resolved, problems)
@@ -107,8 +114,15 @@ def _settled(inspected: Inspected, problems: Problems) -> HubSettings:
     return inspected.settings
 
 
-def _known_keys(plugins: Plugins, place: Place, top: Mapping[str, object]) -> Iterable[str]:
+def _block(plugins: Plugins, top: object, base: Path) -> None:
+    blocked = resolve(value_at(top, ("plugins", "block")), (), base, Problems())
+    plugins.block(_texts_at(blocked, ()), _BLOCK)
+
+
+def _known_keys(plugins: Plugins, base: Path, place: Place, top: Mapping[str, object]) -> Iterable[str]:
     """Keys that are not as a variable would write them: task kinds, and those of plugins."""
+    # What the environment blocks is overridden first.
+    _block(plugins, top, base)
     named = mapping_in(top.get("providers")).values()
     if place == ("routes",) or (len(place) == 3 and place[2] == "prices"):
         return task_kinds(kind for each in named if (kind := _kind_of(plugins, each)) is not None)
@@ -185,8 +199,7 @@ class _Loader:
         self._refuse_unknown(raw, tuple(PLUGIN_KEYS), place)
         wanted = PluginSettings(**self._reader.given(raw, PLUGIN_KEYS, place))
         for unknown in self._plugins.block(wanted.block, _BLOCK):
-            known = advise(unknown, self._plugins.names(), "installed")
-            log.warning("plugins.block names %r, and no plugin or package is called so; %s", unknown, known)
+            self._plugins.warn_of_unknown(unknown, "plugins.block")
         for number, name in enumerate(wanted.load):
             try:
                 self._plugins.load(name)

@@ -131,7 +131,7 @@ class ProviderSettings:
     """The name of the provider kind."""
     own: object = attrs.field(repr=False)
     """The plugin's own settings: an instance of ``kind.settings``."""
-    kind: ProviderKind[object]
+    kind: ProviderKind[object] = attrs.field(eq=False)
     timeout: float | None = None
     """How long one job may take, in seconds; None for a fair share of what the solve has left."""
     create_timeout: float = 30.0

@@ -23,9 +23,13 @@ from captchahub.cli import cli
 from captchahub.cli._config_effective import effective
 from captchahub.cli._config_text import yaml_lines
 from captchahub.config import inspect_yaml, load_yaml
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings
+from tests.shelf import Shelf
 from tests.test_config import PLUGINS, START
 from tests.test_config_schema import EVERY_TYPE
+from tests.test_plugins import Answering
 
 SECRET = "s3cret-token"
 FINE = """\
@@ -243,7 +247,48 @@ def test_every_secret_is_hidden_wherever_a_plugin_keeps_it(monkeypatch: pytest.M
     assert "words: [one, '${env:TWO}']" in text
 
 
+@attrs.frozen
+class Sly:
+    token: Secret
+    """The token."""
+    login: str = attrs.field(
+        default=attrs.Factory(lambda self: "bot:" + self.token.reveal(), takes_self=True)
+    )
+    """A name that is made of it."""
+    password: str = attrs.field(default="", repr=lambda _: "***")
+    """Its repr hides it."""
+    keys: dict[str, int] = attrs.field(factory=dict[str, int])
+    """Of anything."""
+
+
+class SlyPlugin:
+    @hookimpl
+    def captchahub_provider_kinds(self) -> list[ProviderKind[Any]]:
+        return [ProviderKind("sly", Sly, lambda _own: Answering())]
+
+
+def test_a_secret_is_hidden_in_what_is_made_of_it_and_among_keys() -> None:
+    own = f"{{plugin: sly, token: {SECRET}, password: other-{SECRET}, keys: {{{SECRET}: 1}}}}"
+    write(f"providers: {{a: {own}}}")
+    inspected = inspect_yaml(Path("captchahub.yaml"), Plugins([SlyPlugin()]))
+    assert inspected.settings is not None
+    text = "\n".join(yaml_lines(effective(inspected, inspected.settings)))
+    assert SECRET not in text
+    assert "login: bot:***" in text
+
+
 # --- schema
+
+
+@pytest.mark.parametrize("command", [["schema"], ["init", "new.yaml", "--plugin", "omocaptcha", "--yes"]])
+def test_what_the_configuration_blocks_is_not_imported(shelf: Shelf, command: list[str]) -> None:
+    module = f"shelf_forbidden_{command[0]}"
+    shelf.install("shelf-forbidden", module, "raise RuntimeError('imported')", "forbidden")
+    write(FINE + "plugins: {block: [forbidden]}\n")
+    result = run(*command)
+    assert result.exit_code == 0
+    assert "of shelf-forbidden is blocked by plugins.block" in result.stderr
+    assert module not in sys.modules
 
 
 def test_schema_is_what_editors_need() -> None:
@@ -353,8 +398,15 @@ def test_init_overwrites_only_when_forced(folder: Path) -> None:
             "providers.createtask.dialect: expected one of",
         ),
         (["--plugin", "createtask", "--set", "dialect=custom"], 3, "the dialect custom needs base_url"),
-        (["--plugin", "omocaptcha", "--timeout", "90"], 2, "a duration such as 60s"),
-        (["--plugin", "omocaptcha", "--budget", "5/week"], 2, "periods: hour, day, month, total"),
+        (["--plugin", "omocaptcha", "--set", "api_token=x"], 2, "--set api_token: a secret is not written"),
+        (["--plugin", "omocaptcha", "--timeout", "90"], 2, "Invalid value for --timeout: a duration such as"),
+        (["--plugin", "omocaptcha", "--budget", "5/week"], 2, "Invalid value for --budget: LIMIT/PERIOD is"),
+        (["--plugin", "omocaptcha", "--budget", "much/day"], 2, "Invalid value for --budget: 'much' is not"),
+        (
+            ["--plugin", "createtask", "--set", "dialect=2captcha", "--budget", "5/day"],
+            3,
+            "here: --set prices='{image-to-text: 0.001}', or leave --budget out",
+        ),
         (["--plugin", "omocaptcha", "--journal", "none/jobs.db"], 3, "journal: expected the path of a file"),
         (
             ["--plugin", "createtask", "--set", "dialect=2captcha", "--budget", "5/day"],

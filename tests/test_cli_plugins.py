@@ -14,7 +14,7 @@ from click.testing import Result as Ran
 
 from captchahub.cli import cli
 from captchahub.testing import Sandbox
-from tests.shelf import BROKEN, OUTDATED, Shelf
+from tests.shelf import BROKEN, OUTDATED, WORKING, Shelf
 
 
 def run(*arguments: str) -> Ran:
@@ -88,6 +88,23 @@ class TestTheList:
         named = run("plugins", "--config", "captchahub.yaml")
         assert named.exit_code == 0
         assert "captchahub.yaml:2: providers" in named.stderr
+
+    def test_names_are_whole_in_a_narrow_window(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        name = "a-plugin-with-rather-a-long-name"
+        package = f"captchahub-{name}-and-then-some"
+        shelf.install(package, "narrow_window", WORKING.format(names=[name]), name)
+        rows = [line.split("\u2502") for line in run("plugins").stdout.splitlines()]
+        cells = zip(*(row for row in rows if len(row) == 6), strict=True)
+        columns = ["".join(part.strip() for part in column) for column in cells]
+        assert name in columns[1]
+        assert f"{package}1.0" in columns[3]
+
+    def test_a_traceback_can_not_move_the_cursor(self, shelf: Shelf) -> None:
+        shelf.install("of-escapes", "of_escapes", "raise RuntimeError('\\x1b[2J')", "of-escapes")
+        shown = run("plugins", "--verbose").stdout
+        assert "\x1b" not in shown
+        assert "RuntimeError: \\x1b[2J" in shown
 
 
 COMMAND = """
@@ -237,7 +254,8 @@ class TestATaskTypeOfAPlugin:
 
     def solve(self, *arguments: str, shelf: Shelf) -> subprocess.CompletedProcess[str]:
         """In a process of its own, for a task type stays in the program that has it."""
-        environment = {**os.environ, "PYTHONPATH": str(shelf.root)}
+        path = [str(shelf.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         return subprocess.run(
             [sys.executable, "-m", "captchahub", "solve", *arguments],
             env=environment,
@@ -260,8 +278,11 @@ class TestATaskTypeOfAPlugin:
                 ["--type", "count-thing"],
                 "there is no type 'count-thing' of task; did you mean 'count-things'?",
             ),
-            (["--type", "count-things", "-o", "color=red"], "a count-things can't be made with color"),
-            (["--type", "count-things", "-o", "things=5"], "a count-things can't be made with things"),
+            (["--type", "count-things", "-o", "color=red"], "has no option 'color'; options: things"),
+            (
+                ["--type", "count-things", "-o", "things=5"],
+                "made with things: 'things' must be <class 'str'>",
+            ),
             (["--type", "count-things", "--length", "5"], "--length: only for --type image-to-text"),
             (["--type", "count-things", "-o", "things"], "'things' is not NAME=VALUE"),
         ],

@@ -197,6 +197,17 @@ def test_a_broken_emulation_is_named_with_its_package(
         load_emulation("broken")
 
 
+@pytest.mark.parametrize("name", ["postcard", "Post_Office"])
+def test_one_that_the_environment_blocks_is_not_imported(
+    install_plugin: InstallPlugin, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    install_plugin("postcard", "stamp:Stamp")
+    monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", name)
+    with pytest.raises(ConfigError, match=r"is blocked by \$CAPTCHAHUB_BLOCK_PLUGINS"):
+        load_emulation("postcard")
+    assert "stamp" not in sys.modules
+
+
 def test_the_fixture_starts_sandboxes_by_name_and_by_emulation(
     captchahub_sandbox: SandboxFactory, install_plugin: InstallPlugin
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import Secret
 from captchahub.settings import Budget, HubSettings, Otherwise
+from tests.shelf import Shelf
 from tests.test_config import PLUGINS, START, EchoSettings, write
 
 Load = Callable[..., HubSettings]
@@ -41,6 +43,26 @@ def told(load: Load, text: str = ROUTES, **variables: str) -> list[str]:
 def test_a_variable_goes_before_what_the_file_says(load: Load) -> None:
     configured = load(START + "    timeout: 5s\ntimeout: 10s\n", PROVIDERS__A__TIMEOUT="7s", TIMEOUT="1m")
     assert (configured.providers["a"].timeout, configured.timeout) == (7.0, 60.0)
+
+
+@pytest.mark.parametrize("blocked", ["variable", "reference"])
+def test_what_is_blocked_is_not_imported_for_the_names_of_its_keys(
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, blocked: str
+) -> None:
+    module = f"shelf_unwanted_{blocked}"
+    shelf.install("shelf-unwanted", module, "raise RuntimeError('imported')", "unwanted")
+    block = "plugins: {block: ['${env:UNWANTED}']}\n" if blocked == "reference" else ""
+    monkeypatch.setenv("UNWANTED", "unwanted")
+    if blocked == "variable":
+        monkeypatch.setenv("CAPTCHAHUB__PLUGINS__BLOCK", "[unwanted]")
+    monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__U__WORD", "x")
+    load_yaml(write(tmp_path, "providers: {u: {plugin: unwanted}}\n" + block), Plugins())
+    assert module not in sys.modules
+
+
+def test_a_misspelt_section_is_told_with_the_variable(load: Load) -> None:
+    (line,) = told(load, PROVIDERS__A__HELTH__COOLDOWN="3s")
+    assert line.startswith("$CAPTCHAHUB__PROVIDERS__A__HELTH__COOLDOWN: providers.a.helth: unknown key")
 
 
 def test_keys_that_the_file_has_not_got_are_made(load: Load) -> None:

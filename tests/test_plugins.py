@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Generator, Iterable
+from typing import cast
 
 import attrs
 import pytest
 
 from captchahub._plugins import Plugins, Unusable
+from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import hookimpl
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import LocalProvider, ProviderKind
-from captchahub.tasks import Solution, Task, TextSolution
+from captchahub.tasks import ImageToText, Solution, Task, TextSolution
 from tests.shelf import BROKEN, WORKING, Shelf
 
 
@@ -195,6 +198,23 @@ class TestWhatCanNotBeUsed:
         unusable(plugins, "down")
         assert plugins.kind("up").name == "up"
 
+    @pytest.mark.parametrize(
+        ("raised", "said"),
+        [
+            (
+                "class E(Exception):\n    def __str__(self): return self.no\nraise E",
+                "its words can't be read",
+            ),
+            ("raise ValueError('x' * 1_000_000)", "x" * 500 + "..."),
+        ],
+    )
+    def test_its_words_need_not_be_fit_to_read(self, shelf: Shelf, raised: str, said: str) -> None:
+        module = f"shelf_words_{len(raised)}"
+        shelf.install("shelf-words", module, raised, "words")
+        record = unusable(Plugins(), "words")
+        assert said in (record.error or "")
+        assert len((record.error or "") + (record.traceback or "")) < 5000
+
 
 class TestBlocking:
     def test_keeps_one_from_being_imported_at_all(self, shelf: Shelf) -> None:
@@ -240,6 +260,22 @@ class TestBlocking:
 
     def test_gives_back_the_names_that_nobody_has(self) -> None:
         assert Plugins().block(["nobody", "omocaptcha"], "this test") == ["nobody"]
+
+    def test_takes_names_of_packages_as_pip_does(self, shelf: Shelf) -> None:
+        shelf.install("Shelf_Odd.Name", "shelf_odd_name", "raise RuntimeError('imported')", "odd")
+        plugins = Plugins()
+        assert plugins.block(["shelf-odd-name"], "this test") == []
+        assert unusable(plugins, "odd").state is PluginState.BLOCKED
+
+    def test_a_name_in_the_environment_that_nobody_has_is_logged(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "omocaptch")
+        Plugins()
+        told = (
+            "$CAPTCHAHUB_BLOCK_PLUGINS names 'omocaptch', and no plugin or package is called so; did you mean"
+        )
+        assert told in caplog.text
 
 
 class TestLoading:
@@ -354,6 +390,35 @@ class RaisingHook:
         raise LookupError("no such engine")
 
 
+class KeywordOnly:
+    @hookimpl
+    def captchahub_observe(self, *, event: object) -> None:
+        """Would never be given it."""
+
+
+class Defaulted:
+    @hookimpl
+    def captchahub_observe(self, event: object = None) -> None:
+        """Would never be given it."""
+
+
+class NamelessToAll:
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("no such thing")
+
+
+class TwiceTheSame:
+    @hookimpl
+    def captchahub_task_types(self) -> Iterable[object]:
+        class One(ImageToText):
+            kind = "same"
+
+        class Other(ImageToText):
+            kind = "same"
+
+        return [One, Other]
+
+
 class NoList:
     @hookimpl
     def captchahub_provider_kinds(self) -> object:
@@ -369,6 +434,12 @@ class NoList:
         (ForeignArgument(), "wants hub in captchahub_provider_kinds, which is given nothing"),
         (RaisingHook(), "no such engine"),
         (NoList(), "not iterable"),
+        (KeywordOnly(), "has event in captchahub_observe with a default or after '*'"),
+        (Defaulted(), "has event in captchahub_observe with a default or after '*'"),
+        (NamelessToAll(), "RuntimeError: no such thing"),
+        (TwiceTheSame(), "adds two types of the task kind 'same'"),
+        (Offering(kind_named("")), "offers a kind with the name ''; give it one such as"),
+        (Offering(ProviderKind(cast("str", 5), NoSettings, lambda _: Answering())), "with the name 5"),
         (Offering("x"), "offers a str where a ProviderKind belongs"),
         (Offering(kind_named("same"), kind_named("same")), "the kind 'same', which is there already"),
     ],
@@ -397,5 +468,51 @@ def test_two_plugins_passed_in_can_not_share_a_name() -> None:
 
 def test_passing_one_plugin_twice_is_refused() -> None:
     plugin = Offering(kind_named("same"))
-    with pytest.raises(ConfigError, match="there already"):
+    with pytest.raises(ConfigError, match="Offering passed in is there twice; leave one of them out"):
         Plugins([plugin, plugin])
+
+
+@dataclasses.dataclass
+class Comparable:
+    """Two of these are equal, and none has a hash."""
+
+    kind: str = "comparable"
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Iterable[object]:
+        return [kind_named(self.kind)]
+
+
+def test_a_plugin_needs_no_hash_but_must_be_told_from_others() -> None:
+    assert "comparable" in Plugins([Comparable()]).kind_names()
+    with pytest.raises(ConfigError, match=r"is equal to another plugin.*; give its class eq=False"):
+        Plugins([Comparable(), Comparable()])
+
+
+def test_settings_are_the_same_though_a_plugin_makes_its_kind_anew() -> None:
+    class MakingAnew:
+        @hookimpl
+        def captchahub_provider_kinds(self) -> Iterable[object]:
+            return [kind_named("anew")]
+
+    mapping = {"providers": {"a": {"plugin": "anew"}}}
+    one, other = (load_mapping(mapping, Plugins([MakingAnew()])).providers for _ in range(2))
+    assert one == other
+
+
+def test_one_module_can_be_named_in_both_groups(shelf: Shelf) -> None:
+    shelf.install("shelf-groups", "shelf_groups", WORKING.format(names=["both"]), "both")
+    points = "[captchahub]\nboth = shelf_groups\n[captchahub.plugins]\nboth = shelf_groups\n"
+    (shelf.root / "shelf_groups-1.0.dist-info" / "entry_points.txt").write_text(points)
+    plugins = Plugins()
+    plugins.load("both")
+    assert plugins.kind("both").name == "both"
+
+
+def test_an_entry_point_must_not_name_a_class(shelf: Shelf) -> None:
+    shelf.install("shelf-class", "shelf_class", "class Plugin: ...\n", "of-class")
+    points = "[captchahub]\nof-class = shelf_class:Plugin\n"
+    (shelf.root / "shelf_class-1.0.dist-info" / "entry_points.txt").write_text(points)
+    assert (
+        "names a class, and hooks need an object: write `plugin = Plugin()` and name `shelf_class:plugin`"
+    ) in (unusable(Plugins(), "of-class").error or "")

@@ -49,8 +49,9 @@ def override(
     return Document(applied.top, applied.lines)
 
 
-def _depth(variable: str) -> tuple[int, str]:
-    return variable.count(_BETWEEN), variable
+def _depth(variable: str) -> tuple[bool, int, str]:
+    # Which plugins are blocked is known before any is imported for the names of its keys.
+    return not variable.upper().startswith(f"{PREFIX}PLUGINS"), variable.count(_BETWEEN), variable
 
 
 @attrs.frozen

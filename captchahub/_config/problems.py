@@ -139,7 +139,10 @@ def variable_of(place: Place, lines: Mapping[Place, int], overrides: Mapping[Pla
         if place[:length] in overrides:
             return overrides[place[:length]]
         if place[:length] in lines:
-            return None
+            # What stands in it and has no line may be there only because a variable sets a key in that.
+            below = place[: length + 1]
+            inside = (name for where, name in overrides.items() if where[: len(below)] == below)
+            return next(inside, None) if length < len(place) else None
     return None
 
 

@@ -14,11 +14,12 @@ from captchahub._config.problems import Located
 from captchahub._config.schema import configuration_schema
 from captchahub._plugins import Plugins
 from captchahub.cli._config_effective import effective
+from captchahub.cli._config_file import usual_config
 from captchahub.cli._config_kinds import usable_kinds
 from captchahub.cli._config_text import sources_of, values_of, yaml_lines
 from captchahub.cli._streams import writing_stdout
 from captchahub.cli._text import counted, printable
-from captchahub.config import inspect_yaml
+from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings
@@ -109,7 +110,9 @@ def show(file: Path, *, as_json: bool) -> None:
 
 def print_schema() -> None:
     """Print the JSON Schema; plugins that can't be used are told on stderr, and left out."""
-    _print(json.dumps(configuration_schema(usable_kinds(Plugins())), indent=2, ensure_ascii=False))
+    plugins = Plugins()
+    block_as_configured(usual_config(), plugins)
+    _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2, ensure_ascii=False))
 
 
 def _print(text: str) -> None:

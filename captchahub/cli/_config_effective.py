@@ -116,10 +116,20 @@ class _Effective:
 
     def _own(self, field: attrs.Attribute[Any], one: ProviderSettings, place: Place) -> Entry:
         key = field.alias or field.name
-        target = field.type if field.repr else Secret
+        target = _hiding(field)
         if key in self._written(place):
             return self._given((*place, key), target)
-        return _by_default(key, getattr(one.own, field.name), target)
+        entry = _by_default(key, getattr(one.own, field.name), target)
+        return attrs.evolve(entry, value=self._masked(entry.value))
+
+    def _masked(self, value: object) -> object:
+        """A plain value without any text that is a secret."""
+        if isinstance(value, str):
+            return mask(value, self._secrets)
+        members, items = mapping_in(value), items_in(value)
+        if members:
+            return {mask(key, self._secrets): self._masked(one) for key, one in members.items()}
+        return [self._masked(one) for _, one in items] if isinstance(value, list) else value
 
     def _route(self, kind: str, route: RouteSettings) -> Entry:
         place: Place = ("routes", kind)
@@ -170,7 +180,12 @@ class _Effective:
         """What was written at a place; ``key`` where it is called otherwise."""
         key, inside = key or str(place[-1]), self._written(place)
         if inside and not _is_secret(target):
-            children = [self._given((*place, step), _member(target, step)) for step in inside]
+            children = [
+                attrs.evolve(
+                    self._given((*place, step), _member(target, step)), key=mask(step, self._secrets)
+                )
+                for step in inside
+            ]
             return Entry(key, children=children)
         return Entry(key, self._shown(place, target), source=self._inspected.source(place))
 
@@ -187,7 +202,9 @@ class _Effective:
         inner = {step: self._shown((*place, step), _member(target, step)) for step in _steps(written)}
         if isinstance(written, list):
             return list(inner.values())
-        return inner if isinstance(written, dict) else written
+        if isinstance(written, dict):
+            return {mask(str(step), self._secrets): one for step, one in inner.items()}
+        return written
 
 
 def _steps(value: object) -> Sequence[str | int]:
@@ -245,7 +262,8 @@ def _fields(target: Any) -> Sequence[attrs.Attribute[Any]]:
 
 
 def _hiding(field: attrs.Attribute[Any]) -> Any:
-    return field.type if field.repr else Secret
+    # A repr of its own is there to hide something.
+    return field.type if field.repr is True else Secret
 
 
 def _plain(value: object, target: Any = None) -> object:
@@ -257,7 +275,7 @@ def _plain(value: object, target: Any = None) -> object:
     written = next((write for kind, write in _WRITTEN if isinstance(value, kind)), None)
     if written is None and attrs.has(type(value)):
         shown = ((field, getattr(value, field.name)) for field in _fields(type(value)) if field.init)
-        return {str(field.alias): _plain(one) if field.repr else HIDDEN for field, one in shown}
+        return {str(field.alias): _plain(one) if field.repr is True else HIDDEN for field, one in shown}
     if written is None:
         raise _Unwritable(type(value).__name__)
     return written(value)

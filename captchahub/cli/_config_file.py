@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from captchahub.errors import ConfigError
 
-__all__ = ["find_config"]
+__all__ = ["find_config", "usual_config"]
 
 _USUAL = (Path("captchahub.yaml"), Path("config.yaml"))
 
@@ -31,7 +32,17 @@ def find_config(given: Path | None) -> Path:
     """
     if given is not None:
         return given
-    found = next((path for path in _USUAL if path.exists()), None)
+    found = _first_there()
     if found is None:
         raise ConfigError(_HOW_TO)
     return found
+
+
+def usual_config() -> Path | None:
+    """The file that a command would read which is given none, None where there is none."""
+    named = os.environ.get("CAPTCHAHUB_CONFIG")
+    return Path(named) if named else _first_there()
+
+
+def _first_there() -> Path | None:
+    return next((path for path in _USUAL if path.exists()), None)

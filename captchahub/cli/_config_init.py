@@ -21,11 +21,12 @@ from captchahub._config.scalars import Duration, scalar_readers
 from captchahub._config.tables import COMMON_KEYS, PROVIDER_NAME
 from captchahub._plugins import Plugins
 from captchahub.cli._config_commands import problems_of, summary
+from captchahub.cli._config_file import usual_config
 from captchahub.cli._config_kinds import usable_kinds
 from captchahub.cli._config_write import Account, Answers, SecretPlace, configuration_text
 from captchahub.cli._streams import writing_stdout
 from captchahub.cli._values import amount
-from captchahub.config import inspect_yaml
+from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, Period
@@ -58,16 +59,24 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
     if file.exists() and not overwrites:
         raise click.UsageError(f"{file} is there already: --force overwrites it, or name another FILE")
     plugins = Plugins()
+    block_as_configured(usual_config(), plugins)
     answers = _Interview(plugins, given, asks=asks).answers()
     answers = _with_prices(answers, _trial(answers, file, plugins), asks=asks)
     problems = _trial(answers, file, plugins)
     if problems:
-        listed = "\n".join(str(attrs.evolve(problem, file=None, line=None)) for problem in problems)
+        listed = "\n".join(map(_without_line, problems))
         raise ConfigError(f"these answers make no configuration, so nothing is written:\n{listed}")
     with file.open("w" if overwrites else "x", encoding="utf-8") as stream:
         stream.write(configuration_text(answers))
     with writing_stdout():
         click.echo("\n".join(_closing(file, answers, plugins)))
+
+
+def _without_line(problem: Located) -> str:
+    told = str(attrs.evolve(problem, file=None, line=None))
+    if not problem.place.endswith(".prices"):
+        return told
+    return f"{told}\n  here: --set prices='{{image-to-text: 0.001}}', or leave --budget out"
 
 
 def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[Located]:
@@ -125,16 +134,23 @@ class _Interview:
         for kind in chosen:
             accounts.append(self._account(kind, [account.name for account in accounts]))
         usual = f"{HubSettings({}, {}).timeout:g}s"
-        timeout = self._ask("How long may a solve take", self.given.timeout, usual, _duration)
-        budget = self._ask("The most that may be spent, such as 5.00/day", self.given.budget, _NONE, _budget)
+        timeout = self._ask(
+            "How long may a solve take", self.given.timeout, usual, _duration, option="--timeout"
+        )
+        asked = "The most that may be spent, such as 5.00/day"
+        budget = self._ask(asked, self.given.budget, _NONE, _budget, option="--budget")
         asked = "The file for jobs and money, such as jobs.db, so that no paid answer is lost"
         journal = self._ask(asked, self.given.journal, _NONE, _or_none)
         return Answers(accounts, timeout, budget, journal)
 
-    def _ask(self, question: str, given: str | None, usual: str, read: Any) -> Any:
-        """The answer that was given, else the person's, else the usual one, as ``read`` makes it."""
+    def _ask(self, question: str, given: str | None, usual: str, read: Any, option: str = "") -> Any:
+        """What the option says, else the person, else what is usual, as ``read`` makes it."""
         if given is not None or not self.asks:
-            return read(usual if given is None else given)
+            try:
+                return read(usual if given is None else given)
+            except click.BadParameter as error:
+                error.param_hint = option or None
+                raise
         return click.prompt(question, default=usual, value_proc=read)
 
     def _kinds(self) -> list[ProviderKind[Any]]:
@@ -154,7 +170,8 @@ class _Interview:
             raise click.UsageError(f"--yes needs --plugin NAME here; installed: {listed}")
         usual = "omocaptcha" if "omocaptcha" in usable else next(iter(usable))
         question = f"Which services, in the order of asking ({listed})"
-        return list(self._ask(question, ",".join(self.given.plugins) or None, usual, chosen))
+        given = ",".join(self.given.plugins) or None
+        return list(self._ask(question, given, usual, chosen, option="--plugin"))
 
     def _refuse_unused(self, chosen: Sequence[ProviderKind[Any]]) -> None:
         valid = {*COMMON_KEYS[1:], *(key for kind in chosen for key in keys(kind.settings))}
@@ -166,6 +183,14 @@ class _Interview:
                     f"--set {key}: unknown key; {advice}valid keys: {', '.join(sorted(valid))}"
                 )
 
+        for kind in chosen:
+            for field in _own_fields(kind):
+                if field.type is Secret and field.alias in self.given.values:
+                    raise click.UsageError(
+                        f"--set {field.alias}: a secret is not written into the file; --secret env, file or "
+                        "keyring says where it is"
+                    )
+
     def _account(self, kind: ProviderKind[Any], taken: Sequence[str]) -> Account:
         def name_of(text: str) -> str:
             if not re.fullmatch(PROVIDER_NAME, text) or text in taken:
@@ -175,11 +200,9 @@ class _Interview:
         number = sum(name == kind.name or name.startswith(f"{kind.name}-") for name in taken) + 1
         usual = kind.name if number == 1 else f"{kind.name}-{number}"
         name = self._ask(f"What do you call the account at {kind.name}", None, usual, name_of)
-        attrs.resolve_types(kind.settings)
-        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind.settings)
         own = {
             str(field.alias): self._value(field, name)
-            for field in fields
+            for field in _own_fields(kind)
             if field.init and (field.default is attrs.NOTHING or field.alias in self.given.values)
         }
         common = {key: value for key, value in self.given.values.items() if key in COMMON_KEYS}
@@ -224,6 +247,12 @@ class _Interview:
 
         answer: SecretPlace = self._ask(question, None, usual, place)
         return answer
+
+
+def _own_fields(kind: ProviderKind[Any]) -> Sequence[attrs.Attribute[Any]]:
+    attrs.resolve_types(kind.settings)
+    fields: Sequence[attrs.Attribute[Any]] = attrs.fields(kind.settings)
+    return fields
 
 
 def _duration(text: str) -> str:

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import click
 
-from captchahub._plugins import BLOCKED, blocked_by_environment
+from captchahub._plugins import BLOCKED, is_blocked_by_environment
 
 __all__ = ["added_commands", "load_command"]
 
@@ -42,7 +42,7 @@ def _only(points: Sequence[EntryPoint]) -> EntryPoint:
 
 def _loaded(point: EntryPoint) -> click.Command:
     who = f"the command {point.name!r} of {_package(point)}"
-    if blocked_by_environment() & {point.name, _package(point)}:
+    if is_blocked_by_environment(point.name, _package(point)):
         raise click.ClickException(f"{who} is blocked by ${BLOCKED}; take it out there to use it")
     try:
         command: object = point.load()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
+import attrs
 import click
 
 from captchahub._config.problems import advise
@@ -76,6 +77,7 @@ def task_maker(
     if given and kind != ImageToText.kind:
         raise _only_for_texts(given, kind)
     task_type, options = types[kind], {**given, **further}
+    _refuse_unknown(task_type, options)
 
     def make(image: Image) -> Task[Solution]:
         return task_type(image=image, **options)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]  # an attrs class with a picture
@@ -86,8 +88,26 @@ def task_maker(
         raise
     # What a type that a plugin adds raises, where it does not have such options or values.
     except (TypeError, ValueError) as error:
-        raise click.UsageError(f"a {kind} can't be made with {_written(options)}: {error}") from error
+        # That of attrs has the value, the field and the type beside the words.
+        words = error.args[0] if error.args else type(error).__name__
+        raise click.UsageError(f"a {kind} can't be made with {_written(options)}: {words}") from error
     return make
+
+
+def _refuse_unknown(task_type: type[Task[Solution]], options: Mapping[str, object]) -> None:
+    known = _options_of(task_type)
+    for name in options:
+        if known is not None and name not in known:
+            told = advise(name, known, "options")
+            raise click.UsageError(f"{task_type.kind} has no option {name!r}; {told}")
+
+
+def _options_of(task_type: type) -> Sequence[str] | None:
+    """What tasks of a type are made with beside the picture, None where nobody can say."""
+    if not attrs.has(task_type):
+        return None
+    fields: Sequence[attrs.Attribute[Any]] = attrs.fields(task_type)
+    return [str(field.alias) for field in fields if field.init and field.alias != "image"]
 
 
 def _only_for_texts(given: Mapping[str, TextOption], kind: str) -> click.UsageError:

@@ -36,6 +36,9 @@ States:
 """
 
 
+_COLUMNS = ("plugin", "state", "package", "adds")
+
+
 @click.command(cls=Subcommand, epilog=_EPILOG)
 @click.option(
     "--config",
@@ -79,10 +82,11 @@ def _plain(_record: object, _field: object, value: Any) -> Any:
 def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:
     # Only here: help must not wait for the tables.
     from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console, table = Console(), Table("plugin", "state", "package", "adds")
+    # A name that is cut can't be copied into a configuration.
+    console, table = Console(), Table(*(Column(name, overflow="fold") for name in _COLUMNS))
     for record in records:
         package = f"{record.distribution} {record.version}" if record.distribution else ""
         state = Text(record.state.value, "green" if record.state is PluginState.LOADED else "bold red")
@@ -92,7 +96,8 @@ def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:
         if record.error is not None:
             console.print(Text(f"{record.name}: {printable(record.error)}"))
             if verbose and record.traceback is not None:
-                console.print(Text(record.traceback))
+                for line in record.traceback.splitlines():
+                    console.print(Text(printable(line)))
 
 
 def _adds(record: PluginRecord) -> str:

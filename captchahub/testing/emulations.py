@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from captchahub._config.problems import advise
+from captchahub._plugins import BLOCKED, is_blocked_by_environment
 from captchahub.errors import ConfigError
 from captchahub.testing._options import misfit
 from captchahub.testing.emulation import Emulation
@@ -24,8 +25,8 @@ def load_emulation(name: str, /, **options: object) -> Emulation:
     """The emulation of a provider kind's service: ``load_emulation("createtask", dialect="capsolver")``.
 
     ``options`` are those of the emulation's own class, such as which dialect it speaks. Raises
-    :class:`~captchahub.errors.ConfigError` where no installed plugin ships one, two do, it can't be loaded,
-    or it does not take these options.
+    :class:`~captchahub.errors.ConfigError` where no installed plugin ships one, two do, it is blocked, it
+    can't be loaded, or it does not take these options.
     """
     found = list(entry_points(group=GROUP, name=name))
     if not found:
@@ -41,6 +42,8 @@ def load_emulation(name: str, /, **options: object) -> Emulation:
 
 
 def _load(entry: EntryPoint, options: Mapping[str, object]) -> Emulation:
+    if is_blocked_by_environment(entry.name, _package(entry)):
+        raise ConfigError(f"{_about(entry)} is blocked by ${BLOCKED}; take it out there to use it")
     try:
         make = entry.load()
         mistake = misfit(make, options) if options else None

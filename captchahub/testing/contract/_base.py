@@ -15,6 +15,9 @@ from captchahub.testing.emulation import Emulation
 __all__ = ["Checks", "runs"]
 
 
+_RUNS = "CAPTCHAHUB_CONTRACT_RUNS"
+
+
 class Checks:
     """The attributes of :class:`captchahub.testing.contract.ProviderContract`."""
 
@@ -66,4 +69,7 @@ class Checks:
 
 def runs(usual: int) -> int:
     """How often a check by chance is made: ``CAPTCHAHUB_CONTRACT_RUNS``, or so often."""
-    return int(os.environ.get("CAPTCHAHUB_CONTRACT_RUNS", usual))
+    said = os.environ.get(_RUNS, "").strip() or str(usual)
+    if not (said.isascii() and said.isdecimal() and int(said)):
+        fail(f"${_RUNS} is {said!r:.40}: set it to a whole number from 1, such as 20000, or unset it")
+    return int(said)

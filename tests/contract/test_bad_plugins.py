@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import sys
+import time
+import uuid
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,25 @@ def contract_of(
 
 def test_the_good_one_fails_no_check() -> None:
     assert failures(GoodContract) == {}
+
+
+class NamesEachRequest(Good):
+    """As services want it that know a request again by its id."""
+
+    def create_job(self, task: Task[Solution]) -> Request:
+        request = super().create_job(task)
+        return attrs.evolve(request, headers={**request.headers, "X-Request-Id": uuid.uuid4().hex})
+
+
+def test_a_request_may_have_an_id_of_its_own() -> None:
+    assert failures(contract_of(NamesEachRequest), every=22) == {}
+
+
+@pytest.mark.parametrize("runs", ["many", "0", "-1"])
+def test_the_number_of_runs_is_a_whole_number(monkeypatch: pytest.MonkeyPatch, runs: str) -> None:
+    monkeypatch.setenv("CAPTCHAHUB_CONTRACT_RUNS", runs)
+    told = failures(GoodContract, every=22)["what_is_read_of_any_reply_is_fit_for_a_log"]
+    assert f"$CAPTCHAHUB_CONTRACT_RUNS is '{runs}': set it to a whole number" in told
 
 
 class TrustsTheAnswer(Good):
@@ -176,6 +199,48 @@ class ReadsAFile(Good):
             return super().read_result(job, reply)
 
 
+class Sleeps(Good):
+    def poll_job(self, job: Job) -> Request:
+        time.sleep(0.0)
+        return super().poll_job(job)
+
+
+class ListsAFolder(Good):
+    def poll_job(self, job: Job) -> Request:
+        list(Path().iterdir())
+        return super().poll_job(job)
+
+
+class Prints(Good):
+    def poll_job(self, job: Job) -> Request:
+        print("hello")  # noqa: T201  # it is what is wrong with it
+        return super().poll_job(job)
+
+
+class ReadsAFileForAnOption(Good):
+    def create_job(self, task: Task[Solution]) -> Request:
+        if task.options.get("length"):
+            Path(__file__).open("rb").close()
+        return super().create_job(task)
+
+
+class ReadsAFileToReport(Good):
+    def ask_report(self, job: Job, *, correct: bool) -> Request:
+        Path(__file__).open("rb").close()
+        return super().ask_report(job, correct=correct)
+
+
+class LogsTheToken(Good):
+    def create_job(self, task: Task[Solution]) -> Request:
+        logging.getLogger("good").debug("ordering with %s", self.token)
+        return super().create_job(task)
+
+
+class AlwaysRich(Good):
+    def read_balance(self, reply: Reply) -> Balance:
+        return attrs.evolve(super().read_balance(reply), amount=Decimal(1000))
+
+
 class RefusesOddly(Good):
     def answer(self, reply: Reply, otherwise: type[ProviderError]) -> dict[str, object]:
         if b'"odd"' in reply.body:
@@ -270,6 +335,13 @@ BAD: Mapping[type[Good], tuple[str, str]] = {
     TakesHeadersAway: ("arguments_and_settings_are_left_alone", "leave its arguments as they are"),
     StartsAProgram: (IO, "poll_job does os.posix_spawn"),
     ReadsAFile: (IO, "read_result does open"),
+    Sleeps: (IO, "poll_job does time.sleep"),
+    ListsAFolder: (IO, "poll_job does os."),
+    Prints: (IO, "poll_job does print 'hello"),
+    ReadsAFileForAnOption: (IO, "create_job does open"),
+    ReadsAFileToReport: (IO, "ask_report does open"),
+    LogsTheToken: (SHOWN, "a secret shows in the log"),
+    AlwaysRich: ("the_balance_is_the_one_that_the_service_tells", "makes 1000 of the balances 10 and 7"),
     CallsAGatewayARefusal: (BOOKS, "0.001 and 0 is counted"),
     SaysThatNothingWasCreated: (BOOKS, "ordered 2 times"),
     RefusesOddly: ("each_message_of_the_service_is_an_error_of_its_class", "let it be a JobRefused"),

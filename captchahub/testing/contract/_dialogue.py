@@ -14,7 +14,7 @@ from captchahub.testing.contract._subject import Subject, fail, location
 from captchahub.testing.emulation import World
 from captchahub.testing.transport import received
 
-__all__ = ["Exchange", "Reading", "conversation", "conversations", "job_of", "readings"]
+__all__ = ["Exchange", "Line", "Reading", "beside", "conversation", "conversations", "job_of", "readings"]
 
 _JOB_SECONDS = 10.0
 
@@ -100,7 +100,7 @@ def conversation(subject: Subject, task: Task[Solution]) -> list[Exchange]:
     What the provider can't bring about, for it can't read the order's reply, is left out.
     """
     line, failing = Line(subject), Line(subject, solves=False)
-    said = [line.order(task), *_refusals(subject, task), *_beside(line)]
+    said = [line.order(task), *_refusals(subject, task), *beside(line)]
     job, is_over = _begun(line, task, said[0].reply)
     if job is not None:
         said += [] if is_over else [line.poll(job, "job in work")]
@@ -158,7 +158,8 @@ def _is_own(provider: Provider, name: str) -> bool:
     return getattr(type(provider), name, None) is not getattr(Provider, name)
 
 
-def _beside(line: Line) -> Iterator[Exchange]:
+def beside(line: Line) -> Iterator[Exchange]:
+    """What is asked beside jobs, where the service has such calls."""
     for ask, name, kind in (
         ("ask_balance", "read_balance", Balance),
         ("ask_services", "read_services", (list, tuple)),

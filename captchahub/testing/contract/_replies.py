@@ -18,11 +18,20 @@ from captchahub.errors import (
     ProviderError,
     ServiceUnavailable,
 )
-from captchahub.provider import Created, Job, Pending, Provider, Reply, Solved
+from captchahub.provider import Balance, Created, Job, Pending, Provider, Reply, Solved
 from captchahub.tasks import Solution
 from captchahub.testing._leaves import changed, leaves
 from captchahub.testing.contract._base import Checks, runs
-from captchahub.testing.contract._dialogue import Exchange, Reading, conversation, conversations, readings
+from captchahub.testing.contract._dialogue import (
+    Exchange,
+    Line,
+    Reading,
+    beside,
+    conversation,
+    conversations,
+    readings,
+)
+from captchahub.testing.contract._quiet import log_lines
 from captchahub.testing.contract._subject import Subject, fail, location, skip
 from captchahub.testing.hostile import hostile_replies, what_is_shown
 
@@ -61,7 +70,12 @@ class ReplyChecks(Checks):
         provider: object = subject.build()
         shown = {"the settings": repr(settings.own), "the provider": f"{provider!r} {provider}"}
         if isinstance(provider, Provider):
-            for exchange in conversations(subject):
+            with log_lines() as logged:
+                said = conversations(subject)
+                for exchange in said:
+                    _outcome(partial(exchange.reading.of, provider, exchange.reply))
+            shown["the log"] = "\n".join(logged)
+            for exchange in said:
                 shown[f"the repr of the request of {exchange.situation}"] = repr(exchange.request)
                 shown[f"the address of {exchange.situation}"] = exchange.request.url
         for place, text in shown.items():
@@ -135,6 +149,18 @@ class ReplyChecks(Checks):
                         f"{exchange.reading} makes {_named(read)} of what the emulation says: read it, or "
                         "raise NotOffered where the service has no such call"
                     )
+
+    def test_the_balance_is_the_one_that_the_service_tells(self) -> None:
+        lines = [Line(self.subject(), balance=balance) for balance in ("10", "7")]
+        told = [exchange for line in lines for exchange in beside(line) if exchange.situation == "balance"]
+        if len({exchange.reply.body for exchange in told}) < len(lines):
+            skip("there is no balance, or the emulation tells the same for any account")
+        read = [_outcome(partial(one.reading.of, self._provider(), one.reply)) for one in told]
+        if isinstance(read[0], Balance) and read[0] == read[-1]:
+            fail(
+                f"read_balance makes {read[0].amount} of the balances 10 and 7: read the amount that the "
+                "reply tells, or raise NotOffered where it tells none"
+            )
 
     def _provider(self) -> Provider:
         return self.subject().remote()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
 
 __all__ = ["log_lines", "noises"]
 
@@ -38,7 +39,7 @@ class _Ear:
 _ear = _Ear()
 
 
-def _heard_sleep(seconds: float, /) -> None:
+def _heard_sleep(seconds: Any, /) -> None:
     _ear.hear("time.sleep", (seconds,))
 
 

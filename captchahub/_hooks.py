@@ -113,6 +113,8 @@ def name_of(plugin: object) -> str:
     """What to call a plugin object."""
     try:
         return str(getattr(plugin, "__name__", type(plugin).__name__))
+    except KeyboardInterrupt:
+        raise
     except FAULTS:
         return type(plugin).__name__
 
@@ -147,6 +149,8 @@ def _names_among(known: set[str], said: object) -> Sequence[str]:
         return ()
     try:
         names: list[object] = [*said]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
+    except KeyboardInterrupt:
+        raise
     except FAULTS:
         return ()  # a subclass with a will of its own
     strings = [name for name in names if isinstance(name, str) and name in known]

@@ -46,6 +46,8 @@ def _words_of(error: BaseException) -> str:
     """What an error says, on one line and in not too many words, if it can say anything."""
     try:
         words = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
     except FAULTS:
         return "its words can't be read"
     return _cut(words)

@@ -47,8 +47,10 @@ $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
 demo: $(READY)
 	@$(BIN)/captchahub demo
 
+# More than two cores have: many tests wait for a service, or for a program.
+WORKERS ?= 4
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/solve.py
@@ -85,12 +87,13 @@ types: $(READY)
 
 coverage: $(READY)
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest --numprocesses 2
+	$(BIN)/python -m coverage run -m pytest --numprocesses $(WORKERS) --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
 wheels: $(READY)
 	$(BIN)/python tests/wheels/check.py
+	$(BIN)/python -m pytest --quiet tests/wheels
 
 clean:
 	rm -rf $(VENV) $(INTEROP) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -25,7 +25,7 @@ TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text()
 PAGES = {str(path.relative_to(TREE)): path.read_text() for path in sorted(TREE.glob("docs/**/*.md"))}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# Its blocks build on one another: tests/test_write_a_provider.py runs them.
+# Its blocks build on one another: tests/wheels/test_write_a_provider.py runs them.
 ALONE = {page: text for page, text in PAGES.items() if page != "docs/write-a-provider.md"}
 HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith("captchahub_"))
 

@@ -171,31 +171,35 @@ def open_accounts(
         else _open(one, connect, Gate(one, changes, feed))
         for name, one in settings.providers.items()
     }
-    wrong = [
-        f"routes.{kind}: the provider {name!r} does not take {kind} tasks; it takes {_kinds(accounts[name])}"
-        for kind, route in settings.routes.items()
-        for name in route.names
-        if accounts[name].settings.unusable is None and kind not in accounts[name].provider.kinds
-    ]
-    wrong += [
-        f"providers.{name}.report_wrong: {why}; leave it out"
-        for name, account in accounts.items()
-        if account.settings.unusable is None
-        and account.settings.report_wrong
-        and (why := why_no_reports(account)) is not None
-    ]
-    wrong += [
-        f"providers.{name}.budget: {account.settings.plugin} works in this process, where nobody charges "
-        "anything; leave it out"
-        for name, account in accounts.items()
-        if isinstance(account, LocalAccount)
-        and account.settings.unusable is None
-        and account.settings.budget is not None
-    ]
-    wrong += [problem for account in accounts.values() for problem in _unpriced(account, settings)]
+    usable = {name: account for name, account in accounts.items() if account.settings.unusable is None}
+    wrong = [*_misrouted(usable, settings), *_problems(usable, settings)]
     if wrong:
         raise ConfigError("\n".join(wrong))
     return accounts
+
+
+def _misrouted(usable: Mapping[str, Account], settings: HubSettings) -> Iterable[str]:
+    """Where a route names an account that does not take its tasks."""
+    for kind, route in settings.routes.items():
+        for name in route.names:
+            if name in usable and kind not in usable[name].provider.kinds:
+                takes = _kinds(usable[name])
+                yield f"routes.{kind}: the provider {name!r} does not take {kind} tasks; it takes {takes}"
+
+
+def _problems(usable: Mapping[str, Account], settings: HubSettings) -> Iterable[str]:
+    """What else the settings want of the accounts, and can't have."""
+    for name, account in usable.items():
+        if account.settings.report_wrong and (why := why_no_reports(account)) is not None:
+            yield f"providers.{name}.report_wrong: {why}; leave it out"
+    for name, account in usable.items():
+        if isinstance(account, LocalAccount) and account.settings.budget is not None:
+            yield (
+                f"providers.{name}.budget: {account.settings.plugin} works in this process, where nobody "
+                "charges anything; leave it out"
+            )
+    for account in usable.values():
+        yield from _unpriced(account, settings)
 
 
 def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:

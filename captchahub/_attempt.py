@@ -184,10 +184,9 @@ class RemoteTry:
     async def _go_on(self, found: JobEntry) -> Solved:
         """The answer of a job that a dead hub has ordered for an equal task."""
         self.may_be_ordered = True
-        self.job_id = found.job_id
         self.prepared = attrs.evolve(self.prepared, frame=found.frame)
-        job_id = cast("JobId", found.job_id)
-        self._terms.errand.trail.own = self._terms.errand.token(job_id, found.frame)
+        job_id = self.job_id = cast("JobId", found.job_id)
+        self._terms.errand.follow_job(job_id, found.frame)
         return await self._ask(job_id)
 
     async def _ask(self, job_id: JobId) -> Solved:
@@ -282,12 +281,7 @@ def _placed(task: Task[Solution], answer: Solved, frame: Frame) -> Solved:
     return answer if frame == WHOLE else attrs.evolve(answer, solution=solution.placed(frame))
 
 
-def _checked(
-    one: Try,
-    task: Task[Solution],
-    answer: Solved,
-    hooks: Hooks,
-) -> Solved:
+def _checked(one: Try, task: Task[Solution], answer: Solved, hooks: Hooks) -> Solved:
     """The try's answer, where neither the task nor a plugin has anything against it."""
     try:
         solution = task.complete(answer.solution)

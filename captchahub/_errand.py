@@ -74,10 +74,14 @@ class Errand:
         """The job as a text."""
         return str(Token(self.account.settings.name, self.task.kind, job_id, self.task.fingerprint, frame))
 
+    def follow_job(self, job_id: JobId, frame: Frame) -> None:
+        """It is this job whose answer the solve waits for."""
+        self.trail.own = self.token(job_id, frame)
+
     def note_job(self, job_id: JobId, frame: Frame) -> None:
         """The service has taken the job."""
+        self.follow_job(job_id, frame)
         name, kind = self.account.settings.name, self.task.kind
-        self.trail.own = self.token(job_id, frame)
         event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
         self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 
 import pluggy
@@ -53,14 +53,13 @@ class ManagedHooks:
         """The task as all plugins together have prepared it."""
         hook, prepared = "captchahub_prepare_task", Prepared(task)
         for impl in self._impls(hook):
-            who, made = next(
-                self._called(hook, [impl], task=prepared.task, provider=provider, plugin=plugin), (None, None)
-            )
-            both = _one_after_the_other(prepared, made, task.kind)
-            if both is not None:
-                prepared = both
-            elif who is not None and made is not None:
-                _tell_left_out(hook, who, made)
+            # Anew for each, which gets what the one before has made; one that fails says nothing.
+            for who, made in self._called(hook, [impl], task=prepared.task, provider=provider, plugin=plugin):
+                both = _one_after_the_other(prepared, made, task.kind)
+                if both is not None:
+                    prepared = both
+                elif made is not None:
+                    _tell_left_out(hook, who, made)
         return prepared
 
     def order_providers(
@@ -83,7 +82,8 @@ class ManagedHooks:
     @property
     def observers(self) -> Sequence[tuple[str, Observer]]:
         """Whoever is to be told of events, with their plugins' names."""
-        return [(name_of(impl.plugin), partial(_observe, impl)) for impl in self._impls("captchahub_observe")]
+        impls = self._impls("captchahub_observe")
+        return [(name_of(impl.plugin), partial(_observe, impl)) for impl in impls]
 
     def _impls(self, hook: str) -> Sequence[pluggy.HookImpl]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
@@ -100,7 +100,7 @@ class ManagedHooks:
         for impl in impls:
             who = name_of(impl.plugin)
             try:
-                said: object = impl.function(*(given[name] for name in impl.argnames))
+                said = _call(impl, given)
             except KeyboardInterrupt:
                 raise
             except FAULTS:
@@ -119,8 +119,13 @@ def name_of(plugin: object) -> str:
         return type(plugin).__name__
 
 
+def _call(impl: pluggy.HookImpl, given: Mapping[str, object]) -> object:
+    """What an implementation gives, which takes those arguments that it wants."""
+    return impl.function(*(given[name] for name in impl.argnames))
+
+
 def _observe(impl: pluggy.HookImpl, event: Event) -> None:
-    impl.function(*([event] if impl.argnames else []))
+    _call(impl, {"event": event})
 
 
 def _one_after_the_other(first: Prepared, made: object, kind: str) -> Prepared | None:

@@ -80,9 +80,10 @@ class _Plugin:
     task_types: TaskTypes = attrs.field(factory=TaskTypes)
 
     @property
-    def names(self) -> set[str | None]:
-        """What it can be blocked by."""
-        return {self.record.name, self.record.distribution, *self.record.kinds}
+    def names(self) -> set[str]:
+        """What it can be blocked by, as pip compares names."""
+        names = (self.record.name, self.record.distribution, *self.record.kinds)
+        return {_plain(name) for name in names if name is not None}
 
 
 class Plugins:
@@ -123,12 +124,15 @@ class Plugins:
 
         ``source`` is who says so. Gives those of the names that nothing here has.
         """
-        self._blocked |= dict.fromkeys(names, source)
+        wanted = list(names)
+        if not wanted:
+            # Most often; what is installed need not be looked through for it.
+            return []
+        self._blocked |= dict.fromkeys(wanted, source)
         for one in self._passed:
             self._refuse_blocked(one)
-        everyone = (*self._passed, *self._installed)
-        known = {_plain(name) for one in everyone for name in one.names if name is not None}
-        return [name for name in names if _plain(name) not in known]
+        known = {name for one in self._everyone for name in one.names}
+        return [name for name in wanted if _plain(name) not in known]
 
     def warn_of_unknown(self, name: str, source: str) -> None:
         """Log that a name to block means nothing here; ``source`` is who says it."""
@@ -172,7 +176,7 @@ class Plugins:
     @property
     def records(self) -> Sequence[PluginRecord]:
         """What there is to tell of each plugin, passed in or installed."""
-        return [one.record for one in (*self._passed, *self._installed)]
+        return [one.record for one in self._everyone]
 
     def task_types(self) -> TaskTypes:
         """The task types of the plugins loaded so far, and the library's own, by their kinds."""
@@ -180,8 +184,11 @@ class Plugins:
         return own | {kind: task_type for one in self._loaded() for kind, task_type in one.task_types.items()}
 
     def _loaded(self) -> Iterable[_Plugin]:
-        everyone = (*self._passed, *self._installed)
-        return (one for one in everyone if one.record.state is PluginState.LOADED)
+        return (one for one in self._everyone if one.record.state is PluginState.LOADED)
+
+    @property
+    def _everyone(self) -> Sequence[_Plugin]:
+        return (*self._passed, *self._installed)
 
     def _kinds_passed(self) -> Iterable[str]:
         return (kind for one in self._passed for kind in one.record.kinds)
@@ -214,7 +221,7 @@ class Plugins:
 
     def _blocking(self, one: _Plugin) -> str | None:
         """Who says that a plugin is blocked, None for nobody."""
-        names = {_plain(name) for name in one.names if name is not None}
+        names = one.names
         return next((source for name, source in self._blocked.items() if _plain(name) in names), None)
 
     def _use(self, one: _Plugin) -> None:

@@ -116,7 +116,7 @@ def _settled(inspected: Inspected, problems: Problems) -> HubSettings:
 
 def _block(plugins: Plugins, top: object, base: Path) -> None:
     blocked = resolve(value_at(top, ("plugins", "block")), (), base, Problems())
-    plugins.block(_texts_at(blocked, ()), _BLOCK)
+    plugins.block(_texts_in(blocked), _BLOCK)
 
 
 def _known_keys(plugins: Plugins, base: Path, place: Place, top: Mapping[str, object]) -> Iterable[str]:
@@ -140,10 +140,9 @@ def _kind_of(plugins: Plugins, provider: object) -> ProviderKind[object] | None:
         return None  # the loader tells it
 
 
-def _texts_at(value: object, place: Place) -> list[str]:
-    """The texts in the list at a place, none where there is no list."""
-    found = value_at(value, place)
-    texts: list[object] = [*found] if isinstance(found, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+def _texts_in(value: object) -> list[str]:
+    """The texts of a list, none where there is no list."""
+    texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
     return [text for text in texts if isinstance(text, str)]
 
 

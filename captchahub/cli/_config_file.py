@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import click
 
 from captchahub.errors import ConfigError
 
-__all__ = ["find_config", "usual_config"]
+__all__ = ["config_option", "find_config", "usual_config"]
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_VARIABLE = "CAPTCHAHUB_CONFIG"
 
 _USUAL = (Path("captchahub.yaml"), Path("config.yaml"))
 
@@ -25,6 +33,11 @@ or let "captchahub config init" ask you and write it. Without an account, "captc
 configuration to try."""
 
 
+def config_option(words: str) -> Callable[[F], F]:
+    """The option ``--config`` of a command, with its help in these words."""
+    return click.option("--config", type=click.Path(path_type=Path), envvar=_VARIABLE, help=words)
+
+
 def find_config(given: Path | None) -> Path:
     """The file that was named, else the first of the usual ones in the working directory.
 
@@ -40,7 +53,7 @@ def find_config(given: Path | None) -> Path:
 
 def usual_config() -> Path | None:
     """The file that a command would read which is given none, None where there is none."""
-    named = os.environ.get("CAPTCHAHUB_CONFIG")
+    named = os.environ.get(_VARIABLE)
     return Path(named) if named else _first_there()
 
 

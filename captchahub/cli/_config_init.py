@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ import attrs
 import click
 import yaml
 
-from captchahub._config.misfits import keys
+from captchahub._config.misfits import keys, unknown_key
 from captchahub._config.problems import Located, Misfit
 from captchahub._config.scalars import Duration, scalar_readers
 from captchahub._config.tables import COMMON_KEYS, PROVIDER_NAME
@@ -177,12 +176,7 @@ class _Interview:
         valid = {*COMMON_KEYS[1:], *(key for kind in chosen for key in keys(kind.settings))}
         for key in self.given.values:
             if key not in valid:
-                near = difflib.get_close_matches(key, valid, n=1)
-                advice = f"did you mean {near[0]!r}? " if near else ""
-                raise click.UsageError(
-                    f"--set {key}: unknown key; {advice}valid keys: {', '.join(sorted(valid))}"
-                )
-
+                raise click.UsageError(f"--set {key}: {unknown_key(key, valid)}")
         for kind in chosen:
             for field in _own_fields(kind):
                 if field.type is Secret and field.alias in self.given.values:

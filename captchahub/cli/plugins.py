@@ -11,7 +11,7 @@ import attrs
 import click
 
 from captchahub._plugins import Plugins
-from captchahub.cli._config_file import find_config
+from captchahub.cli._config_file import config_option, find_config
 from captchahub.cli._program import Subcommand
 from captchahub.cli._streams import need_stdout, say, writing_stdout
 from captchahub.cli._text import printable
@@ -40,12 +40,7 @@ _COLUMNS = ("plugin", "state", "package", "adds")
 
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="CAPTCHAHUB_CONFIG",
-    help="The YAML file that may block plugins; looked for as by captchahub solve, and not needed.",
-)
+@config_option("The YAML file that may block plugins; looked for as by captchahub solve, and not needed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the tracebacks of those that failed.")
 def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:

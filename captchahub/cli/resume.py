@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from captchahub._plugins import Plugins
-from captchahub.cli._config_file import find_config
+from captchahub.cli._config_file import config_option, find_config
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
@@ -36,12 +36,7 @@ Exit codes:
 
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="CAPTCHAHUB_CONFIG",
-    help="The YAML file that names the providers; looked for as by captchahub solve.",
-)
+@config_option("The YAML file that names the providers; looked for as by captchahub solve.")
 def resume(config: Path | None) -> None:
     """Collect the answers of jobs that were ordered and never read, after a crash or Ctrl-C.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from captchahub._plugins import Plugins
-from captchahub.cli._config_file import find_config
+from captchahub.cli._config_file import config_option, find_config
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
@@ -76,12 +76,7 @@ Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, e
     help="What the pictures are: image-to-text, texts to read; phone-slide, screenshots of a phone with a "
     "puzzle to drag; or a type that a plugin adds.",
 )
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    envvar="CAPTCHAHUB_CONFIG",
-    help="The YAML file that names the providers; see below where it is looked for.",
-)
+@config_option("The YAML file that names the providers; see below where it is looked for.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.option(
     "--timeout",

@@ -16,13 +16,15 @@ from typing import Any
 
 from captchahub.errors import ProviderError
 from captchahub.provider import Created, Reply, Solved
-from captchahub.testing._leaves import Path, changed, leaves, lost
+from captchahub.testing._documents import JsonBody, read_document
 
 __all__ = ["check_reading", "hostile_replies", "what_is_shown"]
 
 _ODD_VALUES: Sequence[Any] = (
     *(None, True, False, 0, 1, -1, 1.5, 2**63, 10**400, -(10**30), math.inf, math.nan),
     *("", " ", "0", "-1", "1e999999999", "NaN", "null", "\ud800", "\u0661\u0662", "a\x00\x1b[31m\r\n\u202ez"),
+    # What XML can carry of it.
+    "a\u202e\x85\u2028z",
     *([], [None], [[[]]], [{}], {}, {"": None}, {"id": [1]}),
     # So long that it can't be shown.
     *("x" * 20_000, [0] * 2_000),
@@ -54,8 +56,8 @@ def hostile_replies(
 ) -> Iterator[Reply]:
     """Every part of every real reply lost or made odd, then ``runs`` more replies of any kind, by chance.
 
-    ``real`` are replies as the service gives them, in JSON or not; ``words`` are values that mean something
-    in its dialect, the account's token among them.
+    ``real`` are replies as the service gives them, in JSON, XML, a form, plain text or bytes of its own.
+    ``words`` are values that mean something in its dialect, the account's token among them.
     """
     yield from (Reply(status, body) for body in _ODD_BODIES for status in (200, 500))
     yield from (Reply(status, headers={"Retry-After": pause}) for pause in _PAUSES for status in (429, 503))
@@ -74,8 +76,9 @@ def what_is_shown(read: Callable[[], object]) -> str:
     try:
         value = read()
     except ProviderError as error:
-        # A chain of causes is printed with the error.
-        return f"{error} {error!r} {error.__cause__!r} {error.__context__!r}"
+        # A chain of causes is printed with the error, unless it was raised from None.
+        context = None if error.__suppress_context__ else error.__context__
+        return f"{error} {error!r} {error.__cause__!r} {context!r}"
     if isinstance(value, Created):
         return repr((value.job_id, value.cost))
     return repr(value.cost) if isinstance(value, Solved) else repr(value)
@@ -94,11 +97,12 @@ def check_reading(read: Callable[[], object], token: str) -> None:
 
 
 def _each_part_odd(reply: Reply, words: Sequence[str]) -> Iterator[Reply]:
-    fields = _parsed(reply.body)
-    for path, _ in leaves(fields):
-        yield _with(reply, lost(fields, path))
-        for value in (*_ODD_VALUES, *words):
-            yield _with(reply, changed(fields, path, value))
+    document = read_document(reply.body)
+    bodies = list(document.distortions())
+    for place, _ in document.values():
+        bodies.append(document.without(place))
+        bodies += (document.changed(place, value) for value in (*_ODD_VALUES, *words))
+    yield from (Reply(reply.status, body, reply.headers) for body in bodies)
     for status in sorted(set(_STATUSES)):
         yield Reply(status, reply.body, reply.headers)
 
@@ -109,20 +113,24 @@ class _Bodies:
     def __init__(self, real: Sequence[Reply], words: Sequence[str], chance: random.Random) -> None:
         self._chance = chance
         self._real = [reply for reply in real if reply.body] or [Reply(200, b"{}")]
-        parts = [part for reply in self._real for part in leaves(_parsed(reply.body))]
-        self._keys = sorted({str(step) for path, _ in parts for step in path} | {"id", "error"})
-        self._values = [*_ODD_VALUES, *words, *(value for _, value in parts)]
+        documents = [read_document(reply.body) for reply in self._real]
+        parts = [(one, part) for one in documents for part in one.values()]
+        places = [place for one, (place, _) in parts if isinstance(one, JsonBody)]
+        self._keys = sorted({str(step) for place in places for step in place} | {"id", "error"})
+        self._values = [*_ODD_VALUES, *words, *(value for _, (_, value) in parts)]
 
     def any_reply(self) -> Reply:
         make = self._chance.choice((self._damaged, self._damaged, self._made_up, self._bytes))
         return Reply(self._chance.choice(_STATUSES), make(), self._headers())
 
     def _damaged(self) -> bytes:
-        fields = _parsed(self._chance.choice(self._real).body)
+        body = self._chance.choice(self._real).body
         for _ in range(self._chance.randint(1, 3)):
-            parts: list[Path] = [path for path, _ in leaves(fields)] or [()]
-            fields = changed(fields, self._chance.choice(parts), self._value())
-        return _cut(_packed(fields), self._chance)
+            document = read_document(body)
+            places = [place for place, _ in document.values()]
+            if places:
+                body = document.changed(self._chance.choice(places), self._value())
+        return _cut(body, self._chance)
 
     def _made_up(self) -> bytes:
         return _packed({self._chance.choice(self._keys): self._value() for _ in range(6)})
@@ -147,21 +155,8 @@ class _Bodies:
         }
 
 
-def _parsed(body: bytes) -> object:
-    """The JSON of a body; a body that is none is one text."""
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode(errors="replace")
-
-
-def _with(reply: Reply, value: object) -> Reply:
-    return Reply(reply.status, _packed(value), reply.headers)
-
-
 def _packed(value: object) -> bytes:
-    # What is not JSON was parsed as one text, and goes back as it came.
-    return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
+    return json.dumps(value).encode()
 
 
 def _cut(body: bytes, chance: random.Random) -> bytes:

@@ -18,6 +18,7 @@ made than the usual 200.
 
 from __future__ import annotations
 
+from captchahub.testing.contract._job_ids import JobIdChecks
 from captchahub.testing.contract._orders import OrderChecks
 from captchahub.testing.contract._replies import ReplyChecks
 from captchahub.testing.contract._settings import SettingsChecks
@@ -26,7 +27,7 @@ from captchahub.testing.contract._solving import SolvingChecks
 __all__ = ["ProviderContract"]
 
 
-class ProviderContract(SettingsChecks, OrderChecks, ReplyChecks, SolvingChecks):
+class ProviderContract(SettingsChecks, OrderChecks, JobIdChecks, ReplyChecks, SolvingChecks):
     """Inherit from it in a class ``Test...`` and set what the plugin needs; each method is a check.
 
     A check that fails says in one sentence what is wrong and what to do. One that does not apply is skipped

@@ -53,8 +53,8 @@ class Checks:
     def unknown_status(self) -> Sequence[Reply]:
         """Replies to the question for a job with a status that nobody has seen before.
 
-        By default they are made of what the emulation says; write this method where it can't be, as for a
-        service that does not speak JSON.
+        By default they are made of what the emulation says. Write this method where that can't be done, as
+        for a service that writes bytes of its own.
         """
         return ()
 

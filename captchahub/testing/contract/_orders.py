@@ -1,29 +1,27 @@
-"""Checks of what a provider asks: requests, options, ids, and that it is a translation and nothing else."""
+"""Checks of what a provider asks: requests, options, reports, and that it only translates."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from urllib.parse import quote, unquote_plus, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 
 from captchahub._credentials import is_loopback
 from captchahub.errors import CaptchaHubError
-from captchahub.provider import Job, JobId, Provider, Reply, Request
+from captchahub.provider import Job, JobId, Provider, Request
 from captchahub.tasks import Solution, Task
-from captchahub.testing._leaves import changed, leaves
 from captchahub.testing.contract._base import Checks
-from captchahub.testing.contract._dialogue import Exchange, conversation, conversations, job_of
+from captchahub.testing.contract._dialogue import Exchange, Line, conversations, job_of
 from captchahub.testing.contract._quiet import noises
-from captchahub.testing.contract._subject import Subject, fail, skip
+from captchahub.testing.contract._subject import Subject, fail
 
 __all__ = ["OrderChecks"]
 
-# More than a double holds, and a number that is not the same number without its zeros.
-_IDS: tuple[JobId, ...] = (2**53 + 1, str(2**53 + 1), "00123456", "37223a89-06ed-442c-a0b8-22067b79c5b4")
+# When every job of an emulation has ended, in seconds.
+_LONG_AFTER = 1000.0
 
 
 class OrderChecks(Checks):
@@ -54,22 +52,22 @@ class OrderChecks(Checks):
                     f"{other.options[name]!r} make the same request: send the value, or leave it out there"
                 )
 
-    def test_a_job_id_comes_out_of_the_reply_exactly_as_the_service_gave_it(self) -> None:
-        for _, given, read in _ids(self.subject()):
-            if type(read) is not type(given) or read != given:
+    def test_a_report_says_what_the_caller_says(self) -> None:
+        for task in self.subject().first_tasks():
+            asked: dict[bool, Request] = {}
+            for correct in (True, False):
+                request, reported = _report(self.subject(), task, correct=correct)
+                if request is not None:
+                    asked[correct] = request
+                if (not correct) in reported:
+                    fail(
+                        f"ask_report(correct={correct}) makes the service note the opposite: send what "
+                        "correct says, or raise NotOffered where the service has no such report"
+                    )
+            if len(asked) > 1 and asked[True] == asked[False]:
                 fail(
-                    f"the service gave the job id {given!r} and read_created makes {read!r} of it: "
-                    "keep it as it is, a number a number and a text a text"
-                )
-
-    def test_a_job_id_goes_into_the_next_request_exactly_as_it_was(self) -> None:
-        provider = self.subject().remote()
-        for kind, _, job_id in _ids(self.subject()):
-            request = provider.poll_job(Job(job_id, kind))
-            if not _holds(request, job_id):
-                fail(
-                    f"the request of poll_job does not hold the job id {job_id!r} as it is: "
-                    "send Job.id unchanged, a number as a number and a text as a text"
+                    "ask_report makes the same request for right and for wrong answers: send what correct "
+                    "says, or raise NotOffered for the one that the service does not take"
                 )
 
     def test_nothing_is_kept_between_calls(self) -> None:
@@ -222,47 +220,19 @@ def _pairs(tasks: Iterable[Task[Solution]]) -> Iterator[tuple[Task[Solution], Ta
                 yield one, other, apart.pop()
 
 
-def _ids(subject: Subject) -> Iterator[tuple[str, JobId, JobId]]:
-    """The kind, the id as it stands in a reply, and as it was read; of real replies and changed ones."""
-    provider = subject.remote()
-    for task in subject.first_tasks():
-        reply = conversation(subject, task)[0].reply
-        job = job_of(provider, task, reply)
-        if job is None:
-            skip("the service answers at once, without a job id")
-        yield from _ids_in(provider, task, reply, job)
-
-
-def _ids_in(
-    provider: Provider, task: Task[Solution], reply: Reply, job: Job
-) -> Iterator[tuple[str, JobId, JobId]]:
+def _report(
+    subject: Subject, task: Task[Solution], *, correct: bool
+) -> tuple[Request | None, list[bool | None]]:
+    """Return the report of a solved job, None where there is none, and what the service noted of it."""
+    line = Line(subject)
+    job = job_of(line.provider, task, line.order(task).reply)
+    if job is None:
+        return None, []
+    line.now = _LONG_AFTER
+    line.poll(job, "solved job")
     try:
-        fields: object = json.loads(reply.body)
-    except ValueError:
-        if str(job.id) not in reply.body.decode(errors="replace"):
-            fail(f"read_created makes the job id {job.id!r}, which is not in the reply: keep it as it is")
-        yield task.kind, job.id, job.id
-        return
-    places = [(path, value) for path, value in leaves(fields) if str(value) == str(job.id)]
-    if not places:
-        fail(f"read_created makes the job id {job.id!r}, which is not in the reply: keep it as it is")
-    path, given = places[0]
-    if isinstance(given, (int, str)):
-        yield task.kind, given, job.id
-    for one in _IDS:
-        body = json.dumps(changed(fields, path, one)).encode()
-        other = job_of(provider, task, attrs.evolve(reply, body=body))
-        # What is no id at this service need not be read as one.
-        if other is not None:
-            yield task.kind, one, other.id
-
-
-def _holds(request: Request, job_id: JobId) -> bool:
-    try:
-        values = [value for _, value in leaves(json.loads(request.body))]
-    except ValueError:
-        values = []
-    if any(type(value) is type(job_id) and value == job_id for value in values):
-        return True
-    written = str(job_id) in unquote_plus(request.body.decode(errors="replace"))
-    return quote(str(job_id)) in request.url or (not values and written)
+        request = _steady(lambda: line.provider.ask_report(job, correct=correct))
+    except CaptchaHubError:
+        return None, []
+    line.ask(request)
+    return request, [record.reported for record in line.world.jobs.values()]

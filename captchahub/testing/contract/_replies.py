@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import cast
 from urllib.parse import quote
 
 import attrs
@@ -18,9 +18,8 @@ from captchahub.errors import (
     ProviderError,
     ServiceUnavailable,
 )
-from captchahub.provider import Balance, Created, Job, Pending, Provider, Reply, Solved
-from captchahub.tasks import Solution
-from captchahub.testing._leaves import changed, leaves
+from captchahub.provider import Balance, Job, Pending, Provider, Reply
+from captchahub.testing._documents import read_document
 from captchahub.testing.contract._base import Checks, runs
 from captchahub.testing.contract._dialogue import (
     Exchange,
@@ -33,12 +32,19 @@ from captchahub.testing.contract._dialogue import (
 )
 from captchahub.testing.contract._quiet import log_lines
 from captchahub.testing.contract._subject import Subject, fail, location, skip
+from captchahub.testing.contract._values import flaw_in
 from captchahub.testing.hostile import hostile_replies, what_is_shown
 
 __all__ = ["ReplyChecks"]
 
 _LONGEST_WORDS = 1000
 _UNKNOWN = "quite-a-new-state"
+# What stands between a client and a service says, and what a service that is overloaded says.
+_TROUBLE = tuple(
+    Reply(status, body)
+    for status in (429, 500, 502, 503, 504)
+    for body in (b"", b"Service Unavailable", b"<html><body><h1>Bad Gateway</h1></body></html>")
+)
 
 
 class ReplyChecks(Checks):
@@ -96,6 +102,19 @@ class ReplyChecks(Checks):
                             f"{reading} shows a secret that the service repeated in a reply to "
                             f"{exchange.situation}: show a service's words with captchahub.words.Words"
                         )
+
+    def test_trouble_of_the_service_is_neither_an_answer_nor_the_end_of_a_job(self) -> None:
+        provider = self._provider()
+        # Nobody asks for a job at a service that answers at once.
+        has_jobs = any(one.reading.method == "read_result" for one in conversations(self.subject()))
+        for reading in readings(self.subject()):
+            for reply in _TROUBLE:
+                read = _outcome(partial(reading.of, provider, reply))
+                said = f"HTTP {reply.status} with the body {reply.body!r}"
+                if not isinstance(read, ProviderError):
+                    fail(f"{reading} makes {_named(read)} of {said}: raise Reply.http_error()")
+                if has_jobs and reading.method == "read_result" and isinstance(read, JobFailed):
+                    fail(f"{reading} takes {said} for the end of the job: raise Reply.http_error()")
 
     def test_a_status_never_seen_before_leaves_the_job_in_work(self) -> None:
         for job, reply in _unknown_states(self.subject(), self.unknown_status()):
@@ -201,15 +220,15 @@ def _check_total(provider: Provider, reading: Reading, reply: Reply) -> None:
             f"{reading} raises {type(error).__name__} for {said}{location(error)}: let every reply give a "
             "value or a ProviderError"
         )
-    if not _is_wanted(reading, value):
-        fail(f"{reading} returns {_named(value)} for {said}: let it return what the contract says")
-
-
-def _is_wanted(reading: Reading, value: object) -> bool:
     if not isinstance(value, reading.wanted):
-        return False
-    solution: object = value.solution if isinstance(value, (Created, Solved)) else None
-    return isinstance(solution, Solution) or (solution is None and not isinstance(value, Solved))
+        fail(f"{reading} returns {_named(value)} for {said}: let it return what the contract says")
+    flaw = next(filter(None, map(flaw_in, _items(value))), None)
+    if flaw is not None:
+        fail(f"{reading} returns {_named(value)} in which {flaw}, for {said}: raise MalformedReply instead")
+
+
+def _items(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _shown(provider: Provider, reading: Reading, reply: Reply) -> str:
@@ -238,16 +257,16 @@ def _has_secret(secrets: Sequence[str], text: str) -> bool:
 
 
 def _echoes(reply: Reply, secrets: Sequence[str]) -> Iterator[Reply]:
-    """The reply with a secret in each place, alone and among words, in any case."""
-    try:
-        fields: object = json.loads(reply.body)
-    except ValueError:
-        yield from (Reply(reply.status, reply.body + one.encode()) for one in secrets)
-        return
-    for path, _ in leaves(fields):
-        for secret in secrets:
-            for said in (secret, f"no such key {secret}.", secret.upper(), f"{'x' * 190} {secret}"):
-                yield attrs.evolve(reply, body=json.dumps(changed(fields, path, said)).encode())
+    """Return the reply with a secret in each place, alone and among words, in any case."""
+    document = read_document(reply.body)
+    places = [place for place, _ in document.values()]
+    for secret in secrets:
+        for said in (secret, f"no such key {secret}.", secret.upper(), f"{'x' * 190} {secret}"):
+            for place in places:
+                yield attrs.evolve(reply, body=document.changed(place, said))
+            for name in reply.headers:
+                yield attrs.evolve(reply, headers={**reply.headers, name: said})
+        yield attrs.evolve(reply, body=reply.body + secret.encode())
 
 
 def _unknown_states(subject: Subject, given: Sequence[Reply]) -> Iterator[tuple[Job, Reply]]:
@@ -266,14 +285,9 @@ def _with_unknown_state(working: Exchange | None, solved: Exchange | None) -> li
     """The reply of a job in work with another word in each place where a solved job has another word, too."""
     if working is None or solved is None:
         return []
-    try:
-        fields, ended = (json.loads(one.reply.body) for one in (working, solved))
-    except ValueError:
-        return []
-    words = dict(leaves(ended))
-    places = [path for path, word in leaves(fields) if _is_state(word, words.get(path))]
-    bodies = [json.dumps(changed(fields, path, _UNKNOWN)).encode() for path in places]
-    return [attrs.evolve(working.reply, body=body) for body in bodies]
+    document, words = read_document(working.reply.body), dict(read_document(solved.reply.body).values())
+    places = [place for place, word in document.values() if _is_state(word, words.get(place))]
+    return [attrs.evolve(working.reply, body=document.changed(place, _UNKNOWN)) for place in places]
 
 
 def _is_state(word: object, other: object) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import ExitStack
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -52,13 +52,12 @@ from captchahub._solve import Plan, Solve
 from captchahub._tokens import Trail, read_token
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
-from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Job, Service
 from captchahub.results import Attempt, ProviderHealth, Result, Vote
 from captchahub.settings import Hooks, HubSettings, RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "hooks_of"]
 
 S = TypeVar("S", bound=Solution)
 T = TypeVar("T")
@@ -84,7 +83,7 @@ class Engine:
             found = type(settings).__name__
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        changes, hooks = Changes(), _hooks_of(settings)
+        changes, hooks = Changes(), hooks_of(settings)
         feed = Feed(hooks.observers, wall_clock)
         aftercare = Aftercare()
         self._accounts = Roster(settings, connect, changes, feed, aftercare)
@@ -222,10 +221,6 @@ class Engine:
         self._refuse_closed()
         return {name: health_of(account) for name, account in self._accounts.items()}
 
-    def plugins(self) -> Sequence[PluginRecord]:
-        """See :meth:`captchahub.hub.Hub.plugins`."""
-        return self._desk.hooks.records
-
     async def revive(self, name: str) -> None:
         """See :meth:`captchahub.hub.Hub.revive`."""
         self._refuse_closed()
@@ -243,7 +238,7 @@ class Engine:
                 f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
                 f"{wanted or 'one in memory'}; close the hub and make a new one"
             )
-        desk, hooks = self._desk, _hooks_of(settings)
+        desk, hooks = self._desk, hooks_of(settings)
         self._accounts.replace(settings)
         self._settings = settings
         self._books.follow(settings)
@@ -288,7 +283,8 @@ class Engine:
         await self._desk.feed.aclose(_PATIENCE)
 
 
-def _hooks_of(settings: HubSettings) -> Hooks:
+def hooks_of(settings: HubSettings) -> Hooks:
+    """What the plugins of a hub with these settings have a say in."""
     return Plugins().hooks if settings.hooks is None else settings.hooks
 
 

@@ -1,4 +1,4 @@
-"""What must not be open while the process forks: a child would take what is its parent's for its own."""
+"""What belongs to one process: a forked child has copies of it, and must not take them for its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["Forked", "no_fork", "watch"]
+__all__ = ["Forked", "Process", "keep", "no_fork", "process", "refuse_elsewhere", "watch"]
+
+
+Process = tuple[int, int]
+"""One process, as :func:`process` tells it from others."""
 
 
 class Forked(Protocol):
@@ -23,13 +27,34 @@ class Forked(Protocol):
 
 
 no_fork = threading.Lock()
-"""Held while something is opened that is not watched yet."""
+"""Held while something is opened that is not watched yet, and while :func:`watch` is called."""
 _watched: weakref.WeakSet[Forked] = weakref.WeakSet()
 _ready: list[Forked] = []
+_kept: list[object] = []
+_forks = 0
+
+
+def process() -> Process:
+    """What tells this process from its parents and its children, also where a process id comes back."""
+    return os.getpid(), _forks
+
+
+def refuse_elsewhere(home: Process, what: str) -> None:
+    """Raise RuntimeError in every process but one, for whatever would wait there for ever."""
+    if process() != home:
+        raise RuntimeError(f"{what} belongs to the process that began it, and this is a forked child of that")
+
+
+def keep(inherited: object) -> None:
+    """Keep what a parent has left for as long as this process lives, and never use it.
+
+    To destroy a copy of a loop, for one, would take the parent's wake-ups out of the selector they share.
+    """
+    _kept.append(inherited)
 
 
 def watch(one: Forked) -> None:
-    """Have it told of every fork from now on, for as long as it is used."""
+    """Have it told of every fork from now on, for as long as it is used. The caller holds ``no_fork``."""
     _watched.add(one)
 
 
@@ -42,6 +67,9 @@ def _before() -> None:
 
 
 def _after(*, is_child: bool) -> None:
+    global _forks  # noqa: PLW0603 - it counts for the process
+    if is_child:
+        _forks += 1
     while _ready:
         _ready.pop().after_fork(is_child=is_child)
     no_fork.release()

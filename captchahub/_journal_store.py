@@ -53,7 +53,8 @@ class Store:
 
     Raises JournalError where it can't be opened, is damaged, or is written by something else.
     ``busy_timeout`` is how long another process may keep it locked, in seconds. A fork closes the file, for
-    SQLite would take the locks of a process for those of its child; each opens it again when it writes.
+    SQLite would take the locks of a process for those of its child; each opens it again when it writes. It
+    waits for what is being written, also in memory, for a child would find SQLite's own locks held for ever.
     """
 
     def __init__(self, path: Path | None, *, busy_timeout: float = 5.0) -> None:
@@ -64,9 +65,12 @@ class Store:
         self._is_closed = False
         self._identity: tuple[int, int] | None = None
         with no_fork:
-            self._connection: sqlite3.Connection | None = self._open()
+            self._connection: sqlite3.Connection | None = self._open("nothing was ordered")
             if path is not None:
-                watch(self)
+                # That it can be opened is known now. A program that forks without telling Python, as uWSGI
+                # does, would hand an open file on to its children.
+                self._let_go()
+            watch(self)
 
     def transact(self, works: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T | Exception]:
         """What each work returned or raised, all of them in one transaction and one commit.
@@ -90,7 +94,7 @@ class Store:
             advice = "Put it back, or make a new hub, which begins with what is there now"
             raise JournalError(f"{self._name}: {problem}; it was not written. {advice}")
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._open("it was not written")
         return self._connection
 
     def _found(self) -> tuple[int, int] | None:
@@ -132,7 +136,9 @@ class Store:
     def before_fork(self) -> None:
         """See :class:`captchahub._forking.Forked`."""
         self._lock.acquire()
-        self._let_go()
+        # What is in memory would be gone with it.
+        if self._path is not None:
+            self._let_go()
 
     def after_fork(self, *, is_child: bool) -> None:  # noqa: ARG002 - both go on in the same way
         """See :class:`captchahub._forking.Forked`."""
@@ -156,7 +162,8 @@ class Store:
         connection.execute("RELEASE work")
         return failed
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, so_far: str) -> sqlite3.Connection:
+        """The file, opened. Raises JournalError, which says what was not done ``so_far``."""
         try:
             self._look()
             # An absolute path, for ':memory:' would have a meaning of its own.
@@ -165,12 +172,12 @@ class Store:
                 place, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
             )
         except (sqlite3.Error, OSError, ValueError) as error:
-            raise self._told(error, "nothing was ordered") from error
+            raise self._told(error, so_far) from error
         try:
             self._prepare(connection)
         except (*_FAULTS, OSError) as error:
             connection.close()
-            raise self._told(error, "nothing was ordered") from error
+            raise self._told(error, so_far) from error
         except BaseException:
             connection.close()
             raise

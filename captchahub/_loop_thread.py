@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
+
+from captchahub._forking import process
 
 __all__ = ["LoopThread"]
 
@@ -24,7 +25,7 @@ class LoopThread:
     """A daemon thread that runs an event loop until it is stopped."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
+        self.process = process()
         """The process the thread lives in; a fork does not copy it."""
         ready: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=_run, args=(ready,), name="captchahub", daemon=True)
@@ -62,7 +63,7 @@ class LoopThread:
 
     def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one last coroutine, then end the loop and its thread. In a forked child it does nothing."""
-        if os.getpid() != self.pid or self._loop.is_closed():
+        if self.process != process() or self._loop.is_closed():
             return
         ending = self.submit(lambda: _end(last))
         ending.add_done_callback(lambda _: _end_loop(self._loop))

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from captchahub._forking import process, refuse_elsewhere
 from captchahub.results import Outcome
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Ticket
@@ -45,8 +46,10 @@ def as_completed(
     source = _Source(tasks)
     ended: SimpleQueue[_InFlight[S]] = SimpleQueue()
     under_way: set[_InFlight[S]] = set()
+    home = process()
     try:
         while True:
+            refuse_elsewhere(home, "an iterator of solve_many")
             # An outcome that waits to be taken goes before reading on, which may take its time.
             while len(under_way) < in_flight and ended.empty() and (item := source.read()) is not None:
                 one = _InFlight(*item, submit(item[1]))

@@ -27,7 +27,8 @@ class Presence:
         self._journal = None if journal is None else journal.absolute()
         self._held: dict[str, int] = {}
         self._gone: set[str] = set()
-        watch(self)
+        with no_fork:
+            watch(self)
 
     def hold(self, owner: str) -> None:
         """Be there in the name of an owner, until :meth:`leave` or the end of the process."""
@@ -50,10 +51,12 @@ class Presence:
 
     def leave(self, owner: str) -> None:
         """Be there no more."""
-        opened = self._held.pop(owner, None)
-        if opened is not None and self._journal is not None:
-            _remove(_file(self._journal, owner))
-            os.close(opened)
+        # A child must find the file either held or closed.
+        with no_fork:
+            opened = self._held.pop(owner, None)
+            if opened is not None and self._journal is not None:
+                _remove(_file(self._journal, owner))
+                os.close(opened)
 
     def is_gone(self, owner: str) -> bool:
         """Whether an owner is surely not there any more; its file is removed then."""

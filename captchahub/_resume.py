@@ -12,6 +12,7 @@ from captchahub._aftercare import Aftercare, end
 from captchahub._answers import unpack_of_kind
 from captchahub._books import Books, Page
 from captchahub._clock import now
+from captchahub._forking import process
 from captchahub._harvest import collect
 from captchahub._tokens import Token
 from captchahub.errors import Attempt, HubClosed, JobTimeout, NotAsked
@@ -31,6 +32,8 @@ class Collecting:
     """A resume whose answers are taken in another thread, where Ctrl-C may keep one from getting there."""
 
     def __init__(self, collecting: AsyncGenerator[Collected]) -> None:
+        self.home = process()
+        """The process that it works in."""
         self._collecting = collecting
         # It can be told to end while it is asked for the next one.
         self._lock = asyncio.Lock()

@@ -19,8 +19,10 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from captchahub._arguments import checked_in_flight, checked_timeout
-from captchahub._engine import Engine
+from captchahub._engine import Engine, hooks_of
+from captchahub._forking import keep, process
 from captchahub._many import as_completed_async
+from captchahub._own_engine import OwnEngine
 from captchahub._plugins import Plugins
 from captchahub._source import Source
 from captchahub._tokens import Trail
@@ -41,12 +43,17 @@ T = TypeVar("T")
 
 
 class AsyncHub:
-    """The library for event loops: the names of :class:`Hub`, awaitable. One hub belongs to one loop."""
+    """The library for event loops: the names of :class:`Hub`, awaitable. One hub belongs to one loop.
+
+    A hub made before a fork works in a loop of the child as well, as :class:`Hub` does.
+    """
 
     def __init__(self, settings: HubSettings) -> None:
-        self._engine = Engine(settings)
+        self._engine = OwnEngine(settings)
         self._source = Source()
+        self._process = process()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
@@ -67,10 +74,7 @@ class AsyncHub:
 
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
         """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
-        engine, seconds = self._ours(), checked_timeout(timeout)
-        if engine.is_closed:
-            raise HubClosed
-        trail = Trail()
+        engine, seconds, trail = self._ours(), checked_timeout(timeout), Trail()
         return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds, trail, share=share)), trail)
 
     def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
@@ -108,12 +112,13 @@ class AsyncHub:
 
     def plugins(self) -> list[PluginRecord]:
         """As :meth:`Hub.plugins`."""
-        return list(self._engine.plugins())
+        return list(hooks_of(self._engine.settings).records)
 
     async def reload(self) -> None:
         """As :meth:`Hub.reload`. The file is read in the event loop's thread."""
-        engine = self._ours()
-        await engine.reload(self._source.read())
+        engine, settings = self._ours(), self._source.read()
+        await engine.reload(settings)
+        self._engine.settings = settings
 
     async def revive(self, provider: str) -> None:
         """As :meth:`Hub.revive`."""
@@ -137,10 +142,14 @@ class AsyncHub:
 
     async def close(self) -> None:
         """As :meth:`Hub.close`."""
-        await self._ours().aclose()
+        self._stay_in_loop()
+        self._is_closed = True
+        engine = self._engine.made
+        if engine is not None:
+            await engine.aclose()
 
     async def __aenter__(self) -> Self:
-        self._ours()
+        self._stay_in_loop()
         return self
 
     async def __aexit__(
@@ -150,9 +159,17 @@ class AsyncHub:
 
     def _ours(self) -> Engine:
         """The engine, for the loop it belongs to."""
+        self._stay_in_loop()
+        if self._is_closed:
+            raise HubClosed
+        return self._engine.get()
+
+    def _stay_in_loop(self) -> None:
         running = asyncio.get_running_loop()
+        if self._process != process():
+            keep(self._loop)
+            self._process, self._loop = process(), None
         if self._loop is None:
             self._loop = running
         if self._loop is not running:
             raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
-        return self._engine

@@ -26,9 +26,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from captchahub._arguments import checked_in_flight, checked_timeout
-from captchahub._engine import Engine
+from captchahub._engine import Engine, hooks_of
+from captchahub._forking import keep, process, refuse_elsewhere
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed
+from captchahub._own_engine import OwnEngine
 from captchahub._plugins import Plugins
 from captchahub._resume import Collecting
 from captchahub._source import Source
@@ -53,21 +55,18 @@ class Hub:
     """The library for ordinary, blocking code: make one, share it among threads, close it.
 
     The work is done in one background thread, started by the first call. A hub made before a fork works in
-    the child as well, with connections of its own; tickets stay in the process that got them. A hub that is
-    never closed is ended with the program.
+    the child as well, as a hub of its own that shares the journal; tickets and iterators stay in the process
+    that got them. A hub that is never closed is ended with the program.
     """
 
     def __init__(self, settings: HubSettings) -> None:
-        self._settings = settings
         self._source = Source()
-        self._engine: Engine | None = Engine(settings)
-        """None in a forked child that has not used it yet."""
+        self._engine = OwnEngine(settings)
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
         self._lock = threading.Lock()
         self._reloading = threading.Lock()
-        self._inherited: list[object] = []
         _hubs.add(self)
 
     @classmethod
@@ -174,8 +173,7 @@ class Hub:
 
     def plugins(self) -> list[PluginRecord]:
         """Every plugin, installed or passed in: whether it is used, and if it can't be, why."""
-        with self._lock:
-            return list(self._made().plugins())
+        return list(hooks_of(self._engine.settings).records)
 
     def reload(self) -> None:
         """Read the configuration file again, and go by it from now on.
@@ -191,7 +189,7 @@ class Hub:
         with self._reloading:
             settings = self._source.read()
             self._start(lambda engine: engine.reload(settings)).result()
-            self._settings = settings
+            self._engine.settings = settings
 
     def revive(self, provider: str) -> None:
         """Ask a provider again from now on, such as one that was out and whose account was topped up.
@@ -251,6 +249,7 @@ class Hub:
         is_taken = True
         try:
             while True:
+                refuse_elsewhere(collecting.home, "an iterator of resume")
                 coming = self._start(lambda _: collecting.next())
                 is_taken = False
                 try:
@@ -265,6 +264,8 @@ class Hub:
             self._end(collecting, is_taken=is_taken)
 
     def _end(self, collecting: Collecting, *, is_taken: bool) -> None:
+        if collecting.home != process():
+            return
         with suppress(HubClosed):
             ending = self._start(lambda _: collecting.end(is_taken=is_taken))
             # The garbage collector may call this from the hub's own thread, which can't wait for itself.
@@ -294,17 +295,13 @@ class Hub:
         with self._lock:
             if self._is_closed:
                 raise HubClosed
-            engine = self._made()
+            self._leave_parent()
+            engine = self._engine.get()
             if self._thread is None:
                 self._thread = LoopThread()
                 # Ends the thread when the hub is forgotten, or when the program ends without close().
                 self._finalizer = weakref.finalize(self, partial(self._thread.stop, engine.aclose))
             return self._thread.submit(partial(work, engine))
-
-    def _made(self) -> Engine:
-        if self._engine is None:
-            self._engine = Engine(self._settings)
-        return self._engine
 
     def _refuse_to_block_itself(self, name: str) -> None:
         if self._thread is not None and self._thread.is_current():
@@ -314,16 +311,19 @@ class Hub:
         _warn_if_it_blocks_a_loop(name)
 
     def _after_fork(self) -> None:
-        """Begin anew in the child: the parent's thread is not here, and its sockets are not ours to use."""
+        """Begin anew in the child, where a lock that a thread of the parent held would stay locked."""
         self._lock = threading.Lock()
         self._reloading = threading.Lock()
-        if self._thread is not None:
-            if self._finalizer is not None:
-                self._finalizer.detach()
-            # Kept, for letting go of a loop would take the parent's wake-ups out of the shared selector.
-            self._inherited.append((self._thread, self._engine))
-            # Made when it is needed: an error in here would reach nobody.
-            self._thread = self._finalizer = self._engine = None
+        self._leave_parent()
+
+    def _leave_parent(self) -> None:
+        """Forget the thread where it is the parent's, which a fork does not copy."""
+        if self._thread is None or self._thread.process == process():
+            return
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        keep(self._thread)
+        self._thread = self._finalizer = None
 
 
 _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()

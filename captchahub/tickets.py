@@ -7,6 +7,7 @@ import concurrent.futures
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
+from captchahub._forking import process, refuse_elsewhere
 from captchahub._tokens import Trail
 from captchahub.errors import SolveCancelled
 from captchahub.results import Result
@@ -16,13 +17,19 @@ __all__ = ["AsyncTicket", "Ticket"]
 
 S = TypeVar("S", bound=Solution)
 
+_TICKET = "a ticket"
+
 
 class Ticket(Generic[S]):
-    """A solve submitted to a :class:`~captchahub.hub.Hub`; any thread of the process may use it."""
+    """A solve submitted to a :class:`~captchahub.hub.Hub`; any thread of the process may use it.
+
+    In a forked child it can't be waited for: solve the task there, which shares the job, or attach its token.
+    """
 
     def __init__(self, future: concurrent.futures.Future[Result[S]], trail: Trail) -> None:
         self._future = future
         self._trail = trail
+        self._home = process()
 
     @property
     def token(self) -> str | None:
@@ -36,8 +43,9 @@ class Ticket(Generic[S]):
         """Wait for the result, for at most ``timeout`` seconds; the solve goes on where that is too short.
 
         Raises TimeoutError when the wait is over, :class:`~captchahub.errors.SolveCancelled`, and whatever
-        the solve raised.
+        the solve raised; RuntimeError in a forked child.
         """
+        self._refuse_child()
         try:
             return self._future.result(timeout)
         except concurrent.futures.CancelledError:
@@ -48,15 +56,22 @@ class Ticket(Generic[S]):
         return self._future.done()
 
     def cancel(self) -> bool:
-        """End the solve; False where it has already ended. A job that was created stays paid for."""
-        return self._future.cancel()
+        """End the solve; False where it has already ended. A job that was created stays paid for.
+
+        In a forked child it does nothing.
+        """
+        return process() == self._home and self._future.cancel()
 
     def when_done(self, call: Callable[[], object]) -> None:
         """Have ``call()`` called once the solve has ended, at once where it has.
 
         It is called in this thread or in the hub's own, which it must not block.
         """
+        self._refuse_child()
         self._future.add_done_callback(lambda _: call())
+
+    def _refuse_child(self) -> None:
+        refuse_elsewhere(self._home, _TICKET)
 
 
 class AsyncTicket(Generic[S]):
@@ -65,6 +80,7 @@ class AsyncTicket(Generic[S]):
     def __init__(self, task: asyncio.Task[Result[S]], trail: Trail) -> None:
         self._task = task
         self._trail = trail
+        self._home = process()
         task.add_done_callback(_look_at)
 
     @property
@@ -74,6 +90,7 @@ class AsyncTicket(Generic[S]):
 
     async def result(self, timeout: float | None = None) -> Result[S]:
         """As :meth:`Ticket.result`. Cancelling the wait does not cancel the solve."""
+        refuse_elsewhere(self._home, _TICKET)
         await asyncio.wait([self._task], timeout=timeout)
         if not self._task.done():
             raise TimeoutError
@@ -89,8 +106,8 @@ class AsyncTicket(Generic[S]):
         return self._task.done()
 
     def cancel(self) -> bool:
-        """End the solve; False where it has already ended. A job that was created stays paid for."""
-        return self._task.cancel()
+        """As :meth:`Ticket.cancel`."""
+        return process() == self._home and self._task.cancel()
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -299,6 +299,31 @@ class TestAFork:
         child.join(30)
         assert len(jobs_in(store)) == 2
 
+    def test_waits_for_what_is_being_written_in_memory(self) -> None:
+        """A child would wait for ever for locks within SQLite that a thread of its parent held."""
+        begun, is_written = threading.Event(), threading.Event()
+
+        def write_slowly(connection: sqlite3.Connection) -> int:
+            begun.set()
+            connection.execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) "
+                "SELECT max(i) FROM n"
+            ).fetchone()
+            written = one_order(connection)
+            is_written.set()
+            return written
+
+        with closing(Store(None)) as store:
+            writing = threading.Thread(target=store.transact, args=([write_slowly],))
+            writing.start()
+            assert begun.wait(30)
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if is_written.is_set() else 1)
+            writing.join(30)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert len(jobs_in(store)) == 1
+
 
 class TestALockedFile:
     def test_is_waited_for_as_long_as_was_said(self, path: Path) -> None:

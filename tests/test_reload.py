@@ -366,6 +366,17 @@ class TestAFile:
             hub.reload()
             assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
 
+    def test_has_the_same_journal_wherever_the_program_works_later(
+        self, path: Path, sandbox: Sandbox, quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parent)
+        path.write_text(self.text(sandbox, "omo", "journal: jobs.db\n"))
+        with Hub.from_yaml("config.yaml", plugins=[quick]) as hub:
+            monkeypatch.chdir("/")
+            path.write_text(self.text(sandbox, "another", "journal: jobs.db\n"))
+            hub.reload()
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
+
     def test_is_there_only_for_hubs_that_were_made_of_one(self, sandbox: Sandbox) -> None:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}}
         with Hub.from_mapping(mapping) as hub, pytest.raises(RuntimeError, match="not by from_yaml"):

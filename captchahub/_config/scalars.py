@@ -197,7 +197,13 @@ def unheld(kind: str, value: object) -> Misfit:
 def _path(value: object, base: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise Misfit("a path", value)
-    return base / value
+    # Whatever the folder is that the program, or a process that it forks, works in later.
+    path = base / value
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        # The working directory was deleted, and nothing is found in it.
+        return path
 
 
 def _existing(value: object, base: Path) -> ExistingPath:

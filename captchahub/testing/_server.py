@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import ssl
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, cast
 
+from captchahub._forking import no_fork, process, watch
 from captchahub.testing._effects import Ending, Pause, Step
 from captchahub.testing._http import BadRequest, read_call, render
 from captchahub.testing.emulation import Answer, Call
@@ -28,7 +30,8 @@ class HttpServer:
     """Listens from the moment it is made until :meth:`stop`; one thread a connection.
 
     ``accepted`` counts the connections; it goes on from the number given. With ``tls`` every connection
-    begins with a handshake, and one that fails at it is closed.
+    begins with a handshake, and one that fails at it is closed. A forked child closes its copies of the
+    sockets: nobody there would answer, and the port would stay taken after :meth:`stop`.
     """
 
     def __init__(
@@ -47,27 +50,51 @@ class HttpServer:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+        self._home = process()
+        with no_fork:
+            self._listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+            self._bell, self._clapper = socket.socketpair()
+            self._selector = selectors.DefaultSelector()
+            watch(self)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
-        self._bell, self._clapper = socket.socketpair()
-        self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._acceptor = threading.Thread(target=self._accept_all, name="sandbox", daemon=True)
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Close every connection, whatever it is doing, and wait for its thread to end."""
+        """Close every connection, whatever it is doing, and wait for its thread to end.
+
+        In a forked child it does nothing.
+        """
+        if process() != self._home:
+            return
         self._stopping.set()
         self._clapper.send(b"!")
         self._acceptor.join()
         self._hang_up()
         for thread in self._threads:
             thread.join()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._selector.close()
         for sock in (self._listener, self._bell, self._clapper):
             sock.close()
+
+    def before_fork(self) -> None:
+        """See :class:`captchahub._forking.Forked`."""
+
+    def after_fork(self, *, is_child: bool) -> None:
+        """See :class:`captchahub._forking.Forked`."""
+        if is_child:
+            self._let_go()
+            for sock in self._open:
+                # A shutdown would reach the parent's as well, and close() would wait for the reader.
+                copy = sock.detach()
+                if copy >= 0:
+                    os.close(copy)
 
     def _hang_up(self) -> None:
         with self._lock:

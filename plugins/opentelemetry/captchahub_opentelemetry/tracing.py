@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from functools import singledispatchmethod
+from weakref import WeakSet
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvider, get_tracer
 from opentelemetry.trace import set_span_in_context as with_span
@@ -38,6 +40,11 @@ class Tracing:
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer = get_tracer("captchahub", __version__, tracer_provider)
+        self._begin_anew()
+        _all.add(self)
+
+    def _begin_anew(self) -> None:
+        """Know of no spans. Those of its parent are not a forked child's to end."""
         self._spans = Spans()
         # Each hub has a thread of its own for observers.
         self._lock = threading.Lock()
@@ -139,6 +146,19 @@ class Tracing:
             span = self._begin(event, event.at - elapsed)
             self._spans.remember(event.solve, span)
         return span
+
+
+_all: WeakSet[Tracing] = WeakSet()
+
+
+def _after_fork() -> None:
+    for tracing in list(_all):
+        # A fork leaves no other way to reach them.
+        tracing._begin_anew()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _who(event: SolveEvent) -> dict[str, Value]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Protocol
 
 import pytest
 from captchahub_opentelemetry import OpenTelemetry
 from captchahub_opentelemetry.spans import Spans
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from captchahub import (
@@ -48,6 +53,16 @@ class Traces(Protocol):
     def spans(self) -> list[ReadableSpan]: ...
     def named(self, name: str) -> ReadableSpan: ...
     def context_of(self, span: ReadableSpan) -> SpanContext: ...
+
+
+class OnStart(SpanProcessor):
+    """Calls a function with each span that begins."""
+
+    def __init__(self, call: Callable[[object], None]) -> None:
+        self._call = call
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self._call(span)
 
 
 @pytest.fixture
@@ -234,3 +249,29 @@ def test_what_happens_to_a_provider_is_no_span(plugin: OpenTelemetry, traces: Tr
         CooledDown(at=BEGUN, provider="omo", state=State.OUT, reason="refused", until=None)
     )
     assert traces.spans == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
+def test_a_forked_child_waits_for_no_thread_of_its_parent(traces: Traces) -> None:
+    """A thread that was making a span when its process forked is not there to finish it in the child."""
+    plugin, is_tracing, may_go_on = OpenTelemetry(traces.provider), threading.Event(), threading.Event()
+
+    def wait(_: object) -> None:
+        if threading.current_thread() is tracing:
+            is_tracing.set()
+            may_go_on.wait(30)
+
+    traces.provider.add_span_processor(OnStart(wait))
+    tracing = threading.Thread(target=plugin.captchahub_observe, args=(submitted(),))
+    tracing.start()
+    assert is_tracing.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(20)
+        plugin.captchahub_observe(submitted("of the child"))
+        os._exit(0)
+    may_go_on.set()
+    tracing.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -129,6 +129,10 @@ _KNOWN: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 
 def metrics_in(registry: CollectorRegistry) -> Metrics:
     """The metrics of a registry: the same for all hubs, for a name can be registered once only."""
+    known = _KNOWN.get(registry)
+    if known is not None:
+        # Without the lock: a process that forks just then leaves it locked for its child.
+        return known
     with _LOCK:
         if registry not in _KNOWN:
             _KNOWN[registry] = Metrics(registry)

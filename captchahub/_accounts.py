@@ -14,6 +14,7 @@ import attrs
 from captchahub._feed import Feed
 from captchahub._foreign import FAULTS
 from captchahub._gate import Changes, Gate
+from captchahub._identity import Identity, identity_of
 from captchahub._polling import Durations
 from captchahub._prices import Prices
 from captchahub._secrets import mask_error, secrets_in
@@ -115,6 +116,7 @@ class RemoteAccount:
     transport: Transport
     gate: Gate
     prices: Prices
+    identity: Identity
     durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
     speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
     usage: Usage = attrs.field(factory=Usage)
@@ -248,7 +250,8 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
     prices = Prices(settings.prices, currency=settings.currency)
-    return RemoteAccount(settings, provider, connect(settings), gate, prices)
+    identity = identity_of(settings, provider)
+    return RemoteAccount(settings, provider, connect(settings), gate, prices, identity)
 
 
 def hand_on(before: Account, account: Account) -> None:

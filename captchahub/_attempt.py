@@ -26,6 +26,7 @@ from captchahub.errors import (
     AmbiguousCreate,
     JobFailed,
     JobTimeout,
+    JobUnknown,
     MalformedReply,
     NotAsked,
     PluginFault,
@@ -141,19 +142,18 @@ class RemoteTry:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
         prepared = self.prepared = await self._terms.errand.prepare(self._left())
         request = self._translate(Request, self._provider.create_job, prepared.task)
-        opened = await self._open_page(None)
-        while isinstance(opened, JobEntry):
-            try:
-                return self._take_over(opened)
-            except (NotAsked, WrongSolution) as error:
-                # Nobody has checked it before, and it is for another provider than this one to be wrong.
-                let_go(error)
-                self.shared = self.job_id = self.answer = None
-                self.was_refused = False
-                opened = await self._open_page(opened)
-        self.page = opened
-        answer = await (self._ordered(request) if opened.found is None else self._go_on(opened.found))
-        return _checked(self, self._task, answer, self._terms.errand.hooks)
+        answer: Solved | None = None
+        refused: JobEntry | None = None
+        while answer is None:
+            opened = await self._open_page(refused)
+            if isinstance(opened, JobEntry):
+                answer, refused = self._take_over(opened), opened
+            elif opened.found is not None:
+                answer, refused = await self._go_on(opened, opened.found), opened.found
+            else:
+                self.page = opened
+                answer = self._checked(await self._ordered(request))
+        return answer
 
     async def _open_page(self, refused: JobEntry | None) -> Page | JobEntry:
         limit = asyncio.timeout_at(self._terms.deadline)
@@ -181,13 +181,23 @@ class RemoteTry:
         # Without an answer Created has an id.
         return self.answer or await self._ask(cast("JobId", created.job_id))
 
-    async def _go_on(self, found: JobEntry) -> Solved:
-        """The answer of a job that a dead hub has ordered for an equal task."""
-        self.may_be_ordered = True
-        self.prepared = attrs.evolve(self.prepared, frame=found.frame)
+    async def _go_on(self, page: Page, found: JobEntry) -> Solved | None:
+        """The checked answer of a job that a dead hub ordered for an equal task; None where it is gone."""
+        prepared = self.prepared
+        self.page, self.may_be_ordered = page, True
+        self.prepared = attrs.evolve(prepared, frame=found.frame)
         job_id = self.job_id = cast("JobId", found.job_id)
         self._terms.errand.follow_job(job_id, found.frame)
-        return await self._ask(job_id)
+        try:
+            return self._checked(await self._ask(job_id))
+        except JobUnknown as error:
+            await self._terms.errand.give_up(page, found, error)
+            self.page = self.job_id = self._asking = None
+            self.may_be_ordered, self.prepared = False, prepared
+            if self._left() < least_time(self._account):
+                raise
+            let_go(error)
+            return None
 
     async def _ask(self, job_id: JobId) -> Solved:
         job = Job(job_id, self._task.kind)
@@ -199,16 +209,24 @@ class RemoteTry:
     def _placed(self, solution: Solution, cost: Decimal | None) -> Solved:
         return _placed(self._task, Solved(solution, cost), self.prepared.frame)
 
-    def _take_over(self, equal: JobEntry) -> Solved:
-        """The answer of an equal task, which is paid for already."""
+    def _take_over(self, equal: JobEntry) -> Solved | None:
+        """The checked answer of an equal task, which is paid for already; None where that won't do."""
         solution = unpack(self._task.solution_type, equal.answer or {})
         if solution is None:
-            raise NotAsked(
-                f"the answer of an equal task (job {equal.job_id}) can't be read", advice="share=False"
-            )
+            return None
         self.shared, self.job_id = equal, equal.job_id
         self.answer = Solved(solution, Decimal(0))
-        return _checked(self, self._task, self.answer, self._terms.errand.hooks)
+        try:
+            return self._checked(self.answer)
+        except WrongSolution as error:
+            # Nobody has checked it before, and it is for another provider than this one to be wrong.
+            let_go(error)
+            self.shared = self.job_id = self.answer = None
+            self.was_refused = False
+            return None
+
+    def _checked(self, answer: Solved) -> Solved:
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
 
     async def _create(self, request: Request) -> Created:
         try:

@@ -9,10 +9,14 @@ from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
+import attrs
+
 from captchahub import _journal_entries as entries
 from captchahub import _journal_owners as owners
 from captchahub._aftercare import Aftercare
+from captchahub._identity import Identity
 from captchahub._journal import Journal, Work
+from captchahub._journal_accounts import Own, own_accounts
 from captchahub._journal_schema import Entry, JobState, Order
 from captchahub._later import Later
 from captchahub._lease import Lease
@@ -20,11 +24,11 @@ from captchahub._ledger import Limit
 from captchahub._log import log
 from captchahub._presence import Presence
 from captchahub._tokens import Token
-from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked
+from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked, NotOffered
 from captchahub.provider import JobId
 from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
 
-__all__ = ["Books", "Page"]
+__all__ = ["Books", "Left", "Page"]
 
 T = TypeVar("T")
 
@@ -32,8 +36,16 @@ T = TypeVar("T")
 _WORTH_ASKING = 600.0
 
 
+@attrs.frozen
+class Left:
+    """A job that was left behind, and its account; None where nobody knows that."""
+
+    entry: Entry
+    identity: Identity | None
+
+
 class Books:
-    """The journal of one hub.
+    """The journal of one hub, whose providers are the accounts of these ``identities``.
 
     ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
     ``presence`` tells which of the other hubs are surely dead, before their lease is over.
@@ -43,6 +55,7 @@ class Books:
         self,
         journal: Journal,
         settings: HubSettings,
+        identities: Mapping[str, Identity],
         aftercare: Aftercare,
         clock: Callable[[], float],
         *,
@@ -56,15 +69,20 @@ class Books:
         self.later = Later(journal)
         """Where to write what must not get lost."""
         self._lease = Lease(journal, clock, presence, self.later.catch_up, is_alone=is_alone)
-        self.follow(settings)
+        self._lease.own = self._own
+        self._had: dict[Identity, None] = {}
+        self.follow(settings, identities)
 
     @property
     def owner(self) -> str:
         """What this hub is called in the journal."""
         return self._lease.owner
 
-    def follow(self, settings: HubSettings) -> None:
-        """Keep to these budgets and times from now on."""
+    def follow(self, settings: HubSettings, identities: Mapping[str, Identity]) -> None:
+        """Keep to these budgets and times from now on, with these accounts."""
+        self._identities = identities
+        # What was spent there while the hub had it stays part of what the hub may spend.
+        self._had |= dict.fromkeys(identities.values())
         self._limits = tuple(_limits(settings))
         self._cache = settings.cache
         keep = settings.journal.keep
@@ -81,24 +99,37 @@ class Books:
         """Whether what a provider costs is limited."""
         return any(limit.provider in (None, provider) for limit in self._limits)
 
-    async def open_page(self, order: Order, begun: float, refused: Entry | None = None) -> Page | Entry:
+    def _own(self, connection: sqlite3.Connection, beside: Mapping[str, Identity] | None = None) -> Own:
+        """The accounts of this hub in the journal, with those ``beside`` that it may have let go of."""
+        return own_accounts(connection, {**self._identities, **(beside or {})}, self._had)
+
+    async def open_page(
+        self,
+        order: Order,
+        begun: float,
+        refused: Entry | None = None,
+        identity: Identity | None = None,
+    ) -> Page | Entry:
         """Write down that an order is about to be sent, and reserve its price.
 
         Where an equal shared task was solved since the solve begun, or within the time of the cache, it is
         that job instead, and nothing need be sent. Where a dead hub has ordered an equal one here, it
         is the page of that one, which is still to be asked for. ``refused`` is a job whose answer can't be
-        right, and that goes to nobody else. Raises NotAsked where another process is solving an equal task,
-        BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent then.
+        right, and that goes to nobody else; ``identity`` is the account. Raises NotAsked where another
+        process is solving an equal task, BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent
+        then.
         """
 
         def work(connection: sqlite3.Connection, moment: float) -> int | Entry:
             if refused is not None:
                 entries.stop_sharing(connection, refused.id)
             fresh_since = min(begun, moment - self._cache)
-            equal = self._equal(connection, order, moment, fresh_since) if order.is_shared else None
+            beside = {} if identity is None else {order.provider: identity}
+            own = self._own(connection, beside)
+            equal = self._equal(connection, order, moment, fresh_since, own) if order.is_shared else None
             if equal is not None:
-                return equal
-            return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment)
+                return own.named(equal)
+            return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment, own=own)
 
         opened = await self._begin(work, self._take_back)
         if isinstance(opened, int):
@@ -106,9 +137,11 @@ class Books:
         return opened if opened.state is JobState.SOLVED else Page(self, opened.id, opened)
 
     def _equal(
-        self, connection: sqlite3.Connection, order: Order, now: float, fresh_since: float
+        self, connection: sqlite3.Connection, order: Order, now: float, fresh_since: float, own: Own
     ) -> Entry | None:
-        find = partial(entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since)
+        find = partial(
+            entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since, own=own
+        )
         equal = find()
         if equal is not None and equal.state is not JobState.SOLVED and self._lease.is_gone(equal.owner):
             self._lease.bury(connection, now)
@@ -118,7 +151,7 @@ class Books:
         # Within one hub equal solves are one, and all its orders are that one's.
         if equal is None or equal.owner == self.owner:
             since = now - _WORTH_ASKING
-            return owners.claim_equal(connection, order, owner=self.owner, now=now, since=since)
+            return owners.claim_equal(connection, order, owner=self.owner, now=now, since=since, own=own)
         raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
 
     async def _take_back(self, opened: int | Entry) -> None:
@@ -144,22 +177,28 @@ class Books:
 
         await self._journal.write(work)
 
-    async def claim(self, limit: int) -> Sequence[Entry]:
-        """Take over what is left behind; what dead hubs were about to send is ambiguous."""
+    async def claim(self, limit: int) -> Sequence[Left]:
+        """Take over what its accounts have left behind; what dead hubs were about to send is ambiguous."""
+
+        def work(connection: sqlite3.Connection, moment: float) -> Sequence[Left]:
+            self._lease.bury(connection, moment)
+            own = self._own(connection)
+            found = map(own.named, owners.claim(connection, self.owner, moment, limit, own))
+            return [Left(entry, own.identity_of(entry)) for entry in found]
+
+        return await self._begin(work, self._hand_back_left)
+
+    async def claim_one(self, job: Token, provider: str, identity: Identity) -> Entry | None:
+        """Take over one created job of an account, or find it solved.
+
+        None where it is neither, or somebody works on it.
+        """
 
         def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
             self._lease.bury(connection, moment)
-            return owners.claim(connection, self.owner, moment, limit)
-
-        return await self._begin(work, self._hand_back)
-
-    async def claim_one(self, job: Token) -> Entry | None:
-        """Take over one created job, or find it solved; None where it is neither, or somebody works on it."""
-
-        def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            self._lease.bury(connection, moment)
-            solved = entries.find_answer(connection, job)
-            found = solved or owners.claim_one(connection, job, owner=self.owner, now=moment)
+            own = self._own(connection, {provider: identity})
+            solved = entries.find_answer(connection, job, provider, own)
+            found = solved or owners.claim_one(connection, job, provider, own, owner=self.owner, now=moment)
             return [] if found is None else [found]
 
         found = await self._begin(work, self._hand_back)
@@ -171,6 +210,9 @@ class Books:
 
     async def _note_given(self, entry_id: int) -> None:
         await self.later.write(partial(entries.note_given, entry_id=entry_id), "that somebody got an answer")
+
+    async def _hand_back_left(self, found: Sequence[Left]) -> None:
+        await self._hand_back([left.entry for left in found])
 
     async def _hand_back(self, found: Sequence[Entry]) -> None:
         await self.hand_over(entry.id for entry in found)
@@ -185,21 +227,31 @@ class Books:
         except CaptchaHubError as error:
             log.warning("jobs stay with this hub until it is closed, for the journal failed: %s", error)
 
-    async def stop_sharing(self, provider: str, job_id: JobId) -> None:
-        """Give an answer that was found to be wrong to nobody else."""
+    async def report(self, provider: str, job_id: JobId, *, correct: bool) -> None:
+        """Give an answer that was found to be wrong to nobody else.
 
-        def work(connection: sqlite3.Connection) -> None:
-            for entry_id in entries.shared_of(connection, provider, job_id):
+        Raises NotOffered where the job is known to be of another account than the provider is now.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            found = entries.jobs_of(connection, provider, job_id, self._own(connection))
+            for entry_id in () if correct else found:
                 entries.stop_sharing(connection, entry_id)
+            return bool(found) or not entries.is_known(connection, provider, job_id)
 
-        await self._journal.write(work)
+        may_be_its = await self._journal.write(work)
+        if provider in self._identities and not may_be_its:
+            raise NotOffered(
+                f"job {job_id} is of another account than {provider!r} is now, and only that can report on it"
+            )
 
     async def jobs(self, state: JobState | None, limit: int) -> Sequence[Entry]:
         """The newest jobs; what dead hubs were about to send is ambiguous by now."""
 
         def work(connection: sqlite3.Connection) -> Sequence[Entry]:
             self._lease.bury(connection, self._clock())
-            return entries.entries(connection, state, limit=limit)
+            own = self._own(connection)
+            return [own.named(entry) for entry in entries.entries(connection, state, limit=limit)]
 
         return await self._journal.write(work)
 

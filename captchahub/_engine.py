@@ -90,7 +90,15 @@ class Engine:
         book = open_journal(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
         presence = Presence(settings.journal.path if journal is None else None)
-        self._books = Books(book, settings, aftercare, wall_clock, is_alone=is_alone, presence=presence)
+        self._books = Books(
+            book,
+            settings,
+            self._accounts.identities,
+            aftercare,
+            wall_clock,
+            is_alone=is_alone,
+            presence=presence,
+        )
         self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
         self._hedges = _hedges_of(settings)
         self._sharing = Sharing()
@@ -140,7 +148,7 @@ class Engine:
         """See :meth:`captchahub.hub.Hub.attach`."""
         job = read_token(token)
         trail.own = token
-        account = remote(self._accounts.named(job.provider))
+        account = self._accounts.holder(job)
         seconds = timeout or self._settings.timeout
         return await self._while_open(attached(self._books, account, job, seconds))
 
@@ -191,8 +199,7 @@ class Engine:
             what = type(answer).__name__.lower()
             raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
         # First, for it may be the answer of a provider that only another process has.
-        if not correct:
-            await self._while_open(self._books.stop_sharing(answer.provider, answer.job_id))
+        await self._while_open(self._books.report(answer.provider, answer.job_id, correct=correct))
         account = remote(self._accounts.named(answer.provider))
         await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
 
@@ -241,7 +248,7 @@ class Engine:
         desk, hooks = self._desk, hooks_of(settings)
         self._accounts.replace(settings)
         self._settings = settings
-        self._books.follow(settings)
+        self._books.follow(settings, self._accounts.identities)
         self._hedges = _hedges_of(settings)
         self._desk = attrs.evolve(desk, hooks=hooks)
         desk.feed.replace(hooks.observers)

@@ -6,14 +6,16 @@ from functools import partial
 
 import attrs
 
-from captchahub._accounts import Account
+from captchahub._accounts import Account, RemoteAccount
 from captchahub._books import Books, Page
 from captchahub._feed import Feed
-from captchahub._harvest import Unread
-from captchahub._journal_schema import Order
+from captchahub._harvest import Unread, may_be_elsewhere
+from captchahub._identity import Identity
+from captchahub._journal_schema import JobState, Order
+from captchahub._log import log
 from captchahub._preparing import Preparing
 from captchahub._tokens import Token, Trail
-from captchahub.errors import Attempt, BudgetExceeded, PriceUnknown
+from captchahub.errors import Attempt, BudgetExceeded, JobUnknown, PriceUnknown
 from captchahub.events import Attempted, BudgetRefused, Ordered, Polled
 from captchahub.extending import Prepared
 from captchahub.frames import Frame
@@ -68,15 +70,30 @@ class Errand:
             is_shared=self.submission.is_shared,
             frame=frame,
         )
-        return await self.books.open_page(order, self.submission.begun, refused)
+        return await self.books.open_page(order, self.submission.begun, refused, self._identity)
 
     def token(self, job_id: JobId, frame: Frame) -> str:
         """The job as a text."""
-        return str(Token(self.account.settings.name, self.task.kind, job_id, self.task.fingerprint, frame))
+        name, task, identity = self.account.settings.name, self.task, self._identity
+        seals = () if identity is None else identity.seals
+        return str(Token(name, task.kind, job_id, task.fingerprint, frame, seals))
+
+    @property
+    def _identity(self) -> Identity | None:
+        return self.account.identity if isinstance(self.account, RemoteAccount) else None
 
     def follow_job(self, job_id: JobId, frame: Frame) -> None:
         """It is this job whose answer the solve waits for."""
         self.trail.own = self.token(job_id, frame)
+
+    async def give_up(self, page: Page, found: JobEntry, error: JobUnknown) -> None:
+        """Give up a job that was left behind, and that the service does not know."""
+        log.info("%s: %s, which was left behind: it is ordered anew", self.account.settings.name, error)
+        self.trail.own = None
+        if may_be_elsewhere(found, self.books.now):
+            await page.hand_over()
+        else:
+            await page.settle(JobState.EXPIRED, error=f"{type(error).__name__}: {error}")
 
     def note_job(self, job_id: JobId, frame: Frame) -> None:
         """The service has taken the job."""

@@ -28,13 +28,16 @@ from captchahub.errors import (
     WrongSolution,
 )
 from captchahub.frames import Frame
+from captchahub.jobs import JobEntry
 from captchahub.provider import Job, Solved
 from captchahub.tasks import Solution
 
-__all__ = ["Unread", "collect", "end_of", "harvest"]
+__all__ = ["Unread", "collect", "end_of", "harvest", "may_be_elsewhere"]
 
 # How long an answer that nobody waits for is asked for, in seconds: services keep them for minutes.
 _PATIENCE = 600.0
+# And they have surely forgotten it after so long.
+_KEPT_BY_SERVICES = 86_400.0
 
 _OF_A_JOB: tuple[tuple[type[ProviderError], JobState], ...] = (
     (JobUnknown, JobState.EXPIRED),
@@ -98,14 +101,28 @@ class Harvested:
     error: ProviderError | None
 
 
+def may_be_elsewhere(entry: JobEntry, moment: float) -> bool:
+    """Whether an account that does not know a job need not be the one that has it.
+
+    That is so for a day where the journal does not say whose it is, as older versions wrote it.
+    """
+    return entry.account is None and moment - entry.ordered_at < _KEPT_BY_SERVICES
+
+
 async def collect(
-    account: RemoteAccount, job: Job, frame: Frame, page: Page | None, *, patience: float = _PATIENCE
+    account: RemoteAccount,
+    job: Job,
+    frame: Frame,
+    page: Page | None,
+    *,
+    patience: float = _PATIENCE,
+    may_be_elsewhere: bool = False,
 ) -> Harvested:
     """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
 
     An answer is written down as one that nobody has got: whoever gives it to somebody says so.
     ``frame`` is where the picture that was sent lies in the task's own; ``page`` is its place in the journal,
-    None where another sees to that.
+    None where another sees to that. A job that ``may_be_elsewhere`` is not over where it is unknown here.
     """
     try:
         with account.usage.by_one():
@@ -116,6 +133,8 @@ async def collect(
         # What is wrong with a setting, or with the task, says nothing of the job.
         error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
         state = end_of(error, has_job=True)
+        if may_be_elsewhere and state is JobState.EXPIRED:
+            state = None
         if state is not None and page is not None:
             await page.settle(state, error=f"{type(error).__name__}: {error}")
         return Harvested(None, error)

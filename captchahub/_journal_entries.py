@@ -14,6 +14,7 @@ from typing import cast
 
 import attrs
 
+from captchahub._journal_accounts import NOBODYS, OF_HUB, OF_PROVIDER, Own
 from captchahub._journal_money import check_budgets, move
 from captchahub._journal_schema import Entry, JobState, Order, read_entries
 from captchahub._ledger import (
@@ -26,6 +27,7 @@ from captchahub.jobs import Spend
 
 __all__ = [
     "ENDED",
+    "SOUGHT",
     "Entry",
     "JobState",
     "Order",
@@ -35,12 +37,13 @@ __all__ = [
     "find_answer",
     "find_equal",
     "get",
+    "is_known",
+    "jobs_of",
     "note_created",
     "note_given",
     "prune",
     "reserve",
     "settle",
-    "shared_of",
     "sought",
     "stop_sharing",
 ]
@@ -58,20 +61,27 @@ _NEXT = {
 
 
 def reserve(
-    connection: sqlite3.Connection, order: Order, limits: Iterable[Limit], *, owner: str, now: float
+    connection: sqlite3.Connection,
+    order: Order,
+    limits: Iterable[Limit],
+    *,
+    owner: str,
+    now: float,
+    own: Own = NOBODYS,
 ) -> int:
     """Write down the intent to send an order, with its price where the budgets have room for it; its id.
 
-    Only the hub's budgets and those of the order's provider count. Raises BudgetExceeded, or PriceUnknown
-    where there is such a budget and no price.
+    ``own`` are the accounts of the hub, that of the order among them. Only the hub's budgets and those of the
+    order's provider count. Raises BudgetExceeded, or PriceUnknown where there is such a budget and no price.
     """
-    check_budgets(connection, order, limits, now)
+    check_budgets(connection, order, limits, now, own)
+    account = own.number(order.provider)
     charge = 0 if order.price is None else to_units(order.price)
     added = connection.execute(
         """
         INSERT INTO jobs (submission, state, provider, kind, fingerprint, options, price, price_source,
-            currency, charge, owner, is_shared, frame, ordered_at, updated_at)
-        VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            currency, charge, owner, is_shared, frame, account, ordered_at, updated_at)
+        VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (
             order.submission,
@@ -86,11 +96,12 @@ def reserve(
             owner,
             order.is_shared,
             None if order.frame == WHOLE else json.dumps(attrs.asdict(order.frame)),
+            account,
             now,
             now,
         ),
     )
-    line = order.provider, order.kind, _storable(order.currency)
+    line = account, order.provider, order.kind, _storable(order.currency)
     move(connection, line, now, charge=charge, jobs=1)
     return cast("int", added.lastrowid)
 
@@ -135,7 +146,7 @@ def settle(
     ``is_given`` is False where there is an answer that nobody has got so far.
     """
     row = connection.execute(
-        "SELECT state, owner, charge, ordered_at, provider, kind, currency FROM jobs WHERE id = ?",
+        "SELECT state, owner, charge, ordered_at, account, provider, kind, currency FROM jobs WHERE id = ?",
         (entry_id,),
     ).fetchone()
     if row is None:
@@ -175,44 +186,47 @@ def note_given(connection: sqlite3.Connection, entry_id: int) -> None:
     connection.execute("UPDATE jobs SET is_given = 1 WHERE id = ? AND is_given = 0", (entry_id,))
 
 
-def find_answer(connection: sqlite3.Connection, job: Token) -> Entry | None:
-    """A job that is solved, with its answer; None where the journal has none."""
+def find_answer(connection: sqlite3.Connection, job: Token, provider: str, own: Own) -> Entry | None:
+    """A job of a provider that is solved, with its answer; None where the journal has none."""
     found = connection.execute(
-        """
+        f"""
         SELECT * FROM jobs
-        WHERE state = 'solved' AND answer IS NOT NULL AND provider = :provider AND job_id = :job_id
-            AND kind = :kind AND fingerprint = :fingerprint
-        ORDER BY id DESC LIMIT 1
-        """,
-        sought(job),
+        WHERE state = 'solved' AND answer IS NOT NULL AND {SOUGHT} ORDER BY id DESC LIMIT 1
+        """,  # noqa: S608 - our own condition
+        sought(job, provider, own),
     )
     return next(iter(read_entries(found)), None)
 
 
-def sought(job: Token) -> Mapping[str, str]:
-    """What a statement is given that looks for the job of a token."""
-    # Only where all of it is as it was: what somebody has changed in a token is to ruin no entry.
-    return {
-        "provider": job.provider,
-        "kind": job.kind,
-        "job_id": json.dumps(job.job_id),
-        "fingerprint": job.fingerprint,
-    }
+# Only where all of it is as it was: what somebody has changed in a token is to ruin no entry.
+SOUGHT = f"job_id = :job_id AND kind = :kind AND fingerprint = :fingerprint AND {OF_PROVIDER}"
+"""The condition of SQL for the job of a token, with the values of :func:`sought`."""
+
+
+def sought(job: Token, provider: str, own: Own) -> Mapping[str, str]:
+    """What a statement is given that looks for the job of a token at a provider."""
+    whole = {"kind": job.kind, "job_id": json.dumps(job.job_id), "fingerprint": job.fingerprint}
+    return {**whole, **own.of(provider)}
 
 
 def find_equal(
-    connection: sqlite3.Connection, fingerprint: str, *, now: float, fresh_since: float | None = None
+    connection: sqlite3.Connection,
+    fingerprint: str,
+    *,
+    now: float,
+    fresh_since: float | None = None,
+    own: Own = NOBODYS,
 ) -> Entry | None:
-    """A shared job for an equal task: solved since a time, else one that somebody alive works on."""
+    """A shared job of the hub's accounts for an equal task: solved since a time, else one in living hands."""
     found = connection.execute(
-        """
-        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint
+        f"""
+        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND {OF_HUB}
             AND (state = 'solved' AND answer IS NOT NULL AND updated_at >= :fresh_since
                 OR state IN ('intent', 'created')
                 AND EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now))
         ORDER BY state = 'solved' DESC, id DESC LIMIT 1
-        """,
-        {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since},
+        """,  # noqa: S608 - our own condition
+        {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since, **own.of_hub},
     )
     return next(iter(read_entries(found)), None)
 
@@ -223,13 +237,19 @@ def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
     return changed.rowcount == 1
 
 
-def shared_of(connection: sqlite3.Connection, provider: str, job_id: int | str) -> list[int]:
-    """The jobs of that id whose answer may be given to others."""
+def jobs_of(connection: sqlite3.Connection, provider: str, job_id: int | str, own: Own) -> list[int]:
+    """The jobs of a provider that have that id."""
     found = connection.execute(
-        "SELECT id FROM jobs WHERE is_shared = 1 AND provider = ? AND job_id = ?",
-        (provider, json.dumps(job_id)),
+        f"SELECT id FROM jobs WHERE job_id = :job_id AND {OF_PROVIDER}",  # noqa: S608 - our own condition
+        {"job_id": json.dumps(job_id), **own.of(provider)},
     )
     return [row[0] for row in found]
+
+
+def is_known(connection: sqlite3.Connection, provider: str, job_id: int | str) -> bool:
+    """Whether there is a job of that id, at a provider of that name, of whatever account."""
+    sql = "SELECT 1 FROM jobs WHERE job_id = ? AND provider = ?"
+    return connection.execute(sql, (json.dumps(job_id), provider)).fetchone() is not None
 
 
 def get(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
@@ -243,26 +263,29 @@ def entries(
     """The newest jobs, the newest one first."""
     wanted = None if state is None else state.value
     sql = """
-        SELECT jobs.*, CASE WHEN state IN ('intent', 'created') THEN alive_until END AS held_until
-        FROM jobs LEFT JOIN owners ON owners.id = jobs.owner
+        SELECT jobs.*, CASE WHEN state IN ('intent', 'created') THEN alive_until END AS held_until,
+            accounts.plugin, accounts.address
+        FROM jobs LEFT JOIN owners ON owners.id = jobs.owner LEFT JOIN accounts ON accounts.id = jobs.account
         WHERE ?1 IS NULL OR state = ?1 ORDER BY jobs.id DESC LIMIT ?2
         """
     return read_entries(connection.execute(sql, (wanted, limit)))
 
 
-def prune(connection: sqlite3.Connection, older_than: float, *, limit: int = 1000) -> int:
+def prune(connection: sqlite3.Connection, older_than: float, *, limit: int = 1000, own: Own = NOBODYS) -> int:
     """Forget jobs that ended before a time, so many at once; how many they were. The ledger keeps them.
 
-    An ambiguous job is kept until somebody has settled it.
+    An ambiguous job is kept until somebody has settled it, and that of another account until a hub that has
+    the account forgets it.
     """
     return connection.execute(
-        """
+        f"""
         DELETE FROM jobs WHERE id IN (
             SELECT id FROM jobs
-            WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused') AND updated_at < ?
-            ORDER BY updated_at LIMIT ?)
-        """,
-        (older_than, limit),
+            WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused')
+                AND updated_at < :older_than AND {OF_HUB}
+            ORDER BY updated_at LIMIT :limit)
+        """,  # noqa: S608 - our own condition
+        {"older_than": older_than, "limit": limit, **own.of_hub},
     ).rowcount
 
 

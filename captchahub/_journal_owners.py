@@ -8,7 +8,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from captchahub._journal_entries import by_id, sought
+from captchahub._journal_accounts import NOBODYS, OF_HUB, OF_PROVIDER, Own
+from captchahub._journal_entries import SOUGHT, by_id, sought
 from captchahub._journal_schema import Entry, Order, read_entries
 from captchahub._tokens import Token
 
@@ -63,52 +64,53 @@ def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
     return by_id(connection, lost)
 
 
-def claim(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
+def claim(
+    connection: sqlite3.Connection, owner: str, now: float, limit: int, own: Own = NOBODYS
+) -> list[Entry]:
     """Take over what is left behind, the oldest first; each job goes to one claimer only.
 
-    It is the created jobs that nobody alive works on, and the answers that nobody has got.
+    It is the created jobs that nobody alive works on, and the answers that nobody has got, of the accounts
+    that the claimer has.
     """
     orphans = [
         row[0]
         for row in connection.execute(
-            """
+            f"""
             SELECT id FROM jobs WHERE state IN ('intent', 'created') AND state = 'created'
-                AND owner IS NOT :owner
+                AND owner IS NOT :owner AND {OF_HUB}
                 AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
             UNION ALL
-            SELECT id FROM jobs WHERE is_given = 0 AND owner IS NOT :owner
+            SELECT id FROM jobs WHERE is_given = 0 AND owner IS NOT :owner AND {OF_HUB}
                 AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
             ORDER BY id LIMIT :limit
-            """,
-            {"owner": owner, "now": now, "limit": limit},
+            """,  # noqa: S608 - our own condition
+            {"owner": owner, "now": now, "limit": limit, **own.of_hub},
         )
     ]
     connection.executemany("UPDATE jobs SET owner = ? WHERE id = ?", [(owner, found) for found in orphans])
     return by_id(connection, orphans)
 
 
-def claim_one(connection: sqlite3.Connection, job: Token, *, owner: str, now: float) -> Entry | None:
-    """Take over a created job; None where there is none such that nobody alive works on."""
-    taken = {**sought(job), "owner": owner, "now": now}
+def claim_one(
+    connection: sqlite3.Connection, job: Token, provider: str, own: Own, *, owner: str, now: float
+) -> Entry | None:
+    """Take over a created job of a provider; None where there is none such that nobody alive works on."""
+    taken = {**sought(job, provider, own), "owner": owner, "now": now}
     changed = connection.execute(
-        """
-        UPDATE jobs SET owner = :owner
-        WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND kind = :kind
-            AND fingerprint = :fingerprint AND owner IS NOT :owner
+        f"""
+        UPDATE jobs SET owner = :owner WHERE state = 'created' AND {SOUGHT} AND owner IS NOT :owner
             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
-        """,
+        """,  # noqa: S608 - our own condition
         taken,
     )
     if not changed.rowcount:
         return None
     (entry,) = read_entries(
         connection.execute(
-            """
-            SELECT * FROM jobs
-            WHERE state = 'created' AND provider = :provider AND job_id = :job_id AND kind = :kind
-                AND fingerprint = :fingerprint AND owner = :owner
+            f"""
+            SELECT * FROM jobs WHERE state = 'created' AND {SOUGHT} AND owner = :owner
             ORDER BY id DESC LIMIT 1
-            """,
+            """,  # noqa: S608 - our own condition
             taken,
         )
     )
@@ -116,22 +118,28 @@ def claim_one(connection: sqlite3.Connection, job: Token, *, owner: str, now: fl
 
 
 def claim_equal(
-    connection: sqlite3.Connection, order: Order, *, owner: str, now: float, since: float
+    connection: sqlite3.Connection,
+    order: Order,
+    *,
+    owner: str,
+    now: float,
+    since: float,
+    own: Own = NOBODYS,
 ) -> Entry | None:
     """Take over a shared job for an equal task at the same provider, ordered since a time by a dead one."""
     found = connection.execute(
-        """
-        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND provider = :provider
+        f"""
+        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND {OF_PROVIDER}
             AND state = 'created' AND ordered_at >= :since AND owner IS NOT :owner
             AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)
         ORDER BY id DESC LIMIT 1
-        """,
+        """,  # noqa: S608 - our own condition
         {
             "fingerprint": order.fingerprint,
-            "provider": order.provider,
             "since": since,
             "owner": owner,
             "now": now,
+            **own.of(order.provider),
         },
     )
     entry = next(iter(read_entries(found)), None)

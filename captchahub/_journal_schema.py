@@ -105,7 +105,45 @@ _FOURTH = (
     "CREATE INDEX jobs_left ON jobs (is_given, owner) WHERE is_given = 0",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = (
+    # Of which account a job is; 0 where it was written before accounts were.
+    "ALTER TABLE jobs ADD COLUMN account INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        plugin TEXT NOT NULL,
+        address TEXT NOT NULL                 -- for people, without what could be a token
+    )
+    """,
+    # What tells an account from others, its token for one, is hashed with a key that only this journal has.
+    "CREATE TABLE account_marks (digest BLOB PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE mark_key (key BLOB NOT NULL)",
+    "INSERT INTO mark_key VALUES (randomblob(32))",
+    "ALTER TABLE ledger RENAME TO ledger_by_name",
+    """
+    CREATE TABLE ledger (
+        span INTEGER NOT NULL,                -- the seconds that a row adds up
+        slot INTEGER NOT NULL,                -- the time that they begin with
+        account INTEGER NOT NULL,
+        provider TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        currency TEXT NOT NULL,               -- '' where it is not known
+        charge INTEGER NOT NULL,
+        jobs INTEGER NOT NULL,
+        PRIMARY KEY (span, slot, account, provider, kind, currency)
+    ) WITHOUT ROWID
+    """,
+    """
+    INSERT INTO ledger
+        SELECT span, slot, 0, provider, kind, currency, charge, jobs FROM ledger_by_name
+    """,
+    "DROP TABLE ledger_by_name",
+    # A provider may be called otherwise where somebody looks for its job.
+    "DROP INDEX jobs_job",
+    "CREATE INDEX jobs_job ON jobs (job_id) WHERE job_id IS NOT NULL",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """The statements that make each version of the one before it, the first of an empty file."""
 VERSION = len(MIGRATIONS)
 
@@ -196,6 +234,10 @@ _PLAIN = (
 )
 
 
+# What a query may find beside the job's own row.
+_BESIDE = ("held_until", "plugin", "address")
+
+
 def read_entries(found: sqlite3.Cursor) -> list[Entry]:
     """The rows of ``jobs`` that a query found."""
     found.row_factory = sqlite3.Row
@@ -216,7 +258,8 @@ def _entry(row: sqlite3.Row) -> Entry:
             is_shared=bool(row["is_shared"]),
             is_by_hand=bool(row["is_by_hand"]),
             is_given=bool(row["is_given"]),
-            held_until=row["held_until"] if "held_until" in row.keys() else None,  # noqa: SIM118 - a Row
+            account=row["account"] or None,
+            **{name: row[name] for name in _BESIDE if name in row.keys()},  # noqa: SIM118 - a Row
         )
     except (LookupError, TypeError, ValueError) as error:
         raise JournalError(f"job {row[0]} of the journal is damaged: {error}") from error

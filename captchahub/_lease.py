@@ -13,6 +13,7 @@ from typing import TypeVar
 from captchahub import _journal_entries as entries
 from captchahub import _journal_owners as owners
 from captchahub._journal import Journal
+from captchahub._journal_accounts import NOBODYS, Own
 from captchahub._log import log
 from captchahub._presence import Presence
 from captchahub.errors import CaptchaHubError
@@ -50,6 +51,8 @@ class Lease:
         """What this hub is called in the journal."""
         self.keep = math.inf
         """How long jobs that have ended are kept, in seconds."""
+        self.own: Callable[[sqlite3.Connection], Own] = lambda _: NOBODYS
+        """The accounts whose jobs are kept for so long."""
         self._journal = journal
         self._clock = clock
         self._presence = presence
@@ -89,7 +92,8 @@ class Lease:
         if moment - self._pruned < _PRUNING:
             return
         # Not all at once, for others wait; the rest goes with the next order.
-        if entries.prune(connection, moment - self.keep, limit=_AT_ONCE) < _AT_ONCE:
+        own = self.own(connection)
+        if entries.prune(connection, moment - self.keep, limit=_AT_ONCE, own=own) < _AT_ONCE:
             self._pruned = moment
 
     async def _beat_for_ever(self) -> None:

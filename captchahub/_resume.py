@@ -10,10 +10,10 @@ from typing import Any
 from captchahub._accounts import Account, RemoteAccount
 from captchahub._aftercare import Aftercare, end
 from captchahub._answers import unpack_of_kind
-from captchahub._books import Books, Page
+from captchahub._books import Books, Left, Page
 from captchahub._clock import now
 from captchahub._forking import process
-from captchahub._harvest import collect
+from captchahub._harvest import collect, may_be_elsewhere
 from captchahub._tokens import Token
 from captchahub.errors import Attempt, HubClosed, JobTimeout, NotAsked
 from captchahub.jobs import Collected, JobEntry, JobState
@@ -58,7 +58,7 @@ async def resume(
     accounts: Mapping[str, Account],
     aftercare: Aftercare,
     in_flight: int,
-    while_open: Callable[[Coroutine[Any, Any, Sequence[JobEntry]]], Awaitable[Sequence[JobEntry]]],
+    while_open: Callable[[Coroutine[Any, Any, Sequence[Left]]], Awaitable[Sequence[Left]]],
 ) -> AsyncGenerator[Collected]:
     """Collect what nobody works on and nobody has got, so many jobs at once, and give each as it comes.
 
@@ -75,7 +75,7 @@ async def resume(
             if may_be_more and room:
                 found = await while_open(books.claim(room))
                 may_be_more = len(found) == room
-                claimed += [entry.id for entry in found]
+                claimed += [left.entry.id for left in found]
                 under_way.update(_begun(books, accounts, aftercare, found))
             if under_way:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -101,10 +101,10 @@ def _note_given(books: Books, collected: Collected) -> None:
 
 
 def _begun(
-    books: Books, accounts: Mapping[str, Account], aftercare: Aftercare, found: Sequence[JobEntry]
+    books: Books, accounts: Mapping[str, Account], aftercare: Aftercare, found: Sequence[Left]
 ) -> Sequence[asyncio.Task[Collected]]:
     """The collecting of these jobs, each in a task that closing the hub ends."""
-    begun = [asyncio.ensure_future(_collect(books, accounts, entry)) for entry in found]
+    begun = [asyncio.ensure_future(_collect(books, accounts, left)) for left in found]
     for one in begun:
         aftercare.adopt(one)
     return begun
@@ -116,15 +116,22 @@ def _collected(one: asyncio.Task[Collected]) -> Collected:
     return one.result()
 
 
-async def _collect(books: Books, accounts: Mapping[str, Account], entry: JobEntry) -> Collected:
+async def _collect(books: Books, accounts: Mapping[str, Account], left: Left) -> Collected:
+    entry = left.entry
     if entry.answer is not None:
         return _found(entry, entry.answer)
-    account = accounts.get(entry.provider)
+    account = accounts.get(entry.configured_as or entry.provider)
     if not isinstance(account, RemoteAccount) or entry.job_id is None:
         known = ", ".join(accounts)
         told = f"job {entry.job_id} is at {entry.provider}, which is not configured here ({known})"
         return Collected(entry, error=NotAsked(told, advice="resume it where that provider is configured"))
-    collected = await collect(account, Job(entry.job_id, entry.kind), entry.frame, Page(books, entry.id))
+    # The configuration may have been read anew since the job was claimed.
+    if left.identity not in (None, account.identity):
+        told = f"job {entry.job_id} is of another account than {account.settings.name} is now"
+        return Collected(entry, error=NotAsked(told, advice="resume it where that account is configured"))
+    elsewhere = may_be_elsewhere(entry, books.now)
+    job, page = Job(entry.job_id, entry.kind), Page(books, entry.id)
+    collected = await collect(account, job, entry.frame, page, may_be_elsewhere=elsewhere)
     if collected.solved is None:
         return Collected(entry, error=collected.error)
     cost = entry.charge if collected.solved.cost is None else collected.solved.cost
@@ -145,7 +152,7 @@ def _found(entry: JobEntry, answer: Mapping[str, object]) -> Collected:
 async def attached(books: Books, account: RemoteAccount, token: Token, timeout: float) -> Result[Solution]:
     """The result of a job that was ordered elsewhere. Raises the ProviderError that it ended with."""
     begun = now()
-    entry = await books.claim_one(token)
+    entry = await books.claim_one(token, account.settings.name, account.identity)
     solved = await _answer_of(books, account, token, entry, timeout)
     cost = account.prices.of(token.kind) if solved.cost is None else solved.cost
     elapsed = now() - begun
@@ -174,7 +181,14 @@ async def _answer_of(
     page = None if entry is None or entry.state is JobState.SOLVED else Page(books, entry.id)
     frame = token.frame if page is None or entry is None else entry.frame
     try:
-        collected = await collect(account, Job(token.job_id, token.kind), frame, page, patience=timeout)
+        collected = await collect(
+            account,
+            Job(token.job_id, token.kind),
+            frame,
+            page,
+            patience=timeout,
+            may_be_elsewhere=entry is not None and may_be_elsewhere(entry, books.now),
+        )
     finally:
         if page is not None:
             await page.hand_over()

@@ -12,6 +12,8 @@ from captchahub._calls import ask_services
 from captchahub._clock import now
 from captchahub._feed import Feed
 from captchahub._gate import Changes
+from captchahub._identity import Identity
+from captchahub._tokens import Token
 from captchahub.errors import CaptchaHubError, ConfigError, NotOffered
 from captchahub.extending import Candidate
 from captchahub.results import ProviderHealth
@@ -56,6 +58,25 @@ class Roster(Mapping[str, Account]):
         if name not in self._there:
             raise ConfigError(f"there is no provider {name!r}; the providers are {', '.join(self._there)}")
         return self._there[name]
+
+    @property
+    def identities(self) -> Mapping[str, Identity]:
+        """Which account at a service each name is."""
+        there = self._there.items()
+        return {name: account.identity for name, account in there if isinstance(account, RemoteAccount)}
+
+    def holder(self, job: Token) -> RemoteAccount:
+        """The account of a job. Raises ConfigError where it is not here."""
+        names = [name for name, one in self.identities.items() if {*one.seals} & {*job.account}]
+        if job.provider in names or not job.account:
+            return remote(self.named(job.provider))
+        if names:
+            return remote(self.named(names[0]))
+        name = remote(self.named(job.provider)).settings.name
+        raise ConfigError(
+            f"job {job.job_id} is of another account than {name!r} is here: the plugin, the address or the "
+            "token is not the same; attach it where that account is configured"
+        )
 
     def replace(self, settings: HubSettings) -> None:
         """Go by other settings. Raises ConfigError where they can't be gone by, and all stays as it was.

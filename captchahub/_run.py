@@ -249,7 +249,7 @@ class Run:
     def _provider(self) -> str:
         """Who solves it: this provider, or the one that has solved an equal task."""
         equal = None if self._try is None else self._try.shared
-        return self.account.settings.name if equal is None else equal.provider
+        return self.account.settings.name if equal is None else equal.configured_as or equal.provider
 
     @property
     def _worked(self) -> float:

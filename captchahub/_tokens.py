@@ -27,11 +27,15 @@ class Token:
     job_id: JobId
     fingerprint: str
     frame: Frame = WHOLE
+    account: tuple[str, ...] = ()
+    """The seals of its account; none in a token that was made before there were any."""
 
     def __str__(self) -> str:
         fields = attrs.asdict(self)
         if self.frame == WHOLE:
             del fields["frame"]
+        if not self.account:
+            del fields["account"]
         return json.dumps({"captchahub": _VERSION, **fields}, separators=(",", ":"))
 
 
@@ -70,4 +74,11 @@ def read_token(text: str) -> Token:
         or not isinstance(fingerprint, str)
     ):
         raise ValueError("this is no token of a job: it is what ticket.token gives, unchanged")
-    return Token(provider, kind, job_id, fingerprint, frame_of(fields_of(fields.get("frame"))))
+    frame = frame_of(fields_of(fields.get("frame")))
+    return Token(provider, kind, job_id, fingerprint, frame, _texts(fields.get("account")))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list, none where there is no list."""
+    texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    return tuple(text for text in texts if isinstance(text, str))

@@ -112,11 +112,11 @@ class Hub:
         return Ticket(self._start(lambda engine: engine.solve(task, seconds, trail, share=share)), trail)
 
     def attach(self, token: str, *, timeout: float | None = None) -> Ticket[Solution]:
-        """A ticket for a job that was ordered before, here or by another process with the same provider.
+        """A ticket for a job that was ordered before, here or by another process with the same account.
 
         ``token`` is what ``ticket.token`` or ``JobTimeout.token`` gave. The answer is not checked, for the
         task is not there. The ticket raises the ``ProviderError`` that the job ended with, ValueError for a
-        text that is no token, or ``ConfigError`` where its provider is not configured.
+        text that is no token, or ``ConfigError`` where its account is not configured.
         """
         seconds, trail = checked_timeout(timeout), Trail()
         return Ticket(self._start(lambda engine: engine.attach(token, seconds, trail)), trail)
@@ -161,7 +161,8 @@ class Hub:
 
         It is that of a result, or one of its votes, or of an attempt, such as one whose answer failed a
         check. Raises :class:`~captchahub.errors.NotOffered` where the service takes no such report, or no job
-        is known; ``ConfigError`` where it is of a provider that this hub has not got; or a ``ProviderError``.
+        is known, or the job is of another account than the provider is now; ``ConfigError`` where it is of a
+        provider that this hub has not got; or a ``ProviderError``.
         """
         self._refuse_to_block_itself("report")
         self._start(lambda engine: engine.report(answer, correct=correct)).result()
@@ -212,6 +213,7 @@ class Hub:
     def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
         """The newest jobs of the journal, the newest one first; all, or those in one state.
 
+        Those of accounts that this hub has not got are among them: ``is_of_other_account`` says so.
         Raises ``JournalError``, or TypeError and ValueError for other arguments than these.
         """
         self._refuse_to_block_itself("jobs")
@@ -228,7 +230,7 @@ class Hub:
         self._start(lambda engine: engine.resolve(job, state, cost)).result()
 
     def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
-        """Give every answer that was paid for and that nobody has got, once.
+        """Give every answer that was paid for with the accounts of this hub and that nobody has got, once.
 
         They are those of processes that have ended, and of solves that timed out or were cancelled without
         another answer. An answer has been got where a solve returned it, or ``attach``, or where it was taken

@@ -39,11 +39,12 @@ class JobState(Enum):
 
 @attrs.frozen
 class JobEntry:
-    """One job of the journal.
+    """One job of the journal, as a hub sees it.
 
-    ``id`` is the journal's own number of it, ``job_id`` the service's. ``submission`` is the same for the
-    jobs of one solve. ``fingerprint`` is that of the task. ``price`` is what was reserved, in ``currency``,
-    and ``price_source`` who said so: ``configuration``, ``reply`` or ``list``. Times are seconds since 1970.
+    ``provider`` is what the hub that ordered it called its account. ``id`` is the journal's own number of it,
+    ``job_id`` the service's. ``submission`` is the same for the jobs of one solve. ``fingerprint`` is that of
+    the task. ``price`` is what was reserved, in ``currency``, and ``price_source`` who said so:
+    ``configuration``, ``reply`` or ``list``. Times are seconds since 1970.
     """
 
     id: int
@@ -74,6 +75,19 @@ class JobEntry:
     """Until when it is its owner's at the latest, should that be dead; None where it is nobody's."""
     is_given: bool = True
     """False where it is solved and nobody has got the answer yet: ``hub.resume()`` gives it."""
+    account: int | None = None
+    """The journal's number of the account it was ordered with; None where an older version wrote it."""
+    plugin: str | None = None
+    """The plugin of that account."""
+    address: str | None = None
+    """Where that account is."""
+    configured_as: str | None = None
+    """The provider of this hub that is that account; None where it has none."""
+
+    @property
+    def is_of_other_account(self) -> bool:
+        """Whether it is of an account that this hub has not got, so that nothing here asks for it."""
+        return self.account is not None and self.configured_as is None
 
 
 @attrs.frozen
@@ -87,6 +101,8 @@ class Spend:
     amount: Decimal
     jobs: int
     """The orders that the service has taken, or may have."""
+    account: int | None = None
+    """The journal's number of the account; None where an older version wrote it."""
 
 
 @attrs.frozen

@@ -152,6 +152,8 @@ class ProviderSettings:
     budget: Budget | None = None
     """The most that may be spent at this provider."""
     http: HttpSettings = HttpSettings()
+    journal_account: str | None = None
+    """What the journal calls the account, in place of its token; None where the token tells which it is."""
     unusable: str | None = None
     """Why its plugin can't be used and what to do, so that it is never asked; None where it can."""
 

@@ -24,7 +24,6 @@ from captchahub import (
     JobState,
     JobTimeout,
     JournalError,
-    NotAsked,
     PriceUnknown,
     ProviderError,
     SolveTimeout,
@@ -381,11 +380,9 @@ class TestResuming:
             assert collected.solution == TextSolution("x7kp2")
 
         async def does_not(engine: Engine) -> None:
-            (collected,) = await resumed(engine)
-            assert isinstance(collected.error, NotAsked)
-            assert "is at omo, which is not configured here (other)" in str(collected.error)
-            # It is free again, for this hub or any other.
-            assert len(await resumed(engine)) == 1
+            assert await resumed(engine) == []
+            (entry,) = await jobs(engine)
+            assert (entry.provider, entry.configured_as, entry.is_of_other_account) == ("omo", None, True)
 
         in_town({"other": Service()}, does_not, journal=book)
         in_town(town, knows_it, journal=book)

@@ -558,6 +558,35 @@ def test_resume_says_what_a_process_that_works_still_has(home: Path, service: Sa
 
 
 @posix
+def test_resume_names_the_jobs_of_another_account_and_leaves_them(home: Path, service: Sandbox) -> None:
+    order_and_stop(home, service, "ONE")
+    theirs = (home / "captchahub.yaml").read_text()
+    write_config(home / "captchahub.yaml", {"omo": service.settings("an0ther-t0ken")})
+    asked = len(service.calls_to("getJobResult"))
+    resumed = run("resume")
+    assert (resumed.exit_code, resumed.stdout) == (0, "")
+    where = service.url.removesuffix("/api")
+    left = "1 job of another account left to whoever has it"
+    assert resumed.stderr == f"{left}: omo (omocaptcha at {where}), {service.jobs[0].id}\n"
+    assert len(service.calls_to("getJobResult")) == asked
+    (home / "captchahub.yaml").write_text(theirs)
+    (line,) = run("resume").stdout.splitlines()
+    assert json.loads(line)["solution"] == {"text": "ONE"}
+
+
+@posix
+def test_resume_waits_for_no_process_of_another_account(home: Path, service: Sandbox) -> None:
+    file = text_file(home, service, "ONE")
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", file, cwd=home) as process:
+        service.wait_for_calls("getJobResult", 1, timeout=20)
+        write_config(home / "captchahub.yaml", {"omo": service.settings("an0ther-t0ken")})
+        resumed = run("resume")
+        process.kill()
+    assert (resumed.exit_code, resumed.output) == (0, "")
+
+
+@posix
 def test_a_solve_that_is_terminated_ends_at_once_with_143(home: Path, service: Sandbox) -> None:
     service.add_faults(Fault.hang(on="getJobResult"))
     with started("solve", text_file(home, service, "ONE"), cwd=home) as process:

@@ -16,10 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from captchahub._journal_accounts import Own
 from captchahub._journal_entries import entries
-from captchahub._journal_schema import MIGRATIONS, VERSION, JobState, migrate
+from captchahub._journal_money import check_budgets
+from captchahub._journal_schema import MIGRATIONS, VERSION, JobState, Order, migrate
 from captchahub._journal_store import Store
-from captchahub.errors import JournalError
+from captchahub._ledger import Limit, from_units
+from captchahub.errors import BudgetExceeded, JournalError
+from captchahub.settings import Budget, Period
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 JOBS = 300
@@ -100,8 +104,41 @@ class TestMigrations:
         assert {(job.state, job.job_id, job.is_by_hand) for job in jobs} == {(JobState.SOLVED, 7, False)}
         # Whoever wrote them had given their answers.
         assert all(job.is_given for job in jobs)
+        assert {job.account for job in jobs} == {None}
         with connected(old) as connection:
             assert tables_of(connection) == tables_of_version(VERSION)
+
+    @pytest.mark.parametrize("version", range(1, VERSION + 1))
+    def test_what_was_spent_counts_for_every_budget_that_may_be_meant(self, old: Path, version: int) -> None:
+        with connected(old) as connection:
+            migrate(connection, "old", upto=version)
+        price = from_units(1000)
+        theirs = Own({}, {"omo": (7,)}, frozenset({7}))
+        elsewhere = Own({}, {"other": (7,)}, frozenset({7}))
+        with closing(Store(old)) as store:
+            for own, provider, whose in (
+                (theirs, "omo", "omo"),
+                (theirs, "omo", None),
+                (elsewhere, "other", None),
+            ):
+                budget = Limit("it", whose, Budget(price * JOBS, Period.TOTAL))
+                order = Order("s", provider, "image-to-text", "f", {}, price, None, None, is_shared=True)
+                work = partial(check_budgets, order=order, limits=[budget], now=1000.0, own=own)
+                (refused,) = store.transact([work])
+                assert isinstance(refused, BudgetExceeded)
+                assert refused.spent == price * JOBS
+            order = Order("s", "other", "image-to-text", "f", {}, price, None, None, is_shared=True)
+            limits = [Limit("other", "other", Budget(price, Period.TOTAL))]
+            work = partial(check_budgets, order=order, limits=limits, now=1000.0, own=elsewhere)
+            assert store.transact([work]) == [None]
+
+    def test_each_file_hashes_tokens_with_a_key_of_its_own(self, tmp_path: Path) -> None:
+        keys = set[bytes]()
+        for name in ("one.db", "two.db"):
+            Store(tmp_path / name).close()
+            with connected(tmp_path / name) as connection:
+                keys |= {key for (key,) in connection.execute("SELECT key FROM mark_key")}
+        assert sorted(map(len, keys)) == [32, 32]
 
     def test_a_newer_file_is_left_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "newer.db"

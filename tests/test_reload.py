@@ -28,14 +28,14 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.test_books import Shared, cancelled, states
-from tests.town import INSTALLED, TASK, TOKEN, Service, broken, dead, dead_until, in_town
+from tests.town import INSTALLED, TASK, Service, at, broken, dead, dead_until, in_town
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
 
 async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **own: object) -> None:
     """Go by a configuration of providers with these names, each with these keys."""
-    accounts = {name: {"plugin": "omocaptcha", "api_token": TOKEN, **own} for name in names}
+    accounts = {name: {"plugin": "omocaptcha", **at(name), **own} for name in names}
     route = {"routes": {"image-to-text": list(names)}}
     known = Plugins(plugins) if plugins else INSTALLED
     await engine.reload(load_mapping({"providers": accounts, **route}, known))

@@ -375,21 +375,22 @@ class TestTheCache:
 
         in_town(town, main, top={"cache": "2h"})
 
-    def test_an_answer_of_a_provider_that_only_others_have_can_be_reported_wrong(self) -> None:
+    def test_an_answer_of_a_provider_that_only_others_have_is_theirs(self) -> None:
         town, book = {"omo": Service(), "other": Service(answer="right")}, Shared()
+        results: list[Result[Any]] = []
 
         async def elsewhere(engine: Engine) -> None:
-            await solve(engine)
+            results.append(await solve(engine))
 
         async def main(engine: Engine) -> None:
-            result = await solve(engine)
-            assert (result.provider, result.is_shared) == ("omo", True)
-            with pytest.raises(ConfigError, match="there is no provider 'omo'"):
-                await engine.report(result, correct=False)
             assert (await solve(engine)).provider == "other"
+            with pytest.raises(ConfigError, match="there is no provider 'omo'"):
+                await engine.report(results[0], correct=False)
 
         in_town({"omo": town["omo"]}, elsewhere, journal=book)
         in_town({"other": town["other"]}, main, journal=book, top={"cache": "1h"})
+        in_town({"omo": town["omo"]}, elsewhere, journal=book, top={"cache": "1h"})
+        assert [result.is_shared for result in results] == [False, True]
 
     def test_an_answer_that_is_reported_wrong_is_given_to_nobody(self) -> None:
         service = Service()

@@ -81,6 +81,11 @@ class Service:
         return len(self.world.jobs)
 
 
+def at(name: str) -> Mapping[str, object]:
+    """The settings of an account at a service of this name."""
+    return {"api_token": TOKEN, "base_url": f"https://{name.lower()}.example/api"}
+
+
 def dead(_call: str) -> Mishap | None:
     """Nothing reaches the service."""
     return NOT_SENT
@@ -113,7 +118,7 @@ def in_town(
     """
     mapping = {
         "providers": {
-            name: {"plugin": "omocaptcha", "api_token": TOKEN, **service.settings}
+            name: {"plugin": "omocaptcha", **at(name), **service.settings}
             for name, service in services.items()
         },
         "routes": {"image-to-text": {"providers": list(services), **route}},

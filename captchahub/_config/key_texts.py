@@ -30,6 +30,7 @@ KEY_TEXTS: Mapping[str, str] = {
     "provider.report_wrong": "Whether the service is told of answers that fail a check.",
     "provider.prices": "What one job costs, by task kind, where the service does not say so.",
     "provider.currency": "What the account counts in: three capital letters, such as USD.",
+    "provider.journal_account": "What the journal calls the account, so that a new token is the same one.",
     "provider.budget": "The most that may be spent here, such as {limit: 5.00, per: day}.",
     "provider.health": "When a provider that fails is left alone, and for how long.",
     "provider.ca_bundle": "Certificates to trust instead of the usual ones: a PEM file, or a folder of them.",

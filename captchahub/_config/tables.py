@@ -39,6 +39,7 @@ LIMIT_KEYS: Mapping[str, Any] = {
     "report_wrong": bool,
     "prices": dict[str, Price],
     "currency": Currency,
+    "journal_account": HeaderText,
 }
 HEALTH_KEYS: Mapping[str, Any] = {
     "failures": FailureLimit,

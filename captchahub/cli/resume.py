@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from captchahub.cli._streams import StdoutFailed, need_stdout, say, writing_stdo
 from captchahub.cli._text import counted, solution_fields
 from captchahub.config import load_yaml
 from captchahub.hub import Hub
-from captchahub.jobs import Collected, JobState
+from captchahub.jobs import Collected, JobEntry, JobState
 
 __all__ = ["resume"]
 
@@ -26,7 +27,7 @@ _ALL = 1_000_000
 _EPILOG = """
 \b
 Exit codes:
-  0    every job that was left behind is collected, or there was none
+  0    every job that was left behind is collected, or there was none; stderr names those of other accounts
   1    a job could not be collected, or another process has it; stderr says until when
   2    wrong usage
   3    the configuration is missing or wrong, or the journal can't be used
@@ -41,7 +42,8 @@ def resume(config: Path | None) -> None:
     """Collect the answers of jobs that were ordered and never read, after a crash or Ctrl-C.
 
     Each is a JSON object on a line: the fingerprint of the task, which captchahub solve --json tells as well,
-    says which one it is. Every answer is given once. The journal is the one that the configuration names,
+    says which one it is. Every answer is given once. Jobs of accounts that are not configured here are left
+    to whoever has these accounts. The journal is the one that the configuration names,
     else jobs.db in the state folder of the user, such as ~/.local/state/captchahub.
     """
     need_stdout()
@@ -53,21 +55,41 @@ def resume(config: Path | None) -> None:
                 _print(json.dumps(_told(collected), ensure_ascii=False))
         except KeyboardInterrupt as interrupt:
             raise type(interrupt)("captchahub resume gives the rest the next time") from None
-        held = _held(hub)
+        open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
+        held = _held(open_jobs)
+        others = _others([*open_jobs, *hub.jobs(state=JobState.SOLVED, limit=_ALL)])
     if held is not None:
         failed = True
         say(held)
+    for left in others:
+        say(left)
     click.get_current_context().exit(ExitCode.UNSOLVED if failed else ExitCode.DONE)
 
 
-def _held(hub: Hub) -> str | None:
+def _held(jobs: Iterable[JobEntry]) -> str | None:
     """What to say of jobs that somebody works on, or who can't be asked whether it is still alive."""
-    held = [job.held_until for job in hub.jobs(state=JobState.CREATED, limit=_ALL) if job.held_until]
+    held = [job.held_until for job in jobs if job.held_until and not job.is_of_other_account]
     if not held:
         return None
     until = datetime.fromtimestamp(max(held)).astimezone().strftime("%H:%M:%S")
-    jobs = counted(len(held), "job")
-    return f"{jobs} held by another process; should that be dead, run this again after {until}"
+    number = counted(len(held), "job")
+    return f"{number} held by another process; should that be dead, run this again after {until}"
+
+
+def _others(jobs: Iterable[JobEntry]) -> Iterator[str]:
+    """What to say of the jobs that are left to hubs with other accounts, by account."""
+    left: dict[int, list[JobEntry]] = {}
+    for job in jobs:
+        is_open = job.state is JobState.CREATED and job.held_until is None
+        if job.account is not None and job.is_of_other_account and (is_open or not job.is_given):
+            left.setdefault(job.account, []).append(job)
+    for found in left.values():
+        job = found[0]
+        ids = ", ".join(str(one.job_id) for one in found)
+        yield (
+            f"{counted(len(found), 'job')} of another account left to whoever has it: {job.provider} "
+            f"({job.plugin} at {job.address}), {ids}"
+        )
 
 
 def _print(line: str) -> None:

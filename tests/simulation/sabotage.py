@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -20,6 +19,8 @@ from captchahub._asking import Asking
 from captchahub._attempt import RemoteTry
 from captchahub._books import Books, Page
 from captchahub._harvest import Harvested, collect
+from captchahub._identity import Identity
+from captchahub._journal_accounts import Own
 from captchahub._journal_entries import Entry, Order
 from captchahub._journal_money import check_budgets
 from captchahub._ledger import Limit
@@ -69,14 +70,19 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     reserve, check, open_page = _journal_entries.reserve, check_budgets, Books.open_page
 
     def reserve_unchecked(
-        connection: sqlite3.Connection, order: Order, _limits: Iterable[Limit], *, owner: str, now: float
+        connection: sqlite3.Connection, order: Order, _limits: Iterable[Limit], **named: Any
     ) -> int:
-        return reserve(connection, order, (), owner=owner, now=now)
+        return reserve(connection, order, (), **named)
 
-    async def check_first(self: Books, order: Order, begun: float, *rest: Any) -> Page | Entry:
-        look = partial(check, order=order, limits=self._limits, now=self._clock())
+    async def check_first(
+        self: Books, order: Order, begun: float, refused: Entry | None, identity: Identity
+    ) -> Page | Entry:
+        def look(connection: sqlite3.Connection) -> None:
+            own = self._own(connection, {order.provider: identity})
+            check(connection, order, self._limits, self._clock(), own)
+
         await self._journal.write(look)
-        return await open_page(self, order, begun, *rest)
+        return await open_page(self, order, begun, refused, identity)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
     patch.setattr(Books, "open_page", check_first)
@@ -86,8 +92,10 @@ def lost_lease(patch: pytest.MonkeyPatch) -> None:
     """Created jobs are taken over from whoever has them, dead or alive."""
     claim = _journal_owners.claim
 
-    def claim_all(connection: sqlite3.Connection, owner: str, now: float, limit: int) -> list[Entry]:
-        return claim(connection, owner, now + 1e9, limit)
+    def claim_all(
+        connection: sqlite3.Connection, owner: str, now: float, limit: int, own: Own
+    ) -> list[Entry]:
+        return claim(connection, owner, now + 1e9, limit, own)
 
     patch.setattr(_journal_owners, "claim", claim_all)
 
@@ -127,7 +135,7 @@ def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
 def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
     """What is old is forgotten, whether or not it has ended."""
 
-    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: int) -> int:
+    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: object) -> int:
         return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
 
     patch.setattr(_journal_entries, "prune", prune_all)
@@ -138,9 +146,9 @@ def stale_answers(patch: pytest.MonkeyPatch) -> None:
     find = _journal_entries.find_equal
 
     def find_any(
-        connection: sqlite3.Connection, fingerprint: str, *, now: float, fresh_since: float | None = None
+        connection: sqlite3.Connection, fingerprint: str, *, now: float, own: Own, **_rest: object
     ) -> Entry | None:
-        return find(connection, fingerprint, now=now, fresh_since=0.0)
+        return find(connection, fingerprint, now=now, fresh_since=0.0, own=own)
 
     patch.setattr(_journal_entries, "find_equal", find_any)
 
@@ -158,9 +166,9 @@ def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
     async def collect_unwritten(
-        account: RemoteAccount, job: Job, frame: Frame, _page: Page | None, *, patience: float = 600.0
+        account: RemoteAccount, job: Job, frame: Frame, _page: Page | None, **named: Any
     ) -> Harvested:
-        return await collect(account, job, frame, None, patience=patience)
+        return await collect(account, job, frame, None, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)
 

@@ -119,6 +119,16 @@ class RemoteAccount:
     speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
     usage: Usage = attrs.field(factory=Usage)
 
+    @property
+    def pace(self) -> tuple[float, float | None]:
+        """The shortest times in seconds between two questions for a job, and between the order and the first.
+
+        The second one is None where nobody has said it.
+        """
+        if self.settings.poll_interval is not None:
+            return self.settings.poll_interval, None
+        return self.provider.minimum_gap, self.provider.minimum_wait
+
     async def aclose(self) -> None:
         """Let go of the transport."""
         await self.transport.aclose()

@@ -14,7 +14,7 @@ import attrs
 from captchahub._accounts import Account
 from captchahub._aftercare import end
 from captchahub._agreement import Ballot
-from captchahub._attempt import least_time
+from captchahub._attempt import last_call, least_time
 from captchahub._clock import now
 from captchahub._errand import Submission
 from captchahub._hedging import HedgeBudget, hedge_delay
@@ -217,7 +217,7 @@ class Solve(Generic[S]):
         reach = _TIMER_SLACK
         if self._last is not None and self._story.ended_with(JobTimeout):
             # A job is given up when there is no time for one more question.
-            reach += 2 * least_time(self._last)
+            reach += 2 * last_call(self._last)
         return self._story.was_too_short_for_all or now() >= self._deadline - reach
 
     async def _next_ended(self) -> None:

@@ -37,7 +37,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -85,11 +84,12 @@ class ProviderError(CaptchaHubError):
 _LONGEST_PAUSE = 86_400.0
 
 
-def _sane(seconds: float | None) -> float | None:
-    """A pause as services can mean it: from none to a day."""
-    if seconds is None or math.isnan(seconds):
+def sane_pause(seconds: float | None) -> float | None:
+    """A pause as services can mean it: from none to a day; None for what is no number."""
+    # Plugins need not use a type checker.
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
         return None
-    return min(max(float(seconds), 0.0), _LONGEST_PAUSE)
+    return float(min(max(seconds, 0.0), _LONGEST_PAUSE))
 
 
 class TaskRefused(TaskError, ProviderError):
@@ -120,7 +120,7 @@ class RateLimited(ProviderError):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = _sane(retry_after)
+        self.retry_after = sane_pause(retry_after)
 
 
 class ServiceUnavailable(ProviderError):
@@ -137,7 +137,7 @@ class ServiceUnavailable(ProviderError):
     ) -> None:
         super().__init__(message)
         self.nothing_created = nothing_created
-        self.retry_after = _sane(retry_after)
+        self.retry_after = sane_pause(retry_after)
 
 
 class MalformedReply(ProviderError):

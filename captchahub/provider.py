@@ -28,6 +28,7 @@ from captchahub.errors import (
     ProviderError,
     RateLimited,
     ServiceUnavailable,
+    sane_pause,
 )
 from captchahub.tasks import Solution, Task
 from captchahub.words import money
@@ -209,9 +210,15 @@ class Job:
 
 @attrs.frozen
 class Pending:
-    """The job is not done. ``status`` is the service's own word for it."""
+    """The job is not done. ``status`` is the service's own word for it.
+
+    ``retry_after`` is when the service wants to be asked again, in seconds from now, None where it does not
+    say so. ``is_known`` is False for a word that the plugin has never heard of, which is logged.
+    """
 
     status: str = ""
+    retry_after: float | None = attrs.field(default=None, converter=sane_pause)
+    is_known: bool = attrs.field(default=True, eq=False)
 
 
 @attrs.frozen
@@ -262,6 +269,12 @@ class Provider(ABC):
     """The task kinds this provider can take."""
     minimum_gap: float = 1.0
     """The shortest time between two polls of one job that the service allows, in seconds."""
+    minimum_wait: float | None = None
+    """The shortest time between the order and the first poll that it allows, in seconds.
+
+    Nothing is ordered where less time than that is left. None where the service says nothing of it: the first
+    poll then comes after ``minimum_gap``, or sooner where little time is left.
+    """
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
         """The names of the task's options that reach the service; the others are reported as ignored."""

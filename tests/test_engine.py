@@ -292,7 +292,7 @@ class TestPolling:
     def test_a_demanded_pause_beyond_the_deadline_leaves_one_last_question(self) -> None:
         trial = solve({"omo": [CREATED, json_reply({}, 429, retry_after="600"), SOLVED]}, timeout=10)
         assert trial.answer == "x7kp2"
-        assert trial.times("omo", "getJobResult") == [2.0, 9.0]
+        assert trial.times("omo", "getJobResult") == [2.0, 9.5]
 
     def test_the_first_question_learns_from_the_jobs_before(self) -> None:
         job: list[Step] = [CREATED, *[RUNNING] * 4, SOLVED]

@@ -133,8 +133,8 @@ class Asking:
         settings = self._account.settings
         said = mask(repr(state.status), secrets_in(settings.own))
         log.warning(
-            "%s (job %s): the service says %s, which the plugin %r does not know; it is asked again until the "
-            "job's time is over",
+            "%s (job %s): the service says %s, which the plugin %r does not know; it is asked again until "
+            "the job's time is over",
             settings.name,
             self._job.id,
             said,

@@ -74,6 +74,7 @@ class LocalTry:
         self._account = account
         self._task = task
         self._terms = terms
+        self._frame = WHOLE
 
     @property
     def may_be_ordered(self) -> bool:
@@ -83,6 +84,7 @@ class LocalTry:
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
         prepared = await self._terms.errand.prepare(self._terms.deadline - now())
+        self._frame = prepared.frame
         left = self._terms.deadline - now()
         limit = asyncio.timeout(left)
         self.busy = self._account.workers.begin(partial(self._solve, prepared.task))
@@ -93,7 +95,11 @@ class LocalTry:
             if not limit.expired():
                 raise  # the engine's own
             raise JobTimeout(f"no answer within {left:.1f} s") from None
-        answer = self.answer = _placed(self._task, found, prepared.frame)
+        return self.checked(found)
+
+    def checked(self, found: Solved) -> Solved:
+        """The engine's answer, checked, whenever it comes. Raises a ProviderError."""
+        answer = self.answer = _placed(self._task, found, self._frame)
         return _checked(self, self._task, answer, self._terms.errand.hooks)
 
     def _solve(self, task: Task[Solution]) -> Solution:
@@ -190,6 +196,11 @@ class RemoteTry:
         job_id = self.job_id = cast("JobId", found.job_id)
         self._terms.errand.follow_job(job_id, found.frame)
         return await self._ask(job_id)
+
+    def checked(self, found: Solved) -> Solved:
+        """The answer to the task's own picture, checked, whenever it comes. Raises a ProviderError."""
+        answer = self.answer = _placed(self._task, found, WHOLE)
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
 
     async def _ask(self, job_id: JobId) -> Solved:
         job = Job(job_id, self._task.kind)

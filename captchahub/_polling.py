@@ -37,8 +37,8 @@ class Durations:
     ) -> float:
         """How long to wait before the first question: until the fastest jobs are done, in seconds.
 
-        ``gap``, ``left`` and ``spare`` are as for :func:`next_pause`. ``least`` is the shortest pause that the
-        service allows after the order. Where it says nothing of that, the gap is only one between two
+        ``gap``, ``left`` and ``spare`` are as for :func:`next_pause`. ``least`` is the shortest pause after
+        the order that the service allows. Where it says nothing of that, the gap is only one between two
         questions, and the first may come sooner where little time is left.
         """
         spare = time_to_ask(gap) if spare is None else spare

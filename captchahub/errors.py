@@ -37,6 +37,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -87,7 +88,9 @@ _LONGEST_PAUSE = 86_400.0
 def sane_pause(seconds: float | None) -> float | None:
     """A pause as services can mean it: from none to a day; None for what is no number."""
     # Plugins need not use a type checker.
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds != seconds:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return None
+    if isinstance(seconds, float) and math.isnan(seconds):
         return None
     return float(min(max(seconds, 0.0), _LONGEST_PAUSE))
 

@@ -16,7 +16,7 @@ from captchahub._foreign import FAULTS
 from captchahub._gate import Changes, Gate
 from captchahub._polling import Durations
 from captchahub._prices import Prices
-from captchahub._secrets import mask_error, secrets_in
+from captchahub._secrets import mask_error, secrets_in, tokens_in
 from captchahub._speed import Speed
 from captchahub._transport import HttpTransport, Transport
 from captchahub._usage import Usage
@@ -33,7 +33,7 @@ from captchahub.errors import (
     TaskError,
     UnsupportedTask,
 )
-from captchahub.provider import Job, LocalProvider, Provider
+from captchahub.provider import Job, LocalProvider, Provider, Reply
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
 
@@ -68,7 +68,8 @@ def translate(settings: ProviderSettings, wanted: Any, method: Callable[..., T],
     :class:`~captchahub.errors.PluginFault`. Secrets that a service repeated, and the plugin with it, are
     masked.
     """
-    return _translate(settings, wanted, _OF_JOBS, partial(method, *values), method.__name__)
+    call = partial(method, *_without_secrets(settings, values))
+    return _translate(settings, wanted, _OF_JOBS, call, method.__name__)
 
 
 def translate_beside(
@@ -76,7 +77,14 @@ def translate_beside(
 ) -> T:
     """The same for the calls beside the jobs, which a service need not have: NotOffered passes, too."""
     passing = (*_OF_JOBS, NotOffered)
-    return _translate(settings, wanted, passing, partial(method, *values, **named), method.__name__)
+    call = partial(method, *_without_secrets(settings, values), **named)
+    return _translate(settings, wanted, passing, call, method.__name__)
+
+
+def _without_secrets(settings: ProviderSettings, values: Iterable[object]) -> Iterable[object]:
+    """The values for a method, where a reply does not show what secrets the service has repeated."""
+    hidden = tokens_in(settings.own)
+    return (attrs.evolve(one, hidden=hidden) if isinstance(one, Reply) else one for one in values)
 
 
 def is_of_contract(error: BaseException, passing: tuple[type[Exception], ...] = _OF_JOBS) -> bool:

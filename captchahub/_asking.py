@@ -52,6 +52,8 @@ class Asking:
     ) -> None:
         self.polls = 0
         """How many there were."""
+        self.ran_out = False
+        """Whether the job took longer than there was time, and was not given up for another reason."""
         self.note = note
         self._account = account
         self._job = job
@@ -78,6 +80,7 @@ class Asking:
                 learned = self._durations.with_job(asked_before=working, done=now() - self._begun)
                 self._account.durations[self._job.kind] = learned
                 return found
+        self.ran_out = True
         said = mask(self._said, secrets_in(self._account.settings.own))
         raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {said}")
 

@@ -97,6 +97,11 @@ class LocalTry:
             raise JobTimeout(f"no answer within {left:.1f} s") from None
         return self.checked(found)
 
+    @property
+    def ran_out(self) -> bool:
+        """Whether the engine still works, though its time is over."""
+        return self.busy is not None and not self.busy.done()
+
     def checked(self, found: Solved) -> Solved:
         """The engine's answer, checked, whenever it comes. Raises a ProviderError."""
         answer = self.answer = _placed(self._task, found, self._frame)
@@ -196,6 +201,11 @@ class RemoteTry:
         job_id = self.job_id = cast("JobId", found.job_id)
         self._terms.errand.follow_job(job_id, found.frame)
         return await self._ask(job_id)
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether its job took longer than there was time."""
+        return self.asking is not None and self.asking.ran_out
 
     def checked(self, found: Solved) -> Solved:
         """The answer to the task's own picture, checked, whenever it comes. Raises a ProviderError."""

@@ -154,7 +154,7 @@ class Run:
             ):
                 failure.token = self._errand.token(self.job_id, self._try.prepared.frame)
             self._note_failure(admission, self._try, failure)
-            if isinstance(failure, JobTimeout) and not self.is_overtaken:
+            if self._try.ran_out and not self.is_overtaken:
                 self.late = LateAnswer(self._try.checked)
             await self._write_down(self._try, failure)
             self._await_engine(self._try)

@@ -179,7 +179,7 @@ class UnsupportedTask(ProviderError):
 class JobRefused(ProviderError):
     """The service refused to create the job, in words of its own. Nothing was created."""
 
-    advice = "read the service's own words"
+    advice = "look it up in the service's documentation, or ask its support"
 
 
 class JobFailed(ProviderError):

@@ -22,6 +22,7 @@ import attrs
 from captchahub._credentials import Secret, is_loopback, service_url, usable_secret
 from captchahub.errors import (
     AuthenticationError,
+    InsufficientBalance,
     JobRefused,
     MalformedReply,
     NotOffered,
@@ -31,7 +32,7 @@ from captchahub.errors import (
     sane_pause,
 )
 from captchahub.tasks import Solution, Task
-from captchahub.words import money
+from captchahub.words import Words, money, reason_in, reason_in_page
 
 __all__ = [
     "Balance",
@@ -73,6 +74,10 @@ class Request:
         return cls(url, body, headers={"Content-Type": "application/json"})
 
 
+# A reason longer than this, in characters, is no reason; it is cut before it is looked through.
+_LONGEST_SAID = 20_000
+
+
 def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
@@ -84,6 +89,24 @@ class Reply:
     status: int
     body: bytes = attrs.field(default=b"", repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, converter=_lower_names)
+    hidden: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
+    """What must not show where the service repeats it: the secrets that the request was made with."""
+
+    @property
+    def reason(self) -> str:
+        """The service's own words for a failure, in whatever shape it wrote them; empty where it gives none.
+
+        They are short, on one line, and without what is ``hidden``.
+        """
+        try:
+            said = reason_in(json.loads(self.body))
+        except (ValueError, RecursionError):
+            said = reason_in_page(self.body)
+        said = said[:_LONGEST_SAID]
+        for secret in self.hidden:
+            # Before it is made short, which could leave a part of one.
+            said = Words("", Secret(secret), longest=_LONGEST_SAID).of(said)
+        return Words("").of(said)
 
     @property
     def retry_after(self) -> float | None:
@@ -99,7 +122,17 @@ class Reply:
         return max(0.0, (aware - datetime.now(UTC)).total_seconds())
 
     def http_error(self) -> ProviderError | None:
-        """What the status alone says, or None for 2xx: for replies that are not in the service's dialect."""
+        """What the status says, or None for 2xx: for replies that are not in the service's dialect.
+
+        The service's own words stand beside it, where there are any.
+        """
+        error = self._by_status()
+        if error is not None and self.status >= 400:
+            said = self.reason
+            error.args = (f"{error}; it says {said!r}" if said else str(error),)
+        return error
+
+    def _by_status(self) -> ProviderError | None:
         status = self.status
         if 200 <= status < 300:
             return None
@@ -124,7 +157,7 @@ class Reply:
         service asks for is kept; ``nothing_created`` is for a ServiceUnavailable that the words stand for.
         """
         if error is None:
-            by_status = self.http_error()
+            by_status = self._by_status()
             # Any other 4xx says no more than that the call failed.
             if by_status is not None and not isinstance(by_status, JobRefused):
                 by_status.args = (f"{by_status}; {said}",)
@@ -140,6 +173,8 @@ class Reply:
         said = f"HTTP {self.status}"
         if self.status == 429:
             return RateLimited(f"{said}: too many requests", retry_after=self.retry_after)
+        if self.status == 402:
+            return InsufficientBalance(f"{said}: the account has no money left")
         if self.status in (401, 403):
             return AuthenticationError(f"{said}: the service refuses the account")
         if self.status in (404, 405):

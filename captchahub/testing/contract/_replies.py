@@ -242,12 +242,14 @@ def _echoes(reply: Reply, secrets: Sequence[str]) -> Iterator[Reply]:
     try:
         fields: object = json.loads(reply.body)
     except ValueError:
-        yield from (Reply(reply.status, reply.body + one.encode()) for one in secrets)
+        yield from (Reply(reply.status, reply.body + one.encode(), hidden=secrets) for one in secrets)
         return
     for path, _ in leaves(fields):
         for secret in secrets:
             for said in (secret, f"no such key {secret}.", secret.upper(), f"{'x' * 190} {secret}"):
-                yield attrs.evolve(reply, body=json.dumps(changed(fields, path, said)).encode())
+                body = json.dumps(changed(fields, path, said)).encode()
+                # As the core gives it to the plugin.
+                yield attrs.evolve(reply, body=body, hidden=secrets)
 
 
 def _unknown_states(subject: Subject, given: Sequence[Reply]) -> Iterator[tuple[Job, Reply]]:

@@ -268,11 +268,24 @@ class Solved:
 class Balance:
     """What is left on the account. ``currency`` is an ISO 4217 code, None where the service names none.
 
-    Raises ValueError for an amount that is no finite Decimal.
+    ``in_kind`` is what the account can pay with beside money, by the service's own names: vouchers, the jobs
+    that are left of a package. Raises ValueError for an amount that is no finite Decimal.
     """
 
     amount: Decimal = attrs.field(validator=_finite)
     currency: str | None = None
+    in_kind: Mapping[str, Decimal] = attrs.field(
+        factory=dict[str, Decimal],
+        hash=False,
+        validator=attrs.validators.deep_mapping(
+            attrs.validators.instance_of(str), _finite, attrs.validators.instance_of(Mapping)
+        ),
+    )
+
+    @property
+    def can_pay(self) -> bool:
+        """Whether any of it is left."""
+        return self.amount > 0 or any(amount > 0 for amount in self.in_kind.values())
 
 
 @attrs.frozen

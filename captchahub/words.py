@@ -17,7 +17,17 @@ import attrs
 
 from captchahub._credentials import Secret
 
-__all__ = ["Words", "fields_of", "job_id_of", "money", "reason_in", "reason_in_page", "text_of"]
+__all__ = [
+    "Words",
+    "fields_of",
+    "job_id_of",
+    "money",
+    "reason_in",
+    "reason_in_page",
+    "says_failed",
+    "says_working",
+    "text_of",
+]
 
 _LONGEST_ID: Final = 200
 # What a signed 64-bit number holds, which is what databases keep.
@@ -95,6 +105,31 @@ _TAG: Final = re.compile(r"<[^<>]*>")
 _LONGEST_PAGE: Final = 20_000
 
 
+# In small letters, and letters only.
+_ENDS: Final = re.compile(
+    "fail(s|ed|ure)?|error(s|ed)?|cancell?(ed)?|abort(ed)?|reject(ed)?|refused|expired|time(d)?out|killed"
+    "|terminated|unsolvable|unsolved|notsolved|unrecogni[sz]ed"
+)
+_IN_WORK: Final = re.compile(
+    "(in)?(process|progress|queue|work)(ing|ed)?|pending|wait(ing)?|run(ning)?|queu(e)?ing|idle|new|created"
+    "|start(ed|ing)|accepted|received|submitted|solving|notready|scheduled"
+)
+
+
+def says_failed(status: str) -> bool:
+    """Whether a job's status, in English, says that it has ended without an answer."""
+    return _ENDS.fullmatch(_letters(status)) is not None
+
+
+def says_working(status: str) -> bool:
+    """Whether a job's status, in English, says that it is not over."""
+    return _IN_WORK.fullmatch(_letters(status)) is not None
+
+
+def _letters(status: str) -> str:
+    return "".join(filter(str.isalpha, status.lower()))
+
+
 def reason_in(value: object) -> str:
     """A service's own words for what went wrong, in any JSON value; empty where there are none.
 
@@ -108,7 +143,7 @@ def reason_in(value: object) -> str:
 
 def _reason(value: object, depth: int) -> str:
     if isinstance(value, str):
-        text = text_of(value)
+        text = value.strip()
         return "" if text.lower() in _FLAGS else text
     if depth == 0 or not isinstance(value, (dict, list)):
         return ""
@@ -132,7 +167,7 @@ def _mistake_in(fields: Mapping[str, object], depth: int, *, only_lists: bool = 
     kinds = list if only_lists else (list, str)
     for name, field in fields.items():
         if depth > 0 and isinstance(field, kinds) and (said := _reason(field, depth)):
-            return f"{text_of(name)}: {said}"
+            return f"{name}: {said}"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -126,6 +127,8 @@ class RemoteAccount:
     durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
     speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
     usage: Usage = attrs.field(factory=Usage)
+    price_list: asyncio.Task[None] | None = None
+    """The reading of its price list, while one is under way."""
 
     @property
     def pace(self) -> tuple[float, float | None]:
@@ -225,7 +228,7 @@ def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:
     own = account.settings
     if isinstance(account, LocalAccount) or (own.budget or settings.budget) is None:
         return
-    if _why_not(account, account.provider.ask_services) is None:
+    if own.kind.is_free or _why_not(account, account.provider.ask_services) is None:
         return
     for kind in sorted(account.provider.kinds):
         route = settings.routes.get(kind)
@@ -265,7 +268,8 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
-    prices = Prices(settings.prices, currency=settings.currency)
+    free = Decimal(0) if settings.kind.is_free else None
+    prices = Prices(settings.prices, currency=settings.currency, otherwise=free)
     return RemoteAccount(settings, provider, connect(settings), gate, prices)
 
 

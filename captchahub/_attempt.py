@@ -154,6 +154,7 @@ class RemoteTry:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
         prepared = self.prepared = await self._terms.errand.prepare(self._left())
         request = self._translate(Request, self._provider.create_job, prepared.task)
+        await self._terms.errand.know_price(self._left() - least_time(self._account))
         opened = await self._open_page(None)
         while isinstance(opened, JobEntry):
             try:

@@ -107,7 +107,15 @@ class Run:
         self._task = task
         self._desk = desk
         self._errand = Errand(
-            account, task, submission, trail, desk.books, desk.hooks, desk.feed, desk.preparing
+            account,
+            task,
+            submission,
+            trail,
+            desk.books,
+            desk.hooks,
+            desk.feed,
+            desk.preparing,
+            desk.aftercare,
         )
         self._allot = allot
         self._try: Try | None = None

@@ -400,8 +400,10 @@ class ProviderKind(Generic[C]):
 
     ``name`` is what ``plugin:`` names in the configuration. ``settings`` is a frozen attrs class: its fields
     are the plugin's own keys, its field types what they must hold. ``build`` makes the provider from them.
+    ``is_free`` says that its jobs cost nothing, unless the configuration or a reply names a price.
     """
 
     name: str
     settings: type[C]
     build: Callable[[C], Provider | LocalProvider]
+    is_free: bool = False

@@ -27,7 +27,9 @@ from captchahub import (
     NotAsked,
     PriceUnknown,
     ProviderError,
+    ServiceUnavailable,
     SolveTimeout,
+    State,
     TaskRefused,
     TextSolution,
 )
@@ -868,7 +870,22 @@ class TestBudgets:
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed) as caught:
                 await engine.solve(TASK, None)
+            assert {type(one) for one in caught.value.exceptions} == {ServiceUnavailable}
+
+        in_town(town, main)
+        assert town["omo"].orders == []
+
+    def test_a_kind_without_a_price_is_not_ordered(self) -> None:
+        town = {"omo": Service(settings={"budget": {"limit": 1, "per": "day"}})}
+        town["omo"].mishap = lambda call: (
+            Mishap(json_reply({"error": False, "service": []})) if call == "getService" else None
+        )
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed) as caught:
+                await engine.solve(TASK, None)
             assert [type(one) for one in caught.value.exceptions] == [PriceUnknown]
+            assert (await engine.health())["omo"].state is State.HEALTHY
 
         in_town(town, main)
         assert town["omo"].orders == []

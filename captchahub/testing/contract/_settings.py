@@ -91,8 +91,8 @@ class SettingsChecks(Checks):
         is_number = isinstance(wait, (int, float)) and not isinstance(wait, bool)
         if wait is not None and not (is_number and 0 < wait <= _LONGEST_GAP):
             fail(
-                f"minimum_wait is {wait!r}: say the least seconds before the first poll, more than 0 and up to "
-                "60, or None"
+                f"minimum_wait is {wait!r}: say the least seconds before the first poll, more than 0 and up "
+                "to 60, or None"
             )
 
     def test_the_options_that_are_sent_are_options_of_the_task(self) -> None:

@@ -277,9 +277,7 @@ class Balance:
     in_kind: Mapping[str, Decimal] = attrs.field(
         factory=dict[str, Decimal],
         hash=False,
-        validator=attrs.validators.deep_mapping(
-            attrs.validators.instance_of(str), _finite, attrs.validators.instance_of(Mapping)
-        ),
+        validator=attrs.validators.deep_mapping(attrs.validators.instance_of(str), _finite),
     )
 
     @property

@@ -145,12 +145,13 @@ def _reason(value: object, depth: int) -> str:
     if isinstance(value, str):
         text = value.strip()
         return "" if text.lower() in _FLAGS else text
-    if depth == 0 or not isinstance(value, (dict, list)):
+    given = fields_of(value)
+    if depth == 0 or not (given or isinstance(value, list)):
         return ""
     if isinstance(value, list):
         items: list[object] = value[:_DEEPEST]  # pyright: ignore[reportUnknownVariableType] - any JSON
         return next((said for item in items if (said := _reason(item, depth - 1))), "")
-    fields = {name.lower().replace("_", ""): field for name, field in fields_of(value).items()}
+    fields = {name.lower().replace("_", ""): field for name, field in given.items()}
     told = (_reason(fields[name], depth - 1) for name in _REASONS if name in fields)
     said = next(filter(None, told), "")
     mistake = _mistake_in(fields_of(fields.get("errors")), depth - 1)
@@ -159,14 +160,14 @@ def _reason(value: object, depth: int) -> str:
     if said:
         return said
     wrapped = [fields[name] for name in _WRAPPINGS if isinstance(fields.get(name), (dict, list))]
-    return _reason(wrapped, depth - 1) or _mistake_in(fields_of(value), depth - 1, only_lists=True)
+    return _reason(wrapped, depth - 1) or _mistake_in(given, depth - 1, only_lists=True)
 
 
 def _mistake_in(fields: Mapping[str, object], depth: int, *, only_lists: bool = False) -> str:
     """The first of the mistakes that are told by the names of fields."""
     kinds = list if only_lists else (list, str)
     for name, field in fields.items():
-        if depth > 0 and isinstance(field, kinds) and (said := _reason(field, depth)):
+        if depth > 0 and isinstance(field, kinds) and (said := _reason(fields[name], depth)):
             return f"{name}: {said}"
     return ""
 

@@ -9,13 +9,22 @@ import weakref
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import attrs
 import pytest
 
 from captchahub import Hub, Image, ImageToText, JobState, Result, TextSolution
 from captchahub._engine import Engine
-from captchahub.errors import AllProvidersFailed, JobTimeout, Outvoted, Overtaken, SolveTimeout, WrongSolution
+from captchahub.errors import (
+    AllProvidersFailed,
+    JobTimeout,
+    Outvoted,
+    Overtaken,
+    ProviderError,
+    SolveTimeout,
+    WrongSolution,
+)
 from captchahub.hookspecs import hookimpl
 from captchahub.jobs import JobEntry
 from captchahub.provider import LocalProvider, ProviderKind
@@ -32,9 +41,9 @@ def takes(seconds: float, *, answer: str = "x7kp2", **settings: object) -> Servi
     return Service(seconds=lambda: seconds, answer=answer, settings={**PRICE, **settings})
 
 
-def told(result: Result[TextSolution] | AllProvidersFailed) -> list[tuple[str, type[BaseException] | None]]:
+def told(result: Result[TextSolution] | AllProvidersFailed) -> list[tuple[str, type[ProviderError] | None]]:
     """Who ended how, in order."""
-    return [(one.provider, one.error and type(one.error)) for one in result.attempts]
+    return [(one.provider, None if one.error is None else type(one.error)) for one in result.attempts]
 
 
 async def journal(engine: Engine) -> Sequence[JobEntry]:
@@ -42,7 +51,7 @@ async def journal(engine: Engine) -> Sequence[JobEntry]:
     return (await engine.jobs(None, 10))[::-1]
 
 
-def solved(town: Mapping[str, Service], timeout: float, **route: object) -> Result[TextSolution]:
+def solved(town: Mapping[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:
     """The result of a solve, once every job of it is over."""
 
     async def main(engine: Engine) -> Result[TextSolution]:

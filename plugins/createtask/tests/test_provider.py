@@ -528,26 +528,32 @@ def test_the_balance_is_read_as_a_number_or_as_text(provider: CreateTaskProvider
     assert provider.read_balance(reply) == Balance(Decimal(str(balance)), currency=None)
 
 
-PACKAGE = {"packageId": "1", "type": 2, "numberOfCalls": 500, "status": 1, "expireTime": 1702896511}
+PACKAGE: dict[str, object] = {
+    "packageId": "1",
+    "type": 2,
+    "numberOfCalls": 500,
+    "status": 1,
+    "expireTime": 1702896511,
+}
 
 
-@pytest.mark.parametrize(
-    ("fields", "in_kind"),
-    [
-        ({"quantity": 7}, {"quantity": 7}),
-        ({"voucher_balance": "0.5", "quantity": 0}, {"voucher_balance": Decimal("0.5")}),
-        ({"voucherBalance": 7}, {"voucherBalance": 7}),
-        ({"captchaCredits": 3}, {"captchaCredits": 3}),
-        ({"packages": [PACKAGE, PACKAGE]}, {"packages": 1000}),
-        ({"packages": [{"packageId": "1", "status": 1}]}, {"packages": 1}),
-        ({"packages": [PACKAGE | {"status": 0}, PACKAGE | {"numberOfCalls": 0}]}, {}),
-        ({"packages": []}, {}),
-        ({"packages": None, "quantity": "many", "voucher_balance": None}, {}),
-        ({"packages": [None, 7, "x", [PACKAGE], {}]}, {}),
-    ],
-)
+LEFT: list[tuple[dict[str, object], dict[str, object]]] = [
+    ({"quantity": 7}, {"quantity": 7}),
+    ({"voucher_balance": "0.5", "quantity": 0}, {"voucher_balance": Decimal("0.5")}),
+    ({"voucherBalance": 7}, {"voucherBalance": 7}),
+    ({"captchaCredits": 3}, {"captchaCredits": 3}),
+    ({"packages": [PACKAGE, PACKAGE]}, {"packages": 1000}),
+    ({"packages": [{"packageId": "1", "status": 1}]}, {"packages": 1}),
+    ({"packages": [PACKAGE | {"status": 0}, PACKAGE | {"numberOfCalls": 0}]}, {}),
+    ({"packages": []}, {}),
+    ({"packages": None, "quantity": "many", "voucher_balance": None}, {}),
+    ({"packages": [None, 7, "x", [PACKAGE], {}]}, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "in_kind"), LEFT)
 def test_what_is_left_in_kind_lets_an_account_work(
-    provider: CreateTaskProvider, fields: dict[str, object], in_kind: dict[str, Decimal]
+    provider: CreateTaskProvider, fields: dict[str, object], in_kind: dict[str, int | Decimal]
 ) -> None:
     balance = provider.read_balance(says(errorId=0, balance=0, **fields))
     assert balance == Balance(Decimal(0), in_kind={name: Decimal(left) for name, left in in_kind.items()})

@@ -166,10 +166,8 @@ def _reason(value: object, depth: int) -> str:
 def _mistake_in(fields: Mapping[str, object], depth: int, *, only_lists: bool = False) -> str:
     """The first of the mistakes that are told by the names of fields."""
     kinds = list if only_lists else (list, str)
-    for name, field in fields.items():
-        if depth > 0 and isinstance(field, kinds) and (said := _reason(fields[name], depth)):
-            return f"{name}: {said}"
-    return ""
+    listed = (name for name, field in fields.items() if depth > 0 and isinstance(field, kinds))
+    return next((f"{name}: {said}" for name in listed if (said := _reason(fields[name], depth))), "")
 
 
 def reason_in_page(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -17,7 +18,7 @@ from captchahub._gate import Changes, Gate
 from captchahub._identity import Identity, identity_of
 from captchahub._polling import Durations
 from captchahub._prices import Prices
-from captchahub._secrets import mask_error, secrets_in
+from captchahub._secrets import mask_error, secrets_in, tokens_in
 from captchahub._speed import Speed
 from captchahub._transport import HttpTransport, Transport
 from captchahub._usage import Usage
@@ -34,7 +35,7 @@ from captchahub.errors import (
     TaskError,
     UnsupportedTask,
 )
-from captchahub.provider import Job, LocalProvider, Provider
+from captchahub.provider import Job, LocalProvider, Provider, Reply
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
 
@@ -69,7 +70,8 @@ def translate(settings: ProviderSettings, wanted: Any, method: Callable[..., T],
     :class:`~captchahub.errors.PluginFault`. Secrets that a service repeated, and the plugin with it, are
     masked.
     """
-    return _translate(settings, wanted, _OF_JOBS, partial(method, *values), method.__name__)
+    call = partial(method, *_without_secrets(settings, values))
+    return _translate(settings, wanted, _OF_JOBS, call, method.__name__)
 
 
 def translate_beside(
@@ -77,7 +79,14 @@ def translate_beside(
 ) -> T:
     """The same for the calls beside the jobs, which a service need not have: NotOffered passes, too."""
     passing = (*_OF_JOBS, NotOffered)
-    return _translate(settings, wanted, passing, partial(method, *values, **named), method.__name__)
+    call = partial(method, *_without_secrets(settings, values), **named)
+    return _translate(settings, wanted, passing, call, method.__name__)
+
+
+def _without_secrets(settings: ProviderSettings, values: Iterable[object]) -> Iterable[object]:
+    """The values for a method, where a reply does not show what secrets the service has repeated."""
+    hidden = tokens_in(settings.own)
+    return (attrs.evolve(one, hidden=hidden) if isinstance(one, Reply) else one for one in values)
 
 
 def is_of_contract(error: BaseException, passing: tuple[type[Exception], ...] = _OF_JOBS) -> bool:
@@ -120,6 +129,18 @@ class RemoteAccount:
     durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
     speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
     usage: Usage = attrs.field(factory=Usage)
+    price_list: asyncio.Task[None] | None = None
+    """The reading of its price list, while one is under way."""
+
+    @property
+    def pace(self) -> tuple[float, float | None]:
+        """The shortest times in seconds between two questions for a job, and between the order and the first.
+
+        The second one is None where nobody has said it.
+        """
+        if self.settings.poll_interval is not None:
+            return self.settings.poll_interval, None
+        return self.provider.minimum_gap, self.provider.minimum_wait
 
     async def aclose(self) -> None:
         """Let go of the transport."""
@@ -209,7 +230,7 @@ def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:
     own = account.settings
     if isinstance(account, LocalAccount) or (own.budget or settings.budget) is None:
         return
-    if _why_not(account, account.provider.ask_services) is None:
+    if own.kind.is_free or _why_not(account, account.provider.ask_services) is None:
         return
     for kind in sorted(account.provider.kinds):
         route = settings.routes.get(kind)
@@ -249,7 +270,8 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
         return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
-    prices = Prices(settings.prices, currency=settings.currency)
+    free = Decimal(0) if settings.kind.is_free else None
+    prices = Prices(settings.prices, currency=settings.currency, otherwise=free)
     identity = identity_of(settings, provider)
     return RemoteAccount(settings, provider, connect(settings), gate, prices, identity)
 

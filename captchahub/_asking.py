@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from captchahub._accounts import RemoteAccount, translate
 from captchahub._clock import now
-from captchahub._polling import Durations, next_pause
+from captchahub._log import log
+from captchahub._polling import Durations, next_pause, time_for_reply
 from captchahub._secrets import mask, secrets_in
 from captchahub.errors import (
     AuthenticationError,
@@ -37,65 +38,115 @@ _SURVIVED = (
 class Asking:
     """The questions for one job; they are free, and safe to repeat.
 
-    ``note`` is told the number of each, from 1, and whether it brought the answer.
+    ``note`` is told the number of each, from 1, and whether it brought the answer. ``replied_in`` is how long
+    the service took to reply to the order, in seconds, None where that is not known.
     """
 
     def __init__(
-        self, account: RemoteAccount, job: Job, note: Callable[[int, bool], None] | None = None
+        self,
+        account: RemoteAccount,
+        job: Job,
+        note: Callable[[int, bool], None] | None = None,
+        *,
+        replied_in: float | None = None,
     ) -> None:
         self.polls = 0
         """How many there were."""
-        self._note = note
+        self.ran_out = False
+        """Whether the job took longer than there was time, and was not given up for another reason."""
+        self.note = note
         self._account = account
         self._job = job
+        self._slowest = replied_in
+        self._begun = now()
+        self._replied: float | None = None
+        self._asked_for: float | None = None
         self._said = "nothing"
+        self._has_told = False
 
     async def until(self, deadline: float) -> Solved:
         """The answer. ``deadline`` is in the loop's time.
 
-        Raises JobTimeout where it is not there by then, JobFailed where there will be none.
+        It can be called again with a later one, and goes on where it left off. Raises JobTimeout where the
+        answer is not there by then, JobFailed where there will be none.
         """
-        gap = self._account.provider.minimum_gap
-        begun, asked = now(), None
-        pause = self._durations.first_pause(gap=gap, left=deadline - now())
-        while pause < deadline - now():
-            await asyncio.sleep(pause)
-            found, asked_for = await self._ask(deadline)
-            if self._note is not None:
-                self._note(self.polls, found is not None)
-            waited = now() - begun
+        while (at := self._next(deadline)) < deadline:
+            await asyncio.sleep(max(0.0, at - now()))
+            working = None if self._replied is None else self._replied - self._begun
+            found = await self._ask(deadline)
+            if self.note is not None:
+                self.note(self.polls, found is not None)
             if found is not None:
-                self._learn(self._durations.with_job(asked_before=asked, done=waited))
+                learned = self._durations.with_job(asked_before=working, done=now() - self._begun)
+                self._account.durations[self._job.kind] = learned
                 return found
-            asked = waited
-            pause = next_pause(waited=waited, gap=gap, left=deadline - now(), asked_for=asked_for)
+        self.ran_out = True
         said = mask(self._said, secrets_in(self._account.settings.own))
-        raise JobTimeout(f"not done within {deadline - begun:.1f} s; the service last said {said}")
+        raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {said}")
 
-    async def _ask(self, deadline: float) -> tuple[Solved | None, float | None]:
-        """The answer if there is one, and the pause the service demands if it does."""
+    def _next(self, deadline: float) -> float:
+        """When to ask next, in the loop's time."""
+        gap, least = self._account.pace
+        spare = time_for_reply(gap, self._slowest)
+        if self._replied is None:
+            left = deadline - self._begun
+            return self._begun + self._durations.first_pause(gap=gap, left=left, least=least, spare=spare)
+        return self._replied + next_pause(
+            waited=self._replied - self._begun,
+            gap=gap,
+            left=deadline - self._replied,
+            asked_for=self._asked_for,
+            spare=spare,
+        )
+
+    async def _ask(self, deadline: float) -> Solved | None:
+        """The answer if there is one. What the service says of the next question is kept."""
         self.polls += 1
         settings, provider = self._account.settings, self._account.provider
+        asked, reply = now(), None
+        # It may have got a question of which nobody waits for the reply.
+        self._replied, self._asked_for = asked, None
         try:
             request = translate(settings, Request, provider.poll_job, self._job)
             left = max(0.0, min(settings.poll_timeout, deadline - now()))
             reply = await self._account.transport.send(request, timeout=left)
+            self._slowest = max(self._slowest or 0.0, now() - asked)
             state = translate(settings, (Pending, Solved), provider.read_result, self._job, reply)
         except _SURVIVED as error:
             self._said = str(error)
+            self._asked_for = getattr(error, "retry_after", None)
             let_go(error)
-            return None, getattr(error, "retry_after", None)
-        if isinstance(state, Pending):
+            state = None
+        self._replied = now()
+        if isinstance(state, Solved):
+            return state
+        if state is not None:
             self._said = repr(state.status)
-            return None, None
-        return state, None
+            self._asked_for = state.retry_after
+            self._tell_unknown(state)
+        if self._asked_for is None and reply is not None:
+            self._asked_for = reply.retry_after
+        return None
+
+    def _tell_unknown(self, state: Pending) -> None:
+        """Log a word that the plugin does not know, once a job: it may be the last one of its service."""
+        if state.is_known or self._has_told:
+            return
+        self._has_told = True
+        settings = self._account.settings
+        said = mask(repr(state.status), secrets_in(settings.own))
+        log.warning(
+            "%s (job %s): the service says %s, which the plugin %r does not know; it is asked again until "
+            "the job's time is over",
+            settings.name,
+            self._job.id,
+            said,
+            settings.plugin,
+        )
 
     @property
     def _durations(self) -> Durations:
         return self._account.durations.get(self._job.kind, Durations())
-
-    def _learn(self, durations: Durations) -> None:
-        self._account.durations[self._job.kind] = durations
 
 
 def let_go(error: BaseException) -> None:

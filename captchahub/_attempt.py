@@ -40,7 +40,7 @@ from captchahub.provider import Created, Job, JobId, Reply, Request, Solved
 from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
-__all__ = ["LocalTry", "RemoteTry", "Terms", "Try", "begin", "least_time"]
+__all__ = ["LocalTry", "RemoteTry", "Terms", "Try", "begin", "last_call", "least_time"]
 
 T = TypeVar("T")
 
@@ -75,6 +75,7 @@ class LocalTry:
         self._account = account
         self._task = task
         self._terms = terms
+        self._frame = WHOLE
 
     @property
     def may_be_ordered(self) -> bool:
@@ -84,6 +85,7 @@ class LocalTry:
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
         prepared = await self._terms.errand.prepare(self._terms.deadline - now())
+        self._frame = prepared.frame
         left = self._terms.deadline - now()
         limit = asyncio.timeout(left)
         self.busy = self._account.workers.begin(partial(self._solve, prepared.task))
@@ -94,7 +96,16 @@ class LocalTry:
             if not limit.expired():
                 raise  # the engine's own
             raise JobTimeout(f"no answer within {left:.1f} s") from None
-        answer = self.answer = _placed(self._task, found, prepared.frame)
+        return self.checked(found)
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether the engine still works, though its time is over."""
+        return self.busy is not None and not self.busy.done()
+
+    def checked(self, found: Solved) -> Solved:
+        """The engine's answer, checked, whenever it comes. Raises a ProviderError."""
+        answer = self.answer = _placed(self._task, found, self._frame)
         return _checked(self, self._task, answer, self._terms.errand.hooks)
 
     def _solve(self, task: Task[Solution]) -> Solution:
@@ -131,17 +142,20 @@ class RemoteTry:
         self._provider = account.provider
         self._task = task
         self._terms = terms
-        self._asking: Asking | None = None
+        self.asking: Asking | None = None
+        """The questions for its job, once there are any."""
+        self._replied_in: float | None = None
 
     @property
     def polls(self) -> int:
         """How often the service was asked for the answer."""
-        return 0 if self._asking is None else self._asking.polls
+        return 0 if self.asking is None else self.asking.polls
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
         prepared = self.prepared = await self._terms.errand.prepare(self._left())
         request = self._translate(Request, self._provider.create_job, prepared.task)
+        await self._terms.errand.know_price(self._left() - least_time(self._account))
         answer: Solved | None = None
         refused: JobEntry | None = None
         while answer is None:
@@ -192,17 +206,28 @@ class RemoteTry:
             return self._checked(await self._ask(job_id))
         except JobUnknown as error:
             await self._terms.errand.give_up(page, found, error)
-            self.page = self.job_id = self._asking = None
+            self.page = self.job_id = self.asking = None
             self.may_be_ordered, self.prepared = False, prepared
             if self._left() < least_time(self._account):
                 raise
             let_go(error)
             return None
 
+    @property
+    def ran_out(self) -> bool:
+        """Whether its job took longer than there was time."""
+        return self.asking is not None and self.asking.ran_out
+
+    def checked(self, found: Solved) -> Solved:
+        """The answer to the task's own picture, checked, whenever it comes. Raises a ProviderError."""
+        answer = self.answer = _placed(self._task, found, WHOLE)
+        return _checked(self, self._task, answer, self._terms.errand.hooks)
+
     async def _ask(self, job_id: JobId) -> Solved:
         job = Job(job_id, self._task.kind)
-        self._asking = Asking(self._account, job, partial(self._terms.errand.note_poll, job_id))
-        solved = await self._asking.until(self._terms.deadline)
+        note = partial(self._terms.errand.note_poll, job_id)
+        self.asking = Asking(self._account, job, note, replied_in=self._replied_in)
+        solved = await self.asking.until(self._terms.deadline)
         self.answer = self._placed(solved.solution, solved.cost)
         return self.answer
 
@@ -240,7 +265,7 @@ class RemoteTry:
     async def _may_try_again(self, error: ServiceUnavailable) -> bool:
         """Wait for the second try; False where there is none."""
         pause = backoff(1, error, chance=self._terms.chance())
-        latest = self._terms.deadline - time_to_ask(self._provider.minimum_gap)
+        latest = self._terms.deadline - least_time(self._account)
         # A probe is one try, for a dead service is to cost no more.
         if self._terms.given.is_probe or now() + pause > latest:
             return False
@@ -254,8 +279,10 @@ class RemoteTry:
 
     async def _create_once(self, request: Request) -> Created:
         self.may_be_ordered = True
+        sent = now()
         try:
             reply = await self._send(request, self._settings.create_timeout)
+            self._replied_in = now() - sent
             return self._translate(Created, self._provider.read_created, self.prepared.task, reply)
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:
@@ -280,7 +307,15 @@ Try = LocalTry | RemoteTry
 
 def least_time(account: Account) -> float:
     """How much time must be left, in seconds, for a try to make sense."""
-    return time_to_ask(account.provider.minimum_gap) if isinstance(account, RemoteAccount) else 0.0
+    if isinstance(account, LocalAccount):
+        return 0.0
+    gap, least = account.pace
+    return (least or 0.0) + time_to_ask(gap)
+
+
+def last_call(account: Account) -> float:
+    """How long before its end a job may be given up, in seconds, as no other question fits in."""
+    return time_to_ask(account.pace[0]) if isinstance(account, RemoteAccount) else 0.0
 
 
 def begin(account: Account, task: Task[Solution], terms: Terms) -> Try:

@@ -7,6 +7,7 @@ from functools import partial
 import attrs
 
 from captchahub._accounts import Account, RemoteAccount
+from captchahub._aftercare import Aftercare
 from captchahub._books import Books, Page
 from captchahub._feed import Feed
 from captchahub._harvest import Unread, may_be_elsewhere
@@ -14,6 +15,7 @@ from captchahub._identity import Identity
 from captchahub._journal_schema import JobState, Order
 from captchahub._log import log
 from captchahub._preparing import Preparing
+from captchahub._price_list import know_price
 from captchahub._tokens import Token, Trail
 from captchahub.errors import Attempt, BudgetExceeded, JobUnknown, PriceUnknown
 from captchahub.events import Attempted, BudgetRefused, Ordered, Polled
@@ -49,6 +51,13 @@ class Errand:
     hooks: Hooks
     feed: Feed
     preparing: Preparing
+    aftercare: Aftercare
+
+    async def know_price(self, patience: float) -> None:
+        """See to it that the order has a price, where there is a budget to keep. Raises a ProviderError."""
+        account = self.account
+        if isinstance(account, RemoteAccount) and self.books.has_budget_for(account.settings.name):
+            await know_price(account, self.task.kind, self.aftercare, patience)
 
     async def prepare(self, left: float) -> Prepared:
         """The task as the provider is to get it; the attempt has so many seconds left."""

@@ -226,7 +226,7 @@ class Gate:
 
     def take_balance(self, balance: Balance) -> None:
         """Ask it again from now on, where it was out and this balance says that the account is good."""
-        if self.health.state is State.OUT and balance.amount > 0:
+        if self.health.state is State.OUT and balance.can_pay:
             self.revive()
 
     def _learn(self, admission: Admission) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+
 import attrs
 
 from captchahub._accounts import RemoteAccount, translate
 from captchahub._answers import pack
-from captchahub._asking import Asking
+from captchahub._asking import Asking, let_go
 from captchahub._books import Page
 from captchahub._clock import now
 from captchahub._journal_schema import JobState
@@ -32,7 +36,7 @@ from captchahub.jobs import JobEntry
 from captchahub.provider import Job, Solved
 from captchahub.tasks import Solution
 
-__all__ = ["Unread", "collect", "end_of", "harvest", "may_be_elsewhere"]
+__all__ = ["LateAnswer", "Unread", "collect", "end_of", "harvest", "harvest_engine", "may_be_elsewhere"]
 
 # How long an answer that nobody waits for is asked for, in seconds: services keep them for minutes.
 _PATIENCE = 600.0
@@ -77,28 +81,77 @@ class Unread:
 
     def __init__(self) -> None:
         self._pages: list[Page] = []
+        self._held: list[Page] = []
         self._is_answered = False
 
-    def add(self, page: Page) -> None:
-        """One more."""
+    def add(self, page: Page, *, is_held: bool = False) -> None:
+        """One more; ``is_held`` where the solve looks at it, so that nobody else may have it meanwhile."""
         if self._is_answered:
             page.give()
-        else:
-            self._pages.append(page)
+            return
+        self._pages.append(page)
+        if is_held:
+            self._held.append(page)
 
     def answered(self) -> None:
         """The solve has its answer."""
         self._is_answered = True
+        self._held.clear()
         while self._pages:
             self._pages.pop().give()
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the solve has looked at some."""
+        return bool(self._held)
+
+    async def hand_over(self) -> None:
+        """Leave those that a solve without an answer has looked at to whoever resumes."""
+        while self._held:
+            await self._held.pop().hand_over()
+
+
+class LateAnswer:
+    """The way of an answer that comes too late for its attempt, to the solve, which may still want it.
+
+    ``check`` gives the checked answer, or raises the ProviderError that speaks against it.
+    """
+
+    def __init__(self, check: Callable[[Solved], Solved]) -> None:
+        self.coming: asyncio.Future[Solved | WrongSolution] = asyncio.get_running_loop().create_future()
+        """Done when there is an answer, right or wrong; cancelled where the solve wants none any more."""
+        self._check: Callable[[Solved], Solved] | None = check
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the solve still waits."""
+        return self._check is not None
+
+    def checked(self, answer: Solved) -> Solved:
+        """The answer as the solve would give it; as it is where nobody waits."""
+        return answer if self._check is None else self._check(answer)
+
+    def came(self, outcome: Solved | WrongSolution) -> None:
+        """Hand the answer to the solve, or why it can't be right."""
+        if not self.coming.done():
+            self.coming.set_result(outcome)
+
+    def forget(self) -> None:
+        """Want no answer any more, and let go of the task."""
+        self._check = None
+        self.coming.cancel()
 
 
 @attrs.frozen
 class Harvested:
-    """What came of a job: its answer, or why there is none."""
+    """What came of a job: its answer, or why there is none.
+
+    ``checked`` is the answer as the solve gives it that has waited for it.
+    """
 
     solved: Solved | None
     error: ProviderError | None
+    checked: Solved | None = None
 
 
 def may_be_elsewhere(entry: JobEntry, moment: float) -> bool:
@@ -117,18 +170,25 @@ async def collect(
     *,
     patience: float = _PATIENCE,
     may_be_elsewhere: bool = False,
+    asking: Asking | None = None,
+    late: LateAnswer | None = None,
 ) -> Harvested:
     """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
 
     An answer is written down as one that nobody has got: whoever gives it to somebody says so.
     ``frame`` is where the picture that was sent lies in the task's own; ``page`` is its place in the journal,
     None where another sees to that. A job that ``may_be_elsewhere`` is not over where it is unknown here.
+    ``asking`` is the asking for it so far, ``late`` the solve that may still want the answer.
     """
+    cost, checked = None, None
     try:
         with account.usage.by_one():
-            solved = await Asking(account, job).until(now() + patience)
+            solved = await (asking or Asking(account, job)).until(now() + patience)
+        cost = solved.cost
         placed = translate(account.settings, Solution, solved.solution.placed, frame)
         solved = attrs.evolve(solved, solution=placed)
+        if late is not None:
+            checked = late.checked(solved)
     except CaptchaHubError as caught:
         # What is wrong with a setting, or with the task, says nothing of the job.
         error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
@@ -136,23 +196,48 @@ async def collect(
         if may_be_elsewhere and state is JobState.EXPIRED:
             state = None
         if state is not None and page is not None:
-            await page.settle(state, error=f"{type(error).__name__}: {error}")
+            await page.settle(state, cost=cost, error=f"{type(error).__name__}: {error}")
         return Harvested(None, error)
     if page is not None:
         await page.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution), is_given=False)
-    return Harvested(solved, None)
+    return Harvested(solved, None, checked)
 
 
-async def harvest(account: RemoteAccount, job: Job, frame: Frame, page: Page, unread: Unread) -> None:
-    """Collect a job that nobody waits for; what is not over then is left to whoever resumes.
+async def harvest(
+    account: RemoteAccount,
+    job: Job,
+    frame: Frame,
+    page: Page,
+    unread: Unread,
+    *,
+    asking: Asking | None = None,
+    late: LateAnswer | None = None,
+) -> None:
+    """Collect a job whose attempt has ended; what is not over then is left to whoever resumes.
 
-    So is the answer, unless the solve has another one.
+    So is the answer, unless the solve takes it, or has another one.
     """
-    collected = await collect(account, job, frame, page)
-    name = account.settings.name
-    if collected.error is None:
+    collected = await collect(account, job, frame, page, asking=asking, late=late)
+    name, error = account.settings.name, collected.error
+    if error is None:
+        is_wanted = late is not None and late.is_wanted and collected.checked is not None
+        unread.add(page, is_held=is_wanted)
+        if late is not None and collected.checked is not None and is_wanted:
+            late.came(collected.checked)
+            return
         log.info("%s (job %s) was solved after nobody waited for it", name, job.id)
-        unread.add(page)
-    elif not isinstance(collected.error, JobTimeout):
-        log.info("%s (job %s) ended after nobody waited for it: %s", name, job.id, collected.error)
+    elif not isinstance(error, JobTimeout):
+        log.info("%s (job %s) ended after nobody waited for it: %s", name, job.id, error)
+        if late is not None and isinstance(error, WrongSolution):
+            late.came(error)
     await page.hand_over()
+
+
+async def harvest_engine(busy: Future[Solution], late: LateAnswer) -> None:
+    """Wait for the answer of an engine in this process which took longer than its attempt."""
+    try:
+        late.came(late.checked(Solved(await asyncio.wrap_future(busy))))
+    except WrongSolution as error:
+        late.came(error)
+    except CaptchaHubError as error:
+        let_go(error)

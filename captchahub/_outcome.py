@@ -58,12 +58,22 @@ class Story(Generic[S]):
         self._timeout = timeout
         self._attempts: list[Attempt] = []
         self._votes: list[tuple[int, Ended]] = []
+        self._late: set[int] = set()
 
-    def add(self, ended: Ended) -> None:
-        """Note how an attempt ended."""
+    def add(self, ended: Ended) -> int:
+        """Note how an attempt ended; its place among them."""
+        place = len(self._attempts)
         if ended.solved is not None:
-            self._votes.append((len(self._attempts), ended))
+            self._votes.append((place, ended))
         self._attempts.append(ended.attempt)
+        return place
+
+    def mend(self, place: int, ended: Ended) -> None:
+        """Note how the attempt at a place ended after all: one job is one attempt, whenever it is done."""
+        if ended.solved is not None:
+            self._votes.append((place, ended))
+            self._late.add(place)
+        self._attempts[place] = ended.attempt
 
     def end_with(self, error: ProviderError) -> None:
         """Ask nobody any more. The caller's own mistake goes before other reasons."""
@@ -93,11 +103,14 @@ class Story(Generic[S]):
     def result(self, ballot: Ballot[Solution], runs: Iterable[Run]) -> Result[S]:
         """The result of a ballot that has a winner; the runs are those still under way."""
         agreeing = ballot.agreeing
-        _, winner = self._votes[cast("int", ballot.winner)]
+        place, winner = self._votes[cast("int", ballot.winner)]
         attempts = self._with_outvoted(ballot)
         for run in runs:
             if run.may_be_ordered:
-                faster = f"{winner.attempt.provider} was asked as well and was faster"
+                name = winner.attempt.provider
+                faster = f"{name} was asked as well and was faster"
+                if place in self._late:
+                    faster = f"the earlier job at {name} was done first, after all"
                 attempts.append(run.attempt(Overtaken(faster)))
         return Result(
             solution=_solution(winner, self._task),

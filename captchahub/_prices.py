@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from captchahub.errors import ProviderError
 from captchahub.provider import Service
 
 __all__ = ["Prices"]
 
-# How long a service's price list is believed, and how long after a failure it is asked for again, in seconds.
+# How long a service's price list is believed, and how long after a failure it is asked for again, in seconds:
+# the first time, and at most.
 _LIST_KEPT = 3600.0
+_FIRST_PAUSE = 1.0
 _RETRY_AFTER = 300.0
+# So long, in seconds, a failure says something of an order that needs the list.
+_FRESH = 1.0
 
 
 class Prices:
@@ -34,6 +40,9 @@ class Prices:
         self._listed: dict[str, Decimal] = {}
         self._charged: dict[str, Decimal] = {}
         self._ask_list_from = 0.0
+        self._failures = 0
+        self._failed_at = -math.inf
+        self._error: ProviderError | None = None
 
     def of(self, kind: str) -> Decimal | None:
         """The price of one job, None where nobody has said it."""
@@ -60,6 +69,7 @@ class Prices:
     def take_list(self, services: Iterable[Service], now: float) -> None:
         """Believe a list; what is closed has no price there, for it can't be had."""
         self._ask_list_from = now + _LIST_KEPT
+        self._failures, self._error = 0, None
         self._listed = {}
         for line in services:
             if line.kind is not None and line.is_open is False:
@@ -67,9 +77,25 @@ class Prices:
             elif line.kind is not None and line.price is not None:
                 self._listed[line.kind] = line.price
 
-    def has_no_list(self, now: float) -> None:
-        """Leave the list alone for a while."""
-        self._ask_list_from = now + _RETRY_AFTER
+    def has_no_list(self, now: float, error: ProviderError | None = None) -> None:
+        """Leave the list alone for a while: ever longer after an error, which may pass.
+
+        ``error`` is None where the service has no list.
+        """
+        self._failures += 1
+        self._failed_at, self._error = now, error
+        doubled = _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)
+        self._ask_list_from = now + (_RETRY_AFTER if error is None else min(doubled, _RETRY_AFTER))
+
+    def needs_list(self, kind: str, now: float) -> bool:
+        """Whether an order has no price, and a list may tell it that was not just asked for in vain."""
+        if self.of(kind) is not None or self.fresh_error(now) is not None:
+            return False
+        return self._error is not None or self.wants_list(kind, now)
+
+    def fresh_error(self, now: float) -> ProviderError | None:
+        """Why the list could not be read just now; None where it could, or where that was a while ago."""
+        return self._error if now <= self._failed_at + _FRESH else None
 
     def take_charge(self, kind: str, cost: Decimal) -> None:
         """Note what a reply said that a job has cost."""

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 from captchahub._accounts import Account, RemoteAccount, TransportFactory, hand_on, open_accounts
 from captchahub._aftercare import Aftercare
-from captchahub._calls import ask_services
 from captchahub._clock import now
 from captchahub._feed import Feed
 from captchahub._gate import Changes
 from captchahub._identity import Identity
 from captchahub._tokens import Token
 from captchahub.errors import CaptchaHubError, ConfigError, NotOffered
+from captchahub._price_list import read_price_list
 from captchahub.extending import Candidate
 from captchahub.results import ProviderHealth
 from captchahub.settings import HubSettings
@@ -42,7 +42,6 @@ class Roster(Mapping[str, Account]):
         self._aftercare = aftercare
         self._there = open_accounts(settings, connect, changes, feed)
         self._leaving: set[Account] = set()
-        self._price_lists: dict[Account, asyncio.Task[None]] = {}
 
     def __getitem__(self, name: str) -> Account:
         return self._there[name]
@@ -101,29 +100,17 @@ class Roster(Mapping[str, Account]):
     async def look_up_prices(self, kind: str, accounts: Iterable[Account], patience: float) -> None:
         """Read the price lists that are wanted; wait for those without which a price is not known."""
         known = list(accounts)
-        asked = [self._price_list(one) for one in known if one.prices.wants_list(kind, now())]
-        needed = [task for task in asked if task is not None]
+        needed = [
+            read_price_list(one, self._aftercare)
+            for one in known
+            if isinstance(one, RemoteAccount) and one.prices.wants_list(kind, now())
+        ]
         if needed and any(one.prices.of(kind) is None for one in known):
             await asyncio.wait(needed, timeout=patience)
-
-    def _price_list(self, account: Account) -> asyncio.Task[None] | None:
-        """The one reading of a provider's price list that is under way, for all who need it."""
-        if isinstance(account, RemoteAccount) and account not in self._price_lists:
-            reading = self._aftercare.begin(_read_price_list(account))
-            self._price_lists[account] = reading
-            reading.add_done_callback(lambda _: self._price_lists.pop(account))
-        return self._price_lists.get(account)
 
     async def aclose(self) -> None:
         """Let go of all of them."""
         await asyncio.gather(*(account.aclose() for account in (*self._there.values(), *self._leaving)))
-
-
-async def _read_price_list(account: RemoteAccount) -> None:
-    try:
-        account.prices.take_list(await ask_services(account), now())
-    except CaptchaHubError:
-        account.prices.has_no_list(now())
 
 
 def remote(account: Account) -> RemoteAccount:

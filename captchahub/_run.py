@@ -20,7 +20,7 @@ from captchahub._clock import now
 from captchahub._errand import Errand, Submission
 from captchahub._feed import Feed
 from captchahub._gate import Admission, Changes, Place, too_late
-from captchahub._harvest import end_of, harvest
+from captchahub._harvest import LateAnswer, end_of, harvest, harvest_engine
 from captchahub._health import Effect, effect_of, is_telling
 from captchahub._journal_schema import JobState
 from captchahub._log import log
@@ -101,14 +101,25 @@ class Run:
         """When the attempt must end, once it has begun."""
         self.is_overtaken = False
         """Whether the solve has its answer from another, and does not wait for this one."""
+        self.late: LateAnswer | None = None
+        """The answer that may come though the attempt has taken too long; None where there is none."""
         self._started = now()
         self._task = task
         self._desk = desk
         self._errand = Errand(
-            account, task, submission, trail, desk.books, desk.hooks, desk.feed, desk.preparing
+            account,
+            task,
+            submission,
+            trail,
+            desk.books,
+            desk.hooks,
+            desk.feed,
+            desk.preparing,
+            desk.aftercare,
         )
         self._allot = allot
         self._try: Try | None = None
+        self._sent: Collection[str] = ()
         self.ending = asyncio.ensure_future(self._go())
         """How it ended, None where the provider could not be asked after all."""
 
@@ -151,7 +162,10 @@ class Run:
             ):
                 failure.token = self._errand.token(self.job_id, self._try.prepared.frame)
             self._note_failure(admission, self._try, failure)
+            if self._try.ran_out and not self.is_overtaken:
+                self.late = LateAnswer(self._try.checked)
             await self._write_down(self._try, failure)
+            self._await_engine(self._try)
             return Ended(self.account, self._told(failure))
         finally:
             place.busy = self._try.busy
@@ -164,6 +178,7 @@ class Run:
         account = self.account
         # Asked first, so that a fault of the plugin here costs nothing.
         sent = translate(account.settings, Collection, account.provider.sent_options, self._task)
+        self._sent = sent
         solved = await one.run()
         await self._write_down(one, None)
         is_shared = one.shared is not None
@@ -192,12 +207,33 @@ class Run:
     def _harvest(self, one: Try, page: Page) -> None:
         """Go on asking for a job that took too long: it is paid for."""
         if isinstance(self.account, RemoteAccount) and isinstance(one, RemoteTry) and one.job_id is not None:
-            job = Job(one.job_id, self._task.kind)
-            self._desk.aftercare.adopt(
-                asyncio.ensure_future(
-                    harvest(self.account, job, one.prepared.frame, page, self._errand.submission.unread)
-                )
-            )
+            job, unread = Job(one.job_id, self._task.kind), self._errand.submission.unread
+            frame, asking = one.prepared.frame, one.asking
+            if asking is not None:
+                # It holds the task.
+                asking.note = None
+            harvesting = harvest(self.account, job, frame, page, unread, asking=asking, late=self.late)
+            self._desk.aftercare.adopt(asyncio.ensure_future(harvesting))
+
+    def _await_engine(self, one: Try) -> None:
+        """Go on waiting for an engine in this process that takes longer than its attempt."""
+        if self.late is not None and one.busy is not None:
+            self._desk.aftercare.adopt(asyncio.ensure_future(harvest_engine(one.busy, self.late)))
+
+    def ended_late(self, outcome: Solved | WrongSolution) -> Ended:
+        """How it ended after all, by the answer that came too late for its attempt."""
+        if isinstance(outcome, WrongSolution):
+            self._advise_on_wrong(outcome)
+            mask_error(outcome, secrets_in(self.account.settings.own))
+            forget_frames(outcome)
+            attempt, solved = self.attempt(outcome), None
+        else:
+            if outcome.cost is not None:
+                self.account.prices.take_charge(self._task.kind, outcome.cost)
+            self._learn_speed(has_answer=True)
+            attempt, solved = self.attempt(None), outcome
+        log.info("%s: %s, after its attempt was over", self._task.kind, attempt)
+        return Ended(self.account, attempt, solved, self._sent)
 
     def _leave_off(self, one: Try) -> None:
         """See to a job that nobody waits for any more."""
@@ -230,7 +266,12 @@ class Run:
         admission.end(error, effect if telling or admission.given.is_probe else Effect.NONE)
         if effect is not Effect.NONE:
             self._learn_speed(has_answer=False)
-        is_reported = one.was_refused and account.settings.report_wrong and self.job_id is not None
+        if one.was_refused:
+            self._advise_on_wrong(error)
+
+    def _advise_on_wrong(self, error: ProviderError) -> None:
+        """Tell the service of a wrong answer, where that is wanted, and say so."""
+        is_reported = self.account.settings.report_wrong and self.job_id is not None
         if is_reported:
             self._report()
         if isinstance(error, WrongSolution) and (is_reported or self.job_id is None):

@@ -11,7 +11,7 @@ import attrs
 from captchahub._foreign import FAULTS
 from captchahub.provider import Secret
 
-__all__ = ["chain_of", "mask", "mask_error", "secrets_in"]
+__all__ = ["chain_of", "mask", "mask_error", "secrets_in", "tokens_in"]
 
 # A shorter text is no token, and masking it would blank every other word.
 _SHORTEST = 4
@@ -30,6 +30,11 @@ def secrets_in(value: object) -> Iterable[str]:
     elif attrs.has(kind := type(value)):
         for field in attrs.fields(kind):
             yield from secrets_in(getattr(value, field.name))
+
+
+def tokens_in(value: object) -> tuple[str, ...]:
+    """Those of them that are long enough to be told from other words."""
+    return tuple(secret for secret in secrets_in(value) if len(secret) >= _SHORTEST)
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

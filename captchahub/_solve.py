@@ -14,7 +14,7 @@ import attrs
 from captchahub._accounts import Account
 from captchahub._aftercare import end
 from captchahub._agreement import Ballot
-from captchahub._attempt import least_time
+from captchahub._attempt import last_call, least_time
 from captchahub._clock import now
 from captchahub._errand import Submission
 from captchahub._hedging import HedgeBudget, hedge_delay
@@ -95,6 +95,8 @@ class Solve(Generic[S]):
         self._trail = trail
         self._candidates = [_Candidate(account, rank) for rank, account in enumerate(plan.accounts)]
         self._runs: dict[Run, _Candidate] = {}
+        # Those that have taken too long and may still bring an answer, with their places in the story.
+        self._given_up: dict[Run, int] = {}
         self._ballot: Ballot[Solution] = Ballot(plan.route.agree, task.agrees)
         self._story: Story[S] = Story(task, plan.route, begun=begun, timeout=timeout)
         self._hedge = _Hedge.NOT_YET
@@ -112,7 +114,7 @@ class Solve(Generic[S]):
             while self._ballot.winner is None:
                 self._let_go_of_closed()
                 self._begin_runs()
-                if not self._runs and not self._can_wait():
+                if not self._runs and not self._can_wait() and not self._may_still_come():
                     ran_short = self._ran_short()
                     raise self._story.failure(self._plan.accounts, self._ballot, ran_short=ran_short)
                 await self._next_ended()
@@ -212,18 +214,25 @@ class Solve(Generic[S]):
         """Whether somebody can be asked later, now that nobody is being asked."""
         return bool(self._candidates) and now() < self._deadline - _TIMER_SLACK and self._may_begin()
 
+    def _may_still_come(self) -> bool:
+        """Whether a job of this solve may yet be done that had less time than the solve, for others' sake."""
+        if self._story.final is not None or now() >= self._deadline - _TIMER_SLACK:
+            return False
+        return any(run.account.settings.timeout is None for run in self._given_up)
+
     def _ran_short(self) -> bool:
         """Whether it was the deadline that ended the solve."""
         reach = _TIMER_SLACK
         if self._last is not None and self._story.ended_with(JobTimeout):
             # A job is given up when there is no time for one more question.
-            reach += 2 * least_time(self._last)
+            reach += 2 * last_call(self._last)
         return self._story.was_too_short_for_all or now() >= self._deadline - reach
 
     async def _next_ended(self) -> None:
         """Wait until something happens that may change what to do, and note which runs have ended."""
         change = self._desk.changes.next()
         awaited: set[asyncio.Future[Any]] = {change, *(run.ending for run in self._runs)}
+        awaited.update(run.late.coming for run in self._given_up if run.late is not None)
         if self._route.hedge_after is not None and self._hedge is _Hedge.NOT_YET:
             # From its beginning on it is known when a second one is due.
             awaited |= {run.beginning for run in self._runs if run.began is None}
@@ -235,6 +244,20 @@ class Solve(Generic[S]):
             # Who answers in the same moment as the winner is overtaken like any other.
             if self._ballot.winner is None:
                 self._take(run)
+        for run in list(self._given_up):
+            if self._ballot.winner is None:
+                self._take_late(run)
+
+    def _take_late(self, run: Run) -> None:
+        """Count an answer of this solve that came too late for its attempt."""
+        if run.late is None or not run.late.coming.done():
+            return
+        place, outcome = self._given_up.pop(run), run.late.coming.result()
+        run.late.forget()
+        ended = run.ended_late(outcome)
+        self._story.mend(place, ended)
+        if ended.solved is not None:
+            self._ballot.add(ended.solved.solution)
 
     def _patience(self) -> float | None:
         """How long nothing needs to be looked at but the runs, in seconds; None for as long as they last."""
@@ -259,7 +282,9 @@ class Solve(Generic[S]):
         self._last = run.account
         if self._hedge is _Hedge.ASKED:
             self._hedge = _Hedge.OVER
-        self._story.add(ended)
+        place = self._story.add(ended)
+        if run.late is not None:
+            self._given_up[run] = place
         if ended.solved is not None:
             self._ballot.add(ended.solved.solution)
         elif ended.attempt.error is not None:
@@ -313,6 +338,9 @@ class Solve(Generic[S]):
     async def _leave(self) -> None:
         """Let what may be paid for go on where there is an answer; end the rest."""
         has_answer = self._ballot.winner is not None
+        for run in (*self._runs, *self._given_up):
+            if run.late is not None:
+                run.late.forget()
         ending: list[asyncio.Task[Any]] = []
         for run in self._runs:
             if has_answer and run.may_be_ordered:
@@ -323,4 +351,7 @@ class Solve(Generic[S]):
                 run.leave_answer()
         # Each holds this solve.
         self._runs.clear()
+        self._given_up.clear()
+        if not has_answer and self._submission.unread.is_holding:
+            self._desk.aftercare.begin(self._submission.unread.hand_over())
         await end(ending)

@@ -85,11 +85,14 @@ class ProviderError(CaptchaHubError):
 _LONGEST_PAUSE = 86_400.0
 
 
-def _sane(seconds: float | None) -> float | None:
-    """A pause as services can mean it: from none to a day."""
-    if seconds is None or math.isnan(seconds):
+def sane_pause(seconds: float | None) -> float | None:
+    """A pause as services can mean it: from none to a day; None for what is no number."""
+    # Plugins need not use a type checker.
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         return None
-    return min(max(float(seconds), 0.0), _LONGEST_PAUSE)
+    if isinstance(seconds, float) and math.isnan(seconds):
+        return None
+    return float(min(max(seconds, 0.0), _LONGEST_PAUSE))
 
 
 class TaskRefused(TaskError, ProviderError):
@@ -120,7 +123,7 @@ class RateLimited(ProviderError):
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = _sane(retry_after)
+        self.retry_after = sane_pause(retry_after)
 
 
 class ServiceUnavailable(ProviderError):
@@ -137,7 +140,7 @@ class ServiceUnavailable(ProviderError):
     ) -> None:
         super().__init__(message)
         self.nothing_created = nothing_created
-        self.retry_after = _sane(retry_after)
+        self.retry_after = sane_pause(retry_after)
 
 
 class MalformedReply(ProviderError):
@@ -176,7 +179,7 @@ class UnsupportedTask(ProviderError):
 class JobRefused(ProviderError):
     """The service refused to create the job, in words of its own. Nothing was created."""
 
-    advice = "read the service's own words"
+    advice = "look it up in the service's documentation, or ask its support"
 
 
 class JobFailed(ProviderError):

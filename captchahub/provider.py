@@ -22,15 +22,17 @@ import attrs
 from captchahub._credentials import Secret, is_loopback, service_url, usable_secret
 from captchahub.errors import (
     AuthenticationError,
+    InsufficientBalance,
     JobRefused,
     MalformedReply,
     NotOffered,
     ProviderError,
     RateLimited,
     ServiceUnavailable,
+    sane_pause,
 )
 from captchahub.tasks import Solution, Task
-from captchahub.words import money
+from captchahub.words import Words, money, reason_in, reason_in_page
 
 __all__ = [
     "Balance",
@@ -72,6 +74,10 @@ class Request:
         return cls(url, body, headers={"Content-Type": "application/json"})
 
 
+# A reason longer than this, in characters, is no reason; it is cut before it is looked through.
+_LONGEST_SAID = 20_000
+
+
 def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
@@ -83,6 +89,24 @@ class Reply:
     status: int
     body: bytes = attrs.field(default=b"", repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, converter=_lower_names)
+    hidden: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
+    """What must not show where the service repeats it: the secrets that the request was made with."""
+
+    @property
+    def reason(self) -> str:
+        """The service's own words for a failure, in whatever shape it wrote them; empty where it gives none.
+
+        They are short, on one line, and without what is ``hidden``.
+        """
+        try:
+            said = reason_in(json.loads(self.body))
+        except (ValueError, RecursionError):
+            said = reason_in_page(self.body)
+        said = said[:_LONGEST_SAID]
+        for secret in self.hidden:
+            # Before it is made short, which could leave a part of one.
+            said = Words("", Secret(secret), longest=_LONGEST_SAID).of(said)
+        return Words("").of(said)
 
     @property
     def retry_after(self) -> float | None:
@@ -98,7 +122,17 @@ class Reply:
         return max(0.0, (aware - datetime.now(UTC)).total_seconds())
 
     def http_error(self) -> ProviderError | None:
-        """What the status alone says, or None for 2xx: for replies that are not in the service's dialect."""
+        """What the status says, or None for 2xx: for replies that are not in the service's dialect.
+
+        The service's own words stand beside it, where there are any.
+        """
+        error = self._by_status()
+        if error is not None and self.status >= 400:
+            said = self.reason
+            error.args = (f"{error}; it says {said!r}" if said else str(error),)
+        return error
+
+    def _by_status(self) -> ProviderError | None:
         status = self.status
         if 200 <= status < 300:
             return None
@@ -123,7 +157,7 @@ class Reply:
         service asks for is kept; ``nothing_created`` is for a ServiceUnavailable that the words stand for.
         """
         if error is None:
-            by_status = self.http_error()
+            by_status = self._by_status()
             # Any other 4xx says no more than that the call failed.
             if by_status is not None and not isinstance(by_status, JobRefused):
                 by_status.args = (f"{by_status}; {said}",)
@@ -139,6 +173,8 @@ class Reply:
         said = f"HTTP {self.status}"
         if self.status == 429:
             return RateLimited(f"{said}: too many requests", retry_after=self.retry_after)
+        if self.status == 402:
+            return InsufficientBalance(f"{said}: the account has no money left")
         if self.status in (401, 403):
             return AuthenticationError(f"{said}: the service refuses the account")
         if self.status in (404, 405):
@@ -209,9 +245,15 @@ class Job:
 
 @attrs.frozen
 class Pending:
-    """The job is not done. ``status`` is the service's own word for it."""
+    """The job is not done. ``status`` is the service's own word for it.
+
+    ``retry_after`` is when the service wants to be asked again, in seconds from now, None where it does not
+    say so. ``is_known`` is False for a word that the plugin has never heard of, which is logged.
+    """
 
     status: str = ""
+    retry_after: float | None = attrs.field(default=None, converter=sane_pause)
+    is_known: bool = attrs.field(default=True, eq=False)
 
 
 @attrs.frozen
@@ -226,11 +268,22 @@ class Solved:
 class Balance:
     """What is left on the account. ``currency`` is an ISO 4217 code, None where the service names none.
 
-    Raises ValueError for an amount that is no finite Decimal.
+    ``in_kind`` is what the account can pay with beside money, by the service's own names: vouchers, the jobs
+    that are left of a package. Raises ValueError for an amount that is no finite Decimal.
     """
 
     amount: Decimal = attrs.field(validator=_finite)
     currency: str | None = None
+    in_kind: Mapping[str, Decimal] = attrs.field(
+        factory=dict[str, Decimal],
+        hash=False,
+        validator=attrs.validators.deep_mapping(attrs.validators.instance_of(str), _finite),
+    )
+
+    @property
+    def can_pay(self) -> bool:
+        """Whether any of it is left."""
+        return self.amount > 0 or any(amount > 0 for amount in self.in_kind.values())
 
 
 @attrs.frozen
@@ -262,6 +315,12 @@ class Provider(ABC):
     """The task kinds this provider can take."""
     minimum_gap: float = 1.0
     """The shortest time between two polls of one job that the service allows, in seconds."""
+    minimum_wait: float | None = None
+    """The shortest time between the order and the first poll that it allows, in seconds.
+
+    Nothing is ordered where less time than that is left. None where the service says nothing of it: the first
+    poll then comes after ``minimum_gap``, or sooner where little time is left.
+    """
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
         """The names of the task's options that reach the service; the others are reported as ignored."""
@@ -339,8 +398,10 @@ class ProviderKind(Generic[C]):
 
     ``name`` is what ``plugin:`` names in the configuration. ``settings`` is a frozen attrs class: its fields
     are the plugin's own keys, its field types what they must hold. ``build`` makes the provider from them.
+    ``is_free`` says that its jobs cost nothing, unless the configuration or a reply names a price.
     """
 
     name: str
     settings: type[C]
     build: Callable[[C], Provider | LocalProvider]
+    is_free: bool = False

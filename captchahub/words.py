@@ -6,8 +6,10 @@ character, the very token it was asked with. So every function here takes any va
 
 from __future__ import annotations
 
+import html
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -15,7 +17,17 @@ import attrs
 
 from captchahub._credentials import Secret
 
-__all__ = ["Words", "fields_of", "job_id_of", "money", "text_of"]
+__all__ = [
+    "Words",
+    "fields_of",
+    "job_id_of",
+    "money",
+    "reason_in",
+    "reason_in_page",
+    "says_failed",
+    "says_working",
+    "text_of",
+]
 
 _LONGEST_ID: Final = 200
 # What a signed 64-bit number holds, which is what databases keep.
@@ -64,6 +76,109 @@ def fields_of(value: object) -> dict[str, object]:
     """The fields of a JSON object; none for anything else."""
     # JSON objects have text keys; pyright can't know it.
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+# Where services write what went wrong, the most telling names first, in small letters without underscores.
+_REASONS: Final = (
+    "errordescription",
+    "errormessage",
+    "errortext",
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "description",
+    "reason",
+    "error",
+    "errors",
+    "title",
+    "errorcode",
+)
+# What may hold an object with such a name.
+_WRAPPINGS: Final = ("data", "result", "response")
+# A yes or no is no reason.
+_FLAGS: Final = frozenset({"true", "false", "yes", "no", "null", "none", "0", "1", "ok", "success", "fail"})
+_DEEPEST: Final = 5
+# Neither looks at a character twice, whatever a page has in it.
+_TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
+_TAG: Final = re.compile(r"<[^<>]*>")
+_LONGEST_PAGE: Final = 20_000
+
+
+# In small letters, and letters only.
+_ENDS: Final = re.compile(
+    "fail(s|ed|ure)?|error(s|ed)?|cancell?(ed)?|abort(ed)?|reject(ed)?|refused|expired|time(d)?out|killed"
+    "|terminated|unsolvable|unsolved|notsolved|unrecogni[sz]ed"
+)
+_IN_WORK: Final = re.compile(
+    "(in)?(process|progress|queue|work)(ing|ed)?|pending|wait(ing)?|run(ning)?|queu(e)?ing|idle|new|created"
+    "|start(ed|ing)|accepted|received|submitted|solving|notready|scheduled"
+)
+
+
+def says_failed(status: str) -> bool:
+    """Whether a job's status, in English, says that it has ended without an answer."""
+    return _ENDS.fullmatch(_letters(status)) is not None
+
+
+def says_working(status: str) -> bool:
+    """Whether a job's status, in English, says that it is not over."""
+    return _IN_WORK.fullmatch(_letters(status)) is not None
+
+
+def _letters(status: str) -> str:
+    return "".join(filter(str.isalpha, status.lower()))
+
+
+def reason_in(value: object) -> str:
+    """A service's own words for what went wrong, in any JSON value; empty where there are none.
+
+    They are looked for under the names that services use (``message``, ``error``, ``msg``, ``detail``), in
+    objects and in the first items of a list. Laravel's ``{"message": ..., "errors": {field: [...]}}`` gives
+    the message and the mistake of the first field. The words are as the service wrote them: show them with
+    :class:`Words`.
+    """
+    return _reason(value, _DEEPEST)
+
+
+def _reason(value: object, depth: int) -> str:
+    if isinstance(value, str):
+        text = value.strip()
+        return "" if text.lower() in _FLAGS else text
+    given = fields_of(value)
+    if depth == 0 or not (given or isinstance(value, list)):
+        return ""
+    if isinstance(value, list):
+        items: list[object] = value[:_DEEPEST]  # pyright: ignore[reportUnknownVariableType] - any JSON
+        return next((said for item in items if (said := _reason(item, depth - 1))), "")
+    fields = {name.lower().replace("_", ""): field for name, field in given.items()}
+    told = (_reason(fields[name], depth - 1) for name in _REASONS if name in fields)
+    said = next(filter(None, told), "")
+    mistake = _mistake_in(fields_of(fields.get("errors")), depth - 1)
+    if mistake and mistake not in said:
+        return f"{said} ({mistake})" if said else mistake
+    if said:
+        return said
+    wrapped = [fields[name] for name in _WRAPPINGS if isinstance(fields.get(name), (dict, list))]
+    return _reason(wrapped, depth - 1) or _mistake_in(given, depth - 1, only_lists=True)
+
+
+def _mistake_in(fields: Mapping[str, object], depth: int, *, only_lists: bool = False) -> str:
+    """The first of the mistakes that are told by the names of fields."""
+    kinds = list if only_lists else (list, str)
+    listed = (name for name, field in fields.items() if depth > 0 and isinstance(field, kinds))
+    return next((f"{name}: {said}" for name in listed if (said := _reason(fields[name], depth))), "")
+
+
+def reason_in_page(body: bytes) -> str:
+    """The same in what is no JSON: the title of a page, or else its text; empty where there is none."""
+    text = body[:_LONGEST_PAGE].decode("utf-8", "replace").strip("\ufeff \t\r\n")
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        text = html.unescape(title[1] if title else _TAG.sub(" ", text))
+    # What is not text is not for people either.
+    is_text = "\ufffd" not in text and "\0" not in text
+    return " ".join(text.split()) if is_text else ""
 
 
 @attrs.frozen

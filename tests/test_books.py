@@ -26,7 +26,9 @@ from captchahub import (
     JournalError,
     PriceUnknown,
     ProviderError,
+    ServiceUnavailable,
     SolveTimeout,
+    State,
     TaskRefused,
     TextSolution,
 )
@@ -445,15 +447,17 @@ class TestAnAnswerThatNobodyGot:
 
         in_town(town, main)
 
-    @pytest.mark.parametrize("second", [5.0, 40.0], ids=["before it came", "after it came"])
-    def test_is_not_that_of_a_solve_that_has_another_one(self, second: float) -> None:
+    @pytest.mark.parametrize(
+        ("second", "winner"), [(5.0, "good"), (40.0, "slow")], ids=["before it came", "after it came"]
+    )
+    def test_is_not_that_of_a_solve_that_has_one(self, second: float, winner: str) -> None:
         town = {
             "slow": Service(seconds=lambda: 30.0, settings={"timeout": "10s"}),
             "good": Service(seconds=lambda: second),
         }
 
         async def main(engine: Engine) -> None:
-            assert (await engine.solve(TASK, None)).provider == "good"
+            assert (await engine.solve(TASK, None)).provider == winner
             await asyncio.sleep(60)
             assert await states(engine) == [("slow", JobState.SOLVED), ("good", JobState.SOLVED)]
             assert await resumed(engine) == []
@@ -863,7 +867,22 @@ class TestBudgets:
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed) as caught:
                 await engine.solve(TASK, None)
+            assert {type(one) for one in caught.value.exceptions} == {ServiceUnavailable}
+
+        in_town(town, main)
+        assert town["omo"].orders == []
+
+    def test_a_kind_without_a_price_is_not_ordered(self) -> None:
+        town = {"omo": Service(settings={"budget": {"limit": 1, "per": "day"}})}
+        town["omo"].mishap = lambda call: (
+            Mishap(json_reply({"error": False, "service": []})) if call == "getService" else None
+        )
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed) as caught:
+                await engine.solve(TASK, None)
             assert [type(one) for one in caught.value.exceptions] == [PriceUnknown]
+            assert (await engine.health())["omo"].state is State.HEALTHY
 
         in_town(town, main)
         assert town["omo"].orders == []

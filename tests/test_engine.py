@@ -292,7 +292,26 @@ class TestPolling:
     def test_a_demanded_pause_beyond_the_deadline_leaves_one_last_question(self) -> None:
         trial = solve({"omo": [CREATED, json_reply({}, 429, retry_after="600"), SOLVED]}, timeout=10)
         assert trial.answer == "x7kp2"
+        assert trial.times("omo", "getJobResult") == [2.0, 9.5]
+
+    @pytest.mark.parametrize("status", [200, 202, 429])
+    def test_a_pause_in_the_header_of_any_reply_is_kept(self, status: int) -> None:
+        working = json_reply({"error": False, "status": "running"}, status, retry_after="7")
+        trial = solve({"omo": [CREATED, working, SOLVED]})
         assert trial.times("omo", "getJobResult") == [2.0, 9.0]
+
+    def test_an_interval_of_ones_own_takes_the_place_of_the_services(self) -> None:
+        trial = solve({"omo": [CREATED, RUNNING, RUNNING, SOLVED]}, providers={"poll_interval": "700ms"})
+        assert trial.times("omo", "getJobResult") == pytest.approx([0.7, 1.4, 2.1])
+
+    def test_a_word_that_the_plugin_does_not_know_is_logged_once(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        polishing = json_reply({"error": False, "status": "polishing"})
+        solve({"omo": [CREATED, RUNNING, polishing, polishing, SOLVED]})
+        told = [record.getMessage() for record in caplog.records if "polishing" in record.getMessage()]
+        assert len(told) == 1
+        assert "omo (job 7): the service says 'polishing', which the plugin 'omocaptcha' does not" in told[0]
 
     def test_the_first_question_learns_from_the_jobs_before(self) -> None:
         job: list[Step] = [CREATED, *[RUNNING] * 4, SOLVED]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captchahub._polling import Durations, next_pause, time_to_ask
+from captchahub._polling import Durations, next_pause, time_for_reply, time_to_ask
 
 LONG = 1e6  # a deadline that is far off, in seconds
 
@@ -85,6 +85,17 @@ class TestFirstPause:
     def test_it_leaves_time_for_one_question_before_the_deadline(self) -> None:
         assert learned(30).first_pause(gap=2, left=10) == 9
 
+    def test_the_only_question_that_fits_comes_as_late_as_its_reply_lets_it(self) -> None:
+        assert Durations().first_pause(gap=2, left=4) == 3
+        assert Durations().first_pause(gap=2, left=4, spare=0.5) == 3.5
+        assert Durations().first_pause(gap=2, left=4.5, spare=0.5) == 2
+
+    def test_it_is_never_under_what_the_service_wants_before_the_first(self) -> None:
+        assert Durations().first_pause(gap=5, least=5, left=LONG) == 5
+        assert Durations().first_pause(gap=1, least=5, left=LONG) == 5
+        assert Durations().first_pause(gap=5, least=1, left=LONG) == 1
+        assert Durations().first_pause(gap=5, least=5, left=3) == 5
+
     def test_it_is_under_the_gap_where_else_there_would_be_no_question_at_all(self) -> None:
         assert Durations().first_pause(gap=2, left=2.5) == 1.5
         assert Durations().first_pause(gap=2, left=0.3) == 0.15
@@ -93,6 +104,12 @@ class TestFirstPause:
 def test_the_least_time_for_an_order_is_what_one_question_takes() -> None:
     assert time_to_ask(gap=2) == 1
     assert time_to_ask(gap=0.1) == 0.1
+
+
+def test_a_reply_has_three_times_as_long_as_the_slowest_one_took() -> None:
+    assert time_for_reply(2, None) == 1
+    assert [time_for_reply(2, slowest) for slowest in (0, 0.01, 0.25, 3)] == [0.5, 0.5, 0.75, 1]
+    assert time_for_reply(0.02, 0) == 0.02
 
 
 class TestDurations:

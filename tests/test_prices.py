@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from captchahub import Service
+from captchahub import Service, ServiceUnavailable
 from captchahub._prices import Prices
 
 TEXT, SLIDE = "image-to-text", "phone-slide"
@@ -115,6 +115,43 @@ class TestWantsList:
         prices.has_no_list(now=1000)
         assert not prices.wants_list(TEXT, now=1000 + FIVE_MINUTES - 1)
         assert prices.wants_list(TEXT, now=1000 + FIVE_MINUTES)
+
+    def test_ever_later_after_failures_which_may_pass(self) -> None:
+        prices, pauses = Prices({}), list[int]()
+        for _ in range(12):
+            prices.has_no_list(0, ServiceUnavailable("down"))
+            pauses.append(next(second for second in range(1000) if prices.wants_list(TEXT, second)))
+        assert pauses[:4] == [1, 2, 4, 8]
+        assert pauses[-1] == FIVE_MINUTES
+        prices.take_list([line()], now=0)
+        prices.has_no_list(0, ServiceUnavailable("down"))
+        assert prices.wants_list(TEXT, now=1)
+
+
+class TestNeedsList:
+    def test_an_order_without_a_price_does(self) -> None:
+        prices = Prices({SLIDE: Decimal(1)})
+        assert prices.needs_list(TEXT, now=0)
+        assert not prices.needs_list(SLIDE, now=0)
+
+    def test_not_for_a_moment_after_it_was_asked_for_in_vain(self) -> None:
+        prices, error = Prices({}), ServiceUnavailable("down")
+        prices.has_no_list(100, error)
+        assert not prices.needs_list(TEXT, now=100.5)
+        assert prices.fresh_error(100.5) is error
+        assert prices.needs_list(TEXT, now=102)
+        assert prices.fresh_error(102) is None
+
+    def test_not_where_the_service_has_none(self) -> None:
+        prices = Prices({})
+        prices.has_no_list(now=100)
+        assert not prices.needs_list(TEXT, now=110)
+        assert prices.fresh_error(100) is None
+
+    def test_not_where_it_was_read_and_says_nothing_of_the_kind(self) -> None:
+        prices = Prices({})
+        prices.take_list([line(SLIDE)], now=100)
+        assert not prices.needs_list(TEXT, now=110)
 
     def test_while_there_is_none_to_be_had_the_old_one_is_still_believed(self) -> None:
         prices = Prices({})

@@ -22,6 +22,7 @@ from captchahub import (
     Balance,
     Image,
     ImageToText,
+    InsufficientBalance,
     JobFailed,
     JobRefused,
     MalformedReply,
@@ -52,6 +53,14 @@ from captchahub.provider import (
 )
 
 TOKEN = "tok-3f9a"
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["message", "error", "errors", "detail", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
 TASK = ImageToText(Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs="))
 
 
@@ -219,6 +228,7 @@ class TestHttpError:
         [
             (400, JobRefused),
             (401, AuthenticationError),
+            (402, InsufficientBalance),
             (403, AuthenticationError),
             (404, JobRefused),
             (408, ServiceUnavailable),
@@ -235,6 +245,71 @@ class TestHttpError:
         error = Reply(status).http_error()
         assert type(error) is kind
         assert str(error).startswith(f"HTTP {status}")
+
+    @pytest.mark.parametrize("status", [400, 402, 403, 404, 429, 500, 503])
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            ({"message": "No credit"}, "No credit"),
+            ({"error": "no such model"}, "no such model"),
+            ({"error": {"code": 3, "message": "Bad key"}}, "Bad key"),
+            ({"error": True, "msg": "Slow down"}, "Slow down"),
+            ({"detail": "Not found."}, "Not found."),
+            ({"detail": [{"loc": ["body"], "msg": "field required"}]}, "field required"),
+            (["first", "second"], "first"),
+            ([{"message": "in a list"}], "in a list"),
+            ({"errors": ["one", "two"]}, "one"),
+            ({"image": ["This field is required."]}, "image: This field is required."),
+            ({"Message": "as .NET writes it"}, "as .NET writes it"),
+            ({"data": {"message": "deep"}}, "deep"),
+            ({"error": "AUTH", "error_description": "Bad key"}, "Bad key"),
+            ("only a text", "only a text"),
+            (
+                {"message": "The given data was invalid.", "errors": {"image": ["Too large.", "Odd."]}},
+                "The given data was invalid. (image: Too large.)",
+            ),
+        ],
+    )
+    def test_the_words_of_the_service_are_shown_in_whatever_shape(
+        self, status: int, body: object, said: str
+    ) -> None:
+        error = Reply(status, json.dumps(body).encode()).http_error()
+        assert str(error).startswith(f"HTTP {status}")
+        assert str(error).endswith(f"; it says {said!r}")
+
+    @pytest.mark.parametrize(
+        ("body", "said"),
+        [
+            (b"Out of credits\n", "Out of credits"),
+            (b"<html><head><title> 502 Bad\nGateway </title></head><p>nginx", "502 Bad Gateway"),
+            (b"<p>Oops, <b>it</b> broke &amp; burnt</p>", "Oops, it broke & burnt"),
+            (b"<?xml version='1.0'?><e><message>no funds</message></e>", "no funds"),
+            ("hết tiền".encode(), "hết tiền"),
+        ],
+    )
+    def test_so_are_those_in_a_page(self, body: bytes, said: str) -> None:
+        assert str(Reply(503, body).http_error()).endswith(f"; it says {said!r}")
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b"7", b'{"error": true}', b"\xff\xd8\xff"])
+    def test_where_there_are_none_none_are_promised(self, body: bytes) -> None:
+        error = Reply(400, body).http_error()
+        assert error is not None
+        assert str(error) == "HTTP 400: the service refuses the request"
+        assert "own words" not in error.advice
+
+    def test_they_are_short_and_show_no_secret(self) -> None:
+        text = f"{'x' * 190} {TOKEN.upper()} {'y' * 1000}"
+        for body in (json.dumps({"message": text}).encode(), text.encode()):
+            error = Reply(400, body, hidden=[TOKEN]).http_error()
+            assert TOKEN.lower()[:5] not in str(error).lower()
+            assert len(str(error)) < 300
+
+    @given(st.binary(max_size=300) | json_values.map(lambda value: json.dumps(value).encode()))
+    def test_any_body_has_words_or_none(self, body: bytes) -> None:
+        error = Reply(500, body).http_error()
+        assert error is not None
+        assert str(error).isprintable()
+        assert len(str(error)) < 500
 
     def test_what_may_have_created_a_job_does_not_claim_otherwise(self) -> None:
         error = Reply(503).http_error()
@@ -264,6 +339,33 @@ class TestHttpError:
         error = Reply(status, headers={"Location": location}).http_error()
         assert (error is None) == (200 <= status < 300)
         assert error is None or str(error).isprintable()
+
+
+class TestPending:
+    @pytest.mark.parametrize(("given", "kept"), [(None, None), (7, 7.0), (-1, 0.0), (1e9, 86_400.0)])
+    def test_a_pause_is_one_that_can_be_meant(self, given: float | None, kept: float | None) -> None:
+        assert Pending("running", retry_after=given).retry_after == kept
+
+    @pytest.mark.parametrize("given", ["soon", float("nan"), True, [], 10**400])
+    def test_what_is_none_is_passed_over(self, given: Any) -> None:
+        assert Pending("running", retry_after=given).retry_after in (None, 86_400.0)
+
+
+class TestBalance:
+    @pytest.mark.parametrize(
+        ("amount", "in_kind", "can_pay"), [("1", {}, True), ("0", {}, False), ("0", {"jobs": "3"}, True)]
+    )
+    def test_money_and_what_is_in_kind_can_pay(
+        self, amount: str, in_kind: dict[str, str], can_pay: bool
+    ) -> None:
+        left = {name: Decimal(number) for name, number in in_kind.items()}
+        assert Balance(Decimal(amount), in_kind=left).can_pay is can_pay
+        hash(Balance(Decimal(amount), in_kind=left))
+
+    def test_what_is_no_amount_is_refused(self) -> None:
+        odd: Any = {"jobs": 3}
+        with pytest.raises(ValueError, match="a balance is a finite Decimal"):
+            Balance(Decimal(0), in_kind=odd)
 
 
 class TestRetryAfter:

@@ -358,6 +358,18 @@ class TestHealth:
 
         in_town(town, main)
 
+    def test_http_402_is_no_money_and_told_in_the_services_words(self) -> None:
+        broke = Mishap(json_reply({"error": "Top up, please"}, 402))
+        town = {"first": always(broke, on="createJob"), "second": Service()}
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            assert failures(result) == [("first", InsufficientBalance)]
+            assert "it says 'Top up, please'; top up the account" in str(result.attempts[0])
+            assert (await engine.health())["first"].state is State.OUT
+
+        in_town(town, main)
+
     def test_the_callers_own_mistakes_never_count(self) -> None:
         town = {"first": always(BAD_PICTURE, on="createJob")}
 

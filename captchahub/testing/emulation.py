@@ -23,6 +23,10 @@ from captchahub.words import fields_of
 __all__ = ["Account", "Answer", "Call", "Emulation", "JobRecord", "World", "unpack_base64"]
 
 
+# A timer may fire a moment early, in seconds.
+_SLACK = 0.005
+
+
 @attrs.frozen
 class Call:
     """One HTTP request as the sandbox received it. ``received`` is the world's time, in seconds."""
@@ -69,8 +73,9 @@ class JobRecord:
     """A job as the emulated service keeps it: the sandbox's own books.
 
     ``ready_at`` is the world's time in seconds; ``solution`` is None where the job ends in failure.
-    ``delivered`` counts how often the answer was given out; ``reported`` is what the client said of it,
-    True for right and False for wrong.
+    ``delivered`` counts how often the answer was given out; ``asked_at`` is when it was last asked for,
+    without the questions that were refused for their haste; ``reported`` is what the client said of it, True
+    for right and False for wrong.
     """
 
     id: int
@@ -82,6 +87,7 @@ class JobRecord:
     ready_at: float
     solution: Solution | None
     delivered: int = 0
+    asked_at: float | None = None
     reported: bool | None = None
 
     def state(self, now: float) -> Literal["working", "solved", "failed"]:
@@ -179,11 +185,31 @@ class Emulation(ABC):
     """The names of all calls there are, so that a misspelt one in a test is refused."""
     prices: ClassVar[Mapping[str, Decimal]]
     """The price of one job, by task kind."""
+    poll_interval: float | None = None
+    """How often it lets itself be asked for a job, in seconds, in place of what the service allows."""
 
     @property
     def provider_settings(self) -> Mapping[str, str]:
-        """What its provider's settings need beside address and token: ``{"dialect": "capsolver"}``."""
-        return {}
+        """What its provider's settings need beside address and token: ``{"dialect": "capsolver"}``.
+
+        A pace that is not the service's own is among them.
+        """
+        pace = self.poll_interval
+        return {} if pace is None else {"poll_interval": f"{max(round(pace * 1000, 3), 0.001):g}ms"}
+
+    def is_hasty(self, job: JobRecord, now: float, *, between: float, first: float = 0.0) -> bool:
+        """Whether a question for a job comes too soon after the one before, or after the order.
+
+        ``between`` and ``first`` are what the service allows, in seconds; :attr:`poll_interval` takes their
+        places. One that does not is noted, so ask once for each question.
+        """
+        if self.poll_interval is not None:
+            between, first = self.poll_interval, min(first, self.poll_interval)
+        since = job.created_at if job.asked_at is None else job.asked_at
+        if now - since < (first if job.asked_at is None else between) - _SLACK:
+            return True
+        job.asked_at = now
+        return False
 
     def name_of(self, call: Call) -> str:
         """What the service calls this call (``createJob``); fault rules are written with it."""

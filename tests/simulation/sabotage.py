@@ -110,11 +110,11 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
     init, ask = Asking.__init__, Asking._ask
 
-    def note(self: Asking, account: RemoteAccount, job: Job, *rest: Any) -> None:
+    def note(self: Asking, account: RemoteAccount, job: Job, *rest: Any, **named: Any) -> None:
         newest[account.provider] = job
-        init(self, account, job, *rest)
+        init(self, account, job, *rest, **named)
 
-    async def ask_for_newest(self: Asking, deadline: float) -> tuple[Solved | None, float | None]:
+    async def ask_for_newest(self: Asking, deadline: float) -> Solved | None:
         self._job = newest[self._account.provider]
         return await ask(self, deadline)
 

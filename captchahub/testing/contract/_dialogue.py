@@ -17,6 +17,7 @@ from captchahub.testing.transport import received
 __all__ = ["Exchange", "Line", "Reading", "beside", "conversation", "conversations", "job_of", "readings"]
 
 _JOB_SECONDS = 10.0
+_LONGEST_WAIT = 60.0
 
 
 @attrs.frozen
@@ -65,11 +66,13 @@ class Line:
     ) -> None:
         self.now = 0.0
         self.provider = subject.remote()
+        self.first_question = _first_question(self.provider)
+        """When a job may be asked for, in seconds after the order."""
         self._emulation = subject.emulation()
         self.world = World(
             now=lambda: self.now,
             read_picture=lambda kind, _picture: subject.answer_to(kind) if solves else None,
-            job_seconds=lambda: _JOB_SECONDS,
+            job_seconds=lambda: self.first_question + _JOB_SECONDS,
         )
         self.world.add_account(subject.token if knows else "somebody-elses", balance)
 
@@ -103,15 +106,22 @@ def conversation(subject: Subject, task: Task[Solution]) -> list[Exchange]:
     said = [line.order(task), *_refusals(subject, task), *beside(line)]
     job, is_over = _begun(line, task, said[0].reply)
     if job is not None:
+        line.now = line.first_question
         said += [] if is_over else [line.poll(job, "job in work")]
         said.append(Line(subject).poll(job, "unknown job"))
-        line.now = 2 * _JOB_SECONDS
+        line.now = 2 * (line.first_question + _JOB_SECONDS)
         said += [line.poll(job, "solved job"), *_reports(line, job)]
     lost, is_over = _begun(failing, task, failing.order(task).reply)
     if lost is not None and not is_over:
-        failing.now = 2 * _JOB_SECONDS
+        failing.now = 2 * (failing.first_question + _JOB_SECONDS)
         said.append(failing.poll(lost, "failed job"))
     return said
+
+
+def _first_question(provider: Provider) -> float:
+    # What is wrong with it, is what another check is about.
+    wait: Any = provider.minimum_wait
+    return wait if isinstance(wait, (int, float)) and 0 < wait <= _LONGEST_WAIT else 0.0
 
 
 def conversations(subject: Subject) -> list[Exchange]:

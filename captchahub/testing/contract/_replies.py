@@ -260,6 +260,8 @@ def _echoes(reply: Reply, secrets: Sequence[str]) -> Iterator[Reply]:
     """Return the reply with a secret in each place, alone and among words, in any case."""
     document = read_document(reply.body)
     places = [place for place, _ in document.values()]
+    # As the core gives it to the plugin.
+    reply = attrs.evolve(reply, hidden=secrets)
     for secret in secrets:
         for said in (secret, f"no such key {secret}.", secret.upper(), f"{'x' * 190} {secret}"):
             for place in places:

@@ -87,6 +87,13 @@ class SettingsChecks(Checks):
         # Not a number is not between any two.
         if not is_number or not 0 < gap <= _LONGEST_GAP:
             fail(f"minimum_gap is {gap!r}: say the least seconds between two polls, more than 0 and up to 60")
+        wait: Any = self.subject().remote().minimum_wait
+        is_number = isinstance(wait, (int, float)) and not isinstance(wait, bool)
+        if wait is not None and not (is_number and 0 < wait <= _LONGEST_GAP):
+            fail(
+                f"minimum_wait is {wait!r}: say the least seconds before the first poll, more than 0 and up "
+                "to 60, or None"
+            )
 
     def test_the_options_that_are_sent_are_options_of_the_task(self) -> None:
         provider = self.subject().build()

@@ -31,6 +31,7 @@ __all__ = ["SolvingChecks"]
 
 _TIMEOUT = 600.0
 _JOB_SECONDS = 5.0
+_QUICK = 0.01
 _CALLS = ("order", "poll")
 
 
@@ -51,7 +52,11 @@ class SolvingChecks(Checks):
 
     def test_the_hub_solves_each_kind_of_task_over_http(self) -> None:
         subject = self._paced()
-        with Sandbox(subject.emulation()) as sandbox:
+        emulation = subject.emulation()
+        # One with slots keeps its pace.
+        with suppress(AttributeError):
+            emulation.poll_interval = _QUICK
+        with Sandbox(emulation) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
             with Hub.from_mapping({"providers": {NAME: keys}}, plugins=[_Hurried(subject)]) as hub:
                 for task in subject.first_tasks():
@@ -176,5 +181,5 @@ class _Hurried:
         if isinstance(provider, Provider):
             # One with slots keeps its pace.
             with suppress(AttributeError):
-                provider.minimum_gap = 0.01
+                provider.minimum_gap, provider.minimum_wait = _QUICK, None
         return provider

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 from captchahub.tasks import TextSolution
 from captchahub.words import fields_of, money, text_of
 
-__all__ = ["cost", "is_failure", "solution", "word"]
+__all__ = ["cost", "credits_in", "is_failure", "solution", "word"]
+
+# What an account can have beside money: OMOcaptcha v2 and Anti-Captcha. Names differ in their underscores.
+_IN_KIND: Final = ("quantity", "voucherbalance", "captchacredits")
 
 
 def word(value: object) -> str:
@@ -36,3 +40,32 @@ def cost(answer: Mapping[str, object]) -> Decimal | None:
     """What the job cost, written as text or as a number; None where the answer does not say."""
     amount = money(answer.get("cost"))
     return None if amount is None or amount < 0 else amount
+
+
+def credits_in(answer: Mapping[str, object]) -> dict[str, Decimal]:
+    """What is left on an account beside money, by the service's names; none of it is nothing.
+
+    Of CapSolver's ``packages`` those count that are in use and have calls left, or name no number of them.
+    """
+    amounts = {name: money(given) for name, given in answer.items() if _plain(name) in _IN_KIND}
+    found = {name: amount for name, amount in amounts.items() if amount is not None and amount > 0}
+    packages = answer.get("packages")
+    items: list[object] = packages if isinstance(packages, list) else []  # pyright: ignore[reportUnknownVariableType] - any JSON
+    calls = sum((_calls_left(fields_of(item)) for item in items), Decimal(0))
+    return found | ({"packages": calls} if calls > 0 else {})
+
+
+def _calls_left(package: Mapping[str, object]) -> Decimal:
+    if (
+        not package
+        or text_of(package.get("status")).lower() in ("0", "false")
+        or package.get("status") is False
+    ):
+        return Decimal(0)
+    if package.get("numberOfCalls") is None:
+        return Decimal(1)
+    return max(money(package["numberOfCalls"]) or Decimal(0), Decimal(0))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")

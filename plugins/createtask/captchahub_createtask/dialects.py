@@ -1,7 +1,20 @@
 """The services that speak createTask, and what each one does differently: data, all in one table.
 
 Sources: the services' own pages on ``createTask``, ``ImageToTextTask``, reports and error codes, as of
-November 2026.
+November 2026. How often each may be asked is at:
+
+- 2Captcha: https://2captcha.com/api-docs/limits wants 5 s before the first question and between questions,
+  else "your account or IP address will be temporary blocked".
+- CapSolver: https://docs.capsolver.com/en/guide/api-gettaskresult says of a job in work: retry after 3 s. It
+  forgets a job after 120 questions.
+- CapMonster Cloud: its error types say of ERROR_TOO_MUCH_REQUESTS: no more than once in 2 s. It locks an
+  account for a time after 120 questions for one job.
+- YesCaptcha: https://yescaptcha.atlassian.net/wiki/spaces/YESCAPTCHA/pages/64192698 has no pace, and 120
+  questions within 5 minutes as its limit.
+- OMOcaptcha: the pages of its first API say of a job in work: wait 2 s, then ask again.
+- Anti-Captcha: https://anti-captcha.com/apidoc/methods/getTaskResult has no pace.
+
+For those without one it is that of the others, 2 s.
 """
 
 from __future__ import annotations
@@ -60,6 +73,9 @@ class Dialect:
     """The greatest width or height of a picture, in pixels."""
     seconds_between_polls: float = 2.0
     """The least time between two questions for the same job."""
+    seconds_before_first_poll: float | None = None
+    """The least time between the order and the first question; where none is said, the first one may come
+    sooner than the others where little time is left."""
     wrong_call: str | None = None
     """The call that reports a wrong answer."""
     right_call: str | None = None
@@ -94,12 +110,15 @@ DIALECTS: Final[Mapping[DialectName, Dialect]] = {
         min_bytes=100,
         max_bytes=100_000,
         max_side=600,
+        seconds_between_polls=5.0,
+        seconds_before_first_poll=5.0,
         wrong_call="reportIncorrect",
         right_call="reportCorrect",
     ),
     "capsolver": Dialect(
         "CapSolver",
         "https://api.capsolver.com",
+        seconds_between_polls=3.0,
         wrong_call="feedbackTask",
         right_call="feedbackTask",
     ),

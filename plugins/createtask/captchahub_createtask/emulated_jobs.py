@@ -42,6 +42,8 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "ERROR_NO_SUCH_CAPCHA_ID": (16, "There is no such task, or no more."),
     "ERROR_TASK_ABSENT": (22, "The task is missing."),
     "ERROR_TASK_NOT_SUPPORTED": (23, "There is no task of this type."),
+    "ERROR_IP_BLOCKED": (21, "The address is blocked for a time: the result was asked for too soon."),
+    "ERROR_RATE_LIMIT": (40, "The result was asked for too soon."),
     "ERROR_TOO_MUCH_REQUESTS": (40, "The result was asked for too soon."),
     "ERROR_INVALID_TASK_DATA": (41, "A field has a value that it can't have."),
 }

@@ -57,12 +57,20 @@ class _Habits:
     """Whether a success carries empty error fields."""
     tells_cost: bool = False
     has_vouchers: bool = False
+    too_soon: str = "ERROR_TOO_MUCH_REQUESTS"
+    """What it answers where it is asked too often. 2Captcha's page says that it blocks the address."""
 
 
 _HABITS: Final[Mapping[DialectName, _Habits]] = {
     "anti-captcha": _Habits(tells_cost=True),
-    "2captcha": _Habits(tells_cost=True),
-    "capsolver": _Habits(text_ids=True, answers_at_once=True, fails_by_status=True, empty_codes=True),
+    "2captcha": _Habits(tells_cost=True, too_soon="ERROR_IP_BLOCKED"),
+    "capsolver": _Habits(
+        text_ids=True,
+        answers_at_once=True,
+        fails_by_status=True,
+        empty_codes=True,
+        too_soon="ERROR_RATE_LIMIT",
+    ),
     "capmonster": _Habits(),
     "yescaptcha": _Habits(text_ids=True, empty_codes=True),
     "omocaptcha-v2": _Habits(text_ids=True, has_vouchers=True),
@@ -85,17 +93,29 @@ class CreateTaskEmulation(Emulation):
         default=attrs.Factory(lambda self: find_dialect(self.dialect), takes_self=True), kw_only=True
     )
     """The dialect's facts; those of a provider's settings, where they differ: ``spoken=settings.spoken``."""
-    least_gap: float = attrs.field(default=0.0, kw_only=True)
-    """Questions for one job that come faster than this, in seconds, are refused as CapMonster does it."""
-    _asked: dict[int, float] = attrs.field(factory=dict[int, float], init=False)
+    least_gap: float | None = attrs.field(default=None, kw_only=True)
+    """Questions for one job that come faster than this, in seconds, are refused; 0 refuses none.
+
+    None keeps to the pace of ``spoken``, before the first question too, or to :attr:`poll_interval` where
+    that is set.
+    """
 
     @property
     def provider_settings(self) -> Mapping[str, str]:
-        """The dialect, and every name of ``spoken`` that is not the dialect's own."""
+        """The dialect, and every name of ``spoken`` that is not the dialect's own; its pace, too."""
         usual = find_dialect(self.dialect)
         pairs = {name: (getattr(self.spoken, name), getattr(usual, name)) for name in _NAMES}
         names = {name: word for name, (word, own) in pairs.items() if word is not None and word != own}
-        return {"dialect": self.dialect, **names}
+        return {"dialect": self.dialect, **names, **self._pace_settings(usual)}
+
+    def _pace_settings(self, usual: Dialect) -> Mapping[str, str]:
+        own, known = (
+            (one.seconds_between_polls, one.seconds_before_first_poll) for one in (self.spoken, usual)
+        )
+        if self.poll_interval is not None or own == known:
+            return super().provider_settings
+        # One key says both; the longer one offends nobody.
+        return {"poll_interval": f"{max(1000 * seconds for seconds in own if seconds is not None):g}ms"}
 
     def token_of(self, call: Call) -> str | None:
         """The key a call was made with, which is ``clientKey`` on the wire; None where there is none."""
@@ -151,11 +171,15 @@ class CreateTaskEmulation(Emulation):
 
     def _task_result(self, body: Fields, account: Account, world: World) -> Fields:
         job = self._job(body, account, world)
-        last, now = self._asked.get(job.id), world.now()
-        self._asked[job.id] = now
-        if last is not None and now - last < self.least_gap:
-            raise Refused("ERROR_TOO_MUCH_REQUESTS")
+        if self._is_too_soon(job, world.now()):
+            raise Refused(self._habits.too_soon)
         return self._state(job, world)
+
+    def _is_too_soon(self, job: JobRecord, now: float) -> bool:
+        if self.least_gap is not None:
+            return self.is_hasty(job, now, between=self.least_gap)
+        first = self.spoken.seconds_before_first_poll or 0.0
+        return self.is_hasty(job, now, between=self.spoken.seconds_between_polls, first=first)
 
     def _state(self, job: JobRecord, world: World) -> Fields:
         text = answer_of(job, world)

@@ -23,7 +23,7 @@ from captchahub.errors import (
     UnsupportedTask,
 )
 from captchahub.provider import Reply
-from captchahub.words import Words
+from captchahub.words import Words, reason_in
 from captchahub_createtask.answers import word
 from captchahub_createtask.dialects import CREATE, POLL, REPORT
 
@@ -71,8 +71,8 @@ _TROUBLE: Final = re.compile("INTERNAL|SERVER_ERROR|UNAVAIL|UNAVAL|MAINTENANCE|O
 
 def reason(answer: Mapping[str, object]) -> str:
     """The service's reason for a failure: its code, and what it says beside it."""
-    parts = (word(answer.get(name)) for name in ("errorCode", "errorDescription"))
-    return ": ".join(part for part in parts if part)
+    code, said = word(answer.get("errorCode")), reason_in(answer)
+    return ": ".join(part for part in (code, said if said != code else "") if part)
 
 
 def is_not_ready(answer: Mapping[str, object]) -> bool:

@@ -7,13 +7,14 @@ service does differently is in :mod:`captchahub_createtask.dialects`.
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 
 from captchahub.errors import JobFailed, MalformedReply, NotOffered, UnsupportedTask
 from captchahub.images import Image
 from captchahub.provider import Balance, Created, Job, JobId, Pending, Provider, Reply, Request, Solved
 from captchahub.tasks import ImageToText, Solution, Task, TextSolution
-from captchahub.words import Words, job_id_of, money
-from captchahub_createtask.answers import cost, is_failure, solution, word
+from captchahub.words import Words, job_id_of, money, says_failed, says_working
+from captchahub_createtask.answers import cost, credits_in, is_failure, solution, word
 from captchahub_createtask.dialects import BALANCE, CREATE, POLL, REPORT, Dialect
 from captchahub_createtask.messages import failure, is_not_ready, reason
 from captchahub_createtask.options import tell
@@ -32,6 +33,7 @@ class CreateTaskProvider(Provider):
         self._spoken = settings.spoken
         self._words = Words(self._spoken.service, settings.client_key)
         self.minimum_gap = self._spoken.seconds_between_polls
+        self.minimum_wait = self._spoken.seconds_before_first_poll
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
         """The options that the service is told in full.
@@ -68,11 +70,11 @@ class CreateTaskProvider(Provider):
         """
         answer = self._answer(CREATE, reply)
         created = self._id(answer)
-        status = word(answer.get("status")).lower()
-        if status == "failed":
-            raise JobFailed(self._words.said(reason(answer)))
+        status = word(answer.get("status"))
+        if says_failed(status):
+            raise JobFailed(self._ended(answer, status))
         # Without an id nobody can ask later, so that a missing status does not matter.
-        is_over = status == "ready" or (created is None and not status)
+        is_over = status.lower() == "ready" or (created is None and not status)
         if is_over and answer.get("solution") is not None:
             return Created(created, self._solution(answer), cost(answer))
         if created is None:
@@ -86,10 +88,10 @@ class CreateTaskProvider(Provider):
         return self._ask(POLL, taskId=job.id)
 
     def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
-        """``processing`` and every word never seen before are Pending.
+        """``processing`` is Pending, and so is every word never seen before, unless a text comes with it.
 
-        Raises JobFailed for ``failed`` (seen at CapSolver), and for a finished job whose text is empty or
-        can't be read: it would be the same at the next poll.
+        Raises JobFailed for ``failed`` (seen at CapSolver) and other words for such an end, and for a
+        finished job whose text is empty or can't be read: it would be the same at the next poll.
         """
         if job.kind not in self.kinds:
             raise UnsupportedTask(self._only(job.kind))
@@ -98,27 +100,27 @@ class CreateTaskProvider(Provider):
             return Pending("processing")
         self._check(POLL, answer, reply)
         status = word(answer.get("status"))
-        match status.lower():
-            case "":
-                raise MalformedReply(f"getTaskResult has {self._words.shown(answer.get('status'))} as status")
-            case "ready":
-                return Solved(self._solution(answer), cost(answer))
-            case "failed":
-                raise JobFailed(self._words.said(reason(answer)))
-            case _:
-                return Pending(self._words.of(status))
+        if says_failed(status):
+            raise JobFailed(self._ended(answer, status))
+        is_working = says_working(status)
+        if status.lower() == "ready" or (not is_working and solution(answer) is not None):
+            return Solved(self._solution(answer), cost(answer))
+        if not status:
+            raise MalformedReply(f"getTaskResult has {self._words.shown(answer.get('status'))} as status")
+        return Pending(self._words.of(status), is_known=is_working)
 
     def ask_balance(self) -> Request:
         """``getBalance``."""
         return self._ask(BALANCE)
 
     def read_balance(self, reply: Reply) -> Balance:
-        """The balance, written as a number or as text; the reply names no currency."""
-        given = self._answer(BALANCE, reply).get("balance")
+        """The balance, written as a number or as text, and what is left of packages; it names no currency."""
+        answer = self._answer(BALANCE, reply)
+        given, in_kind = answer.get("balance"), credits_in(answer)
         amount = money(given)
-        if amount is None:
+        if amount is None and not in_kind:
             raise MalformedReply(f"getBalance has {self._words.shown(given)} as balance")
-        return Balance(amount)
+        return Balance(amount or Decimal(0), in_kind=in_kind)
 
     def ask_report(self, job: Job, *, correct: bool) -> Request:
         """The dialect's call for wrong answers or for right ones.
@@ -164,6 +166,9 @@ class CreateTaskProvider(Provider):
         if found is None:
             raise JobFailed(f"the job is done, but {self._words.shown(answer.get('solution'))} holds no text")
         return found
+
+    def _ended(self, answer: dict[str, object], status: str) -> str:
+        return f"{self._words.said(reason(answer))}; the job's status is {self._words.shown(status)}"
 
     def _only(self, kind: str) -> str:
         return f"{self._spoken.service} is not asked for {kind!r} here, only for {ImageToText.kind}"

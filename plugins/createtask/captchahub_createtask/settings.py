@@ -89,7 +89,10 @@ class CreateTaskSettings:
     max_side: int | None = attrs.field(default=None, validator=_positive)
     """The greatest width or height of a picture, in pixels."""
     seconds_between_polls: float | None = attrs.field(default=None, validator=_positive)
-    """The least time between two questions for the same job."""
+    """The least time between two questions for the same job; where it is given, the dialect's time before the
+    first one does not hold either."""
+    seconds_before_first_poll: float | None = attrs.field(default=None, validator=_positive)
+    """The least time between the order and the first question."""
     wrong_call: str | None = attrs.field(default=None, validator=_word)
     """The call that reports a wrong answer."""
     right_call: str | None = attrs.field(default=None, validator=_word)
@@ -115,6 +118,8 @@ class CreateTaskSettings:
         """The facts of the dialect, with those that were given in their places."""
         given = {name: getattr(self, name) for name in _FACTS}
         changes = {name: value for name, value in given.items() if value is not None}
+        if self.seconds_between_polls is not None:
+            changes["seconds_before_first_poll"] = self.seconds_before_first_poll
         return attrs.evolve(find_dialect(self.dialect), **changes)
 
 

@@ -47,7 +47,7 @@ class Service:
         self.world = World(
             now=lambda: self.now,
             read_picture=lambda _kind, _picture: self.truth,
-            job_seconds=lambda: 4.0,
+            job_seconds=lambda: 8.0,
         )
         self.world.add_account(self.key, "1")
         self.client = CreateTaskProvider(CreateTaskSettings(self.emulation.dialect, Secret(self.key), BASE))
@@ -113,8 +113,9 @@ def test_a_text_goes_through_the_provider_in_every_dialect(
     service = service_of(dialect)
     service.truth = TextSolution(text)
     created = service.create(picture)
+    service.now = 5.0
     assert service.poll(created) == Pending("processing")
-    service.now = 4.0
+    service.now = 10.0
     found = service.poll(created)
     assert isinstance(found, Solved)
     assert found.solution == TextSolution(text)
@@ -134,7 +135,7 @@ def test_the_cost_is_told_with_the_answer(
 ) -> None:
     service = service_of(dialect)
     created = service.create(picture)
-    service.now = 4.0
+    service.now = 10.0
     assert service.poll(created) == Solved(TextSolution("x7kp2"), Decimal("0.000700"))
     assert service.balance == 1 - Decimal("0.0007")
 
@@ -160,11 +161,12 @@ def test_a_job_id_that_is_not_sent_back_as_it_came_is_unknown(
 
 def test_the_answers_are_those_of_the_protocol_page(service: Service, picture: Image) -> None:
     assert service.order(picture.base64).json_object() == {"errorId": 0, "taskId": 100_000}
+    service.now = 5.0
     assert service.post("getTaskResult", taskId=100_000).json_object() == {
         "errorId": 0,
         "status": "processing",
     }
-    service.now = 4.0
+    service.now = 10.0
     assert service.post("getTaskResult", taskId=100_000).json_object() == {
         "errorId": 0,
         "status": "ready",
@@ -208,7 +210,7 @@ def test_a_picture_that_nobody_can_read_ends_the_job(
 
     def solve() -> None:
         created = service.create(picture)
-        service.now = 4.0
+        service.now = 10.0
         service.poll(created)
 
     with pytest.raises(JobFailed, match="ERROR_CAPTCHA_UNSOLVABLE"):
@@ -338,7 +340,7 @@ def test_a_job_nobody_created_is_unknown(
 def test_an_answer_goes_only_to_the_account_that_paid(service: Service, picture: Image) -> None:
     created = service.create(picture)
     service.world.add_account("other", "1")
-    service.now = 4.0
+    service.now = 10.0
     with pytest.raises(JobUnknown):
         service.client.read_report(service.post("getTaskResult", clientKey="other", taskId=created.job_id))
     assert service.job.delivered == 0
@@ -346,7 +348,7 @@ def test_an_answer_goes_only_to_the_account_that_paid(service: Service, picture:
 
 def test_every_delivery_of_an_answer_is_counted(service: Service, picture: Image) -> None:
     created = service.create(picture)
-    for service.now in (0.0, 4.0, 5.0):
+    for service.now in (5.0, 10.0, 15.0):
         service.poll(created)
     assert service.job.delivered == 2
 
@@ -354,14 +356,81 @@ def test_every_delivery_of_an_answer_is_counted(service: Service, picture: Image
 def test_questions_that_come_too_fast_are_refused_where_the_test_wants_it(
     service_of: Callable[..., Service], picture: Image
 ) -> None:
-    service = service_of("capmonster", least_gap=2.0)
+    service = service_of("capmonster", least_gap=3.0)
     created = service.create(picture)
     assert service.poll(created) == Pending("processing")
-    service.now = 1.9
+    service.now = 2.9
     with pytest.raises(RateLimited, match="ERROR_TOO_MUCH_REQUESTS"):
         service.poll(created)
-    service.now = 4.0
+    service.now = 10.0
     assert isinstance(service.poll(created), Solved)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "first", "between", "code"),
+    [
+        ("2captcha", 5.0, 5.0, "ERROR_IP_BLOCKED"),
+        ("capmonster", 0.0, 2.0, "ERROR_TOO_MUCH_REQUESTS"),
+        ("omocaptcha-v2", 0.0, 2.0, "ERROR_TOO_MUCH_REQUESTS"),
+    ],
+)
+def test_it_objects_where_it_is_asked_faster_than_the_service_wants(  # noqa: PLR0917 - pytest's
+    service_of: Callable[..., Service],
+    picture: Image,
+    dialect: DialectName,
+    first: float,
+    between: float,
+    code: str,
+) -> None:
+    service = service_of(dialect)
+    created = service.create(picture)
+    if first:
+        service.now = first - 0.1
+        with pytest.raises(ProviderError, match=code):
+            service.poll(created)
+    service.now = first
+    assert service.poll(created) == Pending("processing")
+    for service.now in (first + 0.1, first + between - 0.1):
+        with pytest.raises(ProviderError, match=code):
+            service.poll(created)
+    service.now = first + between
+    assert isinstance(service.poll(created), (Pending, Solved))
+
+
+def test_capsolver_objects_with_its_own_status_and_code(
+    service_of: Callable[..., Service], picture: Image
+) -> None:
+    service = service_of("capsolver")
+    created = service.create(picture)
+    service.poll(created)
+    service.now = 2.9
+    reply = service.post("getTaskResult", taskId=created.job_id)
+    assert (reply.status, reply.json_object()["errorCode"]) == (400, "ERROR_RATE_LIMIT")
+    service.now = 3.0
+    assert isinstance(service.poll(created), Solved)
+
+
+def test_a_pace_can_be_set_and_its_provider_is_told_of_it(
+    service_of: Callable[..., Service], picture: Image
+) -> None:
+    service = service_of("2captcha")
+    assert service.emulation.provider_settings == {"dialect": "2captcha"}
+    service.emulation.poll_interval = 0.05
+    assert service.emulation.provider_settings == {"dialect": "2captcha", "poll_interval": "50ms"}
+    created = service.create(picture)
+    service.now = 0.05
+    assert service.poll(created) == Pending("processing")
+    service.now = 0.08
+    with pytest.raises(ProviderError, match="ERROR_IP_BLOCKED"):
+        service.poll(created)
+    service.now = 0.1
+    assert service.poll(created) == Pending("processing")
+
+
+def test_the_pace_of_the_settings_is_that_of_the_emulation(key: str) -> None:
+    settings = CreateTaskSettings("2captcha", Secret(key), BASE, seconds_between_polls=0.25)
+    emulation = CreateTaskEmulation("2captcha", spoken=settings.spoken)
+    assert emulation.provider_settings == {"dialect": "2captcha", "poll_interval": "250ms"}
 
 
 @pytest.mark.parametrize(
@@ -412,7 +481,7 @@ def test_a_custom_service_is_emulated_from_the_settings_of_its_provider(key: str
     service = Service(CreateTaskEmulation("custom", spoken=settings.spoken), key)
     service.client = CreateTaskProvider(settings)
     created = service.create(picture)
-    service.now = 4.0
+    service.now = 10.0
     assert service.poll(created) == Solved(TextSolution("x7kp2"))
     service.report(created, correct=False)
     assert service.job.reported is False
@@ -424,7 +493,7 @@ def test_a_solution_the_services_cannot_write_is_the_tests_mistake(service: Serv
 
     service.truth = Other()
     created = service.create(picture)
-    service.now = 4.0
+    service.now = 10.0
     with pytest.raises(TypeError, match="not with a Other"):
         service.poll(created)
 

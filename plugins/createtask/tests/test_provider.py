@@ -168,10 +168,19 @@ def test_a_picture_at_the_limit_is_taken(configure: Configure, draw: Draw) -> No
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_no_service_is_asked_more_often_than_every_two_seconds(
-    configure: Configure, dialect: DialectName
-) -> None:
-    assert configure(dialect).minimum_gap == 2.0
+def test_each_service_is_asked_at_its_own_pace(configure: Configure, dialect: DialectName) -> None:
+    paces = {"2captcha": (5.0, 5.0), "capsolver": (3.0, None)}
+    provider = configure(dialect)
+    assert (provider.minimum_gap, provider.minimum_wait) == paces.get(dialect, (2.0, None))
+
+
+def test_a_pace_of_ones_own_is_one_for_the_first_question_too(configure: Configure) -> None:
+    provider = configure("2captcha", seconds_between_polls=0.5)
+    assert (provider.minimum_gap, provider.minimum_wait) == (0.5, None)
+    provider = configure("2captcha", seconds_between_polls=0.5, seconds_before_first_poll=3.0)
+    assert (provider.minimum_gap, provider.minimum_wait) == (0.5, 3.0)
+    provider = configure("capsolver", seconds_before_first_poll=1.0)
+    assert (provider.minimum_gap, provider.minimum_wait) == (3.0, 1.0)
 
 
 def test_no_request_shows_the_key(provider: CreateTaskProvider, picture: Image, key: str) -> None:
@@ -307,7 +316,7 @@ def test_a_job_that_is_over_at_once_without_an_answer_has_failed(
 # Results
 
 
-@pytest.mark.parametrize("status", ["processing", "Processing ", "queued", "fail", "succeeded"])
+@pytest.mark.parametrize("status", ["processing", "Processing ", "queued", "polishing", "succeeded"])
 def test_a_status_that_is_neither_ready_nor_failed_is_pending(
     provider: CreateTaskProvider, status: str
 ) -> None:
@@ -327,9 +336,44 @@ def test_an_answer_without_a_status_is_malformed_and_asked_again(
         provider.read_result(JOB, says(errorId=0, status=status))
 
 
-def test_a_job_that_ended_as_failed_has_failed(provider: CreateTaskProvider) -> None:
-    with pytest.raises(JobFailed, match="2Captcha says: no reason"):
-        provider.read_result(JOB, says(errorId=0, status="failed"))
+@pytest.mark.parametrize(
+    "status",
+    ["failed", "fail", "FAILED", "error", "Cancelled", "canceled", "expired", "timed_out", "aborted"],
+)
+def test_a_job_that_ended_as_failed_has_failed(
+    provider: CreateTaskProvider, picture: Image, status: str
+) -> None:
+    told = f"2Captcha says: no reason; the job's status is '{status}'"
+    with pytest.raises(JobFailed, match=told):
+        provider.read_result(JOB, says(errorId=0, status=status))
+    with pytest.raises(JobFailed, match=told):
+        provider.read_result(JOB, says(errorId=0, status=status, solution={"text": "x7kp2"}))
+    with pytest.raises(JobFailed, match=told):
+        provider.read_created(ImageToText(picture), says(errorId=0, taskId=5, status=status))
+
+
+def test_the_words_for_an_end_are_shown_whatever_field_they_are_in(provider: CreateTaskProvider) -> None:
+    for field in ("errorDescription", "message", "error", "msg"):
+        with pytest.raises(JobFailed, match="2Captcha says: too blurred"):
+            provider.read_result(JOB, says(errorId=0, status="fail", **{field: "too blurred"}))
+
+
+@pytest.mark.parametrize("status", ["done", "SUCCESS", "succeeded", "completed", "Solved", None, ""])
+def test_a_text_that_comes_with_a_new_word_is_the_answer(
+    provider: CreateTaskProvider, status: object
+) -> None:
+    reply = says(errorId=0, status=status, solution={"text": "x7kp2"})
+    assert provider.read_result(JOB, reply) == Solved(TextSolution("x7kp2"))
+
+
+def test_a_text_that_comes_with_a_word_for_work_is_no_answer_yet(provider: CreateTaskProvider) -> None:
+    reply = says(errorId=0, status="processing", solution={"text": "x7"})
+    assert provider.read_result(JOB, reply) == Pending("processing")
+
+
+def test_a_word_never_seen_before_is_told_from_those_for_work(provider: CreateTaskProvider) -> None:
+    read = [provider.read_result(JOB, says(errorId=0, status=one)) for one in ("idle", "polishing")]
+    assert [isinstance(one, Pending) and one.is_known for one in read] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -480,8 +524,44 @@ def test_an_answer_in_the_dialect_counts_whatever_the_status(
 
 @pytest.mark.parametrize("balance", [12.3456, "12.34500", 3, "-0.5", 0])
 def test_the_balance_is_read_as_a_number_or_as_text(provider: CreateTaskProvider, balance: object) -> None:
-    reply = says(errorId=0, balance=balance, voucherBalance=7)
+    reply = says(errorId=0, balance=balance)
     assert provider.read_balance(reply) == Balance(Decimal(str(balance)), currency=None)
+
+
+PACKAGE: dict[str, object] = {
+    "packageId": "1",
+    "type": 2,
+    "numberOfCalls": 500,
+    "status": 1,
+    "expireTime": 1702896511,
+}
+
+
+LEFT: list[tuple[dict[str, object], dict[str, object]]] = [
+    ({"quantity": 7}, {"quantity": 7}),
+    ({"voucher_balance": "0.5", "quantity": 0}, {"voucher_balance": Decimal("0.5")}),
+    ({"voucherBalance": 7}, {"voucherBalance": 7}),
+    ({"captchaCredits": 3}, {"captchaCredits": 3}),
+    ({"packages": [PACKAGE, PACKAGE]}, {"packages": 1000}),
+    ({"packages": [{"packageId": "1", "status": 1}]}, {"packages": 1}),
+    ({"packages": [PACKAGE | {"status": 0}, PACKAGE | {"numberOfCalls": 0}]}, {}),
+    ({"packages": []}, {}),
+    ({"packages": None, "quantity": "many", "voucher_balance": None}, {}),
+    ({"packages": [None, 7, "x", [PACKAGE], {}]}, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "in_kind"), LEFT)
+def test_what_is_left_in_kind_lets_an_account_work(
+    provider: CreateTaskProvider, fields: dict[str, object], in_kind: dict[str, int | Decimal]
+) -> None:
+    balance = provider.read_balance(says(errorId=0, balance=0, **fields))
+    assert balance == Balance(Decimal(0), in_kind={name: Decimal(left) for name, left in in_kind.items()})
+    assert balance.can_pay == bool(in_kind)
+
+
+def test_an_account_may_have_nothing_but_packages(provider: CreateTaskProvider) -> None:
+    assert provider.read_balance(says(errorId=0, quantity=5)).can_pay
 
 
 @pytest.mark.parametrize("balance", [None, "", "much", True, [], "NaN"])

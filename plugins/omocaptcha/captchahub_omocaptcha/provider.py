@@ -21,9 +21,9 @@ from captchahub.provider import (
     Solved,
 )
 from captchahub.tasks import Solution, Task
-from captchahub.words import Words, fields_of, money
+from captchahub.words import Words, fields_of, money, reason_in, says_working
 from captchahub_omocaptcha.dialect import BALANCE, CREATE, POLL, SERVICES, TYPE_IDS, is_failure, job_id
-from captchahub_omocaptcha.messages import failure
+from captchahub_omocaptcha.messages import failure, is_end
 from captchahub_omocaptcha.results import READERS
 from captchahub_omocaptcha.services import read_line
 from captchahub_omocaptcha.settings import OmoSettings
@@ -67,22 +67,21 @@ class OmoProvider(Provider):
         return self._ask(POLL, job_id=job.id)
 
     def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
-        """``running``, ``waiting`` and every word never seen before are Pending.
+        """``running`` and ``waiting`` are Pending, and so is every new word that comes without a result.
 
-        Raises JobFailed for ``fail``, and for a finished job whose result is empty or can't be read: it would
-        be the same at the next poll.
+        Raises JobFailed for ``fail`` and other words for such an end, and for a finished job whose result is
+        empty or can't be read: it would be the same at the next poll.
         """
         answer = self._answer(POLL, reply)
         status = answer.get("status")
         if not isinstance(status, str) or not status.strip():
             raise MalformedReply(f"getJobResult has {self._words.shown(status)} as status")
-        match status.strip().lower():
-            case "success":
-                return Solved(self._solution(job, answer.get("result")))
-            case "fail":
-                raise JobFailed(f"OMOcaptcha could not solve the picture{self._reason(answer)}")
-            case _:
-                return Pending(self._words.of(status))
+        if is_end(status):
+            raise JobFailed(f"OMOcaptcha could not solve the picture{self._reason(answer)}")
+        is_working = says_working(status)
+        if status.strip().lower() == "success" or (not is_working and self._has_solution(job, answer)):
+            return Solved(self._solution(job, answer.get("result")))
+        return Pending(self._words.of(status), is_known=is_working)
 
     def ask_balance(self) -> Request:
         """``getBalance``."""
@@ -132,11 +131,14 @@ class OmoProvider(Provider):
             raise JobFailed(f"the job is done, but {self._words.shown(result)} is not a result of {job.kind}")
         return solution
 
+    def _has_solution(self, job: Job, answer: dict[str, object]) -> bool:
+        reader = READERS.get(job.kind)
+        return reader is not None and reader(answer.get("result")) is not None
+
     def _reason(self, answer: dict[str, object]) -> str:
         said = self._words.of(_message(answer))
         return f": {said}" if said else ""
 
 
 def _message(answer: dict[str, object]) -> str:
-    message = answer.get("message")
-    return message if isinstance(message, str) else ""
+    return reason_in(answer)

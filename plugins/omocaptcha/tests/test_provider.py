@@ -178,6 +178,8 @@ def test_failure_is_read_in_every_style(
     with pytest.raises(JobRefused, match="no reason"):
         provider.read_created(task, says(**style))
     with pytest.raises(JobFailed, match="no reason"):
+        provider.read_result(TEXT_JOB, says(**style, message=[True], status="success", result="x"))
+    with pytest.raises(JobFailed, match="OMOcaptcha says: odd"):
         provider.read_result(TEXT_JOB, says(**style, message=["odd"], status="success", result="x"))
 
 
@@ -188,10 +190,41 @@ def test_the_failure_example_of_the_page_is_no_answer_of_the_service(
         provider.read_created(PhoneSlide(picture), says(errorId=0, taskId=123456))
 
 
-@pytest.mark.parametrize("status", ["running", "waiting", "Running ", "queued", "failed", "SUCCEEDED"])
+@pytest.mark.parametrize("status", ["running", "waiting", "Running ", "queued", "polishing", "SUCCEEDED"])
 def test_a_status_that_is_neither_success_nor_fail_is_pending(provider: OmoProvider, status: str) -> None:
     reply = says(error=False, status=status, result=None)
     assert provider.read_result(TEXT_JOB, reply) == Pending(status.strip())
+
+
+def test_a_word_never_seen_before_is_told_from_those_for_work(provider: OmoProvider) -> None:
+    read = [
+        provider.read_result(TEXT_JOB, says(error=False, status=status))
+        for status in ("running", "polishing")
+    ]
+    assert [isinstance(one, Pending) and one.is_known for one in read] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "status", ["fail", "failed", "FAILED", "error", "Cancelled", "canceled", "timeout", "Thất bại", "Lỗi"]
+)
+@pytest.mark.parametrize("result", [None, "x7kp2"])
+def test_a_word_for_an_end_is_one(provider: OmoProvider, status: str, result: str | None) -> None:
+    with pytest.raises(JobFailed, match="could not solve the picture"):
+        provider.read_result(TEXT_JOB, says(error=False, status=status, result=result))
+
+
+@pytest.mark.parametrize("status", ["done", "SUCCEEDED", "completed", "Hoàn thành"])
+def test_a_result_that_comes_with_a_new_word_is_the_answer(provider: OmoProvider, status: str) -> None:
+    text = says(error=False, status=status, result="x7kp2")
+    assert provider.read_result(TEXT_JOB, text) == Solved(TextSolution("x7kp2"))
+    drag = says(error=False, status=status, result="1|2|3|4")
+    found = provider.read_result(Job(7, "phone-slide"), drag)
+    assert found == Solved(SlideSolution(Point(1, 2), Point(3, 4)))
+
+
+@pytest.mark.parametrize("status", ["running", "waiting", "Processing"])
+def test_what_comes_with_a_word_for_work_is_no_answer_yet(provider: OmoProvider, status: str) -> None:
+    assert provider.read_result(TEXT_JOB, says(error=False, status=status, result="50%")) == Pending(status)
 
 
 @pytest.mark.parametrize("status", [None, "", " ", 1, True, ["success"], {}])

@@ -19,6 +19,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssltransport import SSLTransport
 
+from captchahub._final_response import FinalResponse
+
 M = TypeVar("M", bound=urllib3.PoolManager)
 
 
@@ -107,6 +109,7 @@ def _shut_down(connected: object) -> None:
 class _Connection(HTTPConnection):
     """A connection that tells the thread's exchange when it dials and when it sends."""
 
+    response_class = FinalResponse
     owner: Exchange | None = None
     idle_since = math.inf
     _is_dialling = False

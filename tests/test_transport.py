@@ -72,6 +72,21 @@ class TestAReply:
         reply = send(f"{sandbox.url}/getBalance")
         assert (reply.status, reply.retry_after) == (503, 7.0)
 
+    @pytest.mark.parametrize("statuses", [[100], [102], [103], [100, 102, 103, 103, 199]])
+    def test_is_what_follows_the_interim_replies(self, sandbox: Sandbox, statuses: list[int]) -> None:
+        sandbox.add_faults(Fault.interim(*statuses, headers={"Link": "</a>", "Content-Length": "7"}))
+        sandbox.settings("s3cret")
+        reply = send(f"{sandbox.url}/getBalance", times=3)
+        assert (reply.status, reply.json_object()["error"]) == (200, False)
+        assert "link" not in reply.headers
+        assert sandbox.connections == 1
+
+    def test_that_switches_the_protocol_is_the_last_of_its_connection(self, sandbox: Sandbox) -> None:
+        switched = Answer(101, b"", {"Upgrade": "h2c", "Connection": "Upgrade"})
+        sandbox.add_faults(Fault.reply(switched, times=1))
+        assert send(f"{sandbox.url}/getBalance", times=2).status == 200
+        assert sandbox.connections == 2
+
     def test_that_redirects_is_not_followed(self, sandbox: Sandbox) -> None:
         sandbox.add_faults(Fault.redirect())
         assert send(f"{sandbox.url}/getBalance").status == 302
@@ -140,7 +155,14 @@ class TestAFailure:
 
     @pytest.mark.parametrize(
         "fault",
-        [Fault.drop(), Fault.drop(handled=True), Fault.reset(), Fault.truncated(), Fault.not_http()],
+        [
+            Fault.drop(),
+            Fault.drop(handled=True),
+            Fault.reset(),
+            Fault.truncated(),
+            Fault.not_http(),
+            Fault.only_interim(),
+        ],
         ids=lambda fault: f"{fault.kind} {fault.handled}",
     )
     def test_after_the_first_byte_may_have_arrived(self, sandbox: Sandbox, fault: Fault) -> None:

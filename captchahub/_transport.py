@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import threading
 import time
@@ -19,9 +20,10 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from captchahub._connections import Exchange, track
+from captchahub._dialling import Resolve
 from captchahub._version import __version__
 from captchahub._workers import Workers
 from captchahub.errors import ConfigError, MalformedReply, ProviderError, ServiceUnavailable
@@ -61,9 +63,17 @@ class Transport(Protocol):
 class HttpTransport:
     """A :class:`Transport` on requests: blocking calls in threads, pooled keep-alive connections."""
 
-    def __init__(self, name: str, settings: HttpSettings, *, max_idle: float = _MAX_IDLE) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: HttpSettings,
+        *,
+        max_idle: float = _MAX_IDLE,
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
         self._settings = settings
         self._max_idle = max_idle
+        self._resolve = resolve
         self._workers = Workers(name, _MAX_WORKERS)
         self._adapter = _Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
         track(self._adapter.poolmanager)
@@ -74,10 +84,13 @@ class HttpTransport:
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
         _refuse_clear_text(request.url)
-        exchange = Exchange(self._lock, self._max_idle)
+        begun = time.monotonic()
+        exchange = Exchange(
+            self._lock, deadline=begun + timeout, max_idle=self._max_idle, resolve=self._resolve
+        )
         self._under_way.add(exchange)
         # A call that found no thread in half its time is not begun: what it orders could hardly be read.
-        begin_by = time.monotonic() + timeout / 2
+        begin_by = begun + timeout / 2
         try:
             async with asyncio.timeout(timeout):
                 outcome = await self._workers.run(
@@ -112,6 +125,9 @@ class HttpTransport:
             with exchange.running():
                 return self._read(self._send(request, timeout))
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            # The other errors of connecting are subclasses.
+            if type(_innermost(error)) is ConnectTimeoutError:
+                return _timed_out(request, exchange, timeout)
             return ServiceUnavailable(
                 f"{_host(request)}: {_reason(error)}", nothing_created=not exchange.sent
             )

@@ -24,6 +24,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from captchahub._dialling import Options, Resolve, dial
 from captchahub._final_response import FinalResponse
+from captchahub._proxies import Proxy
 
 M = TypeVar("M", bound=urllib3.PoolManager)
 
@@ -47,6 +48,10 @@ class Exchange:
         """How long a connection that is used again may have rested, in seconds."""
         self.sent = False
         """Whether any byte of the request may have left."""
+        self.proxy: Proxy | None = None
+        """What it goes through, None where it goes straight to the service."""
+        self.is_through_proxy = False
+        """Whether that proxy has connected to the service."""
         self._is_cut_off = False
         self._dialled: socket.socket | None = None
         self._connection: _Connection | None = None
@@ -160,6 +165,10 @@ class _Connection(HTTPConnection):
         raw.settimeout(self.timeout)
         sys.audit("http.client.connect", self, self.host, self.port)
         return raw
+
+    def _tunnel(self) -> None:
+        super()._tunnel()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # urllib3 has it for some versions of Python only
+        _current.get().is_through_proxy = True
 
     def send(self, data: Any) -> None:
         if self.sock is None:

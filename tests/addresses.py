@@ -7,14 +7,23 @@ import socket
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
-from captchahub._dialling import Address
+from captchahub._dialling import Address, Resolve
 
-__all__ = ["address", "refusing", "swallowing"]
+__all__ = ["address", "refusing", "resolving", "swallowing"]
 
 
 def address(port: int, host: str = "127.0.0.1") -> Address:
     """An address as a name leads to it."""
     return socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)
+
+
+def resolving(*addresses: Address) -> Resolve:
+    """A resolver for which every name leads to these addresses, whatever the port."""
+
+    def resolve(_host: str, _port: int, _family: int, _kind: int) -> tuple[Address, ...]:
+        return addresses
+
+    return resolve
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from captchahub import ConfigError, MalformedReply, ServiceUnavailable
-from captchahub._dialling import Address, Resolve
+from captchahub._dialling import Address
 from captchahub._transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from captchahub.testing import Answer, Fault, Sandbox, load_emulation
-from tests.addresses import address, refusing, swallowing
+from tests.addresses import address, refusing, resolving, swallowing
 from tests.wire import TlsServer, connect_proxy, failure, send
 
 
@@ -171,15 +171,6 @@ def deaf_server() -> Generator[int]:
     """A server that takes connections and never says a word, not even TLS's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
-
-
-def resolving(*addresses: Address) -> Resolve:
-    """A resolver for which every name leads to these addresses, whatever the port."""
-
-    def resolve(_host: str, _port: int, _family: int, _kind: int) -> tuple[Address, ...]:
-        return addresses
-
-    return resolve
 
 
 def own_address(sandbox: Sandbox) -> Address:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from captchahub._accounts import RemoteAccount, translate
 from captchahub._clock import now
 from captchahub._polling import Durations, next_pause
-from captchahub._secrets import mask, secrets_in
+from captchahub._secrets import mask, mask_error, secrets_in
 from captchahub.errors import (
     AuthenticationError,
     InsufficientBalance,
     JobRefused,
     JobTimeout,
     MalformedReply,
+    ProviderError,
     RateLimited,
     ServiceUnavailable,
 )
@@ -37,11 +38,15 @@ _SURVIVED = (
 class Asking:
     """The questions for one job; they are free, and safe to repeat.
 
-    ``note`` is told the number of each, from 1, and whether it brought the answer.
+    ``note`` is told the number of each, from 1, whether it brought the answer, and what it met instead of a
+    reply.
     """
 
     def __init__(
-        self, account: RemoteAccount, job: Job, note: Callable[[int, bool], None] | None = None
+        self,
+        account: RemoteAccount,
+        job: Job,
+        note: Callable[[int, bool, ProviderError | None], None] | None = None,
     ) -> None:
         self.polls = 0
         """How many there were."""
@@ -49,6 +54,7 @@ class Asking:
         self._account = account
         self._job = job
         self._said = "nothing"
+        self._met: ProviderError | None = None
 
     async def until(self, deadline: float) -> Solved:
         """The answer. ``deadline`` is in the loop's time.
@@ -62,7 +68,7 @@ class Asking:
             await asyncio.sleep(pause)
             found, asked_for = await self._ask(deadline)
             if self._note is not None:
-                self._note(self.polls, found is not None)
+                self._note(self.polls, found is not None, self._met)
             waited = now() - begun
             if found is not None:
                 self._learn(self._durations.with_job(asked_before=asked, done=waited))
@@ -75,6 +81,7 @@ class Asking:
     async def _ask(self, deadline: float) -> tuple[Solved | None, float | None]:
         """The answer if there is one, and the pause the service demands if it does."""
         self.polls += 1
+        self._met = None
         settings, provider = self._account.settings, self._account.provider
         try:
             request = translate(settings, Request, provider.poll_job, self._job)
@@ -83,7 +90,9 @@ class Asking:
             state = translate(settings, (Pending, Solved), provider.read_result, self._job, reply)
         except _SURVIVED as error:
             self._said = str(error)
+            mask_error(error, secrets_in(settings.own))
             let_go(error)
+            self._met = error
             return None, getattr(error, "retry_after", None)
         if isinstance(state, Pending):
             self._said = repr(state.status)

@@ -98,7 +98,7 @@ SCALARS: Mapping[Any, Schema] = {
     Currency: text("[A-Z]{3}"),
     Count: _COUNT,
     HeaderText: text("[ -~]*[!-~][ -~]*"),
-    ProxyAddress: text(r"https?://[!-~]+"),
+    ProxyAddress: text(r"https?://[!-\"$-.0->@-~]+/?"),
 }
 """One for each type of a single value; the same types as :func:`scalar_readers` has."""
 

@@ -9,13 +9,14 @@ from captchahub._accounts import RemoteAccount, translate
 from captchahub._clock import now
 from captchahub._log import log
 from captchahub._polling import Durations, next_pause, time_for_reply
-from captchahub._secrets import mask, secrets_in
+from captchahub._secrets import mask, mask_error, secrets_in
 from captchahub.errors import (
     AuthenticationError,
     InsufficientBalance,
     JobRefused,
     JobTimeout,
     MalformedReply,
+    ProviderError,
     RateLimited,
     ServiceUnavailable,
 )
@@ -38,15 +39,16 @@ _SURVIVED = (
 class Asking:
     """The questions for one job; they are free, and safe to repeat.
 
-    ``note`` is told the number of each, from 1, and whether it brought the answer. ``replied_in`` is how long
-    the service took to reply to the order, in seconds, None where that is not known.
+    ``note`` is told the number of each, from 1, whether it brought the answer, and what it met instead of a
+    reply. ``replied_in`` is how long the service took to reply to the order, in seconds, None where that is
+    not known.
     """
 
     def __init__(
         self,
         account: RemoteAccount,
         job: Job,
-        note: Callable[[int, bool], None] | None = None,
+        note: Callable[[int, bool, ProviderError | None], None] | None = None,
         *,
         replied_in: float | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class Asking:
         self._asked_for: float | None = None
         self._said = "nothing"
         self._has_told = False
+        self._met: ProviderError | None = None
 
     async def until(self, deadline: float) -> Solved:
         """The answer. ``deadline`` is in the loop's time.
@@ -75,7 +78,7 @@ class Asking:
             working = None if self._replied is None else self._replied - self._begun
             found = await self._ask(deadline)
             if self.note is not None:
-                self.note(self.polls, found is not None)
+                self.note(self.polls, found is not None, self._met)
             if found is not None:
                 learned = self._durations.with_job(asked_before=working, done=now() - self._begun)
                 self._account.durations[self._job.kind] = learned
@@ -102,6 +105,7 @@ class Asking:
     async def _ask(self, deadline: float) -> Solved | None:
         """The answer if there is one. What the service says of the next question is kept."""
         self.polls += 1
+        self._met = None
         settings, provider = self._account.settings, self._account.provider
         asked, reply = now(), None
         # It may have got a question of which nobody waits for the reply.
@@ -115,7 +119,9 @@ class Asking:
         except _SURVIVED as error:
             self._said = str(error)
             self._asked_for = getattr(error, "retry_after", None)
+            mask_error(error, secrets_in(settings.own))
             let_go(error)
+            self._met = error
             state = None
         self._replied = now()
         if isinstance(state, Solved):

@@ -269,6 +269,7 @@ class RemoteTry:
         # A probe is one try, for a dead service is to cost no more.
         if self._terms.given.is_probe or now() + pause > latest:
             return False
+        self._terms.errand.note_retry(error)
         await asyncio.sleep(pause)
         gate = self._account.gate
         try:

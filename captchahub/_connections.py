@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import socket
+import sys
 import threading
 import time
 from collections.abc import Generator
@@ -17,7 +18,13 @@ from typing import Any, TypeVar
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssltransport import SSLTransport
+
+from captchahub._dialling import Options, Resolve, dial
+from captchahub._final_response import FinalResponse
+from captchahub._proxies import Proxy
 
 M = TypeVar("M", bound=urllib3.PoolManager)
 
@@ -29,14 +36,22 @@ class CutOffError(OSError):
 class Exchange:
     """One request and its reply, from the moment it is asked for until it is over."""
 
-    def __init__(self, lock: threading.Lock, max_idle: float) -> None:
+    def __init__(
+        self, lock: threading.Lock, *, deadline: float, max_idle: float, resolve: Resolve = socket.getaddrinfo
+    ) -> None:
         # Shared by all exchanges of a transport: a connection goes from one to the next, and must not be cut
         # off by its last user.
         self._lock = lock
+        self._deadline = deadline
+        self._resolve = resolve
         self.max_idle = max_idle
         """How long a connection that is used again may have rested, in seconds."""
         self.sent = False
         """Whether any byte of the request may have left."""
+        self.proxy: Proxy | None = None
+        """What it goes through, None where it goes straight to the service."""
+        self.is_through_proxy = False
+        """Whether that proxy has connected to the service."""
         self._is_cut_off = False
         self._dialled: socket.socket | None = None
         self._connection: _Connection | None = None
@@ -63,8 +78,25 @@ class Exchange:
             if dialled is not None:
                 dialled.close()
 
-    def dialled(self, raw: socket.socket) -> None:
-        """TCP is through. Raises :class:`CutOffError` where it is too late."""
+    def dial(self, host: str, port: int, options: Options) -> socket.socket:
+        """A TCP connection. Raises OSError, :class:`CutOffError` among them where it is too late."""
+        try:
+            addresses = self._resolve(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
+        except UnicodeError:
+            raise socket.gaierror(socket.EAI_NONAME, "not a possible name") from None
+        raw = dial(addresses, deadline=self._deadline, options=options, go_on=self._go_on)
+        try:
+            self._dialled_is(raw)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _go_on(self) -> None:
+        with self._lock:
+            self._refuse_if_cut_off()
+
+    def _dialled_is(self, raw: socket.socket) -> None:
         with self._lock:
             self._refuse_if_cut_off()
             # TLS will take the socket over; a duplicate still reaches it.
@@ -107,6 +139,7 @@ def _shut_down(connected: object) -> None:
 class _Connection(HTTPConnection):
     """A connection that tells the thread's exchange when it dials and when it sends."""
 
+    response_class = FinalResponse
     owner: Exchange | None = None
     idle_since = math.inf
     _is_dialling = False
@@ -120,13 +153,22 @@ class _Connection(HTTPConnection):
             self._is_dialling = False
 
     def _new_conn(self) -> socket.socket:
-        raw = super()._new_conn()
+        # urllib3's own tries one address after the other, each for as long as there is time for all of them.
         try:
-            _current.get().dialled(raw)
-        except BaseException:
-            raw.close()
-            raise
+            raw = _current.get().dial(self._dns_host, self.port, self.socket_options or ())
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "not connected in time") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"not connected: {error}") from error
+        raw.settimeout(self.timeout)
+        sys.audit("http.client.connect", self, self.host, self.port)
         return raw
+
+    def _tunnel(self) -> None:
+        super()._tunnel()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # urllib3 has it for some versions of Python only
+        _current.get().is_through_proxy = True
 
     def send(self, data: Any) -> None:
         if self.sock is None:

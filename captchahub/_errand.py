@@ -17,8 +17,8 @@ from captchahub._log import log
 from captchahub._preparing import Preparing
 from captchahub._price_list import know_price
 from captchahub._tokens import Token, Trail
-from captchahub.errors import Attempt, BudgetExceeded, JobUnknown, PriceUnknown
-from captchahub.events import Attempted, BudgetRefused, Ordered, Polled
+from captchahub.errors import Attempt, BudgetExceeded, JobUnknown, PriceUnknown, ProviderError
+from captchahub.events import Attempted, BudgetRefused, Ordered, Polled, Retrying
 from captchahub.extending import Prepared
 from captchahub.frames import Frame
 from captchahub.jobs import JobEntry
@@ -111,9 +111,15 @@ class Errand:
         event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
         self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
 
-    def note_poll(self, job_id: JobId, number: int, is_done: bool) -> None:  # noqa: FBT001 - a field of the event
+    def note_retry(self, error: ProviderError) -> None:
+        """The order is sent again, for the service has not got it."""
+        name, kind = self.account.settings.name, self.task.kind
+        event = partial(Retrying, solve=self.submission.id, kind=kind, provider=name, error=error)
+        self.feed.tell(lambda at: event(at=at))
+
+    def note_poll(self, job_id: JobId, number: int, is_done: bool, error: ProviderError | None) -> None:  # noqa: FBT001 - a field of the event
         """The service was asked for the answer."""
-        event = partial(Polled, solve=self.submission.id, kind=self.task.kind, job_id=job_id)
+        event = partial(Polled, solve=self.submission.id, kind=self.task.kind, job_id=job_id, error=error)
         name = self.account.settings.name
         self.feed.tell(lambda at: event(at=at, provider=name, number=number, is_done=is_done))
 

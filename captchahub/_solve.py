@@ -24,7 +24,7 @@ from captchahub._routing import Next, backoff, first_open, time_for, what_next
 from captchahub._run import Desk, Run
 from captchahub._tokens import Trail
 from captchahub.errors import JobTimeout, ProviderError
-from captchahub.events import FellBack
+from captchahub.events import FellBack, Retrying
 from captchahub.results import Result
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
@@ -289,16 +289,19 @@ class Solve(Generic[S]):
             self._ballot.add(ended.solved.solution)
         elif ended.attempt.error is not None:
             self._after(candidate, run, ended.attempt.error)
-            self._tell_fallback(candidate, ended.attempt.error)
+            self._tell_what_follows(candidate, ended.attempt.error)
 
-    def _tell_fallback(self, failed: _Candidate, error: ProviderError) -> None:
+    def _tell_what_follows(self, failed: _Candidate, error: ProviderError) -> None:
         has_others = any(candidate is not failed for candidate in self._candidates)
         if self._runs or (has_others and self._may_begin()):
-            provider = failed.account.settings.name
-            solve, kind = self._submission.id, self._task.kind
-            self._desk.feed.tell(
-                lambda at: FellBack(at=at, solve=solve, kind=kind, provider=provider, error=error)
-            )
+            event: type[FellBack | Retrying] = FellBack
+        elif failed in self._candidates and self._can_wait():
+            event = Retrying
+        else:
+            return
+        provider = failed.account.settings.name
+        solve, kind = self._submission.id, self._task.kind
+        self._desk.feed.tell(lambda at: event(at=at, solve=solve, kind=kind, provider=provider, error=error))
 
     def _after(self, candidate: _Candidate, run: Run, error: ProviderError) -> None:
         following = what_next(error, self._route)

@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 
 from captchahub._plugins import Plugins
+from captchahub._user_paths import expanded
 from captchahub.config import load_yaml
 from captchahub.settings import HubSettings
 
@@ -17,7 +18,7 @@ __all__ = ["Source"]
 class Source:
     """Where the settings of a hub come from; ``path`` is None where they were given."""
 
-    path: Path | None = None
+    path: Path | None = attrs.field(default=None, converter=attrs.converters.optional(expanded))
     plugins: tuple[object, ...] = ()
     base: Path = attrs.field(factory=Path.cwd)
     """Where a relative path begins, wherever the program works later."""

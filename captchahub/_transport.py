@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
+import socket
 import threading
 import time
 from functools import partial
@@ -18,10 +18,14 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
+from urllib3.exceptions import HTTPError
 
 from captchahub._connections import Exchange, track
+from captchahub._dialling import Resolve
+from captchahub._failures import failure, timed_out
+from captchahub._proxies import Proxy, configured_proxy, environment_proxy
+from captchahub._trust import Trust, environment_trust, own_trust
 from captchahub._version import __version__
 from captchahub._workers import Workers
 from captchahub.errors import ConfigError, MalformedReply, ProviderError, ServiceUnavailable
@@ -37,6 +41,8 @@ _GRACE = 1.0
 # it nobody knows whether it arrived.
 _MAX_IDLE = 15.0
 _CROWDED = "too many calls at once, so this one was not begun; lower max_in_flight"
+# The certificates that requests brings.
+_USUAL = Trust("requests", Path(DEFAULT_CA_BUNDLE_PATH))
 # How long closing waits for a thread that nothing can interrupt, such as one in a name look-up, in seconds.
 _PATIENCE = 2.0
 
@@ -61,12 +67,22 @@ class Transport(Protocol):
 class HttpTransport:
     """A :class:`Transport` on requests: blocking calls in threads, pooled keep-alive connections."""
 
-    def __init__(self, name: str, settings: HttpSettings, *, max_idle: float = _MAX_IDLE) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: HttpSettings,
+        *,
+        max_idle: float = _MAX_IDLE,
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
         self._settings = settings
         self._max_idle = max_idle
+        self._resolve = resolve
         self._workers = Workers(name, _MAX_WORKERS)
         self._adapter = _Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
         track(self._adapter.poolmanager)
+        self._checked: Trust | None = None
+        """What to trust that was found usable."""
         self._lock = threading.Lock()
         self._under_way: set[Exchange] = set()
         self._user_agent = settings.user_agent or f"captchahub/{__version__}"
@@ -74,10 +90,13 @@ class HttpTransport:
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
         _refuse_clear_text(request.url)
-        exchange = Exchange(self._lock, self._max_idle)
+        begun = time.monotonic()
+        exchange = Exchange(
+            self._lock, deadline=begun + timeout, max_idle=self._max_idle, resolve=self._resolve
+        )
         self._under_way.add(exchange)
         # A call that found no thread in half its time is not begun: what it orders could hardly be read.
-        begin_by = time.monotonic() + timeout / 2
+        begin_by = begun + timeout / 2
         try:
             async with asyncio.timeout(timeout):
                 outcome = await self._workers.run(
@@ -86,7 +105,7 @@ class HttpTransport:
         except TimeoutError:
             # Cut off first: only then is it settled whether anything was sent.
             exchange.cut_off()
-            outcome = _timed_out(request, exchange, timeout)
+            outcome = timed_out(_host(request), exchange, timeout)
         finally:
             exchange.cut_off()
             self._under_way.discard(exchange)
@@ -108,24 +127,27 @@ class HttpTransport:
     ) -> Reply | ProviderError:
         if time.monotonic() > begin_by:
             return ServiceUnavailable(f"{_host(request)}: {_CROWDED}", nothing_created=True)
+        exchange.proxy = _usable(self._proxy_for(request.url))
+        trust = self._checked_trust() if request.url.lower().startswith("https") else None
         try:
             with exchange.running():
-                return self._read(self._send(request, timeout))
+                return self._read(self._send(request, timeout, exchange.proxy, trust))
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return ServiceUnavailable(
-                f"{_host(request)}: {_reason(error)}", nothing_created=not exchange.sent
-            )
+            return failure(_host(request), exchange, error, timeout, trust)
 
-    def _send(self, request: Request, timeout: float) -> requests.Response:
+    def _send(
+        self, request: Request, timeout: float, proxy: Proxy | None, trust: Trust | None
+    ) -> requests.Response:
         headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **request.headers}
         prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+        verify: Any = trust  # as _Adapter.cert_verify() takes it
         return self._adapter.send(
             prepared,
             stream=True,
             # The loop cuts the exchange off in time; these only let go of a thread that it could not reach.
             timeout=timeout + _GRACE,
-            verify=self._trusted(),
-            proxies=self._proxies(request.url),
+            verify=verify,
+            proxies=None if proxy is None else {"https": proxy.url},
         )
 
     def _read(self, response: requests.Response) -> Reply | ProviderError:
@@ -138,76 +160,50 @@ class HttpTransport:
                     return MalformedReply(f"HTTP {response.status_code} with more than {limit} bytes")
         return Reply(response.status_code, bytes(body), response.headers)
 
-    def _trusted(self) -> str | bool:
-        if self._settings.ca_bundle:
-            return str(self._settings.ca_bundle)
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE")
-        if bundle and not Path(bundle).exists():
-            raise ConfigError(
-                f"the environment variable REQUESTS_CA_BUNDLE names {bundle}, which is not there"
-            )
-        return bundle or True
+    def _checked_trust(self) -> Trust:
+        own = self._settings.ca_bundle
+        trust = own_trust(own) if own is not None else environment_trust(os.environ) or _USUAL
+        if trust != self._checked:
+            if trust.fault is not None:
+                raise ConfigError(trust.fault)
+            self._checked = trust
+        return trust
 
-    def _proxies(self, url: str) -> dict[str, str]:
+    def _proxy_for(self, url: str) -> Proxy | None:
         # A proxy would see the token of a clear-text request, and those go to this machine only.
         if is_loopback(urlsplit(url).hostname):
-            return {}
+            return None
         if self._settings.proxy:
-            return {"https": self._settings.proxy}
-        return get_environ_proxies(url)
+            return configured_proxy(self._settings.proxy)
+        return None if should_bypass_proxies(url, no_proxy=None) else environment_proxy("https")
 
 
 class _Adapter(HTTPAdapter):
     """An adapter whose connections through a proxy are tracked like the others."""
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> urllib3.ProxyManager:
-        scheme = urlsplit(proxy).scheme
-        if scheme not in ("http", "https"):
-            found = f"not {scheme}://; look at the key proxy and at the variables HTTPS_PROXY and ALL_PROXY"
-            raise ConfigError(f"a proxy must be an http:// or https:// address, {found}")
         manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
         return track(manager)
 
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - as its base has it
+        """Have the connections of a pool verify by a :class:`Trust`, which can be a file and folders."""
+        if verify is not None:
+            conn.cert_reqs = "CERT_REQUIRED"
+            conn.ca_certs = None if verify.file is None else str(verify.file)
+            conn.ca_cert_dir = verify.folder_path
 
-def _refuse_clear_text(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not is_loopback(parts.hostname):
-        raise ConfigError(f"{parts.scheme}://{parts.hostname} would send the token in the clear: use https")
+
+def _usable(proxy: Proxy | None) -> Proxy | None:
+    if proxy is not None and proxy.fault is not None:
+        raise ConfigError(proxy.fault)
+    return proxy
 
 
 def _host(request: Request) -> str:
     return urlsplit(request.url).netloc
 
 
-def _timed_out(request: Request, exchange: Exchange, timeout: float) -> ServiceUnavailable:
-    what = "no whole reply" if exchange.sent else "not connected"
-    return ServiceUnavailable(
-        f"{_host(request)}: {what} within {timeout:.1f} s", nothing_created=not exchange.sent
-    )
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The exception that others were wrapped around: requests and urllib3 keep it in different places."""
-    inner = getattr(error, "reason", None) or getattr(error, "original_error", None)
-    if not isinstance(inner, BaseException):
-        inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-    if inner is None or isinstance(error, (NewConnectionError, ssl.SSLError)):
-        return error
-    return _innermost(inner)
-
-
-def _reason(error: BaseException) -> str:
-    innermost = _innermost(error)
-    if isinstance(innermost, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {innermost.verify_message}; for an own authority set ca_bundle"
-    if isinstance(innermost, ssl.SSLError) and innermost.reason == "WRONG_VERSION_NUMBER":
-        return "the server does not speak TLS there; check the port in base_url, and https against http"
-    if isinstance(innermost, NameResolutionError):
-        return "its name can't be resolved; check base_url and the network"
-    if isinstance(innermost, NewConnectionError):
-        cause = innermost.__cause__
-        reason = getattr(cause, "strerror", None) or "no reply"
-        return f"cannot connect: {reason}; check base_url and the network"
-    if isinstance(innermost, OSError) and innermost.strerror:
-        return f"the connection broke: {innermost.strerror}"
-    return f"the connection broke: {type(innermost).__name__}"
+def _refuse_clear_text(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname):
+        raise ConfigError(f"{parts.scheme}://{parts.hostname} would send the token in the clear: use https")

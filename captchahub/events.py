@@ -25,6 +25,7 @@ __all__ = [
     "Ordered",
     "Polled",
     "Recovered",
+    "Retrying",
     "SolveEvent",
     "Solved",
     "Submitted",
@@ -71,12 +72,16 @@ class Ordered(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class Polled(SolveEvent):
-    """A provider was asked for the answer of a job, for the ``number``-th time, and has it or not."""
+    """A provider was asked for the answer of a job, for the ``number``-th time, and has it or not.
+
+    ``error`` is what the question met where it got no answer; it is asked again.
+    """
 
     provider: str
     job_id: int | str
     number: int
     is_done: bool
+    error: ProviderError | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +98,14 @@ class Attempted(SolveEvent):
 @attrs.frozen(kw_only=True)
 class FellBack(SolveEvent):
     """A provider's try failed with ``error``, and the solve goes on with others."""
+
+    provider: str
+    error: ProviderError
+
+
+@attrs.frozen(kw_only=True)
+class Retrying(SolveEvent):
+    """An order failed with ``error``, and nobody else is asked: the provider gets it again after a pause."""
 
     provider: str
     error: ProviderError

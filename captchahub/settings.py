@@ -47,9 +47,17 @@ class HttpSettings:
     """How requests to one provider travel."""
 
     ca_bundle: Path | None = None
-    """The certificates to trust instead of the usual ones: a PEM file, or a directory of them."""
+    """The certificates to trust: a PEM file, or a folder made by ``openssl rehash``.
+
+    None for those that the environment names: REQUESTS_CA_BUNDLE, else CURL_CA_BUNDLE, else SSL_CERT_FILE and
+    SSL_CERT_DIR together; and else for those that come with requests.
+    """
     proxy: str | None = attrs.field(default=None, repr=False)
-    """The address of an HTTP proxy; it can hold a password, so it never shows."""
+    """The address of an HTTP proxy; it can hold a password, so it never shows.
+
+    None for the one that HTTPS_PROXY or ALL_PROXY names, but for hosts that NO_PROXY names. What goes to this
+    machine never goes through a proxy.
+    """
     user_agent: str | None = None
     """The ``User-Agent`` to send; None for the library's own."""
     max_reply_bytes: int = 1_000_000

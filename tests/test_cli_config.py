@@ -113,6 +113,23 @@ def test_check_as_json() -> None:
     }
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "HTTPS_PROXY", "ALL_PROXY"])
+def test_check_tells_of_variables_that_no_provider_could_use(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stronger in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(stronger, raising=False)
+    monkeypatch.setenv(variable, "nonsense://nowhere")
+    result = run("check")
+    assert result.exit_code == 3
+    first, second = result.stderr.removeprefix("Error: ").splitlines()
+    assert first.startswith(f"captchahub.yaml:2: providers.omo: the environment variable {variable} ")
+    assert second.startswith(f"captchahub.yaml:5: providers.backup: the environment variable {variable} ")
+    here = "    base_url: http://127.0.0.1:8099\n"
+    write("".join(line + (here if "plugin:" in line else "") for line in FINE.splitlines(keepends=True)))
+    assert run("check").exit_code == 0
+
+
 def test_check_tells_what_a_hub_finds_only_when_it_begins(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import attrs
 import pytest
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -216,7 +217,7 @@ def test_the_least_configuration_has_the_documented_defaults(tmp_path: Path) -> 
 
 
 def test_every_common_key_reaches_its_field(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("certificate")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     provider = load(
         tmp_path,
         START
@@ -532,7 +533,27 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "no certificate": (
         "    ca_bundle: none.pem\n",
         "5: providers.a.ca_bundle: expected the path",
-        "found 'none.pem'",
+        "found 'none.pem'; it is not there",
+    ),
+    "certificate that is none": (
+        "    ca_bundle: config.yaml\n",
+        "5: providers.a.ca_bundle: expected the path of a PEM file with certificates",
+        "it holds no certificate; name a PEM file",
+    ),
+    "folder without certificates": (
+        "    ca_bundle: .\n",
+        "5: providers.a.ca_bundle: expected the path of a PEM file with certificates",
+        "it is a folder without certificates",
+    ),
+    "proxy with a password that ends its host": (
+        "    proxy: http://me:12/pass-word@proxy.example:3128\n",
+        "5: providers.a.proxy: expected the address",
+        "%2F",
+    ),
+    "proxy of another kind": (
+        "    proxy: socks5://127.0.0.1:1080\n",
+        "5: providers.a.proxy: expected the address",
+        "must be an http:// or https:// address",
     ),
     "proxy without scheme": (
         "    proxy: localhost:1\n",

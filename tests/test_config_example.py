@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
+import trustme
 from captchahub_createtask import CreateTaskSettings
 from captchahub_omocaptcha.settings import OmoSettings
 
@@ -65,7 +66,7 @@ def all_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubSettings:
     lines = [OPTION.sub(r"\1\2\3:\4", line) for line in EXAMPLE.read_text().splitlines()]
     path = tmp_path / "config.yaml"
     path.write_text("\n".join(lines))
-    (tmp_path / "company-ca.pem").write_text("certificates")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "company-ca.pem")
     monkeypatch.setenv("COMPANY_PROXY", "http://127.0.0.1:3128")
     return load_yaml(path, Plugins())
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trustme
 import yaml
 from captchahub_createtask import CreateTaskSettings
 from captchahub_omocaptcha import OmoSettings
@@ -21,7 +22,7 @@ from captchahub._config.docs import class_doc, field_docs
 from captchahub._config.key_texts import KEY_TEXTS, ROUTE_TEXTS
 from captchahub._config.problems import Misfit, Place, items_in
 from captchahub._config.routes import ROUTE_KEYS
-from captchahub._config.scalars import ExistingPath, FilePath, scalar_readers
+from captchahub._config.scalars import CertificatesPath, FilePath, scalar_readers
 from captchahub._config.schema import configuration_schema
 from captchahub._config.tables import COMMON_KEYS, HEALTH_KEYS, JOURNAL_KEYS, PLUGIN_KEYS, TOP_KEYS
 from captchahub._config.type_schemas import DEFINITIONS, SCALARS
@@ -61,7 +62,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in SECRETS:
         monkeypatch.setenv(name, name.lower())
     monkeypatch.setenv("COMPANY_PROXY", "http://127.0.0.1:3128")
-    (tmp_path / "company-ca.pem").write_text("certificates")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "company-ca.pem")
     monkeypatch.chdir(tmp_path)
 
 
@@ -134,7 +135,7 @@ VALUES: tuple[object, ...] = (
     *("$TOKEN", "word", "ä", 0, 1, -1, 0.5, -0.5, 2**31, 10**10, True, False, None, [], {}, ["x"], {"x": 1}),
 )
 # What a schema can't know: what is on the disk.
-ON_DISK = (ExistingPath, FilePath)
+ON_DISK = (CertificatesPath, FilePath)
 
 
 @pytest.mark.parametrize("target", scalar_readers(Path(), lambda _text: False), ids=str)

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -123,6 +123,35 @@ def test_a_late_reply_waits_after_the_service_has_handled_the_call() -> None:
 
 def test_a_late_reply_comes_whole() -> None:
     assert reply_to(Fault.late(0.01))[1] == JSON.encode()
+
+
+def test_interim_replies_come_ahead_of_the_reply() -> None:
+    fault = Fault.interim(100, 103, headers={"Link": "</style.css>"})
+    with plain_sandbox(fault) as sandbox, plain(sandbox) as client:
+        post(client)
+        sent = b""
+        while not sent.endswith(JSON.encode()):
+            sent += client.recv(65_536)
+    head = b"\r\nLink: </style.css>\r\n\r\n"
+    assert sent.startswith(b"HTTP/1.1 100 Continue" + head + b"HTTP/1.1 103 Early Hints" + head)
+    assert sent.count(b"HTTP/1.1 200 OK\r\n") == 1
+
+
+@pytest.mark.parametrize("statuses", [(), (101,), (200,), (103, 99)])
+def test_an_interim_reply_has_an_interim_status(statuses: Sequence[int]) -> None:
+    with pytest.raises(ValueError, match="not interim statuses"):
+        Fault.interim(*statuses)
+
+
+def test_interim_replies_without_end_end_when_the_client_leaves() -> None:
+    with plain_sandbox(Fault.only_interim()) as sandbox:
+        client = plain(sandbox)
+        post(client)
+        sandbox.wait_for_calls("create")
+        (sender,) = (thread for thread in threading.enumerate() if thread.name == "sandbox-connection-1")
+        client.close()
+        sender.join(timeout=5)
+        assert not sender.is_alive()
 
 
 def test_drip_sends_one_byte_and_waits() -> None:
@@ -277,8 +306,8 @@ def test_after_the_fault_the_service_is_well_again(name: str) -> None:
 def test_the_catalogue_has_every_constructor() -> None:
     constructors = {name for name in vars(Fault) if isinstance(vars(Fault)[name], classmethod)}
     made = {kind.replace("-", "_") for kind in (fault.kind for fault in ALL_WIRE_FAULTS.values())}
-    # Replies that stand in for the service's own; a late reply is no fault by itself.
-    assert constructors - made == {"empty", "html", "status", "redirect", "late"}
+    # Replies that stand in for the service's own; a late one is no fault by itself, nor are interim ones.
+    assert constructors - made == {"empty", "html", "status", "redirect", "late", "interim"}
 
 
 def test_a_fault_shows_what_it_does_and_no_token() -> None:

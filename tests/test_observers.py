@@ -34,12 +34,13 @@ from captchahub.events import (
     Ordered,
     Polled,
     Recovered,
+    Retrying,
     Solved,
     SolveEvent,
     Submitted,
 )
 from captchahub.hookspecs import hookimpl
-from captchahub.testing import Sandbox
+from captchahub.testing import Mishap, Sandbox
 from tests.conftest import QuickOmo
 from tests.odd import fail, solve
 from tests.town import MORNING, TASK, Service, dead, dead_until, in_town
@@ -148,6 +149,27 @@ class TestASolve:
         witness, _ = told({"dead": Service(mishap=dead)}, fail)
         assert len(witness.of(Attempted)) > 1
         assert witness.of(FellBack) == []
+        retries = witness.of(Retrying)
+        # At once, and not only when an attempt has ended.
+        assert retries[0].at == MORNING
+        assert {(one.provider, str(one.error)) for one in retries} == {("dead", str(retries[0].error))}
+        assert len(retries) >= len(witness.of(Attempted)) - 1
+
+    def test_that_can_t_ask_for_its_answer_is_told_what_the_question_met(self) -> None:
+        gone = Mishap(ServiceUnavailable("the network is down"))
+        left = iter([gone, gone])
+        service = Service(mishap=lambda name: next(left, None) if name == "getJobResult" else None)
+        witness, _ = told({"omo": service})
+        polls = witness.of(Polled)
+        assert [(one.is_done, str(one.error)) for one in polls] == [
+            (False, "the network is down"),
+            (False, "the network is down"),
+            (True, "None"),
+        ]
+
+    def test_that_fails_for_good_is_not_tried_again(self) -> None:
+        witness, _ = told({"bad": Service(answer=None)}, fail)
+        assert witness.of(Retrying) == []
 
     def test_that_is_cancelled(self) -> None:
         async def main(engine: Engine) -> None:

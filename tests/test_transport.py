@@ -5,52 +5,22 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import ssl
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-import trustme
 
 from captchahub import ConfigError, MalformedReply, ServiceUnavailable
+from captchahub._dialling import Address
 from captchahub._transport import HttpTransport
-from captchahub.errors import ProviderError
-from captchahub.provider import Reply, Request
+from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from captchahub.testing import Answer, Fault, Sandbox, load_emulation
-
-
-def send(
-    request: Request | str,
-    *,
-    settings: HttpSettings | None = None,
-    timeout: float = 5.0,
-    times: int = 1,
-) -> Reply:
-    """The reply to a request, the last of several sent one after the other."""
-    asked = Request.post_json(request, {"api_token": "s3cret"}) if isinstance(request, str) else request
-
-    async def run() -> Reply:
-        transport = HttpTransport("test", settings or HttpSettings())
-        try:
-            for _ in range(times - 1):
-                await transport.send(asked, timeout=timeout)
-            return await transport.send(asked, timeout=timeout)
-        finally:
-            await transport.aclose()
-
-    return asyncio.run(run())
-
-
-def failure(
-    request: Request | str, *, settings: HttpSettings | None = None, timeout: float = 5.0
-) -> ProviderError:
-    """The error that sending gives."""
-    with pytest.raises(ProviderError) as caught:
-        send(request, settings=settings, timeout=timeout)
-    return caught.value
+from tests.addresses import address, refusing, resolving, swallowing
+from tests.wire import TlsServer, connect_proxy, failure, send
 
 
 @pytest.fixture
@@ -71,6 +41,21 @@ class TestAReply:
         sandbox.add_faults(Fault.status(503, retry_after=7))
         reply = send(f"{sandbox.url}/getBalance")
         assert (reply.status, reply.retry_after) == (503, 7.0)
+
+    @pytest.mark.parametrize("statuses", [[100], [102], [103], [100, 102, 103, 103, 199]])
+    def test_is_what_follows_the_interim_replies(self, sandbox: Sandbox, statuses: list[int]) -> None:
+        sandbox.add_faults(Fault.interim(*statuses, headers={"Link": "</a>", "Content-Length": "7"}))
+        sandbox.settings("s3cret")
+        reply = send(f"{sandbox.url}/getBalance", times=3)
+        assert (reply.status, reply.json_object()["error"]) == (200, False)
+        assert "link" not in reply.headers
+        assert sandbox.connections == 1
+
+    def test_that_switches_the_protocol_is_the_last_of_its_connection(self, sandbox: Sandbox) -> None:
+        switched = Answer(101, b"", {"Upgrade": "h2c", "Connection": "Upgrade"})
+        sandbox.add_faults(Fault.reply(switched, times=1))
+        assert send(f"{sandbox.url}/getBalance", times=2).status == 200
+        assert sandbox.connections == 2
 
     def test_that_redirects_is_not_followed(self, sandbox: Sandbox) -> None:
         sandbox.add_faults(Fault.redirect())
@@ -140,7 +125,14 @@ class TestAFailure:
 
     @pytest.mark.parametrize(
         "fault",
-        [Fault.drop(), Fault.drop(handled=True), Fault.reset(), Fault.truncated(), Fault.not_http()],
+        [
+            Fault.drop(),
+            Fault.drop(handled=True),
+            Fault.reset(),
+            Fault.truncated(),
+            Fault.not_http(),
+            Fault.only_interim(),
+        ],
         ids=lambda fault: f"{fault.kind} {fault.handled}",
     )
     def test_after_the_first_byte_may_have_arrived(self, sandbox: Sandbox, fault: Fault) -> None:
@@ -179,6 +171,64 @@ def deaf_server() -> Generator[int]:
     """A server that takes connections and never says a word, not even TLS's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+def own_address(sandbox: Sandbox) -> Address:
+    return address(urlsplit(sandbox.url).port or 0)
+
+
+class TestAHostWithManyAddresses:
+    """An address that swallows what is sent to it says nothing, so the next one is tried beside it."""
+
+    @pytest.mark.parametrize("dead", [1, 3])
+    def test_is_reached_at_the_one_that_answers(self, sandbox: Sandbox, dead: int) -> None:
+        with swallowing("127.0.0.2") as lost:
+            resolve = resolving(*[lost] * dead, own_address(sandbox))
+            reply = send("http://localhost:9/getBalance", resolve=resolve, times=3)
+        assert reply.status == 200
+        assert sandbox.connections == 1
+        assert len(sandbox.calls) == 3
+
+    def test_is_asked_once_where_all_of_them_answer(self, sandbox: Sandbox) -> None:
+        resolve = resolving(*[own_address(sandbox)] * 5)
+        assert send("http://localhost:9/createJob", resolve=resolve).status == 200
+        assert len(sandbox.calls) == 1
+
+    def test_that_are_all_dead_is_known_not_to_have_had_the_request(self) -> None:
+        with swallowing() as lost:
+            error = failure("http://localhost:9/createJob", resolve=resolving(lost, lost), timeout=0.2)
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+        assert "not connected within 0.2 s" in str(error)
+
+    def test_that_all_refuse_says_so_once(self) -> None:
+        with refusing() as closed:
+            error = failure("http://localhost:9/createJob", resolve=resolving(*[closed] * 9))
+        assert isinstance(error, ServiceUnavailable)
+        assert error.nothing_created
+        assert str(error).count("Connection refused") == 1
+
+    def test_gives_its_threads_back_where_nobody_waits_any_more(self) -> None:
+        async def run(lost: Address) -> None:
+            transport = HttpTransport("test", HttpSettings(), resolve=resolving(lost))
+            request = Request.post_json("http://localhost:9/createJob", {})
+            asking = asyncio.ensure_future(transport.send(request, timeout=3600))
+            await asyncio.sleep(0)
+            await transport.aclose()
+            with pytest.raises(ServiceUnavailable):
+                await asking
+
+        with swallowing() as lost:
+            asyncio.run(run(lost))
+        assert not threads_of_ours()
+
+    def test_may_be_a_proxy(self, tls_server: TlsServer) -> None:
+        with swallowing() as lost, connect_proxy() as (proxy, asked):
+            port = int(proxy.rpartition(":")[2])
+            settings = HttpSettings(ca_bundle=tls_server.authority, proxy="http://proxy.test:3128")
+            url = tls_server.url.replace("localhost", "service.test")
+            reply = send(url, settings=settings, resolve=resolving(lost, address(port)))
+        assert (reply.body, len(asked)) == (b"{}", 1)
 
 
 class TestTooManyCalls:
@@ -298,7 +348,7 @@ class TestTls:
         assert [line.rpartition(" ")[0] for line in asked] == [f"CONNECT service.test:{tls_server.port}"]
 
     def test_a_proxy_that_refuses_is_known_not_sent(self) -> None:
-        with connect_proxy(refuses=True) as (proxy, _):
+        with connect_proxy(b"HTTP/1.1 403 Forbidden\r\n\r\n") as (proxy, _):
             error = failure("https://service.test/api", settings=HttpSettings(proxy=proxy))
         assert isinstance(error, ServiceUnavailable)
         assert error.nothing_created
@@ -308,91 +358,8 @@ class TestTls:
             send("https://service.test/api", settings=HttpSettings(proxy="socks5://127.0.0.1:1080"))
 
 
-class TlsServer:
-    """A server whose certificate only its own authority vouches for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.requests: list[bytes] = []
-        self.drips = False
-        self.authority = folder / "authority.pem"
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(self.authority)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # It takes OpenSSL's own context as well, which is not installed.
-        authority.issue_cert("localhost", "service.test").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
-        plain = socket.create_server(("127.0.0.1", 0))
-        self._socket = context.wrap_socket(plain, server_side=True)
-        self.port = self._socket.getsockname()[1]
-        self.url = f"https://localhost:{self.port}/api"
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._is_over.is_set():
-            with suppress(OSError):
-                connected, _ = self._socket.accept()
-                with connected:
-                    self._reply(connected)
-
-    def _reply(self, connected: socket.socket) -> None:
-        request = b""
-        # Leaving a part of the request unread would reset the connection.
-        while not request.endswith(b"}") and (more := connected.recv(65536)):
-            request += more
-        if request:
-            self.requests.append(request)
-            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}":
-                connected.send(bytes([byte]))
-                if self.drips and self._is_over.wait(0.05):
-                    break
-
-    def close(self) -> None:
-        self._is_over.set()
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(5)
-
-
 @pytest.fixture
 def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
     server = TlsServer(tmp_path)
     yield server
     server.close()
-
-
-@contextmanager
-def connect_proxy(*, refuses: bool = False) -> Generator[tuple[str, list[str]]]:
-    """A proxy for one connection: its address, and what it was asked. Every name leads to this machine."""
-    asked: list[str] = []
-
-    def serve(server: socket.socket) -> None:
-        client, _ = server.accept()
-        with client:
-            head = client.recv(65536).decode()
-            asked.append(head.splitlines()[0])
-            if refuses:
-                client.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
-                return
-            port = int(head.split()[1].rpartition(":")[2])
-            with socket.create_connection(("127.0.0.1", port)) as target:
-                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                back = threading.Thread(target=pump, args=(target, client))
-                back.start()
-                pump(client, target)
-                back.join(5)
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, args=(server,))
-        thread.start()
-        yield f"http://user:pa55@127.0.0.1:{server.getsockname()[1]}", asked
-        thread.join(5)
-
-
-def pump(source: socket.socket, target: socket.socket) -> None:
-    """Hand bytes on until either end is closed."""
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)

@@ -98,6 +98,42 @@ class TestOnPoll:
         assert [call.token for call in sandbox.calls_to("createJob")] == ["main", "spare"]
 
 
+INTERIM = {
+    "100": Fault.interim(100),
+    "102": Fault.interim(102),
+    "103": Fault.interim(103),
+    "103-with-headers": Fault.interim(103, headers={"Link": "</style.css>", "Content-Length": "9"}),
+    "199": Fault.interim(199),
+    "several": Fault.interim(100, 102, 102, 103, 103),
+    "fifty": Fault.interim(*[102] * 50),
+}
+
+
+@pytest.mark.parametrize("fault", INTERIM.values(), ids=list(INTERIM))
+class TestInterimReplies:
+    """They are not the reply, which follows them."""
+
+    def test_ahead_of_the_reply_to_an_order_do_not_hide_it(
+        self, fault: Fault, sandbox: Sandbox, configure: Configure, quick: object
+    ) -> None:
+        sandbox.add_faults(attrs.evolve(fault, on="createJob"))
+        picture = sandbox.draw_text()
+        with Hub.from_mapping(configure("main"), plugins=[quick]) as hub:
+            result = hub.solve(picture.task(), timeout=TIMEOUT)
+        assert picture.accepts(result.solution)
+        assert len(sandbox.calls_to("createJob")) == len(sandbox.jobs) == 1
+
+    def test_ahead_of_the_reply_to_a_poll_do_not_hide_it(
+        self, fault: Fault, sandbox: Sandbox, configure: Configure, quick: object
+    ) -> None:
+        sandbox.add_faults(attrs.evolve(fault, on="getJobResult"))
+        picture = sandbox.draw_text()
+        with Hub.from_mapping(configure("main"), plugins=[quick]) as hub:
+            result = hub.solve(picture.task(), timeout=TIMEOUT)
+        assert picture.accepts(result.solution)
+        assert result.attempts[0].polls == 1
+
+
 def test_a_server_that_is_gone_is_known_not_to_have_had_the_order(
     sandbox: Sandbox, configure: Configure, quick: object
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from captchahub._config.keyrings import NoEntry, read_entry
 from captchahub._config.problems import Origin, Place, Problems, items_in
+from captchahub._user_paths import expanded
 
 MAX_BYTES = 65_536
 """The largest file that ``${file:PATH}`` reads, in bytes."""
@@ -102,7 +103,7 @@ def _env(name: str, _base: Path) -> str:
 def _file(path: str, base: Path) -> str:
     named = _written("file:" + path)
     try:
-        with (base / path).open("rb") as file:
+        with (base / expanded(path)).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode()
     except UnicodeDecodeError:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NewType
-from urllib.parse import urlsplit
 
 from captchahub._config.amounts import (
     Currency,
@@ -21,6 +20,9 @@ from captchahub._config.amounts import (
     read_price,
 )
 from captchahub._config.problems import Misfit
+from captchahub._proxies import proxy_fault
+from captchahub._trust import bundle_fault
+from captchahub._user_paths import expanded
 from captchahub.provider import Secret
 from captchahub.settings import Percentile, Rate
 
@@ -44,8 +46,8 @@ HeaderText = NewType("HeaderText", str)
 """Text that can stand in an HTTP header."""
 ProxyAddress = NewType("ProxyAddress", str)
 """The address of an HTTP proxy."""
-ExistingPath = NewType("ExistingPath", Path)
-"""The path of something that is there."""
+CertificatesPath = NewType("CertificatesPath", Path)
+"""The path of a PEM file with certificates, or of a folder of them."""
 FilePath = NewType("FilePath", Path)
 """The path of a file that is there, or that can be made in a folder that is."""
 
@@ -80,7 +82,7 @@ def scalar_readers(
         Secret: lambda value: _secret(value, is_followed),
         bytes: _bytes,
         Path: lambda value: _path(value, base),
-        ExistingPath: lambda value: _existing(value, base),
+        CertificatesPath: lambda value: _certificates(value, base),
         FilePath: lambda value: _file(value, base),
         Duration: _duration,
         Pause: _pause,
@@ -198,7 +200,7 @@ def _path(value: object, base: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise Misfit("a path", value)
     # Whatever the folder is that the program, or a process that it forks, works in later.
-    path = base / value
+    path = base / expanded(value)
     try:
         return path.absolute()
     except FileNotFoundError:
@@ -206,22 +208,23 @@ def _path(value: object, base: Path) -> Path:
         return path
 
 
-def _existing(value: object, base: Path) -> ExistingPath:
+def _certificates(value: object, base: Path) -> CertificatesPath:
     path = _path(value, base)
-    try:
-        there = path.exists()
-    except (OSError, ValueError):
-        there = False
-    if not there:
-        raise Misfit("the path of a file that is there", value, "relative paths begin at the configuration")
-    return ExistingPath(path)
+    fault = bundle_fault(path)
+    if fault is not None:
+        expected = "the path of a PEM file with certificates to trust, or of a folder of them"
+        raise Misfit(expected, value, f"it {fault}; {_BASE}")
+    return CertificatesPath(path)
+
+
+_BASE = "relative paths begin at the configuration"
 
 
 def _file(value: object, base: Path) -> FilePath:
     wrong = Misfit(
         "the path of a file such as jobs.db, in a folder that is there",
         value,
-        "relative paths begin at the configuration",
+        _BASE,
     )
     try:
         path = _path(value, base)
@@ -268,14 +271,7 @@ def _header_text(value: object) -> HeaderText:
 
 
 def _proxy(value: object) -> ProxyAddress:
-    wrong = Misfit("the address of a proxy such as http://127.0.0.1:3128", value, hidden=True)
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
-        raise wrong
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise wrong
+    why = proxy_fault(value) if isinstance(value, str) else ""
+    if not isinstance(value, str) or why is not None:
+        raise Misfit("the address of a proxy such as http://127.0.0.1:3128", value, why or "", hidden=True)
     return ProxyAddress(value)

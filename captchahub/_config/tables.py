@@ -7,9 +7,9 @@ from typing import Any
 
 from captchahub._config.amounts import Currency, Price
 from captchahub._config.scalars import (
+    CertificatesPath,
     Count,
     Duration,
-    ExistingPath,
     FailureLimit,
     FilePath,
     HeaderText,
@@ -25,7 +25,7 @@ PROVIDER_NAME = r"[\w.-]+"
 """What the names of providers are made of."""
 
 HTTP_KEYS: Mapping[str, Any] = {
-    "ca_bundle": ExistingPath,
+    "ca_bundle": CertificatesPath,
     "proxy": ProxyAddress,
     "user_agent": HeaderText,
     "max_reply_bytes": Count,

@@ -18,9 +18,9 @@ from captchahub._config.docs import field_docs
 from captchahub._config.scalars import (
     MAX_COUNT,
     NEVER,
+    CertificatesPath,
     Count,
     Duration,
-    ExistingPath,
     FailureLimit,
     FilePath,
     HeaderText,
@@ -83,7 +83,7 @@ SCALARS: Mapping[Any, Schema] = {
     },
     bytes: {"not": {}},
     Path: _PATH,
-    ExistingPath: _PATH,
+    CertificatesPath: _PATH,
     FilePath: _PATH,
     Duration: text(_ABOVE_ZERO + _TIME),
     Pause: text(_TIME),
@@ -98,7 +98,7 @@ SCALARS: Mapping[Any, Schema] = {
     Currency: text("[A-Z]{3}"),
     Count: _COUNT,
     HeaderText: text("[ -~]*[!-~][ -~]*"),
-    ProxyAddress: text(r"https?://[!-~]+"),
+    ProxyAddress: text(r"https?://[!-\"$-.0->@-~]+/?"),
 }
 """One for each type of a single value; the same types as :func:`scalar_readers` has."""
 

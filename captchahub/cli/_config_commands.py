@@ -16,6 +16,7 @@ from captchahub._plugins import Plugins
 from captchahub.cli._config_effective import effective
 from captchahub.cli._config_file import usual_config
 from captchahub.cli._config_kinds import usable_kinds
+from captchahub.cli._config_network import environment_faults
 from captchahub.cli._config_text import sources_of, values_of, yaml_lines
 from captchahub.cli._streams import writing_stdout
 from captchahub.cli._text import counted, printable
@@ -59,10 +60,12 @@ def problems_of(inspected: Inspected) -> list[Located]:
 
 
 def _unusable(settings: HubSettings) -> Iterable[str]:
-    """What is wrong with plugins. A hub begins all the same, but this is where to learn of it."""
+    """What is wrong with plugins and variables. A hub begins all the same, so it is told here."""
     for name, provider in settings.providers.items():
         if provider.unusable is not None:
             yield f"providers.{name}.plugin: {provider.unusable}"
+        for fault in environment_faults(provider):
+            yield f"providers.{name}: {fault}"
     records = () if settings.hooks is None else settings.hooks.records
     for place, name in enumerate(settings.plugins.load):
         for record in records:

@@ -22,8 +22,8 @@ from captchahub._config.problems import Place, items_in, mapping_in
 from captchahub._config.routes import RULES, contradictions
 from captchahub._config.scalars import (
     NEVER,
+    CertificatesPath,
     Duration,
-    ExistingPath,
     FilePath,
     HeaderText,
     HedgeDelay,
@@ -51,7 +51,7 @@ HIDDEN = "***"
 
 _DEFAULT = "default"
 # Texts of these types can be anything, so one that came from a reference is shown as it is written.
-_OPEN = frozenset({str, Secret, Path, ExistingPath, FilePath, HeaderText, ProxyAddress})
+_OPEN = frozenset({str, Secret, Path, CertificatesPath, FilePath, HeaderText, ProxyAddress})
 _CLOSED = frozenset(SCALARS) - _OPEN
 _TIMES = frozenset({Duration, Pause, HedgeDelay})
 

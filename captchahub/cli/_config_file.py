@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import click
 
+from captchahub._user_paths import expanded
+from captchahub.cli._values import UserPath
 from captchahub.errors import ConfigError
 
 __all__ = ["config_option", "find_config", "usual_config"]
@@ -35,7 +37,7 @@ configuration to try."""
 
 def config_option(words: str) -> Callable[[F], F]:
     """The option ``--config`` of a command, with its help in these words."""
-    return click.option("--config", type=click.Path(path_type=Path), envvar=_VARIABLE, help=words)
+    return click.option("--config", type=UserPath(), envvar=_VARIABLE, help=words)
 
 
 def find_config(given: Path | None) -> Path:
@@ -54,7 +56,7 @@ def find_config(given: Path | None) -> Path:
 def usual_config() -> Path | None:
     """The file that a command would read which is given none, None where there is none."""
     named = os.environ.get(_VARIABLE)
-    return Path(named) if named else _first_there()
+    return expanded(named) if named else _first_there()
 
 
 def _first_there() -> Path | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from captchahub._user_paths import expanded
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._task_options import MakeTask
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, SolveTimeout, TaskError
@@ -100,7 +101,7 @@ class _Reader:
 
 def _picture(file: str) -> Image:
     if file != "-":
-        return Image.open(file)
+        return Image.open(expanded(file))
     if sys.stdin is None:
         raise TaskError("-: there is no stdin to read a picture from; name a file")
     return Image.open(sys.stdin.buffer)

@@ -5,14 +5,26 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
 
 from captchahub._config.problems import shown
+from captchahub._user_paths import expanded
 from captchahub.provider import money
 
-__all__ = ["Whole", "amount", "directory", "named_value", "positive_seconds", "seconds", "share", "token"]
+__all__ = [
+    "UserPath",
+    "Whole",
+    "amount",
+    "directory",
+    "named_value",
+    "positive_seconds",
+    "seconds",
+    "share",
+    "token",
+]
 
 
 class Whole(click.IntRange):
@@ -21,9 +33,20 @@ class Whole(click.IntRange):
     name = "whole number"
 
 
+class UserPath(click.Path):
+    """A path, where ``~`` is the home directory: shells leave that to the program in ``--config=~/a``."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        return super().convert(expanded(value), param, ctx)
+
+
 def directory(text: str) -> Path:
     """A directory, or where one can be made."""
-    path = Path(text)
+    path = expanded(text)
     if path.exists() and not path.is_dir():
         raise click.BadParameter(f"{text} is a file, not a directory")
     return path

@@ -11,7 +11,7 @@ from captchahub.cli._config_file import find_config
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._program import Subcommand, Subgroup
 from captchahub.cli._streams import need_stdout
-from captchahub.cli._values import named_value
+from captchahub.cli._values import UserPath, named_value
 
 __all__ = ["config"]
 
@@ -30,9 +30,7 @@ FILE: else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, else ./config.yaml. Envir
 single keys of it, such as CAPTCHAHUB__PROVIDERS__OMO__TIMEOUT=30s.
 """
 
-_file = click.argument(
-    "file", required=False, type=click.Path(path_type=Path), envvar="CAPTCHAHUB_CONFIG", metavar="[FILE]"
-)
+_file = click.argument("file", required=False, type=UserPath(), envvar="CAPTCHAHUB_CONFIG", metavar="[FILE]")
 _json = click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 
 
@@ -102,7 +100,7 @@ Examples:
 """
     + _CODES,
 )
-@click.argument("file", type=click.Path(path_type=Path), default="captchahub.yaml", metavar="[FILE]")
+@click.argument("file", type=UserPath(), default="captchahub.yaml", metavar="[FILE]")
 @click.option(
     "--plugin", "plugins", multiple=True, metavar="NAME", help="An installed plugin. Can be repeated."
 )

@@ -14,6 +14,7 @@ from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
 from captchahub.cli._solve_files import End, solve_files, worst
 from captchahub.cli._solve_print import Show, printer
+from captchahub.cli._solve_waits import WaitReporter
 from captchahub.cli._streams import need_stdout, say
 from captchahub.cli._task_options import TextOption, task_maker, text_options
 from captchahub.cli._text import counted
@@ -41,7 +42,7 @@ Output:
                   total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
                   amounts are text, so that they stay exact
   Line breaks and control characters in an answer are spelt out (\\\\n). Errors go to stderr, with
-  --json into the object.
+  --json into the object. While a service can't be reached, stderr says so, and why.
 
 \b
 Exit codes:
@@ -114,10 +115,11 @@ def solve(
     need_stdout()
     show = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
     codes: list[ExitCode] = []
-    plugins = Plugins()
+    reporter = WaitReporter()
+    plugins = Plugins((reporter,))
     settings = load_yaml(find_config(config), plugins)
     make_task = task_maker(plugins.task_types(), kind, options, dict(further))
-    with Hub(with_journal(settings)) as hub:
+    with reporter.reporting(), Hub(with_journal(settings)) as hub:
         wanted = _while_stdout_works(files, codes)
         _show_all(solve_files(hub, wanted, kind, make_task, timeout), show, codes, len(files))
     click.get_current_context().exit(worst(codes))

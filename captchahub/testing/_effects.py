@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import ClassVar
 
 import attrs
 
-from captchahub.testing._http import head, render
+from captchahub.testing._http import head, interim_head, render
 from captchahub.testing.emulation import Answer
 
 _BLOCK = 65_536
@@ -94,6 +94,31 @@ class Late(Effect):
     def play(self, reply: Answer, /) -> Iterator[Step]:
         yield Pause(self.seconds)
         yield render(reply)
+
+
+@attrs.frozen
+class Interim(Effect):
+    """Interim replies (1xx) come ahead of the reply, in this order; each carries the headers."""
+
+    kind = "interim"
+    statuses: Sequence[int]
+    headers: Mapping[str, str]
+
+    def play(self, reply: Answer, /) -> Iterator[Step]:
+        for status in self.statuses:
+            yield interim_head(status, self.headers)
+        yield render(reply)
+
+
+@attrs.frozen
+class OnlyInterim(Effect):
+    """Interim replies (103) come one after the other, and the reply never does."""
+
+    kind = "only-interim"
+
+    def play(self, _reply: Answer, /) -> Iterator[Step]:
+        while True:
+            yield interim_head(103, {})
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import BinaryIO
 
@@ -119,7 +119,12 @@ def head(answer: Answer) -> bytes:
     headers = CaseInsensitiveDict(answer.headers)
     if "Transfer-Encoding" not in headers:
         headers.setdefault("Content-Length", str(len(answer.body)))
-    lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
+    return interim_head(answer.status, headers)
+
+
+def interim_head(status: int, headers: Mapping[str, str]) -> bytes:
+    """The status line and exactly these headers; an interim reply (1xx) is no more than that."""
+    lines = [f"HTTP/1.1 {status} {_reason(status)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 

@@ -41,6 +41,7 @@ _ENDS: Mapping[type[effects.Effect], Step] = {
     # Both take longer than anybody waits.
     effects.Drip: Hang(),
     effects.Garble: ServiceUnavailable("the reply is not HTTP"),
+    effects.OnlyInterim: ServiceUnavailable("the reply never came, only interim ones"),
     effects.Oversize: MalformedReply(_TOO_LARGE),
     effects.Bomb: MalformedReply(_TOO_LARGE),
 }

@@ -88,6 +88,23 @@ class Fault:
         return cls(effects.Late(seconds), handled=True, **where)
 
     @classmethod
+    def interim(
+        cls, *statuses: int, headers: Mapping[str, str] | None = None, **where: Unpack[Where]
+    ) -> Fault:
+        """Send interim replies, such as 102 or 103, each with the headers, and then the reply.
+
+        Raises ValueError where there is none, or a status is not an interim one: 100, or 102 to 199.
+        """
+        if not statuses or not all(100 <= status <= 199 and status != 101 for status in statuses):
+            raise ValueError(f"{statuses} are not interim statuses (100, 102 to 199)")
+        return cls(effects.Interim(statuses, dict(headers or {})), handled=True, **where)
+
+    @classmethod
+    def only_interim(cls, *, handled: bool = True, **where: Unpack[Where]) -> Fault:
+        """Send interim replies (103) without end, and never the reply."""
+        return cls(effects.OnlyInterim(), handled, **where)
+
+    @classmethod
     def drip(cls, interval: float = 0.05, **where: Unpack[Where]) -> Fault:
         """Send the reply one byte at a time, so many seconds apart, from its status line on."""
         return cls(effects.Drip(interval), handled=True, **where)
@@ -250,6 +267,8 @@ def _lost(where: Where) -> Iterator[tuple[str, Fault]]:
     yield "hang-not-handled", Fault.hang(**where)
     yield "hang-handled", Fault.hang(handled=True, **where)
     yield "drip", Fault.drip(**where)
+    yield "only-interim-not-handled", Fault.only_interim(handled=False, **where)
+    yield "only-interim-handled", Fault.only_interim(**where)
     yield "not-http-not-handled", Fault.not_http(**where)
     yield "not-http-handled", Fault.not_http(handled=True, **where)
 

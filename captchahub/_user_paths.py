@@ -1,0 +1,17 @@
+"""Paths as people write them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["expanded"]
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path, where a ``~`` or ``~user`` at its beginning is that user's home directory.
+
+    A path whose user is not known stays as it is, so that it is told as one that is not there.
+    """
+    # The method of a Path would take "./~" for "~", and raise for a user that is not known.
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - as said

@@ -1,0 +1,54 @@
+"""Addresses of this machine that can't be connected to, each in its own way."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+
+from captchahub._dialling import Address, Resolve
+
+__all__ = ["address", "refusing", "resolving", "swallowing"]
+
+
+def address(port: int, host: str = "127.0.0.1") -> Address:
+    """An address as a name leads to it."""
+    return socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)
+
+
+def resolving(*addresses: Address) -> Resolve:
+    """A resolver for which every name leads to these addresses, whatever the port."""
+
+    def resolve(_host: str, _port: int, _family: int, _kind: int) -> tuple[Address, ...]:
+        return addresses
+
+    return resolve
+
+
+@contextmanager
+def refusing() -> Generator[Address]:
+    """An address where nobody listens, and nobody else can."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        yield address(unused.getsockname()[1])
+
+
+@contextmanager
+def swallowing(host: str = "127.0.0.1") -> Generator[Address]:
+    """An address where a connection is begun and never comes about: the queue of those that wait is full."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((host, 0))
+        server.listen(0)
+        while _connects(stack.enter_context(socket.socket()), server):
+            pass
+        yield address(server.getsockname()[1], host)
+
+
+def _connects(client: socket.socket, server: socket.socket) -> bool:
+    client.setblocking(False)
+    client.connect_ex(server.getsockname())
+    with selectors.DefaultSelector() as selector:
+        selector.register(client, selectors.EVENT_WRITE)
+        return bool(selector.select(0.05))

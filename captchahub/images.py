@@ -171,8 +171,7 @@ def _checked(data: bytes, source: str, max_bytes: int) -> Image:
         picture = recognise(data)
     except TruncatedError as error:
         raise TaskError(
-            f"{source}: the {error} picture is truncated: its pixels or its end are missing "
-            f"from its {len(data)} bytes"
+            f"{source}: the {error} picture is truncated: pixels are missing from its {len(data)} bytes"
         ) from None
     if picture is None:
         raise TaskError(

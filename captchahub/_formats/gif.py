@@ -9,13 +9,14 @@ from captchahub._formats.numbers import Size, TruncatedError, number
 __all__ = ["size_of"]
 
 _FRAME, _EXTENSION, _END = 0x2C, 0x21, 0x3B
+_ANNOUNCES_A_FRAME = b"\xf9"
 _LONGEST_CODE = 12
 
 
 def size_of(data: bytes) -> Size:
     """The size in pixels."""
     width, height = number(data, 6, 2, "little"), number(data, 8, 2, "little")
-    position, has_pixels = 13 + _palette(data[10]), False
+    position, has_pixels, is_announced = 13 + _palette(data[10]), False, False
     while position < len(data) and (kind := data[position]) != _END:
         if kind == _FRAME:
             x, y, across, down = (number(data, position + at, 2, "little") for at in (1, 3, 5, 7))
@@ -24,12 +25,16 @@ def size_of(data: bytes) -> Size:
                 width, height, has_pixels = max(width, x + across), max(height, y + down), True
             pixels = position + 10 + _palette(data[position + 9])
             position = _after_blocks(data, pixels + 1)
+            is_announced = False
             if position > len(data) and not _has_pixels(data, pixels, across * down):
                 raise TruncatedError
+        elif kind == _EXTENSION:
+            is_announced = is_announced or data[position + 1 : position + 2] == _ANNOUNCES_A_FRAME
+            position = _after_blocks(data, position + 2)
         else:
             # Some writers leave stray bytes between the blocks; decoders pass over them.
-            position = _after_blocks(data, position + 2) if kind == _EXTENSION else position + 1
-    if not has_pixels:
+            position += 1
+    if not has_pixels or (is_announced and position >= len(data)):
         raise TruncatedError
     return width, height
 

@@ -43,7 +43,7 @@ def size_of(data: bytes) -> Size | None:
     if needed > _MOST_UNPACKED:
         is_whole = all(chunk.is_whole for chunk in pixels)
     else:
-        is_whole = _unpacked(b"".join(chunk.body for chunk in pixels), needed) >= needed
+        is_whole = _has_pixels(b"".join(chunk.body for chunk in pixels), needed)
     if not is_whole:
         raise TruncatedError
     return width, height
@@ -73,10 +73,12 @@ def _interlaced(width: int, height: int, bits: int) -> int:
     )
 
 
-def _unpacked(packed: bytes, needed: int) -> int:
-    """How many bytes the data unpack to, up to those needed; only a part of them is in memory at a time."""
+def _has_pixels(packed: bytes, needed: int) -> bool:
+    """Whether the data unpack to so many bytes, or end properly; no more than a part is in memory."""
+    if not needed:
+        return True
     if not packed or packed[0] & 15 != 8 or int.from_bytes(packed[:2], "big") % 31:
-        return 0
+        return False
     # Without the head of the stream the checksum at its end, which may be missing, is not asked for.
     stream, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
     try:
@@ -88,8 +90,8 @@ def _unpacked(packed: bytes, needed: int) -> int:
         if count < needed and not stream.eof:
             count += len(stream.flush())
     except zlib.error:
-        return 0
-    return count
+        return False
+    return stream.eof or count >= needed
 
 
 def _lacks_frames(chunks: list[_Chunk]) -> bool:

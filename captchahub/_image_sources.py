@@ -27,9 +27,9 @@ _URL_SAFE = str.maketrans("-_", "+/")
 def name_of(source: object) -> str:
     """What to call a source in a message; many file objects have a number for a name, or none."""
     if isinstance(source, (str, os.PathLike)):
-        name = str(source)  # pyright: ignore[reportUnknownArgumentType]  # a path of either kind is shown
-        return name if len(name) <= _LONGEST_NAME else f"{name[:60]}…"
-    name = getattr(source, "name", None)
+        path = str(source)  # pyright: ignore[reportUnknownArgumentType]  # a path of either kind is shown
+        return path if len(path) <= _LONGEST_NAME else f"{path[:60]}…"
+    name: object = getattr(source, "name", None)
     return name if isinstance(name, str) else f"in the {type(source).__name__}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import copy
 import gzip
@@ -16,7 +15,7 @@ import sys
 import tempfile
 import textwrap
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
@@ -83,6 +82,13 @@ class TestImage:
     def test_its_base64_is_one_line_without_a_head(self) -> None:
         text = Image.from_bytes(PNG).base64
         assert base64.b64decode(text, validate=True) == PNG
+
+
+class Awaitable:
+    """A request that was forgotten to be awaited."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
 
 
 class TestOpen:
@@ -164,7 +170,7 @@ class TestOpen:
             (SimpleNamespace(__array_interface__={}), r"from_pil\(PIL\.Image\.fromarray\(array\)\)"),
             (requests.Response(), r"Image\.from_bytes\(response\.content\)"),
             (SimpleNamespace(status=200, content=None, read=dict), r"from_bytes\(await response\.read\(\)\)"),
-            (asyncio.Future(loop=asyncio.new_event_loop()), "awaited first"),
+            (Awaitable(), "awaited first"),
             (base64.b64encode(PNG).decode(), r"Image\.from_base64\(text\)"),
             ("data:image/png;base64," + base64.b64encode(PNG).decode() * 50, r"Image\.from_base64\(text\)"),
             (base64.b64encode(saved("jpeg")).decode() * 50, r"Image\.from_base64\(text\)"),

@@ -11,8 +11,11 @@ __all__ = ["SVG_ADVICE", "advice", "advice_on_text"]
 SVG_ADVICE: Final = "SVG: render it first, with Image.from_svg (pip install 'captchahub[svg]')"
 
 _LOOKED_AT = 4096
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_COMPRESSED = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    *((start, "deflate") for start in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")),
+)
 _FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
@@ -38,12 +41,12 @@ def advice(data: bytes) -> str:
     for offset, signature, name in _FORMATS:
         if data.startswith(signature, offset):
             return f"this is {name}: convert it first, as Image.from_pil(PIL.Image.open(file)) does"
-    name = next((name for signature, name in _COMPRESSED.items() if data.startswith(signature)), None)
-    if name == "gzip" and _is_svg(_unpacked(data)):
+    packing = next((name for signature, name in _COMPRESSED if data.startswith(signature)), None)
+    if packing == "gzip" and _is_svg(_unpacked(data)):
         return SVG_ADVICE
-    if name is not None or data.startswith(_ZLIB):
+    if packing is not None:
         return (
-            f"this is compressed ({name or 'deflate'}): decompress it first; of a requests or httpx response "
+            f"this is compressed ({packing}): decompress it first; of a requests or httpx response "
             "give response.content to Image.from_bytes, not response.raw to Image.open"
         )
     return advice_on_text(_text(data))

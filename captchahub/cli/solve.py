@@ -40,8 +40,8 @@ Output:
   --json          a JSON object a line: file, kind, fingerprint, answer, solution, provider, job_id, cost,
                   total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
                   amounts are text, so that they stay exact
-  Line breaks and control characters in an answer are spelt out (\\\\n). Errors go to stderr, with
-  --json into the object.
+  Line breaks, control characters and what the encoding of stdout lacks are spelt out (\\\\n). Errors go
+  to stderr, with --json into the object.
 
 \b
 Exit codes:

@@ -38,6 +38,7 @@ from captchahub.errors import (
     UnsupportedTask,
     WrongSolution,
 )
+from captchahub.files import tasks_from
 from captchahub.hub import Hub
 from captchahub.images import Image
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
@@ -102,4 +103,5 @@ __all__ = [
     "Vote",
     "WrongSolution",
     "__version__",
+    "tasks_from",
 ]

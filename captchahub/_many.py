@@ -1,12 +1,14 @@
 """Many tasks at once: read lazily, bounded in flight, outcomes in order of completion.
 
-A task counts as in flight until its outcome was taken, so a slow consumer slows the reading. An error of the
+A task counts as in flight until its outcome was taken, so a slow consumer slows the reading. What was given
+may be a callable that makes the task: what it raises is the outcome of that task alone. An error of the
 iterable itself is raised at the end: first come the answers that are already paid for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from contextlib import aclosing, suppress
 from functools import partial
@@ -16,6 +18,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from captchahub._forking import process, refuse_elsewhere
+from captchahub.errors import TaskError
 from captchahub.results import Outcome
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Ticket
@@ -24,27 +27,37 @@ __all__ = ["as_completed", "as_completed_async"]
 
 S = TypeVar("S", bound=Solution)
 
+_Given = Task[S] | Callable[[], Task[S]]
+
+
+def _made(given: _Given[S]) -> Task[S]:
+    """The task. Raises what making it raises."""
+    if isinstance(given, (str, os.PathLike)):
+        raise TaskError(f"{given} is a path, not a task: use tasks_from(paths, ImageToText)")
+    return given() if callable(given) else given
+
 
 @attrs.frozen(eq=False)
 class _InFlight(Generic[S]):
     index: int
+    given: _Given[S]
     task: Task[S]
     ticket: Ticket[S]
 
     def outcome(self) -> Outcome[S]:
         """How it ended; it must have."""
         try:
-            return Outcome(self.index, self.task, result=self.ticket.result(0))
+            return Outcome(self.index, self.task, result=self.ticket.result(0), source=self.given)
         except Exception as error:  # noqa: BLE001 - errors are values here
-            return Outcome(self.index, self.task, error=error)
+            return Outcome(self.index, self.task, error=error, source=self.given)
 
 
 def as_completed(
-    tasks: Iterable[Task[S]], submit: Callable[[Task[S]], Ticket[S]], in_flight: int
+    tasks: Iterable[_Given[S]], submit: Callable[[Task[S]], Ticket[S]], in_flight: int
 ) -> Generator[Outcome[S]]:
     """Submit the tasks and give each outcome as it comes. They are read in the caller's own thread."""
     source = _Source(tasks)
-    ended: SimpleQueue[_InFlight[S]] = SimpleQueue()
+    ended: SimpleQueue[_InFlight[S] | Outcome[S]] = SimpleQueue()
     under_way: set[_InFlight[S]] = set()
     home = process()
     try:
@@ -52,29 +65,43 @@ def as_completed(
             refuse_elsewhere(home, "an iterator of solve_many")
             # An outcome that waits to be taken goes before reading on, which may take its time.
             while len(under_way) < in_flight and ended.empty() and (item := source.read()) is not None:
-                one = _InFlight(*item, submit(item[1]))
-                under_way.add(one)
-                one.ticket.when_done(partial(ended.put, one))
-            if not under_way:
+                begun = _begun(*item, submit)
+                if isinstance(begun, Outcome):
+                    ended.put(begun)
+                else:
+                    under_way.add(begun)
+                    begun.ticket.when_done(partial(ended.put, begun))
+            if not under_way and ended.empty():
                 break
             one = ended.get()
-            under_way.remove(one)
-            yield one.outcome()
+            if isinstance(one, Outcome):
+                yield one
+            else:
+                under_way.remove(one)
+                yield one.outcome()
     finally:
         for one in under_way:
             one.ticket.cancel()
     source.finish()
 
 
+def _begun(index: int, given: _Given[S], submit: Callable[[Task[S]], Ticket[S]]) -> _InFlight[S] | Outcome[S]:
+    try:
+        task = _made(given)
+    except Exception as error:  # noqa: BLE001 - errors are values here
+        return Outcome(index, None, error=error, source=given)
+    return _InFlight(index, given, task, submit(task))
+
+
 class _Source(Generic[S]):
     """The tasks to come."""
 
-    def __init__(self, tasks: Iterable[Task[S]]) -> None:
-        self._tasks: Iterator[tuple[int, Task[S]]] = enumerate(tasks)
+    def __init__(self, tasks: Iterable[_Given[S]]) -> None:
+        self._tasks: Iterator[tuple[int, _Given[S]]] = enumerate(tasks)
         self._error: Exception | None = None
 
-    def read(self) -> tuple[int, Task[S]] | None:
-        """The next task and its index; None at the end, and ever after."""
+    def read(self) -> tuple[int, _Given[S]] | None:
+        """What comes next and its index; None at the end, and ever after."""
         try:
             return next(self._tasks, None)
         except Exception as error:  # noqa: BLE001 - raised by finish()
@@ -88,7 +115,7 @@ class _Source(Generic[S]):
 
 
 async def as_completed_async(
-    tasks: Iterable[Task[S]] | AsyncIterable[Task[S]],
+    tasks: Iterable[_Given[S]] | AsyncIterable[_Given[S]],
     submit: Callable[[Task[S]], AsyncTicket[S]],
     in_flight: int,
 ) -> AsyncGenerator[Outcome[S]]:
@@ -119,21 +146,27 @@ class _Reader(Generic[S]):
         self._submit = submit
         self._places = asyncio.Semaphore(in_flight)
 
-    async def read(self, tasks: Iterable[Task[S]] | AsyncIterable[Task[S]]) -> None:
+    async def read(self, tasks: Iterable[_Given[S]] | AsyncIterable[_Given[S]]) -> None:
         """Read to the end. Raises what reading raises."""
         index = 0
         try:
             await self._places.acquire()
             async with aclosing(_each(tasks)) as source:
-                async for task in source:
-                    self._begin(index, task)
+                async for given in source:
+                    self._begin(index, given)
                     index += 1
                     await self._places.acquire()
         finally:
             self.ended.put_nowait(None)
 
-    def _begin(self, index: int, task: Task[S]) -> None:
-        solve = asyncio.ensure_future(_outcome(index, task, self._submit(task)))
+    def _begin(self, index: int, given: _Given[S]) -> None:
+        # It is made at once, for a callable may depend on a variable of the loop that gives it.
+        try:
+            task = _made(given)
+        except Exception as error:  # noqa: BLE001 - errors are values here
+            solve = asyncio.ensure_future(_failed(Outcome(index, None, error=error, source=given)))
+        else:
+            solve = asyncio.ensure_future(_outcome(index, given, task, self._submit(task)))
         self.under_way.add(solve)
         solve.add_done_callback(self.ended.put_nowait)
 
@@ -143,7 +176,7 @@ class _Reader(Generic[S]):
         self._places.release()
 
 
-async def _each(tasks: Iterable[Task[S]] | AsyncIterable[Task[S]]) -> AsyncGenerator[Task[S]]:
+async def _each(tasks: Iterable[_Given[S]] | AsyncIterable[_Given[S]]) -> AsyncGenerator[_Given[S]]:
     if isinstance(tasks, AsyncIterable):
         async for task in tasks:
             yield task
@@ -152,9 +185,13 @@ async def _each(tasks: Iterable[Task[S]] | AsyncIterable[Task[S]]) -> AsyncGener
             yield task
 
 
-async def _outcome(index: int, task: Task[S], ticket: AsyncTicket[S]) -> Outcome[S]:
+async def _failed(outcome: Outcome[S]) -> Outcome[S]:
+    return outcome
+
+
+async def _outcome(index: int, given: _Given[S], task: Task[S], ticket: AsyncTicket[S]) -> Outcome[S]:
     try:
-        return Outcome(index, task, result=await ticket)
+        return Outcome(index, task, result=await ticket, source=given)
     except asyncio.CancelledError:
         ticket.cancel()
         # Whoever stops is to find nothing of it still at work.
@@ -162,4 +199,4 @@ async def _outcome(index: int, task: Task[S], ticket: AsyncTicket[S]) -> Outcome
             await ticket
         raise
     except Exception as error:  # noqa: BLE001 - errors are values here
-        return Outcome(index, task, error=error)
+        return Outcome(index, task, error=error, source=given)

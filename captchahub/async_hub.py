@@ -7,6 +7,7 @@ import os
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
+    Callable,
     Iterable,
     Mapping,
     Sequence,
@@ -84,7 +85,7 @@ class AsyncHub:
 
     def solve_many(
         self,
-        tasks: Iterable[Task[S]] | AsyncIterable[Task[S]],
+        tasks: Iterable[Task[S] | Callable[[], Task[S]]] | AsyncIterable[Task[S] | Callable[[], Task[S]]],
         *,
         timeout: float | None = None,
         in_flight: int = 32,

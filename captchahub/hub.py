@@ -123,7 +123,7 @@ class Hub:
 
     def solve_many(
         self,
-        tasks: Iterable[Task[S]],
+        tasks: Iterable[Task[S] | Callable[[], Task[S]]],
         *,
         timeout: float | None = None,
         in_flight: int = 32,
@@ -131,9 +131,11 @@ class Hub:
     ) -> Iterator[Outcome[S]]:
         """Solve many tasks; outcomes come in order of completion, errors as values.
 
-        ``tasks`` may be endless: it is read lazily, with at most ``in_flight`` tasks open. ``timeout`` is for
-        each solve, in seconds. Stopping the iteration cancels what is under way. An error raised by ``tasks``
-        itself comes out last.
+        Each is a task, or a callable without arguments that makes one: what that raises is the error of its
+        own outcome. :func:`~captchahub.files.tasks_from` gives such callables for files. ``tasks`` may be
+        endless: it is read lazily, with at most ``in_flight`` tasks open. ``timeout`` is for each solve, in
+        seconds. Stopping the iteration cancels what is under way. An error raised by ``tasks`` itself comes
+        out last.
         """
         self._refuse_to_block_itself("solve_many")
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
 import os
 import re
+import zlib
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import attrs
 
 from captchahub._formats import ImageFormat, TruncatedError, recognise
+from captchahub._formats.others import advice
+from captchahub._image_sources import decoded_base64, instead_of, name_of
+from captchahub._svg import rendered
 from captchahub.errors import TaskError
 
 __all__ = ["MAX_BYTES", "Image", "ImageFormat", "PilImage"]
@@ -21,7 +24,9 @@ __all__ = ["MAX_BYTES", "Image", "ImageFormat", "PilImage"]
 MAX_BYTES = 10_000_000
 """The largest picture taken where no other limit is given, in bytes."""
 
-_DATA_URL = re.compile(r"\A\s*data:[^,]*,", re.IGNORECASE)
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+# That of a data URL whose content is no base64.
+_DATA_HEAD = re.compile(rb"\A\s*data:[^,<]*,", re.IGNORECASE)
 
 
 class PilImage(Protocol):
@@ -45,9 +50,9 @@ class PilImage(Protocol):
 class Image:
     """A whole picture in memory; equal to another with the same bytes.
 
-    Made by :meth:`open`, :meth:`from_bytes`, :meth:`from_base64` or :meth:`from_pil`, which all raise
-    :class:`~captchahub.errors.TaskError` for anything that is not a PNG, JPEG, GIF, WebP or BMP picture,
-    has lost its end, or is larger than ``max_bytes``.
+    Made by :meth:`open`, :meth:`from_bytes`, :meth:`from_base64`, :meth:`from_pil` or :meth:`from_svg`, which
+    all raise :class:`~captchahub.errors.TaskError` for anything that is not a PNG, JPEG, GIF, WebP or BMP
+    picture, lacks pixels, or is larger than ``max_bytes``. One that lacks only its end mark is taken.
     """
 
     data: bytes
@@ -66,7 +71,7 @@ class Image:
 
         No more than ``max_bytes`` and one are read.
         """
-        name = _name(source)
+        name = name_of(source)
         try:
             if isinstance(source, (str, os.PathLike)):
                 with Path(source).open("rb") as file:
@@ -76,10 +81,15 @@ class Image:
         except (AttributeError, TypeError, UnicodeDecodeError) as error:
             raise TaskError(
                 f"cannot read the picture {name}: give a path, or a file opened in binary mode ('rb')"
+                f"{instead_of(source)}"
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a closed file, a path with a NUL in it
             said = getattr(error, "strerror", None) or error
-            raise TaskError(f"cannot read the picture {name}: {said}") from error
+            raise TaskError(f"cannot read the picture {name}: {said}{instead_of(source)}") from error
+        if not data and not isinstance(source, (str, os.PathLike)) and _was_read(source):
+            raise TaskError(
+                f"{name}: the picture is empty (0 bytes), for the file was read before: seek(0) first"
+            )
         return _checked(data, name, max_bytes)
 
     @classmethod
@@ -90,21 +100,26 @@ class Image:
         except TypeError:
             found = type(data).__name__
             raise TaskError(
-                f"a picture must be bytes, not {found}; for a path use Image.open(path)"
+                f"a picture must be bytes, not {found}; for a path use Image.open(path){instead_of(data)}"
             ) from None
         return _checked(plain, "the bytes given", max_bytes)
 
     @classmethod
     def from_base64(cls, text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Image:
-        """Take a picture in base64, with or without line breaks and a ``data:image/png;base64,`` head."""
+        r"""Take a picture in base64, as pages, JSON and URLs have it.
+
+        It may have line breaks and a ``data:image/png;base64,`` head, use the alphabet for URLs, lack its
+        padding, and be escaped (``%2B``, ``\/``).
+        """
         try:
             plain = text.decode("ascii") if isinstance(text, bytes) else text
-            packed = "".join(_DATA_URL.sub("", plain, count=1).split())
-            data = base64.b64decode(packed, validate=True)
+            data = decoded_base64(plain)
         except (AttributeError, TypeError):
-            raise TaskError(f"a base64 picture must be text, not {type(text).__name__}") from None
-        except (binascii.Error, ValueError) as error:
-            raise TaskError(f"the picture is not valid base64: {error}") from None
+            found = type(text).__name__
+            raise TaskError(f"a base64 picture must be text, not {found}{instead_of(text)}") from None
+        except ValueError as error:
+            said = _no_base64(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
+            raise TaskError(f"the picture is not valid base64: {error}{said}") from None
         return _checked(data, "the base64 text", max_bytes)
 
     @classmethod
@@ -119,8 +134,34 @@ class Image:
                 picture = picture.convert(mode)
             picture.save(buffer, format="PNG")
         except Exception as error:  # of a decoder's many, for Pillow may read the file only now
-            raise TaskError(f"cannot store this {type(picture).__name__} as PNG: {error}") from error
+            raise TaskError(
+                f"cannot store this {type(picture).__name__} as PNG: {error}{instead_of(picture)}"
+            ) from error
         return _checked(buffer.getvalue(), "the Pillow image", max_bytes)
+
+    @classmethod
+    def from_svg(
+        cls,
+        svg: str | bytes,
+        *,
+        scale: float = 1.0,
+        background: str = "white",
+        max_bytes: int = MAX_BYTES,
+    ) -> Image:
+        """Draw an SVG picture, as text or as bytes, gzip-compressed or not; it is stored as PNG.
+
+        It is drawn by resvg, which ``pip install 'captchahub[svg]'`` installs. ``scale`` enlarges it;
+        ``background`` is a CSS colour. A drawing that names other files is refused.
+        """
+        try:
+            data = rendered(svg, scale, background)
+        except ImportError:
+            raise TaskError("SVG needs a renderer: pip install 'captchahub[svg]'") from None
+        except (AttributeError, TypeError):
+            raise TaskError(f"an SVG picture must be text or bytes, not {type(svg).__name__}") from None
+        except (EOFError, OSError, ValueError, zlib.error) as error:
+            raise TaskError(f"cannot draw the SVG picture: {error}") from None
+        return _checked(data, "the SVG picture", max_bytes)
 
     @property
     def base64(self) -> str:
@@ -144,20 +185,32 @@ _PNG_MODES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _name(source: object) -> str:
-    """What to call a source in a message; many file objects have a number for a name, or none."""
-    if isinstance(source, (str, os.PathLike)):
-        return str(source)  # pyright: ignore[reportUnknownArgumentType]  # a path of either kind is shown
-    name: object = getattr(source, "name", None)
-    return name if isinstance(name, str) else f"in the {type(source).__name__}"
-
-
 def _read(file: BinaryIO, limit: int) -> bytes:
     """All that is left of a file, up to a limit; a pipe or a socket gives it piece by piece."""
     data = bytearray()
     while len(data) < limit and (piece := file.read(limit - len(data))):
         data += piece
     return bytes(data)
+
+
+def _was_read(file: BinaryIO) -> bool:
+    """Whether a file stands elsewhere than at its start."""
+    try:
+        return file.tell() > 0
+    except (AttributeError, OSError, TypeError, ValueError):
+        return False
+
+
+def _advice(data: bytes) -> str:
+    said = advice(data)
+    return f"; {said}" if said else ""
+
+
+def _no_base64(data: bytes) -> str:
+    """What to do with what was given as base64 and is something else."""
+    if data.startswith(_PICTURES):
+        return "; for the bytes of a picture use Image.from_bytes"
+    return _advice(_DATA_HEAD.sub(b"", data, count=1)) if b"<" in data else ""
 
 
 def _checked(data: bytes, source: str, max_bytes: int) -> Image:
@@ -171,13 +224,12 @@ def _checked(data: bytes, source: str, max_bytes: int) -> Image:
         picture = recognise(data)
     except TruncatedError as error:
         raise TaskError(
-            f"{source}: the {error} picture is truncated: its pixels or its end are missing "
-            f"from its {len(data)} bytes"
+            f"{source}: the {error} picture is truncated: pixels are missing from its {len(data)} bytes"
         ) from None
     if picture is None:
         raise TaskError(
             f"{source}: not a PNG, JPEG, GIF, WebP or BMP picture; "
-            f"its {len(data)} bytes begin with {data[:12]!r}"
+            f"its {len(data)} bytes begin with {data[:12]!r}{_advice(data)}"
         )
     if not (picture.width and picture.height):
         raise TaskError(f"{source}: the {picture.format} picture is {picture.width}x{picture.height} pixels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -98,13 +99,22 @@ class ProviderHealth:
 class Outcome(Generic[S]):
     """How one task of many ended: with a result or with an error.
 
-    ``index`` is the task's place in what was given, from 0.
+    ``index`` is its place in what was given, from 0. ``source`` is what was given there: the task, or the
+    callable that was to make it.
     """
 
     index: int
-    task: Task[S]
+    _task: Task[S] | None
     result: Result[S] | None = None
     error: Exception | None = None
+    source: Task[S] | Callable[[], Task[S]] | None = None
+
+    @property
+    def task(self) -> Task[S]:
+        """The task; raises the error where none could be made, as of a file that is no picture."""
+        if self._task is not None:
+            return self._task
+        raise self.error or CaptchaHubError("this task was not made")
 
     def unwrap(self) -> Result[S]:
         """The result; raises the error where there is none."""

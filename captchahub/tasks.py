@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
 import attrs
 
+from captchahub._plain_text import plain, result_of_sum, with_digits_of, without_marks
 from captchahub.errors import TaskError
 from captchahub.frames import Frame
 from captchahub.images import Image
@@ -67,7 +68,10 @@ class Task(ABC, Generic[S_co]):
         return isinstance(solution, self.solution_type)
 
     def complete(self, solution: Solution) -> Solution:
-        """The solution with what only the task knows filled in; the same one where there is nothing."""
+        """The solution as the task wants it, before it is checked; the same one where nothing is to be done.
+
+        What only the task knows is filled in, and what is written otherwise than the task has it is changed.
+        """
         return solution
 
     def agrees(self, one: Solution, other: Solution) -> bool:
@@ -207,7 +211,9 @@ class ImageToText(Task[TextSolution]):
         """Why this text can't be right: its length, its characters, its words."""
         if not isinstance(solution, TextSolution):
             return _wrong_type(type(self), solution)
-        text = solution.text
+        return self._wrong(solution.text)
+
+    def _wrong(self, text: str) -> str | None:
         if not text.strip():
             return "the answer is empty"
         if self.math and not re.fullmatch(r"[-+\u2212]?\d+", text):
@@ -216,6 +222,27 @@ class ImageToText(Task[TextSolution]):
             return f"{text!r} has several words, and one was asked"
         return self._wrong_length(text) or self._wrong_characters(text)
 
+    def complete(self, solution: Solution) -> Solution:
+        """The text as a person would type it, and for a sum the result alone.
+
+        Full-width characters become plain ones (NFKC), and format characters are left out, unless charset has
+        them or only the text as it came can be right. A sum that is written out, as ``5+3=8``, is its result.
+        """
+        if not isinstance(solution, TextSolution):
+            return solution
+        text = self._typed(solution.text)
+        return solution if text == solution.text else attrs.evolve(solution, text=text)
+
+    def _typed(self, text: str) -> str:
+        kept = self._allowed()
+        typed = with_digits_of(plain(text, kept), kept)
+        if self.math:
+            typed = result_of_sum(typed)
+        if not typed:
+            return typed
+        might_be_right = (one for one in (typed, without_marks(text, kept), text) if not self._wrong(one))
+        return next(might_be_right, typed)
+
     def agrees(self, one: Solution, other: Solution) -> bool:
         """Whether two texts are the same, but for white space, and for case where it does not count."""
         if isinstance(one, TextSolution) and isinstance(other, TextSolution):
@@ -223,7 +250,7 @@ class ImageToText(Task[TextSolution]):
         return False
 
     def _compared(self, text: str) -> str:
-        words = " ".join(text.replace("\u2212", "-").split())
+        words = " ".join(self._typed(text).replace("\u2212", "-").split())
         return words if self.case_sensitive else words.casefold()
 
     def _wrong_length(self, text: str) -> str | None:
@@ -238,13 +265,17 @@ class ImageToText(Task[TextSolution]):
     def _wrong_characters(self, text: str) -> str | None:
         if self.charset is None:
             return None
+        strange = sorted(set("".join(text.split())) - self._allowed())
+        return f"{text!r} has {''.join(strange)!r}, which charset does not allow" if strange else None
+
+    def _allowed(self) -> set[str]:
+        """The characters that charset allows; none where there is no charset."""
+        if self.charset is None:
+            return set()
         allowed = set(self.charset)
         if not self.case_sensitive:
             allowed |= set(self.charset.lower()) | set(self.charset.upper())
-        if self.math:
-            allowed |= set("-+\u2212")
-        strange = sorted(set("".join(text.split())) - allowed)
-        return f"{text!r} has {''.join(strange)!r}, which charset does not allow" if strange else None
+        return allowed | set("-+\u2212") if self.math else allowed
 
 
 @attrs.frozen

@@ -378,6 +378,98 @@ has_full_device = pytest.mark.skipif(
 )
 
 
+ANSWERS = ["привет", "naïve", "日本", "x😀y"]
+
+
+def in_encoding(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """What the program writes where its streams have another encoding, as a file on Windows has."""
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def answered(home: Path, service: Sandbox) -> list[str]:
+    """Files with names and answers in several scripts."""
+    files: list[str] = []
+    for number, text in enumerate(ANSWERS):
+        drawn = service.draw_text()
+        service.script(drawn.image, TextSolution(text))
+        files.append(f"ф{number}.png")
+        (home / files[-1]).write_bytes(drawn.image.data)
+    (home / "заметки.txt").write_text("not a picture")
+    return [*files, "заметки.txt"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp1251"])
+def test_what_the_encoding_lacks_is_spelt_out_and_stops_nothing(answered: list[str], encoding: str) -> None:
+    done = in_encoding(encoding, "solve", "--verbose", *answered)
+    assert done.returncode == 4
+    told = [f"ф{number}.png\t{text}" for number, text in enumerate(ANSWERS)]
+    expected = [line.encode(encoding, "backslashreplace").decode(encoding) for line in told]
+    assert sorted(done.stdout.decode(encoding).splitlines()) == sorted(expected)
+    notes = "заметки.txt: not a PNG".encode(encoding, "backslashreplace")
+    assert notes in done.stderr
+    assert done.stderr.count(b": solved by omo") == 4
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_json_is_the_same_in_every_encoding(answered: list[str], encoding: str) -> None:
+    done = in_encoding(encoding, "solve", "--json", *answered)
+    found = json_lines(done.stdout.decode(encoding))
+    assert {name: end["answer"] for name, end in found.items()} == dict(
+        zip(answered, [*ANSWERS, None], strict=True)
+    )
+    assert "заметки.txt" in found["заметки.txt"]["error"]["message"]
+
+
+@posix
+def test_what_resume_collects_is_json_in_every_encoding(home: Path, service: Sandbox) -> None:
+    drawn = service.draw_text()
+    service.script(drawn.image, TextSolution("naïve ответ"))
+    (home / "ONE.png").write_bytes(drawn.image.data)
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", "ONE.png", cwd=home) as process:
+        service.wait_for_calls("getJobResult", 1, timeout=20)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=5)
+    service.clear_faults()
+    done = in_encoding("ascii", "resume")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["solution"] == {"text": "naïve ответ"}
+
+
+@pytest.mark.parametrize("arguments", [("config", "check"), ("config", "show"), ("config", "show", "--json")])
+def test_a_configuration_is_shown_in_every_encoding(home: Path, arguments: Sequence[str]) -> None:
+    named = home / "настройки.yaml"
+    named.write_text((home / "captchahub.yaml").read_text().replace("omo:", "счёт-é:"), encoding="utf-8")
+    done = in_encoding("ascii", *arguments, named.name)
+    assert done.returncode == 0, done.stderr
+    if "--json" in arguments:
+        assert "счёт-é" in json.loads(done.stdout)["configuration"]["providers"]
+    else:
+        assert "счёт-é".encode("ascii", "backslashreplace") in done.stdout
+    broken = in_encoding("cp1252", *arguments[:2], "нет.yaml")
+    assert "нет.yaml".encode("cp1252", "backslashreplace") in broken.stderr
+    assert broken.returncode == 3
+
+
+@posix
+def test_answers_that_a_closed_pipe_does_not_take_go_to_stderr_with_their_jobs(
+    home: Path, service: Sandbox
+) -> None:
+    files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
+    done = shell(f"{{ captchahub solve {files}; echo $? >&2; }} | true")
+    assert done.stderr.count("cannot write to stdout: Broken pipe; lost there:\n") == 2
+    for name in ("ONE", "TWO"):
+        assert re.search(rf"\n{name}.png\\t{name}\n{name}.png: solved by omo, job \d+", done.stderr)
+    assert done.stderr.endswith("\n6\n")
+
+
 @posix
 @pytest.mark.parametrize("option", ["", "--json"])
 def test_without_a_stdout_nothing_is_ordered(home: Path, service: Sandbox, option: str) -> None:

@@ -159,21 +159,92 @@ def test_format_and_size_are_what_pillow_finds(picture: Callable[[], bytes]) -> 
         assert (image.format, image.width, image.height) == ((seen.format or "").lower(), *seen.size)
 
 
-@every_picture
-def test_a_picture_cut_anywhere_is_refused(picture: Callable[[], bytes]) -> None:
-    data = picture()
-    for end in range(len(data)):
-        refusal(data[:end])
+def frames(data: bytes) -> list[bytes]:
+    """The pixels of every frame, as Pillow finds them."""
+    with Pillow.open(io.BytesIO(data)) as seen:
+        found: list[bytes] = []
+        for frame in range(getattr(seen, "n_frames", 1)):
+            seen.seek(frame)
+            found.append(seen.convert("RGBA").tobytes())
+        return found
+
+
+def is_read(data: bytes) -> bool:
+    """Whether Pillow reads a picture to its end."""
+    try:
+        with Pillow.open(io.BytesIO(data)) as seen:
+            seen.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def is_taken(data: bytes) -> bool:
+    try:
+        Image.from_bytes(data)
+    except TaskError as error:
+        return not REFUSED.search(str(error))
+    return True
+
+
+# In bytes: the end mark of a PNG, the checksums before it, and what fills up its last block.
+LONGEST_END = 25
 
 
 @every_picture
-def test_a_picture_that_has_lost_more_than_its_signature_is_called_truncated(
+def test_a_picture_that_lacks_pixels_is_refused_and_one_that_lacks_only_its_end_is_taken(
     picture: Callable[[], bytes],
 ) -> None:
     data = picture()
-    words = refusal(data[: len(data) - 1])
+    pixels = frames(data)
+    for end in range(0, len(data) - LONGEST_END, 1 + len(data) // 200):
+        # Between two frames of a GIF nothing says that another one follows.
+        if len(pixels) == 1 or not (is_read(data[:end]) and is_taken(data[:end])):
+            refusal(data[:end])
+    for cut in (data[:end] for end in range(max(0, len(data) - LONGEST_END), len(data))):
+        # A picture that moves lacks pixels where one of its frames does; Pillow reads the first one.
+        if is_read(cut) and len(pixels) == 1:
+            assert is_taken(cut), cut
+        # Pillow wants a byte more than the last pixel takes.
+        mended = cut + {b"\xff\xd8": b"\xff\xd9", b"GI": b"\0;"}.get(cut[:2], b"")
+        if is_taken(cut) and is_read(mended):
+            assert frames(mended) == pixels, cut
+
+
+@every_picture
+def test_a_picture_that_has_lost_pixels_is_called_truncated(picture: Callable[[], bytes]) -> None:
+    data = picture()
+    cut = data[: len(data) - LONGEST_END]
+    words = refusal(cut)
     assert f"the {Image.from_bytes(data).format} picture is truncated" in words
-    assert f"{len(data) - 1} bytes" in words
+    assert f"{len(cut)} bytes" in words
+
+
+END = {
+    "the end mark of a png": lambda: PICTURES["png, colour"]()[:-12],
+    "the checksum of the last chunk of a png": lambda: PICTURES["png, colour"]()[:-16],
+    "the checksum of the pixels of a png": lambda: PICTURES["png, colour"]()[:-20],
+    "the end mark of a png with passes": lambda: PICTURES["png, interlaced"]()[:-12],
+    "the end mark of a png that moves": lambda: PICTURES["png, animated"]()[:-12],
+    "the end mark of a gif": lambda: PICTURES["gif, grey"]()[:-1],
+    "the end of the blocks of a gif": lambda: PICTURES["gif, grey"]()[:-2],
+    "the end mark of a gif that moves": lambda: PICTURES["gif, animated"]()[:-1],
+    "the end mark of a jpeg": lambda: PICTURES["jpeg, colour"]()[:-2],
+    "half of the end mark of a jpeg": lambda: PICTURES["jpeg, colour"]()[:-1],
+    "an end mark that became zeros": lambda: PICTURES["jpeg, grey"]()[:-2] + b"\0" * 9,
+    "an end mark that became a line break": lambda: PICTURES["jpeg, CMYK"]()[:-2] + b"\r\n",
+    "the end mark of a jpeg with restarts": lambda: PICTURES["jpeg, with restarts"]()[:-2],
+    "the end mark of a jpeg before a cut comment": lambda: (
+        PICTURES["jpeg, grey"]()[:-2] + b"\xff\xfe\x10\0comment"
+    ),
+    "what fills up the last row of a bmp": lambda: PICTURES["bmp, 24 bits"]()[:-3],
+    "the end mark of a packed bmp": lambda: PICTURES["bmp, packed"]()[:-2],
+}
+
+
+@pytest.mark.parametrize("picture", END.values(), ids=END.keys())
+def test_only_the_end_is_missing(picture: Callable[[], bytes]) -> None:
+    assert (Image.from_bytes(picture()).width, Image.from_bytes(picture()).height) in [SIZE, (40, 24)]
 
 
 @every_picture
@@ -296,6 +367,146 @@ class TestStrayBytes:
     def test_before_a_marker_of_a_jpeg(self) -> None:
         head, tables = PICTURES["jpeg, grey"]().split(b"\xff\xdb", 1)
         assert Image.from_bytes(head + b"\0\0\0\xff\xdb" + tables).width == SIZE[0]
+
+
+class TestJpegScans:
+    """The blocks of a JPEG are counted where its end mark is missing."""
+
+    def test_a_scan_for_each_component(self) -> None:
+        data = flat_jpeg(separate=True)
+        with Pillow.open(io.BytesIO(data)) as seen:
+            seen.load()
+            assert seen.size == (20, 12)
+        assert is_taken(data)
+        assert is_taken(data[:-2])
+        for lost in range(3, 20):
+            assert not is_taken(data[:-lost])
+
+    def test_one_scan_for_all(self) -> None:
+        data = flat_jpeg(separate=False)
+        assert is_read(data)
+        assert is_taken(data[:-2])
+        assert not is_taken(data[:-3])
+
+    def test_one_too_long_to_be_looked_into_needs_its_end(self) -> None:
+        data = saved("L", "jpeg", (900, 1300), quality=100)
+        assert len(data) > 1_000_000
+        assert is_taken(data)
+        assert not is_taken(data[:-2])
+
+    def test_a_progressive_one_needs_its_end_as_it_does_in_pillow(self) -> None:
+        data = PICTURES["jpeg, progressive"]()[:-2]
+        assert not is_read(data)
+        assert not is_taken(data)
+
+    @pytest.mark.parametrize("marker", [0x02, 0xBF, 0xE3, 0xEE, 0xFE])
+    def test_a_marker_in_damaged_pixels_does_not_hide_the_end(self, marker: int) -> None:
+        data = saved("L", "jpeg", (40, 24), quality=95)
+        place = data.index(b"\xff\xda") + 60
+        assert is_taken(data[:place] + bytes([0xFF, marker, 0x7F]) + data[place + 3 :])
+
+    @pytest.mark.parametrize("length", [0, 1, 2, 5])
+    def test_a_segment_of_a_wrong_length_is_passed_over(self, length: int) -> None:
+        data = jpeg_with(b"\xff\xec\0" + bytes([length]) + b"AAAAA")
+        assert is_read(data)
+        assert is_taken(data)
+
+
+def flat_jpeg(*, separate: bool) -> bytes:
+    """A JPEG of one colour, whose blocks are two bits each, with a scan for each component or one for all."""
+    components = [(1, 0x22), (2, 0x11), (3, 0x11)]
+    blocks = {1: 3 * 2, 2: 2 * 1, 3: 2 * 1} if separate else {1: 2 * 6, 2: 0, 3: 0}
+    head = struct.pack(">BHHB", 8, 12, 20, 3) + b"".join(bytes([name, by, 0]) for name, by in components)
+    one_code = b"\1" + b"\0" * 15 + b"\0"
+    data = b"\xff\xd8" + jpeg_segment(0xDB, b"\0" + b"\1" * 64) + jpeg_segment(0xC0, head)
+    data += jpeg_segment(0xC4, b"\0" + one_code + b"\x10" + one_code)
+    for names in [[1], [2], [3]] if separate else [[1, 2, 3]]:
+        chosen = b"".join(bytes([name, 0]) for name in names)
+        bits = "00" * sum(blocks[name] for name in names)
+        bits += "1" * (-len(bits) % 8)
+        data += jpeg_segment(0xDA, bytes([len(names)]) + chosen + b"\0\x3f\0")
+        data += int(bits, 2).to_bytes(len(bits) // 8, "big")
+    return data + b"\xff\xd9"
+
+
+class TestGifScreens:
+    def test_the_screen_grows_with_a_first_frame_that_does_not_fit_as_it_does_in_pillow(self) -> None:
+        data = bytearray(PICTURES["gif, grey"]())
+        data[6:10] = b"\0\0\0\0"
+        with Pillow.open(io.BytesIO(data)) as seen:
+            assert seen.size == SIZE
+        image = Image.from_bytes(bytes(data))
+        assert (image.width, image.height) == SIZE
+
+
+class TestPackedPixels:
+    """What a PNG's data unpack to is counted, a part at a time."""
+
+    HEAD = chunk(b"IHDR", struct.pack(">IIBBBBB", 300, 200, 8, 2, 0, 0, 0))
+    ROWS = zlib.compress((b"\0" + b"\x7f" * 900) * 200)
+
+    def test_pixels_in_many_chunks(self) -> None:
+        pieces = [chunk(b"IDAT", self.ROWS[at : at + 1]) for at in range(len(self.ROWS))]
+        assert is_taken(png(self.HEAD, *pieces, chunk(b"IEND")))
+
+    def test_rows_that_are_cut_off(self) -> None:
+        packed = zlib.compressobj()
+        rows = packed.compress(b"\0" + b"\x7f" * 900) + packed.flush(zlib.Z_SYNC_FLUSH)
+        data = png(self.HEAD, chunk(b"IDAT", rows), chunk(b"IEND"))
+        assert not is_read(data)
+        assert not is_taken(data)
+
+    def test_fewer_rows_than_it_says_where_nothing_was_cut_off(self) -> None:
+        packed = zlib.compress((b"\0" + b"\x7f" * 900) * 199)
+        data = png(self.HEAD, chunk(b"IDAT", packed), chunk(b"IEND"))
+        assert is_read(data)
+        assert is_taken(data)
+
+    def test_more_than_the_rows_is_passed_over(self) -> None:
+        packed = zlib.compress((b"\0" + b"\x7f" * 900) * 200 + b"\0" * 30_000_000)
+        assert is_taken(png(self.HEAD, chunk(b"IDAT", packed), chunk(b"IEND")))
+
+    def test_pixels_that_are_not_packed_at_all(self) -> None:
+        assert not is_taken(png(self.HEAD, chunk(b"IDAT", b"\0" * 5000), chunk(b"IEND")))
+
+    def test_a_vast_picture_is_taken_by_its_chunks(self) -> None:
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0))
+        data = png(head, chunk(b"IDAT", self.ROWS))
+        assert is_taken(data)
+        assert not is_taken(data[:-6])
+
+
+OPTIONS: dict[str, list[dict[str, object]]] = {
+    "png": [{}, {"optimize": True}, {"compress_level": 0}],
+    "jpeg": [{}, {"optimize": True}, {"restart_marker_blocks": 2}, {"quality": 100, "subsampling": 0}],
+    "gif": [{}, {"interlace": 0}, {"optimize": True}, {"comment": b"remark"}],
+    "bmp": [{}],
+    "webp": [{}, {"lossless": True}, {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}],
+}
+MODES = {
+    "png": ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"],
+    "jpeg": ["L", "RGB", "CMYK"],
+    "gif": ["1", "L", "P", "RGB"],
+    "bmp": ["1", "L", "P", "RGB", "RGBA"],
+    "webp": ["RGB", "RGBA"],
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_cut_that_pillow_reads_is_taken_and_one_that_pillow_does_not_lacks_no_more_than_an_end(
+    data: st.DataObject,
+) -> None:
+    name = data.draw(st.sampled_from([*OPTIONS]))
+    options = data.draw(st.sampled_from(OPTIONS[name]))
+    size = data.draw(st.tuples(st.integers(1, 70), st.integers(1, 40)))
+    whole = saved(data.draw(st.sampled_from(MODES[name])), name, size, **options)
+    assert is_taken(whole)
+    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+    if is_read(cut):
+        assert is_taken(cut)
+    elif is_taken(cut):
+        assert len(whole) - len(cut) <= LONGEST_END
 
 
 @given(st.binary(max_size=400))

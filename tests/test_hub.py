@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from queue import SimpleQueue
+from typing import cast
 
 import pytest
 
@@ -27,14 +28,19 @@ from captchahub import (
     ConfigError,
     Hub,
     HubClosed,
+    Image,
     ImageToText,
     JournalError,
+    Outcome,
     PhoneSlide,
     SolveCancelled,
     SolveTimeout,
+    Task,
     TaskError,
     TextSolution,
+    tasks_from,
 )
+from captchahub.files import FileTask
 from captchahub.testing import DrawnText, Fault, Sandbox
 
 Configure = Callable[..., dict[str, object]]
@@ -129,6 +135,32 @@ class TestSolving:
         assert time.monotonic() - begun < 1.5  # the promise is half a second, whatever the server does
 
 
+def drawn_files(sandbox: Sandbox, folder: Path) -> list[Path]:
+    """Twelve files, the fourth of which is empty, the sixth a page and the last not there."""
+    paths = [folder / f"{number:02}.png" for number in range(12)]
+    for path in paths[:-1]:
+        path.write_bytes(sandbox.draw_text().image.data)
+    paths[3].write_bytes(b"")
+    paths[5].write_bytes(b"<html></html>")
+    return paths
+
+
+def check_of_files(outcomes: Mapping[int, Outcome[TextSolution]], paths: Sequence[Path]) -> None:
+    assert sorted(outcomes) == list(range(12))
+    refused = {3: "is empty", 5: "an HTML page", 11: "No such file"}
+    for index, outcome in outcomes.items():
+        assert cast("FileTask[TextSolution]", outcome.source).path == paths[index]
+        if index not in refused:
+            assert outcome.unwrap().solution.text
+            assert outcome.task.image == Image.open(paths[index])
+            continue
+        assert outcome.result is None
+        with pytest.raises(TaskError, match=rf"{paths[index].name}.*{refused[index]}"):
+            outcome.unwrap()
+        with pytest.raises(TaskError, match=refused[index]):
+            _ = outcome.task
+
+
 class TestManyTasks:
     def test_come_back_in_order_of_completion_with_their_places(self, hub: Hub, sandbox: Sandbox) -> None:
         pictures = [sandbox.draw_text() for _ in range(20)]
@@ -173,6 +205,53 @@ class TestManyTasks:
         assert next(outcomes).error is None
         with pytest.raises(OSError, match="disk"):
             next(outcomes)
+
+    def test_a_file_that_is_no_picture_is_an_outcome_like_any_other(
+        self, hub: Hub, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        paths = drawn_files(sandbox, tmp_path)
+        outcomes = {one.index: one for one in hub.solve_many(tasks_from(paths, ImageToText), in_flight=2)}
+        check_of_files(outcomes, paths)
+
+    def test_options_go_to_every_task_that_is_made_of_a_file(
+        self, hub: Hub, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        paths = drawn_files(sandbox, tmp_path)[:2]
+        outcomes = list(hub.solve_many(tasks_from(paths, ImageToText, length=5)))
+        assert [dict(one.task.options) for one in outcomes] == [{"length": 5}] * 2
+
+    def test_whatever_a_callable_raises_is_the_outcome_of_its_own_task(
+        self, hub: Hub, sandbox: Sandbox
+    ) -> None:
+        def broken() -> ImageToText:
+            raise KeyError("no such picture")
+
+        task = sandbox.draw_text().task()
+        given: list[Task[TextSolution] | Callable[[], Task[TextSolution]]] = [broken, task, lambda: task]
+        outcomes = {one.index: one for one in hub.solve_many(given, in_flight=1)}
+        assert isinstance(outcomes[0].error, KeyError)
+        assert outcomes[0].source is broken
+        assert outcomes[1].unwrap().solution == outcomes[2].unwrap().solution
+        assert outcomes[1].source is outcomes[1].task is outcomes[2].task is task
+
+    def test_a_callable_is_called_before_the_next_one_is_read(self, hub: Hub, sandbox: Sandbox) -> None:
+        pictures = [sandbox.draw_text() for _ in range(3)]
+        tasks = [picture.task() for picture in pictures]
+        outcomes = hub.solve_many((lambda: task) for task in tasks)  # noqa: B023 - the point
+        for outcome in outcomes:
+            assert pictures[outcome.index].accepts(outcome.unwrap().solution)
+
+    def test_none_but_refused_ones_are_given_as_they_are_read(self, hub: Hub, tmp_path: Path) -> None:
+        def endless() -> Iterator[Path]:
+            while True:
+                yield tmp_path / "missing.png"
+
+        outcomes = hub.solve_many(tasks_from(endless(), ImageToText))
+        assert [next(outcomes).index for _ in range(100)] == list(range(100))
+
+    def test_a_path_alone_says_what_to_give_instead(self, hub: Hub) -> None:
+        [outcome] = hub.solve_many(cast("list[ImageToText]", [Path("captcha.png")]))
+        assert str(outcome.error) == "captcha.png is a path, not a task: use tasks_from(paths, ImageToText)"
 
     def test_stopping_cancels_what_is_under_way(self, hub: Hub, sandbox: Sandbox) -> None:
         sandbox.add_faults(Fault.hang(on="createJob", after=1))
@@ -269,6 +348,23 @@ class TestAsyncHub:
                 for outcome in outcomes:
                     assert pictures[outcome.index].accepts(outcome.unwrap().solution)
                 assert [one async for one in hub.solve_many(list[ImageToText]())] == []
+
+        asyncio.run(run())
+
+    def test_a_file_that_is_no_picture_is_an_outcome_like_any_other(
+        self, mapping: dict[str, object], sandbox: Sandbox, quick: object, tmp_path: Path
+    ) -> None:
+        paths = drawn_files(sandbox, tmp_path)
+
+        async def source() -> AsyncIterator[Callable[[], Task[TextSolution]]]:
+            for one in tasks_from(paths, ImageToText):
+                yield one
+
+        async def run() -> None:
+            async with AsyncHub.from_mapping(mapping, plugins=[quick]) as hub:
+                for tasks in (tasks_from(paths, ImageToText), source()):
+                    outcomes = {one.index: one async for one in hub.solve_many(tasks, in_flight=2)}
+                    check_of_files(outcomes, paths)
 
         asyncio.run(run())
 

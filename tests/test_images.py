@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import base64
 import copy
+import gzip
 import hashlib
 import io
+import json
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
+from urllib.parse import quote
 
 import attrs
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -76,6 +82,13 @@ class TestImage:
     def test_its_base64_is_one_line_without_a_head(self) -> None:
         text = Image.from_bytes(PNG).base64
         assert base64.b64decode(text, validate=True) == PNG
+
+
+class Awaitable:
+    """A request that was forgotten to be awaited."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
 
 
 class TestOpen:
@@ -146,6 +159,41 @@ class TestOpen:
     def test_what_is_neither_a_path_nor_a_file(self, thing: object) -> None:
         with pytest.raises(TaskError, match="give a path, or a file opened in binary mode"):
             Image.open(cast("BinaryIO", thing))
+
+    @pytest.mark.parametrize(
+        ("thing", "said"),
+        [
+            (PNG, r"Image\.from_bytes\(data\)"),
+            (bytearray(PNG), r"Image\.from_bytes\(data\)"),
+            (drawn(), r"Image\.from_pil\(picture\)"),
+            (Image.from_bytes(PNG), "an Image already"),
+            (SimpleNamespace(__array_interface__={}), r"from_pil\(PIL\.Image\.fromarray\(array\)\)"),
+            (requests.Response(), r"Image\.from_bytes\(response\.content\)"),
+            (SimpleNamespace(status=200, content=None, read=dict), r"from_bytes\(await response\.read\(\)\)"),
+            (Awaitable(), "awaited first"),
+            (base64.b64encode(PNG).decode(), r"Image\.from_base64\(text\)"),
+            ("data:image/png;base64," + base64.b64encode(PNG).decode() * 50, r"Image\.from_base64\(text\)"),
+            (base64.b64encode(saved("jpeg")).decode() * 50, r"Image\.from_base64\(text\)"),
+            ("https://example.com/captcha.png", "an address: fetch it first"),
+            ("<svg xmlns='http://www.w3.org/2000/svg'><path d='M0 0'/></svg>", "SVG: render it first"),
+            ("<!doctype html><html></html>", "an HTML page, not a picture"),
+        ],
+        ids=lambda value: value if isinstance(value, str) and len(value) < 40 else "",
+    )
+    def test_it_says_what_to_call_instead(self, thing: object, said: str) -> None:
+        with pytest.raises(TaskError, match=said) as caught:
+            Image.open(cast("BinaryIO", thing))
+        assert len(str(caught.value)) < 400
+
+    def test_a_stream_at_its_end(self) -> None:
+        file = io.BytesIO()
+        drawn().save(file, "png")
+        with pytest.raises(
+            TaskError, match=r"the BytesIO: the picture is empty \(0 bytes\), .*seek\(0\) first"
+        ):
+            Image.open(file)
+        file.seek(0)
+        assert Image.open(file).data == file.getvalue()
 
     def test_messages_name_the_file_of_a_file_object(self, tmp_path: Path) -> None:
         (tmp_path / "page.html").write_text("<html>")
@@ -272,12 +320,58 @@ class TestFromBase64:
             TEXT[:20].encode() + b"\xff",
             f"{TEXT[:20]}data:,{TEXT[20:]}",
             "data:image/png;base64;no comma",
-            base64.urlsafe_b64encode(b"\xff\xef" * 9),
+            f"{TEXT[:20]}-+{TEXT[20:]}",
+            TEXT[:-1] + "%",
+            TEXT[:20] + "\\x" + TEXT[20:],
         ],
     )
     def test_what_is_not_base64_is_refused(self, text: str | bytes) -> None:
         with pytest.raises(TaskError, match="the picture is not valid base64"):
             Image.from_base64(text)
+
+    @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "webp"])
+    @pytest.mark.parametrize("colour", [(251, 239, 190), (255, 255, 63), (7, 8, 9)])
+    def test_every_way_to_write_it(self, kind: str, colour: tuple[int, int, int]) -> None:
+        buffer = io.BytesIO()
+        Pillow.new("RGB", (9, 7), colour).save(buffer, kind)
+        # What follows a picture's end is passed over, and makes every length and every character occur.
+        for more in (b"", b"\xfb", b"\xfb\xef", bytes(range(256))):
+            data = buffer.getvalue() + more
+            text = base64.b64encode(data).decode()
+            for written in (
+                text,
+                text.rstrip("="),
+                base64.urlsafe_b64encode(data).decode(),
+                base64.urlsafe_b64encode(data).decode().rstrip("="),
+                quote(text, safe=""),
+                quote(f"data:image/{kind};base64,{text}", safe=""),
+                f"data:image/{kind};base64,{quote(text, safe='')}",
+                text.replace("/", "\\/"),
+                text.replace("/", "\\u002f").replace("+", "\\u002B").replace("=", "\\u003d"),
+                json.dumps("\r\n".join(textwrap.wrap(text, 76))),
+                json.dumps(text),
+                repr(text.encode()),
+                text.replace("+", "&#43;").replace("=", "&#x3D;"),
+                "&#10;".join(textwrap.wrap(text, 76)),
+                f"image/{kind};base64,{text}",
+                " ".join(textwrap.wrap(text, 60)),
+                f"\ufeff{text}\n",
+            ):
+                assert Image.from_base64(written).data == data, written
+
+    def test_text_that_lacks_its_end_is_not_taken_for_text_without_padding(self) -> None:
+        with pytest.raises(TaskError, match="not valid base64: its last character does not fit"):
+            Image.from_base64(base64.b64encode(PNG + b"\xff" * (2 - len(PNG) % 3)).decode()[:-2])
+
+    def test_the_bytes_of_a_picture(self) -> None:
+        with pytest.raises(TaskError, match=r"not valid base64: .*; .* use Image\.from_bytes"):
+            Image.from_base64(PNG)
+
+    def test_a_drawing_in_a_data_url(self) -> None:
+        with pytest.raises(TaskError, match=r"not valid base64: .*; SVG: render it first"):
+            Image.from_base64("data:image/svg+xml;utf8,<svg xmlns='http://www.w3.org/2000/svg'/>")
+        with pytest.raises(TaskError, match="SVG: render it first"):
+            Image.from_base64("data:image/svg+xml;base64," + base64.b64encode(b"<svg/>").decode())
 
     @pytest.mark.parametrize("text", ["", b"", " \n ", "data:image/png;base64,"])
     def test_nothing(self, text: str | bytes) -> None:
@@ -297,6 +391,142 @@ class TestFromBase64:
     def test_any_text_is_a_picture_or_a_task_error(self, text: str | bytes) -> None:
         with pytest.raises(TaskError, match="base64"):
             Image.from_base64(text)
+
+
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="150" height="50" viewBox="0,0,150,50">'
+    '<rect width="100%" height="100%" fill="#eee"/><path fill="#444" d="M20 10h9v30h-9z"/></svg>'
+)
+
+
+class TestOtherFormats:
+    @pytest.mark.parametrize(
+        ("data", "said"),
+        [
+            (SVG.encode(), "SVG: render it first"),
+            (b'<?xml version="1.0" encoding="UTF-8"?>\n' + SVG.encode(), "SVG: render it first"),
+            (b"\xef\xbb\xbf" + SVG.encode(), "SVG: render it first"),
+            (SVG.encode("utf-16"), "SVG: render it first"),
+            (b"<!-- a <html> remark -->\n" + SVG.encode(), "SVG: render it first"),
+            (b"<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' ''>" + SVG.encode(), "SVG: render it first"),
+            (b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'/>", "SVG: render it first"),
+            (gzip.compress(SVG.encode()), "SVG: render it first"),
+            (gzip.compress(PNG), r"compressed \(gzip\): decompress it first; .*response\.content"),
+            (zlib.compress(PNG), r"compressed \(deflate\)"),
+            (b"\x28\xb5\x2f\xfd\0\0", r"compressed \(zstd\)"),
+            (b"\n<!DOCTYPE html>\n<title>Log in</title>", "this is an HTML page, not a picture: "),
+            (b"<html><body><svg/></body></html>", "this is an HTML page, not a picture: "),
+            (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML or HTML text"),
+            (b'{"image": "iVBORw0KGgo"}', "this is JSON, not a picture: "),
+            (b'[{"error": "expired"}]', "this is JSON, not a picture: "),
+            (base64.b64encode(PNG), r"this is base64: use Image\.from_base64"),
+            (b"data:image/png;base64," + base64.b64encode(PNG), r"this is base64: use Image\.from_base64"),
+            (saved("tiff"), "this is TIFF: convert it first"),
+            (saved("ico"), r"this is an icon \(ICO\): convert it first"),
+            (b"%PDF-1.7", "this is PDF: convert it first"),
+            (b"\0\0\0\x1cftypavif", "this is AVIF: convert it first"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_it_says_what_they_are_and_what_to_do(self, data: bytes, said: str) -> None:
+        with pytest.raises(
+            TaskError, match=f"not a PNG, JPEG, GIF, WebP or BMP picture; .*; {said}|; .*{said}"
+        ):
+            Image.from_bytes(data)
+
+    @pytest.mark.parametrize("data", [b"garbage", b"\x1f\x8bgarbage", b"[BM", b"<3", b"{", b"\xff\xfe<\xd8"])
+    def test_of_anything_else_it_says_how_it_begins(self, data: bytes) -> None:
+        with pytest.raises(TaskError, match="bytes begin with b"):
+            Image.from_bytes(data)
+
+
+class TestFromSvg:
+    """What svg-captcha writes, as a site sends it."""
+
+    @pytest.mark.parametrize(
+        "svg",
+        [
+            SVG,
+            SVG.encode(),
+            b"\xef\xbb\xbf" + SVG.encode(),
+            '<?xml version="1.0" encoding="utf-8"?><!-- drawn -->' + SVG,
+            SVG.encode("utf-16"),
+            gzip.compress(SVG.encode()),
+            SVG.replace(' width="150" height="50"', ""),
+            SVG.replace('width="150" height="50"', 'width="100%" height="100%"'),
+            SVG.replace('width="150" height="50"', "width='150px' height='50px'"),
+            ('<?xml version="1.0" encoding="latin-1"?><!-- \u00e9 -->' + SVG).encode("latin-1"),
+        ],
+    )
+    def test_it_is_drawn_at_its_own_size_on_white(self, svg: str | bytes) -> None:
+        image = Image.from_svg(svg)
+        assert (image.format, image.width, image.height) == ("png", 150, 50)
+        with Pillow.open(io.BytesIO(image.data)) as seen:
+            assert seen.convert("RGB").getpixel((24, 20)) == (0x44, 0x44, 0x44)
+            assert seen.convert("RGB").getpixel((100, 20)) == (0xEE, 0xEE, 0xEE)
+
+    def test_the_background_is_white_unless_it_is_said(self) -> None:
+        clear = SVG.replace('fill="#eee"', 'fill="none"')
+        for background, pixel in (("white", (255, 255, 255)), ("#123456", (0x12, 0x34, 0x56))):
+            with Pillow.open(io.BytesIO(Image.from_svg(clear, background=background).data)) as seen:
+                assert seen.convert("RGB").getpixel((100, 20)) == pixel
+
+    def test_it_can_be_drawn_larger(self) -> None:
+        image = Image.from_svg(SVG, scale=3)
+        assert (image.width, image.height) == (450, 150)
+
+    @pytest.mark.parametrize(
+        ("svg", "said"),
+        [
+            (SVG.replace("<rect", '<image href="/etc/secret.png"/><rect'), "names other files"),
+            (SVG.replace("<rect", "<use xlink:href = 'other.svg#a'/><rect"), "names other files"),
+            (
+                SVG.replace("<rect", '<image href="data:image/svg+xml;base64,AAAA"/><rect'),
+                "names other files",
+            ),
+            ('<!DOCTYPE svg [<!ENTITY a "b">]>' + SVG, "names other files or entities"),
+            (
+                SVG.replace("150", "90000").replace('"50"', '"90000"'),
+                "would be 90000x90000 pixels; give another",
+            ),
+            ('<svg xmlns="http://www.w3.org/2000/svg"/>', "says no size in pixels"),
+            ("<p>no drawing</p>", "has no svg element"),
+            ('<svg width="5" height="5"><', "cannot draw the SVG picture"),
+            (gzip.compress(SVG.encode())[:-20], "cannot draw the SVG picture"),
+            (b"\x1f\x8bgarbage", "cannot draw the SVG picture"),
+            (gzip.compress(b" " * 11_000_000), "larger than 10000000 bytes"),
+            (Path("a.svg"), "must be text or bytes, not PosixPath"),
+            (None, "must be text or bytes, not NoneType"),
+        ],
+        ids=range(13),
+    )
+    def test_what_can_not_be_drawn(self, svg: object, said: str) -> None:
+        with pytest.raises(TaskError, match=said):
+            Image.from_svg(cast("str", svg))
+
+    @pytest.mark.parametrize("scale", [0, -1, 1e9, float("nan"), float("inf")])
+    def test_a_scale_of_no_use(self, scale: float) -> None:
+        with pytest.raises(TaskError, match="cannot draw the SVG picture"):
+            Image.from_svg(SVG, scale=scale)
+
+    def test_the_limit_holds(self) -> None:
+        with pytest.raises(TaskError, match="larger than 20 bytes"):
+            Image.from_svg(SVG, max_bytes=20)
+
+    def test_without_a_renderer_it_says_how_to_get_one(self) -> None:
+        program = textwrap.dedent("""
+            import sys
+            sys.modules["resvg_py"] = None
+            import captchahub
+            try:
+                captchahub.Image.from_svg("<svg/>")
+            except captchahub.TaskError as error:
+                print(error)
+        """)
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=30
+        )
+        assert done.stdout == "SVG needs a renderer: pip install 'captchahub[svg]'\n"
 
 
 class TestFromPil:

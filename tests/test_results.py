@@ -23,6 +23,7 @@ from captchahub import (
     Result,
     SolveTimeout,
     State,
+    TaskError,
     TextSolution,
     Vote,
 )
@@ -130,6 +131,15 @@ class TestOutcome:
     def test_an_outcome_of_neither_raises_as_well(self) -> None:
         with pytest.raises(CaptchaHubError, match="this task was not solved"):
             Outcome(0, TASK).unwrap()
+
+    def test_a_task_that_could_not_be_made_raises_why(self) -> None:
+        error = TaskError("no picture")
+        refused: Outcome[TextSolution] = Outcome(2, None, error=error)
+        with pytest.raises(TaskError) as caught:
+            _ = refused.task
+        assert caught.value is error
+        with pytest.raises(CaptchaHubError, match="this task was not made"):
+            _ = Outcome[TextSolution](2, None).task
 
     def test_it_knows_the_task_and_its_place(self) -> None:
         assert (FAILED.index, FAILED.task) == (1, TASK)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import attrs
-import click
 
 from captchahub._config.inspected import Inspected
 from captchahub._config.problems import Located
@@ -18,7 +17,7 @@ from captchahub.cli._config_file import usual_config
 from captchahub.cli._config_kinds import usable_kinds
 from captchahub.cli._config_network import environment_faults
 from captchahub.cli._config_text import sources_of, values_of, yaml_lines
-from captchahub.cli._streams import writing_stdout
+from captchahub.cli._streams import put, writing_stdout
 from captchahub.cli._text import counted, printable
 from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
@@ -37,7 +36,7 @@ def check(file: Path, *, as_json: bool) -> bool:
     problems = problems_of(inspected)
     settings = None if problems else inspected.settings
     if as_json:
-        _print(json.dumps(_checked(inspected, settings, problems), ensure_ascii=False))
+        _print(json.dumps(_checked(inspected, settings, problems)))
     elif settings is None:
         raise ConfigError("\n".join(map(str, problems)))
     else:
@@ -106,7 +105,7 @@ def show(file: Path, *, as_json: bool) -> None:
     entries = effective(inspected, inspected.settings)
     if as_json:
         shown = {"configuration": values_of(entries), "sources": sources_of(entries)}
-        _print(json.dumps({"file": inspected.file, **shown}, ensure_ascii=False, default=str))
+        _print(json.dumps({"file": inspected.file, **shown}, default=str))
     else:
         _print("\n".join(yaml_lines(entries)))
 
@@ -115,9 +114,9 @@ def print_schema() -> None:
     """Print the JSON Schema; plugins that can't be used are told on stderr, and left out."""
     plugins = Plugins()
     block_as_configured(usual_config(), plugins)
-    _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2, ensure_ascii=False))
+    _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2))
 
 
 def _print(text: str) -> None:
     with writing_stdout():
-        click.echo(text)
+        put(text)

@@ -23,7 +23,7 @@ from captchahub.cli._config_commands import problems_of, summary
 from captchahub.cli._config_file import usual_config
 from captchahub.cli._config_kinds import usable_kinds
 from captchahub.cli._config_write import Account, Answers, SecretPlace, configuration_text
-from captchahub.cli._streams import writing_stdout
+from captchahub.cli._streams import put, writing_stdout
 from captchahub.cli._values import amount
 from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
@@ -68,7 +68,7 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
     with file.open("w" if overwrites else "x", encoding="utf-8") as stream:
         stream.write(configuration_text(answers))
     with writing_stdout():
-        click.echo("\n".join(_closing(file, answers, plugins)))
+        put("\n".join(_closing(file, answers, plugins)))
 
 
 def _without_line(problem: Located) -> str:
@@ -97,7 +97,7 @@ def _with_prices(answers: Answers, problems: Sequence[Located], *, asks: bool) -
 
 def _ask_prices(account: Account) -> dict[str, float]:
     kinds = sorted(getattr(account.kind.build, "kinds", ()))
-    click.echo(f"The service of {account.name} has no price list, and there is a budget to keep.")
+    put(f"The service of {account.name} has no price list, and there is a budget to keep.")
     return {
         kind: float(click.prompt(f"  What does one {kind} job cost there", value_proc=amount))
         for kind in kinds

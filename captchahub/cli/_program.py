@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ import click
 
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._plugin_commands import added_commands, load_command
-from captchahub.cli._streams import writing_stdout
+from captchahub.cli._streams import say, writing_stdout
 from captchahub.errors import ConfigError, JournalError, TaskError
 
 __all__ = ["Program", "Subcommand", "Subgroup"]
@@ -82,12 +83,11 @@ class Program(Subgroup):
         except click.ClickException as error:
             # Here rather than in click, so that a failing stderr does not change the exit code.
             with suppress(OSError):
-                error.show()
+                error.show(file=sys.stderr)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as interrupt:
             # click would exit with 1, which here means "not solved".
-            with suppress(OSError):
-                click.echo(": ".join(["interrupted", *map(str, interrupt.args)]), err=True)
+            say(": ".join(["interrupted", *map(str, interrupt.args)]))
             is_asked = isinstance(interrupt, Terminated)
             ctx.exit(ExitCode.TERMINATED if is_asked else ExitCode.INTERRUPTED)
 

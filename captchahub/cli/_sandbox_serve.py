@@ -18,7 +18,7 @@ import yaml
 
 from captchahub._plugins import Plugins
 from captchahub.cli._pictures import draw, save
-from captchahub.cli._streams import writing_stdout
+from captchahub.cli._streams import put, writing_stdout
 from captchahub.cli._text import counted, money_text
 from captchahub.config import load_mapping
 from captchahub.errors import NotOffered
@@ -54,11 +54,11 @@ def serve(sandbox: Sandbox, account: AccountOptions, directory: Path | None, cou
             lines.append(f"\nPictures it can answer: {count} in {directory}, with the truth in answers.json.")
         lines.append(_ONLY_ITS_OWN)
         with writing_stdout():
-            click.echo("\n".join([*lines, "\nCtrl-C ends it."]))
+            put("\n".join([*lines, "\nCtrl-C ends it."]))
         while not ended.wait(_TICK):
             pass
     with writing_stdout():
-        click.echo(_books(sandbox))
+        put(_books(sandbox))
 
 
 @contextmanager

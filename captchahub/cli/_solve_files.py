@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import attrs
 
@@ -56,19 +57,16 @@ def solve_files(
 
     Raises :class:`~captchahub.errors.ConfigError` where no provider takes such tasks.
     """
-    reader = _Reader(files, kind, make_task)
+    reader = _Reader(files, make_task)
     for outcome in hub.solve_many(reader.tasks(), timeout=timeout):
-        yield from reader.take_refused()
-        yield _end(reader.read[outcome.index], kind, outcome)
-    yield from reader.take_refused()
+        file, fingerprint = reader.read[outcome.index]
+        yield _end(file, kind, outcome, fingerprint)
 
 
-def _end(file: str, kind: str, outcome: Outcome[Solution]) -> End:
-    error, fingerprint = outcome.error, outcome.task.fingerprint
-    if error is None:
-        return End(file, kind, result=outcome.result, fingerprint=fingerprint)
-    if isinstance(error, (AllProvidersFailed, TaskError)):
-        return End(file, kind, error=error, fingerprint=fingerprint)
+def _end(file: str, kind: str, outcome: Outcome[Solution], fingerprint: str | None) -> End:
+    error = outcome.error
+    if error is None or isinstance(error, (AllProvidersFailed, TaskError)):
+        return End(file, kind, outcome.result, error, fingerprint)
     # A wrong configuration is wrong for every file, and anything else is a fault of the library.
     raise error
 
@@ -76,27 +74,21 @@ def _end(file: str, kind: str, outcome: Outcome[Solution]) -> End:
 class _Reader:
     """Reads the files one by one, as they are wanted."""
 
-    def __init__(self, files: Iterable[str], kind: str, make_task: MakeTask) -> None:
-        self.read: list[str] = []
+    def __init__(self, files: Iterable[str], make_task: MakeTask) -> None:
+        self.read: list[tuple[str, str | None]] = []
+        """The files, with the fingerprints of the tasks that could be made of them."""
         self._files = files
-        self._kind = kind
         self._make_task = make_task
-        self._refused: list[End] = []
 
-    def tasks(self) -> Iterator[Task[Solution]]:
-        for file in self._files:
-            try:
-                task = self._make_task(_picture(file))
-            except TaskError as error:
-                self._refused.append(End(file, self._kind, error=error))
-            else:
-                self.read.append(file)
-                yield task
+    def tasks(self) -> Iterator[Callable[[], Task[Solution]]]:
+        for index, file in enumerate(self._files):
+            self.read.append((file, None))
+            yield partial(self._task, index, file)
 
-    def take_refused(self) -> list[End]:
-        """Those found refused since the last time."""
-        taken, self._refused = self._refused, []
-        return taken
+    def _task(self, index: int, file: str) -> Task[Solution]:
+        task = self._make_task(_picture(file))
+        self.read[index] = file, task.fingerprint
+        return task
 
 
 def _picture(file: str) -> Image:

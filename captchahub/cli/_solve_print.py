@@ -7,11 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-import click
-
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._solve_files import End
-from captchahub.cli._streams import StdoutFailed, say, writing_stdout
+from captchahub.cli._streams import StdoutFailed, put, say, writing_stdout
 from captchahub.cli._text import answer, money_text, printable, solution_fields
 from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, Overtaken, ProviderError
 from captchahub.results import Result, Vote
@@ -49,7 +47,7 @@ def _print(end: End, line: str) -> bool:
     """Whether the line got to stdout; else it goes to stderr with its job, for it may be paid for."""
     try:
         with writing_stdout():
-            click.echo(line)
+            put(line)
     except StdoutFailed as failure:
         details = () if end.result is None else _details(end.file, end.result)
         say("\n".join([f"{failure}; lost there:", line, *details]))

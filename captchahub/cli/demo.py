@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import need_stdout, writing_stdout
+from captchahub.cli._streams import need_stdout, put, writing_stdout
 from captchahub.cli._values import Whole, directory
 
 __all__ = ["demo"]
@@ -64,6 +64,6 @@ def demo(count: int, seed: int, shots: Path | None) -> None:
             save(scene.pictures, shots)
         with writing_stdout():
             if shots is not None:
-                click.echo(f"The pictures are in {shots}, with the truth in answers.json.")
+                put(f"The pictures are in {shots}, with the truth in answers.json.")
             show(scene)
     click.get_current_context().exit(0 if scene.is_all_right() else 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import need_stdout, writing_stdout
+from captchahub.cli._streams import need_stdout, put, writing_stdout
 from captchahub.cli._values import directory
 
 __all__ = ["new_plugin"]
@@ -55,7 +55,7 @@ def new_plugin(name: str, into: Path, service_name: str | None) -> None:
     names = Names.of(free_name(name), service_name)
     folder = write_plugin(names, into)
     with writing_stdout():
-        click.echo(_next_steps(names.service, folder))
+        put(_next_steps(names.service, folder))
 
 
 def _next_steps(service: str, folder: Path) -> str:

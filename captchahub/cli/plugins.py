@@ -13,7 +13,7 @@ import click
 from captchahub._plugins import Plugins
 from captchahub.cli._config_file import config_option, find_config
 from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import need_stdout, say, writing_stdout
+from captchahub.cli._streams import need_stdout, put, say, writing_stdout
 from captchahub.cli._text import printable
 from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
@@ -49,7 +49,7 @@ def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
     records = _records(config)
     with writing_stdout():
         if as_json:
-            click.echo(json.dumps([_fields(record) for record in records], indent=2))
+            put(json.dumps([_fields(record) for record in records], indent=2))
         else:
             _show(records, verbose=verbose)
 

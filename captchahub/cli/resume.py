@@ -14,7 +14,7 @@ from captchahub.cli._config_file import config_option, find_config
 from captchahub.cli._exit_code import ExitCode
 from captchahub.cli._journal_file import with_journal
 from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import StdoutFailed, need_stdout, say, writing_stdout
+from captchahub.cli._streams import StdoutFailed, need_stdout, put, say, writing_stdout
 from captchahub.cli._text import counted, solution_fields
 from captchahub.config import load_yaml
 from captchahub.hub import Hub
@@ -52,7 +52,7 @@ def resume(config: Path | None) -> None:
         try:
             for collected in hub.resume():
                 failed |= collected.error is not None
-                _print(json.dumps(_told(collected), ensure_ascii=False))
+                _print(json.dumps(_told(collected)))
         except KeyboardInterrupt as interrupt:
             raise type(interrupt)("captchahub resume gives the rest the next time") from None
         open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
@@ -96,7 +96,7 @@ def _print(line: str) -> None:
     """Put a line on stdout, else on stderr, for its answer counts as given; then no more are asked for."""
     try:
         with writing_stdout():
-            click.echo(line)
+            put(line)
     except StdoutFailed as failure:
         say(line)
         lost = f"{failure}; lost there is the line above, and captchahub resume gives all that came after it"

@@ -41,8 +41,8 @@ Output:
   --json          a JSON object a line: file, kind, fingerprint, answer, solution, provider, job_id, cost,
                   total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
                   amounts are text, so that they stay exact
-  Line breaks and control characters in an answer are spelt out (\\\\n). Errors go to stderr, with
-  --json into the object. While a service can't be reached, stderr says so, and why.
+  Line breaks, control characters and what the encoding of stdout lacks are spelt out (\\\\n). Errors go
+  to stderr, with --json into the object. While a service can't be reached, stderr says so, and why.
 
 \b
 Exit codes:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
+from pathlib import Path
 from typing import assert_type
 
 import attrs
@@ -30,6 +32,7 @@ from captchahub import (
     Task,
     TextSolution,
     Ticket,
+    tasks_from,
 )
 
 
@@ -79,6 +82,17 @@ def so_does_each_outcome_of_many(
         assert_type(slide.task, Task[SlideSolution])
 
 
+def files_and_callables_are_typed_as_well(hub: Hub, paths: Sequence[Path], image: Image) -> None:
+    for outcome in hub.solve_many(tasks_from(paths, ImageToText, length=5)):
+        assert_type(outcome, Outcome[TextSolution])
+    for slide in hub.solve_many(tasks_from(["screen.png"], PhoneSlide)):
+        assert_type(slide.unwrap().solution, SlideSolution)
+    for cells in hub.solve_many(tasks_from(paths, PickCells, "cars")):
+        assert_type(cells.unwrap().solution, Cells)
+    for text in hub.solve_many(partial(ImageToText, image) for _ in range(3)):
+        assert_type(text.unwrap().solution, TextSolution)
+
+
 def tasks_of_several_types_are_told_apart_by_their_solution(hub: Hub, tasks: list[Task[Solution]]) -> None:
     for outcome in hub.solve_many(tasks):
         solution = outcome.unwrap().solution
@@ -120,6 +134,11 @@ async def the_same_holds_in_an_event_loop(image: Image) -> None:
 
         assert_type(await hub.balances(), dict[str, Balance | CaptchaHubError])
         assert_type(await hub.services("omo"), tuple[Service, ...])
+
+
+async def files_may_be_given_in_a_loop(hub: AsyncHub, paths: Iterable[str]) -> None:
+    async for outcome in hub.solve_many(tasks_from(paths, PhoneSlide)):
+        assert_type(outcome.unwrap().solution, SlideSolution)
 
 
 async def tasks_may_come_from_an_asynchronous_source(

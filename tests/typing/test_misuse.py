@@ -14,7 +14,7 @@ MISUSE = """
 import attrs
 from captchahub import (
     AsyncHub, Hub, Image, ImageToText, PhoneSlide, Point, RateLimited,
-    SlideSolution, Solution, Task, TextSolution,
+    SlideSolution, Solution, Task, TextSolution, tasks_from,
 )
 from captchahub.provider import Created, Job, Pending, Provider, Reply, Request, Secret, Solved
 
@@ -30,6 +30,8 @@ def solving(hub: Hub, image: Image) -> None:
     for outcome in hub.solve_many([PhoneSlide(image)]):
         outcome.result.solution  # error: union-attr
         outcome.unwrap().solution.text  # error: attr-defined
+    hub.solve_many(["captcha.png"])  # error: arg-type
+    tasks_from(["captcha.png"], ImageToText, lenght=5)  # error: call-arg
     hub.services()  # error: call-arg
 
 

@@ -34,6 +34,7 @@ from captchahub._config.tables import (
     TOP_KEYS,
     task_kinds,
 )
+from captchahub._folders import anchored
 from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
 from captchahub.provider import Provider, ProviderKind
@@ -156,7 +157,8 @@ class _Loader:
     def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
         self._plugins = plugins
         self._problems = problems
-        self._reader = Reader(strict_converter(base, problems.is_followed), problems)
+        # Absolute, for the program may work elsewhere by the time that a path is used.
+        self._reader = Reader(strict_converter(anchored(base), problems.is_followed), problems)
         self._budgets = BudgetReader(self._reader, problems)
 
     def settings(self, value: object) -> HubSettings | None:

@@ -218,7 +218,8 @@ def _file(value: object, base: Path) -> FilePath:
         "relative paths begin at the configuration",
     )
     try:
-        path = _path(value, base)
+        # Absolute, which it can't be made where the working directory is gone.
+        path = _path(value, base).absolute()
         os.fsencode(path)
         usable = path.is_file() if path.exists() else path.parent.is_dir()
     except (Misfit, OSError, ValueError):

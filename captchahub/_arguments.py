@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from pathlib import Path
 
+from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
 
 __all__ = [
@@ -13,6 +17,7 @@ __all__ = [
     "checked_in_flight",
     "checked_job",
     "checked_limit",
+    "checked_path",
     "checked_since",
     "checked_state",
     "checked_timeout",
@@ -21,6 +26,26 @@ __all__ = [
 
 # SQLite counts no further.
 _MOST = 2**63 - 1
+
+
+def checked_path(path: object) -> Path:
+    """The path of a configuration."""
+    if isinstance(path, (str, os.PathLike)):
+        written = os.fspath(path)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of either kind
+        if isinstance(written, str):
+            # The text is not repeated, for it may hold a token.
+            if "\n" in written:
+                raise ConfigError(
+                    "from_yaml takes the path of a file, and this is the text of one: parse it, and give the "
+                    "result to from_mapping"
+                )
+            return Path(written)
+    instead = ""
+    if isinstance(path, Mapping):
+        instead = "; for a mapping there is from_mapping"
+    elif hasattr(path, "read"):
+        instead = "; give the path that was opened"
+    raise TypeError(f"from_yaml takes the path of a file, not {type(path).__name__}{instead}")
 
 
 def checked_state(state: object) -> JobState:

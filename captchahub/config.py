@@ -11,13 +11,14 @@ from pathlib import Path
 
 import attrs
 
+from captchahub._aliases import meant_value
 from captchahub._config.budgets import BudgetReader
 from captchahub._config.documents import Document, parse_document, read_document
 from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
 from captchahub._config.overrides import override
 from captchahub._config.plain import plain
-from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in
+from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in, shown
 from captchahub._config.references import resolve
 from captchahub._config.routes import RouteReader
 from captchahub._config.scalars import FilePath
@@ -88,6 +89,9 @@ def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
     the working directory. The environment overrides nothing: the program has said what it wants. Raises
     :class:`~captchahub.errors.ConfigError` that lists every problem.
     """
+    # Callers need not use a type checker, and a file without a line is None to YAML.
+    if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(_no_mapping(mapping))
     problems = Problems()
     settings = None
     value = plain(mapping, problems)
@@ -96,6 +100,15 @@ def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
     if settings is None or problems.found:
         raise ConfigError("\n".join(map(str, problems.located(None, {})))) from problems.cause
     return settings
+
+
+def _no_mapping(given: object) -> str:
+    instead = f"give one such as {EXAMPLE}"
+    if isinstance(given, (str, os.PathLike)):
+        instead = "a file is read with from_yaml(path)"
+    # Its text is not repeated, for it may hold a token.
+    found = "text" if isinstance(given, str) else shown(given)
+    return f"the configuration: expected a mapping, found {found}; {instead}"
 
 
 def _inspect(path: Path, document: Document | None, plugins: Plugins, problems: Problems) -> Inspected:
@@ -310,7 +323,15 @@ class _Loader:
         valid = (*COMMON_KEYS, *keys(kind.settings))
         self._refuse_unknown(raw, valid, place)
         known = {key: value for key, value in raw.items() if key in valid}
+        self._note_aliases(known, kind, place)
         return self._reader.read(known, kind.settings, place)
+
+    def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: Place) -> None:
+        """Note what is meant by values that are other names for a service, should they be refused."""
+        for key, value in own.items():
+            meant = meant_value(kind, key, value)
+            if meant is not None and (*place, key) not in self._problems.origins:
+                self._problems.hints[*place, key] = f"write {meant}"
 
     def _routes(
         self, top: Mapping[str, object], defined: Sequence[str], kinds: frozenset[str]

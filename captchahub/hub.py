@@ -21,15 +21,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._arguments import checked_in_flight, checked_timeout
+from captchahub._arguments import checked_in_flight, checked_path, checked_timeout
 from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed
-from captchahub._plugins import Plugins
+from captchahub._plugins import Plugins, checked_plugins
 from captchahub._resume import Collecting
 from captchahub._source import Source
 from captchahub._tokens import Trail
@@ -76,7 +75,7 @@ class Hub:
 
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
-        source = Source(Path(path), tuple(plugins))
+        source = Source(checked_path(path), checked_plugins(plugins))
         hub = cls(source.read())
         hub._source = source
         return hub

@@ -364,7 +364,10 @@ def test_what_a_reference_gives_is_not_read_for_references_again(
         (None, "No such file"),
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"\xff\xfe", "is empty"),
+        (b"\xff\xfet", "is not UTF-8 text"),
+        (b"t\x00o\x00k\x00", "is not UTF-8 text"),
+        (b"\xfft", "is not UTF-8 text"),
         (b"x" * 100_000, "is larger than 65536 bytes"),
     ],
 )

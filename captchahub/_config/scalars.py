@@ -61,6 +61,8 @@ _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s?%")
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
+# What database programs take for something else than the name of a file.
+_DATABASE_ADDRESS = re.compile(r":memory:?$|(file|sqlite[0-9a-z+]*):", re.IGNORECASE)
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -197,7 +199,10 @@ def unheld(kind: str, value: object) -> Misfit:
 def _path(value: object, base: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise Misfit("a path", value)
-    return base / value
+    try:
+        return base / Path(value).expanduser()
+    except RuntimeError:
+        raise Misfit("a path", value, "nobody here has that home") from None
 
 
 def _existing(value: object, base: Path) -> ExistingPath:
@@ -212,11 +217,10 @@ def _existing(value: object, base: Path) -> ExistingPath:
 
 
 def _file(value: object, base: Path) -> FilePath:
-    wrong = Misfit(
-        "the path of a file such as jobs.db, in a folder that is there",
-        value,
-        "relative paths begin at the configuration",
-    )
+    expected = "the path of a file such as jobs.db, in a folder that is there"
+    if isinstance(value, str) and _DATABASE_ADDRESS.match(value):
+        raise Misfit(expected, value, "write the path alone, or leave the key out for one in memory")
+    wrong = Misfit(expected, value, "relative paths begin at the configuration")
     try:
         # Absolute, which it can't be made where the working directory is gone.
         path = _path(value, base).absolute()

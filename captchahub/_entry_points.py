@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import Distribution, DistributionFinder, EntryPoint, entry_points
 
 from captchahub._foreign import FAULTS
@@ -39,7 +40,7 @@ def version_of(point: EntryPoint) -> str | None:
 def _readable_points() -> Iterator[EntryPoint]:
     seen: set[str] = set()
     for package in _packages():
-        name = _text(lambda package=package: package.name) or ""
+        name = _text(partial(getattr, package, "name")) or ""
         # Of two on the way where modules are looked for, the first one is imported.
         if name and name.lower() in seen:
             continue

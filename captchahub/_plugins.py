@@ -358,7 +358,7 @@ class Plugins:
         )
 
 
-def checked_plugins(passed: object) -> Sequence[object]:
+def checked_plugins(passed: object) -> tuple[object, ...]:
     """The plugin objects passed in. Raises :class:`~captchahub.errors.ConfigError` for what is no list."""
     if isinstance(passed, Iterable) and not isinstance(passed, (str, bytes, Mapping)):
         return tuple(passed)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of anything

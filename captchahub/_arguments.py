@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
@@ -30,22 +31,23 @@ _MOST = 2**63 - 1
 
 def checked_path(path: object) -> Path:
     """The path of a configuration."""
-    if isinstance(path, (str, os.PathLike)):
-        written = os.fspath(path)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of either kind
-        if isinstance(written, str):
-            # The text is not repeated, for it may hold a token.
-            if "\n" in written:
-                raise ConfigError(
-                    "from_yaml takes the path of a file, and this is the text of one: parse it, and give the "
-                    "result to from_mapping"
-                )
-            return Path(written)
+    if isinstance(path, (str, PurePath)):
+        # The text is not repeated, for it may hold a token.
+        if "\n" in str(path):
+            raise ConfigError(
+                "from_yaml takes the path of a file, and this is the text of one: parse it, and give the "
+                "result to from_mapping"
+            )
+        return Path(path)
+    found = type(path).__name__
+    if isinstance(path, os.PathLike):
+        return checked_path(os.fspath(path))  # pyright: ignore[reportUnknownArgumentType]  # text or bytes
     instead = ""
     if isinstance(path, Mapping):
         instead = "; for a mapping there is from_mapping"
-    elif hasattr(path, "read"):
+    elif isinstance(path, io.IOBase):
         instead = "; give the path that was opened"
-    raise TypeError(f"from_yaml takes the path of a file, not {type(path).__name__}{instead}")
+    raise TypeError(f"from_yaml takes the path of a file, not {found}{instead}")
 
 
 def checked_state(state: object) -> JobState:

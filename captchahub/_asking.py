@@ -55,7 +55,7 @@ class Asking:
 
         Raises JobTimeout where it is not there by then, JobFailed where there will be none.
         """
-        gap = self._account.provider.minimum_gap
+        gap = self._account.gap
         begun, asked = now(), None
         pause = self._durations.first_pause(gap=gap, left=deadline - now())
         while pause < deadline - now():

@@ -222,7 +222,7 @@ class RemoteTry:
     async def _may_try_again(self, error: ServiceUnavailable) -> bool:
         """Wait for the second try; False where there is none."""
         pause = backoff(1, error, chance=self._terms.chance())
-        latest = self._terms.deadline - time_to_ask(self._provider.minimum_gap)
+        latest = self._terms.deadline - time_to_ask(self._account.gap)
         # A probe is one try, for a dead service is to cost no more.
         if self._terms.given.is_probe or now() + pause > latest:
             return False
@@ -262,7 +262,7 @@ Try = LocalTry | RemoteTry
 
 def least_time(account: Account) -> float:
     """How much time must be left, in seconds, for a try to make sense."""
-    return time_to_ask(account.provider.minimum_gap) if isinstance(account, RemoteAccount) else 0.0
+    return time_to_ask(account.gap) if isinstance(account, RemoteAccount) else 0.0
 
 
 def begin(account: Account, task: Task[Solution], terms: Terms) -> Try:

@@ -360,9 +360,9 @@ class Plugins:
 
 def checked_plugins(passed: object) -> tuple[object, ...]:
     """The plugin objects passed in. Raises :class:`~captchahub.errors.ConfigError` for what is no list."""
+    found = f"the module {name_of(passed)}" if isinstance(passed, ModuleType) else type(passed).__name__
     if isinstance(passed, Iterable) and not isinstance(passed, (str, bytes, Mapping)):
         return tuple(passed)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of anything
-    found = f"the module {name_of(passed)}" if isinstance(passed, ModuleType) else type(passed).__name__
     raise ConfigError(f"plugins is a list of plugin objects, as in plugins=[my_plugin], and not {found}")
 
 

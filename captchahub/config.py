@@ -103,11 +103,10 @@ def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
 
 
 def _no_mapping(given: object) -> str:
-    instead = f"give one such as {EXAMPLE}"
-    if isinstance(given, (str, os.PathLike)):
-        instead = "a file is read with from_yaml(path)"
     # Its text is not repeated, for it may hold a token.
     found = "text" if isinstance(given, str) else shown(given)
+    is_path = isinstance(given, (str, os.PathLike))
+    instead = "a file is read with from_yaml(path)" if is_path else f"give one such as {EXAMPLE}"
     return f"the configuration: expected a mapping, found {found}; {instead}"
 
 

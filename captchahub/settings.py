@@ -138,6 +138,8 @@ class ProviderSettings:
     """How long the call that creates a job may take, in seconds."""
     poll_timeout: float = 10.0
     """How long any other call may take, in seconds."""
+    poll_interval: float | None = None
+    """The least time between two questions for one job, in seconds; None for what the plugin says."""
     max_in_flight: int = 50
     """How many jobs may be open at once."""
     rate: Rate | None = None

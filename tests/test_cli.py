@@ -116,7 +116,7 @@ def test_json_has_the_same_keys_for_every_end(home: Path, service: Sandbox) -> N
     assert (solved["answer"], solved["solution"], solved["error"]) == ("GOOD", {"text": "GOOD"}, None)
     assert (solved["provider"], solved["cost"]) == ("omo", "0.00055")
     assert solved["job_id"] in {job.id for job in service.jobs}
-    assert solved["elapsed"] >= 2
+    assert solved["elapsed"] > 0
     assert [attempt["error"] for attempt in solved["attempts"]] == [None]
     assert refused["error"]["type"] == "TaskError"
     assert failed["error"]["type"] == "AllProvidersFailed"
@@ -248,6 +248,7 @@ def test_what_was_spent_in_vain_is_in_the_json(
 
 
 def test_time_that_runs_out_is_exit_code_5(home: Path, service: Sandbox) -> None:
+    write_config(home / "captchahub.yaml", {"omo": service.settings(TOKEN, quick=False)})
     result = run("solve", "--timeout", "0.5s", text_file(home, service, "GOOD"))
     assert (result.stdout, result.exit_code) == ("", 5)
     assert "not solved within 0.5 s" in result.stderr

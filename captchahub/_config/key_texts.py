@@ -25,6 +25,7 @@ KEY_TEXTS: Mapping[str, str] = {
     "provider.timeout": "How long one job may take, such as 60s; without it, a share of what is left.",
     "provider.create_timeout": "How long the call that creates a job may take, such as 30s.",
     "provider.poll_timeout": "How long any other call may take, such as 10s.",
+    "provider.poll_interval": "The least time between two questions for a job, instead of the service's own.",
     "provider.max_in_flight": "How many jobs may be open at once.",
     "provider.rate": "How many jobs may be ordered in a time, such as 20/second.",
     "provider.report_wrong": "Whether the service is told of answers that fail a check.",

@@ -34,6 +34,7 @@ LIMIT_KEYS: Mapping[str, Any] = {
     "timeout": Duration,
     "create_timeout": Duration,
     "poll_timeout": Duration,
+    "poll_interval": Duration,
     "max_in_flight": Count,
     "rate": Rate,
     "report_wrong": bool,

@@ -58,10 +58,14 @@ class Answer:
 
 @attrs.define
 class Account:
-    """An account at the emulated service, found by its token."""
+    """An account at the emulated service, found by its token.
+
+    ``is_quick`` where its client may ask faster than the service allows, as a suite of tests does.
+    """
 
     token: str = attrs.field(repr=False)
     balance: Decimal
+    is_quick: bool = False
 
 
 @attrs.define
@@ -179,6 +183,8 @@ class Emulation(ABC):
     """The names of all calls there are, so that a misspelt one in a test is refused."""
     prices: ClassVar[Mapping[str, Decimal]]
     """The price of one job, by task kind."""
+    least_gap: float = 0.0
+    """The least time between two questions for one job, in seconds, that also quick accounts keep to."""
 
     @property
     def provider_settings(self) -> Mapping[str, str]:

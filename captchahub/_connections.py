@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import socket
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -18,6 +17,8 @@ from typing import Any, TypeVar
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssltransport import SSLTransport
+
+from captchahub._clock import steady
 
 M = TypeVar("M", bound=urllib3.PoolManager)
 
@@ -155,12 +156,12 @@ class _Pool(urllib3.HTTPConnectionPool):
         if isinstance(tracked, _Connection):
             # Nobody's, before the next can take it: its last user must not be able to cut it off.
             tracked.owner = None
-            tracked.idle_since = time.monotonic()
+            tracked.idle_since = steady()
         super()._put_conn(conn)
 
 
 def _has_rested(connection: _Connection) -> bool:
-    return time.monotonic() - connection.idle_since > _current.get().max_idle
+    return steady() - connection.idle_since > _current.get().max_idle
 
 
 class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):

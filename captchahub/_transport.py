@@ -9,7 +9,6 @@ import asyncio
 import os
 import ssl
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
+from captchahub._clock import steady
 from captchahub._connections import Exchange, track
 from captchahub._version import __version__
 from captchahub._workers import Workers
@@ -77,7 +77,7 @@ class HttpTransport:
         exchange = Exchange(self._lock, self._max_idle)
         self._under_way.add(exchange)
         # A call that found no thread in half its time is not begun: what it orders could hardly be read.
-        begin_by = time.monotonic() + timeout / 2
+        begin_by = steady() + timeout / 2
         try:
             async with asyncio.timeout(timeout):
                 outcome = await self._workers.run(
@@ -106,7 +106,7 @@ class HttpTransport:
     def _exchange(
         self, request: Request, exchange: Exchange, timeout: float, begin_by: float
     ) -> Reply | ProviderError:
-        if time.monotonic() > begin_by:
+        if steady() > begin_by:
             return ServiceUnavailable(f"{_host(request)}: {_CROWDED}", nothing_created=True)
         try:
             with exchange.running():

@@ -648,6 +648,47 @@ def test_what_the_sandbox_of_a_dialect_prints_is_all_it_takes(
     assert sorted(answers) == ["text-01.png", "text-02.png", "text-03.png"]
 
 
+@posix
+def test_the_sandbox_answers_pictures_of_the_users_own(home: Path, service: Sandbox) -> None:
+    """In the short form, and in that of --pictures."""
+    drawn = {name: service.draw_text(name.upper()) for name in ("one", "two")}
+    for name, picture in drawn.items():
+        (home / f"{name}.png").write_bytes(picture.image.data)
+    (home / "short.json").write_text('{"one.png": "ONE"}')
+    (home / "long.json").write_text(
+        '{"two.png": {"kind": "image-to-text", "answer": "TWO", "solution": {"text": "TWO"}}}'
+    )
+    known = ["--answers", "short.json", "--answers", "long.json", "--job-time", "0.1"]
+    with started("sandbox", *known, cwd=home) as process:
+        said = read_until(process, "Ctrl-C ends it")
+        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        Path("captchahub.yaml").write_text(snippet)
+        result = run("solve", "--json", "one.png", "two.png")
+    assert "Pictures of your own that it can answer: 2." in said
+    answers = {Path(file).name: end["answer"] for file, end in json_lines(result.stdout).items()}
+    assert answers == {"one.png": "ONE", "two.png": "TWO"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "answers.json: No such file or directory"),
+        ("[]", "answers.json has no answers by picture"),
+        ('{"none.png": "x"}', "cannot read the picture none.png: No such file or directory"),
+        ('{"answers.json": "x"}', "answers.json: not a PNG"),
+    ],
+)
+def test_answers_that_can_not_be_read_are_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "answers.json").write_text(text)
+    result = run("sandbox", "--answers", "answers.json")
+    assert (result.stdout, result.exit_code) == ("", 2)
+    assert f"Invalid value for --answers: {said}" in result.stderr
+
+
 def follow(curl: str) -> object:
     """What the printed example gets; curl itself need not be installed."""
     words = shlex.split(curl)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self, TypedDict, TypeVar, Unpack, overload
 
+from captchahub._clock import steady
 from captchahub._config.problems import advise
 from captchahub.images import Image
 from captchahub.tasks import Solution
@@ -86,7 +86,7 @@ class Sandbox:
         self._latency = sampler(latency, seeds.getrandbits(32))
         self._answers: dict[str, Callable[[str], Solution | None]] = {}
         self._errors: list[Exception] = []
-        self._began = time.monotonic()
+        self._began = steady()
         self._port = port
         self._tls = tls
         self._accepted = 0
@@ -288,7 +288,7 @@ class Sandbox:
         return None if answer is None else answer(kind)
 
     def _now(self) -> float:
-        return time.monotonic() - self._began
+        return steady() - self._began
 
     def _respond(self, call: Call, connection: int) -> Iterator[Step]:
         with self._books.changed:

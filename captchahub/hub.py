@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
@@ -25,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from captchahub._arguments import checked_in_flight, checked_path, checked_timeout
+from captchahub._blocking import blocks_a_loop
 from captchahub._engine import Engine
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed
@@ -339,12 +339,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _warn_if_it_blocks_a_loop(name: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
     # A notebook's cells run inside its loop and block it anyhow, whatever they call.
-    if "ipykernel" not in sys.modules:
+    if "ipykernel" not in sys.modules and blocks_a_loop():
         warnings.warn(
             f"Hub.{name} blocks the event loop running in this thread until it is done; "
             f"here use AsyncHub and await it",

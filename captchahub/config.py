@@ -16,6 +16,7 @@ from captchahub._config.budgets import BudgetReader
 from captchahub._config.documents import Document, parse_document, read_document
 from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
+from captchahub._config.near_variables import refuse_near
 from captchahub._config.overrides import override
 from captchahub._config.plain import plain
 from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in, shown
@@ -115,6 +116,7 @@ def _inspect(path: Path, document: Document | None, plugins: Plugins, problems: 
         return Inspected(None, str(path), {}, None, None, problems)
     # The names of keys in the environment may depend on plugins, which must not be imported for it.
     _block(plugins, document.value, path.parent)
+    refuse_near(document.value, os.environ, problems)
     document = override(document, os.environ, partial(_known_keys, plugins, path.parent), problems)
     resolved = resolve(document.value, (), path.parent, problems)
     settings = _Loader(plugins, problems, path.parent).settings(resolved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from captchahub.provider import ProviderKind
@@ -18,12 +18,9 @@ def is_alias(alias: str, name: str) -> bool:
 def keys_of_alias(kind: ProviderKind[object], name: str) -> Mapping[str, str] | None:
     """The keys that stand for an alias of a kind, None where it has no such alias."""
     # Plugins need not use a type checker, and this is only advice.
-    aliases: object = kind.aliases
-    if not isinstance(aliases, Mapping):
-        return None
-    for alias, keys in cast("Mapping[object, object]", aliases).items():
-        if isinstance(alias, str) and isinstance(keys, Mapping) and is_alias(alias, name):
-            return {str(key): str(value) for key, value in cast("Mapping[object, object]", keys).items()}
+    for alias, keys in _items(kind.aliases):
+        if isinstance(alias, str) and is_alias(alias, name):
+            return {str(key): str(value) for key, value in _items(keys)}
     return None
 
 
@@ -31,6 +28,10 @@ def meant_value(kind: ProviderKind[object], key: str, value: object) -> str | No
     """What a value of a key stands for, where it is an alias of the kind; None where it is not."""
     keys = keys_of_alias(kind, value) if isinstance(value, str) else None
     return None if keys is None else keys.get(key)
+
+
+def _items(given: object) -> Iterable[tuple[object, object]]:
+    return cast("Mapping[object, object]", given).items() if isinstance(given, Mapping) else ()
 
 
 def _plain(name: str) -> str:

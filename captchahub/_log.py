@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, MutableMapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 __all__ = ["log", "of_solve"]
 
@@ -23,17 +22,15 @@ def of_solve(solve: str) -> Generator[None]:
         _solve.reset(before)
 
 
-class _Log(logging.LoggerAdapter[logging.Logger]):
-    """Ends each line of a solve with its id, which is also ``solve`` of the record; None in all others."""
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """The line and its record's attributes."""
-        solve = _solve.get()
-        kwargs["extra"] = {"solve": solve}
+def _note_solve(record: logging.LogRecord) -> bool:
+    """End a line of a solve with its id, which is also ``solve`` of the record; in others that is None."""
+    record.solve = solve = _solve.get()
+    if solve is not None:
         # The id is of hexadecimal digits, so that it holds no "%".
-        return (msg if solve is None else f"{msg} [solve {solve}]"), kwargs
+        record.msg = f"{record.msg} [solve {solve}]"
+    return True
 
 
-_logger = logging.getLogger("captchahub")
-_logger.addHandler(logging.NullHandler())
-log = _Log(_logger)
+log = logging.getLogger("captchahub")
+log.addHandler(logging.NullHandler())
+log.addFilter(_note_solve)

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -35,7 +36,7 @@ from captchahub.errors import (
     TaskError,
     UnsupportedTask,
 )
-from captchahub.provider import Job, LocalProvider, Provider, Reply
+from captchahub.provider import Job, LocalProvider, Provider, Reply, Request, is_loopback
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
 
@@ -142,6 +143,13 @@ class RemoteAccount:
             return self.settings.poll_interval, None
         return self.provider.minimum_gap, self.provider.minimum_wait
 
+    @property
+    def gap(self) -> float:
+        """The shortest time between two questions for one job, in seconds."""
+        if self.settings.poll_interval is not None:
+            return self.settings.poll_interval
+        return self.provider.minimum_gap
+
     async def aclose(self) -> None:
         """Let go of the transport."""
         await self.transport.aclose()
@@ -222,7 +230,45 @@ def _problems(usable: Mapping[str, Account], settings: HubSettings) -> Iterable[
                 "charges anything; leave it out"
             )
     for account in usable.values():
+        yield from _too_fast(account)
         yield from _unpriced(account, settings)
+
+
+def _too_fast(account: Account) -> Iterable[str]:
+    """A pace that the service does not allow; what stands in for it on this machine takes any."""
+    own = account.settings
+    if isinstance(account, LocalAccount) or own.poll_interval is None:
+        return
+    least = account.provider.minimum_gap
+    if own.poll_interval < least and not _is_here(account):
+        yield (
+            f"providers.{own.name}.poll_interval: {own.poll_interval:g}s is less than the {least:g}s that "
+            "the service allows between two questions for a job; write at least that, or leave it out. Only "
+            "a sandbox on this machine may be asked faster"
+        )
+
+
+def _is_here(account: RemoteAccount) -> bool:
+    """Whether its questions go to this machine: the plugin is asked for one, which is not sent."""
+    job = Job("1", min(account.provider.kinds, default=""))
+    try:
+        addresses = [translate(account.settings, Request, account.provider.poll_job, job).url]
+    except CaptchaHubError:
+        # It has none, or wants another id: its settings tell where it is.
+        addresses = _addresses_in(account.settings.own)
+    return bool(addresses) and all(map(_is_of_this_machine, addresses))
+
+
+def _addresses_in(own: object) -> list[str]:
+    values = attrs.astuple(own, recurse=False) if attrs.has(type(own)) else ()  # type: ignore[arg-type]  # it is one
+    return [value for value in values if isinstance(value, str) and "://" in value]
+
+
+def _is_of_this_machine(address: str) -> bool:
+    try:
+        return is_loopback(urlsplit(address).hostname)
+    except ValueError:
+        return False
 
 
 def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from pathlib import Path, PurePath
 
+from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "checked_in_flight",
     "checked_job",
     "checked_limit",
+    "checked_path",
     "checked_since",
     "checked_state",
     "checked_timeout",
@@ -21,6 +27,27 @@ __all__ = [
 
 # SQLite counts no further.
 _MOST = 2**63 - 1
+
+
+def checked_path(path: object) -> Path:
+    """The path of a configuration."""
+    if isinstance(path, (str, PurePath)):
+        # The text is not repeated, for it may hold a token.
+        if "\n" in str(path):
+            raise ConfigError(
+                "from_yaml takes the path of a file, and this is the text of one: parse it, and give the "
+                "result to from_mapping"
+            )
+        return Path(path)
+    found = type(path).__name__
+    if isinstance(path, os.PathLike):
+        return checked_path(os.fspath(path))  # pyright: ignore[reportUnknownArgumentType]  # text or bytes
+    instead = ""
+    if isinstance(path, Mapping):
+        instead = "; for a mapping there is from_mapping"
+    elif isinstance(path, io.IOBase):
+        instead = "; give the path that was opened"
+    raise TypeError(f"from_yaml takes the path of a file, not {found}{instead}")
 
 
 def checked_state(state: object) -> JobState:

@@ -10,7 +10,6 @@ import math
 import socket
 import sys
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.connection import allowed_gai_family
 from urllib3.util.ssltransport import SSLTransport
 
+from captchahub._clock import steady
 from captchahub._dialling import Options, Resolve, dial
 from captchahub._final_response import FinalResponse
 from captchahub._proxies import Proxy
@@ -197,12 +197,12 @@ class _Pool(urllib3.HTTPConnectionPool):
         if isinstance(tracked, _Connection):
             # Nobody's, before the next can take it: its last user must not be able to cut it off.
             tracked.owner = None
-            tracked.idle_since = time.monotonic()
+            tracked.idle_since = steady()
         super()._put_conn(conn)
 
 
 def _has_rested(connection: _Connection) -> bool:
-    return time.monotonic() - connection.idle_since > _current.get().max_idle
+    return steady() - connection.idle_since > _current.get().max_idle
 
 
 class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):

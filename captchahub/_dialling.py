@@ -10,7 +10,6 @@ import math
 import os
 import selectors
 import socket
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -51,12 +50,12 @@ def dial(
     Raises TimeoutError, or the OSError of addresses that have all failed.
     """
     waiting = deque(interleaved(addresses))
-    pause = min(head_start, (deadline - time.monotonic()) / 2 / max(len(waiting), 1))
+    pause = min(head_start, (deadline - steady()) / 2 / max(len(waiting), 1))
     due = -math.inf
     with _Race(options) as race:
         while waiting or race.is_on:
             go_on()
-            moment = time.monotonic()
+            moment = steady()
             if moment >= deadline:
                 raise TimeoutError("timed out")
             if waiting and moment >= due:

@@ -38,7 +38,7 @@ from captchahub._gate import Changes
 from captchahub._hedging import HedgeBudget
 from captchahub._journal import Journal, open_journal
 from captchahub._journal_money import spend as spend_of
-from captchahub._log import log
+from captchahub._log import log, of_solve
 from captchahub._narration import narrated
 from captchahub._plugins import Plugins
 from captchahub._preparing import Preparing
@@ -118,7 +118,7 @@ class Engine:
         solving = (
             self._sharing.solve(task.fingerprint, seconds, begin, trail) if is_shared else begin(seconds)
         )
-        with narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
+        with of_solve(submission.id), narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
             return end(await self._while_open(solving))
 
     async def _solve(

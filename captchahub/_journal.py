@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
+from captchahub._clock import steady
 from captchahub._journal_store import Store
 from captchahub.errors import HubClosed
 
@@ -111,7 +112,7 @@ class FileJournal:
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             self._commit(batch)
-            self._committed = time.monotonic()
+            self._committed = steady()
         self._store.close()
 
     def _next_batch(self) -> Sequence[_Waiting] | None:
@@ -119,7 +120,7 @@ class FileJournal:
         first = self._queue.get()
         if first is None:
             return None
-        time.sleep(max(0.0, self._committed + _APART - time.monotonic()))
+        time.sleep(max(0.0, self._committed + _APART - steady()))
         batch = [first]
         while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
             following = self._queue.get()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from captchahub._clock import steady
 from captchahub._forking import no_fork, watch
 from captchahub._journal_schema import migrate, roll_back
 from captchahub.errors import JournalError
@@ -217,12 +218,12 @@ class Store:
 
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
         """Have a new file written ahead. SQLite does not wait by itself for others who open it just now."""
-        until = time.monotonic() + self._busy_timeout
+        until = steady() + self._busy_timeout
         while True:
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
-                if _code(error) not in _LOCKED or time.monotonic() >= until:
+                if _code(error) not in _LOCKED or steady() >= until:
                     raise
                 time.sleep(_PAUSE)
             else:

@@ -7,6 +7,7 @@ import math
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
@@ -67,7 +68,8 @@ class Lease:
         # Not in the transaction: a fork waits for that, and this for the fork.
         self._presence.hold(self.owner)
         if self._alive is None and math.isfinite(self._seconds):
-            self._alive = asyncio.ensure_future(self._beat_for_ever())
+            # In a context of its own, for it outlives the solve that begins it.
+            self._alive = asyncio.get_running_loop().create_task(self._beat_for_ever(), context=Context())
 
         def signed_on(connection: sqlite3.Connection) -> T:
             self._sign_on(connection, moment)

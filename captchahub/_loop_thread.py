@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
+from captchahub._clock import steady
 from captchahub._forking import process
 
 __all__ = ["LoopThread"]
@@ -75,7 +76,7 @@ class LoopThread:
 def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
     # Made here and not by the caller, whose thread Ctrl-C can interrupt halfway through.
     try:
-        loop = asyncio.new_event_loop()
+        loop = _new_loop()
     except BaseException as error:  # noqa: BLE001 - no more files, most likely: the caller is told
         ready.set_exception(error)
         return
@@ -84,6 +85,15 @@ def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
         loop.run_forever()
     finally:
         loop.close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """A loop that a test which stops the clock does not stop."""
+    loop = asyncio.new_event_loop()
+    # One with a clock of its own, such as uvloop's, keeps it.
+    if type(loop).time is asyncio.BaseEventLoop.time:
+        loop.time = steady  # type: ignore[method-assign]
+    return loop
 
 
 def _end_made(ready: Future[asyncio.AbstractEventLoop]) -> None:

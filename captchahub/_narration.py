@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -10,6 +11,8 @@ from typing import Protocol, TypeVar, cast
 
 from captchahub._clock import now
 from captchahub._feed import Feed
+from captchahub._log import log
+from captchahub.errors import AllProvidersFailed, HubClosed
 from captchahub.events import Cancelled, Failed, Solved, Submitted
 from captchahub.results import Result
 from captchahub.tasks import Solution
@@ -45,8 +48,17 @@ def narrated(feed: Feed, solve: str, kind: str, timeout: float) -> Generator[End
         raise
     except Exception as error:
         # No variable here may hold the error, whose frames hold this one.
+        _log_failure(kind, error, now() - begun)
         feed.tell(partial(_failed, solve, kind, error, now() - begun))
         raise
+
+
+def _log_failure(kind: str, error: Exception, elapsed: float) -> None:
+    # The attempts have lines of their own.
+    said = error.message if isinstance(error, AllProvidersFailed) else f"{type(error).__name__}: {error}"
+    # Whoever closes a hub knows that nothing comes of what is under way.
+    level = logging.INFO if isinstance(error, HubClosed) else logging.WARNING
+    log.log(level, "%s: no answer after %.1f s: %s", kind, elapsed, said)
 
 
 def _failed(solve: str, kind: str, error: Exception, elapsed: float, at: float) -> Failed:

@@ -11,7 +11,6 @@ import attrs
 from captchahub._accounts import Account
 from captchahub._agreement import Ballot
 from captchahub._clock import now
-from captchahub._log import log
 from captchahub._routing import rules_against
 from captchahub._run import Ended, Run, too_short
 from captchahub._secrets import mask, secrets_in
@@ -166,14 +165,6 @@ class Story(Generic[S]):
         self, accounts: Sequence[Account], ballot: Ballot[Solution], *, ran_short: bool
     ) -> AllProvidersFailed | JournalError | TaskError:
         """The error of a solve that ends without an answer; ``ran_short`` where for lack of time."""
-        error = self._failure(accounts, ballot, ran_short=ran_short)
-        said = error.message if isinstance(error, AllProvidersFailed) else f"{type(error).__name__}: {error}"
-        log.info("%s: no answer after %.1f s: %s", self._task.kind, now() - self._begun, said)
-        return error
-
-    def _failure(
-        self, accounts: Sequence[Account], ballot: Ballot[Solution], *, ran_short: bool
-    ) -> AllProvidersFailed | JournalError | TaskError:
         if isinstance(self.final, (JournalError, TaskError)):
             return self.final
         attempts = [*self._with_outvoted(ballot), *self._not_asked(accounts)]

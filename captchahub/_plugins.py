@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
+from types import ModuleType
 
 import attrs
 import pluggy
 
+from captchahub._aliases import is_alias, keys_of_alias
 from captchahub._builtin import Builtin
 from captchahub._config.problems import advise
+from captchahub._entry_points import package_of, points_in, version_of
 from captchahub._foreign import FAULTS
 from captchahub._hooks import ManagedHooks, name_of
 from captchahub._log import log
@@ -40,8 +45,9 @@ from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
 OTHERS = f"{PROJECT}.plugins"
+ALIASES = f"{PROJECT}.aliases"
 
-__all__ = ["BLOCKED", "Plugins", "Unusable", "is_blocked_by_environment"]
+__all__ = ["BLOCKED", "Plugins", "Unusable", "checked_plugins", "is_blocked_by_environment"]
 
 Kinds = dict[str, ProviderKind[object]]
 TaskTypes = dict[str, type[Task[Solution]]]
@@ -99,7 +105,7 @@ class Plugins:
         self._manager.register(Builtin(), PROJECT)
         self._blocked: dict[str, str] = {}
         self._passed: list[_Plugin] = []
-        for plugin in passed:
+        for plugin in checked_plugins(passed):
             self._take(plugin)
         for unknown in self.block(_blocked_by_environment(), f"${BLOCKED}"):
             self.warn_of_unknown(unknown, f"${BLOCKED}")
@@ -195,7 +201,7 @@ class Plugins:
 
     @cached_property
     def _installed(self) -> Sequence[_Plugin]:
-        groups = (entry_points(group=group) for group in (PROJECT, OTHERS))
+        groups = map(points_in, (PROJECT, OTHERS))
         return [_Plugin(_record_of(point), point) for points in groups for point in points]
 
     def _installed_in(self, group: str) -> Sequence[_Plugin]:
@@ -206,11 +212,7 @@ class Plugins:
         found = _distinct(one for one in among if one.record.name == name)
         left = [one for one in found if self._blocking(one) is None] or found[:1]
         if not left:
-            known = advise(name, names, "installed")
-            # No package is named: one that nobody here knows of may be anybody's.
-            raise ConfigError(
-                f"no plugin named {name!r} is installed; {known}; or install the plugin that adds it"
-            )
+            raise ConfigError(f"no plugin named {name!r} is installed; {self._instead_of(name, names)}")
         if len(left) > 1:
             owners = " and ".join(sorted(one.record.distribution or "?" for one in left))
             raise ConfigError(
@@ -218,6 +220,33 @@ class Plugins:
                 "name of its package in plugins: {block: [...]}"
             )
         return left[0]
+
+    def _instead_of(self, name: str, names: Iterable[str]) -> str:
+        """What to write in place of a name that no plugin has."""
+        meant = self.meant_by(name)
+        if meant is not None:
+            kind, keys = meant
+            return f"write {', '.join(f'{key}: {value}' for key, value in {'plugin': kind, **keys}.items())}"
+        # No package is named: one that nobody here knows of may be anybody's.
+        told = f"{advise(name, names, 'installed')}; or install the plugin that adds it"
+        # Programs in one file, such as PyInstaller makes, come without the metadata.
+        return f"{told}, or pass its module: plugins=[...]" if hasattr(sys, "frozen") else told
+
+    def meant_by(self, name: str) -> tuple[str, Mapping[str, str]] | None:
+        """The kind that has a name among its aliases, with the keys that go with it; None where none has.
+
+        Of the installed plugins, only one that claims the name by its metadata is imported.
+        """
+        claimed = {point.value for point in points_in(ALIASES) if is_alias(point.name, name)}
+        for one in self._installed_in(PROJECT):
+            if one.point is not None and one.point.value in claimed:
+                with suppress(Unusable):
+                    self._use(one)
+        for kind in (kind for one in self._loaded() for kind in one.kinds.values()):
+            keys = keys_of_alias(kind, name)
+            if keys is not None:
+                return kind.name, keys
+        return None
 
     def _blocking(self, one: _Plugin) -> str | None:
         """Who says that a plugin is blocked, None for nobody."""
@@ -268,6 +297,8 @@ class Plugins:
         return plugin
 
     def _take(self, plugin: object) -> None:
+        if isinstance(plugin, str):
+            raise ConfigError(f"plugins has the name {plugin!r:.40} in it: import the module, and pass that")
         who = f"the plugin {name_of(plugin)} passed in"
         if isinstance(plugin, type):
             raise ConfigError(f"{who} is a class, and its hooks need an object: write {name_of(plugin)}()")
@@ -279,6 +310,8 @@ class Plugins:
             for kind in one.kinds:
                 if kind in self._kinds_passed():
                     raise Misfit(f"adds the kind {kind!r}, which is there already; leave one of them out")
+            if not one.record.hooks:
+                raise Misfit("has no hook of captchahub; pass the module, or the object, that has them")
         except Misfit as misfit:
             advice = f"; {misfit.advice}" if misfit.advice else ""
             raise ConfigError(f"{who} {misfit}{advice}") from misfit.__cause__
@@ -325,6 +358,14 @@ class Plugins:
         )
 
 
+def checked_plugins(passed: object) -> tuple[object, ...]:
+    """The plugin objects passed in. Raises :class:`~captchahub.errors.ConfigError` for what is no list."""
+    found = f"the module {name_of(passed)}" if isinstance(passed, ModuleType) else type(passed).__name__
+    if isinstance(passed, Iterable) and not isinstance(passed, (str, bytes, Mapping)):
+        return tuple(passed)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of anything
+    raise ConfigError(f"plugins is a list of plugin objects, as in plugins=[my_plugin], and not {found}")
+
+
 def _distinct(plugins: Iterable[_Plugin]) -> list[_Plugin]:
     """Of those that one package names in both groups for the same object, the first."""
     found: dict[tuple[str | None, str], _Plugin] = {}
@@ -339,12 +380,11 @@ def _plain(name: str) -> str:
 
 
 def _record_of(point: EntryPoint) -> PluginRecord:
-    package = point.dist
     return PluginRecord(
         point.name,
         PluginState.INSTALLED,
-        distribution=None if package is None else package.name,
-        version=None if package is None else package.version,
+        distribution=package_of(point) or "an unnamed package",
+        version=version_of(point),
     )
 
 

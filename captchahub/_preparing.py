@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -56,7 +57,8 @@ class Preparing:
         if not hooks.prepares or self._too_late >= _ENOUGH:
             return Prepared(task)
         limit = min(_LIMIT, left * _SHARE)
-        work = partial(hooks.prepare_task, task, provider, plugin)
+        prepare = partial(hooks.prepare_task, task, provider, plugin)
+        work = partial(copy_context().run, prepare)
         try:
             async with asyncio.timeout(limit):
                 prepared = await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -12,9 +12,9 @@ from captchahub._clock import now
 from captchahub._feed import Feed
 from captchahub._gate import Changes
 from captchahub._identity import Identity
-from captchahub._tokens import Token
-from captchahub.errors import CaptchaHubError, ConfigError, NotOffered
 from captchahub._price_list import read_price_list
+from captchahub._tokens import Token
+from captchahub.errors import ConfigError, NotOffered
 from captchahub.extending import Candidate
 from captchahub.results import ProviderHealth
 from captchahub.settings import HubSettings

@@ -9,7 +9,6 @@ import asyncio
 import os
 import socket
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
 from urllib3.exceptions import HTTPError
 
+from captchahub._clock import steady
 from captchahub._connections import Exchange, track
 from captchahub._dialling import Resolve
 from captchahub._failures import failure, timed_out
@@ -90,7 +90,7 @@ class HttpTransport:
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
         _refuse_clear_text(request.url)
-        begun = time.monotonic()
+        begun = steady()
         exchange = Exchange(
             self._lock, deadline=begun + timeout, max_idle=self._max_idle, resolve=self._resolve
         )
@@ -125,7 +125,7 @@ class HttpTransport:
     def _exchange(
         self, request: Request, exchange: Exchange, timeout: float, begin_by: float
     ) -> Reply | ProviderError:
-        if time.monotonic() > begin_by:
+        if steady() > begin_by:
             return ServiceUnavailable(f"{_host(request)}: {_CROWDED}", nothing_created=True)
         exchange.proxy = _usable(self._proxy_for(request.url))
         trust = self._checked_trust() if request.url.lower().startswith("https") else None

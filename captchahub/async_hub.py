@@ -15,16 +15,15 @@ from collections.abc import (
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._arguments import checked_in_flight, checked_timeout
+from captchahub._arguments import checked_in_flight, checked_path, checked_timeout
 from captchahub._engine import Engine, hooks_of
 from captchahub._forking import keep, process
 from captchahub._many import as_completed_async
 from captchahub._own_engine import OwnEngine
-from captchahub._plugins import Plugins
+from captchahub._plugins import Plugins, checked_plugins
 from captchahub._source import Source
 from captchahub._tokens import Trail
 from captchahub.config import load_mapping
@@ -59,7 +58,7 @@ class AsyncHub:
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
         """As :meth:`Hub.from_yaml`."""
-        source = Source(Path(path), tuple(plugins))
+        source = Source(checked_path(path), checked_plugins(plugins))
         hub = cls(source.read())
         hub._source = source
         return hub

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import attrs
 
+from captchahub._aliases import meant_value
 from captchahub._config.budgets import BudgetReader
 from captchahub._config.documents import Document, parse_document, read_document
 from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
+from captchahub._config.near_variables import refuse_near
 from captchahub._config.overrides import override
 from captchahub._config.plain import plain
-from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in
+from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in, shown
 from captchahub._config.references import resolve
 from captchahub._config.routes import RouteReader
 from captchahub._config.scalars import FilePath
@@ -34,6 +36,7 @@ from captchahub._config.tables import (
     TOP_KEYS,
     task_kinds,
 )
+from captchahub._folders import anchored
 from captchahub._plugins import Plugins, Unusable
 from captchahub.errors import ConfigError
 from captchahub.provider import Provider, ProviderKind
@@ -87,6 +90,9 @@ def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
     the working directory. The environment overrides nothing: the program has said what it wants. Raises
     :class:`~captchahub.errors.ConfigError` that lists every problem.
     """
+    # Callers need not use a type checker, and a file without a line is None to YAML.
+    if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(_no_mapping(mapping))
     problems = Problems()
     settings = None
     value = plain(mapping, problems)
@@ -97,11 +103,20 @@ def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
     return settings
 
 
+def _no_mapping(given: object) -> str:
+    # Its text is not repeated, for it may hold a token.
+    found = "text" if isinstance(given, str) else shown(given)
+    is_path = isinstance(given, (str, os.PathLike))
+    instead = "a file is read with from_yaml(path)" if is_path else f"give one such as {EXAMPLE}"
+    return f"the configuration: expected a mapping, found {found}; {instead}"
+
+
 def _inspect(path: Path, document: Document | None, plugins: Plugins, problems: Problems) -> Inspected:
     if document is None:
         return Inspected(None, str(path), {}, None, None, problems)
     # The names of keys in the environment may depend on plugins, which must not be imported for it.
     _block(plugins, document.value, path.parent)
+    refuse_near(document.value, os.environ, problems)
     document = override(document, os.environ, partial(_known_keys, plugins, path.parent), problems)
     resolved = resolve(document.value, (), path.parent, problems)
     settings = _Loader(plugins, problems, path.parent).settings(resolved)
@@ -156,7 +171,8 @@ class _Loader:
     def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
         self._plugins = plugins
         self._problems = problems
-        self._reader = Reader(strict_converter(base, problems.is_followed), problems)
+        # Absolute, for the program may work elsewhere by the time that a path is used.
+        self._reader = Reader(strict_converter(anchored(base), problems.is_followed), problems)
         self._budgets = BudgetReader(self._reader, problems)
 
     def settings(self, value: object) -> HubSettings | None:
@@ -308,7 +324,15 @@ class _Loader:
         valid = (*COMMON_KEYS, *keys(kind.settings))
         self._refuse_unknown(raw, valid, place)
         known = {key: value for key, value in raw.items() if key in valid}
+        self._note_aliases(known, kind, place)
         return self._reader.read(known, kind.settings, place)
+
+    def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: Place) -> None:
+        """Note what is meant by values that are other names for a service, should they be refused."""
+        for key, value in own.items():
+            meant = meant_value(kind, key, value)
+            if meant is not None and (*place, key) not in self._problems.origins:
+                self._problems.hints[*place, key] = f"write {meant}"
 
     def _routes(
         self, top: Mapping[str, object], defined: Sequence[str], kinds: frozenset[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import threading
@@ -21,17 +20,17 @@ from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._arguments import checked_in_flight, checked_timeout
+from captchahub._arguments import checked_in_flight, checked_path, checked_timeout
+from captchahub._blocking import blocks_a_loop
 from captchahub._engine import Engine, hooks_of
 from captchahub._forking import keep, process, refuse_elsewhere
 from captchahub._loop_thread import LoopThread
 from captchahub._many import as_completed
 from captchahub._own_engine import OwnEngine
-from captchahub._plugins import Plugins
+from captchahub._plugins import Plugins, checked_plugins
 from captchahub._resume import Collecting
 from captchahub._source import Source
 from captchahub._tokens import Trail
@@ -75,7 +74,7 @@ class Hub:
 
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
-        source = Source(Path(path), tuple(plugins))
+        source = Source(checked_path(path), checked_plugins(plugins))
         hub = cls(source.read())
         hub._source = source
         return hub
@@ -344,12 +343,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _warn_if_it_blocks_a_loop(name: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
     # A notebook's cells run inside its loop and block it anyhow, whatever they call.
-    if "ipykernel" not in sys.modules:
+    if "ipykernel" not in sys.modules and blocks_a_loop():
         warnings.warn(
             f"Hub.{name} blocks the event loop running in this thread until it is done; "
             f"here use AsyncHub and await it",

@@ -399,9 +399,14 @@ class ProviderKind(Generic[C]):
     ``name`` is what ``plugin:`` names in the configuration. ``settings`` is a frozen attrs class: its fields
     are the plugin's own keys, its field types what they must hold. ``build`` makes the provider from them.
     ``is_free`` says that its jobs cost nothing, unless the configuration or a reply names a price.
+    ``aliases`` are other names that people may write, as the name or as the value of a key, each with the
+    keys to write in place of it: ``{"twocaptcha": {"dialect": "2captcha"}}``. They are not valid; the error
+    says what is. To be found before the plugin is imported, each is also the name of an entry point of the
+    group ``captchahub.aliases``, with the value of the kind's own.
     """
 
     name: str
     settings: type[C]
     build: Callable[[C], Provider | LocalProvider]
     is_free: bool = False
+    aliases: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict[str, Mapping[str, str]], eq=False)

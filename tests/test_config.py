@@ -368,7 +368,10 @@ def test_what_a_reference_gives_is_not_read_for_references_again(
         (None, "No such file"),
         (b"", "is empty"),
         (b"\n", "is empty"),
-        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"\xff\xfe", "is empty"),
+        (b"\xff\xfet", "is not UTF-8 text"),
+        (b"t\x00o\x00k\x00", "is not UTF-8 text"),
+        (b"\xfft", "is not UTF-8 text"),
         (b"x" * 100_000, "is larger than 65536 bytes"),
     ],
 )
@@ -378,6 +381,47 @@ def test_a_secret_file_that_gives_nothing_is_told(tmp_path: Path, content: bytes
     (line,) = problems(tmp_path, START.replace("tok-7", "${file:key}"))
     assert line.startswith("config.yaml:4: providers.a.api_token: ${file:key} ")
     assert said in line
+
+
+MARKED = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
+"""Encodings that begin with a mark, and that which needs none."""
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("encoding", MARKED)
+def test_a_secret_file_can_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str, end: str) -> None:
+    (tmp_path / "key").write_bytes(f"from-filé{end}".encode(encoding))
+    read = own(load(tmp_path, START + "    key: ${file:key}\n"))
+    assert read.key == Secret("from-filé")
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_so_it_can_in_either_order_of_bytes(tmp_path: Path, order: str) -> None:
+    codec = {"little": "utf-16-le", "big": "utf-16-be"}[order]
+    (tmp_path / "key").write_bytes("\ufefftok-8".encode(codec))
+    assert own(load(tmp_path, START.replace("tok-7", "${file:key}"))).api_token == Secret("tok-8")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", MARKED)
+def test_so_can_the_configuration(tmp_path: Path, encoding: str, end: str) -> None:
+    text = START.replace("tok-7", "tök-7").replace("\n", end)
+    assert own(load(tmp_path, text.encode(encoding))).api_token == Secret("tök-7")
+    (line,) = problems(tmp_path, f"{text}timeot: 5s{end}".encode(encoding))
+    assert line.startswith("config.yaml:5: timeot: unknown key")
+
+
+def test_a_path_can_begin_at_the_home_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key").write_text("tok-8")
+    read = load(tmp_path, START.replace("tok-7", "${file:~/key}") + "journal: ~/jobs.db\n")
+    assert own(read).api_token == Secret("tok-8")
+    assert read.journal.path == tmp_path / "jobs.db"
+
+
+def test_the_home_of_nobody_is_told(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, START.replace("tok-7", "${file:~no-such-user/key}"))
+    assert "${file:~no-such-user/key} can't be read: not a possible path" in line
 
 
 SENSITIVE = "Zx-9-very-private"

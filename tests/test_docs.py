@@ -20,6 +20,7 @@ from captchahub.config import load_yaml
 from captchahub.hookspecs import HookSpecs
 from captchahub.settings import ProviderSettings
 from captchahub.testing import Sandbox, load_emulation
+from tests.test_cli import posix, read_until, started
 
 TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text()
@@ -103,6 +104,20 @@ def test_every_block_of_code_runs(code: str) -> None:
 )
 def test_so_does_every_block_of_the_other_pages(page: str, code: str) -> None:
     exec(compile(code, page, "exec"), {"__name__": "__main__"})
+
+
+@posix
+@pytest.mark.parametrize("configuration", [blocks("yaml")[0]])
+def test_the_answers_that_a_page_shows_are_what_the_sandbox_takes(at_work: Path) -> None:
+    page = PAGES["docs/testing.md"]
+    (answers,) = blocks("json", page)
+    (at_work / "answers.json").write_text(answers)
+    (command,) = (line for text in blocks("", page) for line in text.splitlines())
+    program, *arguments = command.split()
+    assert program == "captchahub"
+    with started(*arguments, cwd=at_work) as process:
+        said = read_until(process, "Pictures of your own")
+    assert "Pictures of your own that it can answer: 2." in said
 
 
 def test_every_block_of_code_is_typed(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import keyring
 import pytest
@@ -22,7 +24,7 @@ class Memory(KeyringBackend):
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # its own gap
-        self.entries: dict[tuple[str, str], str] = {}
+        self.entries: dict[tuple[str, str], Any] = {}
         self.is_locked = False
 
     def get_password(self, service: str, username: str) -> str | None:
@@ -78,6 +80,20 @@ def test_half_a_name_is_told(reference: str) -> None:
     assert "names no entry; write ${keyring:SERVICE/USER}" in told(reference)
 
 
+@pytest.mark.parametrize("stored", [b"tok-9", bytearray(b"tok-9"), "tok-9".encode("utf-8-sig")])
+def test_a_backend_that_gives_bytes_is_read(memory: Memory, stored: object) -> None:
+    memory.entries["omo", "me"] = stored
+    assert token("${keyring:omo/me}") == Secret("tok-9")
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"), [(b"tok\xff", "is not UTF-8 text"), (7, "is a int and no text"), (b"", "is empty")]
+)
+def test_what_is_no_text_is_told(memory: Memory, stored: object, said: str) -> None:
+    memory.entries["omo", "me"] = stored
+    assert f"${{keyring:omo/me}} {said}" in told("${keyring:omo/me}")
+
+
 def test_a_locked_keyring_is_told_without_the_backends_words(memory: Memory) -> None:
     memory.is_locked = True
     line = told("${keyring:omo/me}")
@@ -95,3 +111,13 @@ def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     # What Python does where a package is not there.
     monkeypatch.setitem(sys.modules, "keyring", None)
     assert "needs the package keyring: pip install 'captchahub[keyring]'" in told("${keyring:omo/me}")
+
+
+def test_a_script_of_the_user_that_is_called_like_the_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "keyring.py").write_text("raise RuntimeError('it is imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
+    monkeypatch.delitem(sys.modules, "keyring")
+    line = told("${keyring:omo/me}")
+    assert f"the package keyring, and {tmp_path / 'keyring.py'} is imported in its place: rename" in line

@@ -375,6 +375,27 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "zone beside the budget": ("zone: UTC", "5: zone: unknown key", "valid keys: "),
     "journal of nothing": ("journal:", f"5: journal: {BAD_FILE} nothing", ""),
     "journal without a name": ("journal: ''", f"5: journal: {BAD_FILE} ''", ""),
+    "journal in SQLite's memory": (
+        'journal: ":memory:"',
+        f"5: journal: {BAD_FILE} ':memory:'",
+        "leave the key out for one in memory",
+    ),
+    "path in SQLite's memory": (
+        'journal: {path: ":memory:", keep: 1d}',
+        f"5: journal.path: {BAD_FILE} ':memory:'",
+        "leave the key out for one in memory",
+    ),
+    "journal with an address": (
+        "journal: 'file:jobs.db?mode=memory&cache=shared'",
+        f"5: journal: {BAD_FILE} 'file:jobs.db",
+        "write the path alone",
+    ),
+    "journal with another address": (
+        "journal: sqlite:///jobs.db",
+        f"5: journal: {BAD_FILE} 'sqlite:///jobs.db'",
+        "write the path alone",
+    ),
+    "journal of nobody": ("journal: ~no-such-user/jobs.db", f"5: journal: {BAD_FILE} '~no-such", ""),
     "journal switched on": ("journal: true", f"5: journal: {BAD_FILE} true", ""),
     "journals": ("journal: [jobs.db]", f"5: journal: {BAD_FILE} a list", ""),
     "journal in no folder": (

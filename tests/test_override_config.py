@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from captchahub._config.near_variables import OUR_OWN
 from captchahub._plugins import Plugins
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
@@ -238,3 +239,74 @@ def test_it_works_for_installed_plugins(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__OMO__API_TOKEN", "tok-7")
     path = write(tmp_path, "providers: {omo: {plugin: omocaptcha}}\n")
     assert load_yaml(path, Plugins()).providers["omo"].plugin == "omocaptcha"
+
+
+class TestAVariableThatIsNearlyOne:
+    """It begins with CAPTCHAHUB, and lacks a "_" or has its letters small: nothing would read it."""
+
+    @pytest.mark.parametrize(
+        ("name", "right"),
+        [
+            ("CAPTCHAHUB_TIMEOUT", "CAPTCHAHUB__TIMEOUT"),
+            ("captchahub__timeout", "CAPTCHAHUB__TIMEOUT"),
+            ("Captchahub_Timeout", "CAPTCHAHUB__TIMEOUT"),
+            ("CAPTCHAHUB_CACHE", "CAPTCHAHUB__CACHE"),
+            ("CAPTCHAHUB_JOURNAL", "CAPTCHAHUB__JOURNAL"),
+            ("CAPTCHAHUB_JOURNAL_PATH", "CAPTCHAHUB__JOURNAL__PATH"),
+            ("CAPTCHAHUB_BUDGET_LIMIT", "CAPTCHAHUB__BUDGET__LIMIT"),
+            ("CAPTCHAHUB_PLUGINS_BLOCK", "CAPTCHAHUB__PLUGINS__BLOCK"),
+            ("CAPTCHAHUB_PROVIDERS_A_TIMEOUT", "CAPTCHAHUB__PROVIDERS__A__TIMEOUT"),
+            ("CAPTCHAHUB_PROVIDERS__A__TIMEOUT", "CAPTCHAHUB__PROVIDERS__A__TIMEOUT"),
+            ("CAPTCHAHUB_PROVIDERS_A_MAX_IN_FLIGHT", "CAPTCHAHUB__PROVIDERS__A__MAX_IN_FLIGHT"),
+            ("CAPTCHAHUB_PROVIDERS_A_API_TOKEN", "CAPTCHAHUB__PROVIDERS__A__API_TOKEN"),
+            ("CAPTCHAHUB_PROVIDERS_A_HEALTH_COOLDOWN", "CAPTCHAHUB__PROVIDERS__A__HEALTH__COOLDOWN"),
+            ("CAPTCHAHUB_PROVIDERS_B_2_X_TIMEOUT", "CAPTCHAHUB__PROVIDERS__B_2_X__TIMEOUT"),
+            ("CAPTCHAHUB_ROUTES_IMAGE_TO_TEXT", "CAPTCHAHUB__ROUTES__IMAGE_TO_TEXT"),
+            ("CAPTCHAHUB_ROUTES_PHONE_SLIDE_ON_TIMEOUT", "CAPTCHAHUB__ROUTES__PHONE_SLIDE__ON_TIMEOUT"),
+        ],
+    )
+    def test_is_told_with_the_right_name(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch, name: str, right: str
+    ) -> None:
+        monkeypatch.setenv(name, SENSITIVE)
+        (line,) = told(load)
+        assert line == (
+            f"${name}: nothing reads it; write {right}, or another name where it is your own program's"
+        )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *OUR_OWN,
+            "CAPTCHAHUB_TOKEN",
+            "CAPTCHAHUB_PROVIDERS_NOBODY_TIMEOUT",
+            "CAPTCHAHUB_TIMEOUT_SECONDS",
+            "MY_CAPTCHAHUB_TIMEOUT",
+            "CAPTCHAHUB",
+            "CAPTCHAHUB_",
+        ],
+    )
+    def test_is_none_where_it_names_no_key(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv(name, "x")
+        load()
+        assert f"${name} is read by nothing" not in caplog.text
+
+    def test_is_the_users_own_where_the_file_refers_to_it(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_TIMEOUT", "7s")
+        assert load(START + "timeout: ${env:CAPTCHAHUB_TIMEOUT}\n").timeout == 7.0
+
+    def test_is_logged_where_it_is_only_near_a_key(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_TIMOUT", SENSITIVE)
+        load()
+        assert caplog.messages == ["$CAPTCHAHUB_TIMOUT is read by nothing; did you mean CAPTCHAHUB__TIMEOUT?"]
+
+    def test_is_nothing_to_a_mapping(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_TIMEOUT", "7s")
+        mapping = {"providers": {"a": {"plugin": "omocaptcha", "api_token": "t0ken"}}}
+        assert load_mapping(mapping, Plugins()).timeout == 120.0

@@ -4,6 +4,7 @@ import io
 import string
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
@@ -199,3 +200,51 @@ except ImportError as error:
     )
     assert ended.stderr == ""
     assert "pip install 'captchahub[testing]'" in ended.stdout
+
+
+# With something else of that name
+
+
+def run_as(path: Path, source: str) -> subprocess.CompletedProcess[str]:
+    path.write_text(source)
+    return subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+DRAWING = """
+print("it runs")
+from captchahub.testing import Painter
+try:
+    Painter().text("x7kp2")
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("name", ["captcha.py", "PIL.py"])
+def test_a_script_that_is_called_like_a_package_is_named_and_not_run_again(tmp_path: Path, name: str) -> None:
+    ended = run_as(tmp_path / name, DRAWING)
+    package = name.removesuffix(".py")
+    found = f"{tmp_path / name} is imported in its place: rename that file"
+    said = f"captchahub needs the package {package}, and {found}"
+    assert (ended.stdout.splitlines(), ended.stderr) == (["it runs", said], "")
+
+
+def test_so_is_another_package_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "captcha").mkdir()
+    (tmp_path / "captcha" / "__init__.py").write_text("")
+    said = run_as(tmp_path / "script.py", DRAWING).stdout
+    assert (
+        f"and {tmp_path / 'captcha' / '__init__.py'} is imported in its place: rename that, if it is yours"
+        in said
+    )
+
+
+@pytest.mark.parametrize("name", ["yaml.py", "requests.py", "attrs.py", "pluggy.py"])
+def test_so_is_one_that_hides_what_the_library_needs(tmp_path: Path, name: str) -> None:
+    ended = run_as(tmp_path / name, "import captchahub\n")
+    assert ended.stderr.splitlines()[-1] == (
+        f"ImportError: captchahub needs the package {name.removesuffix('.py')}, and {tmp_path / name} "
+        "is imported in its place: rename that file"
+    )

@@ -516,3 +516,108 @@ def test_an_entry_point_must_not_name_a_class(shelf: Shelf) -> None:
     assert (
         "names a class, and hooks need an object: write `plugin = Plugin()` and name `shelf_class:plugin`"
     ) in (unusable(Plugins(), "of-class").error or "")
+
+
+class TestBrokenMetadata:
+    """Of some package here, which need not have anything to do with the library."""
+
+    @pytest.mark.parametrize(
+        "points",
+        [b"[console_scripts]\njust-a-word\n", "[x]\nä = b:c\n".encode("latin-1"), b"[captchahub]\nword\n"],
+    )
+    def test_hides_no_other_plugin(
+        self, shelf: Shelf, points: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf.install("shelf-fine", "shelf_fine", WORKING.format(names=["fine"]), "fine")
+        shelf.install("shelf-broken", "shelf_broken", "")
+        (shelf.root / "shelf_broken-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+        assert {"fine", "omocaptcha"} <= {*Plugins().kind_names()}
+        assert Plugins().kind("fine").name == "fine"
+        told = [
+            line for line in caplog.messages if line.startswith("the metadata of shelf-broken can't be read")
+        ]
+        assert len(told) <= 1  # a process tells it once
+
+    def test_of_a_plugin_itself_leaves_it_without_a_package(self, shelf: Shelf) -> None:
+        shelf.install("shelf-nameless", "shelf_nameless", WORKING.format(names=["nameless"]), "nameless")
+        (shelf.root / "shelf_nameless-1.0.dist-info" / "METADATA").write_bytes(b"\xff\xfe")
+        plugins = Plugins()
+        assert plugins.kind("nameless").name == "nameless"
+        (record,) = (record for record in plugins.records if record.name == "nameless")
+        assert record.version is None
+
+    def test_a_finder_that_fails_hides_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Failing:
+            def find_spec(self, *_: object) -> None:
+                return None
+
+            def find_distributions(self, _context: object) -> object:
+                raise RuntimeError("no list")
+
+        monkeypatch.setattr(sys, "meta_path", [Failing(), *sys.meta_path])
+        assert "omocaptcha" in Plugins().kind_names()
+
+
+class TestAliases:
+    """Names that people write in place of the one that is valid."""
+
+    SOURCE = (
+        "import attrs\nfrom captchahub.hookspecs import hookimpl\n"
+        "from captchahub.provider import ProviderKind\nfrom typing import Literal\n\n"
+        "@attrs.frozen\nclass Settings:\n    city: Literal['york', 'bath'] = 'york'\n\n"
+        "@hookimpl\ndef captchahub_provider_kinds():\n"
+        "    aliases = {'new-york': {'city': 'york'}, 'the.site': {}}\n"
+        "    return [ProviderKind('post', Settings, lambda settings: None, aliases)]\n"
+    )
+
+    @pytest.fixture(autouse=True)
+    def installed(self, shelf: Shelf) -> None:
+        shelf.install("shelf-post", "shelf_post", self.SOURCE, "post")
+        claimed = "new-york = shelf_post\nthe.site = shelf_post\n"
+        points = f"[captchahub]\npost = shelf_post\n[captchahub.aliases]\n{claimed}"
+        (shelf.root / "shelf_post-1.0.dist-info" / "entry_points.txt").write_text(points)
+
+    @staticmethod
+    def told(**provider: object) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load_mapping({"providers": {"a": provider}}, Plugins())
+        return str(caught.value)
+
+    @pytest.mark.parametrize("name", ["new-york", "New_York", "NEWYORK"])
+    def test_of_a_plugin_say_what_to_write(self, name: str) -> None:
+        assert f"no plugin named {name!r} is installed; write plugin: post, city: york" in self.told(
+            plugin=name
+        )
+
+    def test_without_a_key_say_the_plugin(self) -> None:
+        assert self.told(plugin="The-Site").endswith("write plugin: post")
+
+    def test_of_a_value_say_what_to_write(self) -> None:
+        said = self.told(plugin="post", city="New York")
+        assert said.endswith("expected one of york, bath, found 'New York'; write york")
+
+    def test_of_a_value_that_came_from_elsewhere_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CITY", "New York")
+        assert self.told(plugin="post", city="${env:CITY}").endswith("found the value of ${env:CITY}")
+
+    def test_of_a_plugin_that_is_blocked_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "shelf-post")
+        assert "write" not in self.told(plugin="new-york")
+
+    def test_import_only_the_plugin_that_has_them(self, shelf: Shelf) -> None:
+        shelf.install("shelf-loud", "shelf_loud", BROKEN, "loud")
+        plugins = Plugins()
+        with pytest.raises(ConfigError):
+            plugins.kind("new-york")
+        states = {record.name: record.state for record in plugins.records}
+        assert (states["post"], states["loud"]) == (PluginState.LOADED, PluginState.INSTALLED)
+
+    def test_of_a_plugin_that_was_passed_in_are_known_too(self) -> None:
+        class Passed:
+            @hookimpl
+            def captchahub_provider_kinds(self) -> Iterable[object]:
+                kind = kind_named("passed")
+                return [ProviderKind(kind.name, kind.settings, kind.build, {"handed-over": {"to": "me"}})]
+
+        with pytest.raises(ConfigError, match="write plugin: passed, to: me"):
+            Plugins([Passed()]).kind("Handed over")

@@ -34,7 +34,7 @@ from captchahub.testing import Sandbox, load_emulation
 from tests.conftest import QuickOmo
 from tests.odd import Stall, giving, in_lab, odd
 from tests.odd import solve as solve_text
-from tests.town import PICTURE, Service, in_town
+from tests.town import PICTURE, Service, in_town, lines
 
 SCREEN = Image.from_pil(Pil.radial_gradient("L").crop((0, 0, 200, 400)))
 SLIDE = PhoneSlide(SCREEN)
@@ -175,7 +175,7 @@ class TestPlugins:
 
         task, _ = self.solved(fail)
         assert task is SLIDE
-        assert "captchahub_prepare_task of Preparing failed: left out" in caplog.messages
+        assert "captchahub_prepare_task of Preparing failed: left out" in lines(caplog)
 
     @pytest.mark.parametrize(
         "made",
@@ -194,7 +194,7 @@ class TestPlugins:
         assert task is SLIDE
         assert (answer.start, answer.end) == (SENT.start, SENT.end)
         gave = type(made).__name__
-        assert f"captchahub_prepare_task of Preparing gave a {gave}: left out" in caplog.messages
+        assert f"captchahub_prepare_task of Preparing gave a {gave}: left out" in lines(caplog)
 
 
 class Ordering:
@@ -253,7 +253,7 @@ class TestTheOrder:
         self, names: Sequence[object], caplog: pytest.LogCaptureFixture
     ) -> None:
         assert self.winner(Ordering(*names)) == "first"
-        assert "captchahub_order_providers of Ordering gave a list: left out" in caplog.messages
+        assert "captchahub_order_providers of Ordering gave a list: left out" in lines(caplog)
 
     def test_then_the_next_plugin_is_asked(self) -> None:
         assert self.winner(Ordering("second"), Ordering("third")) == "second"
@@ -265,4 +265,4 @@ class TestTheOrder:
                 raise ZeroDivisionError
 
         assert self.winner(Failing()) == "first"
-        assert "captchahub_order_providers of Failing failed: left out" in caplog.messages
+        assert "captchahub_order_providers of Failing failed: left out" in lines(caplog)

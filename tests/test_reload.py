@@ -341,7 +341,7 @@ class TestAFile:
     @pytest.mark.parametrize(
         ("rest", "said"),
         [
-            ("timeout: soon\n", "config.yaml:6: timeout"),
+            ("timeout: soon\n", "config.yaml:7: timeout"),
             ("journal: other.db\n", "journal: it is in memory while this hub lives, and can't become"),
             ("routes:\n  phone-slide: [nobody]\n", "nobody"),
         ],

@@ -648,7 +648,10 @@ def test_jobs_can_be_waited_for(sandbox: Sandbox) -> None:
 def test_settings_open_an_account_once(sandbox: Sandbox) -> None:
     settings = sandbox.settings("mine", balance="3")
     sandbox.world.accounts["mine"].balance -= 1
-    assert sandbox.settings("mine", balance="3") == settings == {"address": sandbox.url, "key": "mine"}
+    quick = {"poll_interval": "10ms"}
+    assert (
+        sandbox.settings("mine", balance="3") == settings == {"address": sandbox.url, "key": "mine", **quick}
+    )
     assert sandbox.world.accounts["mine"].balance == 2
 
 
@@ -662,7 +665,8 @@ class Regional(Postcard):
 
 def test_settings_have_what_else_the_provider_needs() -> None:
     with Sandbox(Regional()) as sandbox:
-        assert sandbox.settings("mine") == {"region": "north", "address": sandbox.url, "key": "mine"}
+        settings = sandbox.settings("mine", quick=False)
+        assert settings == {"region": "north", "address": sandbox.url, "key": "mine"}
 
 
 def test_an_account_pays_for_its_jobs(sandbox: Sandbox) -> None:
@@ -749,6 +753,6 @@ class Billboard(Postcard):
 
 def test_a_service_without_tokens_has_none_in_its_settings_and_finds_none_in_a_call() -> None:
     with Sandbox(Billboard()) as sandbox:
-        assert sandbox.settings() == {"address": sandbox.url}
+        assert sandbox.settings(quick=False) == {"address": sandbox.url}
         sent = Call("POST", "/v9/order", {}, b'{"key": "x", "": "y"}', 0.0)
         assert sandbox.emulation.token_of(sent) is None

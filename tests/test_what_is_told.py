@@ -31,7 +31,7 @@ from captchahub._engine import Engine
 from captchahub.provider import Created, Reply, Request
 from captchahub.testing import Mishap, Slow, json_reply
 from tests.odd import OddPlugin, Reader, Stall, Step, fail, failures, giving, in_lab, odd, raising, solve
-from tests.town import TASK, Service, dead, dead_until, in_town
+from tests.town import TASK, Service, dead, dead_until, in_town, lines
 
 LOST = ServiceUnavailable("the connection broke")
 BAD_GATEWAY = Mishap(json_reply({}, 502))
@@ -240,9 +240,9 @@ class TestTheLog:
     def test_a_probe_that_begins_and_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {"bad": Service(mishap=dead, settings={"health": {"failures": 1}}), "good": Service()}
         in_town(town, lambda engine: self.solves(engine, 40, 0))
-        assert "bad is half-open: this attempt, the probe, finds out whether it works" in caplog.messages
+        assert "bad is half-open: this attempt, the probe, finds out whether it works" in lines(caplog)
         failed = "bad is left alone for another 30.0 s: the probe failed, ServiceUnavailable: nobody listens"
-        assert failed in caplog.messages
+        assert failed in lines(caplog)
 
     def test_a_probe_that_works(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {
@@ -250,7 +250,7 @@ class TestTheLog:
             "good": Service(),
         }
         in_town(town, lambda engine: self.solves(engine, 40, 0))
-        assert "bad is asked again: the probe found that it works" in caplog.messages
+        assert "bad is asked again: the probe found that it works" in lines(caplog)
 
     def test_a_probe_that_tells_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         settings = {"health": {"failures": 1}}
@@ -265,31 +265,31 @@ class TestTheLog:
             await asyncio.wait([cancelled])
 
         in_town(town, main)
-        assert "slow: the probe told nothing of it, so that the next attempt is one" in caplog.messages
+        assert "slow: the probe told nothing of it, so that the next attempt is one" in lines(caplog)
 
     def test_a_hedge_and_the_answer_that_came_too_late(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
         in_town(town, lambda engine: self.solves(engine, 60), hedge_after="5s", hedge_limit="100%")
-        assert "image-to-text: slow is slow, and another provider is asked as well" in caplog.messages
-        late = [message for message in caplog.messages if "slow (job" in message]
+        assert "image-to-text: slow is slow, and another provider is asked as well" in lines(caplog)
+        late = [message for message in lines(caplog) if "slow (job" in message]
         assert [message.split(" s: ")[1] for message in late] == ["solved, after another one had answered"]
 
     def test_a_hedge_that_the_limit_holds_back(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
         in_town(town, solve, hedge_after="5s")
         held = "image-to-text: slow is slow, and hedge_limit is 5%: no other one is asked as well"
-        assert held in caplog.messages
+        assert held in lines(caplog)
 
     def test_a_solve_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         in_town({"bad": Service(answer=None)}, fail)
-        assert caplog.messages[-1] == (
+        assert lines(caplog)[-1] == (
             "image-to-text: no answer after 4.0 s: no provider solved this image-to-text task"
         )
 
     def test_a_task_that_is_refused(self, caplog: pytest.LogCaptureFixture) -> None:
         refused = odd(read_created=raising(lambda: TaskRefused("no picture")))
         in_lab({"only": Stall(refused)}, fail)
-        assert caplog.messages[-1] == "image-to-text: no answer after 0.0 s: TaskRefused: no picture"
+        assert lines(caplog)[-1] == "image-to-text: no answer after 0.0 s: TaskRefused: no picture"
 
 
 class TestTwoAnswersAtOnce:

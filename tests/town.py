@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import attrs
+import pytest
 from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
@@ -143,6 +144,11 @@ def in_town(
             await engine.aclose()
 
     return run_virtual(run())
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged, without the ids of the solves that the lines are of."""
+    return [message.partition(" [solve ")[0] for message in caplog.messages]
 
 
 def heavy_tail(seed: int, *, usual: float, slow: float, share: float) -> Callable[[], float]:

@@ -9,6 +9,7 @@ import attrs
 import yaml
 
 from captchahub._config.problems import EXAMPLE, Place, Problems, shown
+from captchahub._config.texts import decoded
 
 MAX_BYTES = 1_000_000
 """The largest configuration file that is read, in bytes."""
@@ -80,7 +81,7 @@ def _text(path: Path, problems: Problems) -> str | None:
         if len(data) > MAX_BYTES:
             problems.add((), f"the file is larger than {MAX_BYTES} bytes; is it the right one?")
             return None
-        return data.decode("utf-8-sig")
+        return decoded(data)
     except FileNotFoundError:
         problems.add((), f"there is no such file; give another path, or write one such as: {EXAMPLE}")
     except IsADirectoryError:

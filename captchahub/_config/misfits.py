@@ -54,7 +54,8 @@ class Reader:
             found = "something else, which is not shown as it may be a secret"
         else:
             found = self.problems.shown(place, misfit.value)
-        advice = f"; {misfit.advice}" if misfit.advice else ""
+        said = misfit.advice or self.problems.hints.get(place)
+        advice = f"; {said}" if said else ""
         self.problems.add(place, f"expected {misfit.expected}, found {found}{advice}")
 
     def _tell(self, error: Exception, value: object, target: Any, place: Place) -> None:

@@ -14,7 +14,7 @@ import attrs
 from captchahub._config.documents import Document, parse_document
 from captchahub._config.problems import Origin, Place, Problems, advise, items_in, mapping_in
 
-__all__ = ["PREFIX", "override"]
+__all__ = ["BETWEEN", "PREFIX", "as_variable", "override"]
 
 PREFIX = "CAPTCHAHUB__"
 """What the names of these variables begin with."""
@@ -22,7 +22,8 @@ PREFIX = "CAPTCHAHUB__"
 KnownKeys = Callable[[Place, Mapping[str, object]], Iterable[str]]
 """The keys that the mapping at a place can have, given the whole configuration; as many as matter here."""
 
-_BETWEEN = "__"
+BETWEEN = "__"
+"""What stands between two keys in them."""
 _NOT_TEXT = "a key in it is not text; put it in quotes, or the whole if it is one text"
 _NAMES = ("providers",)
 """Mappings whose keys are names that the file defines, so that a new one is a misspelt one."""
@@ -51,7 +52,7 @@ def override(
 
 def _depth(variable: str) -> tuple[bool, int, str]:
     # Which plugins are blocked is known before any is imported for the names of its keys.
-    return not variable.upper().startswith(f"{PREFIX}PLUGINS"), variable.count(_BETWEEN), variable
+    return not variable.upper().startswith(f"{PREFIX}PLUGINS"), variable.count(BETWEEN), variable
 
 
 @attrs.frozen
@@ -83,13 +84,13 @@ class _Applied:
         here: object = self.top
         while rest:
             if not _is_mapping(here):
-                whole = f"{PREFIX}{_BETWEEN.join(_as_variable(str(step)) for step in place)}"
+                whole = f"{PREFIX}{BETWEEN.join(as_variable(str(step)) for step in place)}"
                 told = "there is no mapping here in which a key could be set"
                 raise _Refused(place, f"{told}; set the whole of it with {whole}")
             key, rest = self._step(rest, mapping_in(here), place)
             place = (*place, key)
             here = mapping_in(here).get(key, {})
-        if not place or variable.endswith(_BETWEEN):
+        if not place or variable.endswith(BETWEEN):
             raise _Refused(place, f"the variable ends without a key; write it as {PREFIX}TIMEOUT")
         return place
 
@@ -97,7 +98,7 @@ class _Applied:
         """The key that the rest of a name begins with, and what is left then."""
         found = _matching(rest, mapping)
         if not found and place == _NAMES:
-            word = rest.partition(_BETWEEN)[0].lower()
+            word = rest.partition(BETWEEN)[0].lower()
             told = advise(word, mapping, "defined in the file")
             raise _Refused((*place, word), f"there is no such provider to override; {told}")
         found = found or _matching(rest, set(self.known(place, self.top)))
@@ -106,10 +107,10 @@ class _Applied:
             raise _Refused(place, f"the name can mean {named}; rename one of them, or write it in the file")
         if not found:
             # The loader tells what would be valid in its place.
-            found = [rest.partition(_BETWEEN)[0].lower()]
+            found = [rest.partition(BETWEEN)[0].lower()]
         if not found[0]:
-            raise _Refused(place, f"there is no key between two '{_BETWEEN}'; leave one of these out")
-        return found[0], rest[len(_as_variable(found[0])) + len(_BETWEEN) :]
+            raise _Refused(place, f"there is no key between two '{BETWEEN}'; leave one of these out")
+        return found[0], rest[len(as_variable(found[0])) + len(BETWEEN) :]
 
     def _put(self, place: Place, variable: str, text: str) -> None:
         read = Problems()
@@ -139,8 +140,8 @@ class _Applied:
 
 def _matching(rest: str, keys: Iterable[str]) -> list[str]:
     """The keys that the rest of a name can begin with, sorted."""
-    names = ((key, _as_variable(key)) for key in keys)
-    return sorted(key for key, name in names if name and f"{rest}{_BETWEEN}".startswith(f"{name}{_BETWEEN}"))
+    names = ((key, as_variable(key)) for key in keys)
+    return sorted(key for key, name in names if name and f"{rest}{BETWEEN}".startswith(f"{name}{BETWEEN}"))
 
 
 def _is_mapping(value: object) -> bool:
@@ -151,5 +152,6 @@ def _is_empty(text: str) -> bool:
     return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
 
 
-def _as_variable(key: str) -> str:
+def as_variable(key: str) -> str:
+    """A key as the name of a variable has it."""
     return re.sub("[-.]", "_", key).upper()

@@ -76,6 +76,7 @@ class Problems:
     ``origins`` tells, by place, which values came from the environment, files or a keyring: those are never
     shown. ``overrides`` are the places that an environment variable sets, with its name.
     ``spoilt`` are the places whose values could not be read, so that nothing is said of their types.
+    ``hints`` say what to write at a place, should what stands there be refused.
     ``cause`` is the first failure that was more than a wrong value, such as a plugin that can't be imported.
     """
 
@@ -83,6 +84,7 @@ class Problems:
     found: list[Problem] = attrs.field(factory=list[Problem])
     cause: Exception | None = None
     spoilt: set[Place] = attrs.field(factory=set[Place])
+    hints: dict[Place, str] = attrs.field(factory=dict[Place, str])
     overrides: dict[Place, str] = attrs.field(factory=dict[Place, str])
 
     def add(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from captchahub._config.keyrings import NoEntry, read_entry
 from captchahub._config.problems import Origin, Place, Problems, items_in
+from captchahub._config.texts import decoded
 from captchahub._user_paths import expanded
 
 MAX_BYTES = 65_536
@@ -105,15 +106,17 @@ def _file(path: str, base: Path) -> str:
     try:
         with (base / expanded(path)).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-        text = data.decode()
+        value = decoded(data).removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise _Refused(f"{named} is not UTF-8 text; name a file that holds only the value") from None
-    except (OSError, ValueError) as error:
+    # RuntimeError: there is no such user, or no home, for a path that begins with "~".
+    except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a possible path"
         raise _Refused(f"{named} can't be read: {reason}; check the path and the permissions") from None
     if len(data) > MAX_BYTES:
         raise _Refused(f"{named} is larger than {MAX_BYTES} bytes; name a file that holds only the value")
-    value = text.removesuffix("\n").removesuffix("\r")
+    if "\0" in value:
+        raise _Refused(f"{named} is not UTF-8 text; name a file that holds only the value")
     if not value:
         raise _Refused(f"{named} is empty; write the value into it")
     return value

@@ -20,6 +20,7 @@ from captchahub._config.amounts import (
     read_price,
 )
 from captchahub._config.problems import Misfit
+from captchahub._folders import anchored
 from captchahub._proxies import proxy_fault
 from captchahub._trust import bundle_fault
 from captchahub._user_paths import expanded
@@ -63,6 +64,8 @@ _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s?%")
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
+# What database programs take for something else than the name of a file.
+_DATABASE_ADDRESS = re.compile(r":memory:?$|(file|sqlite[0-9a-z+]*):", re.IGNORECASE)
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -200,12 +203,7 @@ def _path(value: object, base: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise Misfit("a path", value)
     # Whatever the folder is that the program, or a process that it forks, works in later.
-    path = base / expanded(value)
-    try:
-        return path.absolute()
-    except FileNotFoundError:
-        # The working directory was deleted, and nothing is found in it.
-        return path
+    return anchored(base / expanded(value))
 
 
 def _certificates(value: object, base: Path) -> CertificatesPath:
@@ -221,13 +219,13 @@ _BASE = "relative paths begin at the configuration"
 
 
 def _file(value: object, base: Path) -> FilePath:
-    wrong = Misfit(
-        "the path of a file such as jobs.db, in a folder that is there",
-        value,
-        _BASE,
-    )
+    expected = "the path of a file such as jobs.db, in a folder that is there"
+    if isinstance(value, str) and _DATABASE_ADDRESS.match(value):
+        raise Misfit(expected, value, "write the path alone, or leave the key out for one in memory")
+    wrong = Misfit(expected, value, _BASE)
     try:
-        path = _path(value, base)
+        # Absolute, which it can't be made where the working directory is gone.
+        path = _path(value, base).absolute()
         os.fsencode(path)
         usable = path.is_file() if path.exists() else path.parent.is_dir()
     except (Misfit, OSError, ValueError):

@@ -102,7 +102,11 @@ def _configuration(sandbox: Sandbox, pictures: Sequence[NamedPicture]) -> dict[s
     balances = (work * _FUNDED, work * 2)
     return {
         "providers": {
-            name: {"plugin": PLUGIN, "prices": prices, **sandbox.settings(name, balance=balance)}
+            name: {
+                "plugin": PLUGIN,
+                "prices": prices,
+                **sandbox.settings(name, balance=balance, quick=False),
+            }
             for name, balance in zip(ACCOUNTS, balances, strict=True)
         },
         "timeout": "25s",

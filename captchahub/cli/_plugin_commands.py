@@ -6,10 +6,11 @@ Their names are read from the metadata of what is installed; a plugin is importe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 import click
 
+from captchahub._entry_points import package_of, points_in
 from captchahub._plugins import BLOCKED, is_blocked_by_environment
 
 __all__ = ["added_commands", "load_command"]
@@ -19,7 +20,7 @@ GROUP = "captchahub.commands"
 
 def added_commands() -> list[tuple[str, str]]:
     """The names of the commands that plugins add, each with its package, sorted; nothing is imported."""
-    return sorted((point.name, _package(point)) for point in entry_points(group=GROUP))
+    return sorted((point.name, _package(point)) for point in points_in(GROUP))
 
 
 def load_command(name: str) -> click.Command | None:
@@ -27,7 +28,7 @@ def load_command(name: str) -> click.Command | None:
 
     Raises a ClickException where it can't be used, or two packages have one of that name.
     """
-    points = list(entry_points(group=GROUP, name=name))
+    points = [point for point in points_in(GROUP) if point.name == name]
     return _loaded(_only(points)) if points else None
 
 
@@ -56,4 +57,4 @@ def _loaded(point: EntryPoint) -> click.Command:
 
 
 def _package(point: EntryPoint) -> str:
-    return "an unnamed package" if point.dist is None else point.dist.name
+    return package_of(point) or "an unnamed package"

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -21,17 +21,18 @@ from captchahub.cli._pictures import draw, save
 from captchahub.cli._streams import put, writing_stdout
 from captchahub.cli._text import counted, money_text
 from captchahub.config import load_mapping
-from captchahub.errors import NotOffered
+from captchahub.errors import NotOffered, TaskError
 from captchahub.provider import LocalProvider, Request
 from captchahub.testing import Sandbox
+from captchahub.testing.answers import read_answers
 
-__all__ = ["AccountOptions", "serve"]
+__all__ = ["AccountOptions", "serve", "teach"]
 
 # Windows hands out signals only between waits, so no wait is without end.
 _TICK = 0.5
 _ONLY_ITS_OWN = """
-It can answer only pictures that it drew itself, with --pictures DIR and since this start;
-a job for any other picture is taken, and ends as failed."""
+It can answer only pictures that it drew itself, with --pictures DIR and since this start, and those of
+--answers FILE; a job for any other picture is taken, and ends as failed."""
 
 
 @attrs.frozen
@@ -43,8 +44,27 @@ class AccountOptions:
     balance: Decimal
 
 
-def serve(sandbox: Sandbox, account: AccountOptions, directory: Path | None, count: int) -> None:
-    """Serve until SIGINT or SIGTERM; draw ``count`` pictures into the directory, where one is given."""
+def teach(sandbox: Sandbox, files: Iterable[Path]) -> int:
+    """Let the sandbox know the pictures that the files name; how many there are."""
+    known = 0
+    for file in files:
+        try:
+            for picture, solution in read_answers(file):
+                sandbox.know(picture, solution)
+                known += 1
+        except (OSError, TaskError, ValueError) as error:
+            said = f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise click.BadParameter(said, param_hint="--answers") from error
+    return known
+
+
+def serve(
+    sandbox: Sandbox, account: AccountOptions, directory: Path | None, count: int, *, known: int
+) -> None:
+    """Serve until SIGINT or SIGTERM; draw ``count`` pictures into the directory, where one is given.
+
+    ``known`` is the number of pictures that it knows already.
+    """
     with _ended_by_signals() as ended, _started(sandbox):
         configuration = _configuration(sandbox, account)
         # Everything that can go wrong comes before the first line.
@@ -52,6 +72,8 @@ def serve(sandbox: Sandbox, account: AccountOptions, directory: Path | None, cou
         if directory is not None:
             save(draw(sandbox, count), directory)
             lines.append(f"\nPictures it can answer: {count} in {directory}, with the truth in answers.json.")
+        if known:
+            lines.append(f"\nPictures of your own that it can answer: {known}.")
         lines.append(_ONLY_ITS_OWN)
         with writing_stdout():
             put("\n".join([*lines, "\nCtrl-C ends it."]))
@@ -95,7 +117,7 @@ def _started(sandbox: Sandbox) -> Generator[None]:
 
 def _configuration(sandbox: Sandbox, account: AccountOptions) -> dict[str, object]:
     """What a user would write to use the sandbox."""
-    settings = sandbox.settings(account.token, balance=account.balance)
+    settings = sandbox.settings(account.token, balance=account.balance, quick=False)
     # A literal "${" is written "$${" in a configuration.
     own = {key: value.replace("${", "$${") for key, value in settings.items()}
     return {"providers": {"sandbox": {"plugin": account.plugin, **own}}}

@@ -21,11 +21,17 @@ _EPILOG = """
 Examples:
   captchahub sandbox
   captchahub sandbox --port 8080 --pictures shots
+  captchahub sandbox --answers our-captchas/answers.json
   captchahub sandbox --job-time 3 --latency 0.2 --failure-rate 0.1
   captchahub sandbox --plugin createtask --option dialect=capsolver
 
-A job for a picture that this sandbox drew is answered with the truth; any other picture ends as a failed
-job.
+A job for a picture that this sandbox drew, or that --answers names, is answered with the truth; any other
+picture ends as a failed job.
+
+FILE is such as --pictures writes, with the pictures beside it. For texts it can be shorter:
+
+\b
+  {"login-1.png": "x7kp2", "login-2.png": "q3wm"}
 
 \b
 Exit codes:
@@ -108,6 +114,13 @@ Exit codes:
     metavar="N",
     help=f"How many pictures to draw; {_PICTURES} where it is not said.",
 )
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Know pictures of your own: a JSON file with the answer for each. Can be repeated.",
+)
 def sandbox(
     *,
     port: int,
@@ -121,6 +134,7 @@ def sandbox(
     seed: int,
     pictures: Path | None,
     count: int | None,
+    answers: Sequence[Path],
 ) -> None:
     """Serve a local stand-in of a service until Ctrl-C.
 
@@ -142,4 +156,5 @@ def sandbox(
         seed=seed,
     )
     account = serving.AccountOptions(plugin, token, balance)
-    serving.serve(service, account, pictures, _PICTURES if count is None else count)
+    known = serving.teach(service, answers)
+    serving.serve(service, account, pictures, _PICTURES if count is None else count, known=known)

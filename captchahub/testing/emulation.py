@@ -62,10 +62,14 @@ class Answer:
 
 @attrs.define
 class Account:
-    """An account at the emulated service, found by its token."""
+    """An account at the emulated service, found by its token.
+
+    ``is_quick`` where its client may ask faster than the service allows, as a suite of tests does.
+    """
 
     token: str = attrs.field(repr=False)
     balance: Decimal
+    is_quick: bool = False
 
 
 @attrs.define
@@ -185,26 +189,28 @@ class Emulation(ABC):
     """The names of all calls there are, so that a misspelt one in a test is refused."""
     prices: ClassVar[Mapping[str, Decimal]]
     """The price of one job, by task kind."""
-    poll_interval: float | None = None
-    """How often it lets itself be asked for a job, in seconds, in place of what the service allows."""
+    least_gap: float | None = None
+    """The least time between two questions for one job, in seconds, in place of what the service allows.
+
+    Quick accounts keep to it as well. 0 refuses none.
+    """
 
     @property
     def provider_settings(self) -> Mapping[str, str]:
-        """What its provider's settings need beside address and token: ``{"dialect": "capsolver"}``.
-
-        A pace that is not the service's own is among them.
-        """
-        pace = self.poll_interval
-        return {} if pace is None else {"poll_interval": f"{max(round(pace * 1000, 3), 0.001):g}ms"}
+        """What its provider's settings need beside address and token: ``{"dialect": "capsolver"}``."""
+        return {}
 
     def is_hasty(self, job: JobRecord, now: float, *, between: float, first: float = 0.0) -> bool:
-        """Whether a question for a job comes too soon after the one before, or after the order.
+        """Return whether a question for a job comes too soon after the one before, or after the order.
 
-        ``between`` and ``first`` are what the service allows, in seconds; :attr:`poll_interval` takes their
-        places. One that does not is noted, so ask once for each question.
+        ``between`` and ``first`` are what the service allows, in seconds. :attr:`least_gap` takes their place
+        if it is set; a quick account may ask at any pace. A question that is not hasty is noted, so call this
+        once for each question.
         """
-        if self.poll_interval is not None:
-            between, first = self.poll_interval, min(first, self.poll_interval)
+        if self.least_gap is not None:
+            between, first = self.least_gap, 0.0
+        elif job.account.is_quick:
+            between, first = 0.0, 0.0
         since = job.created_at if job.asked_at is None else job.asked_at
         if now - since < (first if job.asked_at is None else between) - _SLACK:
             return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
 from captchahub._config.problems import advise
-from captchahub._plugins import BLOCKED, is_blocked_by_environment
+from captchahub._entry_points import package_of, points_in
+from captchahub._plugins import BLOCKED, Plugins, is_blocked_by_environment
 from captchahub.errors import ConfigError
 from captchahub.testing._options import misfit
 from captchahub.testing.emulation import Emulation
@@ -18,7 +19,7 @@ GROUP = "captchahub.sandbox"
 
 def installed_emulations() -> list[str]:
     """The names of the provider kinds that can be emulated here."""
-    return sorted(entry_points(group=GROUP).names)
+    return sorted({point.name for point in points_in(GROUP)})
 
 
 def load_emulation(name: str, /, **options: object) -> Emulation:
@@ -28,17 +29,24 @@ def load_emulation(name: str, /, **options: object) -> Emulation:
     :class:`~captchahub.errors.ConfigError` where no installed plugin ships one, two do, it is blocked, it
     can't be loaded, or it does not take these options.
     """
-    found = list(entry_points(group=GROUP, name=name))
+    found = [point for point in points_in(GROUP) if point.name == name]
     if not found:
-        known = advise(name, installed_emulations(), "installed")
-        # No package is named: one that nobody here knows of may be anybody's.
-        raise ConfigError(
-            f"no installed plugin emulates {name!r}; {known}; or install the plugin that adds it"
-        )
+        raise ConfigError(f"no installed plugin emulates {name!r}; {_instead_of(name)}")
     if len(found) > 1:
         packages = " and ".join(sorted(_package(entry) for entry in found))
         raise ConfigError(f"{name!r} is emulated by two packages, {packages}: uninstall one")
     return _load(found[0], options)
+
+
+def _instead_of(name: str) -> str:
+    meant = Plugins().meant_by(name)
+    if meant is not None:
+        kind, keys = meant
+        options = "".join(f", {key}={value}" for key, value in keys.items())
+        return f"it is one of {kind}: use {kind}{options}"
+    known = advise(name, installed_emulations(), "installed")
+    # No package is named: one that nobody here knows of may be anybody's.
+    return f"{known}; or install the plugin that adds it"
 
 
 def _load(entry: EntryPoint, options: Mapping[str, object]) -> Emulation:
@@ -66,4 +74,4 @@ def _about(entry: EntryPoint) -> str:
 
 
 def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "an unknown package"
+    return package_of(entry) or "an unknown package"

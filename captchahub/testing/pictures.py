@@ -14,6 +14,7 @@ from typing import ClassVar, TypedDict
 
 import attrs
 
+from captchahub._shadows import how_to_get, refuse_shadows
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Point, SlideSolution, Solution, Task, TextSolution
 
@@ -187,10 +188,10 @@ class Painter:
 
 @contextmanager
 def _explained() -> Generator[None]:
+    # First, for the import would run a script of that name once more.
+    refuse_shadows(("captcha", "PIL"))
     try:
         yield
     except ImportError as error:
-        package = (error.name or "another package").partition(".")[0]
-        raise ImportError(
-            f"drawing pictures needs {package}: pip install 'captchahub[testing]'", name=error.name
-        ) from error
+        said = f"drawing pictures needs {how_to_get(error, 'testing')}"
+        raise ImportError(said, name=error.name) from error

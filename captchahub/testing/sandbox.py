@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from types import TracebackType
-from typing import Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import Protocol, Self, TypedDict, TypeVar, Unpack, overload
 
+from captchahub._clock import steady
 from captchahub._config.problems import advise
 from captchahub.images import Image
 from captchahub.tasks import Solution
 from captchahub.testing._effects import Pause, Step
 from captchahub.testing._http import render
 from captchahub.testing._server import HttpServer
+from captchahub.testing.answers import answers, picture_of, solution_of
 from captchahub.testing.books import Books, CallRecord
 from captchahub.testing.emulation import Answer, Call, Emulation, JobRecord, World, picture_hash
 from captchahub.testing.faults import Fault, FaultRules
@@ -32,6 +34,9 @@ from captchahub.testing.timing import Seconds, sampler
 __all__ = ["Sandbox", "SandboxFactory", "SandboxOptions"]
 
 DEFAULT_TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
+
+# Often enough for an answer to be found at once, in seconds.
+_QUICK_GAP = 0.01
 
 Picture = TypeVar("Picture", bound=DrawnPicture)
 
@@ -81,7 +86,7 @@ class Sandbox:
         self._latency = sampler(latency, seeds.getrandbits(32))
         self._answers: dict[str, Callable[[str], Solution | None]] = {}
         self._errors: list[Exception] = []
-        self._began = time.monotonic()
+        self._began = steady()
         self._port = port
         self._tls = tls
         self._accepted = 0
@@ -139,17 +144,24 @@ class Sandbox:
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://127.0.0.1:{self._port}{self.emulation.base_path}"
 
-    def settings(self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10") -> dict[str, str]:
+    def settings(
+        self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10", quick: bool = True
+    ) -> dict[str, str]:
         """All settings that the plugin needs for an account here: ``{"plugin": ..., **sandbox.settings()}``.
 
-        The account is opened with this balance unless it exists.
+        The account is opened with this balance unless it exists. A ``quick`` one is asked for answers many
+        times a second, so that a test takes no longer than its jobs; else as often as the service allows.
         """
         with self._books.changed:
             if token not in self.world.accounts:
                 self.world.add_account(token, balance)
+            self.world.accounts[token].is_quick = quick
         own = {self.emulation.base_url_key: self.url}
         if self.emulation.token_key:
             own[self.emulation.token_key] = token
+        if quick:
+            gap = max(_QUICK_GAP, self.emulation.least_gap or 0.0)
+            own["poll_interval"] = f"{round(1000 * gap)}ms"
         return {**self.emulation.provider_settings, **own}
 
     @property
@@ -234,10 +246,33 @@ class Sandbox:
             drawn = self._painter.slide(**options)
         return self.know(drawn)
 
-    def know(self, drawn: Picture) -> Picture:
-        """Answer jobs for this picture with its truth, where they ask for its kind."""
-        self._learn(drawn.image.data, lambda kind: drawn.solution if kind == drawn.kind else None)
-        return drawn
+    @overload
+    def know(self, picture: Picture, /) -> Picture: ...
+
+    @overload
+    def know(self, picture: Image | bytes | str | os.PathLike[str], answer: str | Solution, /) -> Image: ...
+
+    def know(
+        self,
+        picture: DrawnPicture | Image | bytes | str | os.PathLike[str],
+        answer: str | Solution | None = None,
+        /,
+    ) -> DrawnPicture | Image:
+        """Answer jobs for this picture with its truth, where they ask for that; the picture is given back.
+
+        It is one that was drawn, also by another sandbox; or any other, as an Image, bytes or a path, with
+        its ``answer``: a text, or a solution such as ``SlideSolution(Point(60, 900), Point(310, 900))``. It
+        is known by its bytes, as they are sent. Raises :class:`~captchahub.errors.TaskError` for what is no
+        picture, TypeError for an answer that is none.
+        """
+        if isinstance(picture, DrawnPicture):
+            if answer is not None:
+                raise TypeError("a picture that was drawn has its answer: know(picture)")
+            self._learn(picture.image.data, lambda kind: picture.solution if kind == picture.kind else None)
+            return picture
+        image, solution = picture_of(picture), solution_of(answer)
+        self._learn(image.data, lambda kind: solution if answers(kind, solution) else None)
+        return image
 
     def script(self, picture: Image | bytes, solution: Solution | None) -> None:
         """Answer jobs for this picture with this solution; None lets them fail."""
@@ -253,7 +288,7 @@ class Sandbox:
         return None if answer is None else answer(kind)
 
     def _now(self) -> float:
-        return time.monotonic() - self._began
+        return steady() - self._began
 
     def _respond(self, call: Call, connection: int) -> Iterator[Step]:
         with self._books.changed:

@@ -52,11 +52,7 @@ class SolvingChecks(Checks):
 
     def test_the_hub_solves_each_kind_of_task_over_http(self) -> None:
         subject = self._paced()
-        emulation = subject.emulation()
-        # One with slots keeps its pace.
-        with suppress(AttributeError):
-            emulation.poll_interval = _QUICK
-        with Sandbox(emulation) as sandbox:
+        with Sandbox(subject.emulation()) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
             with Hub.from_mapping({"providers": {NAME: keys}}, plugins=[_Hurried(subject)]) as hub:
                 for task in subject.first_tasks():

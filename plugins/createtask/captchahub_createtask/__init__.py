@@ -8,6 +8,7 @@ from typing import Final
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, TextSolution
+from captchahub_createtask.dialects import OTHER_NAMES
 from captchahub_createtask.provider import CreateTaskProvider
 from captchahub_createtask.settings import CreateTaskSettings
 
@@ -21,6 +22,10 @@ __all__ = [
 
 captchahub_contract: Final = 1
 
+_ALIASES: Final = {
+    alias: {"dialect": name} for name, others in OTHER_NAMES.items() for alias in (name, *others)
+}
+
 # As the protocol writes its error codes. No picture shows such a word.
 _ERROR_CODE: Final = re.compile(r"ERROR_[A-Z]+(_[A-Z]+)+")
 
@@ -28,7 +33,7 @@ _ERROR_CODE: Final = re.compile(r"ERROR_[A-Z]+(_[A-Z]+)+")
 @hookimpl
 def captchahub_provider_kinds() -> list[ProviderKind[CreateTaskSettings]]:
     """The one kind of provider in this package."""
-    return [ProviderKind("createtask", CreateTaskSettings, CreateTaskProvider)]
+    return [ProviderKind("createtask", CreateTaskSettings, CreateTaskProvider, _ALIASES)]
 
 
 @hookimpl

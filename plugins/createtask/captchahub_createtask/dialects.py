@@ -28,6 +28,7 @@ __all__ = [
     "BALANCE",
     "CREATE",
     "DIALECTS",
+    "OTHER_NAMES",
     "POLL",
     "REPORT",
     "Dialect",
@@ -137,6 +138,17 @@ DIALECTS: Final[Mapping[DialectName, Dialect]] = {
     "custom": Dialect("the service", options=_ANTI_CAPTCHA_OPTIONS),
 }
 """Every dialect by the name it has in a configuration."""
+
+OTHER_NAMES: Final[Mapping[DialectName, tuple[str, ...]]] = {
+    "anti-captcha": ("anti-captcha.com",),
+    # One company with two sites.
+    "2captcha": ("2captcha.com", "twocaptcha", "rucaptcha", "rucaptcha.com"),
+    "capsolver": ("capsolver.com",),
+    "capmonster": ("capmonster.cloud",),
+    "yescaptcha": ("yescaptcha.com",),
+    "omocaptcha-v2": (),
+}
+"""What else people call a dialect; case and signs do not count."""
 
 
 def find_dialect(name: DialectName) -> Dialect:

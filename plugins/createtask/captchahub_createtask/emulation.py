@@ -96,8 +96,7 @@ class CreateTaskEmulation(Emulation):
     least_gap: float | None = attrs.field(default=None, kw_only=True)
     """Questions for one job that come faster than this, in seconds, are refused; 0 refuses none.
 
-    None keeps to the pace of ``spoken``, before the first question too, or to :attr:`poll_interval` where
-    that is set.
+    None keeps to the pace of ``spoken``, before the first question too, but for quick accounts.
     """
 
     @property
@@ -112,8 +111,8 @@ class CreateTaskEmulation(Emulation):
         own, known = (
             (one.seconds_between_polls, one.seconds_before_first_poll) for one in (self.spoken, usual)
         )
-        if self.poll_interval is not None or own == known:
-            return super().provider_settings
+        if own == known:
+            return {}
         # One key says both; the longer one offends nobody.
         return {"poll_interval": f"{max(1000 * seconds for seconds in own if seconds is not None):g}ms"}
 
@@ -176,8 +175,6 @@ class CreateTaskEmulation(Emulation):
         return self._state(job, world)
 
     def _is_too_soon(self, job: JobRecord, now: float) -> bool:
-        if self.least_gap is not None:
-            return self.is_hasty(job, now, between=self.least_gap)
         first = self.spoken.seconds_before_first_poll or 0.0
         return self.is_hasty(job, now, between=self.spoken.seconds_between_polls, first=first)
 

@@ -410,21 +410,27 @@ def test_capsolver_objects_with_its_own_status_and_code(
     assert isinstance(service.poll(created), Solved)
 
 
-def test_a_pace_can_be_set_and_its_provider_is_told_of_it(
+def test_another_pace_can_be_set(service_of: Callable[..., Service], picture: Image) -> None:
+    service = service_of("2captcha")
+    service.emulation.least_gap = 0.05
+    created = service.create(picture)
+    assert service.poll(created) == Pending("processing")
+    service.now = 0.03
+    with pytest.raises(ProviderError, match="ERROR_IP_BLOCKED"):
+        service.poll(created)
+    service.now = 0.05
+    assert service.poll(created) == Pending("processing")
+
+
+def test_a_quick_account_asks_as_often_as_it_likes(
     service_of: Callable[..., Service], picture: Image
 ) -> None:
     service = service_of("2captcha")
-    assert service.emulation.provider_settings == {"dialect": "2captcha"}
-    service.emulation.poll_interval = 0.05
-    assert service.emulation.provider_settings == {"dialect": "2captcha", "poll_interval": "50ms"}
     created = service.create(picture)
-    service.now = 0.05
-    assert service.poll(created) == Pending("processing")
-    service.now = 0.08
-    with pytest.raises(ProviderError, match="ERROR_IP_BLOCKED"):
-        service.poll(created)
-    service.now = 0.1
-    assert service.poll(created) == Pending("processing")
+    for account in service.world.accounts.values():
+        account.is_quick = True
+    for _ in range(3):
+        assert service.poll(created) == Pending("processing")
 
 
 def test_the_pace_of_the_settings_is_that_of_the_emulation(key: str) -> None:

@@ -62,7 +62,7 @@ def test_a_service_with_names_of_its_own_is_used_as_its_settings_say() -> None:
 def test_the_settings_tell_only_what_is_not_the_dialects_own() -> None:
     spoken = attrs.evolve(DIALECTS["2captcha"], max_side=10, wrong_call=None)
     with Sandbox(CreateTaskEmulation("2captcha", spoken=spoken)) as sandbox:
-        assert sandbox.settings().keys() == {"dialect", "base_url", "client_key"}
+        assert sandbox.settings(quick=False).keys() == {"dialect", "base_url", "client_key"}
 
 
 def test_a_picture_is_solved_and_paid_for(sandbox: Sandbox) -> None:
@@ -213,7 +213,8 @@ def test_any_client_of_the_protocol_gets_its_answer(sandbox: Sandbox) -> None:
 
 def test_a_job_is_not_asked_for_faster_than_the_settings_say() -> None:
     with Sandbox(CreateTaskEmulation("capmonster", least_gap=0.2), job_time=0.5) as sandbox:
-        with hub_for(sandbox, seconds_between_polls=0.2) as hub:
+        own = {**sandbox.settings(quick=False), "seconds_between_polls": 0.2}
+        with Hub.from_mapping({"providers": {"backup": {"plugin": "createtask", **own}}}) as hub:
             hub.solve(sandbox.draw_text().task())
         asked = [record.received for record in sandbox.calls_to("getTaskResult")]
     assert len(asked) > 1

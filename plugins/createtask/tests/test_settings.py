@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Any, get_args
 
 import captchahub_createtask
@@ -12,6 +13,7 @@ from captchahub import Hub
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import PROJECT, HookSpecs
 from captchahub.provider import Secret
+from captchahub.testing import load_emulation
 
 KEY = Secret("k" * 32)
 NAMED = [name for name in get_args(DialectName) if name != "custom"]
@@ -162,3 +164,38 @@ def test_the_plugin_adds_one_kind_of_provider_through_the_hook() -> None:
     [[kind]] = manager.hook.captchahub_provider_kinds()
     assert (kind.name, kind.settings) == ("createtask", CreateTaskSettings)
     assert isinstance(kind.build(CreateTaskSettings("2captcha", KEY)), CreateTaskProvider)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2captcha", "2captcha"),
+        ("2Captcha.com", "2captcha"),
+        ("twocaptcha", "2captcha"),
+        ("rucaptcha", "2captcha"),
+        ("RuCaptcha", "2captcha"),
+        ("anticaptcha", "anti-captcha"),
+        ("anti_captcha", "anti-captcha"),
+        ("anti-captcha.com", "anti-captcha"),
+        ("CapSolver", "capsolver"),
+        ("capmonster.cloud", "capmonster"),
+        ("capmonster-cloud", "capmonster"),
+        ("YesCaptcha", "yescaptcha"),
+        ("omocaptcha_v2", "omocaptcha-v2"),
+    ],
+)
+def test_the_name_of_a_service_is_answered_with_its_dialect(written: str, meant: str) -> None:
+    assert refusal(plugin=written).endswith(f"; write plugin: createtask, dialect: {meant}")
+    if written != meant:
+        assert refusal(dialect=written).endswith(f"found {written!r}; write {meant}")
+
+
+def test_every_other_name_is_in_the_metadata_with_that_of_its_dialect() -> None:
+    (kind,) = captchahub_createtask.captchahub_provider_kinds()
+    assert {point.name for point in entry_points(group="captchahub.aliases")} == {*kind.aliases}
+    assert {keys["dialect"] for keys in kind.aliases.values()} == {*DIALECTS} - {"custom"}
+
+
+def test_the_sandbox_of_a_service_is_found_by_its_name() -> None:
+    with pytest.raises(ConfigError, match="it is one of createtask: use createtask, dialect=2captcha"):
+        load_emulation("rucaptcha")

@@ -50,8 +50,8 @@ class OmoEmulation(Emulation):
     closed: Collection[str] = ()
     """The task kinds that are closed now: refused, and marked so in the price list."""
     least_gap: float | None = None
-    """Questions for one job that come faster than this, in seconds, are refused. None refuses none: the page
-    wants 2 s between them, and does not say what becomes of others."""
+    """As :attr:`Emulation.least_gap`. None refuses none: the service's page wants 2 s between two questions,
+    and does not say what becomes of others."""
 
     def answer(self, call: Call, world: World) -> Answer:
         """What the service replies: HTTP 200 whatever happened, the failure in the body."""
@@ -114,8 +114,7 @@ class OmoEmulation(Emulation):
         job = world.find_job(account, int(job_id(body.get("job_id")) or 0))
         if job is None:
             raise _Refused("Job not found.")
-        pace = self.least_gap if self.poll_interval is None else self.poll_interval
-        if pace is not None and self.is_hasty(job, world.now(), between=pace):
+        if self.is_hasty(job, world.now(), between=0.0):
             raise _Refused("Too many requests.")
         if job.state(world.now()) == "working":
             return {"status": self.working, "result": None}

@@ -1,0 +1,24 @@
+"""The text in a file's bytes, as editors and shells of any system write it."""
+
+from __future__ import annotations
+
+import codecs
+
+__all__ = ["decoded"]
+
+# The mark of UTF-16 begins that of UTF-32.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def decoded(data: bytes) -> str:
+    """The text without its byte order mark, which names the encoding; without one it is UTF-8.
+
+    Raises UnicodeDecodeError.
+    """
+    return data.decode(next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8"))

@@ -17,6 +17,8 @@ from itertools import chain, zip_longest
 from types import TracebackType
 from typing import Any, Self
 
+from captchahub._clock import steady
+
 __all__ = ["Address", "Options", "Resolve", "dial", "interleaved"]
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]

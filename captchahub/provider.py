@@ -408,5 +408,5 @@ class ProviderKind(Generic[C]):
     name: str
     settings: type[C]
     build: Callable[[C], Provider | LocalProvider]
-    is_free: bool = False
     aliases: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict[str, Mapping[str, str]], eq=False)
+    is_free: bool = attrs.field(default=False, kw_only=True)

@@ -84,7 +84,6 @@ class TestTheLinesOfASolve:
         async def main(engine: Engine) -> None:
             await solve(engine)
             caplog.clear()
-            engine.plugins()
             await engine.reload(
                 load_mapping({"providers": {"good": {"plugin": "omocaptcha", "api_token": TOKEN}}}, Plugins())
             )

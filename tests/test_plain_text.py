@@ -113,11 +113,12 @@ class TestWhatIsTyped:
         assert completed(text) == ""
 
     def test_texts_that_are_typed_the_same_agree(self) -> None:
-        for options, one, other in (
+        cases: tuple[tuple[dict[str, Any], str, str], ...] = (
             ({}, "１２", "12"),
             ({}, "x\u200b7", "X7"),
             ({"math": True}, "5+3=8", "8"),
-        ):
+        )
+        for options, one, other in cases:
             task = ImageToText(PICTURE, **options)
             assert task.agrees(TextSolution(one), TextSolution(other))
 
@@ -133,7 +134,7 @@ class TestWhatIsTyped:
             assert task.check(typed) is None
 
 
-def solved(services: dict[str, Service], task: ImageToText, **route: object) -> Result[TextSolution]:
+def solved(services: dict[str, Service], task: ImageToText, **route: Any) -> Result[TextSolution]:
     async def main(engine: Engine) -> Result[TextSolution]:
         return await engine.solve(task, 60, Trail())
 

@@ -277,7 +277,7 @@ class TestAVariableThatIsNearlyOne:
     @pytest.mark.parametrize(
         "name",
         [
-            *OUR_OWN,
+            *sorted(OUR_OWN),
             "CAPTCHAHUB_TOKEN",
             "CAPTCHAHUB_PROVIDERS_NOBODY_TIMEOUT",
             "CAPTCHAHUB_TIMEOUT_SECONDS",

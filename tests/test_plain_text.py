@@ -99,7 +99,8 @@ class TestWhatIsTyped:
         ],
     )
     def test_a_sum_is_its_result(self, text: str, number: str) -> None:
-        for options in ({}, {"charset": string.digits}, {"max_length": 2}):
+        cases: tuple[dict[str, Any], ...] = ({}, {"charset": string.digits}, {"max_length": 2})
+        for options in cases:
             assert completed(text, math=True, **options) == number
             assert ImageToText(PICTURE, math=True, **options).check(TextSolution(number)) is None
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from captchahub.errors import ProviderError
+from captchahub.errors import PluginFault, ProviderError
 from captchahub.provider import Service
 
 __all__ = ["Prices"]
@@ -41,7 +41,7 @@ class Prices:
         self._charged: dict[str, Decimal] = {}
         self._ask_list_from = 0.0
         self._failures = 0
-        self._failed_at = -math.inf
+        self._stands_until = -math.inf
         self._error: ProviderError | None = None
 
     def of(self, kind: str) -> Decimal | None:
@@ -78,14 +78,16 @@ class Prices:
                 self._listed[line.kind] = line.price
 
     def has_no_list(self, now: float, error: ProviderError | None = None) -> None:
-        """Leave the list alone for a while: ever longer after an error, which may pass.
+        """Leave the list alone for a while: ever longer after an error that may pass.
 
-        ``error`` is None where the service has no list.
+        ``error`` is None where the service has no list. A fault of the plugin does not pass.
         """
         self._failures += 1
-        self._failed_at, self._error = now, error
+        self._error = error
         doubled = _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)
-        self._ask_list_from = now + (_RETRY_AFTER if error is None else min(doubled, _RETRY_AFTER))
+        passes = error is not None and not isinstance(error, PluginFault)
+        self._ask_list_from = now + (min(doubled, _RETRY_AFTER) if passes else _RETRY_AFTER)
+        self._stands_until = now + _FRESH if passes else self._ask_list_from
 
     def needs_list(self, kind: str, now: float) -> bool:
         """Whether an order has no price, and a list may tell it that was not just asked for in vain."""
@@ -95,7 +97,7 @@ class Prices:
 
     def fresh_error(self, now: float) -> ProviderError | None:
         """Why the list could not be read just now; None where it could, or where that was a while ago."""
-        return self._error if now <= self._failed_at + _FRESH else None
+        return self._error if now <= self._stands_until else None
 
     def take_charge(self, kind: str, cost: Decimal) -> None:
         """Note what a reply said that a job has cost."""

@@ -40,7 +40,7 @@ from captchahub.events import (
     Submitted,
 )
 from captchahub.hookspecs import hookimpl
-from captchahub.testing import Mishap, Sandbox
+from captchahub.testing import Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.odd import fail, solve
 from tests.town import MORNING, TASK, Service, dead, dead_until, in_town
@@ -211,6 +211,11 @@ class TestEqualTasks:
         assert sorted(one.result.is_shared for one in witness.of(Solved)) == [False, True, True]
 
 
+def no_lines(call: str) -> Mishap | None:
+    """A service whose list of prices is empty."""
+    return Mishap(json_reply({"error": False, "service": []})) if call == "getService" else None
+
+
 class TestABudget:
     BUDGET: Mapping[str, object] = {"budget": {"limit": "0.1", "per": "day"}, "currency": "USD"}
 
@@ -218,8 +223,8 @@ class TestABudget:
         ("poor", "error"),
         [
             (Service(settings={**BUDGET, **PRICE}), BudgetExceeded),
-            # Its list of prices can't be read either.
-            (Service(settings=BUDGET, mishap=dead), PriceUnknown),
+            # Its list of prices has no line for the task.
+            (Service(settings=BUDGET, mishap=no_lines), PriceUnknown),
         ],
     )
     def test_that_forbids_an_order_is_told(self, poor: Service, error: type[Exception]) -> None:

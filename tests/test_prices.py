@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from captchahub import Service, ServiceUnavailable
+from captchahub import PluginFault, Service, ServiceUnavailable
 from captchahub._prices import Prices
 
 TEXT, SLIDE = "image-to-text", "phone-slide"
@@ -141,6 +141,13 @@ class TestNeedsList:
         assert prices.fresh_error(100.5) is error
         assert prices.needs_list(TEXT, now=102)
         assert prices.fresh_error(102) is None
+
+    def test_not_soon_where_the_plugin_cannot_read_it(self) -> None:
+        prices, fault = Prices({}), PluginFault("broken")
+        prices.has_no_list(100, fault)
+        assert prices.fresh_error(100 + FIVE_MINUTES - 1) is fault
+        assert not prices.wants_list(TEXT, now=100 + FIVE_MINUTES - 1)
+        assert prices.needs_list(TEXT, now=101 + FIVE_MINUTES)
 
     def test_not_where_the_service_has_none(self) -> None:
         prices = Prices({})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from captchahub._config.problems import advise, shown
@@ -45,6 +46,9 @@ def _signature(make: Callable[..., object]) -> inspect.Signature:
 
 
 def _mistake(annotation: Any, value: object) -> str | None:
+    members = [one for one in get_args(annotation) if one is not NoneType]
+    if isinstance(annotation, UnionType) and len(members) == 1:
+        return None if value is None else _mistake(members[0], value)
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
         if any(type(choice) is type(value) and choice == value for choice in choices):

@@ -174,7 +174,7 @@ def test_the_answers_are_those_of_the_protocol_page(service: Service, picture: I
         "cost": "0.000700",
         "ip": "127.0.0.1",
         "createTime": 0,
-        "endTime": 4,
+        "endTime": 8,
         "solveCount": "0",
     }
     assert service.post("getBalance").json_object() == {"errorId": 0, "balance": 0.9993}

@@ -131,6 +131,8 @@ class RemoteTry:
         self._task = task
         self._terms = terms
         self._asking: Asking | None = None
+        self._is_heard = False
+        """Whether the service has replied to an order."""
 
     @property
     def polls(self) -> int:
@@ -223,8 +225,9 @@ class RemoteTry:
         """Wait for the second try; False where there is none."""
         pause = backoff(1, error, chance=self._terms.chance())
         latest = self._terms.deadline - time_to_ask(self._provider.minimum_gap)
-        # A probe is one try, for a dead service is to cost no more.
-        if self._terms.given.is_probe or now() + pause > latest:
+        # A probe is one try, for a dead service is to cost no more. One that has replied did not miss the
+        # order: what it says is true in a moment, too, and others can be asked meanwhile.
+        if self._is_heard or self._terms.given.is_probe or now() + pause > latest:
             return False
         await asyncio.sleep(pause)
         gate = self._account.gate
@@ -238,6 +241,7 @@ class RemoteTry:
         self.may_be_ordered = True
         try:
             reply = await self._send(request, self._settings.create_timeout)
+            self._is_heard = True
             return self._translate(Created, self._provider.read_created, self.prepared.task, reply)
         except (ServiceUnavailable, MalformedReply) as error:
             if isinstance(error, ServiceUnavailable) and error.nothing_created:

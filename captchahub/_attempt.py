@@ -145,6 +145,7 @@ class RemoteTry:
         self.asking: Asking | None = None
         """The questions for its job, once there are any."""
         self._replied_in: float | None = None
+        """How long the service took to reply to an order, in seconds; None where it has not."""
 
     @property
     def polls(self) -> int:
@@ -266,8 +267,10 @@ class RemoteTry:
         """Wait for the second try; False where there is none."""
         pause = backoff(1, error, chance=self._terms.chance())
         latest = self._terms.deadline - least_time(self._account)
-        # A probe is one try, for a dead service is to cost no more.
-        if self._terms.given.is_probe or now() + pause > latest:
+        # A probe is one try, for a dead service is to cost no more. One that has replied did not miss the
+        # order: what it says is true in a moment, too, and others can be asked meanwhile.
+        is_heard = self._replied_in is not None
+        if is_heard or self._terms.given.is_probe or now() + pause > latest:
             return False
         self._terms.errand.note_retry(error)
         await asyncio.sleep(pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -16,7 +17,7 @@ from captchahub._feed import Feed
 from captchahub._health import Effect, Health, Pass
 from captchahub._log import log
 from captchahub._rate import RateWindow
-from captchahub.errors import NotAsked, RateLimited
+from captchahub.errors import AmbiguousCreate, NotAsked, RateLimited, ServiceUnavailable
 from captchahub.events import CooledDown, Event, Recovered
 from captchahub.provider import Balance
 from captchahub.results import State
@@ -176,17 +177,26 @@ class Gate:
     @property
     def is_open(self) -> bool:
         """Whether its health lets it be asked now."""
-        opens_at = self.health.opens_at
-        return opens_at is not None and opens_at <= now()
+        return self.health.admits(now())
+
+    def admits(self, *, is_early: bool) -> bool:
+        """The same; ``is_early`` where it is by a solve that has nobody else to ask."""
+        return self.health.admits(now(), is_early=is_early)
 
     @contextmanager
-    def admission(self) -> Generator[Admission | None]:
-        """Leave for one attempt, None where the provider may not be asked now."""
-        self.health, given = self.health.admit(now())
+    def admission(self, *, is_early: bool = False) -> Generator[Admission | None]:
+        """Leave for one attempt, None where the provider may not be asked now.
+
+        ``is_early`` is as for :meth:`admits`.
+        """
+        health, given = self.health.admit(now(), is_early=is_early)
         if given is None:
             yield None
             return
-        if given.is_probe:
+        if not given.is_probe:
+            self._set(health)
+        else:
+            self.health = health
             log.info("%s is half-open: this attempt, the probe, finds out whether it works", self._name)
         admission = Admission(given)
         try:
@@ -237,19 +247,19 @@ class Gate:
             admission.effect,
             now(),
             reason="" if error is None else f"{type(error).__name__}: {error}",
-            retry_after=error.retry_after if isinstance(error, RateLimited) else None,
+            retry_after=_pause_of(error),
         )
-        self._set(after, is_probe=is_probe)
+        self._set(after, is_probe=is_probe, is_early=admission.given.is_early)
 
-    def _set(self, health: Health, *, is_probe: bool = False) -> None:
+    def _set(self, health: Health, *, is_probe: bool = False, is_early: bool = False) -> None:
         before, self.health = self.health, health
         if before.state is not health.state and not self._is_retired:
-            self._tell(health, is_probe=is_probe)
+            self._tell(health, is_probe=is_probe, is_early=is_early)
             self._feed.tell(partial(_event, self._name, health, now()))
         if before.opens_at != health.opens_at:
             self._changes.tell()
 
-    def _tell(self, health: Health, *, is_probe: bool) -> None:
+    def _tell(self, health: Health, *, is_probe: bool, is_early: bool) -> None:
         name, pause = self._name, 0.0 if health.until is None else health.until - now()
         if health.state is State.OUT:
             log.error("%s is out until hub.revive(%r): %s", name, name, health.reason)
@@ -257,6 +267,11 @@ class Gate:
             log.info("%s is asked again%s", name, ": the probe found that it works" if is_probe else "")
         elif not is_probe:
             log.warning("%s is left alone for %.1f s, %s", name, pause, health.reason)
+        elif is_early and pause > 0:
+            opens = health.opens_early_at(math.inf)
+            again = pause if opens is None else opens - now()
+            told = "the probe failed, %s; where nobody else can be asked, the next one goes in %.1f s"
+            log.info(f"%s: {told}", name, health.reason, again)
         elif pause > 0:
             log.warning(
                 "%s is left alone for another %.1f s: the probe failed, %s", name, pause, health.reason
@@ -277,6 +292,12 @@ class Gate:
         if health.until is None:
             return NotAsked(f"one attempt is finding out whether it works again, after {health.reason}")
         return NotAsked(f"it is cooling for another {health.until - now():.1f} s, after {health.reason}")
+
+
+def _pause_of(error: Exception | None) -> float | None:
+    """The pause that the service asked for, in seconds, also where nobody knows what became of the order."""
+    told = error.__cause__ if isinstance(error, AmbiguousCreate) else error
+    return told.retry_after if isinstance(told, (RateLimited, ServiceUnavailable)) else None
 
 
 def _event(provider: str, health: Health, moment: float, at: float) -> Event:

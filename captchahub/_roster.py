@@ -142,7 +142,8 @@ def offer(account: Account) -> str:
 
 def health_of(account: Account) -> ProviderHealth:
     """Whether an account is asked, with times on the wall."""
-    health, moment, today = account.gate.health, now(), datetime.now(UTC)
+    moment, today = now(), datetime.now(UTC)
+    health = account.gate.health.seen_at(moment)
 
     def on_the_wall(at: float | None) -> datetime | None:
         return None if at is None else today + timedelta(seconds=at - moment)

@@ -79,7 +79,8 @@ class Run:
     """A task at one provider, begun at once.
 
     ``submission`` is what the journal is told of the solve, and ``trail`` is told of its job. ``allot`` gives
-    the seconds there are for the provider now, from the limit of its own or None.
+    the seconds there are for the provider now, from the limit of its own or None. ``is_early`` is where the
+    solve has nobody else to ask, so that it may ask one that cools.
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class Run:
         submission: Submission,
         trail: Trail,
         allot: Callable[[float | None], float],
+        is_early: bool = False,
     ) -> None:
         self.account = account
+        self._is_early = is_early
         self.began: float | None = None
         """When the attempt began, in the loop's time; None while it waits for a place or a turn."""
         self.beginning: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -132,7 +135,7 @@ class Run:
         try:
             async with gate.place(until) as place:
                 await gate.turn(until, place, spare=least_time(self.account))
-                with gate.admission() as admission:
+                with gate.admission(is_early=self._is_early) as admission:
                     return None if admission is None else await self._attempt(admission, place)
         except NotAsked as error:
             return Ended(self.account, self._told(error))
@@ -285,6 +288,11 @@ class Run:
         if isinstance(self.account, RemoteAccount) and self.job_id is not None:
             job = Job(self.job_id, self._task.kind)
             self._desk.aftercare.begin(_report_wrong(self.account, job))
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether it is of any use to wait for a place or a turn at the provider."""
+        return self.account.gate.admits(is_early=self._is_early)
 
     @property
     def _provider(self) -> str:

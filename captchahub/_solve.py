@@ -23,7 +23,7 @@ from captchahub._outcome import Story
 from captchahub._routing import Next, backoff, first_open, time_for, what_next
 from captchahub._run import Desk, Run
 from captchahub._tokens import Trail
-from captchahub.errors import JobTimeout, ProviderError
+from captchahub.errors import JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
 from captchahub.events import FellBack, Retrying
 from captchahub.results import Result
 from captchahub.settings import RouteSettings
@@ -37,6 +37,8 @@ S = TypeVar("S", bound=Solution)
 _TIMER_SLACK = 0.01
 # Or late: with how much more than the least time a last try is begun, in seconds.
 _HEADROOM = 0.1
+# Where all solves meet the same trouble, the pause of each grows with so many tries and no longer.
+_TRIES_THAT_GROW = 4
 
 
 @attrs.frozen
@@ -61,6 +63,11 @@ class _Candidate:
     def opens_at(self) -> float | None:
         """From when, as its health says too; None for never."""
         healthy_from = self.account.gate.health.opens_at
+        return None if healthy_from is None else max(healthy_from, self.not_before)
+
+    def opens_early_at(self, latest: float) -> float | None:
+        """The same where nobody else can be asked, and an order must be sent by ``latest``."""
+        healthy_from = self.account.gate.health.opens_early_at(latest)
         return None if healthy_from is None else max(healthy_from, self.not_before)
 
 
@@ -127,7 +134,7 @@ class Solve(Generic[S]):
 
     def _let_go_of_closed(self) -> None:
         """Wait no longer for a place or a turn at a provider that has closed meanwhile."""
-        for run in [run for run in self._runs if run.began is None and not run.account.gate.is_open]:
+        for run in [run for run in self._runs if run.began is None and not run.may_wait]:
             run.ending.cancel()
             self._put_back(self._runs.pop(run))
 
@@ -141,7 +148,19 @@ class Solve(Generic[S]):
             self._begin(self._candidates.pop(place))
 
     def _opens(self) -> list[float | None]:
-        return [candidate.opens_at for candidate in self._candidates]
+        """From when each candidate may be asked: one that cools earlier, where there is nobody else."""
+        is_alone = len(self._runs) < self._ballot.missing and not any(map(self._is_open, self._candidates))
+        if not is_alone:
+            return [candidate.opens_at for candidate in self._candidates]
+        return [candidate.opens_early_at(self._latest(candidate)) for candidate in self._candidates]
+
+    @staticmethod
+    def _is_open(candidate: _Candidate) -> bool:
+        return candidate.account.gate.is_open
+
+    def _latest(self, candidate: _Candidate) -> float:
+        """When a last order can be sent there."""
+        return self._deadline - least_time(candidate.account) - _HEADROOM
 
     def _is_short_of_runs(self) -> bool:
         wanted = self._ballot.missing + (self._hedge is _Hedge.ASKED)
@@ -171,6 +190,7 @@ class Solve(Generic[S]):
                 submission=self._submission,
                 trail=self._trail,
                 allot=partial(self._allot, account),
+                is_early=not account.gate.is_open,
             )
             self._runs[run] = candidate
         else:
@@ -178,7 +198,9 @@ class Solve(Generic[S]):
 
     def _allot(self, account: Account, limit: float | None) -> float:
         """The seconds that an account may take of what is left."""
-        others = sum(at is not None and at < self._deadline for at in self._opens())
+        # One that cools for longer has no claim, though a probe of it may go earlier.
+        opens = (candidate.opens_at for candidate in self._candidates)
+        others = sum(at is not None and at < self._deadline for at in opens)
         fair = account.speeds[self._task.kind].fair_time()
         return time_for(self._deadline - now(), limit, others=others, fair=fair)
 
@@ -321,10 +343,15 @@ class Solve(Generic[S]):
         """Let the others go first, and this one again after a pause that leaves time for one more try."""
         candidate.tries += 1
         candidate.rank += len(self._plan.accounts)
-        pause = backoff(candidate.tries, error, chance=self._desk.chance())
-        latest = self._deadline - least_time(candidate.account) - _HEADROOM
+        # For one that can't be reached one probe goes for all, and one that is busy says so to all at once:
+        # no solve has to stay away for long.
+        is_shared = isinstance(error, (ServiceBusy, ServiceUnavailable))
+        tries = min(candidate.tries, _TRIES_THAT_GROW) if is_shared else candidate.tries
+        pause = backoff(tries, error, chance=self._desk.chance())
+        latest = self._latest(candidate)
+        shortest = min(pause / 2, backoff(1)) if is_shared else pause / 2
         asked_for = getattr(error, "retry_after", None)
-        if candidate.tries > 1 and asked_for is None and now() + pause / 2 < latest < now() + pause:
+        if candidate.tries > 1 and asked_for is None and now() + shortest < latest < now() + pause:
             candidate.not_before = latest
         else:
             candidate.not_before = max(now() + pause, candidate.account.gate.next_turn)

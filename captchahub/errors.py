@@ -15,6 +15,8 @@
         ├── AuthenticationError   the account is refused
         ├── InsufficientBalance   the account is empty
         ├── RateLimited           too many requests
+        │   ├── ServiceBusy       the service is up, and has no free worker
+        │   └── TemporarilyBlocked the service refuses the account for a time
         ├── ServiceUnavailable    no usable answer from the service
         ├── MalformedReply        an answer nobody can read
         │   └── PluginFault       nor can the plugin, for a fault of its own
@@ -83,6 +85,8 @@ class ProviderError(CaptchaHubError):
 
 
 _LONGEST_PAUSE = 86_400.0
+# What 2Captcha's page of error codes says of ERROR_IP_BANNED.
+_USUAL_BLOCK = 300.0
 
 
 def sane_pause(seconds: float | None) -> float | None:
@@ -102,7 +106,10 @@ class TaskRefused(TaskError, ProviderError):
 
 
 class AuthenticationError(ProviderError):
-    """The service does not accept the account: a wrong token, a blocked address."""
+    """The service does not accept the account, in its own words: a wrong token, a closed account.
+
+    A refusal that the service calls temporary is a :class:`TemporarilyBlocked`.
+    """
 
     advice = "check the provider's token in the configuration"
 
@@ -124,6 +131,29 @@ class RateLimited(ProviderError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = sane_pause(retry_after)
+
+
+class ServiceBusy(RateLimited):
+    """The service works, and says that it has no free worker for this job; it created nothing.
+
+    It is left alone for ``retry_after`` seconds, or for the provider's ``busy_cooldown`` where that is None;
+    then every solve that waits asks it again. It never counts as a failure.
+    """
+
+    advice = "raise the bid where the service has one, or add a provider to the route"
+
+
+class TemporarilyBlocked(RateLimited):
+    """The service refuses the account or the address, and says that this ends by itself; it created nothing.
+
+    Nobody asks it for ``retry_after`` seconds, which are five minutes where they are not known.
+    """
+
+    advice = "see at the service why it blocks the account, and add a provider to the route"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        pause = _sane(retry_after)
+        super().__init__(message, retry_after=_USUAL_BLOCK if pause is None else pause)
 
 
 class ServiceUnavailable(ProviderError):

@@ -149,13 +149,18 @@ class Reply:
         otherwise: type[ProviderError],
         *,
         nothing_created: bool = False,
+        retry_after: float | None = None,
     ) -> ProviderError:
         """The error for a failure that the service tells of in its own dialect.
 
         ``said`` is what to show of its words, ``error`` what they stand for. Where that is None the status
         decides, and where the status says no more than that the call failed, ``otherwise``. A pause that the
-        service asks for is kept; ``nothing_created`` is for a ServiceUnavailable that the words stand for.
+        service asks for is kept, else ``retry_after`` is it, in seconds; ``nothing_created`` is for a
+        ServiceUnavailable that the words stand for.
         """
+        pause = retry_after if self.retry_after is None else self.retry_after
+        if error is None and self.status == 401:
+            return AuthenticationError(f"HTTP 401: the service refuses the account; {said}")
         if error is None:
             by_status = self._by_status()
             # Any other 4xx says no more than that the call failed.
@@ -164,9 +169,9 @@ class Reply:
                 return by_status
             error = otherwise
         if issubclass(error, ServiceUnavailable):
-            return error(said, nothing_created=nothing_created, retry_after=self.retry_after)
+            return error(said, nothing_created=nothing_created, retry_after=pause)
         if issubclass(error, RateLimited):
-            return error(said, retry_after=self.retry_after)
+            return error(said, retry_after=pause)
         return error(said)
 
     def _refusal(self) -> ProviderError:
@@ -176,7 +181,13 @@ class Reply:
         if self.status == 402:
             return InsufficientBalance(f"{said}: the account has no money left")
         if self.status in (401, 403):
-            return AuthenticationError(f"{said}: the service refuses the account")
+            # The account is refused by the service's own words alone: this may be a firewall in front of it.
+            why = "something on the way refuses the request, such as a firewall"
+            return ServiceUnavailable(
+                f"{said}: {why}; where that lasts, check base_url and the token",
+                nothing_created=True,
+                retry_after=self.retry_after,
+            )
         if self.status in (404, 405):
             return JobRefused(f"{said}: this address has no such call; check base_url")
         return JobRefused(f"{said}: the service refuses the request")

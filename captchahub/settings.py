@@ -77,9 +77,12 @@ class HealthSettings:
     min_samples: int = 20
     """The least number of attempts in that time for the share to say anything."""
     cooldown: float = 30.0
-    """How long a provider that failed is left alone before one attempt tries it again, in seconds."""
+    """How long a provider that failed is left alone before one attempt tries it again, in seconds.
+
+    A solve that has nobody else to ask does not wait as long.
+    """
     busy_cooldown: float = 2.0
-    """How long one that asked for fewer requests is, where it does not say so itself, in seconds."""
+    """How long one that is busy, or asks for fewer requests, is, where it does not say so, in seconds."""
 
 
 _RATE_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86_400.0: "day"}

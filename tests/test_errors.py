@@ -27,10 +27,12 @@ from captchahub import (
     NotOffered,
     ProviderError,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
     SolveTimeout,
     TaskError,
     TaskRefused,
+    TemporarilyBlocked,
     errors,
 )
 
@@ -158,6 +160,11 @@ class TestProviderErrors:
         assert RateLimited("slow down").retry_after is None
         assert ServiceUnavailable("down").retry_after is None
         assert ServiceUnavailable("down").nothing_created is False
+
+    def test_a_ban_lasts_five_minutes_where_nobody_says_how_long(self) -> None:
+        assert TemporarilyBlocked("banned").retry_after == 300.0
+        assert TemporarilyBlocked("banned", retry_after=600.0).retry_after == 600.0
+        assert ServiceBusy("no slot").retry_after is None
 
     def test_what_is_known_of_an_error_is_named_and_not_counted(self) -> None:
         with pytest.raises(TypeError):

@@ -46,16 +46,19 @@ from captchahub import (
     PriceUnknown,
     ProviderError,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
     SolveCancelled,
     SolveTimeout,
     State,
     TaskError,
     TaskRefused,
+    TemporarilyBlocked,
     UnsupportedTask,
     WrongSolution,
     errors,
 )
+from captchahub._effects import FAILURES
 from captchahub._health import Effect, Health, Pass, effect_of, is_telling
 from captchahub.settings import HealthSettings
 
@@ -71,14 +74,16 @@ TABLE: list[tuple[Exception | None, Effect]] = [
     (InsufficientBalance("no money"), Effect.REFUSED),
     (RateLimited("429"), Effect.BUSY),
     (RateLimited("429", retry_after=60), Effect.BUSY),
-    (ServiceUnavailable("refused", nothing_created=True), Effect.FAILED),
+    (ServiceBusy("no slot"), Effect.FULL),
+    (TemporarilyBlocked("banned"), Effect.BUSY),
+    (ServiceUnavailable("refused", nothing_created=True), Effect.UNREACHED),
     (ServiceUnavailable("reset"), Effect.FAILED),
     (JobFailed("no answer"), Effect.ANSWERED),
     (JobUnknown("no such job"), Effect.ANSWERED),
     (WrongSolution("too short"), Effect.ANSWERED),
     (JobRefused("no"), Effect.ANSWERED),
     (JobTimeout("too late"), Effect.FAILED),
-    (AmbiguousCreate("no job id"), Effect.FAILED),
+    (AmbiguousCreate("no job id"), Effect.LOST),
     (MalformedReply("HTML"), Effect.FAILED),
     (PluginFault("KeyError"), Effect.FAILED),
     (UnsupportedTask("no slides here"), Effect.NONE),
@@ -154,9 +159,9 @@ class Told:
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    def ask(self) -> Pass | None:
-        """Whether one more attempt may be made."""
-        self.health, given = self.health.admit(self.now)
+    def ask(self, *, is_early: bool = False) -> Pass | None:
+        """Whether one more attempt may be made; ``is_early`` by a solve that has nobody else to ask."""
+        self.health, given = self.health.admit(self.now, is_early=is_early)
         return given
 
     def admitted(self) -> Pass:
@@ -496,6 +501,164 @@ class TestBusy:
         assert told.health.opens_at is None
 
 
+class TestFull:
+    """A service that has no free worker is well: after its pause all may come back, without a probe."""
+
+    def test_it_cools_at_once(self) -> None:
+        told = Told(failures=never, busy_cooldown=2.0)
+        told.end(told.admitted(), Effect.FULL, reason="ServiceBusy: no slot")
+        assert told.state() is State.COOLING
+        assert (told.health.until, told.health.reason) == (1002, "ServiceBusy: no slot")
+        assert told.ask() is None
+
+    def test_then_it_is_healthy_and_all_may_ask_it(self) -> None:
+        told = Told(busy_cooldown=2.0)
+        told.run(Effect.FULL)
+        told.wait(2)
+        assert told.state() is State.HEALTHY
+        seen = told.health.seen_at(told.now)
+        assert (seen.state, seen.reason, seen.until) == (State.HEALTHY, None, None)
+        assert not any(told.admitted().is_probe for _ in range(100))
+
+    def test_one_that_was_asked_at_the_same_time_only_lengthens_its_pause(self) -> None:
+        told = Told()
+        several = [told.admitted() for _ in range(3)]
+        for given, after in zip(several, (5.0, 4.0, 6.0), strict=True):
+            told.end(given, Effect.FULL, after=after)
+        assert told.health.until == 1006
+        told.wait(6)
+        assert told.state() is State.HEALTHY
+
+    def test_where_it_asks_for_fewer_requests_as_well_a_probe_goes_first(self) -> None:
+        told = Told()
+        full, limited = told.admitted(), told.admitted()
+        told.end(full, Effect.FULL, after=5.0)
+        told.end(limited, Effect.BUSY, after=5.0)
+        told.wait(5)
+        told.probe()
+        assert told.ask() is None
+
+    @pytest.mark.parametrize("failure", [Effect.LOST, Effect.UNREACHED])
+    def test_a_probe_that_is_told_so_has_found_that_orders_arrive_again(self, failure: Effect) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.run(failure)
+        told.wait(30)
+        told.end(told.probe(), Effect.FULL, after=5.0)
+        told.wait(5)
+        assert told.state() is State.HEALTHY
+
+    def test_one_whose_jobs_failed_still_has_to_answer_a_probe(self) -> None:
+        told = cooling(cooldown=30.0)
+        told.wait(30)
+        told.end(told.probe(), Effect.FULL, after=5.0)
+        told.wait(5)
+        probe = told.probe()
+        told.created(probe)
+        assert told.state() is State.HALF_OPEN
+        told.end(probe, Effect.WORKED)
+        assert told.state() is State.HEALTHY
+
+    def test_it_never_counts_as_a_failure(self) -> None:
+        told = Told(failures=3, busy_cooldown=0.0)
+        told.run(Effect.FAILED, Effect.FULL, Effect.FAILED, Effect.FULL, Effect.FAILED, Effect.FULL)
+        assert told.state() is State.HEALTHY
+
+
+class TestEarlyProbes:
+    """A solve that has nobody else to ask does not wait for the end of the cooldown."""
+
+    def pauses(self, effect: Effect, number: int, **rules: Any) -> list[float]:
+        """Between probes that all fail so, each as early as it may be."""
+        told = Told(failures=1, **rules)
+        told.run(effect)
+        pauses: list[float] = []
+        for _ in range(number):
+            opens = told.health.opens_early_at(math.inf)
+            assert opens is not None
+            pauses.append(opens - told.now)
+            told.now = opens
+            given = told.ask(is_early=True)
+            assert given is not None
+            assert given.is_probe
+            assert told.ask(is_early=True) is None
+            told.end(given, effect)
+        return pauses
+
+    def test_free_ones_come_every_five_seconds_at_last(self) -> None:
+        assert self.pauses(Effect.UNREACHED, 6, cooldown=30.0) == [1, 2, 4, 5, 5, 5]
+
+    @pytest.mark.parametrize("effect", [Effect.LOST, Effect.FAILED])
+    def test_those_that_may_cost_something_every_ten(self, effect: Effect) -> None:
+        assert self.pauses(effect, 6, cooldown=30.0) == [2, 4, 8, 10, 10, 10]
+
+    @pytest.mark.parametrize("effect", [Effect.UNREACHED, Effect.LOST, Effect.FAILED])
+    def test_never_later_than_the_cooldown_would_have_them(self, effect: Effect) -> None:
+        assert self.pauses(effect, 3, cooldown=0.5) == [0.5, 0.5, 0.5]
+
+    def test_everybody_else_waits_for_the_cooldown(self) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.run(Effect.UNREACHED)
+        told.wait(29)
+        assert told.ask() is None
+        assert told.ask(is_early=True) is not None
+
+    def test_a_solve_at_its_end_may_send_a_free_one_a_second_after_the_last(self) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.run(Effect.UNREACHED)
+        for pause in (1, 2, 4):
+            told.wait(pause)
+            given = told.ask(is_early=True)
+            assert given is not None
+            told.end(given, Effect.UNREACHED)
+        assert told.health.opens_early_at(math.inf) == told.now + 5
+        assert told.health.opens_early_at(told.now + 3) == told.now + 3
+        assert told.health.opens_early_at(told.now + 0.5) == told.now + 1
+
+    def test_one_that_may_cost_something_it_may_not(self) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.run(Effect.LOST)
+        assert told.health.opens_early_at(told.now) == told.now + 2
+
+    @pytest.mark.parametrize("effect", [Effect.UNREACHED, Effect.LOST])
+    def test_a_pause_that_the_service_asks_for_delays_it(self, effect: Effect) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.end(told.admitted(), effect, after=12.0)
+        assert told.health.opens_early_at(told.now) == told.now + 12
+        assert told.health.until == told.now + 30
+
+    def test_but_not_beyond_the_cooldown(self) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.end(told.admitted(), Effect.LOST, after=3600.0)
+        assert told.health.opens_early_at(told.now) == told.health.until == told.now + 30
+
+    @pytest.mark.parametrize("effect", [Effect.BUSY, Effect.FULL])
+    def test_one_that_asks_for_a_pause_has_it_from_everybody(self, effect: Effect) -> None:
+        told = Told()
+        told.end(told.admitted(), effect, after=60.0)
+        assert told.health.opens_early_at(told.now) == told.now + 60
+        told.wait(59)
+        assert told.ask(is_early=True) is None
+
+    def test_also_where_it_failed_before(self) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        busy = told.admitted()
+        told.run(Effect.UNREACHED)
+        told.end(busy, Effect.BUSY, after=20.0)
+        assert told.health.opens_early_at(told.now) == told.now + 20
+
+    def test_one_that_is_out_has_none(self) -> None:
+        told = out()
+        assert told.health.opens_early_at(told.now) is None
+        assert told.ask(is_early=True) is None
+
+    def test_nor_while_another_one_is_out(self) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.run(Effect.UNREACHED)
+        told.wait(5)
+        assert told.ask(is_early=True) is not None
+        assert told.health.opens_early_at(told.now) == math.inf
+
+
 class TestProbe:
     """After a cooldown one attempt finds out for all the others."""
 
@@ -604,7 +767,7 @@ class TestProbe:
 
 
 class TestCreated:
-    """A job that was created shows that a service which only had too much to do has time again."""
+    """A job that was created shows that a service takes orders again, where its jobs are not what failed."""
 
     def busy(self, **rules: Any) -> Told:
         told = Told(busy_cooldown=2.0, **rules)
@@ -617,6 +780,14 @@ class TestCreated:
         told.created(told.probe())
         assert told.state() is State.HEALTHY
         assert not told.admitted().is_probe
+
+    @pytest.mark.parametrize("failure", [Effect.LOST, Effect.UNREACHED])
+    def test_it_ends_the_cooldown_of_one_that_got_no_orders(self, failure: Effect) -> None:
+        told = Told(failures=1, cooldown=30.0)
+        told.run(failure)
+        told.wait(30)
+        told.created(told.probe())
+        assert told.state() is State.HEALTHY
 
     def test_it_does_not_end_that_of_one_that_failed(self) -> None:
         """Its jobs may be what fails."""
@@ -807,10 +978,14 @@ class TestTheCallersMistakes:
 
 @attrs.define
 class Cooldown:
-    """A time in which nobody is to ask. ``only_busy`` where the service took no harm but its rate limits."""
+    """A time in which nobody is to ask, or only who has nobody else.
+
+    ``proof`` is what ends it for all: 0 for time alone, 1 for a job that is created, 2 for an answer.
+    """
 
     until: float
-    only_busy: bool
+    proof: int
+    earliest: float = never
 
 
 @attrs.frozen(eq=False)
@@ -832,21 +1007,30 @@ class Model:
         self.rules = rules
         self.chapters: list[State | Cooldown | Ongoing] = [State.HEALTHY]
         self.revivals = 0
+        self.came_to_nothing: list[State | Cooldown | Ongoing] = []
         self.ends: list[tuple[int, float, bool]] = []
         """Every attempt that counted: its chapter, when it ended, and whether it failed."""
 
     def state(self, now: float) -> State:
         match self.chapters[-1]:
-            case Cooldown(until):
-                return State.COOLING if now < until else State.HALF_OPEN
+            case Cooldown(until, proof):
+                due = State.HALF_OPEN if proof else State.HEALTHY
+                return State.COOLING if now < until else due
             case Ongoing():
                 return State.HALF_OPEN
             case state:
                 return state
 
-    def may_ask(self, now: float) -> bool:
+    def may_ask(self, now: float, *, is_early: bool) -> bool:
         last = self.chapters[-1]
-        return last is State.HEALTHY or (isinstance(last, Cooldown) and last.until <= now)
+        if isinstance(last, Cooldown):
+            return now >= (min(last.until, last.earliest) if is_early else last.until)
+        return last is State.HEALTHY
+
+    def see(self, now: float) -> None:
+        """One that was only full is well once its pause is over."""
+        if isinstance(self.chapters[-1], Cooldown) and self.state(now) is State.HEALTHY:
+            self.chapters.append(State.HEALTHY)
 
     def ask(self, attempt: Ongoing) -> bool:
         """Whether this attempt is a probe."""
@@ -855,13 +1039,13 @@ class Model:
             self.chapters.append(attempt)
         return is_probe
 
-    def only_busy(self) -> bool:
-        """Whether rate limits are all that happened since it was healthy last."""
+    def proof(self) -> int:
+        """What it takes to end what has happened since it was healthy last."""
         since = len(self.chapters) - self.chapters[::-1].index(State.HEALTHY)
-        return all(one.only_busy for one in self.chapters[since:] if isinstance(one, Cooldown))
+        return next((one.proof for one in self.chapters[: since - 1 : -1] if isinstance(one, Cooldown)), 0)
 
     def created(self, attempt: Ongoing) -> None:
-        if self.chapters[-1] is attempt and self.only_busy():
+        if self.chapters[-1] is attempt and self.proof() < 2:
             self.chapters.append(State.HEALTHY)
 
     def revive(self) -> None:
@@ -875,33 +1059,56 @@ class Model:
         if effect is Effect.REFUSED:
             if attempt.revivals == self.revivals:
                 self.chapters.append(State.OUT)
-        elif effect is Effect.BUSY:
-            self._busy(attempt, now + (self.rules.busy_cooldown if retry_after is None else retry_after))
+        elif effect in (Effect.BUSY, Effect.FULL):
+            pause = self.rules.busy_cooldown if retry_after is None else retry_after
+            self._paused(attempt, now + pause, int(effect is Effect.BUSY))
         elif last is attempt:
-            self._probed(effect, now)
+            self._probed(effect, now, retry_after)
         elif last is State.HEALTHY and attempt.chapter == len(self.chapters):
-            self._counted(effect, now)
+            self._counted(effect, now, retry_after)
 
-    def _busy(self, attempt: Ongoing, until: float) -> None:
+    def _paused(self, attempt: Ongoing, until: float, proof: int) -> None:
         last = self.chapters[-1]
         if isinstance(last, Cooldown):
-            last.until = max(last.until, until)
+            last.until, last.proof = max(last.until, until), max(last.proof, proof)
+            last.earliest = max(last.earliest, until)
         elif last is State.HEALTHY or last is attempt:
-            self.chapters.append(Cooldown(until, only_busy=True))
+            self.chapters.append(Cooldown(until, 2 if self.proof() == 2 else proof))
 
-    def _probed(self, effect: Effect, now: float) -> None:
+    def _failed(self, effect: Effect, now: float, retry_after: float | None) -> None:
+        probes = self.failed_probes()
+        free = effect is Effect.UNREACHED
+        pause = 1.0 if free else min(2.0 * 2.0**probes, 10.0)
+        earliest = now + min(max(pause, retry_after or 0), self.rules.cooldown)
+        proof = max(self.proof(), 2 if effect is Effect.FAILED else 1)
+        self.chapters.append(Cooldown(now + self.rules.cooldown, proof, earliest))
+
+    def failed_probes(self) -> int:
+        """How many there were since a pause that it asked for, or since it was healthy last."""
+        number = 0
+        for one in reversed(self.chapters):
+            if one is State.HEALTHY or (isinstance(one, Cooldown) and one.earliest == never):
+                break
+            number += isinstance(one, Ongoing) and one not in self.came_to_nothing
+        return number
+
+    def _probed(self, effect: Effect, now: float, retry_after: float | None) -> None:
         if effect in (Effect.WORKED, Effect.ANSWERED):
             self.chapters.append(State.HEALTHY)
-        elif effect is Effect.FAILED:
-            self.chapters.append(Cooldown(now + self.rules.cooldown, only_busy=False))
+        elif effect in FAILURES:
+            self._failed(effect, now, retry_after)
         else:
-            self.chapters.append(Cooldown(now, only_busy=True))
+            before = self.chapters[-2]
+            assert isinstance(before, Cooldown)
+            self.came_to_nothing.append(self.chapters[-1])
+            self.chapters.append(Cooldown(now, before.proof, before.earliest))
 
-    def _counted(self, effect: Effect, now: float) -> None:
-        if effect in (Effect.WORKED, Effect.FAILED):
-            self.ends.append((len(self.chapters), now, effect is Effect.FAILED))
-        if effect is Effect.FAILED and (self._too_many_in_a_row() or self._too_many_of_late(now)):
-            self.chapters.append(Cooldown(now + self.rules.cooldown, only_busy=False))
+    def _counted(self, effect: Effect, now: float, retry_after: float | None) -> None:
+        failed = effect in FAILURES
+        if failed or effect is Effect.WORKED:
+            self.ends.append((len(self.chapters), now, failed))
+        if failed and (self._too_many_in_a_row() or self._too_many_of_late(now)):
+            self._failed(effect, now, retry_after)
 
     def _too_many_in_a_row(self) -> bool:
         failed = [failed for chapter, _, failed in self.ends if chapter == len(self.chapters)]
@@ -962,9 +1169,16 @@ class HealthMachine(RuleBasedStateMachine):
         assert self.health.until is not None
         self.now = max(self.now, self.health.until - before)
 
-    @rule(target=under_way, many=st.integers(1, 3))
-    def attempts_begin(self, many: int) -> Any:
-        begun = [self.ask() for _ in range(many)]
+    @precondition(lambda self: self.health.state is State.COOLING)
+    @rule()
+    def its_first_early_probe_is_due(self) -> None:
+        opens_at = self.health.opens_early_at(-math.inf)
+        assert opens_at is not None
+        self.now = max(self.now, opens_at)
+
+    @rule(target=under_way, many=st.integers(1, 3), is_early=st.booleans())
+    def attempts_begin(self, many: int, is_early: bool) -> Any:
+        begun = [self.ask(is_early=is_early) for _ in range(many)]
         return multiple(*(attempt for attempt in begun if attempt is not None))
 
     @rule(attempt=under_way)
@@ -1006,15 +1220,17 @@ class HealthMachine(RuleBasedStateMachine):
         # Whatever is under way now finds out nothing for the others any more.
         self.probes_out.clear()
 
-    def ask(self) -> Ongoing | None:
-        opens_at, until = self.health.opens_at, self.health.until
-        health, given = self.health.admit(self.now)
+    def ask(self, *, is_early: bool = False) -> Ongoing | None:
+        opens_at = self.health.opens_early_at(-math.inf) if is_early else self.health.opens_at
+        until = self.health.until
+        health, given = self.health.admit(self.now, is_early=is_early)
         self.become(health)
-        assert (given is not None) == self.model.may_ask(self.now)
+        assert (given is not None) == self.model.may_ask(self.now, is_early=is_early)
         assert (given is not None) == (opens_at is not None and opens_at <= self.now)
         if given is None:
             return None
-        assert until is None or until <= self.now
+        assert is_early or until is None or until <= self.now
+        self.model.see(self.now)
         attempt = Ongoing(given, len(self.model.chapters), self.model.revivals)
         assert given.is_probe == self.model.ask(attempt)
         if given.is_probe:
@@ -1037,7 +1253,7 @@ class HealthMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_it_tells_fits_together(self) -> None:
-        health, state = self.health, self.health.state_at(self.now)
+        health, state = self.health.seen_at(self.now), self.health.state_at(self.now)
         assert (health.reason is None) == (state is State.HEALTHY)
         assert (health.until is not None) == (health.state is State.COOLING)
         assert (health.opens_at is None) == (state is State.OUT)

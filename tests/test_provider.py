@@ -30,10 +30,12 @@ from captchahub import (
     ProviderError,
     RateLimited,
     Service,
+    ServiceBusy,
     ServiceUnavailable,
     Solution,
     Task,
     TaskRefused,
+    TemporarilyBlocked,
     TextSolution,
 )
 from captchahub.provider import (
@@ -201,7 +203,7 @@ class TestJsonObject:
 
     @pytest.mark.parametrize(
         ("status", "error"),
-        [(401, AuthenticationError), (429, RateLimited), (502, ServiceUnavailable), (404, JobRefused)],
+        [(401, ServiceUnavailable), (429, RateLimited), (502, ServiceUnavailable), (404, JobRefused)],
     )
     def test_where_it_does_not_the_status_says_what_is_wrong(
         self, status: int, error: type[ProviderError]
@@ -227,9 +229,9 @@ class TestHttpError:
         ("status", "kind"),
         [
             (400, JobRefused),
-            (401, AuthenticationError),
+            (401, ServiceUnavailable),
             (402, InsufficientBalance),
-            (403, AuthenticationError),
+            (403, ServiceUnavailable),
             (404, JobRefused),
             (408, ServiceUnavailable),
             (413, JobRefused),
@@ -310,6 +312,13 @@ class TestHttpError:
         assert error is not None
         assert str(error).isprintable()
         assert len(str(error)) < 500
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_firewall_has_let_nothing_through_and_says_nothing_of_the_account(self, status: int) -> None:
+        error = Reply(status, b"<html>Access denied</html>", {"Retry-After": "7"}).http_error()
+        assert isinstance(error, ServiceUnavailable)
+        assert (error.nothing_created, error.retry_after) == (True, 7.0)
+        assert "such as a firewall; where that lasts, check base_url and the token" in str(error)
 
     def test_what_may_have_created_a_job_does_not_claim_otherwise(self) -> None:
         error = Reply(503).http_error()
@@ -431,7 +440,7 @@ class TestFailure:
         assert (type(found), str(found)) == (error, "Example says: no")
 
     @pytest.mark.parametrize(
-        ("status", "error"), [(429, RateLimited), (403, AuthenticationError), (500, ServiceUnavailable)]
+        ("status", "error"), [(429, RateLimited), (401, AuthenticationError), (500, ServiceUnavailable)]
     )
     def test_words_that_mean_nothing_stand_beside_what_the_status_says(
         self, status: int, error: type[ProviderError]
@@ -441,6 +450,12 @@ class TestFailure:
         assert str(found).startswith(f"HTTP {status}")
         assert str(found).endswith("; Example says: oops")
         assert not getattr(found, "nothing_created", False)
+
+    def test_a_403_is_no_word_about_the_account(self) -> None:
+        found = Reply(403).failure("Example says: oops", None, JobFailed)
+        assert isinstance(found, ServiceUnavailable)
+        assert found.nothing_created
+        assert str(found).endswith("; Example says: oops")
 
     @pytest.mark.parametrize("status", [200, 400, 404, 422])
     def test_a_status_that_says_nothing_either_leaves_the_other_class(self, status: int) -> None:
@@ -453,6 +468,12 @@ class TestFailure:
         for found in (reply.failure("no", error, JobFailed), reply.failure("no", None, error)):
             assert isinstance(found, (RateLimited, ServiceUnavailable))
             assert found.retry_after == 7.0
+
+    @pytest.mark.parametrize("error", [RateLimited, ServiceBusy, TemporarilyBlocked, ServiceUnavailable])
+    def test_else_it_is_the_one_that_the_plugin_knows(self, error: type[ProviderError]) -> None:
+        known = Reply(200).failure("no", error, JobFailed, retry_after=5.0)
+        asked = Reply(503, headers={"Retry-After": "7"}).failure("no", error, JobFailed, retry_after=5.0)
+        assert [getattr(found, "retry_after", None) for found in (known, asked)] == [5.0, 7.0]
 
     @pytest.mark.parametrize("nothing_created", [True, False])
     def test_a_busy_service_can_say_that_nothing_was_created(self, nothing_created: bool) -> None:

@@ -28,7 +28,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.test_books import Shared, cancelled, states
-from tests.town import INSTALLED, TASK, Service, at, broken, dead, dead_until, in_town
+from tests.town import INSTALLED, Service, TASK, TOKEN, at, broken, dead, dead_until, in_town, in_turn
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
@@ -163,13 +163,14 @@ class TestHealthOverAReload:
     """A provider with other limits goes on with the same gate, so that what is under way counts there."""
 
     def test_a_probe_that_is_out_still_tells_what_it_finds(self) -> None:
-        town = {"omo": Service(mishap=dead_until(20), seconds=lambda: 10.0)}
+        town = {"omo": Service(seconds=in_turn(1e6, 10.0))}
         health = {"failures": 1, "cooldown": "30s"}
 
         async def main(engine: Engine) -> None:
-            await reload(engine, "omo", health=health)
+            await reload(engine, "omo", health=health, timeout="4s")
             with pytest.raises(AllProvidersFailed):
                 await engine.solve(TASK, 5)
+            await reload(engine, "omo", health=health)
             await asyncio.sleep(40)
             probe = solving(engine)
             await asyncio.sleep(5)

@@ -37,7 +37,6 @@ from captchahub.hookspecs import hookimpl
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, Slow, json_reply
 from tests.town import (
-    NOT_SENT,
     PICTURE,
     TASK,
     Service,
@@ -260,19 +259,16 @@ class TestHealth:
         in_town(town, main)
 
     def test_where_all_are_cooling_the_soonest_is_waited_for(self) -> None:
-        settings = forget_the_limits(failures=1)
         town = {
-            "slow": Service(
-                mishap=broken(NOT_SENT, NOT_SENT), settings=forget_the_limits(failures=1, cooldown="90s")
-            ),
-            "soon": Service(mishap=broken(NOT_SENT, NOT_SENT), settings=settings),
+            "slow": Service(mishap=broken(Mishap(json_reply({}, 429, retry_after="90")))),
+            "soon": Service(mishap=broken(Mishap(json_reply({}, 429, retry_after="30")))),
         }
         result = in_town(town, solve)
         assert result.provider == "soon"
         assert town["soon"].orders[-1] >= 30
 
     def test_where_none_cools_in_time_it_says_so_at_once(self) -> None:
-        town = {"only": Service(mishap=dead, settings=forget_the_limits(failures=1, cooldown="10m"))}
+        town = {"only": always(Mishap(json_reply({}, 429, retry_after="600")), on="createJob")}
 
         async def main(engine: Engine) -> None:
             await fail(engine)
@@ -281,7 +277,7 @@ class TestHealth:
             assert asyncio.get_running_loop().time() == before
             assert failures(error) == [("only", NotAsked)]
             assert "it is cooling for another" in str(error)
-            assert "ServiceUnavailable: nobody listens" in str(error)
+            assert "RateLimited: HTTP 429" in str(error)
 
         in_town(town, main)
 
@@ -296,7 +292,20 @@ class TestHealth:
         in_town(town, main)
         later = [at for at in town["only"].orders if at > 10]
         assert len(later) == 10
-        assert later[1] == later[0] + 4  # the probe was first, and the others followed its answer
+        assert later[1] == later[0]  # the probe was first, and the others followed once it had its job
+
+    def test_where_jobs_failed_they_wait_for_its_answer(self) -> None:
+        settings = {"timeout": "5s", **forget_the_limits(failures=1)}
+        town = {"only": Service(seconds=in_turn(1e6, *[3.0] * 10), settings=settings)}
+
+        async def main(engine: Engine) -> None:
+            assert failures(await fail(engine)) == [("only", JobTimeout)]
+            results = await asyncio.gather(*(solve(engine) for _ in range(10)))
+            assert [one.provider for one in results] == ["only"] * 10
+
+        in_town(town, main)
+        _, probe, *others = town["only"].orders
+        assert others == [probe + 4] * 9
 
     def test_who_is_busy_cools_for_as_long_as_it_says(self) -> None:
         pause = Mishap(json_reply({}, 429, retry_after="40"))
@@ -392,17 +401,17 @@ class TestHealth:
         in_town(town, main)
 
     def test_a_probe_that_is_cancelled_lets_the_next_one_through(self) -> None:
-        town = {"only": Service(mishap=broken(NOT_SENT, NOT_SENT), settings=forget_the_limits(failures=1))}
+        settings = {"timeout": "5s", **forget_the_limits(failures=1)}
+        town = {"only": Service(seconds=in_turn(1e6, 3.0, 3.0), settings=settings)}
 
         async def main(engine: Engine) -> None:
-            with pytest.raises(AllProvidersFailed):
-                await engine.solve(TASK, 2)
+            assert failures(await fail(engine)) == [("only", JobTimeout)]
             await asyncio.sleep(30)
             probing = asyncio.ensure_future(engine.solve(TASK, None))
             await asyncio.sleep(1)
             waiting = asyncio.ensure_future(engine.solve(TASK, None))
             await asyncio.sleep(1)
-            assert town["only"].jobs == 1
+            assert town["only"].jobs == 2
             probing.cancel()
             assert (await waiting).provider == "only"
 

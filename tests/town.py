@@ -1,4 +1,4 @@
-"""Several services on one virtual clock: each is the real OMOcaptcha emulation, with its own books."""
+"""Several services on one virtual clock: each is a real emulation with its own books."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
+from captchahub_createtask.emulation import CreateTaskEmulation
 from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
@@ -19,6 +20,7 @@ from captchahub._plugins import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, Mishap, World, run_virtual
+from captchahub.testing.emulation import Emulation
 
 T = TypeVar("T")
 
@@ -34,6 +36,21 @@ INSTALLED = Plugins()
 NOT_SENT = Mishap(ServiceUnavailable("nobody listens", nothing_created=True))
 
 
+_EMULATIONS: Mapping[str, Callable[[], Emulation]] = {
+    "omocaptcha": OmoEmulation,
+    "createtask": lambda: CreateTaskEmulation("custom"),
+}
+_ACCOUNTS: Mapping[str, Mapping[str, object]] = {
+    "omocaptcha": {"api_token": TOKEN},
+    "createtask": {
+        "client_key": TOKEN,
+        "dialect": "custom",
+        "base_url": "https://service.example",
+        "prices": {"image-to-text": "0.001"},
+    },
+}
+
+
 def nothing_happens(_call: str) -> Mishap | None:
     return None
 
@@ -47,11 +64,19 @@ class Service:
     mishap: Callable[[str], Mishap | None] = nothing_happens
     settings: Mapping[str, object] = attrs.field(factory=dict[str, object])
     balance: str = "1000"
+    plugin: str = "omocaptcha"
 
     def connect(self) -> EmulatedTransport:
         """The way to it; what its jobs are is in ``world``, which the hubs of one test have in common."""
-        self.transport = EmulatedTransport(OmoEmulation(), self._opened(), mishap=self._mishap_of)
+        emulation = _EMULATIONS[self.plugin]()
+        self._create_call = emulation.create_call
+        self.transport = EmulatedTransport(emulation, self._opened(), mishap=self._mishap_of)
         return self.transport
+
+    @property
+    def account(self) -> Mapping[str, object]:
+        """Its account in a configuration."""
+        return {"plugin": self.plugin, **_ACCOUNTS[self.plugin], **self.settings}
 
     def _opened(self) -> World:
         if hasattr(self, "world"):
@@ -70,11 +95,12 @@ class Service:
 
     world: World = attrs.field(init=False)
     transport: EmulatedTransport = attrs.field(init=False)
+    _create_call: str = attrs.field(init=False)
 
     @property
     def orders(self) -> list[float]:
         """When it was sent an order."""
-        return [sent.at for sent in self.transport.calls_to("createJob")]
+        return [sent.at for sent in self.transport.calls_to(self._create_call)]
 
     @property
     def jobs(self) -> int:
@@ -119,7 +145,7 @@ def in_town(
     """
     mapping = {
         "providers": {
-            name: {"plugin": "omocaptcha", **at(name), **service.settings}
+            name: {**(at(name) if service.plugin == "omocaptcha" else {}), **service.account}
             for name, service in services.items()
         },
         "routes": {"image-to-text": {"providers": list(services), **route}},

@@ -42,8 +42,8 @@ KEY_TEXTS: Mapping[str, str] = {
     "health.error_rate": "More failures than this share of the attempts, such as 50%, or never.",
     "health.window": "The time over which that share is taken, such as 60s.",
     "health.min_samples": "The fewest attempts in that time for the share to say anything.",
-    "health.cooldown": "How long it is left alone, such as 30s.",
-    "health.busy_cooldown": "The same after too many requests, where the service does not say how long.",
+    "health.cooldown": "How long it is left alone, where another provider can be asked, such as 30s.",
+    "health.busy_cooldown": "The same after a busy answer, where the service does not say how long.",
 }
 """By key, with the mapping around it before a dot; those of the hub itself alone."""
 

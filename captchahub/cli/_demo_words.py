@@ -18,7 +18,9 @@ from captchahub.errors import (
     JobTimeout,
     ProviderError,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
+    TemporarilyBlocked,
 )
 from captchahub.results import Outcome
 from captchahub.tasks import Solution
@@ -36,6 +38,8 @@ _MEANING: tuple[tuple[type[ProviderError], str], ...] = (
         AmbiguousCreate,
         "the connection broke after the order: a job may exist, so it was not ordered there again",
     ),
+    (ServiceBusy, "had no free worker"),
+    (TemporarilyBlocked, "blocked the account for a time"),
     (RateLimited, "asked for fewer requests (HTTP 429)"),
     (InsufficientBalance, "the account's money was used up"),
     (JobFailed, "the service gave the job up"),

@@ -8,7 +8,9 @@ from captchahub.errors import (
     JobFailed,
     JobUnknown,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
+    TemporarilyBlocked,
     UnsupportedTask,
 )
 from captchahub.provider import Reply
@@ -21,7 +23,9 @@ class CreateTaskContract(ProviderContract):
     messages = {
         "ERROR_KEY_DOES_NOT_EXIST": AuthenticationError,
         "ERROR_ZERO_BALANCE": InsufficientBalance,
-        "ERROR_NO_SLOT_AVAILABLE": ServiceUnavailable,
+        "ERROR_NO_SLOT_AVAILABLE": ServiceBusy,
+        "ERROR_SERVICE_UNAVAILABLE": ServiceUnavailable,
+        "ERROR_IP_BANNED": TemporarilyBlocked,
         "ERROR_TOO_MUCH_REQUESTS": RateLimited,
         "ERROR_ZERO_CAPTCHA_FILESIZE": UnsupportedTask,
     }

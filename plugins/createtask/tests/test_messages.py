@@ -12,8 +12,10 @@ from captchahub.errors import (
     JobUnknown,
     ProviderError,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
     TaskRefused,
+    TemporarilyBlocked,
     UnsupportedTask,
 )
 from captchahub.provider import Reply, Secret
@@ -27,13 +29,32 @@ ANYWHERE: dict[type[ProviderError], list[str]] = {
         "ERROR_WRONG_USER_KEY",
         "Unauthorized",
         "ERROR_IP_NOT_ALLOWED",
-        "ERROR_IP_BLOCKED",
-        "ERROR_IP_BANNED",
         "ERROR_ACCOUNT_SUSPENDED",
     ],
+    TemporarilyBlocked: [
+        "ERROR_IP_BLOCKED",
+        "ERROR_IP_BANNED",
+        "KEY_TEMP_BLOCKED",
+        "ERROR_KEY_TEMP_BLOCKED",
+        "ERROR_ACCOUNT_TEMPORARILY_SUSPENDED",
+        "ERROR_TEMPORARY_BAN",
+        "IP_BANNED",
+    ],
     InsufficientBalance: ["ERROR_ZERO_BALANCE"],
-    ServiceUnavailable: [
+    ServiceBusy: [
         "ERROR_NO_SLOT_AVAILABLE",
+        "ERROR_NO_SLOTS",
+        "ERROR_NO_FREE_WORKERS",
+        "NO_IDLE_WORKER",
+        "ERROR_SERVER_BUSY",
+        "SYSTEM_BUSY",
+        "ERROR_SYSTEM_OVERLOADED",
+        "ERROR_QUEUE_FULL",
+        "ERROR_TRY_AGAIN_LATER",
+    ],
+    ServiceUnavailable: [
+        "ERROR_SERVICE_TEMPORARILY_UNAVAILABLE",
+        "ERROR_MAINTENANCE",
         "ERROR_SERVICE_UNAVALIABLE",
         "ERROR_SERVICE_UNAVAILABLE",
         "ERROR_TASK_IS_MAINTENANCE",
@@ -58,8 +79,16 @@ NOT_OFFERED = [
     "ERROR_NO_SUCH_METHOD",
 ]
 UNKNOWN_JOB = ["ERROR_NO_SUCH_CAPCHA_ID", "WRONG_CAPTCHA_ID", "ERROR_TASKID_INVALID"]
-TROUBLE = ["ERROR_INTERNAL_SERVER_ERROR", "ERROR_INTERNAL", "ERROR_SERVER_BUSY", "ERROR_TRY_AGAIN_LATER"]
-UNLISTED = ["", "ERROR", "ERROR_DOMAIN_NOT_ALLOWED", "ERROR_TOKEN_EXPIRED", "\ud800\x00", "验证码错误"]
+TROUBLE = ["ERROR_INTERNAL_SERVER_ERROR", "ERROR_INTERNAL"]
+UNLISTED = [
+    "",
+    "ERROR",
+    "ERROR_UNKNOWN_WORKER",
+    "ERROR_DOMAIN_NOT_ALLOWED",
+    "ERROR_TOKEN_EXPIRED",
+    "\ud800\x00",
+    "验证码错误",
+]
 
 
 def read(
@@ -126,8 +155,40 @@ def test_a_code_counts_and_not_a_description_that_names_another() -> None:
     assert type(read(POLL, "ERROR_TOKEN_EXPIRED", "not ERROR_ZERO_BALANCE")) is JobFailed
 
 
+@pytest.mark.parametrize("code", ["", "ERROR", "ERROR_UNKNOWN", "ERROR_UNKNOWN_WORKER"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "System is busy",
+        "SERVER OVERLOADED, please wait",
+        "No available workers",
+        "no workers at the moment",
+        "We are at full capacity.",
+        "Hệ thống đang bận",
+        "He thong dang qua tai",
+        "系统繁忙",
+        "Нет свободных работников",
+    ],
+)
+def test_words_count_where_the_code_says_nothing(code: str, words: str) -> None:
+    assert [type(read(call, code, words)) for call in CALLS] == [ServiceBusy] * 4
+
+
+def test_words_beside_a_code_that_says_something_do_not() -> None:
+    assert type(read(CREATE, "ERROR_ZERO_BALANCE", "The system is busy")) is InsufficientBalance
+
+
+@pytest.mark.parametrize(("code", "seconds"), [("ERROR_NO_SLOT_AVAILABLE", 5.0), ("ERROR_IP_BANNED", 300.0)])
+def test_the_pause_is_the_one_of_the_services_pages_where_the_reply_names_none(
+    code: str, seconds: float
+) -> None:
+    error = read(CREATE, code)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == seconds
+
+
 @pytest.mark.parametrize("code", ANYWHERE[ServiceUnavailable])
-def test_a_busy_service_created_nothing_and_a_poll_says_nothing_of_that(code: str) -> None:
+def test_a_closed_service_created_nothing_and_a_poll_says_nothing_of_that(code: str) -> None:
     created, polled = read(CREATE, code), read(POLL, code)
     assert isinstance(created, ServiceUnavailable)
     assert isinstance(polled, ServiceUnavailable)

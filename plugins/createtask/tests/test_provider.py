@@ -495,7 +495,7 @@ def reads(provider: CreateTaskProvider, picture: Image) -> list[Callable[[Reply]
         (502, b"<html>Bad Gateway</html>", ServiceUnavailable),
         (500, b'{"message": "Server Error"}', ServiceUnavailable),
         (429, b'{"message": "Too Many Attempts."}', RateLimited),
-        (403, b"Forbidden", AuthenticationError),
+        (403, b"Forbidden", ServiceUnavailable),
         (404, b'{"message": "Not Found"}', JobRefused),
         (302, b"", MalformedReply),
     ],

@@ -18,8 +18,10 @@ from captchahub.errors import (
     JobUnknown,
     ProviderError,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
     TaskRefused,
+    TemporarilyBlocked,
 )
 from captchahub_omocaptcha.dialect import CREATE, POLL
 
@@ -31,7 +33,8 @@ _LONGEST: Final = 1000
 def fold(message: str) -> str:
     """The message as the patterns expect it; only its first 1000 characters count."""
     lower = message[:_LONGEST].casefold().replace("đ", "d")
-    marks_apart = unicodedata.normalize("NFD", lower)
+    # NFKD also writes full-width letters as plain ones.
+    marks_apart = unicodedata.normalize("NFKD", lower)
     plain = "".join(character for character in marks_apart if not unicodedata.combining(character))
     sentences = re.split(r"[.!?;\n]+(?=\s|$)", plain)
     return " . ".join(" ".join(re.findall("[a-z0-9]+", sentence)) for sentence in sentences)
@@ -66,6 +69,14 @@ _AUTHENTICATION = _any(
     r"khong co quyen(?: truy cap)?|vui long (?:dang nhap|nhap (?:api )?token)",
 )
 
+_FOR_NOW = r"(?:temporar(?:y|ily)|for a (?:while|time)|tam(?: thoi)?)"
+_SHUT_OUT = r"(?:locked|blocked|banned|suspended|disabled|frozen|restricted|khoa|chan|cam|dinh chi)"
+_BLOCKED = _any(
+    rf"(?:{_TOKEN}|{_OWNER})(?: [a-z]+){{0,5}} {_FOR_NOW}(?: [a-z]+){{0,2}} {_SHUT_OUT}",
+    rf"(?:{_TOKEN}|{_OWNER})(?: [a-z]+){{0,5}} {_SHUT_OUT}(?: [a-z]+){{0,2}} {_FOR_NOW}",
+    r"temporar(?:y|ily) (?:ban|block|banned|blocked)|(?:banned|blocked) temporarily",
+)
+
 _MONEY = "(?:balance|funds?|money|credits?)"
 _BALANCE = _any(
     rf"(?:insufficient|{_NOT} enough|{_NOT} have enough|out of|no more|low|zero|empty){_OF_YOURS} {_MONEY}",
@@ -90,13 +101,23 @@ _SERVICE = (
     r"(?:services?|systems?|servers?|api|website|type(?: job)?(?: id)?|job type|dich vu|he thong|may chu"
     r"|loai (?:captcha|job|dich vu))(?: [a-z0-9]+){0,4}"
 )
+_WORKERS = "(?:workers?|slots?|threads?|solvers?|nhan vien|nguoi giai)"
+_CROWDED = "(?:busy|overloaded|full|at (?:full |maximum )?capacity|qua tai|dang ban|ban ron)"
+_BUSY = _any(
+    rf"{_SERVICE} {_CROWDED}|(?:system|server|service) {_CROWDED}|(?:he thong|may chu|dich vu) qua tai",
+    rf"(?:we|queue|hang doi|{_WORKERS})(?: [a-z]+){{0,3}} {_CROWDED}|(?:hang doi|hang cho)(?: [a-z]+)? day",
+    # Without its marks this is "you" as well.
+    r"(?:he thong|may chu|dich vu|worker) ban(?= vui| xin| hay| thu| \.|$)",
+    rf"(?:no|not enough|out of|khong co|khong con|het)(?: [a-z]+)? {_WORKERS}",
+    rf"{_WORKERS}(?: [a-z]+){{0,3}} {_NOT} (?:available|free|enough)",
+)
 _UNAVAILABLE = _any(
-    rf"{_SERVICE} (?:closed|disabled|inactive|unavailable|busy|overloaded|down|paused|stopped|offline)",
+    rf"{_SERVICE} (?:closed|disabled|inactive|unavailable|down|paused|stopped|offline)",
     rf"{_SERVICE} (?:maintenance|(?:not|isn t) (?:active|available|working|open)|chua (?:duoc )?kich hoat)",
-    rf"{_SERVICE} (?:bao tri|qua tai|dang ban|tam (?:thoi )?(?:ngung|dung|dong|khoa)|da dong|bi dong)",
+    rf"{_SERVICE} (?:bao tri|tam (?:thoi )?(?:ngung|dung|dong|khoa)|da dong|bi dong)",
     rf"{_SERVICE} (?:dong cua|(?:ngung|dung|khong) hoat dong|khong kha dung|(?:da|dang|bi) tat)",
     r"under maintenance|maintenance mode|dang bao tri|bao tri he thong",
-    r"temporarily (?:closed|unavailable|disabled)|no (?:free |available )?(?:slots?|workers?)",
+    r"temporarily (?:closed|unavailable|disabled)",
 )
 
 _TROUBLE = _any(
@@ -150,9 +171,11 @@ class Row:
 TABLE: Final = (
     Row(RateLimited, _TOO_MANY),
     Row(InsufficientBalance, _BALANCE),
+    Row(TemporarilyBlocked, _BLOCKED),
     Row(AuthenticationError, _AUTHENTICATION),
     # On a poll it comes from the worker who could not read the picture: another service may.
     Row(TaskRefused, _PICTURE, only_on=CREATE),
+    Row(ServiceBusy, _BUSY),
     Row(ServiceUnavailable, _UNAVAILABLE),
     # The paid job may still finish, so it is asked for again; a failed create is a refusal, whatever it says.
     Row(ServiceUnavailable, _TROUBLE, only_on=POLL),

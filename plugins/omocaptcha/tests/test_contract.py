@@ -9,8 +9,10 @@ from captchahub.errors import (
     JobRefused,
     JobUnknown,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
     TaskRefused,
+    TemporarilyBlocked,
 )
 from captchahub.provider import Reply
 from captchahub.testing import json_reply
@@ -25,6 +27,8 @@ class TestOmoCaptcha(ProviderContract):
         "Invalid api token.": AuthenticationError,
         "Số dư không đủ": InsufficientBalance,
         "Service is closed.": ServiceUnavailable,
+        "System is busy": ServiceBusy,
+        "Your account is temporarily blocked": TemporarilyBlocked,
         "Quá nhiều yêu cầu": RateLimited,
         "Invalid image base64.": TaskRefused,
         "Type job does not exist.": JobRefused,

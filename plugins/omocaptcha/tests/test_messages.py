@@ -14,8 +14,10 @@ from captchahub.errors import (
     JobUnknown,
     ProviderError,
     RateLimited,
+    ServiceBusy,
     ServiceUnavailable,
     TaskRefused,
+    TemporarilyBlocked,
 )
 from captchahub.provider import Reply, Secret
 from captchahub.words import Words
@@ -71,22 +73,52 @@ ANYWHERE: dict[type[ProviderError], list[str]] = {
         "This service (30) is temporarily closed",
         "Service is under maintenance",
         "System maintenance, come back later",
-        "Server is busy, please try again later",
-        "Server overloaded",
         "The service is not active.",
         "Image to text service is unavailable",
-        "No slot available",
         "Type job 24 is not available",
         "Dịch vụ đang bảo trì",
         "Dịch vụ này đã đóng",
         "Dịch vụ tạm ngưng hoạt động",
         "Dịch vụ tạm thời dừng",
         "Hệ thống đang bảo trì, vui lòng quay lại sau",
-        "Hệ thống đang quá tải",
         "Loại captcha này không hoạt động",
-        "Máy chủ đang bận",
         "Dịch vụ đang tắt",
         "Dịch vụ chưa được kích hoạt",
+    ],
+    ServiceBusy: [
+        "System is busy",
+        "SYSTEM BUSY!",
+        "The system is currently busy, please try again later.",
+        "Server is busy, please try again later",
+        "Server overloaded",
+        "No slot available",
+        "No available workers",
+        "no free worker",
+        "There are no workers available at the moment",
+        "Not enough workers",
+        "All workers are busy",
+        "Workers are not available",
+        "The queue is full",
+        "Hệ thống đang bận",
+        "Hệ thống đang bận, vui lòng thử lại sau.",
+        "Hệ thống bận",
+        "Hệ thống đang quá tải",
+        "Hệ thống hiện đang quá tải!",
+        "Máy chủ đang bận",
+        "Không có worker rảnh",
+        "Không còn nhân viên",
+        "Hàng đợi đã đầy",
+    ],
+    TemporarilyBlocked: [
+        "Your account is temporarily locked",
+        "Your account has been locked temporarily.",
+        "Your IP address is temporarily blocked",
+        "IP blocked for a while",
+        "Temporary ban",
+        "Token temporarily disabled",
+        "Tài khoản của bạn tạm khóa",
+        "Tài khoản của bạn tạm thời bị khóa",
+        "IP của bạn bị chặn tạm thời",
     ],
     RateLimited: [
         "Too many requests",
@@ -165,6 +197,7 @@ PLAIN = [
     "Captcha ảnh không hỗ trợ",
     "Create job fail: image could not be processed",
     "Please contact admin",
+    "Hệ thống bạn dùng không được hỗ trợ",
     "Anh vui lòng liên hệ admin, lỗi",
     "Result not found",
     "Không giải được captcha",
@@ -182,6 +215,10 @@ def read(call: str, message: str, reply: Reply | None = None, token: str = "secr
 def without_marks(message: str) -> str:
     apart = unicodedata.normalize("NFD", message.replace("đ", "d").replace("Đ", "D"))
     return "".join(character for character in apart if not unicodedata.combining(character))
+
+
+def full_width(message: str) -> str:
+    return "".join(chr(ord(one) + 0xFEE0) if one.isascii() and one.isalpha() else one for one in message)
 
 
 def decomposed(message: str) -> str:
@@ -221,8 +258,8 @@ def test_what_the_table_does_not_know_is_a_plain_refusal(message: str) -> None:
     assert type(read("getBalance", message)) is ProviderError
 
 
-@pytest.mark.parametrize("write", [without_marks, str.upper, decomposed])
-def test_a_message_means_the_same_without_its_marks_in_capitals_and_decomposed(
+@pytest.mark.parametrize("write", [without_marks, str.upper, decomposed, full_width])
+def test_a_message_means_the_same_however_its_letters_are_written(
     write: Callable[[str], str],
 ) -> None:
     samples = [*ALL_ANYWHERE, *((TaskRefused, message) for message in PICTURE)]

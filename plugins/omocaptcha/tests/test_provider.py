@@ -317,7 +317,7 @@ def test_a_finished_job_whose_drag_cannot_be_read_has_failed_in_its_own_words(
         (502, b"<html>Bad Gateway</html>", ServiceUnavailable),
         (500, b'{"message": "Server Error"}', ServiceUnavailable),
         (429, b'{"message": "Too Many Attempts."}', RateLimited),
-        (403, b"Forbidden", AuthenticationError),
+        (403, b"Forbidden", ServiceUnavailable),
         (404, b'{"message": "Not Found"}', JobRefused),
         (302, b"", MalformedReply),
     ],

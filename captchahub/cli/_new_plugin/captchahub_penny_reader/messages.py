@@ -12,7 +12,7 @@ from captchahub.errors import (
     JobUnknown,
     ProviderError,
     RateLimited,
-    ServiceUnavailable,
+    ServiceBusy,
     TaskRefused,
 )
 
@@ -27,7 +27,7 @@ ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "bad_key": AuthenticationError,  # the provider is out until its configuration changes
     "no_credit": InsufficientBalance,  # out until the balance changes
     "too_fast": RateLimited,  # the next provider at once; this one again when it has cooled
-    "busy": ServiceUnavailable,  # tried once more, then the next provider
+    "busy": ServiceBusy,  # the same where all of its workers are busy; a closed service is ServiceUnavailable
     "bad_picture": TaskRefused,  # the caller's mistake: nobody else is asked
     "not_offered": JobRefused,  # the next provider
     "no_such_order": JobUnknown,  # the job is lost: the next provider

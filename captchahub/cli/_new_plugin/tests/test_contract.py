@@ -9,7 +9,7 @@ from captchahub.errors import (
     JobRefused,
     JobUnknown,
     RateLimited,
-    ServiceUnavailable,
+    ServiceBusy,
     TaskRefused,
 )
 from captchahub.provider import Reply
@@ -26,14 +26,14 @@ class TestPennyReader(ProviderContract):
         "bad_key": AuthenticationError,
         "no_credit": InsufficientBalance,
         "too_fast": RateLimited,
-        "busy": ServiceUnavailable,
+        "busy": ServiceBusy,
         "bad_picture": TaskRefused,
         "not_offered": JobRefused,
         "what nobody has seen before": JobRefused,
     }
     job_messages = {
         "no_such_order": JobUnknown,
-        "busy": ServiceUnavailable,
+        "busy": ServiceBusy,
         "what nobody has seen before": JobFailed,
     }
 

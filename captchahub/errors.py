@@ -152,7 +152,7 @@ class TemporarilyBlocked(RateLimited):
     advice = "see at the service why it blocks the account, and add a provider to the route"
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        pause = _sane(retry_after)
+        pause = sane_pause(retry_after)
         super().__init__(message, retry_after=_USUAL_BLOCK if pause is None else pause)
 
 

@@ -37,6 +37,7 @@ from captchahub.extending import Prepared
 from captchahub.frames import WHOLE, Frame
 from captchahub.jobs import JobEntry
 from captchahub.provider import Created, Job, JobId, Reply, Request, Solved
+from captchahub.results import State
 from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
@@ -279,7 +280,8 @@ class RemoteTry:
             await gate.turn(latest)
         except NotAsked:
             return False
-        return gate.is_open
+        # Not one that waits for its probe by now, for this try is none.
+        return gate.health.state_at(now()) is State.HEALTHY
 
     async def _create_once(self, request: Request) -> Created:
         self.may_be_ordered = True

@@ -149,8 +149,8 @@ class Solve(Generic[S]):
 
     def _opens(self) -> list[float | None]:
         """From when each candidate may be asked: one that cools earlier, where there is nobody else."""
-        is_alone = len(self._runs) < self._ballot.missing and not any(map(self._is_open, self._candidates))
-        if not is_alone:
+        at_hand = len(self._runs) + sum(map(self._is_open, self._candidates))
+        if at_hand >= self._ballot.missing:
             return [candidate.opens_at for candidate in self._candidates]
         return [candidate.opens_early_at(self._latest(candidate)) for candidate in self._candidates]
 
@@ -350,8 +350,8 @@ class Solve(Generic[S]):
         pause = backoff(tries, error, chance=self._desk.chance())
         latest = self._latest(candidate)
         shortest = min(pause / 2, backoff(1)) if is_shared else pause / 2
-        asked_for = getattr(error, "retry_after", None)
-        if candidate.tries > 1 and asked_for is None and now() + shortest < latest < now() + pause:
+        shortest = max(shortest, getattr(error, "retry_after", None) or 0.0)
+        if candidate.tries > 1 and now() + shortest < latest < now() + pause:
             candidate.not_before = latest
         else:
             candidate.not_before = max(now() + pause, candidate.account.gate.next_turn)

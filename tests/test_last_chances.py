@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from captchahub import Result, TextSolution
 from captchahub._engine import Engine
@@ -21,7 +22,7 @@ def until(seconds: float, mishap: Mishap) -> Callable[[str], Mishap | None]:
     return mishap_of
 
 
-def solve(town: dict[str, Service], timeout: float, **route: object) -> Result[TextSolution]:
+def solve(town: dict[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:
     async def main(engine: Engine) -> Result[TextSolution]:
         return await engine.solve(TASK, timeout)
 

@@ -90,7 +90,7 @@ class AsyncHub:
         in_flight: int = 32,
         share: bool = True,
     ) -> AsyncIterator[Outcome[S]]:
-        """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous."""
+        """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous, and callables run in the event loop."""
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
         return as_completed_async(tasks, submit, checked_in_flight(in_flight))
 

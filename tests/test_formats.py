@@ -340,6 +340,27 @@ class TestNoPixels:
         head = struct.pack("<6sHHBBB", b"GIF89a", 3, 2, 0, 0, 0)
         assert "the gif picture is truncated" in refusal(head + b";")
 
+    @pytest.mark.parametrize(
+        ("name", "lost"), [("png, animated", 40), ("png, animated", 120), ("gif, animated", 20)]
+    )
+    def test_an_animation_that_lacks_a_part_of_a_frame(self, name: str, lost: int) -> None:
+        data = PICTURES[name]()[:-lost]
+        assert is_read(data)  # its first frame
+        assert "picture is truncated" in refusal(data)
+
+    def test_an_animated_gif_that_announces_one_more_frame(self) -> None:
+        data = PICTURES["gif, animated"]()[:-1]
+        assert is_taken(data)
+        assert "picture is truncated" in refusal(data + b"\x21\xf9\x04\0\0\0\0\0")
+
+    def test_a_jpeg_that_tells_its_height_after_its_pixels_is_read_by_nobody(self) -> None:
+        data = bytearray(PICTURES["jpeg, grey"]())
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 2] = b"\0\0"
+        data[-2:] = jpeg_segment(0xDC, struct.pack(">H", SIZE[1])) + b"\xff\xd9"
+        assert not is_read(bytes(data))
+        assert f"the jpeg picture is {SIZE[0]}x0 pixels" in refusal(bytes(data))
+
     def test_an_extended_webp_without_an_image(self) -> None:
         body = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + b"\0" * 4 + b"\2\0\0\1\0\0"
         assert "the webp picture is truncated" in refusal(b"RIFF" + struct.pack("<I", len(body)) + body)

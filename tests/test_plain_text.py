@@ -19,8 +19,12 @@ from tests.town import Service, in_town
 PICTURE = Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=")
 
 
+def text_task(**options: Any) -> ImageToText:
+    return ImageToText(PICTURE, **options)
+
+
 def completed(text: str, **options: Any) -> str:
-    solution = ImageToText(PICTURE, **options).complete(TextSolution(text))
+    solution = text_task(**options).complete(TextSolution(text))
     assert isinstance(solution, TextSolution)
     return solution.text
 
@@ -72,7 +76,7 @@ class TestWhatIsTyped:
         ],
     )
     def test_what_is_meant_stays(self, options: dict[str, Any], text: str) -> None:
-        task, solution = ImageToText(PICTURE, **options), TextSolution(text)
+        task, solution = text_task(**options), TextSolution(text)
         assert task.complete(solution) is solution
         assert task.check(solution) is None
 
@@ -99,10 +103,9 @@ class TestWhatIsTyped:
         ],
     )
     def test_a_sum_is_its_result(self, text: str, number: str) -> None:
-        cases: tuple[dict[str, Any], ...] = ({}, {"charset": string.digits}, {"max_length": 2})
-        for options in cases:
+        for options in ({}, {"charset": string.digits}, {"max_length": 2}):
             assert completed(text, math=True, **options) == number
-            assert ImageToText(PICTURE, math=True, **options).check(TextSolution(number)) is None
+            assert text_task(math=True, **options).check(TextSolution(number)) is None
 
     @pytest.mark.parametrize("text", ["5+3", "5=8", "5+3=", "eight", "5+3=8 or 9", "1 5"])
     def test_what_has_no_one_number_is_left_to_the_check(self, text: str) -> None:
@@ -114,13 +117,12 @@ class TestWhatIsTyped:
         assert completed(text) == ""
 
     def test_texts_that_are_typed_the_same_agree(self) -> None:
-        cases: tuple[tuple[dict[str, Any], str, str], ...] = (
-            ({}, "１２", "12"),
-            ({}, "x\u200b7", "X7"),
-            ({"math": True}, "5+3=8", "8"),
-        )
-        for options, one, other in cases:
-            task = ImageToText(PICTURE, **options)
+        for is_sum, one, other in (
+            (False, "１２", "12"),
+            (False, "x\u200b7", "X7"),
+            (True, "5+3=8", "8"),
+        ):
+            task = text_task(math=is_sum)
             assert task.agrees(TextSolution(one), TextSolution(other))
 
     @given(
@@ -128,7 +130,7 @@ class TestWhatIsTyped:
         st.sampled_from([{}, {"length": 3}, {"math": True}, {"charset": "０1²\u200d"}, {"phrase": True}]),
     )
     def test_once_is_enough_and_nothing_right_is_made_wrong(self, text: str, options: dict[str, Any]) -> None:
-        task = ImageToText(PICTURE, **options)
+        task = text_task(**options)
         typed = task.complete(TextSolution(text))
         assert task.complete(typed) == typed
         if task.check(TextSolution(text)) is None and completed(text):

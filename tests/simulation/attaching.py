@@ -9,7 +9,15 @@ import attrs
 
 from captchahub._engine import Engine
 from captchahub._tokens import Token, Trail, read_token
-from captchahub.errors import HubClosed, JobFailed, JobTimeout, JobUnknown, JournalError, ProviderError
+from captchahub.errors import (
+    ConfigError,
+    HubClosed,
+    JobFailed,
+    JobTimeout,
+    JobUnknown,
+    JournalError,
+    ProviderError,
+)
 from captchahub.jobs import JobEntry, JobState
 from captchahub.results import Result
 from captchahub.tasks import Solution
@@ -36,17 +44,20 @@ class Attaching:
     async def do(self, ground: Ground, engine: Engine, process: Process) -> None:
         """Do it, and see that what comes of it is so."""
         await asyncio.sleep(self.at)
-        token = self._token(ground)
-        if token is None or engine.is_closed:
+        given = self._token(ground)
+        if given is None or engine.is_closed:
             return
         ground.town.count("attach to a job that never was" if self.is_made_up else "attach to a job")
-        ground.log.attached.add((token.provider, number_of(token.job_id)))
-        found = _Found(ground, token)
+        token = attrs.evolve(given, job_id=_NO_SUCH_JOB) if self.is_made_up else given
+        for service in ground.named(token.provider):
+            service.attached.add(number_of(token.job_id))
+        account = ground.service(given.provider, number_of(given.job_id)).account_of(number_of(given.job_id))
+        found = _Found(ground, token, is_own=process.has(account))
         try:
-            told: Result[Solution] | ProviderError = await engine.attach(str(token), self.timeout, Trail())
+            told: Result[Solution] | Exception = await engine.attach(str(token), self.timeout, Trail())
         except (HubClosed, JournalError):
             return
-        except ProviderError as error:
+        except (ProviderError, ConfigError) as error:
             told = error
         # Who is dead is told nothing.
         process.refuse_if_dead()
@@ -54,10 +65,7 @@ class Attaching:
 
     def _token(self, ground: Ground) -> Token | None:
         known = [trail.token for trail in ground.log.trails if trail.token is not None]
-        if not known:
-            return None
-        token = read_token(known[int(self.pick * len(known))])
-        return attrs.evolve(token, job_id=_NO_SUCH_JOB) if self.is_made_up else token
+        return read_token(known[int(self.pick * len(known))]) if known else None
 
 
 def any_attaching(chance: Random) -> Attaching:
@@ -71,16 +79,16 @@ def any_attaching(chance: Random) -> Attaching:
 
 
 class _Found:
-    """A job as it was found by somebody who attaches to it."""
+    """A job as it was found by somebody who attaches to it; ``is_own`` where its account is surely theirs."""
 
-    def __init__(self, ground: Ground, token: Token) -> None:
-        self._ground, self._token = ground, token
-        self._service = ground.service(token.provider)
+    def __init__(self, ground: Ground, token: Token, *, is_own: bool) -> None:
+        self._ground, self._token, self._is_own = ground, token, is_own
+        self._service = ground.service(token.provider, number_of(token.job_id))
         alive = ground.book.read("SELECT id FROM owners WHERE alive_until > ?", ground.town.wall())
         row = self._row()
         self._is_worked_on = row is not None and row.owner in {owner for (owner,) in alive}
 
-    def compare(self, told: Result[Solution] | ProviderError) -> None:
+    def compare(self, told: Result[Solution] | Exception) -> None:
         """See that what came of it is so, and is written down where that is this hub's to do."""
         town = self._ground.town
         if not self._is_so(told):
@@ -88,13 +96,15 @@ class _Found:
         if isinstance(told, Result) and not self._ground.book.may_fail and self._is_left_open():
             town.blame(f"the answer to {self._token} was given, and is not written down")
 
-    def _is_so(self, told: Result[Solution] | ProviderError) -> bool:
+    def _is_so(self, told: Result[Solution] | Exception) -> bool:
         job = self._service.jobs.get(number_of(self._token.job_id))
         match told:
             case Result():
                 return job is not None and told.solution == job.solution
             case JobUnknown():
                 return job is None or job.id in self._service.told_gone
+            case ConfigError():
+                return job is None or not self._is_own
             case JobFailed():
                 return job is not None and job.solution is None
             case _:

@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import attrs
 
 from captchahub._journal_money import spent
 from captchahub._journal_schema import read_entries
 from captchahub._journal_store import Store
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry
+from tests.simulation.accounts import Account
 from tests.simulation.budgets import Charge
 from tests.simulation.configuration import Configuration
 from tests.simulation.world import Town
 
-__all__ = ["Book"]
+__all__ = ["Book", "Hub"]
 
 T = TypeVar("T")
+
+
+class Hub(Protocol):
+    """One life of a hub as the journal's file sees it."""
+
+    version: int | None
+    accounts: Collection[Account] | None
+    name: str
+    is_dead: bool
+    died_at: float
+
+    def has(self, account: Account) -> bool:
+        """Whether an account is surely one of its own."""
+        ...
+
+    def may_have(self, account: Account) -> bool:
+        """Whether an account may be one of its own."""
+        ...
+
+
+@attrs.frozen
+class _Writer:
+    """Who has written an order, and by which configuration, None where that may be any."""
+
+    hub: Hub
+    version: int | None
+
 
 # Who looks at the books afterwards wants to see what was pruned as well.
 _KEEPING = (
@@ -44,6 +74,10 @@ class Book:
         self._limits = configured.limits
         self._keep = configured.settings.journal.keep
         self._cache = configured.settings.cache
+        self._accounts = configured.accounts
+        self.hubs: dict[str, list[Hub]] = {}
+        """Whose hubs an owner of the journal stands for."""
+        self._orders: dict[int, _Writer] = {}
         self._seen = 0
         self._pruned = 0
         for statement in _KEEPING:
@@ -56,6 +90,11 @@ class Book:
         """Whether the disk is a bad one."""
         return self._failing > 0
 
+    @property
+    def slowest(self) -> float:
+        """How long some commits in a row may take, in seconds."""
+        return 2.0 if self._slow else 0.1
+
     def latency(self) -> float:
         """How long the next commit takes, in seconds."""
         if self._chance.random() < self._slow:
@@ -63,8 +102,8 @@ class Book:
             return self._chance.uniform(0.05, 0.5)
         return self._chance.uniform(0.0001, 0.005)
 
-    def commit(self, works: Sequence[Callable[[sqlite3.Connection], Any]]) -> Sequence[Any]:
-        """What each work returned or raised."""
+    def commit(self, works: Sequence[Callable[[sqlite3.Connection], Any]], hub: Hub) -> Sequence[Any]:
+        """What each work returned or raised; all are of one hub."""
         self._town.note(f"commit {len(works)}")
         if not self._town.is_calm and self._chance.random() < self._failing:
             self._town.inject("failed commit")
@@ -72,6 +111,8 @@ class Book:
         outcomes = self._store.transact(works)
         newest = self._newest()
         if newest > self._seen:
+            written = _Writer(hub, hub.version)
+            self._orders |= dict.fromkeys(range(self._seen + 1, newest + 1), written)
             self._check_budgets()
             self._check_shared()
             self._check_cache()
@@ -88,36 +129,96 @@ class Book:
         if not self._limits:
             return
         # That a reply says that a job was dearer than agreed is not the fault of who ordered it.
-        sql = "SELECT provider, ordered_at, min(charge, price) FROM every_job WHERE price IS NOT NULL"
-        charges = [Charge(*row) for row in self.read(sql)]
-        for limit in self._limits:
-            most = limit.most(charges)
-            if most > limit.amount:
-                self._town.blame(f"the budget {limit} is passed by what is reserved: {most}")
+        sql = "SELECT id, provider, ordered_at, min(charge, price) FROM every_job WHERE price IS NOT NULL"
+        rows = self.read(sql)
+        for version, accounts in enumerate(self._accounts):
+            of_these, by_these = list[Charge](), list[Charge]()
+            for entry, provider, *rest in rows:
+                if self.account_of(entry, provider) == accounts[provider]:
+                    of_these.append(Charge(provider, *rest))
+                    # Who has another account beside knows nothing of what is spent at this one's.
+                    if self._orders[entry].version == version:
+                        by_these.append(Charge(provider, *rest))
+            for limit in self._limits:
+                most = limit.most(by_these if limit.provider is None else of_these)
+                if most > limit.amount:
+                    self._town.blame(f"the budget {limit} of {version} is passed by what is reserved: {most}")
+
+    def account_of(self, entry: int, provider: str) -> Account | None:
+        """The account that an order was meant for, None where it may be any."""
+        version = self._orders[entry].version
+        return None if version is None else self._accounts[version][provider]
+
+    def may_count(self, provider: str | None, hub: Hub) -> Decimal:
+        """The most that a hub's budgets may ever have found to be spent, for a provider or all of them."""
+        sql = "SELECT id, provider, max(charge, price) FROM every_job WHERE price IS NOT NULL"
+        units = sum(
+            units
+            for entry, of, units in self.read(sql)
+            if provider in (None, of) and self._is_usable(entry, of, hub)
+        )
+        return Decimal(units) / 10**9
+
+    def has_equal(self, fingerprint: str, hub: Hub, since: float) -> bool:
+        """Whether another hub had an equal task under way at an account that this one may have as well."""
+        sql = """
+            SELECT id, provider, owner FROM every_job WHERE fingerprint = ? AND is_shared
+                AND (state IN ('intent', 'created') OR updated_at >= ?)
+            """
+        for entry, provider, owner in self.read(sql, fingerprint, since):
+            # Others can have taken over what this one has ordered.
+            is_own = self._orders[entry].hub is hub and hub in self.hubs.get(owner, ())
+            if not is_own and self._is_usable(entry, provider, hub):
+                return True
+        return False
+
+    def _is_usable(self, entry: int, provider: str, hub: Hub) -> bool:
+        account = self.account_of(entry, provider)
+        return account is None or hub.may_have(account)
+
+    def left_behind(self, hub: Hub, since: float) -> Iterable[tuple[int, str]]:
+        """The open jobs that a hub could collect, of others that were dead by a time and still have them."""
+        sql = "SELECT id, provider, owner FROM jobs WHERE state = 'created' AND owner IS NOT NULL"
+        for entry, provider, owner in self.read(sql):
+            ordered, account = self._orders[entry].hub, self.account_of(entry, provider)
+            is_own = account is not None and hub.has(account)
+            if is_own and ordered in self.hubs[owner] and ordered.died_at < since:
+                yield entry, ordered.name
+
+    def _is_worked_on(self, entry: int, owner: str, hub: Hub) -> bool:
+        """Whether another living hub has a job, so far as its owner tells."""
+        hubs, ordered = self.hubs.get(owner, []), self._orders[entry].hub
+        worker = ordered if ordered in hubs else hubs[-1] if hubs else None
+        return worker is not None and worker is not hub and not worker.is_dead
 
     def _check_shared(self) -> None:
         """See that nobody orders what another living process is having solved, where both would share it."""
         sql = """
-            SELECT new.id, old.id FROM jobs AS new
-            JOIN jobs AS old ON old.fingerprint = new.fingerprint AND old.owner <> new.owner
+            SELECT new.id, old.id, old.provider, old.owner FROM jobs AS new
+            JOIN jobs AS old ON old.fingerprint = new.fingerprint
             JOIN owners ON owners.id = old.owner AND owners.alive_until > ?2
             WHERE new.id > ?1 AND old.id < new.id AND new.is_shared AND old.is_shared
                 AND old.state IN ('intent', 'created')
             """
-        for new, old in self.read(sql, self._seen, self._town.wall()):
-            self._town.blame(f"order {new} was made while another process had an equal one, {old}")
+        for new, old, provider, owner in self.read(sql, self._seen, self._town.wall()):
+            hub, account = self._orders[new].hub, self.account_of(old, provider)
+            if account is not None and hub.has(account) and self._is_worked_on(old, owner, hub):
+                self._town.blame(f"order {new} was made while another process had an equal one, {old}")
 
     def _check_cache(self) -> None:
         """See that nobody orders what the journal has a fresh answer to."""
         if not self._town.has_reliable_clock:
             return
         sql = """
-            SELECT new.id, old.id FROM jobs AS new
+            SELECT new.id, old.id, old.provider FROM jobs AS new
             JOIN jobs AS old ON old.fingerprint = new.fingerprint AND old.state = 'solved'
                 AND old.answer IS NOT NULL AND old.updated_at BETWEEN new.ordered_at - ?2 AND new.ordered_at
             WHERE new.id > ?1 AND old.id < new.id AND new.is_shared AND old.is_shared
             """
-        for new, old in self.read(sql, self._seen, self._cache):
+        for new, old, provider in self.read(sql, self._seen, self._cache):
+            account = self.account_of(old, provider)
+            if account is None or not self._orders[new].hub.has(account):
+                continue
             self._town.blame(f"order {new} was made, and {old} is a fresh answer to an equal task")
 
     def _check_pruned(self) -> None:

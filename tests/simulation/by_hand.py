@@ -70,12 +70,13 @@ class ByHand:
     def _shown(self, entry: JobEntry) -> list[JobRecord]:
         """The job; for an order without an id, all that it can have become."""
         ground = self._ground
-        service = ground.service(entry.provider)
         if entry.job_id is not None:
-            return [service.jobs[number_of(entry.job_id)]]
+            job = ground.job(entry.provider, number_of(entry.job_id))
+            return [] if job is None else [job]
         picture = picture_hash(ground.town.tasks[entry.fingerprint].image.data)
         rows = ground.book.every_job()
         known = {
             number_of(row.job_id) for row in rows if row.provider == entry.provider and row.job_id is not None
         }
-        return [job for job in service.jobs.values() if job.picture == picture and job.id not in known]
+        jobs = [job for service in ground.named(entry.provider) for job in service.jobs.values()]
+        return [job for job in jobs if job.picture == picture and job.id not in known]

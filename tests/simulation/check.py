@@ -54,7 +54,7 @@ class _Audit:
     def __init__(self, ground: Ground, *, is_swept: bool) -> None:
         self._town, self._book, self._log = ground.town, ground.book, ground.log
         self._cache = ground.settings.cache
-        self._services = {service.name: service for service in ground.services}
+        self._ground = ground
         self._rows = rows = ground.book.every_job()
         self._is_swept = is_swept
         self._may_fail = ground.book.may_fail
@@ -64,10 +64,11 @@ class _Audit:
 
     def ledger(self) -> None:
         """It is never below what the services charged, and is the sum of the rows."""
-        for name, service in self._services.items():
+        for name in self._ground.settings.providers:
             ledger = self._book.charged(name)
-            if ledger < service.owed:
-                self._town.blame(f"{name} has charged {service.owed}, and the ledger says {ledger}")
+            owed = sum((service.owed for service in self._ground.named(name)), Decimal(0))
+            if ledger < owed:
+                self._town.blame(f"{name} has charged {owed}, and the ledger says {ledger}")
             total = sum((row.charge for row in self._rows if row.provider == name), Decimal(0))
             if ledger != total:
                 self._town.blame(f"the ledger of {name} says {ledger}, and its jobs {total}")
@@ -79,10 +80,10 @@ class _Audit:
             # On a bad disk it may not be noted that an order was refused.
             if count > 1 and not self._may_fail:
                 self._town.blame(f"{submission} was ordered {count} times at {provider}")
-        for name, service in self._services.items():
+        for service in self._ground.services:
             for picture, count in Counter(job.picture for job in service.jobs.values()).items():
                 if count > self._town.solves[picture]:
-                    self._town.blame(f"{name} has {count} jobs for one submission")
+                    self._town.blame(f"{service} has {count} jobs for one submission")
 
     def jobs(self) -> None:
         """Each job of the world is in the journal under its id, or its order is there as ambiguous."""
@@ -91,7 +92,8 @@ class _Audit:
             for row in self._rows
             if row.job_id is None and self._may_be_taken(row)
         )
-        for name, service in self._services.items():
+        for service in self._ground.services:
+            name = service.name
             for job in service.jobs.values():
                 row = self._row_of.get((name, job.id))
                 if row is not None:
@@ -139,7 +141,7 @@ class _Audit:
         """What the journal says of a job is so."""
         for row in self._rows:
             told = f"job {row.job_id} of {row.provider}"
-            job = None if row.job_id is None else self._services[row.provider].jobs.get(number_of(row.job_id))
+            job = None if row.job_id is None else self._ground.job(row.provider, number_of(row.job_id))
             if row.job_id is not None and job is None:
                 self._town.blame(f"{told} is in the journal, and the service never took it")
             # A person settles a job without its answer.
@@ -188,7 +190,7 @@ class _Audit:
         if job_id is None and self._may_fail:
             # The id did not get onto the disk, and so a solve that shares the job does not know it.
             return
-        job = None if job_id is None else self._services[provider].jobs.get(number_of(job_id))
+        job = None if job_id is None else self._ground.job(provider, number_of(job_id))
         if job is None or job.picture != picture or job.solution != _told(solution):
             self._town.blame(
                 f"the answer {solution} to {picture[:8]} is not that of job {job_id} of {provider}"
@@ -228,13 +230,13 @@ class _Audit:
         """Two processes do not work on one job, where no clock or stall made one of them seem dead."""
         if not self._town.has_reliable_leases:
             return
-        for name, service in self._services.items():
+        for service in self._ground.services:
             for job_id, clients in service.pollers.items():
                 # Whoever attaches to a job asks as well.
-                if (name, job_id) in self._log.attached:
+                if job_id in service.attached:
                     continue
                 if len(set(clients)) < len(clients):
-                    self._town.blame(f"job {job_id} of {name} was asked for by turns: {clients}")
+                    self._town.blame(f"job {job_id} of {service} was asked for by turns: {clients}")
 
     def settled_by_hand(self) -> None:
         """What a person has said of a job is the last word."""

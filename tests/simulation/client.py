@@ -15,17 +15,22 @@ from captchahub.errors import AllProvidersFailed, HubClosed, JobTimeout, Journal
 from captchahub.results import Result
 from captchahub.settings import ProviderSettings
 from captchahub.tasks import Solution
+from tests.simulation.accounts import account_of
 from tests.simulation.attaching import Attaching
 from tests.simulation.by_hand import ByHand
 from tests.simulation.ground import Ground, Told
 from tests.simulation.loop import NOBODY
+from tests.simulation.patience import Waited
 from tests.simulation.pictures import task_of
 from tests.simulation.process import Kill, Line, Pen, Process
+from tests.simulation.watch import PICTURE
 
 __all__ = ["Client", "Errand", "Life"]
 
 # How much later than its timeout a solve may end, in seconds: the disk can be slow, and more than once.
 _SLACK = 3.0
+# A process is known to be dead by then, in seconds.
+_LEASE = 61.0
 
 
 @attrs.frozen
@@ -55,21 +60,26 @@ class Life:
     stalls: tuple[float, float] | None
     """When it is stalled, and for how long."""
     kill: Kill | None
+    version: int = 0
+    """Which configuration it begins with."""
+    reloads_at: Sequence[float] = ()
+    """When its hub is told to go by the other one."""
 
 
 @attrs.frozen
 class Client(Ground):
     """A program that is started now and then, on one machine with others."""
 
-    async def live(self, name: str, life: Life, process: Process) -> None:
+    async def live(self, life: Life, process: Process, engine: Engine) -> None:
         """One life, in the context of its process."""
-        engine = self._start(name, process)
+        name = process.name
         if life.stalls is not None:
             at, seconds = life.stalls
             self.loop.call_later(at, self._stall, process, seconds, context=NOBODY)
         tasks = [asyncio.ensure_future(self._run(engine, errand, process)) for errand in life.errands]
         tasks += [asyncio.ensure_future(self._resume(engine, at, process)) for at in life.resumes_at]
         tasks += [asyncio.ensure_future(one.do(self, engine, process)) for one in life.attachings]
+        tasks += [asyncio.ensure_future(self._reload(engine, at, process)) for at in life.reloads_at]
         by_hand = ByHand(self, engine, process, self.town.chance(f"by hand {name}"))
         tasks += [asyncio.ensure_future(by_hand.do(at)) for at in life.looks_at]
         if life.closes_at is None:
@@ -83,20 +93,39 @@ class Client(Ground):
         self._check_closed(engine, process)
         process.over.set()
 
-    def _start(self, name: str, process: Process) -> Engine:
-        services = {service.name: service for service in self.services}
-        chance = self.town.chance(f"process {name}")
+    def start(self, process: Process, version: int, copied: Engine | None = None) -> Engine:
+        """The engine of a process, where it goes on with a copy of its parent's, as it would be in that."""
+        services = {(service.name, service.is_elsewhere): service for service in self.services}
+        chance, makes = self.town.chance(f"process {process.name}"), self.configured.makes
 
         def connect(settings: ProviderSettings) -> Line:
-            return Line(process, services[settings.name])
+            account = account_of(settings, makes[settings.name])
+            return Line(process, services[account.provider, account.is_elsewhere])
 
-        return Engine(
-            self.settings,
+        process.version = version
+        process.accounts = self.configured.accounts[version].values()
+        engine = process.engine = Engine(
+            self.configured.versions[version],
             connect=connect,
             chance=chance.random,
             wall_clock=self.town.wall,
             journal=Pen(process, self.book),
         )
+        if copied is not None:
+            # One that was never used has nothing else of its own.
+            engine._books._lease.owner = copied._books.owner  # pyright: ignore[reportPrivateUsage]
+        self.book.hubs.setdefault(engine._books.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
+        return engine
+
+    async def _reload(self, engine: Engine, at: float, process: Process) -> None:
+        """Go on with the accounts of the other configuration."""
+        await asyncio.sleep(at)
+        if engine.is_closed or process.version is None:
+            return
+        # What is under way goes on with those that it began with.
+        other, process.version, process.accounts = 1 - process.version, None, None
+        self.town.count("accounts changed in a living hub")
+        await engine.reload(self.configured.versions[other])
 
     def _stall(self, process: Process, seconds: float) -> None:
         if not process.over.is_set():
@@ -108,6 +137,7 @@ class Client(Ground):
         await asyncio.sleep(errand.at)
         if engine.is_closed:
             return
+        PICTURE.set(errand.picture)
         self.log.solves += 1
         self.town.begin_solve(errand.picture)
         begun, began = self.loop.time(), self.town.wall()
@@ -125,6 +155,7 @@ class Client(Ground):
         if took > errand.timeout + _SLACK and self.town.has_reliable_leases:
             self.town.blame(f"a solve of {errand.timeout:g} s took {took:.1f} s")
         self._take(errand, told, began)
+        Waited(self, process, errand.picture, begun, errand.timeout).check(told)
 
     def _cancel(self, solving: asyncio.Future[Any]) -> None:
         if not solving.done():
@@ -142,6 +173,7 @@ class Client(Ground):
 
     async def _resume(self, engine: Engine, at: float, process: Process) -> None:
         await asyncio.sleep(at)
+        began = self.loop.time()
         try:
             async with aclosing(engine.resume(4)) as collecting:
                 async for collected in collecting:
@@ -152,6 +184,9 @@ class Client(Ground):
                         self.log.given_up[collected.entry.id] = self.loop.time()
         except (HubClosed, JournalError):
             return
+        if self.town.has_reliable_leases and not self.book.may_fail:
+            for entry, dead in self.book.left_behind(process, began - _LEASE):
+                self.town.blame(f"job {entry} of {dead}, which is dead, can't be collected by {process.name}")
 
     def _check_idle(self, engine: Engine, process: Process) -> None:
         """A hub that works on nothing has no job in its hands, where nobody else could get it."""

@@ -13,6 +13,7 @@ import attrs
 from captchahub._plugins import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import HubSettings
+from tests.simulation.accounts import Account, account_of, others
 from tests.simulation.budgets import Limit
 from tests.simulation.makes import CREATE_TASK, OMO, Make
 
@@ -29,20 +30,36 @@ _ZONES = ("UTC", "Asia/Kathmandu", "Europe/Berlin")
 
 @attrs.frozen
 class Configuration:
-    """What the hubs are told; the makes of their providers, by name; and the budgets."""
+    """What the hubs are told; the makes of their providers, by name; and the budgets.
 
-    settings: HubSettings
+    The ``versions`` have some other accounts under the same names. Most runs know the first one only.
+    """
+
+    versions: Sequence[HubSettings]
     makes: Mapping[str, Make]
     limits: Sequence[Limit]
 
+    @property
+    def settings(self) -> HubSettings:
+        """What all versions have in common, and the accounts of the first one."""
+        return self.versions[0]
 
-def any_configuration(chance: Random) -> Configuration:
-    """One of those that there are."""
-    return _configuration(chance.randrange(_CONFIGURATIONS))
+    @property
+    def accounts(self) -> Sequence[Mapping[str, Account]]:
+        """The accounts of each version, by name."""
+        return [
+            {name: account_of(own, self.makes[name]) for name, own in version.providers.items()}
+            for version in self.versions
+        ]
+
+
+def any_configuration(chance: Random, *, changes: bool) -> Configuration:
+    """One of those that there are, in two versions where accounts change."""
+    return _configuration(chance.randrange(_CONFIGURATIONS), changes=changes)
 
 
 @cache
-def _configuration(number: int) -> Configuration:
+def _configuration(number: int, *, changes: bool) -> Configuration:
     chance = Random(number)
     makes = _makes(chance)
     limits: list[Limit] = []
@@ -56,10 +73,10 @@ def _configuration(number: int) -> Configuration:
     if chance.random() < 0.2:
         limits.append(limit := _limit(chance, None))
         top["budget"] = _written(limit)
-    providers: dict[str, object] = {}
+    providers: dict[str, dict[str, object]] = {}
     for name, make in makes.items():
         own = _provider(chance, name, make)
-        if chance.random() < 0.3:
+        if chance.random() < (0.6 if changes else 0.3):
             limits.append(limit := _limit(chance, name))
             own["budget"] = _written(limit)
         has_list = make is OMO and ("budget" in own or "budget" in top)
@@ -67,10 +84,17 @@ def _configuration(number: int) -> Configuration:
             # Without a price nobody would know what the order costs, and nothing promises anything then.
             own["prices"] = _prices(chance, make)
         providers[name] = own
-    routes = {_TEXT: _route(chance, list(makes))}
+    # One who is alone on a route is asked again and again, for there is nobody else.
+    readers = [chance.choice(list(makes))] if chance.random() < 0.2 else list(makes)
+    routes = {_TEXT: _route(chance, readers)}
     routes[_SLIDE] = _route(chance, [name for name, make in makes.items() if _SLIDE in make.prices])
-    mapping = {"providers": providers, "routes": routes, **top}
-    return Configuration(load_mapping(mapping, _INSTALLED), makes, limits)
+    other = others(chance, makes)
+    changed = {name: {**own, **other.get(name, {})} for name, own in providers.items()}
+    versions = [
+        load_mapping({"providers": these, "routes": routes, **top}, _INSTALLED)
+        for these in ((providers, changed) if changes else (providers,))
+    ]
+    return Configuration(versions, makes, limits)
 
 
 def _makes(chance: Random) -> Mapping[str, Make]:
@@ -105,10 +129,10 @@ def _provider(chance: Random, name: str, make: Make) -> dict[str, object]:
         "create_timeout": chance.choice(("2s", "10s", "30s")),
         "poll_timeout": chance.choice(("1s", "5s", "10s")),
         "max_in_flight": chance.choice((1, 3, 50, 50)),
-        "health": {"failures": chance.choice((2, 5)), "cooldown": chance.choice(("5s", "30s"))},
+        "health": {"failures": chance.choice((2, 2, 5)), "cooldown": chance.choice(("5s", "30s"))},
     }
     if chance.random() < 0.4:
-        own["timeout"] = chance.choice(("8s", "20s", "60s"))
+        own["timeout"] = chance.choice(("4s", "8s", "20s", "60s"))
     if chance.random() < 0.2:
         own["rate"] = chance.choice(("1/second", "10/minute"))
     return own

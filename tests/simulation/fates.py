@@ -11,7 +11,20 @@ from captchahub.errors import ProviderError, ServiceUnavailable
 from captchahub.provider import Reply
 from captchahub.testing import json_reply
 
-__all__ = ["OUTAGES", "Fate", "any_fate"]
+__all__ = ["BLOCKED", "BUSY", "DENIED", "FINE", "LONGEST_PAUSE", "OUTAGES", "REFUSED", "Fate", "any_fate"]
+
+DENIED = "account refused"
+"""The name of a fate by which the service says, in its own words, that it does not serve the account."""
+REFUSED = "refusing connections"
+"""The name of an outage in which it is known that no call arrives."""
+BLOCKED = "address blocked"
+"""The name of a fate by which the service says that it serves nobody from there for some minutes."""
+BUSY = "busy"
+"""The name of an outage in which a service is up, and has no worker for an order."""
+FINE = "fine"
+"""The name of a fate by which nothing goes wrong."""
+LONGEST_PAUSE = 7
+"""How long a busy service asks to be left alone at most, in seconds."""
 
 
 @attrs.frozen
@@ -57,26 +70,37 @@ _GARBAGE = (
     Reply(200, b'{"error": fal'),
     json_reply({"error": False}),
 )
-_BUSY = (
+_LIMITING = (
     Reply(429, b""),
-    Reply(429, b"", {"Retry-After": "7"}),
+    Reply(429, b"", {"Retry-After": str(LONGEST_PAUSE)}),
     _failure("Too many requests.", "ERROR_RATE_LIMIT"),
 )
+# A service that says so is up, and all its workers have their hands full.
+_BUSY = (
+    _failure("System is busy.", "ERROR_NO_SLOT_AVAILABLE"),
+    _failure("No available workers.", "ERROR_NO_SLOT_AVAILABLE"),
+    _failure("Hệ thống đang bận.", "ERROR_NO_SLOT_AVAILABLE"),
+)
 _REFUSING = (
-    _failure("System is overloaded.", "ERROR_NO_SLOT_AVAILABLE"),
     _failure("Internal server error", "ERROR_INTERNAL_SERVER_ERROR"),
     Reply(503, b"down"),
 )
-_DENYING = (_failure("Invalid api token.", "ERROR_KEY_DOES_NOT_EXIST"), Reply(403, b"blocked"))
+_BLOCKING = (_failure("Your IP is temporarily blocked.", "ERROR_IP_BANNED"),)
+_DENYING = (_failure("Invalid api token.", "ERROR_KEY_DOES_NOT_EXIST"),)
+# Of a firewall before the service, which knows nothing of the account.
+_WALL = (Reply(403, b"<html>blocked</html>"),)
 
 _refused = _told("not sent", ServiceUnavailable("nobody listens", nothing_created=True), is_handled=False)
 _broken_before = _told("broken before it was handled", *_BROKEN, is_handled=False)
 _broken_after = _told("broken after it was handled", *_BROKEN, is_handled=True)
 _garbage_before = _told("garbage, not handled", *_GARBAGE, is_handled=False)
 _garbage_after = _told("garbage, handled", *_GARBAGE, is_handled=True)
-_busy = _told("too many requests", *_BUSY, is_handled=False)
+_limited = _told("too many requests", *_LIMITING, is_handled=False)
+_busy = _told(BUSY, *_BUSY, is_handled=False)
 _refusing = _told("refused for now", *_REFUSING, is_handled=False)
-_denied = _told("account refused", *_DENYING, is_handled=False)
+_blocked = _told(BLOCKED, *_BLOCKING, is_handled=False)
+_denied = _told(DENIED, *_DENYING, is_handled=False)
+_walled = _told("page of a firewall", *_WALL, is_handled=False)
 
 
 def _lost(chance: Random) -> Fate:
@@ -101,13 +125,15 @@ def _twice(chance: Random) -> Fate:
 
 
 OUTAGES: Mapping[str, Maker] = {
-    "refusing connections": _refused,
+    REFUSED: _refused,
     "black hole": _lost,
     "bad gateway": _broken_before,
     "bad gateway, and it works behind": _broken_after,
     "replies lost": _reply_lost,
-    "busy": _busy,
+    "too many requests": _limited,
+    BUSY: _busy,
     "overloaded": _refusing,
+    "firewall": _walled,
 }
 """What becomes of each call while a service has a bad time."""
 
@@ -117,8 +143,10 @@ _OFTEN = (
     _broken_after,
     _garbage_before,
     _garbage_after,
+    _limited,
     _busy,
     _refusing,
+    _walled,
     _lost,
     _reply_lost,
     _late,
@@ -131,6 +159,8 @@ def any_fate(chance: Random, *, last: Reply | None, is_poll: bool) -> Fate:
     drawn = chance.random()
     if drawn < 0.01:
         return _denied(chance)
+    if not is_poll and drawn < 0.03:
+        return _blocked(chance)
     if is_poll and drawn < 0.1:
         return _twice(chance)
     if is_poll and drawn < 0.25 and last is not None:

@@ -13,7 +13,9 @@ from captchahub.jobs import Collected, JobEntry, JobState
 from captchahub.results import Result
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution
+from captchahub.testing.emulation import JobRecord
 from tests.simulation.book import Book
+from tests.simulation.configuration import Configuration
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.service import Service
 from tests.simulation.world import Town
@@ -51,8 +53,6 @@ class Log:
         """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
         self.trails: list[Trail] = []
         """Those of all solves, which know the tokens of their jobs."""
-        self.attached: set[tuple[str, int]] = set()
-        """The jobs that somebody attached to."""
         self.said: list[Said] = []
         """What was settled by hand."""
         self.solves = 0
@@ -68,9 +68,23 @@ class Ground:
     loop: SimulationLoop
     book: Book
     services: Sequence[Service]
-    settings: HubSettings
+    configured: Configuration
     log: Log
 
-    def service(self, name: str) -> Service:
-        """The service of a provider."""
-        return next(one for one in self.services if one.name == name)
+    @property
+    def settings(self) -> HubSettings:
+        """What all hubs have in common."""
+        return self.configured.settings
+
+    def named(self, name: str) -> Sequence[Service]:
+        """The services that a provider's name stands for."""
+        return [one for one in self.services if one.name == name]
+
+    def service(self, provider: str, number: int) -> Service:
+        """The one that has a job; the first one for a job that nobody has."""
+        named = self.named(provider)
+        return next((one for one in named if number in one.jobs), named[0])
+
+    def job(self, provider: str, number: int) -> JobRecord | None:
+        """A job as its service knows it."""
+        return self.service(provider, number).jobs.get(number)

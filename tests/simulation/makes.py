@@ -31,6 +31,14 @@ class Make:
     """Makes the service itself, with habits drawn by chance."""
     id_field: str
     """Where a question names the job that it is about."""
+    pace: float = 2.0
+    """How long its pages ask clients to wait between two questions for a job, in seconds."""
+    wait: float = 0.0
+    """The same between an order and the first question for its job."""
+    pause: float = 0.0
+    """The same after it said that it has no worker."""
+    base_path: str = ""
+    """What stands before the calls' names in an address."""
     tells_cost: bool = False
     """Whether an answer comes with what it has cost."""
 
@@ -47,7 +55,14 @@ def _omo(chance: Random) -> Emulation:
     )
 
 
-def _create_task(dialect: DialectName, *, tells_cost: bool = False) -> Make:
+def _create_task(
+    dialect: DialectName,
+    *,
+    pace: float = 2.0,
+    wait: float = 0.0,
+    pause: float = 0.0,
+    tells_cost: bool = False,
+) -> Make:
     return Make(
         dialect,
         {"plugin": "createtask", "dialect": dialect},
@@ -55,6 +70,9 @@ def _create_task(dialect: DialectName, *, tells_cost: bool = False) -> Make:
         CreateTaskEmulation.prices,
         lambda _: CreateTaskEmulation(dialect),
         id_field="taskId",
+        pace=pace,
+        wait=wait,
+        pause=pause,
         tells_cost=tells_cost,
     )
 
@@ -66,12 +84,13 @@ OMO = Make(
     OmoEmulation.prices,
     _omo,
     id_field="job_id",
+    base_path=OmoEmulation.base_path,
 )
 
 CREATE_TASK = (
     _create_task("anti-captcha", tells_cost=True),
-    _create_task("2captcha", tells_cost=True),
+    _create_task("2captcha", pace=5.0, wait=5.0, pause=5.0, tells_cost=True),
     # This one answers at once.
-    _create_task("capsolver"),
+    _create_task("capsolver", pace=3.0),
     _create_task("capmonster"),
 )

@@ -7,18 +7,23 @@ left of its tasks is cancelled, so that Python has nothing to complain of; they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextvars import copy_context
 from enum import Enum
+from math import inf
 from typing import Any, TypeVar, cast
 
 import attrs
 
+from captchahub._engine import Engine
 from captchahub._journal import Work
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
+from tests.simulation.accounts import Account
 from tests.simulation.book import Book
-from tests.simulation.loop import NOBODY, SimulationLoop
+from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
 from tests.simulation.service import Service
+from tests.simulation.watch import Standing, Watch
 
 __all__ = ["Kill", "Line", "Moment", "Pen", "Process"]
 
@@ -47,12 +52,23 @@ class Kill:
 class Process:
     """What the loop, the journal and the network know of one life of a client."""
 
-    def __init__(self, name: str, loop: SimulationLoop, kill: Kill | None) -> None:
+    def __init__(self, name: str, loop: SimulationLoop, kill: Kill | None, *, late: float = 0.0) -> None:
         self.name = name
+        self.engine: Engine | None = None
+        """Its hub's, once there is one."""
+        self.watch = Watch(name, self.standing, late)
+        self.accounts: Collection[Account] | None = ()
+        """Those that its hub has; None once they may be any."""
+        self.version: int | None = 0
+        """The configuration that its hub goes by; None once that may be any."""
+        self.context = copy_context()
+        self.context.run(OWNER.set, self)
         self.tasks: list[asyncio.Task[Any]] = []
         self.held: list[Callable[[], object]] = []
         self.is_dead = False
+        self.died_at = inf
         self.is_stalled = False
+        self.was_stalled = False
         self.over: asyncio.Event = asyncio.Event()
         """Set once it was killed, or has ended by itself."""
         self._loop = loop
@@ -80,7 +96,7 @@ class Process:
         """End without a word."""
         if self.over.is_set():
             return
-        self.is_dead = True
+        self.is_dead, self.died_at = True, self._loop.time()
         self.over.set()
         self.wake()
         for task in self.tasks:
@@ -94,7 +110,7 @@ class Process:
     def stall(self, seconds: float) -> None:
         """Do nothing for some time, as a process does that was suspended."""
         if not self.over.is_set():
-            self.is_stalled = True
+            self.is_stalled = self.was_stalled = True
             self._loop.call_later(seconds, self.wake, context=NOBODY)
 
     def wake(self) -> None:
@@ -103,6 +119,25 @@ class Process:
         held, self.held = self.held, []
         for go_on in held:
             go_on()
+
+    def standing(self, provider: str) -> Standing | None:
+        """How a provider stands with its hub.
+
+        None where an order may be for another account, or may have been let through long before it leaves.
+        """
+        if self.engine is None or self.version is None or self.was_stalled:
+            return None
+        gate = self.engine._accounts[provider].gate  # pyright: ignore[reportPrivateUsage]
+        health = gate.health
+        return Standing(health.state, (id(gate), health._generation), health.since or 0.0)  # pyright: ignore[reportPrivateUsage]
+
+    def has(self, account: Account) -> bool:
+        """Whether an account is surely one of its hub's."""
+        return self.accounts is not None and account in self.accounts
+
+    def may_have(self, account: Account) -> bool:
+        """Whether an account may be one of its hub's."""
+        return self.accounts is None or account in self.accounts
 
     @property
     def unfinished(self) -> list[asyncio.Task[Any]]:
@@ -146,7 +181,7 @@ class Pen:
         if process.is_dead:
             return
         batch, self._waiting = self._waiting, []
-        outcomes = self._book.commit([work for work, _ in batch])
+        outcomes = self._book.commit([work for work, _ in batch], process)
         process.reach(Moment.COMMITTED)
         if process.is_dead:
             return
@@ -179,18 +214,30 @@ class Line:
         process.refuse_if_dead()
         if timeout <= 0:
             raise ServiceUnavailable("not connected in no time", nothing_created=True)
-        coming = self._service.receive(request, process.name, done=lambda: process.reach(Moment.HANDLED))
+        call = self._service.call_of(request)
+        job_id, order = self._service.asked_for(call), None
+        if job_id is not None:
+            process.watch.question(self._service, job_id)
+        elif self._service.is_order(call):
+            order = process.watch.order(self._service)
+        else:
+            order = process.watch.look(self._service)
+        coming = self._service.receive(call, process.name, done=lambda: process.reach(Moment.HANDLED))
         process.reach(Moment.SENT)
         process.refuse_if_dead()
         done, _ = await asyncio.wait([coming], timeout=timeout)
+        if order is not None:
+            process.watch.end(order, coming.result().fate if done else None)
         process.reach(Moment.REPLIED)
         process.refuse_if_dead()
         if not done:
             raise ServiceUnavailable(f"no whole reply within {timeout:.1f} s")
         outcome = coming.result()
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        if isinstance(outcome.reply, Exception):
+            raise outcome.reply
+        if job_id is not None and outcome.has_answer:
+            process.watch.answer(self._service, job_id)
+        return outcome.reply
 
     async def aclose(self) -> None:
         """There is nothing to let go of."""

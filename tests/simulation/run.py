@@ -4,92 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from contextvars import copy_context
 from random import Random
+from typing import Any
 
-import attrs
-
+from captchahub._engine import Engine
 from captchahub._log import log as engine_log
-from tests.simulation.attaching import any_attaching
 from tests.simulation.book import Book
 from tests.simulation.check import compare
-from tests.simulation.client import Client, Errand, Life
-from tests.simulation.configuration import any_configuration
+from tests.simulation.client import Client, Life
+from tests.simulation.configuration import Configuration, any_configuration
+from tests.simulation.figures import Outcome
+from tests.simulation.forking import Inherited
 from tests.simulation.ground import Log
+from tests.simulation.lives import Lives
 from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
-from tests.simulation.process import Kill, Moment, Process
+from tests.simulation.process import Process
 from tests.simulation.service import Service
 from tests.simulation.world import Town
 
-__all__ = ["Figures", "Outcome", "simulate"]
+__all__ = ["simulate"]
 
 # The last reservations and leases are over by then, in seconds.
 _LEASE = 61.0
 # A run takes some hundred seconds, or a few thousand where jobs are waited for in vain.
 _FOR_EVER = 50_000.0
-
-
-@attrs.frozen
-class Outcome:
-    """What a run came to: ``wrong`` is what must not have happened; equal runs have an equal ``trace``."""
-
-    seed: int
-    wrong: Sequence[str]
-    trace: int
-    solves: int
-    results: int
-    jobs: int
-    steps: int
-    kills: int
-    faults: Counter[str]
-    deeds: Counter[str]
-
-
-@attrs.define
-class Figures:
-    """The sum of many runs."""
-
-    runs: int = 0
-    solves: int = 0
-    results: int = 0
-    jobs: int = 0
-    steps: int = 0
-    kills: int = 0
-    faults: Counter[str] = attrs.field(factory=Counter[str])
-    deeds: Counter[str] = attrs.field(factory=Counter[str])
-    began: float = attrs.field(factory=time.perf_counter)
-
-    def add(self, outcome: Outcome) -> None:
-        """Count a run."""
-        self.runs += 1
-        self.solves += outcome.solves
-        self.results += outcome.results
-        self.jobs += outcome.jobs
-        self.steps += outcome.steps
-        self.kills += outcome.kills
-        self.faults += outcome.faults
-        self.deeds += outcome.deeds
-
-    def __str__(self) -> str:
-        seconds = time.perf_counter() - self.began
-        lines = [
-            f"{self.runs} runs in {seconds:.1f} s ({60 * self.runs / seconds:.0f} a minute)",
-            f"{self.steps} steps",
-            f"{self.solves} solves, {self.results} results, {self.jobs} jobs at the services",
-            f"{self.kills} kills, {self.faults.total()} faults injected:",
-            *_listed(self.faults),
-            "done beside that:",
-            *_listed(self.deeds),
-        ]
-        return "\n".join(lines)
-
-
-def _listed(counts: Counter[str]) -> list[str]:
-    return [f"  {count:8} {name}" for name, count in sorted(counts.items())]
 
 
 def simulate(seed: int) -> Outcome:
@@ -102,27 +42,27 @@ class _Run:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._chance = Random(seed)
-        self._pictures = 0
-        self._equals = 0.15
-        """The share of solves that want to know the same as another."""
+        self._draw = Lives()
         self._processes: list[Process] = []
 
     async def live(self) -> Outcome:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulationLoop)
         chance, town = self._chance, Town(self._seed, loop)
-        configured = any_configuration(chance)
+        is_changing = chance.random() < 0.2
+        configured = any_configuration(chance, changes=is_changing)
+        if is_changing:
+            self._draw.versions, self._draw.equals = (0, 1), 0.6
         if configured.settings.cache:
-            self._equals = 0.5
+            self._draw.equals = 0.5
         book = Book(
             town,
             configured,
             failing=chance.choice((0.0,) * 9 + (0.02,)),
             slow=chance.choice((0.0, 0.02)),
         )
-        services = [Service(name, make, town, book) for name, make in configured.makes.items()]
         log = Log()
-        client = Client(town, loop, book, services, configured.settings, log)
+        client = Client(town, loop, book, _services(configured, town, book), configured, log)
         loop.set_exception_handler(
             lambda _, told: town.blame(f"{told.get('message')}: {told.get('exception')!r}")
         )
@@ -142,7 +82,7 @@ class _Run:
             trace=town.trace,
             solves=log.solves,
             results=len(log.results),
-            jobs=sum(len(service.jobs) for service in services),
+            jobs=sum(len(service.jobs) for service in client.services),
             steps=loop.steps,
             kills=len(log.killed),
             faults=town.faults,
@@ -152,19 +92,47 @@ class _Run:
     async def _history(self, client: Client, *, is_swept: bool) -> None:
         chance = self._chance
         jumping = asyncio.ensure_future(_jump(client.town)) if chance.random() < 0.2 else None
-        programs = range(chance.choice((1, 2, 2, 3)))
-        await asyncio.gather(*(self._lives(client, f"{number}") for number in programs))
+        is_forking = chance.random() < 0.25
+        has_others = len(self._draw.versions) > 1
+        programs = range(1 if is_forking else chance.choice((2, 2, 3, 3) if has_others else (1, 2, 2, 3)))
+        await asyncio.gather(
+            *(self._lives(client, f"{number}", is_forking=is_forking) for number in programs)
+        )
         if jumping is not None:
             jumping.cancel()
         if is_swept:
             await self._sweep(client)
 
-    async def _lives(self, client: Client, name: str) -> None:
+    async def _lives(self, client: Client, name: str, *, is_forking: bool) -> None:
         """A program that is started again after each end."""
         chance = client.town.chance(f"lives of {name}")
         for number in range(chance.choice((1, 2, 3))):
             await asyncio.sleep(chance.uniform(0, 20) if number == 0 else chance.uniform(0, 90))
-            await self._one_life(client, f"{name}.{number}", self._life(chance))
+            program = f"{name}.{number}"
+            if is_forking and chance.random() < 0.7:
+                await self._family(client, program, chance)
+            else:
+                await self._one_life(client, program, self._draw.any_life(chance))
+
+    async def _family(self, client: Client, name: str, chance: Random) -> None:
+        """A program that makes its hub, may use it, and forks some children that share its work."""
+        client.town.count("program that forks")
+        life = self._draw.any_life(chance, is_of_many=True)
+        process = self._process(client, name, life)
+        engine = process.context.run(client.start, process, life.version)
+        inherited, living = Inherited(engine), list[Coroutine[Any, Any, None]]()
+        if chance.random() < 0.3:
+            living.append(self._live(client, life, process, engine))
+        for number in range(chance.choice((2, 3, 4))):
+            child = self._draw.child(chance, life.version)
+            living.append(self._child(client, f"{name}.{number}", child, inherited, chance.uniform(0, 5)))
+        await asyncio.gather(*living)
+
+    async def _child(
+        self, client: Client, name: str, life: Life, inherited: Inherited, begins_after: float
+    ) -> None:
+        await asyncio.sleep(begins_after)
+        await self._one_life(client, name, life, inherited.in_child())
 
     async def _sweep(self, client: Client) -> None:
         """Once nothing goes wrong any more, have one more hub collect what all others left."""
@@ -175,67 +143,47 @@ class _Run:
         ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
         if until is not None and until >= town.wall():
             town.jump(until - town.wall() + 1)
-        life = Life(
-            errands=(),
-            resumes_at=(0.0,),
-            attachings=(),
-            looks_at=(0.0,) if self._chance.random() < 0.2 else (),
-            lingers=0.0,
-            closes_at=None,
-            stalls=None,
-            kill=None,
-        )
-        await self._one_life(client, "sweeper", life)
+        for version in self._draw.versions:
+            life = self._draw.sweeping(self._chance, version)
+            await self._one_life(client, f"sweeper {version}", life)
 
-    async def _one_life(self, client: Client, name: str, life: Life) -> None:
-        process = Process(name, client.loop, life.kill)
+    async def _one_life(self, client: Client, name: str, life: Life, copied: Engine | None = None) -> None:
+        process = self._process(client, name, life)
+        await self._live(
+            client, life, process, process.context.run(client.start, process, life.version, copied)
+        )
+
+    def _process(self, client: Client, name: str, life: Life) -> Process:
+        process = Process(name, client.loop, life.kill, late=client.book.slowest)
         self._processes.append(process)
-        context = copy_context()
-        context.run(OWNER.set, process)
-        living = client.loop.create_task(client.live(name, life, process), context=context)
+        return process
+
+    async def _live(self, client: Client, life: Life, process: Process, engine: Engine) -> None:
+        living = client.loop.create_task(client.live(life, process, engine), context=process.context)
         living.add_done_callback(lambda _: process.over.set(), context=NOBODY)
         await process.over.wait()
         if process.is_dead:
-            client.log.killed.add(name)
-            client.town.note(f"{name} was killed")
+            client.log.killed.add(process.name)
+            client.town.note(f"{process.name} was killed")
         else:
             # Its very last step.
             await living
 
-    def _life(self, chance: Random) -> Life:
-        errands = [self._errand(chance) for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))]
-        return Life(
-            errands=errands,
-            resumes_at=[
-                chance.uniform(0, chance.choice((60, 60, 240))) for _ in range(chance.choice((0, 1, 1, 2)))
-            ],
-            attachings=[any_attaching(chance) for _ in range(chance.choice((0, 0, 1, 2)))],
-            looks_at=[chance.uniform(60, 200)] if chance.random() < 0.1 else (),
-            lingers=chance.choice((0.0, 0.0, 5.0, 100.0)),
-            closes_at=chance.uniform(0, 60) if chance.random() < 0.2 else None,
-            stalls=(chance.uniform(0, 40), chance.uniform(1, 200)) if chance.random() < 0.05 else None,
-            kill=_kill(chance) if chance.random() < 0.5 else None,
-        )
 
-    def _errand(self, chance: Random) -> Errand:
-        if self._pictures == 0 or chance.random() >= self._equals:
-            self._pictures += 1
-            picture = self._pictures
-        else:
-            picture = chance.randint(1, self._pictures)
-        return Errand(
-            at=chance.choice((0.0, chance.uniform(0, 60))),
-            picture=picture,
-            timeout=chance.choice((5.0, 20.0, 60.0, 120.0)),
-            share=chance.random() < 0.5,
-            cancelled_after=chance.uniform(0, 30) if chance.random() < 0.15 else None,
-        )
-
-
-def _kill(chance: Random) -> Kill:
-    moment = chance.choice(list(Moment))
-    most = 400 if moment is Moment.AWAIT else 30
-    return Kill(moment, round(most ** chance.random()))
+def _services(configured: Configuration, town: Town, book: Book) -> Sequence[Service]:
+    """All that some version of the configuration knows."""
+    services: list[Service] = []
+    for name, make in configured.makes.items():
+        accounts = {version[name]: None for version in configured.accounts}
+        family = [
+            Service(name, make, town, book, there)
+            for is_elsewhere in (False, True)
+            if (there := [one for one in accounts if one.is_elsewhere is is_elsewhere])
+        ]
+        for service in family:
+            service.family = family
+        services += family
+    return services
 
 
 async def _jump(town: Town) -> None:

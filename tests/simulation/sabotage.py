@@ -5,192 +5,19 @@ Every one is a change that a careless person could make, and that passes for rig
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from captchahub import _asking, _journal_entries, _journal_owners, _resume
-from captchahub._accounts import RemoteAccount
-from captchahub._asking import Asking
-from captchahub._attempt import RemoteTry
-from captchahub._books import Books, Page
-from captchahub._harvest import Harvested, collect
-from captchahub._identity import Identity
-from captchahub._journal_accounts import Own
-from captchahub._journal_entries import Entry, Order
-from captchahub._journal_money import check_budgets
-from captchahub._ledger import Limit
-from captchahub.errors import AmbiguousCreate
-from captchahub.frames import Frame
-from captchahub.provider import Created, Job, Provider, Request, Solved
+from tests.simulation import sabotage_accounts, sabotage_money, sabotage_patience
 
 __all__ = ["SABOTAGES", "Sabotage"]
 
-# pyright: reportPrivateUsage=false
-# What is broken here is the inside of the engine.
-
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
-
-def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
-    """An order is written down once the service has taken it, which saves a commit before each."""
-    run, create = RemoteTry.run, RemoteTry._create
-
-    async def send_first(self: RemoteTry) -> Solved:
-        created = await create(self, self._translate(Request, self._provider.create_job, self._task))
-
-        async def already(_request: Request) -> Created:
-            return created
-
-        setattr(self, "_create", already)  # noqa: B010 - mypy lets no method be replaced
-        return await run(self)
-
-    patch.setattr(RemoteTry, "run", send_first)
-
-
-def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
-    """An order that brought no id back is sent again."""
-    create = RemoteTry._create
-
-    async def create_again(self: RemoteTry, request: Request) -> Created:
-        try:
-            return await create(self, request)
-        except AmbiguousCreate:
-            return await create(self, request)
-
-    patch.setattr(RemoteTry, "_create", create_again)
-
-
-def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
-    """Whether a budget has room is looked at first, and the price reserved in the next transaction."""
-    reserve, check, open_page = _journal_entries.reserve, check_budgets, Books.open_page
-
-    def reserve_unchecked(
-        connection: sqlite3.Connection, order: Order, _limits: Iterable[Limit], **named: Any
-    ) -> int:
-        return reserve(connection, order, (), **named)
-
-    async def check_first(
-        self: Books, order: Order, begun: float, refused: Entry | None, identity: Identity
-    ) -> Page | Entry:
-        def look(connection: sqlite3.Connection) -> None:
-            own = self._own(connection, {order.provider: identity})
-            check(connection, order, self._limits, self._clock(), own)
-
-        await self._journal.write(look)
-        return await open_page(self, order, begun, refused, identity)
-
-    patch.setattr(_journal_entries, "reserve", reserve_unchecked)
-    patch.setattr(Books, "open_page", check_first)
-
-
-def lost_lease(patch: pytest.MonkeyPatch) -> None:
-    """Created jobs are taken over from whoever has them, dead or alive."""
-    claim = _journal_owners.claim
-
-    def claim_all(
-        connection: sqlite3.Connection, owner: str, now: float, limit: int, own: Own
-    ) -> list[Entry]:
-        return claim(connection, owner, now + 1e9, limit, own)
-
-    patch.setattr(_journal_owners, "claim", claim_all)
-
-
-def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
-    """A question for an answer that goes wrong ends the attempt, and the next provider is paid as well."""
-    patch.setattr(_asking, "_SURVIVED", ())
-
-
-def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
-    """What waits at a provider is asked for by the id of the last order there."""
-    newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
-    init, ask = Asking.__init__, Asking._ask
-
-    def note(self: Asking, account: RemoteAccount, job: Job, *rest: Any, **named: Any) -> None:
-        newest[account.provider] = job
-        init(self, account, job, *rest, **named)
-
-    async def ask_for_newest(self: Asking, deadline: float) -> Solved | None:
-        self._job = newest[self._account.provider]
-        return await ask(self, deadline)
-
-    patch.setattr(Asking, "__init__", note)
-    patch.setattr(Asking, "_ask", ask_for_newest)
-
-
-def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
-    """A job that is done is charged with its reserved price, whatever the service says that it has cost."""
-    settle = _journal_entries.settle
-
-    def settle_as_reserved(*values: Any, cost: Decimal | None = None, **named: Any) -> bool:
-        return settle(*values, **named)
-
-    patch.setattr(_journal_entries, "settle", settle_as_reserved)
-
-
-def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
-    """What is old is forgotten, whether or not it has ended."""
-
-    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: object) -> int:
-        return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
-
-    patch.setattr(_journal_entries, "prune", prune_all)
-
-
-def stale_answers(patch: pytest.MonkeyPatch) -> None:
-    """Answers are given to equal tasks again for ever."""
-    find = _journal_entries.find_equal
-
-    def find_any(
-        connection: sqlite3.Connection, fingerprint: str, *, now: float, own: Own, **_rest: object
-    ) -> Entry | None:
-        return find(connection, fingerprint, now=now, fresh_since=0.0, own=own)
-
-    patch.setattr(_journal_entries, "find_equal", find_any)
-
-
-def unused_cache(patch: pytest.MonkeyPatch) -> None:
-    """Every solve orders, whatever answers there are."""
-
-    def find_none(*_values: object) -> None:
-        return None
-
-    patch.setattr(Books, "_equal", find_none)
-
-
-def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
-    """Whoever attaches to a job gets its answer, and the journal does not."""
-
-    async def collect_unwritten(
-        account: RemoteAccount, job: Job, frame: Frame, _page: Page | None, **named: Any
-    ) -> Harvested:
-        return await collect(account, job, frame, None, **named)
-
-    patch.setattr(_resume, "collect", collect_unwritten)
-
-
-def last_word_to_the_latest(patch: pytest.MonkeyPatch) -> None:
-    """What has ended can end once more, in another way: whoever speaks last is right."""
-    again = dict.fromkeys(_journal_entries.ENDED, _journal_entries.ENDED)
-    patch.setattr(_journal_entries, "_NEXT", _journal_entries._NEXT | again)
-
-
 SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
-    "journal after the send": (journal_after_the_send, "the ledger says"),
-    "retry of an ambiguous create": (retry_of_an_ambiguous_create, "for the second time"),
-    "reservation outside the transaction": (reservation_outside_the_transaction, "budget"),
-    "lost lease": (lost_lease, "by turns"),
-    "fall back on a poll error": (fall_back_on_a_poll_error, "was given up after"),
-    "answer of another job": (answer_of_another_job, "is not that of job"),
-    "told cost ignored": (told_cost_ignored, "is charged"),
-    "open jobs pruned": (open_jobs_pruned, "was pruned when it was"),
-    "stale answers": (stale_answers, "for fresh"),
-    "unused cache": (unused_cache, "is a fresh answer"),
-    "attached and not written": (attached_and_not_written, "is not written down"),
-    "last word to the latest": (last_word_to_the_latest, "a person said"),
+    **sabotage_money.SABOTAGES,
+    **sabotage_patience.SABOTAGES,
+    **sabotage_accounts.SABOTAGES,
 }
 """Each with what the simulation should say of it."""

@@ -9,23 +9,38 @@ import asyncio
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from urllib.parse import urlsplit
+
+import attrs
 
 from captchahub.errors import ProviderError
 from captchahub.provider import Reply, Request
 from captchahub.tasks import Solution
-from captchahub.testing import World
-from captchahub.testing.emulation import Account, Call, JobRecord
+from captchahub.testing import World, emulation
+from captchahub.testing.emulation import Call, JobRecord
+from tests.simulation.accounts import Account
 from tests.simulation.book import Book
-from tests.simulation.fates import OUTAGES, Fate, any_fate
+from tests.simulation.fates import BUSY, DENIED, FINE, OUTAGES, REFUSED, Fate, any_fate
 from tests.simulation.loop import NOBODY
 from tests.simulation.makes import Make, number_of
 from tests.simulation.pictures import misread, seen_in
 from tests.simulation.world import Town
 
-__all__ = ["Service"]
+__all__ = ["Coming", "Service"]
+
+# How far the numbers of jobs elsewhere are from those of the first service.
+_APART = 500_000
+
+
+@attrs.frozen
+class Coming:
+    """What comes back for a call, by which fate, and whether it is the answer of a job."""
+
+    reply: Reply | ProviderError
+    fate: str
+    has_answer: bool
 
 
 class _Books(World):
@@ -43,13 +58,23 @@ class _Books(World):
         self._service = service
         self._kept = kept
 
-    def create_job(self, account: Account, kind: str, picture: bytes, price: Decimal) -> JobRecord | None:
-        taken = super().create_job(account, kind, picture, self._service.charge_of(price))
-        if taken is not None:
-            self._service.check_taken(taken)
+    def create_job(
+        self, account: emulation.Account, kind: str, picture: bytes, price: Decimal
+    ) -> JobRecord | None:
+        service = self._service
+        taken = super().create_job(account, kind, picture, service.charge_of(price))
+        if taken is None:
+            service.refused.add(service.served)
+            return None
+        if service.is_elsewhere:
+            # Numbers of its own, so that it can be seen whose job somebody means.
+            self.jobs[taken.id + _APART] = self.jobs.pop(taken.id)
+            taken.id += _APART
+        service.taken_from[taken.id] = service.served
+        service.check_taken(taken)
         return taken
 
-    def find_job(self, account: Account, job_id: int) -> JobRecord | None:
+    def find_job(self, account: emulation.Account, job_id: int) -> JobRecord | None:
         found = super().find_job(account, job_id)
         if found is None or not self.has_dropped(found):
             return found
@@ -67,17 +92,31 @@ class Service:
     begin, end and what becomes of every call then.
     """
 
-    def __init__(self, name: str, make: Make, town: Town, book: Book) -> None:
+    def __init__(
+        self, name: str, make: Make, town: Town, book: Book, accounts: Sequence[Account] = ()
+    ) -> None:
         self.name = name
         self.make = make
         self.town = town
-        self.token = f"token-{name}"
+        self.family = [self]
+        """All services of the same name, one at each address."""
         self.told_gone: set[int] = set()
         """The jobs of which it has said that it does not know them."""
+        self.refused: set[str] = set()
+        """The processes that were told, in its own words, that it does not serve their account."""
+        self.taken_from: dict[int, str] = {}
+        """Which process has ordered a job."""
+        self.troubled: set[int] = set()
+        """The jobs of which a question, or its reply, did not come through as it should."""
+        self.attached: set[int] = set()
+        """The jobs that somebody attached to."""
+        self.served = ""
+        """The process whose call it answers."""
         self.pollers: dict[int, list[str]] = defaultdict(list)
         """Which processes have asked for a job, one after the other."""
         self._book = book
-        self._chance = chance = town.chance(f"service {name}")
+        self.is_elsewhere = accounts[0].is_elsewhere
+        self._chance = chance = town.chance(f"service {self}")
         self._trouble = chance.choice((0.0, 0.02, 0.05, 0.1, 0.3))
         self._outages = sorted(_outages(chance))
         self._wrong = chance.choice((0.0, 0.0, 0.1))
@@ -90,8 +129,16 @@ class Service:
         self._last: dict[bytes, Reply] = {}
         failing = chance.choice((0.0, 0.0, 0.05, 0.3))
         self.books = _Books(self, chance.choice((90.0, 900.0, 1e9)), failing, self._job_seconds)
-        self.books.add_account(self.token, chance.choice(("1000", "1000", "1000", "0.002")))
+        for account in accounts:
+            self.books.add_account(account.token, chance.choice(("1000", "1000", "1000", "0.002")))
         self._emulation = make.begin(chance)
+
+    def __str__(self) -> str:
+        return f"{self.name} elsewhere" if self.is_elsewhere else self.name
+
+    def account_of(self, number: int) -> Account:
+        """The account that has paid for a job."""
+        return Account(self.name, self.is_elsewhere, self.jobs[number].account.token)
 
     def read(self, kind: str, picture: bytes) -> Solution:
         """What its people see in a picture: mostly what is there."""
@@ -133,35 +180,49 @@ class Service:
         self.town.count(f"{job.kind} at {self.make.name}")
         if job.price != self.make.prices[job.kind]:
             self.town.count("job at another price than was agreed")
-        ledger = self._book.charged(self.name)
-        if ledger < self.owed:
-            self.town.blame(f"{self.name} has charged {self.owed}, and the ledger says {ledger}")
+        ledger, owed = self._book.charged(self.name), sum((one.owed for one in self.family), Decimal(0))
+        if ledger < owed:
+            self.town.blame(f"{self.name} has charged {owed}, and the ledger says {ledger}")
         same = sum(other.picture == job.picture for other in self.jobs.values())
         if same > self.town.solves[job.picture]:
             self.town.blame(f"{self.name} took one submission for the second time, as job {job.id}")
 
-    def receive(
-        self, request: Request, client: str, done: Callable[[], None]
-    ) -> asyncio.Future[Reply | ProviderError]:
+    def call_of(self, request: Request) -> Call:
+        """A request as it leaves for the service."""
+        path, now = urlsplit(request.url).path, self.town.loop.time()
+        return Call(request.method, path, request.headers, request.body, now)
+
+    def is_order(self, call: Call) -> bool:
+        """Whether it is to create a job."""
+        return self._emulation.name_of(call) == self._emulation.create_call
+
+    def asked_for(self, call: Call) -> int | None:
+        """The number of the job that it asks for, None where it is another kind of call."""
+        if self._emulation.name_of(call) != self._emulation.poll_call:
+            return None
+        return number_of(str(call.json()[self.make.id_field]))
+
+    def receive(self, call: Call, client: str, done: Callable[[], None]) -> asyncio.Future[Coming]:
         """The reply to come, or never; ``done`` is called where the service has done what it was asked."""
         loop, town = self.town.loop, self.town
-        call = Call(request.method, urlsplit(request.url).path, request.headers, request.body, loop.time())
-        name = self._emulation.name_of(call)
+        name, job_id = self._emulation.name_of(call), self.asked_for(call)
         fate = self._fate(name, call)
-        if name == self._emulation.poll_call:
+        if job_id is not None:
             # By when it was sent: one that is late does not come from a process that still works on it.
-            self._note_poller(number_of(str(call.json()[self.make.id_field])), client)
-        coming: asyncio.Future[Reply | ProviderError] = loop.create_future()
+            self._note_poller(job_id, client, call, fate)
+        coming: asyncio.Future[Coming] = loop.create_future()
         town.note(f"{client} {self.name} {name} {fate.name}")
 
         def deliver(reply: Reply | ProviderError) -> None:
             if not coming.done():
-                coming.set_result(reply)
+                job = None if fate.instead is not None or job_id is None else self.jobs.get(job_id)
+                coming.set_result(Coming(reply, fate.name, has_answer=job is not None and job.delivered > 0))
+                self._note_told(client, fate)
 
         def arrive() -> None:
             reply = fate.instead
             if fate.is_handled:
-                answered = self._answer(call)
+                answered = self._answer(call, client)
                 reply = answered if reply is None else reply
                 done()
             if reply is not None and fate.back is not None:
@@ -171,18 +232,29 @@ class Service:
             loop.call_later(there, arrive, context=NOBODY)
         return coming
 
-    def _note_poller(self, job_id: int, client: str) -> None:
+    def _note_told(self, client: str, fate: Fate) -> None:
+        if fate.name == DENIED:
+            self.refused.add(client)
+
+    def _note_poller(self, job_id: int, client: str, call: Call, fate: Fate) -> None:
+        if fate.name != FINE:
+            self.troubled.add(job_id)
+        taken_by = next((one for one in self.family if job_id in one.jobs), None)
+        asking = Account(self.name, self.is_elsewhere, self._emulation.token_of(call) or "")
+        if taken_by is not None and taken_by.account_of(job_id) != asking:
+            self.town.blame(f"{client} asked {self} for job {job_id}, which is of another account")
         if self.pollers[job_id][-1:] != [client]:
             self.pollers[job_id].append(client)
 
-    def _answer(self, call: Call) -> Reply:
+    def _answer(self, call: Call, client: str) -> Reply:
+        self.served = client
         answer = self._emulation.answer(call, self.books)
         self._last[call.body] = reply = Reply(answer.status, answer.body, answer.headers)
         return reply
 
     def _fate(self, name: str, call: Call) -> Fate:
         now, chance = call.received, self._chance
-        fate = Fate("fine", (chance.uniform(0.01, 0.3),), chance.uniform(0.01, 0.3))
+        fate = Fate(FINE, (chance.uniform(0.01, 0.3),), chance.uniform(0.01, 0.3))
         if self.town.is_calm:
             return fate
         bad = next((kind for begin, end, kind in self._outages if begin <= now < end), None)
@@ -201,3 +273,9 @@ def _outages(chance: random.Random) -> Iterable[tuple[float, float, str]]:
     for _ in range(chance.choice((0, 0, 1, 2))):
         begin = chance.uniform(0, 200)
         yield begin, begin + chance.uniform(3, 90), chance.choice(sorted(OUTAGES))
+    if chance.random() < 0.35:
+        # A network that blinks, or a rush.
+        kind = chance.choice((REFUSED, BUSY))
+        for _ in range(6):
+            begin = chance.uniform(0, 200)
+            yield begin, begin + chance.uniform(2, 30), kind

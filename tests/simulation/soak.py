@@ -6,7 +6,8 @@ import faulthandler
 import os
 import sys
 
-from tests.simulation.run import Figures, simulate
+from tests.simulation.figures import Figures
+from tests.simulation.run import simulate
 
 __all__ = ["main", "seeds"]
 

@@ -1,0 +1,47 @@
+"""A hub that a program makes before it forks, and what a forked child finds in its place.
+
+No process forks here. A child gets a copy of the hub's engine, as a fork makes one, and the hub's own code
+decides what becomes of it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from captchahub import _forking
+from captchahub._engine import Engine
+from captchahub._own_engine import OwnEngine
+
+__all__ = ["Inherited"]
+
+# pyright: reportPrivateUsage=false
+# A hub has no other way to be used in a loop that is not its own.
+
+
+class Inherited:
+    """A hub that was made before a fork: both faces of the library have such a thing inside."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._own = OwnEngine.__new__(OwnEngine)
+        self._own._process, self._own._engine = _forking.process(), engine
+
+    def in_child(self) -> Engine | None:
+        """The engine that a child has from its parent, and goes on with a copy of; None for none."""
+        copied = copy.copy(self._own)
+        with _forked():
+            return copied.made
+
+
+@contextmanager
+def _forked() -> Generator[None]:
+    """As in a child: the process is another one."""
+    counted = cast("Any", _forking)
+    counted._forks += 1
+    try:
+        yield
+    finally:
+        counted._forks -= 1
+        counted._kept.clear()

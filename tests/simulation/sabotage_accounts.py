@@ -1,0 +1,53 @@
+"""The engine broken on purpose, so that processes or accounts are taken for each other.
+
+See :mod:`tests.simulation.sabotage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from captchahub import _journal_entries, _journal_money, _journal_owners
+from captchahub._engine import Engine
+from captchahub._own_engine import OwnEngine
+
+__all__ = ["SABOTAGES"]
+
+# pyright: reportPrivateUsage=false
+# What is broken here is the inside of the engine.
+
+
+def engine_of_the_parent(patch: pytest.MonkeyPatch) -> None:
+    """A forked child goes on with its parent's engine, and with its name in the journal."""
+
+    def inherited(self: OwnEngine) -> Engine | None:
+        return self._engine
+
+    patch.setattr(OwnEngine, "made", property(inherited))
+
+
+def jobs_of_any_account(patch: pytest.MonkeyPatch) -> None:
+    """Who collects what others left takes the jobs of all accounts."""
+    patch.setattr(_journal_owners, "OF_HUB", "1")
+
+
+def budget_by_name(patch: pytest.MonkeyPatch) -> None:
+    """A provider's budget counts what was spent under its name, at whatever account."""
+    patch.setattr(_journal_money, "OF_PROVIDER", "provider = :provider")
+
+
+def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
+    """An equal task that another process has ordered is waited for, at whatever account."""
+    patch.setattr(_journal_entries, "OF_HUB", "1")
+
+
+SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
+    "engine of the parent": (engine_of_the_parent, "while another process had an equal one"),
+    "lease of the parent": (engine_of_the_parent, "which is dead, can't be collected"),
+    "jobs of any account": (jobs_of_any_account, "which is of another account"),
+    "budget by name": (budget_by_name, "and its accounts have"),
+    "equal task of any account": (equal_task_of_any_account, "waited for a job of another account"),
+}
+"""Each with what the simulation should say of it."""

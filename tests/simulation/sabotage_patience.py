@@ -1,0 +1,131 @@
+"""The engine broken on purpose, so that it gives up too soon or asks too often.
+
+See :mod:`tests.simulation.sabotage`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytest
+
+from captchahub import _gate, _health, _run, _solve
+from captchahub._accounts import RemoteAccount
+from captchahub._harvest import LateAnswer
+from captchahub._health import Effect, Health, effect_of
+from captchahub._polling import Durations
+from captchahub._routing import Next, backoff, what_next
+from captchahub.errors import CaptchaHubError, ServiceBusy, ServiceUnavailable
+from captchahub.results import State
+from captchahub.settings import RouteSettings
+
+__all__ = ["SABOTAGES"]
+
+# pyright: reportPrivateUsage=false
+# What is broken here is the inside of the engine.
+
+
+def cooling_ends_the_solve(patch: pytest.MonkeyPatch) -> None:
+    """A provider that cools is not asked, also where there is nobody else to ask."""
+
+    def opens_at(self: Health, _latest: float) -> float | None:
+        return self.opens_at
+
+    patch.setattr(Health, "opens_early_at", opens_at)
+
+
+def busy_is_refused(patch: pytest.MonkeyPatch) -> None:
+    """A service that has no worker now is not asked for the same task again."""
+
+    def ask_others(error: CaptchaHubError, route: RouteSettings) -> Next:
+        return Next.OTHERS if isinstance(error, ServiceBusy) else what_next(error, route)
+
+    patch.setattr(_solve, "what_next", ask_others)
+
+
+def page_of_a_firewall_refuses_the_account(patch: pytest.MonkeyPatch) -> None:
+    """Every 403 is about the account, whoever says it."""
+
+    def refused(error: Exception | None) -> Effect:
+        is_page = isinstance(error, ServiceUnavailable) and "HTTP 403" in str(error)
+        return Effect.REFUSED if is_page else effect_of(error)
+
+    patch.setattr(_run, "effect_of", refused)
+
+
+def all_probe_at_once(patch: pytest.MonkeyPatch) -> None:
+    """While one attempt finds out whether a provider works again, all others may ask it as well."""
+    opens_at = cast("property", vars(Health)["opens_at"])
+
+    def open_to_all(self: Health) -> Any:
+        return -math.inf if self.state is State.HALF_OPEN else opens_at.__get__(self)
+
+    patch.setattr(Health, "opens_at", property(open_to_all))
+
+
+def seldom_probed(patch: pytest.MonkeyPatch) -> None:
+    """Where there is nobody else to ask, a provider that failed is asked every half a minute."""
+    patch.setattr(_health, "_FREE_PAUSES", (30.0, 30.0))
+    patch.setattr(_health, "_PAID_PAUSES", (30.0, 30.0))
+
+
+def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
+    """One that has no worker is asked again when we like, however long it asked to be left alone."""
+
+    def no_pause(_error: Exception | None) -> None:
+        return None
+
+    def own_pause(tries: int, _error: CaptchaHubError | None = None, *, chance: float = 1.0) -> float:
+        return backoff(tries, chance=chance)
+
+    patch.setattr(_gate, "_pause_of", no_pause)
+    patch.setattr(_solve, "backoff", own_pause)
+
+
+def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
+    """The first question comes when it usually does, also where it is the only one that there is time for."""
+
+    def first_pause(_self: Durations, *, gap: float, left: float, **_rest: object) -> float:
+        return min(gap, left / 2)
+
+    patch.setattr(Durations, "first_pause", first_pause)
+
+
+def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:
+    """What a job answers that had taken too long is for whoever resumes, and not for its own solve."""
+
+    def ignore(_self: LateAnswer, _outcome: object) -> None:
+        return
+
+    patch.setattr(LateAnswer, "came", ignore)
+
+
+def pace_of_our_own(patch: pytest.MonkeyPatch) -> None:
+    """Every service is asked each second."""
+    patch.setattr(RemoteAccount, "pace", property(lambda _: (1.0, None)))
+
+
+def first_question_at_once(patch: pytest.MonkeyPatch) -> None:
+    """The pause before the first question is cut short where there is little time."""
+    pace = cast("property", vars(RemoteAccount)["pace"])
+    patch.setattr(RemoteAccount, "pace", property(lambda self: (pace.__get__(self)[0], None)))
+
+
+SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
+    "cooling ends the solve": (cooling_ends_the_solve, "gave up with"),
+    "busy is refused": (busy_is_refused, "gave up with"),
+    "page of a firewall refuses the account": (
+        page_of_a_firewall_refuses_the_account,
+        "has not refused the account",
+    ),
+    "all probe at once": (all_probe_at_once, "no probe"),
+    "seldom probed": (seldom_probed, "and nobody asked it"),
+    "pause of a busy service ignored": (pause_of_a_busy_service_ignored, "after it was told to wait"),
+    "only question too early": (only_question_too_early, "the last question was sent"),
+    "late answer ignored": (late_answer_ignored, "before the end of its own solve"),
+    "pace of our own": (pace_of_our_own, "again after"),
+    "first question at once": (first_question_at_once, "right after its order"),
+}
+"""Each with what the simulation should say of it."""

@@ -89,7 +89,7 @@ class Gate:
     """The way to one provider, for all solves of a hub."""
 
     def __init__(self, settings: ProviderSettings, changes: Changes, feed: Feed) -> None:
-        self._settings = settings
+        self._settings: ProviderSettings = settings
         self._name = settings.name
         self._changes = changes
         self._feed = feed

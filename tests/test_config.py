@@ -421,7 +421,7 @@ def test_a_path_can_begin_at_the_home_of_a_user(tmp_path: Path, monkeypatch: pyt
 
 def test_the_home_of_nobody_is_told(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, START.replace("tok-7", "${file:~no-such-user/key}"))
-    assert "${file:~no-such-user/key} can't be read: not a possible path" in line
+    assert "${file:~no-such-user/key} can't be read: No such file or directory" in line
 
 
 SENSITIVE = "Zx-9-very-private"

@@ -301,8 +301,8 @@ class TestPolling:
         assert trial.times("omo", "getJobResult") == [2.0, 9.0]
 
     def test_an_interval_of_ones_own_takes_the_place_of_the_services(self) -> None:
-        trial = solve({"omo": [CREATED, RUNNING, RUNNING, SOLVED]}, providers={"poll_interval": "700ms"})
-        assert trial.times("omo", "getJobResult") == pytest.approx([0.7, 1.4, 2.1])
+        trial = solve({"omo": [CREATED, RUNNING, RUNNING, SOLVED]}, providers={"poll_interval": "2.7s"})
+        assert trial.times("omo", "getJobResult") == pytest.approx([2.7, 5.4, 8.1])
 
     def test_a_word_that_the_plugin_does_not_know_is_logged_once(
         self, caplog: pytest.LogCaptureFixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import pickle
@@ -510,14 +509,6 @@ class TestChildren:
         sandbox.finish_jobs()
         assert child.result().provider == "renamed"
         preloaded.end()
-
-    def test_of_a_server_that_does_not_tell_python_have_hubs_of_their_own(
-        self, preload: Preload, sandbox: Sandbox, forks: Forks, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """UWSGI forks so, in C."""
-        preloaded = preload()
-        monkeypatch.setattr(os, "fork", ctypes.PyDLL(None).fork)
-        paid_once(preloaded, sandbox, forks)
 
 
 def test_a_process_can_fork_while_its_event_loop_runs(

@@ -16,7 +16,7 @@ from captchahub.testing.hostile import check_reading, hostile_replies, what_is_s
 
 TOKEN = "tOkEn-7f3a91c2e8"
 REAL = [json_reply({"job_id": 7, "status": "done"}), Reply(200, b"OK|done")]
-REPLIES = list(hostile_replies(REAL, words=["done", f"not {TOKEN}"], runs=300))
+REPLIES = list(hostile_replies(REAL, words=["done", f"not {TOKEN}"], secrets=[TOKEN], runs=300))
 
 
 def careful(reply: Reply) -> Pending:

@@ -99,5 +99,5 @@ def test_nothing_is_ordered_that_could_not_be_asked_for_in_time() -> None:
 
 
 def test_an_interval_that_is_configured_holds_for_the_first_question_too() -> None:
-    assert asked([None], gap=5.0, wait=5.0, poll_interval="50ms") == [0.05, 0.1]
+    assert asked([None], gap=1.0, wait=5.0, poll_interval="2s") == [2.0, 4.0]
     assert asked([None], gap=1.0, poll_interval="4s") == [4.0, 8.0]

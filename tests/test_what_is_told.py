@@ -248,7 +248,7 @@ class TestTheLog:
         town = {"only": Service(mishap=dead_until(3), settings={"health": {"failures": 1}})}
         in_town(town, lambda engine: self.solves(engine, 0))
         failed = "only: the probe failed, ServiceUnavailable: nobody listens"
-        assert f"{failed}; where nobody else can be asked, the next one goes in 2.0 s" in caplog.messages
+        assert f"{failed}; where nobody else can be asked, the next one goes in 2.0 s" in lines(caplog)
 
     def test_a_probe_that_works(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {

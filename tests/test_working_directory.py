@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trustme
 
 from captchahub import AsyncHub, ConfigError, Hub, Image, ImageToText, JournalError, TaskError
 from captchahub._plugins import Plugins
@@ -87,7 +88,7 @@ def test_a_hub_goes_on_when_it_is_deleted_later(
 def test_relative_paths_are_the_same_after_it_has_changed(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "company.pem").write_text("certificates")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "company.pem")
     file.write_text(
         "providers: {omo: {plugin: omocaptcha, api_token: t0ken, ca_bundle: company.pem}}\njournal: jobs.db\n"
     )
@@ -102,7 +103,7 @@ def test_relative_paths_are_the_same_after_it_has_changed(
 def test_a_mapping_has_its_paths_from_where_it_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "company.pem").write_text("certificates")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "company.pem")
     monkeypatch.chdir(tmp_path)
     mapping = {"providers": {"omo": {**PROVIDER, "ca_bundle": "company.pem"}}, "journal": "jobs.db"}
     settings = load_mapping(mapping, Plugins())

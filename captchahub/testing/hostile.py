@@ -2,7 +2,7 @@
 
 A test is as short as this one; the same seed gives the same replies::
 
-    for reply in hostile_replies(replies_as_the_service_gives_them, words=["success", TOKEN], runs=500):
+    for reply in hostile_replies(real_replies, words=["success", TOKEN], secrets=[TOKEN], runs=500):
         check_reading(lambda: provider.read_balance(reply), TOKEN)
 """
 
@@ -13,6 +13,8 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import attrs
 
 from captchahub.errors import ProviderError
 from captchahub.provider import Created, Reply, Solved
@@ -52,13 +54,24 @@ _PLACES = ("", "https://other.example/x", "//", "/login", "http://[", "http://[x
 
 
 def hostile_replies(
-    real: Sequence[Reply], *, words: Sequence[str] = (), runs: int = 200, seed: int = 0
+    real: Sequence[Reply],
+    *,
+    words: Sequence[str] = (),
+    secrets: Sequence[str] = (),
+    runs: int = 200,
+    seed: int = 0,
 ) -> Iterator[Reply]:
     """Every part of every real reply lost or made odd, then ``runs`` more replies of any kind, by chance.
 
     ``real`` are replies as the service gives them, in JSON, XML, a form, plain text or bytes of its own.
-    ``words`` are values that mean something in its dialect, the account's token among them.
+    ``words`` are values that mean something in its dialect, the account's token among them. ``secrets`` is
+    what the core hides in every reply that it hands to a provider.
     """
+    for reply in _replies(real, words, runs, seed):
+        yield attrs.evolve(reply, hidden=secrets)
+
+
+def _replies(real: Sequence[Reply], words: Sequence[str], runs: int, seed: int) -> Iterator[Reply]:
     yield from (Reply(status, body) for body in _ODD_BODIES for status in (200, 500))
     yield from (Reply(status, headers={"Retry-After": pause}) for pause in _PAUSES for status in (429, 503))
     yield from (Reply(302, headers={"Location": place}) for place in _PLACES)

@@ -197,7 +197,7 @@ def _hostile(subject: Subject, words: Sequence[str]) -> Iterator[tuple[Reading, 
     real = [] if subject.make_emulation is None else [exchange.reply for exchange in conversations(subject)]
     words = [*words, *(word for secret in subject.secrets for word in (secret, f"no such key {secret}."))]
     readers = readings(subject)
-    for reply in hostile_replies(_distinct(real), words=words, runs=runs(200)):
+    for reply in hostile_replies(_distinct(real), words=words, secrets=subject.secrets, runs=runs(200)):
         for reading in readers:
             yield reading, reply
 

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from captchahub_opentelemetry import OpenTelemetry
@@ -144,7 +144,7 @@ class TestASolve:
         assert span.status.status_code is StatusCode.UNSET
 
     def test_tells_what_happened_on_the_way(self, plugin: OpenTelemetry, traces: Traces) -> None:
-        who = {"solve": "s", "kind": KIND, "provider": "omo"}
+        who: dict[str, Any] = {"solve": "s", "kind": KIND, "provider": "omo"}
         for event in (
             submitted(),
             Ordered(at=BEGUN + 1, job_id=7, price=Decimal("0.25"), **who),

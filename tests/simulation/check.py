@@ -169,7 +169,8 @@ class _Audit:
             for provider, job_id, solution in _answers(told.result):
                 self._answer(picture_hash(picture_of(told.picture)), provider, job_id, solution)
         twice = [job for job, count in paid.items() if count > 1 and job[1] is not None]
-        if twice:
+        # A process that was stalled goes on with what another one has taken over by then.
+        if twice and self._town.has_reliable_leases:
             self._town.blame(f"several solves say that they have paid for {twice}")
 
     def shared(self) -> None:

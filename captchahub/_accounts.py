@@ -16,7 +16,7 @@ import attrs
 from captchahub._feed import Feed
 from captchahub._foreign import FAULTS
 from captchahub._gate import Changes, Gate
-from captchahub._identity import Identity, identity_of
+from captchahub._identity import Identity, identity_of, polled_url
 from captchahub._polling import Durations
 from captchahub._prices import Prices
 from captchahub._secrets import mask_error, secrets_in, tokens_in
@@ -36,7 +36,7 @@ from captchahub.errors import (
     TaskError,
     UnsupportedTask,
 )
-from captchahub.provider import Job, LocalProvider, Provider, Reply, Request, is_loopback
+from captchahub.provider import Job, LocalProvider, Provider, Reply, is_loopback
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
 
@@ -86,8 +86,9 @@ def translate_beside(
 
 def _without_secrets(settings: ProviderSettings, values: Iterable[object]) -> Iterable[object]:
     """The values for a method, where a reply does not show what secrets the service has repeated."""
-    hidden = tokens_in(settings.own)
-    return (attrs.evolve(one, hidden=hidden) if isinstance(one, Reply) else one for one in values)
+    return (
+        attrs.evolve(one, hidden=tokens_in(settings.own)) if isinstance(one, Reply) else one for one in values
+    )
 
 
 def is_of_contract(error: BaseException, passing: tuple[type[Exception], ...] = _OF_JOBS) -> bool:
@@ -142,13 +143,6 @@ class RemoteAccount:
         if self.settings.poll_interval is not None:
             return self.settings.poll_interval, None
         return self.provider.minimum_gap, self.provider.minimum_wait
-
-    @property
-    def gap(self) -> float:
-        """The shortest time between two questions for one job, in seconds."""
-        if self.settings.poll_interval is not None:
-            return self.settings.poll_interval
-        return self.provider.minimum_gap
 
     async def aclose(self) -> None:
         """Let go of the transport."""
@@ -250,12 +244,9 @@ def _too_fast(account: Account) -> Iterable[str]:
 
 def _is_here(account: RemoteAccount) -> bool:
     """Whether its questions go to this machine: the plugin is asked for one, which is not sent."""
-    job = Job("1", min(account.provider.kinds, default=""))
-    try:
-        addresses = [translate(account.settings, Request, account.provider.poll_job, job).url]
-    except CaptchaHubError:
-        # It has none, or wants another id: its settings tell where it is.
-        addresses = _addresses_in(account.settings.own)
+    asked = polled_url(account.provider)
+    # If the plugin names no address, or wants another id, its settings tell where it is.
+    addresses = _addresses_in(account.settings.own) if asked is None else [asked]
     return bool(addresses) and all(map(_is_of_this_machine, addresses))
 
 

@@ -14,7 +14,7 @@ from captchahub._secrets import mask, secrets_in
 from captchahub.provider import Job, Provider, Secret
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Identity", "identity_of"]
+__all__ = ["Identity", "identity_of", "polled_url"]
 
 _PORTS = {"http": 80, "https": 443}
 _TEXTS = (str, "str", int, "int")
@@ -82,14 +82,25 @@ def _address_of(settings: ProviderSettings, provider: Provider) -> str:
     """Where the service's calls are: ``base_url`` where the plugin has it, else where it asks for jobs."""
     try:
         configured: object = getattr(settings.own, "base_url", None)
-        if isinstance(configured, str):
-            return _normal(configured)
-        asked = provider.poll_job(Job("1", min(provider.kinds, default="")))
-        return _normal(asked.url.partition("?")[0].rpartition("/")[0])
     except KeyboardInterrupt:
         raise
     except FAULTS:
-        return ""
+        # A property of the plugin's.
+        configured = None
+    if isinstance(configured, str):
+        return _normal(configured)
+    asked = polled_url(provider)
+    return "" if asked is None else _normal(asked.partition("?")[0].rpartition("/")[0])
+
+
+def polled_url(provider: Provider) -> str | None:
+    """Return the address at which a provider would ask for a job, or None if it names none."""
+    try:
+        return provider.poll_job(Job("1", min(provider.kinds, default=""))).url
+    except KeyboardInterrupt:
+        raise
+    except FAULTS:
+        return None
 
 
 def _normal(url: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from decimal import Decimal
 
 import attrs
@@ -13,10 +12,8 @@ import pytest
 from captchahub._engine import Engine
 from captchahub.config import load_mapping
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, PluginFault, ProviderError
-from captchahub.hookspecs import hookimpl
 from captchahub.hub import Hub
 from captchahub.jobs import JobEntry, JobState
-from captchahub.provider import LocalProvider, Provider, ProviderKind
 from captchahub.results import Result
 from captchahub.tasks import Solution, Task
 from captchahub.testing.clock import run_virtual
@@ -31,7 +28,6 @@ __all__ = ["SolvingChecks"]
 
 _TIMEOUT = 600.0
 _JOB_SECONDS = 5.0
-_QUICK = 0.01
 _CALLS = ("order", "poll")
 
 
@@ -54,7 +50,7 @@ class SolvingChecks(Checks):
         subject = self._paced()
         with Sandbox(subject.emulation()) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
-            with Hub.from_mapping({"providers": {NAME: keys}}, plugins=[_Hurried(subject)]) as hub:
+            with Hub(load_mapping({"providers": {NAME: keys}}, subject.plugins)) as hub:
                 for task in subject.first_tasks():
                     sandbox.script(task.image, subject.answer_to(task.kind))
                     try:
@@ -159,23 +155,3 @@ def _check_books(trial: _Trial, when: str) -> None:
 
 def _one_line(error: Exception | None) -> str:
     return " ".join(str(error).split())
-
-
-class _Hurried:
-    """The plugin, but that jobs can be asked for without waiting."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-
-    @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[object]]:
-        kind = self._subject.kind
-        return [ProviderKind(kind.name, kind.settings, self._build)]
-
-    def _build(self, own: object) -> Provider | LocalProvider:
-        provider = self._subject.kind.build(own)
-        if isinstance(provider, Provider):
-            # One with slots keeps its pace.
-            with suppress(AttributeError):
-                provider.minimum_gap, provider.minimum_wait = _QUICK, None
-        return provider

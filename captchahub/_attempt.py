@@ -37,7 +37,6 @@ from captchahub.extending import Prepared
 from captchahub.frames import WHOLE, Frame
 from captchahub.jobs import JobEntry
 from captchahub.provider import Created, Job, JobId, Reply, Request, Solved
-from captchahub.results import State
 from captchahub.settings import Hooks
 from captchahub.tasks import Solution, Task
 
@@ -213,6 +212,10 @@ class RemoteTry:
             if self._left() < least_time(self._account):
                 raise
             let_go(error)
+            # A new order follows. Another attempt may have found meanwhile that the provider is out or cools.
+            closed = self._account.gate.why_closed(self._terms.given)
+            if closed is not None:
+                raise closed from None
             return None
 
     @property
@@ -280,8 +283,7 @@ class RemoteTry:
             await gate.turn(latest)
         except NotAsked:
             return False
-        # Not one that waits for its probe by now, for this try is none.
-        return gate.health.state_at(now()) is State.HEALTHY
+        return gate.why_closed(self._terms.given) is None
 
     async def _create_once(self, request: Request) -> Created:
         self.may_be_ordered = True

@@ -279,10 +279,13 @@ class Gate:
         else:
             log.info("%s: the probe told nothing of it, so that the next attempt is one", name)
 
-    def why_closed(self) -> NotAsked | None:
-        """What to say of a provider that may not be asked now; None where it may."""
+    def why_closed(self, given: Pass | None = None) -> NotAsked | None:
+        """Why the provider may not be asked now, or None if it may.
+
+        ``given`` is the pass of the attempt that wants to ask it, or None if there is no attempt yet.
+        """
         health = self.health
-        if self.is_open:
+        if self.is_open if given is None else health.allows(given, now()):
             return None
         if self._settings.unusable is not None:
             return NotAsked(self._settings.unusable, advice="")
@@ -291,7 +294,10 @@ class Gate:
             return NotAsked(f"it is out: {health.reason}", advice=f"mend that, then hub.revive({name!r})")
         if health.until is None:
             return NotAsked(f"one attempt is finding out whether it works again, after {health.reason}")
-        return NotAsked(f"it is cooling for another {health.until - now():.1f} s, after {health.reason}")
+        left = health.until - now()
+        if left <= 0:
+            return NotAsked(f"its next order has to be a probe, after {health.reason}")
+        return NotAsked(f"it is cooling for another {left:.1f} s, after {health.reason}")
 
 
 def _pause_of(error: Exception | None) -> float | None:

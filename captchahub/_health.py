@@ -157,6 +157,13 @@ class Health:
         is_before = not self._is_due(now)
         return probed, Pass(self._generation + 1, self._revivals, is_probe=True, is_early=is_before)
 
+    def allows(self, given: Pass, now: float) -> bool:
+        """Whether the attempt of this pass may send an order now, whatever happened since it got the pass."""
+        if given.is_probe and given.generation == self._generation:
+            return True
+        # A provider that has cooled admits an attempt only as its probe, and this pass is for none.
+        return self.state_at(now) is State.HEALTHY
+
     def created(self, given: Pass, now: float) -> Health:
         """After a job of this pass was created: proof enough, unless its jobs are what failed."""
         is_proof = self._episode.proof is not _Proof.ANSWER

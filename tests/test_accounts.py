@@ -17,6 +17,7 @@ import pytest
 
 from captchahub import (
     AllProvidersFailed,
+    AuthenticationError,
     BudgetExceeded,
     Collected,
     ConfigError,
@@ -27,6 +28,7 @@ from captchahub import (
     NotOffered,
     ProviderError,
     Result,
+    State,
     TextSolution,
 )
 from captchahub._engine import Engine
@@ -36,13 +38,14 @@ from captchahub._tokens import Trail
 from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
-from captchahub.testing import Fault, Sandbox, load_emulation, run_virtual
+from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
 from tests.conftest import QuickOmo
 from tests.test_books import Shared, cancelled, jobs, resumed, states
-from tests.town import INSTALLED, MORNING, TASK, TOKEN, Service, T
+from tests.town import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, T, broken
 
 OTHER = "an0ther-t0ken"
 PRICE = {"prices": {"image-to-text": 0.001}}
+BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
 
 class City:
@@ -288,6 +291,60 @@ class TestSolvingAnEqualTask:
             assert len(result.attempts) == 1
             assert city.book.states() == ["expired", "solved"]
             assert json.loads(str(trail.token))["job_id"] == result.job_id
+
+        city.live(main)
+
+    def test_orders_nothing_anew_at_a_provider_that_is_out_by_then(self) -> None:
+        city = City()
+
+        async def main() -> None:
+            await killed(city, city.hub())
+            city.service.world.jobs.clear()
+            city.service.mishap = lambda call: BAD_TOKEN if call == "createJob" else None
+            hub = city.hub()
+            solves = solved(hub), solved(hub, ImageToText(PICTURE, length=5))
+            unknown, refused = await asyncio.gather(*solves, return_exceptions=True)
+            assert isinstance(refused, AllProvidersFailed)
+            assert [type(one) for one in refused.exceptions] == [AuthenticationError]
+            assert isinstance(unknown, AllProvidersFailed)
+            assert [type(one) for one in unknown.exceptions] == [NotAsked]
+            assert "it is out" in str(unknown)
+            assert len(city.service.orders) == 1
+            assert city.book.states() == ["expired", "refused"]
+
+        city.live(main)
+
+    def test_orders_nothing_anew_before_the_probe_of_a_provider_that_has_cooled(self) -> None:
+        city = City(health={"failures": 1, "cooldown": "1s"})
+
+        async def main() -> None:
+            await killed(city, city.hub())
+            city.service.world.jobs.clear()
+            city.service.mishap = broken(NOT_SENT, NOT_SENT)
+            hub = city.hub()
+            solving = asyncio.ensure_future(solved(hub))
+            with pytest.raises(AllProvidersFailed):
+                await solved(hub, ImageToText(PICTURE, length=5), timeout=1.5)
+            result = await solving
+            assert [type(one.error) for one in result.attempts] == [NotAsked, type(None)]
+            assert "a probe" in str(result.attempts[0])
+            assert city.paid == [TOKEN]
+
+        city.live(main)
+
+    def test_orders_anew_where_it_is_itself_the_probe(self) -> None:
+        city = City(health={"failures": 1, "cooldown": "60s"})
+
+        async def main() -> None:
+            await killed(city, city.hub())
+            city.service.world.jobs.clear()
+            city.service.mishap = broken(NOT_SENT, NOT_SENT)
+            hub = city.hub()
+            with pytest.raises(AllProvidersFailed):
+                await solved(hub, ImageToText(PICTURE, length=5), timeout=2)
+            assert (await hub.health())["omo"].state is State.COOLING
+            assert (await solved(hub)).solution == X7KP2
+            assert "expired" in city.book.states()
 
         city.live(main)
 

@@ -15,7 +15,6 @@ from captchahub.errors import (
     InsufficientBalance,
     MalformedReply,
     NotOffered,
-    PluginFault,
     ProviderError,
     RateLimited,
     ServiceUnavailable,
@@ -66,13 +65,25 @@ async def know_price(account: RemoteAccount, kind: str, aftercare: Aftercare, pa
 _WANTED = "there is a budget to keep, and the service was asked for its prices"
 
 
+# What another call than the order says of the service or the account is true for the order as well. An error
+# that is about a job or a task is not: TaskRefused, for one, would end the solve.
+_TRUE_FOR_AN_ORDER = (
+    AuthenticationError,
+    InsufficientBalance,
+    MalformedReply,
+    RateLimited,
+    ServiceUnavailable,
+)
+
+
 def _of_an_order(error: ProviderError) -> ProviderError:
-    """The same for an order, which was not sent: an error of its own, as each attempt needs one."""
+    """A new error of the same class for an order that was not sent; each attempt needs one of its own."""
     said = f"{_WANTED}: {error}"
-    if isinstance(error, RateLimited):
-        return RateLimited(said, retry_after=error.retry_after)
-    if isinstance(error, ServiceUnavailable):
-        return ServiceUnavailable(said, nothing_created=True, retry_after=error.retry_after)
-    kinds = (AuthenticationError, InsufficientBalance, PluginFault, MalformedReply)
-    kind = next((one for one in kinds if isinstance(error, one)), ProviderError)
-    return kind(said)
+    if not isinstance(error, _TRUE_FOR_AN_ORDER):
+        return ProviderError(said)
+    # Without __init__, because a plugin's own class may take other arguments.
+    copy = type(error).__new__(type(error), said)
+    vars(copy).update(vars(error))
+    if isinstance(copy, ServiceUnavailable):
+        copy.nothing_created = True
+    return copy

@@ -18,8 +18,10 @@ from captchahub import (
     ProviderError,
     RateLimited,
     Result,
+    ServiceBusy,
     ServiceUnavailable,
     State,
+    TemporarilyBlocked,
     TextSolution,
 )
 from captchahub._engine import Engine
@@ -72,6 +74,23 @@ class TestAPriceListThatCannotBeRead:
 
         in_town(town, main)
         assert town["omo"].orders == []
+
+    @pytest.mark.parametrize(
+        ("mishap", "error"),
+        [
+            (Mishap(ServiceBusy("no free worker", retry_after=7)), ServiceBusy),
+            (Mishap(TemporarilyBlocked("blocked", retry_after=7)), TemporarilyBlocked),
+        ],
+        ids=["busy", "blocked"],
+    )
+    def test_gives_the_advice_of_its_error(self, mishap: Mishap, error: type[ProviderError]) -> None:
+        town = self.town(lambda call: mishap if call == "getService" else None)
+        (failed, _) = in_town(town, lambda engine: engine.solve(TASK, None)).attempts
+        assert failed.error is not None
+        assert type(failed.error) is error
+        assert failed.error.advice == error.advice
+        assert getattr(failed.error, "retry_after", None) == 7
+        assert "asked for its prices" in str(failed.error)
 
     def test_counts_to_a_cooldown(self) -> None:
         town = self.town(lambda call: NOT_SENT if call == "getService" else None)

@@ -16,7 +16,7 @@ CODE   := benchmarks captchahub examples plugins tests
 help:
 	@echo 'make demo    solve a dozen pictures against a local stand-in of the service'
 	@echo 'make test    run the tests'
-	@echo 'make bench   measure what a solve costs'
+	@echo 'make bench   measure what a solve costs, and how much code there is'
 	@echo 'make soak    attack the promise about money for long: 10,000 simulated runs, 200 kills'
 	@echo 'make check   everything: format, lint, import contract, types, tests with coverage, wheels'
 	@echo 'make interop solve with the released clients of others against the local stand-in'
@@ -56,6 +56,8 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/solve.py
 	@$(BIN)/python benchmarks/hedging.py
 	@$(BIN)/python benchmarks/journal.py
+	@$(BIN)/python benchmarks/calls.py
+	@$(BIN)/python benchmarks/code_lines.py
 
 SIM_RUNS ?= 10000
 soak: $(READY)

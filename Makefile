@@ -62,7 +62,7 @@ bench: $(READY)
 SIM_RUNS ?= 10000
 soak: $(READY)
 	SIM_RUNS=$(SIM_RUNS) $(BIN)/python -m tests.simulation.soak
-	CAPTCHAHUB_KILLS=200 $(BIN)/python -m pytest tests/test_kill.py -s -q
+	CAPTCHAHUB_KILLS=200 $(BIN)/python -m pytest tests/promises/test_kill.py -s -q
 
 check: lint contract types coverage wheels
 

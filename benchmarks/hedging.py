@@ -13,8 +13,8 @@ from collections.abc import Callable
 from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, TextSolution
-from captchahub._engine import Engine
-from captchahub._plugins import Plugins
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, World, run_virtual

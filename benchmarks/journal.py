@@ -19,10 +19,10 @@ from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Image, ImageToText, TextSolution
-from captchahub._engine import Engine
-from captchahub._journal import FileJournal, Journal, MemoryJournal, Work
-from captchahub._journal_store import Store
-from captchahub._plugins import Plugins
+from captchahub._engine.engine import Engine
+from captchahub._journal.database import Store
+from captchahub._journal.writer import FileJournal, Journal, MemoryJournal, Work
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind

@@ -14,8 +14,8 @@ from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import AsyncHub, Hub, ImageToText
-from captchahub._engine import Engine
-from captchahub._plugins import Plugins
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Request

@@ -4,7 +4,9 @@ Everything a program needs is here; plugin authors also use :mod:`captchahub.pro
 :mod:`captchahub.hookspecs`, tests :mod:`captchahub.testing`.
 """
 
-import captchahub._needs  # noqa: F401 # pyright: ignore[reportUnusedImport]  # it looks, first of all
+from __future__ import annotations
+
+import captchahub._support.required_packages  # noqa: F401 # pyright: ignore[reportUnusedImport]  # it looks, first of all
 from captchahub._version import __version__
 from captchahub.async_hub import AsyncHub
 from captchahub.errors import (

@@ -17,7 +17,7 @@ def main() -> None:
     try:
         # Only here: without the extra there is no click to import.
         from captchahub.cli import cli  # noqa: PLC0415
-        from captchahub.cli._streams import escape_what_is_lacking  # noqa: PLC0415
+        from captchahub.cli.streams import escape_what_is_lacking  # noqa: PLC0415
 
         escape_what_is_lacking()
         cli(prog_name="captchahub")

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._arguments import checked_in_flight, checked_path, checked_timeout
-from captchahub._engine import Engine, hooks_of
-from captchahub._forking import keep, process
-from captchahub._many import as_completed_async
-from captchahub._own_engine import OwnEngine
-from captchahub._plugins import Plugins, checked_plugins
-from captchahub._source import Source
-from captchahub._tokens import Trail
-from captchahub.config import load_mapping
+from captchahub._engine.engine import Engine, hooks_of
+from captchahub._hub.arguments import (
+    checked_cost,
+    checked_in_flight,
+    checked_job,
+    checked_limit,
+    checked_path,
+    checked_since,
+    checked_state,
+    checked_timeout,
+    checked_zone,
+)
+from captchahub._hub.bulk import as_completed_async
+from captchahub._hub.process_engine import OwnEngine
+from captchahub._plugins.manager import Plugins, checked_plugins
+from captchahub._support.forking import keep, process
+from captchahub.config import Source, load_mapping
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -34,11 +35,12 @@ from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import AsyncTicket
+from captchahub.tickets import AsyncTicket, Trail
 
 __all__ = ["AsyncHub"]
 
 S = TypeVar("S", bound=Solution)
+
 T = TypeVar("T")
 
 
@@ -126,15 +128,17 @@ class AsyncHub:
 
     async def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
         """As :meth:`Hub.spend`."""
-        return await self._ours().spend(zone, since)
+        return await self._ours().spend(checked_zone(zone), checked_since(since))
 
     async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
         """As :meth:`Hub.jobs`."""
-        return await self._ours().jobs(state, limit)
+        wanted, most = None if state is None else checked_state(state), checked_limit(limit)
+        return await self._ours().jobs(wanted, most)
 
     async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """As :meth:`Hub.resolve`."""
-        await self._ours().resolve(job, state, cost)
+        entry, wanted, known = checked_job(job), checked_state(state), checked_cost(cost)
+        await self._ours().resolve(entry, wanted, known)
 
     def resume(self, *, in_flight: int = 32) -> AsyncIterator[Collected]:
         """As :meth:`Hub.resume`."""

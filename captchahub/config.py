@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
-from captchahub._aliases import meant_value
-from captchahub._config.budgets import BudgetReader
-from captchahub._config.documents import Document, parse_document, read_document
-from captchahub._config.inspected import Inspected, value_at
-from captchahub._config.misfits import Reader, keys, settings_fault, unknown_key
-from captchahub._config.near_variables import refuse_near
-from captchahub._config.overrides import override
-from captchahub._config.plain import plain
-from captchahub._config.problems import EXAMPLE, Place, Problems, advise, mapping_in, shown
+from captchahub._config.env_overrides import override
+from captchahub._config.inspected import Inspected
+from captchahub._config.loader import Loader, block_plugins, inspect_document, settled
+from captchahub._config.mappings import plain
+from captchahub._config.problems import EXAMPLE, Problems
 from captchahub._config.references import resolve
-from captchahub._config.routes import RouteReader
-from captchahub._config.scalars import FilePath
-from captchahub._config.structure import strict_converter
-from captchahub._config.tables import (
-    COMMON_KEYS,
-    HEALTH_KEYS,
-    HTTP_KEYS,
-    HUB_KEYS,
-    JOURNAL_KEYS,
-    LIMIT_KEYS,
-    PLUGIN_KEYS,
-    PROVIDER_NAME,
-    TOP_KEYS,
-    task_kinds,
-)
-from captchahub._folders import anchored
-from captchahub._plugins import Plugins, Unusable
+from captchahub._config.yaml_documents import Document, parse_document, read_document
+from captchahub._plugins.manager import Plugins
+from captchahub._support.paths import expanded, working_directory
+from captchahub._support.wording import shown
 from captchahub.errors import ConfigError
-from captchahub.provider import Provider, ProviderKind
-from captchahub.settings import (
-    KEPT_IN_MEMORY,
-    Budget,
-    HealthSettings,
-    HttpSettings,
-    HubSettings,
-    JournalSettings,
-    PluginSettings,
-    ProviderSettings,
-    RouteSettings,
-)
+from captchahub.settings import HubSettings
 
-__all__ = ["block_as_configured", "inspect_yaml", "load_mapping", "load_yaml"]
+__all__ = ["Source", "block_as_configured", "inspect_yaml", "load_mapping", "load_yaml"]
 
 
 def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
@@ -62,7 +31,7 @@ def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
     :class:`~captchahub.errors.ConfigError` that lists every problem with file, line and place.
     """
     problems = Problems()
-    return _settled(_inspect(path, read_document(path, problems), plugins, problems), problems)
+    return settled(inspect_document(path, read_document(path, problems), plugins, problems), problems)
 
 
 def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspected:
@@ -72,7 +41,7 @@ def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspe
     """
     problems = Problems()
     document = read_document(path, problems) if text is None else parse_document(text, problems)
-    return _inspect(path, document, plugins, problems)
+    return inspect_document(path, document, plugins, problems)
 
 
 def block_as_configured(path: Path | None, plugins: Plugins) -> None:
@@ -80,7 +49,7 @@ def block_as_configured(path: Path | None, plugins: Plugins) -> None:
     problems = Problems()
     document = read_document(path, problems) if path is not None and path.exists() else None
     read = override(document or Document({}, {}), os.environ, lambda _place, _top: (), problems)
-    _block(plugins, read.value, Path() if path is None else path.parent)
+    block_plugins(plugins, read.value, Path() if path is None else path.parent)
 
 
 def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
@@ -97,7 +66,7 @@ def load_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
     settings = None
     value = plain(mapping, problems)
     if value is not None:
-        settings = _Loader(plugins, problems, Path()).settings(resolve(value, (), Path(), problems))
+        settings = Loader(plugins, problems, Path()).settings(resolve(value, (), Path(), problems))
     if settings is None or problems.found:
         raise ConfigError("\n".join(map(str, problems.located(None, {})))) from problems.cause
     return settings
@@ -111,247 +80,23 @@ def _no_mapping(given: object) -> str:
     return f"the configuration: expected a mapping, found {found}; {instead}"
 
 
-def _inspect(path: Path, document: Document | None, plugins: Plugins, problems: Problems) -> Inspected:
-    if document is None:
-        return Inspected(None, str(path), {}, None, None, problems)
-    # The names of keys in the environment may depend on plugins, which must not be imported for it.
-    _block(plugins, document.value, path.parent)
-    refuse_near(document.value, os.environ, problems)
-    document = override(document, os.environ, partial(_known_keys, plugins, path.parent), problems)
-    resolved = resolve(document.value, (), path.parent, problems)
-    settings = _Loader(plugins, problems, path.parent).settings(resolved)
-    return Inspected(settings, str(path), document.lines, document.value, resolved, problems)
+@attrs.frozen
+class Source:
+    """Where the settings of a hub come from; ``path`` is None where they were given."""
 
+    path: Path | None = attrs.field(default=None, converter=attrs.converters.optional(expanded))
+    plugins: tuple[object, ...] = ()
+    base: Path | None = attrs.field(factory=working_directory)
+    """Where a relative path begins, wherever the program works later; None where nobody knows."""
 
-def _settled(inspected: Inspected, problems: Problems) -> HubSettings:
-    if inspected.settings is None or problems.found:
-        raise ConfigError("\n".join(map(str, inspected.problems))) from problems.cause
-    return inspected.settings
-
-
-def _block(plugins: Plugins, top: object, base: Path) -> None:
-    blocked = resolve(value_at(top, ("plugins", "block")), (), base, Problems())
-    plugins.block(_texts_in(blocked), _BLOCK)
-
-
-def _known_keys(plugins: Plugins, base: Path, place: Place, top: Mapping[str, object]) -> Iterable[str]:
-    """Keys that are not as a variable would write them: task kinds, and those of plugins."""
-    # What the environment blocks is overridden first.
-    _block(plugins, top, base)
-    named = mapping_in(top.get("providers")).values()
-    if place == ("routes",) or (len(place) == 3 and place[2] == "prices"):
-        return task_kinds(kind for each in named if (kind := _kind_of(plugins, each)) is not None)
-    if len(place) == 2 and place[0] == "providers":
-        kind = _kind_of(plugins, value_at(top, place))
-        return keys(kind.settings) if kind is not None and attrs.has(kind.settings) else ()
-    return ()
-
-
-def _kind_of(plugins: Plugins, provider: object) -> ProviderKind[object] | None:
-    name = value_at(provider, ("plugin",))
-    try:
-        return plugins.kind(name) if isinstance(name, str) else None
-    except (ConfigError, Unusable):
-        return None  # the loader tells it
-
-
-def _texts_in(value: object) -> list[str]:
-    """The texts of a list, none where there is no list."""
-    texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
-    return [text for text in texts if isinstance(text, str)]
-
-
-_NAME = re.compile(PROVIDER_NAME)
-_BLOCK = "plugins.block of the configuration"
-
-
-class _Loader:
-    """One configuration on its way to settings; what is wrong with it goes to ``problems``."""
-
-    def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
-        self._plugins = plugins
-        self._problems = problems
-        # Absolute, for the program may work elsewhere by the time that a path is used.
-        self._reader = Reader(strict_converter(anchored(base), problems.is_followed), problems)
-        self._budgets = BudgetReader(self._reader, problems)
-
-    def settings(self, value: object) -> HubSettings | None:
-        """The settings, or None where something essential is missing."""
-        top = self._mapping(value, ())
-        if top is None:
-            return None
-        self._refuse_unknown(top, TOP_KEYS, ())
-        plugins = self._see_to_plugins(top.get("plugins", {}), ("plugins",))
-        read = self._providers(top)
-        providers = {name: provider for name, provider in read.items() if provider is not None}
-        kinds = task_kinds(provider.kind for provider in providers.values()).union(self._plugins.task_types())
-        routes = self._routes(top, tuple(read), kinds)
-        for name in providers:
-            place = ("providers", name, "prices")
-            self._refuse_unknown_kinds(mapping_in(value_at(top, place)), kinds, place)
-        given = self._reader.given(top, HUB_KEYS, ())
-        if "journal" in top:
-            given["journal"] = self._journal(top["journal"], ("journal",))
-        budget = self._budget(top, ())
-        if budget is not None:
-            self._budgets.refuse_mixed(providers.values(), ("budget",))
-        return HubSettings(
-            providers, routes, budget=budget, plugins=plugins, hooks=self._plugins.hooks, **given
-        )
-
-    def _mapping(self, value: object, place: Place) -> dict[str, object] | None:
-        result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
-        return result
-
-    def _refuse_unknown(self, mapping: Mapping[str, object], valid: Sequence[str], place: Place) -> None:
-        for key in mapping:
-            if key not in valid:
-                self._problems.add((*place, key), unknown_key(key, valid))
-
-    def _see_to_plugins(self, value: object, place: Place) -> PluginSettings:
-        """Block and load plugins, before any is used."""
-        raw = self._mapping(value, place) or {}
-        self._refuse_unknown(raw, tuple(PLUGIN_KEYS), place)
-        wanted = PluginSettings(**self._reader.given(raw, PLUGIN_KEYS, place))
-        for unknown in self._plugins.block(wanted.block, _BLOCK):
-            self._plugins.warn_of_unknown(unknown, "plugins.block")
-        for number, name in enumerate(wanted.load):
-            try:
-                self._plugins.load(name)
-            except ConfigError as error:
-                self._problems.add((*place, "load", number), str(error))
-        return wanted
-
-    def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
-        """Every provider there is by name, None for those that can't be made."""
-        place = ("providers",)
-        if "providers" not in top and difflib.get_close_matches("providers", top, n=1):
-            return {}  # told as a misspelt key
-        raw = self._mapping(top["providers"], place) if "providers" in top else {}
-        if raw is not None and not raw:
-            self._problems.add(place, f"there is none; name at least one, as in: {EXAMPLE}")
-        return {name: self._provider(name, value) for name, value in (raw or {}).items()}
-
-    def _provider(self, name: str, value: object) -> ProviderSettings | None:
-        place = ("providers", name)
-        if not _NAME.fullmatch(name):
-            self._problems.add(place, "a provider's name is made of letters, digits, '-', '_' and '.'")
-        raw = self._mapping(value, place)
-        if raw is None:
-            return None
-        limits = self._reader.given(raw, LIMIT_KEYS, place)
-        http = HttpSettings(**self._reader.given(raw, HTTP_KEYS, place))
-        health = self._health(raw.get("health", {}), (*place, "health"))
-        budget = self._budget(raw, place)
-        own_raw = {key: item for key, item in raw.items() if key not in COMMON_KEYS}
-        try:
-            kind, unusable = self._kind(raw, place), None
-        except Unusable as error:
-            kind, unusable = _stand_in(raw), str(error)
-        if kind is None or unusable is not None:
-            self._refuse_misspelt(own_raw, place)
-        if kind is None:
-            return None
-        own = None if unusable is not None else self._own(own_raw, kind, place)
-        return ProviderSettings(
-            name=name,
-            plugin=kind.name,
-            own=own,
-            kind=kind,
-            health=health,
-            budget=budget,
-            http=http,
-            unusable=unusable,
-            **limits,
-        )
-
-    def _health(self, value: object, place: Place) -> HealthSettings:
-        raw = self._mapping(value, place) or {}
-        self._refuse_unknown(raw, tuple(HEALTH_KEYS), place)
-        return HealthSettings(**self._reader.given(raw, HEALTH_KEYS, place))
-
-    def _budget(self, raw: Mapping[str, object], place: Place) -> Budget | None:
-        return self._budgets.budget(raw["budget"], (*place, "budget")) if "budget" in raw else None
-
-    def _journal(self, value: object, place: Place) -> JournalSettings:
-        if not isinstance(value, dict):
-            return JournalSettings(self._reader.read(value, FilePath, place))
-        raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
-        self._refuse_unknown(raw, tuple(JOURNAL_KEYS), place)
-        read = self._reader.given(raw, JOURNAL_KEYS, place)
-        if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
-            told = "without a path the journal is in memory, where jobs are kept for an hour at most"
-            self._problems.add((*place, "keep"), f"{told}; name the file as well, as in path: jobs.db")
-        return JournalSettings(**read)
-
-    def _kind(self, raw: Mapping[str, object], place: Place) -> ProviderKind[object] | None:
-        place = (*place, "plugin")
-        if "plugin" not in raw:
-            self._problems.add(place, f"missing; name the plugin to use; installed: {self._installed()}")
-            return None
-        name: str | None = self._reader.read(raw["plugin"], str, place)
-        if name is None:
-            return None
-        try:
-            return self._plugins.kind(name)
-        except ConfigError as error:
-            self._tell_no_kind(error, place)
-            return None
-
-    def _tell_no_kind(self, error: ConfigError, place: Place) -> None:
-        if place in self._problems.origins:
-            # The error names what was asked for, so neither its words nor the error itself are passed on.
-            found = self._problems.shown(place, None)
-            self._problems.add(place, f"{found} names no usable plugin; installed: {self._installed()}")
-        else:
-            self._problems.cause = self._problems.cause or error
-            self._problems.add(place, str(error))
-
-    def _installed(self) -> str:
-        return ", ".join(self._plugins.kind_names()) or "none"
-
-    def _refuse_misspelt(self, own: Mapping[str, object], place: Place) -> None:
-        """Without its plugin nobody knows which keys are wrong, except those close to a common one."""
-        for key in own:
-            if difflib.get_close_matches(key[:40], COMMON_KEYS, n=1, cutoff=0.8):
-                self._problems.add((*place, key), unknown_key(key, COMMON_KEYS))
-
-    def _own(self, raw: Mapping[str, object], kind: ProviderKind[object], place: Place) -> object:
-        fault = settings_fault(kind.settings, self._reader.converter, COMMON_KEYS)
-        if fault is not None:
-            self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
-            return None
-        valid = (*COMMON_KEYS, *keys(kind.settings))
-        self._refuse_unknown(raw, valid, place)
-        known = {key: value for key, value in raw.items() if key in valid}
-        self._note_aliases(known, kind, place)
-        return self._reader.read(known, kind.settings, place)
-
-    def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: Place) -> None:
-        """Note what is meant by values that are other names for a service, should they be refused."""
-        for key, value in own.items():
-            meant = meant_value(kind, key, value)
-            if meant is not None and (*place, key) not in self._problems.origins:
-                self._problems.hints[*place, key] = f"write {meant}"
-
-    def _routes(
-        self, top: Mapping[str, object], defined: Sequence[str], kinds: frozenset[str]
-    ) -> dict[str, RouteSettings]:
-        raw = self._mapping(top.get("routes", {}), ("routes",)) or {}
-        self._refuse_unknown_kinds(raw, kinds, ("routes",))
-        routes = RouteReader(self._reader, self._problems, defined)
-        return {kind: routes.route(value, ("routes", kind)) for kind, value in raw.items()}
-
-    def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: Place) -> None:
-        for kind in raw:
-            if kind not in kinds:
-                self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")
-
-
-def _stand_in(raw: Mapping[str, object]) -> ProviderKind[object]:
-    """A kind in the place of one whose plugin can't be used. Nothing is ever built of it."""
-    return ProviderKind(str(raw["plugin"]), object, _never_built)
-
-
-def _never_built(_settings: object) -> Provider:
-    raise AssertionError("a provider whose plugin can't be used is not built")
+    def read(self) -> HubSettings:
+        """The settings as they are there now."""
+        if self.path is None:
+            raise RuntimeError(
+                "this hub was made of settings and not by from_yaml: there is no file to reload"
+            )
+        # As it was written, where that is still the same file: problems are told with it.
+        path = self.path
+        if self.base is not None and self.base != working_directory():
+            path = self.base / path
+        return load_yaml(path, Plugins(self.plugins))

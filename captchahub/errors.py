@@ -85,6 +85,7 @@ class ProviderError(CaptchaHubError):
 
 
 _LONGEST_PAUSE = 86_400.0
+
 # What 2Captcha's page of error codes says of ERROR_IP_BANNED.
 _USUAL_BLOCK = 300.0
 
@@ -235,6 +236,7 @@ class JobTimeout(ProviderError, TimeoutError):
 
 
 INSTEAD_OF_WAITING = "allow more time, or share=False"
+
 HOW_TO_REPORT = "hub.report(attempt, correct=False) tells the service, where it takes reports"
 
 

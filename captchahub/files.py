@@ -14,6 +14,7 @@ from captchahub.tasks import Solution, Task
 __all__ = ["FileTask", "tasks_from"]
 
 S = TypeVar("S", bound=Solution)
+
 P = ParamSpec("P")
 
 

@@ -29,6 +29,7 @@ CONTRACT = 1
 """The version of the contract between plugins and the core: these hooks, and ``captchahub.provider``."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
+
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 

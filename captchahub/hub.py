@@ -7,14 +7,7 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import (
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
@@ -23,18 +16,26 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._arguments import checked_in_flight, checked_path, checked_timeout
-from captchahub._blocking import blocks_a_loop
-from captchahub._engine import Engine, hooks_of
-from captchahub._forking import keep, process, refuse_elsewhere
-from captchahub._loop_thread import LoopThread
-from captchahub._many import as_completed
-from captchahub._own_engine import OwnEngine
-from captchahub._plugins import Plugins, checked_plugins
-from captchahub._resume import Collecting
-from captchahub._source import Source
-from captchahub._tokens import Trail
-from captchahub.config import load_mapping
+from captchahub._engine.engine import Engine, hooks_of
+from captchahub._engine.resume import Collecting
+from captchahub._hub.arguments import (
+    checked_cost,
+    checked_in_flight,
+    checked_job,
+    checked_limit,
+    checked_path,
+    checked_since,
+    checked_state,
+    checked_timeout,
+    checked_zone,
+)
+from captchahub._hub.blocking import blocks_a_loop
+from captchahub._hub.bulk import as_completed
+from captchahub._hub.loop_thread import LoopThread
+from captchahub._hub.process_engine import OwnEngine
+from captchahub._plugins.manager import Plugins, checked_plugins
+from captchahub._support.forking import keep, process, refuse_elsewhere
+from captchahub.config import Source, load_mapping
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -42,11 +43,12 @@ from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Ticket
+from captchahub.tickets import Ticket, Trail
 
 __all__ = ["Hub"]
 
 S = TypeVar("S", bound=Solution)
+
 T = TypeVar("T")
 
 
@@ -209,7 +211,7 @@ class Hub:
         give or take a quarter of an hour. Raises ``JournalError``.
         """
         self._refuse_to_block_itself("spend")
-        return self._start(lambda engine: engine.spend(zone, since)).result()
+        return self._start(lambda engine: engine.spend(checked_zone(zone), checked_since(since))).result()
 
     def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
         """The newest jobs of the journal, the newest one first; all, or those in one state.
@@ -218,7 +220,8 @@ class Hub:
         Raises ``JournalError``, or TypeError and ValueError for other arguments than these.
         """
         self._refuse_to_block_itself("jobs")
-        return self._start(lambda engine: engine.jobs(state, limit)).result()
+        wanted, most = None if state is None else checked_state(state), checked_limit(limit)
+        return self._start(lambda engine: engine.jobs(wanted, most)).result()
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Settle by hand what nobody can tell: say what became of an ambiguous or created job, and its cost.
@@ -228,7 +231,8 @@ class Hub:
         other arguments than these, or ``JournalError``.
         """
         self._refuse_to_block_itself("resolve")
-        self._start(lambda engine: engine.resolve(job, state, cost)).result()
+        entry, wanted, known = checked_job(job), checked_state(state), checked_cost(cost)
+        self._start(lambda engine: engine.resolve(entry, wanted, known)).result()
 
     def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
         """Give every answer that was paid for with the accounts of this hub and that nobody has got, once.

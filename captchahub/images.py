@@ -13,10 +13,11 @@ from typing import BinaryIO, Protocol
 
 import attrs
 
-from captchahub._formats import ImageFormat, TruncatedError, recognise
-from captchahub._formats.others import advice
-from captchahub._image_sources import decoded_base64, instead_of, name_of
-from captchahub._svg import rendered
+from captchahub._support.image_formats import ImageFormat, recognise
+from captchahub._support.image_formats.numbers import TruncatedError
+from captchahub._support.image_formats.others import advice
+from captchahub._support.image_sources import decoded_base64, instead_of, name_of
+from captchahub._support.svg import rendered
 from captchahub.errors import TaskError
 
 __all__ = ["MAX_BYTES", "Image", "ImageFormat", "PilImage"]
@@ -25,6 +26,7 @@ MAX_BYTES = 10_000_000
 """The largest picture taken where no other limit is given, in bytes."""
 
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+
 # That of a data URL whose content is no base64.
 _DATA_HEAD = re.compile(rb"\A\s*data:[^,<]*,", re.IGNORECASE)
 

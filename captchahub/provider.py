@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from captchahub._credentials import Secret, is_loopback, service_url, usable_secret
+from captchahub._support.credentials import Secret, is_loopback, service_url, usable_secret
 from captchahub.errors import (
     AuthenticationError,
     InsufficientBalance,

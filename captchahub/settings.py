@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import attrs
 
 from captchahub.errors import ProviderError
-from captchahub.events import Event
-from captchahub.extending import Candidate, Prepared
-from captchahub.plugins import PluginRecord
 from captchahub.provider import ProviderKind
-from captchahub.tasks import Solution, Task
 
 __all__ = [
     "KEPT_IN_MEMORY",
     "Budget",
     "HealthSettings",
-    "Hooks",
     "HttpSettings",
     "HubSettings",
     "JournalSettings",
-    "Observer",
     "Otherwise",
     "Percentile",
     "Period",
@@ -36,7 +30,6 @@ __all__ = [
     "RouteSettings",
     "Strategy",
 ]
-
 
 KEPT_IN_MEMORY = 3600.0
 """How long ended jobs are kept at most where the journal is in memory, in seconds."""
@@ -236,47 +229,6 @@ class PluginSettings:
     """Those that are never imported, by their names or those of their packages."""
 
 
-Observer = Callable[[Event], None]
-"""Takes note of an event; it is called in a thread of its own."""
-
-
-class Hooks(Protocol):
-    """What the plugins of a hub have a say in, as :mod:`captchahub.hookspecs` describes it."""
-
-    @property
-    def records(self) -> Sequence[PluginRecord]:
-        """What there is to tell of each plugin, used or not."""
-        ...
-
-    def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
-        """Why an answer can't be right, None where nothing speaks against it."""
-        ...
-
-    @property
-    def prepares(self) -> bool:
-        """Whether there is anybody who prepares tasks."""
-        ...
-
-    def prepare_task(self, task: Task[Solution], provider: str, plugin: str) -> Prepared:
-        """The task as a provider, of a kind, is to get it."""
-        ...
-
-    def order_providers(
-        self,
-        task: Task[Solution],
-        route: RouteSettings,
-        candidates: Sequence[Candidate],
-        chance: Callable[[], float],
-    ) -> Sequence[str]:
-        """The names of those to ask, in order."""
-        ...
-
-    @property
-    def observers(self) -> Sequence[tuple[str, Observer]]:
-        """Whoever is to be told of events, with their plugins' names."""
-        ...
-
-
 @attrs.frozen
 class HubSettings:
     """Everything a hub needs to know."""
@@ -293,5 +245,5 @@ class HubSettings:
     cache: float = 0.0
     """How long an answer is given to equal tasks again, in seconds."""
     plugins: PluginSettings = PluginSettings()
-    hooks: Hooks | None = attrs.field(default=None, repr=False, eq=False)
+    hooks: Any = attrs.field(default=None, repr=False, eq=False)
     """What the plugins have a say in; None for what the library itself brings."""

@@ -12,21 +12,12 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
 import attrs
 
-from captchahub._plain_text import plain, result_of_sum, with_digits_of, without_marks
+from captchahub._support.plain_text import plain, result_of_sum, with_digits_of, without_marks
 from captchahub.errors import TaskError
 from captchahub.frames import Frame
 from captchahub.images import Image
 
-__all__ = [
-    "ImageToText",
-    "PhoneSlide",
-    "Point",
-    "Size",
-    "SlideSolution",
-    "Solution",
-    "Task",
-    "TextSolution",
-]
+__all__ = ["ImageToText", "PhoneSlide", "Point", "Size", "SlideSolution", "Solution", "Task", "TextSolution"]
 
 
 class Solution:

@@ -7,13 +7,14 @@ import concurrent.futures
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
-from captchahub._forking import process, refuse_elsewhere
-from captchahub._tokens import Trail
+import attrs
+
+from captchahub._support.forking import process, refuse_elsewhere
 from captchahub.errors import SolveCancelled
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["AsyncTicket", "Ticket"]
+__all__ = ["AsyncTicket", "Ticket", "Trail"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -114,3 +115,19 @@ def _look_at(task: asyncio.Task[Any]) -> None:
     """Asyncio complains of errors that nobody looked at; a ticket may be dropped."""
     if not task.cancelled():
         task.exception()
+
+
+@attrs.define
+class Trail:
+    """Where a solve leaves the token of its latest job, for whoever holds the ticket.
+
+    ``leader`` is that of the solve for an equal task which is waited for, None where there is none.
+    """
+
+    own: str | None = None
+    leader: Trail | None = None
+
+    @property
+    def token(self) -> str | None:
+        """The token, None until there is one."""
+        return self.own if self.leader is None else self.leader.token

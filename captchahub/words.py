@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from captchahub._credentials import Secret
+from captchahub._support.credentials import Secret
 
 __all__ = [
     "Words",
@@ -30,12 +30,16 @@ __all__ = [
 ]
 
 _LONGEST_ID: Final = 200
+
 # What a signed 64-bit number holds, which is what databases keep.
 _LARGEST_ID: Final = 2**63 - 1
+
 # A shorter token can stand in a job's id by chance.
 _TELLING: Final = 8
+
 # JSON can carry half of a surrogate pair, which no file, terminal or database takes.
 _HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
+
 # Python's own idea of a number is wider than any service's: 1_000, other scripts' digits, NaN.
 _AMOUNT: Final = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
 
@@ -94,22 +98,28 @@ _REASONS: Final = (
     "title",
     "errorcode",
 )
+
 # What may hold an object with such a name.
 _WRAPPINGS: Final = ("data", "result", "response")
+
 # A yes or no is no reason.
 _FLAGS: Final = frozenset({"true", "false", "yes", "no", "null", "none", "0", "1", "ok", "success", "fail"})
+
 _DEEPEST: Final = 5
+
 # Neither looks at a character twice, whatever a page has in it.
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
-_TAG: Final = re.compile(r"<[^<>]*>")
-_LONGEST_PAGE: Final = 20_000
 
+_TAG: Final = re.compile(r"<[^<>]*>")
+
+_LONGEST_PAGE: Final = 20_000
 
 # In small letters, and letters only.
 _ENDS: Final = re.compile(
     "fail(s|ed|ure)?|error(s|ed)?|cancell?(ed)?|abort(ed)?|reject(ed)?|refused|expired|time(d)?out|killed"
     "|terminated|unsolvable|unsolved|notsolved|unrecogni[sz]ed"
 )
+
 _IN_WORK: Final = re.compile(
     "(in)?(process|progress|queue|work)(ing|ed)?|pending|wait(ing)?|run(ning)?|queu(e)?ing|idle|new|created"
     "|start(ed|ing)|accepted|received|submitted|solving|notready|scheduled"

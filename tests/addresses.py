@@ -7,7 +7,7 @@ import socket
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
-from captchahub._dialling import Address, Resolve
+from captchahub._http.happy_eyeballs import Address, Resolve
 
 __all__ = ["address", "refusing", "resolving", "swallowing"]
 

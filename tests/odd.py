@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeVar
 import attrs
 
 from captchahub import AllProvidersFailed, Attempt, ImageToText, Result, TextSolution
-from captchahub._engine import Engine
-from captchahub._plugins import Plugins
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.errors import ProviderError
 from captchahub.hookspecs import hookimpl

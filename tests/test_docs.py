@@ -15,12 +15,12 @@ import yaml
 
 import captchahub
 from captchahub import Hub, Image, ImageToText
-from captchahub._plugins import Plugins
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_yaml
 from captchahub.hookspecs import HookSpecs
 from captchahub.settings import ProviderSettings
 from captchahub.testing import Sandbox, load_emulation
-from tests.test_cli import posix, read_until, started
+from tests.cli.test_cli import posix, read_until, started
 
 TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text()
@@ -176,7 +176,10 @@ class TestHooks:
             assert f"hooks/{hook}.md" in PAGES["docs/plugins.md"]
 
     def test_each_is_used_by_something_that_is_shipped(self) -> None:
-        shipped = [TREE / "captchahub" / "_builtin.py", *TREE.glob("plugins/*/captchahub_*/**/*.py")]
+        shipped = [
+            TREE / "captchahub" / "_plugins" / "builtin.py",
+            *TREE.glob("plugins/*/captchahub_*/**/*.py"),
+        ]
         used = {
             name for path in shipped for name in re.findall(r"@hookimpl[^\n]*\n *def (\w+)", path.read_text())
         }

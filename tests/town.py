@@ -14,9 +14,9 @@ from captchahub_createtask.emulation import CreateTaskEmulation
 from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
-from captchahub._engine import Engine
-from captchahub._journal import Journal
-from captchahub._plugins import Plugins
+from captchahub._engine.engine import Engine
+from captchahub._journal.writer import Journal
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, Mishap, World, run_virtual

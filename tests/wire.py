@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from captchahub._dialling import Resolve
-from captchahub._transport import HttpTransport
+from captchahub._http.happy_eyeballs import Resolve
+from captchahub._http.transport import HttpTransport
 from captchahub.errors import ProviderError
 from captchahub.provider import Reply, Request
 from captchahub.settings import HttpSettings

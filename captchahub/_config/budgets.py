@@ -9,22 +9,26 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from captchahub._config.amounts import Limit
-from captchahub._config.misfits import Reader, unknown_key
 from captchahub._config.problems import Misfit, Place, Problems
+from captchahub._config.reader import Reader, unknown_key
+from captchahub._config.scalars import Limit
 from captchahub.settings import Budget, Period, ProviderSettings
 
 __all__ = ["BUDGET_KEYS", "NEEDED_KEYS", "BudgetReader"]
 
 NEEDED_KEYS: Mapping[str, Any] = {"limit": Limit, "per": Period}
+
 _MISSING = {
     "limit": "missing; say how much may be spent, as in limit: 5.00",
     "per": f"missing; say what the limit holds for: {', '.join(period.value for period in Period)}",
 }
+
 BUDGET_KEYS = (*NEEDED_KEYS, "zone")
 
 _UTC = "UTC"
+
 _NOT_ZONES = frozenset({"Factory", "localtime"})  # among the zones, and of another meaning on each machine
+
 _SHOWN = 40
 
 

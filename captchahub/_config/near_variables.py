@@ -7,11 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from captchahub._config.budgets import BUDGET_KEYS
-from captchahub._config.overrides import BETWEEN, PREFIX, as_variable
-from captchahub._config.problems import Problems, mapping_in
-from captchahub._config.references import references_in
-from captchahub._config.routes import ROUTE_KEYS
-from captchahub._config.tables import (
+from captchahub._config.env_overrides import BETWEEN, PREFIX, as_variable
+from captchahub._config.keys import (
     COMMON_KEYS,
     HEALTH_KEYS,
     HUB_KEYS,
@@ -20,7 +17,10 @@ from captchahub._config.tables import (
     TOP_KEYS,
     task_kinds,
 )
-from captchahub._log import log
+from captchahub._config.problems import Problems, mapping_in
+from captchahub._config.references import references_in
+from captchahub._config.routes import ROUTE_KEYS
+from captchahub._support.log import log
 
 __all__ = ["OUR_OWN", "refuse_near"]
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from captchahub._config.keyrings import NoEntry, read_entry
 from captchahub._config.problems import Origin, Place, Problems, items_in
-from captchahub._config.texts import decoded
-from captchahub._user_paths import expanded
+from captchahub._support.paths import expanded
+from captchahub._support.shadowing import how_to_get, refuse_shadows
+from captchahub._support.text_files import decoded
+
+__all__ = ["NoEntry", "read_entry"]
 
 MAX_BYTES = 65_536
 """The largest file that ``${file:PATH}`` reads, in bytes."""
 
 _PIECE = re.compile(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
+
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
 _FORMS = "write ${env:NAME}, ${file:PATH} or ${keyring:SERVICE/USER}, and $${ for a plain ${"
 
 
@@ -135,3 +140,52 @@ def _keyring(entry: str, _base: Path) -> str:
 
 
 _SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file, "keyring": _keyring}
+
+
+class NoEntry(Exception):
+    """The keyring gives nothing; the message says why, and what to do."""
+
+
+def read_entry(service: str, user: str) -> str:
+    """The secret stored for a user of a service.
+
+    Raises :class:`NoEntry` where the package is missing, there is no keyring, or it has no such entry.
+    """
+    try:
+        secret = _text_of(_stored(service, user))
+    except NoEntry:
+        raise
+    except Exception as error:  # noqa: BLE001  # a backend may raise anything, and its words may hold the secret
+        raise NoEntry(f"can't be read ({type(error).__name__}); unlock the keyring, and try again") from None
+    if not secret:
+        state = "is not there" if secret is None else "is empty"
+        raise NoEntry(f"{state}; store it with: keyring set {shlex.quote(service)} {shlex.quote(user)}")
+    return secret
+
+
+def _stored(service: str, user: str) -> object:
+    """What the keyring gives, which is text unless a backend of others does as it likes."""
+    try:
+        refuse_shadows(("keyring",))
+        # Only here: it is an extra, and looks for the keyrings of the system when it is imported.
+        import keyring  # noqa: PLC0415
+        from keyring.errors import NoKeyringError  # noqa: PLC0415
+    except ImportError as error:
+        raise NoEntry(f"needs {how_to_get(error, 'keyring')}") from None
+    try:
+        return keyring.get_password(service, user)
+    except NoKeyringError:
+        raise NoEntry(
+            "finds no keyring on this machine; install a backend of the package keyring, or use ${env:NAME}"
+        ) from None
+
+
+def _text_of(stored: object) -> str | None:
+    if isinstance(stored, (bytes, bytearray)):
+        try:
+            return decoded(bytes(stored))
+        except UnicodeDecodeError:
+            raise NoEntry("is not UTF-8 text; store the value again") from None
+    if stored is None or isinstance(stored, str):
+        return stored
+    raise NoEntry(f"is a {type(stored).__name__} and no text; store the value again")

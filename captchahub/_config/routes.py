@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 
 from captchahub import errors
-from captchahub._config.misfits import Reader, unknown_key
-from captchahub._config.problems import Place, Problems, advise
+from captchahub._config.problems import Place, Problems
+from captchahub._config.reader import Reader, unknown_key
 from captchahub._config.scalars import Count, HedgeDelay, Share, Weight
+from captchahub._support.wording import advise
 from captchahub.errors import AmbiguousCreate, JobTimeout, ProviderError, TaskError
 from captchahub.settings import Otherwise, RouteSettings, Strategy
 
@@ -27,7 +28,9 @@ RULES: Mapping[str, Any] = {
     "hedge_limit": Share,
     "agree": Count,
 }
+
 ROUTE_KEYS = ("providers", "fallback_on", *RULES)
+
 _BY_WEIGHT = (Strategy.ORDERED, Strategy.BALANCED)
 
 FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {

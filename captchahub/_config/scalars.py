@@ -6,66 +6,76 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NewType
 
-from captchahub._config.amounts import (
-    Currency,
-    Limit,
-    Price,
-    read_amount,
-    read_currency,
-    read_limit,
-    read_price,
-)
 from captchahub._config.problems import Misfit
-from captchahub._folders import anchored
-from captchahub._proxies import proxy_fault
-from captchahub._trust import bundle_fault
-from captchahub._user_paths import expanded
+from captchahub._http.certificates import bundle_fault
+from captchahub._http.proxies import proxy_fault
+from captchahub._support.paths import anchored, expanded
 from captchahub.provider import Secret
 from captchahub.settings import Percentile, Rate
 
 Duration = NewType("Duration", float)
 """Seconds, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``, ``30d``."""
+
 Pause = NewType("Pause", float)
 """Seconds as a Duration has them, or none at all: ``0s``."""
+
 Count = NewType("Count", int)
 """A whole number from 1."""
+
 Weight = NewType("Weight", float)
 """A number from 0."""
+
 Share = NewType("Share", float)
 """A number from 0 to 1, or the same as ``5%``."""
+
 FailureLimit = NewType("FailureLimit", float)
 """A Count, or ``never``, which is infinite."""
+
 ShareLimit = NewType("ShareLimit", float)
 """A Share, or ``never``, which is infinite."""
+
 HedgeDelay = NewType("HedgeDelay", object)
 """A Pause, or a Percentile, written ``p95``."""
+
 HeaderText = NewType("HeaderText", str)
 """Text that can stand in an HTTP header."""
+
 ProxyAddress = NewType("ProxyAddress", str)
 """The address of an HTTP proxy."""
+
 CertificatesPath = NewType("CertificatesPath", Path)
 """The path of a PEM file with certificates, or of a folder of them."""
+
 FilePath = NewType("FilePath", Path)
 """The path of a file that is there, or that can be made in a folder that is."""
 
 MAX_COUNT = 2**31 - 1
+
 MAX_SECONDS = 365 * 86_400.0
+
 MAX_RATE = 1_000_000
 
 NEVER = "never"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s?%")
+
 _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
+
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+
 _RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
+
 # What database programs take for something else than the name of a file.
 _DATABASE_ADDRESS = re.compile(r":memory:?$|(file|sqlite[0-9a-z+]*):", re.IGNORECASE)
+
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -273,3 +283,62 @@ def _proxy(value: object) -> ProxyAddress:
     if not isinstance(value, str) or why is not None:
         raise Misfit("the address of a proxy such as http://127.0.0.1:3128", value, why or "", hidden=True)
     return ProxyAddress(value)
+
+
+Price = NewType("Price", Decimal)
+"""What something costs: an amount of money that is not negative."""
+
+Limit = NewType("Limit", Decimal)
+"""The most that may be spent: an amount of money that is not negative."""
+
+Currency = NewType("Currency", str)
+"""The code of a currency: three capital letters."""
+
+MAX_AMOUNT = 10**9
+
+_AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+def read_amount(value: object) -> Decimal:
+    """The amount, without what a binary fraction would add."""
+    wrong = Misfit("an amount such as 0.0005", value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise wrong
+    if isinstance(value, str) and not _AMOUNT.fullmatch(value):
+        raise wrong
+    try:
+        amount = Decimal(str(value))
+    except (InvalidOperation, ValueError):
+        raise wrong from None
+    if not amount.is_finite() or abs(amount) > MAX_AMOUNT:
+        raise wrong
+    return amount
+
+
+def read_price(value: object) -> Price:
+    """The price."""
+    return Price(_from_zero(value, "a price from 0, such as 0.0005"))
+
+
+def read_limit(value: object) -> Limit:
+    """The limit; 0 lets nothing be spent."""
+    return Limit(_from_zero(value, "an amount from 0, such as 5.00"))
+
+
+def read_currency(value: object) -> Currency:
+    """The currency."""
+    if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
+        raise Misfit("the code of a currency, three capital letters such as USD", value)
+    return Currency(value)
+
+
+def _from_zero(value: object, expected: str) -> Decimal:
+    try:
+        amount = read_amount(value)
+    except Misfit:
+        amount = None
+    if amount is None or amount < 0:
+        raise Misfit(expected, value)
+    return amount.copy_abs()  # there is a Decimal("-0") as well

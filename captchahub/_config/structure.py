@@ -98,6 +98,7 @@ def _mapping(target: Any, converter: Converter) -> Hook:
 
 
 Make = Callable[[Any], Any]
+
 _CONTAINERS: Mapping[object, Make] = {
     list: list,
     tuple: tuple,
@@ -188,7 +189,6 @@ _WORDS: Mapping[object, str] = {
     Path: "a path",
     Secret: "a secret",
 }
-
 
 # cattrs asks the one registered last first; no two of these apply to the same type.
 _FACTORIES: Sequence[tuple[Callable[[Any], bool], Callable[[Any, Converter], Hook]]] = (

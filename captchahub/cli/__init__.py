@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from captchahub._version import __version__
-from captchahub.cli._program import Program
-from captchahub.cli.config import config
-from captchahub.cli.demo import demo
-from captchahub.cli.new_plugin import new_plugin
+from captchahub.cli.config.command import config
+from captchahub.cli.demo.command import demo
+from captchahub.cli.new_plugin.command import new_plugin
 from captchahub.cli.plugins import plugins
+from captchahub.cli.program import Program
 from captchahub.cli.resume import resume
-from captchahub.cli.sandbox import sandbox
-from captchahub.cli.solve import solve
+from captchahub.cli.sandbox.command import sandbox
+from captchahub.cli.solve.command import solve
 
 __all__ = ["cli"]
 

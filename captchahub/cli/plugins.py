@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import click
 
-from captchahub._plugins import Plugins
-from captchahub.cli._config_file import config_option, find_config
-from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import need_stdout, put, say, writing_stdout
-from captchahub.cli._text import printable
+from captchahub._plugins.manager import Plugins
+from captchahub.cli.options import config_option, find_config
+from captchahub.cli.program import Subcommand
+from captchahub.cli.streams import need_stdout, put, say, writing_stdout
+from captchahub.cli.text import printable
 from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
 from captchahub.plugins import PluginRecord, PluginState
@@ -34,7 +34,6 @@ States:
   blocked       the configuration or $CAPTCHAHUB_BLOCK_PLUGINS forbids it; it was not imported
   incompatible  it was written for another version of captchahub
 """
-
 
 _COLUMNS = ("plugin", "state", "package", "adds")
 

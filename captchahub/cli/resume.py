@@ -9,13 +9,11 @@ from pathlib import Path
 
 import click
 
-from captchahub._plugins import Plugins
-from captchahub.cli._config_file import config_option, find_config
-from captchahub.cli._exit_code import ExitCode
-from captchahub.cli._journal_file import with_journal
-from captchahub.cli._program import Subcommand
-from captchahub.cli._streams import StdoutFailed, need_stdout, put, say, writing_stdout
-from captchahub.cli._text import counted, solution_fields
+from captchahub._plugins.manager import Plugins
+from captchahub.cli.options import config_option, find_config, with_journal
+from captchahub.cli.program import Subcommand
+from captchahub.cli.streams import ExitCode, StdoutFailed, need_stdout, put, say, writing_stdout
+from captchahub.cli.text import counted, solution_fields
 from captchahub.config import load_yaml
 from captchahub.hub import Hub
 from captchahub.jobs import Collected, JobEntry, JobState

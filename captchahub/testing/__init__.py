@@ -1,16 +1,10 @@
 """What tests and trials need: the sandbox, a virtual clock, a scripted transport."""
 
-from captchahub.testing.books import CallRecord
+from __future__ import annotations
+
+from captchahub.testing.call_records import CallRecord
 from captchahub.testing.clock import VirtualClockLoop, run_virtual
-from captchahub.testing.emulation import (
-    Account,
-    Answer,
-    Call,
-    Emulation,
-    JobRecord,
-    World,
-    unpack_base64,
-)
+from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World, unpack_base64
 from captchahub.testing.emulations import installed_emulations, load_emulation
 from captchahub.testing.faults import ALL_WIRE_FAULTS, Fault, Where, wire_faults
 from captchahub.testing.pictures import CLEAR_CHARACTERS, DrawnPicture, DrawnSlide, DrawnText, Painter

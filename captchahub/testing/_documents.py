@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from captchahub.testing._leaves import Path, changed, leaves, lost
+from captchahub.testing._json_values import Path, changed, leaves, lost
 from captchahub.testing._xml_body import XmlBody, read_xml, written_out
 
 __all__ = ["BinaryBody", "Document", "FormBody", "JsonBody", "TextBody", "read_document"]
@@ -128,6 +128,7 @@ class TextBody:
 
 # Readable text of some length, and what stands between two such texts.
 _RUNS = re.compile(rb"[\x20-\x7e]{3,}|(?:(?![\x20-\x7e]{3}).)+", re.DOTALL)
+
 _ORDERS: Sequence[Literal["big", "little"]] = ("big", "little")
 
 
@@ -185,6 +186,7 @@ def _with_length(before: bytes, old: int, new: int) -> bytes:
 
 
 _FORM = re.compile(r"[\w.\-%+\[\]]+=[^=&<>\s]*(&[\w.\-%+\[\]]+=[^=&<>\s]*)*", re.ASCII)
+
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import attrs
 
-from captchahub.testing._leaves import Path
+from captchahub.testing._json_values import Path
 
 __all__ = ["XmlBody", "read_xml", "written_out"]
 

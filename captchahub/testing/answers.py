@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-from captchahub._answers import unpack_of_kind
-from captchahub._config.texts import decoded
+from captchahub._journal.solutions import unpack_of_kind
+from captchahub._support.text_files import decoded
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, SlideSolution, Solution, TextSolution
 from captchahub.words import fields_of

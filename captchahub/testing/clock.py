@@ -11,6 +11,7 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 __all__ = ["VirtualClockLoop", "run_virtual"]
 
 T = TypeVar("T")
+
 Ts = TypeVarTuple("Ts")
 
 

@@ -22,7 +22,6 @@ from captchahub.words import fields_of
 
 __all__ = ["Account", "Answer", "Call", "Emulation", "JobRecord", "World", "unpack_base64"]
 
-
 # A timer may fire a moment early, in seconds.
 _SLACK = 0.005
 

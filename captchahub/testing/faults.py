@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 
 import attrs
 
-from captchahub.testing import _effects as effects
+from captchahub.testing._wire import effects
 from captchahub.testing.emulation import Answer
 
 __all__ = ["ALL_WIRE_FAULTS", "Fault", "Where", "wire_faults"]

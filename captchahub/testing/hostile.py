@@ -31,6 +31,7 @@ _ODD_VALUES: Sequence[Any] = (
     # So long that it can't be shown.
     *("x" * 20_000, [0] * 2_000),
 )
+
 _ODD_BODIES: Sequence[bytes] = (
     *(b"", b" ", b"null", b"true", b"[]", b"{}", b'""', b"0", b"NaN", b"\x00", b"\xff\xfe{\x00}\x00"),
     *(
@@ -45,11 +46,14 @@ _ODD_BODIES: Sequence[bytes] = (
     # Deeper than any parser's stack, and more digits than Python reads.
     *(b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000),
 )
+
 _STATUSES = (200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 0, 99, 999)
+
 _PAUSES = (
     *("", "7", "-1", "1e9", "9" * 400, "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026"),
     *("Mon, 99999999999 Nov 1000000000000 99:99:99 +9999999999", "1 Foo 0 10:00:00 GMT", "\xb2", "\x00"),
 )
+
 _PLACES = ("", "https://other.example/x", "//", "/login", "http://[", "http://[x]/", "\x00", "x" * 5_000)
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar, TypedDict
 
 import attrs
 
-from captchahub._shadows import how_to_get, refuse_shadows
+from captchahub._support.shadowing import how_to_get, refuse_shadows
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Point, SlideSolution, Solution, Task, TextSolution
 
@@ -168,7 +168,7 @@ class Painter:
             raise ValueError("there is nothing to draw: give a text, or a length and words of 1 or more")
         with _explained():
             # Only here: the sandbox must work without the drawing packages.
-            from captchahub.testing._draw_text import draw_text  # noqa: PLC0415
+            from captchahub.testing._drawing.text import draw_text  # noqa: PLC0415
         return DrawnText(Image.from_pil(draw_text(text, self._random)), text, case_sensitive)
 
     def slide(self, *, width: int = 540, height: int = 1140, tolerance: float = 6.0) -> DrawnSlide:
@@ -177,7 +177,7 @@ class Painter:
         Raises ValueError for a size that is not a phone's, ImportError without the extra.
         """
         with _explained():
-            from captchahub.testing._draw_screen import draw_screen  # noqa: PLC0415 - as above
+            from captchahub.testing._drawing.screen import draw_screen  # noqa: PLC0415 - as above
         screen = draw_screen(width, height, self._random)
         image = Image.from_pil(screen.picture)
         return DrawnSlide(image, screen.handle, screen.piece, screen.gap, tolerance, screen.grip)

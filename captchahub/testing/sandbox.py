@@ -10,15 +10,15 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self, TypedDict, TypeVar, Unpack, overload
 
-from captchahub._clock import steady
-from captchahub._config.problems import advise
+from captchahub._support.clock import steady
+from captchahub._support.wording import advise
 from captchahub.images import Image
 from captchahub.tasks import Solution
-from captchahub.testing._effects import Pause, Step
-from captchahub.testing._http import render
-from captchahub.testing._server import HttpServer
+from captchahub.testing._wire.effects import Pause, Step
+from captchahub.testing._wire.http import render
+from captchahub.testing._wire.server import HttpServer
 from captchahub.testing.answers import answers, picture_of, solution_of
-from captchahub.testing.books import Books, CallRecord
+from captchahub.testing.call_records import Books, CallRecord
 from captchahub.testing.emulation import Answer, Call, Emulation, JobRecord, World, picture_hash
 from captchahub.testing.faults import Fault, FaultRules
 from captchahub.testing.pictures import (

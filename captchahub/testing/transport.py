@@ -11,7 +11,7 @@ import attrs
 
 from captchahub.errors import ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request
-from captchahub.testing._seen import Hang, Slow, Step, as_seen
+from captchahub.testing._wire.client_view import Hang, Slow, Step, as_seen
 from captchahub.testing.emulation import Answer, Call, Emulation, World
 from captchahub.testing.faults import Fault, FaultRules
 

@@ -7,8 +7,8 @@ from random import Random
 
 import attrs
 
-from captchahub._engine import Engine
-from captchahub._tokens import Token, Trail, read_token
+from captchahub._engine.engine import Engine
+from captchahub._policy.job_token import Token, read_token
 from captchahub.errors import (
     ConfigError,
     HubClosed,
@@ -21,6 +21,7 @@ from captchahub.errors import (
 from captchahub.jobs import JobEntry, JobState
 from captchahub.results import Result
 from captchahub.tasks import Solution
+from captchahub.tickets import Trail
 from tests.simulation.ground import Ground
 from tests.simulation.makes import number_of
 from tests.simulation.process import Process

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from captchahub._journal_money import spent
-from captchahub._journal_schema import read_entries
-from captchahub._journal_store import Store
+from captchahub._journal.database import Store
+from captchahub._journal.ledger_table import spent
+from captchahub._journal.rows import read_entries
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry
 from tests.simulation.accounts import Account

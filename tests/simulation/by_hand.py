@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
-from captchahub._engine import Engine
+from captchahub._engine.engine import Engine
 from captchahub.errors import HubClosed, JournalError
 from captchahub.jobs import JobEntry, JobState
 from captchahub.testing.emulation import JobRecord, picture_hash

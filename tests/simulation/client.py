@@ -9,12 +9,12 @@ from typing import Any
 
 import attrs
 
-from captchahub._engine import Engine
-from captchahub._tokens import Trail
+from captchahub._engine.engine import Engine
 from captchahub.errors import AllProvidersFailed, HubClosed, JobTimeout, JournalError
 from captchahub.results import Result
 from captchahub.settings import ProviderSettings
 from captchahub.tasks import Solution
+from captchahub.tickets import Trail
 from tests.simulation.accounts import account_of
 from tests.simulation.attaching import Attaching
 from tests.simulation.by_hand import ByHand

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from captchahub._plugins import Plugins
+from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import HubSettings
 from tests.simulation.accounts import Account, account_of, others

@@ -11,9 +11,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from captchahub import _forking
-from captchahub._engine import Engine
-from captchahub._own_engine import OwnEngine
+from captchahub._engine.engine import Engine
+from captchahub._hub.process_engine import OwnEngine
+from captchahub._support import forking as _forking
 
 __all__ = ["Inherited"]
 

@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import attrs
 
-from captchahub._tokens import Trail
 from captchahub.errors import Attempt
 from captchahub.jobs import Collected, JobEntry, JobState
 from captchahub.results import Result
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import JobRecord
+from captchahub.tickets import Trail
 from tests.simulation.book import Book
 from tests.simulation.configuration import Configuration
 from tests.simulation.loop import SimulationLoop

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from captchahub._engine import Engine
-from captchahub._journal import Work
+from captchahub._engine.engine import Engine
+from captchahub._journal.writer import Work
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from tests.simulation.accounts import Account
@@ -146,7 +146,7 @@ class Process:
 
 
 class Pen:
-    """The journal as one process has it: a :class:`captchahub._journal.FileJournal` whose thread is a timer.
+    """The journal as one process has it: the library's file journal, whose thread is a timer.
 
     What waits while a commit is under way goes into the next one, all together.
     """
@@ -160,7 +160,7 @@ class Pen:
         self._idle.set()
 
     async def write(self, work: Work[T]) -> T:
-        """See :class:`captchahub._journal.Journal`."""
+        """See :class:`captchahub._journal.writer.Journal`."""
         self._process.refuse_if_dead()
         if self._is_closed:
             raise HubClosed
@@ -195,7 +195,7 @@ class Pen:
                 future.set_result(outcome)
 
     async def aclose(self) -> None:
-        """See :class:`captchahub._journal.Journal`; the file is the world's, and stays."""
+        """See :class:`captchahub._journal.writer.Journal`; the file is the world's, and stays."""
         self._process.refuse_if_dead()
         self._is_closed = True
         await self._idle.wait()

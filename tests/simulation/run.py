@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from captchahub._engine import Engine
-from captchahub._log import log as engine_log
+from captchahub._engine.engine import Engine
+from captchahub._support.log import log as engine_log
 from tests.simulation.book import Book
 from tests.simulation.check import compare
 from tests.simulation.client import Client, Life

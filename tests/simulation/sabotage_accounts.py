@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from captchahub import _journal_entries, _journal_money, _journal_owners
-from captchahub._engine import Engine
-from captchahub._own_engine import OwnEngine
+from captchahub._engine.engine import Engine
+from captchahub._hub.process_engine import OwnEngine
+from captchahub._journal import jobs_table as _journal_entries
+from captchahub._journal import ledger_table as _journal_money
+from captchahub._journal import owners_table as _journal_owners
 
 __all__ = ["SABOTAGES"]
 

@@ -13,19 +13,23 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from captchahub import _asking, _journal_entries, _journal_owners, _resume
-from captchahub._accounts import RemoteAccount
-from captchahub._asking import Asking
-from captchahub._attempt import RemoteTry
-from captchahub._books import Books, Page
-from captchahub._harvest import Harvested, collect
-from captchahub._identity import Identity
-from captchahub._journal_accounts import Own
-from captchahub._journal_entries import Entry, Order
-from captchahub._journal_money import check_budgets
-from captchahub._ledger import Limit
+from captchahub._engine import poller as _asking
+from captchahub._engine import resume as _resume
+from captchahub._engine.execution import RemoteTry
+from captchahub._engine.late_answers import Harvested, collect
+from captchahub._engine.poller import Asking
+from captchahub._journal import jobs_table as _journal_entries
+from captchahub._journal import owners_table as _journal_owners
+from captchahub._journal.accounts_table import Own
+from captchahub._journal.journal import Books, Page
+from captchahub._journal.ledger_table import check_budgets
+from captchahub._journal.rows import Order
+from captchahub._policy.account_identity import Identity
+from captchahub._policy.budgets import Limit
+from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate
 from captchahub.frames import Frame
+from captchahub.jobs import JobEntry as Entry
 from captchahub.provider import Created, Job, Provider, Request, Solved
 
 __all__ = ["SABOTAGES"]
@@ -100,7 +104,7 @@ def lost_lease(patch: pytest.MonkeyPatch) -> None:
 
 def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
     """A question for an answer that goes wrong ends the attempt, and the next provider is paid as well."""
-    patch.setattr(_asking, "_SURVIVED", ())
+    patch.setattr(_asking, "SURVIVED", ())
 
 
 def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,15 @@ from typing import Any, cast
 
 import pytest
 
-from captchahub import _gate, _health, _run, _solve
-from captchahub._accounts import RemoteAccount
-from captchahub._harvest import LateAnswer
-from captchahub._health import Effect, Health, effect_of
-from captchahub._polling import Durations
-from captchahub._routing import Next, backoff, what_next
+from captchahub._engine import attempt as _run
+from captchahub._engine import solve as _solve
+from captchahub._engine.late_answers import LateAnswer
+from captchahub._policy import health as _health
+from captchahub._policy.error_table import Effect, Next, backoff, effect_of, what_next
+from captchahub._policy.health import Health
+from captchahub._policy.polling import Durations
+from captchahub._providers import admission as _gate
+from captchahub._providers.account import RemoteAccount
 from captchahub.errors import CaptchaHubError, ServiceBusy, ServiceUnavailable
 from captchahub.results import State
 from captchahub.settings import RouteSettings

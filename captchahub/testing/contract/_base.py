@@ -14,7 +14,6 @@ from captchahub.testing.emulation import Emulation
 
 __all__ = ["Checks", "runs"]
 
-
 _RUNS = "CAPTCHAHUB_CONTRACT_RUNS"
 
 

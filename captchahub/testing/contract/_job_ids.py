@@ -11,7 +11,7 @@ from captchahub.provider import Job, JobId, Provider, Reply, Request
 from captchahub.tasks import Solution, Task
 from captchahub.testing._documents import BinaryBody, JsonBody, read_document
 from captchahub.testing.contract._base import Checks
-from captchahub.testing.contract._dialogue import conversation, job_of
+from captchahub.testing.contract._conversation import conversation, job_of
 from captchahub.testing.contract._subject import Subject, fail, skip
 
 __all__ = ["JobIdChecks"]

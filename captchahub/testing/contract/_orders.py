@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from captchahub._credentials import is_loopback
+from captchahub._support.credentials import is_loopback
 from captchahub.errors import CaptchaHubError
 from captchahub.provider import Job, JobId, Provider, Request
 from captchahub.tasks import Solution, Task
 from captchahub.testing.contract._base import Checks
-from captchahub.testing.contract._dialogue import Exchange, Line, conversations, job_of
-from captchahub.testing.contract._quiet import noises
+from captchahub.testing.contract._conversation import Exchange, Line, conversations, job_of
+from captchahub.testing.contract._purity import noises
 from captchahub.testing.contract._subject import Subject, fail
 
 __all__ = ["OrderChecks"]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import attrs
 
-from captchahub._accounts import is_of_contract
+from captchahub._providers.calls import is_of_contract
 from captchahub.errors import (
     AuthenticationError,
     InsufficientBalance,
@@ -21,7 +21,7 @@ from captchahub.errors import (
 from captchahub.provider import Balance, Job, Pending, Provider, Reply
 from captchahub.testing._documents import read_document
 from captchahub.testing.contract._base import Checks, runs
-from captchahub.testing.contract._dialogue import (
+from captchahub.testing.contract._conversation import (
     Exchange,
     Line,
     Reading,
@@ -30,7 +30,7 @@ from captchahub.testing.contract._dialogue import (
     conversations,
     readings,
 )
-from captchahub.testing.contract._quiet import log_lines
+from captchahub.testing.contract._purity import log_lines
 from captchahub.testing.contract._subject import Subject, fail, location, skip
 from captchahub.testing.contract._values import flaw_in
 from captchahub.testing.hostile import hostile_replies, what_is_shown
@@ -38,7 +38,9 @@ from captchahub.testing.hostile import hostile_replies, what_is_shown
 __all__ = ["ReplyChecks"]
 
 _LONGEST_WORDS = 1000
+
 _UNKNOWN = "quite-a-new-state"
+
 # What stands between a client and a service says, and what a service that is overloaded says.
 _TROUBLE = tuple(
     Reply(status, body)

@@ -8,13 +8,12 @@ from typing import Any
 
 import attrs
 
+from captchahub._support.field_docs import documented_fields
 from captchahub.errors import CaptchaHubError, UnsupportedTask
 from captchahub.provider import Provider, Secret
 from captchahub.testing.contract._base import Checks
-from captchahub.testing.contract._documented import documented_fields
-from captchahub.testing.contract._imports import clients_imported
-from captchahub.testing.contract._samples import Unheard
-from captchahub.testing.contract._subject import fail, location, skip
+from captchahub.testing.contract._purity import clients_imported
+from captchahub.testing.contract._subject import Unheard, fail, location, skip
 
 __all__ = ["SettingsChecks"]
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import attrs
 import pytest
 
-from captchahub._engine import Engine
+from captchahub._engine.engine import Engine
 from captchahub.config import load_mapping
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, PluginFault, ProviderError
 from captchahub.hub import Hub
@@ -27,7 +27,9 @@ from captchahub.testing.transport import EmulatedTransport
 __all__ = ["SolvingChecks"]
 
 _TIMEOUT = 600.0
+
 _JOB_SECONDS = 5.0
+
 _CALLS = ("order", "poll")
 
 

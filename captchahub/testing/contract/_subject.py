@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -11,21 +12,32 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import attrs
 import pytest
 
-from captchahub._plugins import Plugins, Unusable
-from captchahub._secrets import secrets_in
+from captchahub._plugins.manager import Plugins, Unusable
+from captchahub._support.redaction import secrets_in
 from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
 from captchahub.provider import LocalProvider, Provider, ProviderKind
 from captchahub.settings import ProviderSettings
-from captchahub.tasks import Solution, Task
-from captchahub.testing.contract._samples import sample_tasks
+from captchahub.tasks import ImageToText, PhoneSlide, Point, SlideSolution, Solution, Task, TextSolution
 from captchahub.testing.emulation import Emulation
 from captchahub.testing.emulations import installed_emulations, load_emulation
+from captchahub.testing.pictures import Painter
 
-__all__ = ["NAME", "Described", "Subject", "fail", "location", "skip", "subject_of"]
+__all__ = [
+    "NAME",
+    "Described",
+    "Subject",
+    "Unheard",
+    "fail",
+    "location",
+    "sample_tasks",
+    "skip",
+    "subject_of",
+]
 
 NAME = "checked"
 """What the provider is called in the configuration."""
+
 SECRET = "kEy-7f3a91c2e8-b5d04c6f"  # noqa: S105 - opens nothing but the emulation
 
 T = TypeVar("T")
@@ -200,3 +212,52 @@ def _keys(described: Described, kind: str, emulation: Emulation | None) -> Mappi
         keys |= {**emulation.provider_settings, emulation.base_url_key: address}
         keys |= {emulation.token_key: SECRET} if emulation.token_key else {}
     return keys | dict(described.settings)
+
+
+# Two values of each option, so that it can be seen whether the value is told and not only that there is one.
+_OPTIONS: Mapping[str, Sequence[Any]] = {
+    "length": (5, 6),
+    "min_length": (3, 4),
+    "max_length": (6, 7),
+    "charset": (string.digits, string.ascii_letters),
+    "case_sensitive": (True, False),
+    "phrase": (True, False),
+    "math": (True, False),
+    "language": ("en", "ru"),
+    "hint": ("the red ones", "the blue ones"),
+}
+
+
+@attrs.frozen
+class Unheard(Task[TextSolution]):
+    """A kind of task that no provider knows."""
+
+    kind = "unheard-of"
+    solution_type = TextSolution
+
+    image: Any
+
+    def check(self, solution: Solution) -> str | None:  # noqa: ARG002 - the contract's
+        return None
+
+
+def sample_tasks(
+    given: Sequence[Task[Any]] | None, answers: Mapping[str, Solution]
+) -> tuple[Sequence[Task[Solution]], Mapping[str, Solution]]:
+    """The tasks that were given, or some of each kind that the library has; and an answer for each kind."""
+    painter = Painter(7)
+    slide = painter.slide()
+    usual: Mapping[str, Solution] = {
+        ImageToText.kind: TextSolution("x7kp2"),
+        PhoneSlide.kind: SlideSolution(Point(12, 30), Point(80, 30)),
+    }
+    tasks = [*_texts(painter), slide.task()] if given is None else given
+    return tasks, {**usual, **answers}
+
+
+def _texts(painter: Painter) -> Iterator[ImageToText]:
+    image = painter.text("x7kp2").image
+    yield ImageToText(image)
+    for name, values in _OPTIONS.items():
+        for value in values:
+            yield ImageToText(image, **{name: value})

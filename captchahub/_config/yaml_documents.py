@@ -1,0 +1,289 @@
+"""YAML text → plain values, with the line of each; nothing in the text is ever run or built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import yaml
+
+from captchahub._config.problems import EXAMPLE, Place, Problems
+from captchahub._support.text_files import decoded
+from captchahub._support.wording import shown
+
+MAX_BYTES = 1_000_000
+"""The largest configuration file that is read, in bytes."""
+
+MAX_VALUES = 50_000
+"""The most values a file may hold, counted after aliases are followed: a bomb is small until then."""
+
+MAX_DEPTH = 50
+"""How deep values may be nested."""
+
+_TOO_DEEP = f"this is nested too deeply; at most {MAX_DEPTH} levels are read"
+
+_TAG = "tag:yaml.org,2002:"
+
+_SCALARS = frozenset(_TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp"))
+
+_MERGE = _TAG + "merge"
+
+Pair = tuple[yaml.Node, yaml.Node]
+
+
+@attrs.frozen
+class Document:
+    """What a file holds. ``lines`` are those of the keys and list items, counted from 1."""
+
+    value: object = attrs.field(repr=False)
+    lines: dict[Place, int]
+
+
+class _TooMuch(Exception):
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops at deep nesting before it costs anything; PyYAML's faster loader, in C, would crash there."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self._depth > MAX_DEPTH:
+            raise _TooMuch(_TOO_DEEP, int(self.line) + 1)
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def read_document(path: Path, problems: Problems) -> Document | None:
+    """The document in a file, or None where it can't be read; what is wrong goes to ``problems``."""
+    text = _text(path, problems)
+    return None if text is None else parse_document(text, problems)
+
+
+def parse_document(text: str, problems: Problems) -> Document | None:
+    """The document in a text, or None where it is not one; what is wrong goes to ``problems``."""
+    node = _compose(text, problems)
+    if node is None:
+        return None
+    walk = _Walk(problems)
+    try:
+        value = walk.value(node, ())
+    except _TooMuch as error:
+        problems.add((), str(error), error.line)
+        return None
+    return Document(value, walk.lines)
+
+
+def _text(path: Path, problems: Problems) -> str | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            problems.add((), f"the file is larger than {MAX_BYTES} bytes; is it the right one?")
+            return None
+        return decoded(data)
+    except FileNotFoundError:
+        problems.add((), f"there is no such file; give another path, or write one such as: {EXAMPLE}")
+    except IsADirectoryError:
+        problems.add((), "this is a directory; give the path of the file in it")
+    except UnicodeDecodeError as error:
+        problems.add((), f"byte {error.start} is not UTF-8 text; save the file as UTF-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a possible path"
+        problems.add((), f"the file can't be read: {reason}; check its path and its permissions")
+    return None
+
+
+def _compose(text: str, problems: Problems) -> yaml.Node | None:
+    loader: _Loader | None = None
+    try:
+        loader = _Loader(text)
+        node: yaml.Node | None = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        problems.add((), f"not valid YAML: {_syntax_advice(error)}", _syntax_line(error))
+        return None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problems.add((), f"character U+{ord(text[error.position]):04X} can't be in YAML; remove it", line)
+        return None
+    except _TooMuch as error:
+        problems.add((), str(error), error.line)
+        return None
+    except (ValueError, OverflowError):
+        here = None if loader is None else int(loader.line) + 1
+        problems.add((), "an escape or a directive here has a number that is too large; correct it", here)
+        return None
+    if node is None:
+        problems.add((), f"the file is empty; it needs at least a provider, as in: {EXAMPLE}")
+    return node
+
+
+# What the parser says → what to do. Its own words are never shown: they can quote a part of a token.
+_ADVICE = {
+    "found undefined alias": "a value that begins with '*' means a YAML alias; put it in quotes",
+    "while scanning an alias": "a value that begins with '*' means a YAML alias; put it in quotes",
+    "while scanning an anchor": "a value that begins with '&' means a YAML anchor; put it in quotes",
+    "found undefined tag handle": "a value that begins with '!' means a YAML tag; put it in quotes",
+    "while parsing a tag": "a value that begins with '!' means a YAML tag; put it in quotes",
+    "but found another document": "keep one document in the file: remove the '---' and what follows",
+    "found character '\\t'": "indent with spaces, not with tabs",
+    "that cannot start any token": "a value can't begin with '@', '%' or a backtick; put it in quotes",
+    "mapping values are not allowed": "check the indentation, and quote a value that holds ': '",
+    "sequence entries are not allowed": "begin a list on a line of its own, after its key",
+    "could not find expected ':'": "each key ends with ': '",
+    "or '}', but got '<stream end>'": "a '{' is never closed; end it with '}'",
+    "or ']', but got '<stream end>'": "a '[' is never closed; end it with ']'",
+    "expected ',' or '}'": "a '{' is not closed by its '}', or a ',' is missing after it",
+    "expected ',' or ']'": "a '[' is not closed by its ']', or a ',' is missing after it",
+    "while scanning a quoted scalar": "a quote is never closed; end the text with the same quote",
+    "found unknown escape": "an unknown escape in a text in double quotes; use single quotes",
+    "while scanning a block scalar": "begin the text on the line after '|' or '>'",
+    "found '<block mapping start>'": "this line's indentation fits nothing above it; align it with a key",
+    "<block end>, but found '<scalar>'": "something follows a value that has ended; put the whole in quotes",
+    "<block end>, but found '-'": "list items and keys are mixed; indent one of them further",
+    "<block end>, but found '?'": "list items and keys are mixed; indent one of them further",
+    "<block end>, but found '}'": "a '}' that no '{' began; remove it, or put the value in quotes",
+    "<block end>, but found ']'": "a ']' that no '[' began; remove it, or put the value in quotes",
+    "expected the node content": "a bracket or a comma where a value belongs; put it in quotes if it is text",
+}
+
+_ELSE = "something here can't be read; check the indentation, the quotes and the brackets"
+
+_OPENED = ("while parsing a flow mapping", "while parsing a flow sequence", "while scanning a quoted scalar")
+
+
+def _syntax_advice(error: yaml.MarkedYAMLError) -> str:
+    said = f"{error.problem} {error.context}"
+    return next((advice for fragment, advice in _ADVICE.items() if fragment in said), _ELSE)
+
+
+def _syntax_line(error: yaml.MarkedYAMLError) -> int | None:
+    """Where to look: what was not closed is noticed at the end of the file, and mended where it began."""
+    mark = error.context_mark if error.context in _OPENED else error.problem_mark
+    return None if mark is None else int(mark.line) + 1
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+class _Walk:
+    """One pass over the nodes of a document."""
+
+    def __init__(self, problems: Problems) -> None:
+        self.lines: dict[Place, int] = {}
+        self._problems = problems
+        self._count = 0
+        self._open: list[yaml.Node] = []
+        self._constructor: Any = yaml.SafeLoader("")
+
+    def value(self, node: yaml.Node, place: Place) -> object:
+        """The plain value of a node."""
+        self._admit(node)
+        self._open.append(node)
+        self.lines.setdefault(place, _line(node))
+        value = self._dispatch(node, place)
+        self._open.pop()
+        return value
+
+    def _admit(self, node: yaml.Node) -> None:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise _TooMuch(f"more than {MAX_VALUES} values, counting what aliases repeat", _line(node))
+        if any(node is other for other in self._open):
+            raise _TooMuch("an alias that contains itself; remove it", _line(node))
+        if len(self._open) >= MAX_DEPTH:
+            raise _TooMuch(_TOO_DEEP, _line(node))
+
+    def _dispatch(self, node: yaml.Node, place: Place) -> object:
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return self._list(node.value, place)
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            return self._scalar(node, place)
+        self._problems.spoil(
+            place, "YAML tags can't be used here; write the plain value, in quotes if it is text"
+        )
+        return None
+
+    def _list(self, nodes: list[yaml.Node], place: Place) -> list[object]:
+        return [self.value(node, (*place, index)) for index, node in enumerate(nodes)]
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> object:
+        try:
+            return self._constructor.construct_object(node)
+        except (ValueError, KeyError, IndexError, OverflowError):
+            kind = node.tag.removeprefix(_TAG)
+            self._problems.spoil(place, f"YAML takes this for a {kind}, and it is none; put it in quotes")
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, object]:
+        result: dict[str, object] = {}
+        first: dict[str, int] = {}
+        for key_node, value_node in _pairs(node):
+            key = None if key_node.tag == _MERGE else self._key(key_node, place)
+            if key is not None and self._is_new(key, key_node, first, place):
+                result[key] = self._item((key_node, value_node), (*place, key))
+        for key, pair in self._inherited(node, place).items():
+            if key not in result:
+                result[key] = self._item(pair, (*place, key))
+        return result
+
+    def _item(self, pair: Pair, place: Place) -> object:
+        self.lines[place] = _line(pair[0])
+        return self.value(pair[1], place)
+
+    def _key(self, node: yaml.Node, place: Place) -> str | None:
+        if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
+            return str(node.value)
+        written = f" {shown(node.value)}" if isinstance(node, yaml.ScalarNode) else ""
+        self._problems.add(place, f"the key{written} is not text; put it in quotes", _line(node))
+        return None
+
+    def _is_new(self, key: str, node: yaml.Node, first: dict[str, int], place: Place) -> bool:
+        if key not in first:
+            first[key] = _line(node)
+            return True
+        message = f"duplicate key, first on line {first[key]}; keep one of the two"
+        self._problems.add((*place, key), message, _line(node))
+        return False
+
+    def _inherited(self, node: yaml.MappingNode, place: Place) -> dict[str, Pair]:
+        """What '<<' brings into a mapping; earlier sources go before later ones."""
+        found: dict[str, Pair] = {}
+        for source in self._sources(node, place):
+            self._admit(source)
+            self._open.append(source)
+            self._count += len(_pairs(source))
+            for key_node, value_node in _pairs(source):
+                if key_node.tag == _TAG + "str":
+                    found.setdefault(str(key_node.value), (key_node, value_node))
+            found = {**self._inherited(source, place), **found}
+            self._open.pop()
+        return found
+
+    def _sources(self, node: yaml.MappingNode, place: Place) -> list[yaml.MappingNode]:
+        merges = [pair for pair in _pairs(node) if pair[0].tag == _MERGE]
+        for key_node, _value in merges[1:]:
+            self._problems.add(place, "a second '<<'; write one, with a list of aliases", _line(key_node))
+        sources: list[yaml.MappingNode] = []
+        for key_node, value_node in merges[:1]:
+            for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                if isinstance(source, yaml.MappingNode):
+                    sources.append(source)
+                else:
+                    advice = "'<<' takes an alias of a mapping, such as '<<: *common'"
+                    self._problems.add(place, advice, _line(key_node))
+        return sources
+
+
+def _pairs(node: yaml.MappingNode) -> list[Pair]:
+    pairs: list[Pair] = node.value
+    return pairs

@@ -1,0 +1,1 @@
+"""One solve, from a task to a result or an error."""

@@ -1,0 +1,303 @@
+"""Everything a hub does, for one event loop. Asyncio, and only asyncio.
+
+Time comes from the event loop; chance and transports are passed in. So the whole engine runs on a virtual
+clock as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from contextlib import ExitStack
+from datetime import tzinfo
+from decimal import Decimal
+from functools import partial
+from typing import Any, TypeVar
+
+import attrs
+
+from captchahub._engine.context import Desk, Submission
+from captchahub._engine.resume import attached, resume
+from captchahub._engine.sharing import Sharing, is_being_cancelled
+from captchahub._engine.solve import Plan, Solve
+from captchahub._engine.solve_events import narrated
+from captchahub._journal.journal import Books
+from captchahub._journal.ledger_table import spend as spend_of
+from captchahub._journal.liveness import Presence
+from captchahub._journal.writer import Journal, open_journal
+from captchahub._plugins.dispatcher import Feed
+from captchahub._plugins.hooks import Hooks
+from captchahub._plugins.manager import Plugins
+from captchahub._plugins.preparation import Preparing
+from captchahub._policy.job_token import read_token
+from captchahub._policy.ordering import default_route
+from captchahub._policy.scheduling import HedgeBudget
+from captchahub._providers.account import Account
+from captchahub._providers.admission import Changes
+from captchahub._providers.calls import ask_balance, ask_services, report
+from captchahub._providers.registry import (
+    Roster,
+    TransportFactory,
+    candidate,
+    health_of,
+    http_transport,
+    offer,
+    remote,
+)
+from captchahub._support.background import Aftercare, end
+from captchahub._support.clock import now
+from captchahub._support.log import log, of_solve
+from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
+from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.provider import Balance, Job, Service
+from captchahub.results import Attempt, ProviderHealth, Result, Vote
+from captchahub.settings import HubSettings, RouteSettings, Strategy
+from captchahub.tasks import Solution, Task
+from captchahub.tickets import Trail
+
+__all__ = ["Engine", "hooks_of"]
+
+S = TypeVar("S", bound=Solution)
+
+T = TypeVar("T")
+
+# How long a solve waits for price lists, and closing for reports, in seconds.
+_PATIENCE = 2.0
+
+
+class Engine:
+    """The accounts, and the solves under way on them."""
+
+    def __init__(
+        self,
+        settings: HubSettings,
+        *,
+        connect: TransportFactory = http_transport,
+        chance: Callable[[], float] = random.random,
+        wall_clock: Callable[[], float] = time.time,
+        journal: Journal | None = None,
+    ) -> None:
+        # Callers need not use a type checker, and a path is a likely slip.
+        if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
+            found = type(settings).__name__
+            raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
+        self._settings = settings
+        changes, hooks = Changes(), hooks_of(settings)
+        feed = Feed(hooks.observers, wall_clock)
+        aftercare = Aftercare()
+        self._accounts = Roster(settings, connect, changes, feed, aftercare)
+        book = open_journal(settings.journal.path) if journal is None else journal
+        is_alone = journal is None and settings.journal.path is None
+        presence = Presence(settings.journal.path if journal is None else None)
+        self._books = Books(
+            book,
+            settings,
+            self._accounts.identities,
+            aftercare,
+            wall_clock,
+            is_alone=is_alone,
+            presence=presence,
+        )
+        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
+        self._hedges = _hedges_of(settings)
+        self._sharing = Sharing()
+        self._under_way: set[asyncio.Task[object]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def solve(
+        self, task: Task[S], timeout: float | None, trail: Trail | None = None, *, share: bool = False
+    ) -> Result[S]:
+        """See :meth:`captchahub.hub.Hub.solve`; ``trail`` is told of the job."""
+        # Where several providers must agree, each has to look for itself.
+        is_shared = self._route(task).agree == 1 and share
+        submission = Submission(uuid.uuid4().hex, is_shared, self._books.now)
+        seconds = timeout or self._settings.timeout
+        trail = trail or Trail()
+        begin = partial(self._solve, task, trail=trail, submission=submission)
+        solving = (
+            self._sharing.solve(task.fingerprint, seconds, begin, trail) if is_shared else begin(seconds)
+        )
+        with of_solve(submission.id), narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
+            return end(await self._while_open(solving))
+
+    async def _solve(
+        self, task: Task[S], timeout: float, *, trail: Trail, submission: Submission
+    ) -> Result[S]:
+        begun, route = now(), self._route(task)
+        accounts = {name: self._accounts[name] for name in route.names}
+        with ExitStack() as using:
+            # Also those whose turn may come: who is not used can be let go of.
+            for account in accounts.values():
+                using.enter_context(account.usage.by_one())
+            if route.strategy is Strategy.CHEAPEST or any(map(self._books.has_budget_for, accounts)):
+                patience = min(_PATIENCE, timeout / 4)
+                await self._accounts.look_up_prices(task.kind, accounts.values(), patience)
+            candidates = [candidate(account, task.kind) for account in accounts.values()]
+            names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
+            plan = Plan([accounts[name] for name in names], route, self._hedge_budget(task.kind))
+            solve = Solve(
+                task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, submission=submission
+            )
+            return await solve.run()
+
+    def _hedge_budget(self, kind: str) -> HedgeBudget:
+        return self._hedges.get(kind, HedgeBudget(0.0))
+
+    async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
+        """See :meth:`captchahub.hub.Hub.attach`."""
+        job = read_token(token)
+        trail.own = token
+        account = self._accounts.holder(job)
+        seconds = timeout or self._settings.timeout
+        return await self._while_open(attached(self._books, account, job, seconds))
+
+    def _route(self, task: object) -> RouteSettings:
+        if not isinstance(task, Task):
+            raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
+        if task.kind in self._settings.routes:
+            return self._settings.routes[task.kind]
+        offers = {name: account.provider.kinds for name, account in self._accounts.items()}
+        route = default_route(task.kind, offers)
+        if not route.names:
+            offered = "; ".join(map(offer, self._accounts.values()))
+            raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
+        return route
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether closing has begun."""
+        return self._closing is not None
+
+    async def balances(self) -> dict[str, Balance | CaptchaHubError]:
+        """See :meth:`captchahub.hub.Hub.balances`."""
+        found = await self._while_open(_all(self._balance(one) for one in self._accounts.values()))
+        return dict(zip(self._accounts, found, strict=True))
+
+    async def _balance(self, account: Account) -> Balance | CaptchaHubError:
+        try:
+            balance = await ask_balance(remote(account))
+        except CaptchaHubError as error:
+            return error
+        account.gate.take_balance(balance)
+        return balance
+
+    async def services(self, name: str) -> tuple[Service, ...]:
+        """See :meth:`captchahub.hub.Hub.services`."""
+        account = remote(self._accounts.named(name))
+        services = await self._while_open(ask_services(account))
+        account.prices.take_list(services, now())
+        return services
+
+    async def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
+        """See :meth:`captchahub.hub.Hub.report`."""
+        # Callers need not use a type checker.
+        if not isinstance(answer, (Result, Vote, Attempt)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            found = type(answer).__name__
+            raise TypeError(f"a report is of a Result, a Vote or an Attempt, not of {found}")
+        if answer.job_id is None:
+            what = type(answer).__name__.lower()
+            raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
+        # First, for it may be the answer of a provider that only another process has.
+        await self._while_open(self._books.report(answer.provider, answer.job_id, correct=correct))
+        account = remote(self._accounts.named(answer.provider))
+        await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
+
+    async def spend(self, zone: tzinfo, since: float | None) -> list[Spend]:
+        """See :meth:`captchahub.hub.Hub.spend`."""
+        work = partial(spend_of, zone=zone, since=since or 0.0)
+        return await self._while_open(self._books.read(work))
+
+    async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
+        """See :meth:`captchahub.hub.Hub.jobs`."""
+        return list(await self._while_open(self._books.jobs(state, limit)))
+
+    async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
+        """See :meth:`captchahub.hub.Hub.resolve`."""
+        await self._while_open(self._books.settle_by_hand(entry, state, cost))
+
+    def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
+        """See :meth:`captchahub.hub.Hub.resume`."""
+        self._refuse_closed()
+        return resume(self._books, self._accounts, self._desk.aftercare, in_flight, self._while_open)
+
+    async def health(self) -> dict[str, ProviderHealth]:
+        """See :meth:`captchahub.hub.Hub.health`."""
+        self._refuse_closed()
+        return {name: health_of(account) for name, account in self._accounts.items()}
+
+    async def revive(self, name: str) -> None:
+        """See :meth:`captchahub.hub.Hub.revive`."""
+        self._refuse_closed()
+        account = self._accounts.named(name)
+        if account.settings.unusable is not None:
+            raise ConfigError(f"providers.{name}: {account.settings.unusable}")
+        account.gate.revive()
+
+    async def reload(self, settings: HubSettings) -> None:
+        """See :meth:`captchahub.hub.Hub.reload`."""
+        self._refuse_closed()
+        path, wanted = self._settings.journal.path, settings.journal.path
+        if path != wanted:
+            raise ConfigError(
+                f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
+                f"{wanted or 'one in memory'}; close the hub and make a new one"
+            )
+        desk, hooks = self._desk, hooks_of(settings)
+        self._accounts.replace(settings)
+        self._settings = settings
+        self._books.follow(settings, self._accounts.identities)
+        self._hedges = _hedges_of(settings)
+        self._desk = attrs.evolve(desk, hooks=hooks)
+        desk.feed.replace(hooks.observers)
+        log.info("the configuration is read anew; providers: %s", ", ".join(self._accounts))
+
+    def _refuse_closed(self) -> None:
+        if self.is_closed:
+            raise HubClosed
+
+    async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
+        """The value of some work, which closing the engine cancels."""
+        if self.is_closed:
+            work.close()
+            raise HubClosed
+        child = asyncio.ensure_future(work)
+        self._under_way.add(child)
+        try:
+            return await child
+        except asyncio.CancelledError:
+            if self.is_closed and not is_being_cancelled():
+                raise HubClosed("the hub was closed while it worked on this") from None
+            raise
+        finally:
+            self._under_way.discard(child)
+            del child  # it holds the error, and the error this frame
+
+    async def aclose(self) -> None:
+        """Cancel what is under way and let go of threads and sockets; a second call waits for the first."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await end(self._under_way)
+        await self._desk.aftercare.aclose(_PATIENCE)
+        await self._accounts.aclose()
+        await self._desk.preparing.aclose()
+        await self._books.aclose()
+        await self._desk.feed.aclose(_PATIENCE)
+
+
+def hooks_of(settings: HubSettings) -> Hooks:
+    """What the plugins of a hub with these settings have a say in."""
+    return Plugins().hooks if settings.hooks is None else settings.hooks
+
+
+def _hedges_of(settings: HubSettings) -> dict[str, HedgeBudget]:
+    return {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    return await asyncio.gather(*work)

@@ -1,0 +1,219 @@
+"""What a solve has to tell: its attempts, and the result or the error they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from captchahub._engine.context import Ended
+from captchahub._policy.error_table import rules_against
+from captchahub._policy.voting import Ballot
+from captchahub._providers.account import Account, least_time
+from captchahub._support.clock import now
+from captchahub._support.redaction import mask, secrets_in
+from captchahub.errors import (
+    HOW_TO_REPORT,
+    AllProvidersFailed,
+    Attempt,
+    JournalError,
+    NotAsked,
+    Outvoted,
+    ProviderError,
+    SolveTimeout,
+    TaskError,
+)
+from captchahub.provider import Solved
+from captchahub.results import Result, Vote
+from captchahub.settings import RouteSettings
+from captchahub.tasks import SlideSolution, Solution, Task, TextSolution
+
+__all__ = ["Story", "too_short"]
+
+S = TypeVar("S", bound=Solution)
+
+# In characters, as much of an answer as a line of an error has room for.
+_LONGEST_ANSWER = 60
+
+
+class Story(Generic[S]):
+    """The attempts of one solve, in the order of their ends; ``begun`` is in the loop's time."""
+
+    def __init__(self, task: Task[S], route: RouteSettings, *, begun: float, timeout: float) -> None:
+        self.final: ProviderError | None = None
+        """The error after which nobody is asked any more."""
+        self.only: ProviderError | None = None
+        """The error after which only its own provider is asked."""
+        self.was_too_short = False
+        """Whether a provider was left out because the time was too short for it."""
+        # Asked first, so that a fault of somebody's task here costs nothing.
+        self._options = tuple(task.options)
+        self._task = task
+        self._route = route
+        self._begun = begun
+        self._timeout = timeout
+        self._attempts: list[Attempt] = []
+        self._votes: list[tuple[int, Ended]] = []
+        self._late: set[int] = set()
+
+    def add(self, ended: Ended) -> int:
+        """Note how an attempt ended; its place among them."""
+        place = len(self._attempts)
+        if ended.solved is not None:
+            self._votes.append((place, ended))
+        self._attempts.append(ended.attempt)
+        return place
+
+    def mend(self, place: int, ended: Ended) -> None:
+        """Note how the attempt at a place ended after all: one job is one attempt, whenever it is done."""
+        if ended.solved is not None:
+            self._votes.append((place, ended))
+            self._late.add(place)
+        self._attempts[place] = ended.attempt
+
+    def end_with(self, error: ProviderError) -> None:
+        """Ask nobody any more. The caller's own mistake goes before other reasons."""
+        if self.final is None or (isinstance(error, TaskError) and not isinstance(self.final, TaskError)):
+            self.final = error
+
+    def forget(self) -> None:
+        """Let go of the errors, once all is told."""
+        self.final = self.only = None
+        self._attempts.clear()
+        self._votes.clear()
+
+    @property
+    def asked(self) -> int:
+        """How many attempts there were, without those that came to nothing before anything was sent."""
+        return sum(not isinstance(attempt.error, NotAsked) for attempt in self._attempts)
+
+    @property
+    def was_too_short_for_all(self) -> bool:
+        """Whether nobody was asked, because the time was too short."""
+        return self.was_too_short and not self._attempts
+
+    def ended_with(self, kind: type[ProviderError]) -> bool:
+        """Whether the last attempt failed with an error of a class."""
+        return bool(self._attempts) and isinstance(self._attempts[-1].error, kind)
+
+    def result(self, ballot: Ballot[Solution], overtaken: Callable[[str], Iterable[Attempt]]) -> Result[S]:
+        """The result of a ballot that has a winner; ``overtaken`` are the attempts still under way."""
+        agreeing = ballot.agreeing
+        place, winner = self._votes[cast("int", ballot.winner)]
+        attempts = self._with_outvoted(ballot)
+        name = winner.attempt.provider
+        faster = f"{name} was asked as well and was faster"
+        if place in self._late:
+            faster = f"the earlier job at {name} was done first, after all"
+        attempts += overtaken(faster)
+        return Result(
+            solution=_solution(winner, self._task),
+            kind=self._task.kind,
+            provider=winner.attempt.provider,
+            job_id=winner.attempt.job_id,
+            cost=winner.attempt.cost,
+            elapsed=now() - self._begun,
+            is_shared=winner.is_shared,
+            attempts=tuple(attempts),
+            ignored_options=tuple(name for name in self._options if name not in winner.sent),
+            votes=tuple(self._vote(ended, place in agreeing) for place, (_, ended) in enumerate(self._votes)),
+        )
+
+    def _vote(self, ended: Ended, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
+        attempt = ended.attempt
+        solution = _solution(ended, self._task)
+        return Vote(attempt.provider, attempt.job_id, solution, agrees, self._task.kind)
+
+    def _with_outvoted(self, ballot: Ballot[Solution]) -> list[Attempt]:
+        attempts = list(self._attempts)
+        for vote, (place, _) in enumerate(self._votes):
+            if vote not in ballot.agreeing:
+                attempts[place] = attrs.evolve(attempts[place], error=self._outvoted(vote, ballot))
+        return attempts
+
+    def _outvoted(self, vote: int, ballot: Ballot[Solution]) -> Outvoted:
+        answer, needed = self._shown(vote), self._route.agree
+        if ballot.winner is not None:
+            agreed = f"{len(ballot.agreeing)} others agreed on {self._shown(ballot.winner)}"
+            return Outvoted(f"answered {answer}, and {agreed}", advice=HOW_TO_REPORT)
+        if len(self._votes) == 1:
+            said = f"answered {answer}, which is the only answer that came, and {needed} must agree"
+            return Outvoted(said, advice="see why the others gave none, or add a provider to the route")
+        others = ballot.others(vote)
+        also = f"and {others} more did" if others else "and nobody else did"
+        return Outvoted(f"answered {answer}, {also}, where {needed} must agree")
+
+    def _shown(self, vote: int) -> str:
+        """An answer as a person would read it, short and without the token."""
+        _, ended = self._votes[vote]
+        secrets, solution = secrets_in(ended.account.settings.own), _solution(ended, self._task)
+        match solution:
+            case TextSolution():
+                return repr(_cut(mask(str(solution.text), secrets)))
+            case SlideSolution(start, end):
+                drag = f"a drag from ({start.x}, {start.y}) to ({end.x}, {end.y})"
+                return _cut(mask(drag, secrets))
+            case _:
+                return _cut(mask(repr(solution), secrets))
+
+    def failure(
+        self, accounts: Sequence[Account], ballot: Ballot[Solution], *, ran_short: bool
+    ) -> AllProvidersFailed | JournalError | TaskError:
+        """The error of a solve that ends without an answer; ``ran_short`` where for lack of time."""
+        if isinstance(self.final, (JournalError, TaskError)):
+            return self.final
+        attempts = [*self._with_outvoted(ballot), *self._not_asked(accounts)]
+        task = f"this {self._task.kind} task"
+        if ran_short and self.final is None:
+            return SolveTimeout(f"{task} was not solved within {self._timeout:g} s", attempts)
+        return AllProvidersFailed(self._why(task), attempts)
+
+    def _why(self, task: str) -> str:
+        if self.final is not None:
+            return f"no provider solved {task}, and after {type(self.final).__name__} nobody else is asked"
+        if self._route.agree > 1:
+            return f"no {self._route.agree} providers gave the same answer to {task}"
+        if self._route.max_attempts == self.asked:
+            attempts = "1 attempt" if self.asked == 1 else f"{self.asked} attempts"
+            return f"no provider solved {task} in {attempts}"
+        return f"no provider solved {task}"
+
+    def _not_asked(self, accounts: Sequence[Account]) -> Iterable[Attempt]:
+        """Those of the route of whom there is no attempt to tell, and why."""
+        told = {attempt.provider for attempt in self._attempts}
+        for account in accounts:
+            name = account.settings.name
+            if name not in told:
+                yield Attempt(name, 0.0, error=self._why_not(account), cost=Decimal(0))
+
+    def _why_not(self, account: Account) -> NotAsked:
+        closed = account.gate.why_closed()
+        if closed is not None:
+            return closed
+        last = self.final or self.only
+        if last is not None:
+            rules = rules_against(last, self._route)
+            say = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
+            return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=say)
+        if self._route.max_attempts == self.asked:
+            return NotAsked(f"max_attempts is {self._route.max_attempts}", advice="raise it")
+        if self._route.agree > 1:
+            too_few = f"too few others were left for {self._route.agree} to agree"
+            return NotAsked(too_few, advice="add a provider to the route, or lower agree")
+        return too_short(account)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 1] + "…"
+
+
+def _solution(ended: Ended, _task: Task[S]) -> S:
+    # Whoever has a vote has an answer, and the attempt has seen that it is of the task's own type.
+    return cast("S", cast("Solved", ended.solved).solution)
+
+
+def too_short(account: Account) -> NotAsked:
+    """What to say of a provider for which there is too little time left."""
+    return NotAsked(f"less than {least_time(account):g} s were left, too short to order anything there")

@@ -1,0 +1,1 @@
+"""Requests out, replies in: the only place that knows of sockets."""

@@ -1,0 +1,147 @@
+"""Certificates to trust: who names them, and whether anything can be done with them."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+from captchahub._support.paths import expanded
+
+__all__ = ["Trust", "bundle_fault", "environment_trust", "own_trust"]
+
+_LARGEST = 16_000_000
+
+# What OpenSSL calls the certificates of a folder: the hash of the name, and a number.
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+
+
+@attrs.frozen
+class Trust:
+    """Certificates to trust: those of a file, and of folders. ``source`` says who named them."""
+
+    source: str
+    file: Path | None = None
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def fault(self) -> str | None:
+        """Why none of them can be used, and what to do; None where they can."""
+        if self.file is not None:
+            why = bundle_fault(self.file)
+            return None if why is None else f"{self.source} names {self.file}, which {why}"
+        # As OpenSSL does: a folder that is not there says nothing of the others.
+        faults = [bundle_fault(folder) for folder in self.folders]
+        if None in faults:
+            return None
+        named = " and ".join(
+            f"{folder}, which {why}" for folder, why in zip(self.folders, faults, strict=True)
+        )
+        return f"{self.source} names {named}"
+
+    @property
+    def folder_path(self) -> str | None:
+        """The folders as OpenSSL takes them."""
+        return os.pathsep.join(map(str, self.folders)) or None
+
+
+def own_trust(path: Path) -> Trust:
+    """What the configuration names: a file or a folder."""
+    return _either(path, "the key ca_bundle of the provider")
+
+
+def environment_trust(environment: Mapping[str, str]) -> Trust | None:
+    """What the environment names, None for nothing.
+
+    The variables of requests and curl, which name a file or a folder, go before those of OpenSSL.
+    """
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if environment.get(variable):
+            return _either(expanded(environment[variable]), f"the environment variable {variable}")
+    file, folders = environment.get("SSL_CERT_FILE"), environment.get("SSL_CERT_DIR")
+    if not file and not folders:
+        return None
+    variable = "SSL_CERT_FILE" if file else "SSL_CERT_DIR"
+    return Trust(
+        f"the environment variable {variable}",
+        expanded(file) if file else None,
+        tuple(expanded(folder) for folder in (folders or "").split(os.pathsep) if folder),
+    )
+
+
+def _either(path: Path, source: str) -> Trust:
+    is_folder = False
+    with suppress(OSError, ValueError):  # told by bundle_fault()
+        is_folder = path.is_dir()
+    return Trust(source, folders=(path,)) if is_folder else Trust(source, path)
+
+
+def bundle_fault(path: Path) -> str | None:
+    """Why a file or a folder has no certificates to trust, and what to do; None where it has.
+
+    The words go on from its name: "is empty", "holds a key and no certificate".
+    """
+    try:
+        if path.is_dir():
+            return _folder_fault(path)
+        if not path.is_file():
+            return (
+                "is no file and no folder; check the path"
+                if path.exists()
+                else "is not there; check the path"
+            )
+        return _file_fault(path)
+    except OSError as error:
+        return f"can't be read: {error.strerror}; check the path and the permissions"
+    except ValueError:
+        return "is not a possible path"
+
+
+def _folder_fault(path: Path) -> str | None:
+    names = sorted(entry.name for entry in path.iterdir())
+    hashed = [name for name in names if _HASHED.fullmatch(name)]
+    if any(bundle_fault(path / name) is None for name in hashed):
+        return None
+    if any(bundle_fault(path / name) is None for name in names if name.endswith((".pem", ".crt"))):
+        return f"has certificates, but not under the names that OpenSSL looks for; run: openssl rehash {path}"
+    return "is a folder without certificates; name a PEM file, or a folder made by openssl rehash"
+
+
+def _file_fault(path: Path) -> str | None:
+    with path.open("rb") as file:
+        data = file.read(_LARGEST + 1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if len(data) <= _LARGEST:
+        try:
+            context.load_verify_locations(cafile=path)
+        except ssl.SSLError:
+            pass  # told below, in other words than OpenSSL's
+        else:
+            if context.cert_store_stats()["x509"]:
+                return None
+    return next(_misread(data))
+
+
+def _misread(data: bytes) -> Iterator[str]:
+    """What else a file without usable certificates is, the most telling first; nothing of it is repeated."""
+    if not data.strip():
+        yield "is empty; write the certificates into it"
+    if len(data) > _LARGEST:
+        yield f"is larger than {_LARGEST} bytes; name a file that holds only certificates"
+    if b"-----BEGIN CERTIFICATE-----" in data or b"-----BEGIN TRUSTED CERTIFICATE-----" in data:
+        yield "holds a certificate that is damaged; get the file anew"
+    if b"ENCRYPTED" in data:
+        yield "is encrypted and holds no certificate; name the file of the certificates, which are no secret"
+    if b"PRIVATE KEY-----" in data:
+        yield "holds a key and no certificate; name the file of the certificate"
+    if data.startswith(b"\x30"):
+        yield (
+            "is in a binary form (DER, PKCS #12); convert it, for DER with: "
+            "openssl x509 -inform der -in FILE -out ca.pem"
+        )
+    yield "holds no certificate; name a PEM file, with -----BEGIN CERTIFICATE----- in it"

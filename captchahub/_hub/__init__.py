@@ -1,0 +1,1 @@
+"""What Hub and AsyncHub share."""

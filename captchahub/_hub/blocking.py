@@ -1,0 +1,48 @@
+"""Whether a call that waits would hold up the event loop of its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Collection, Iterator
+from types import CodeType, FrameType
+from typing import Any
+
+__all__ = ["blocks_a_loop"]
+
+_COROUTINES = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+# Loops that are written in another language have no frame of their own.
+_RUNNING: Collection[CodeType] = (asyncio.BaseEventLoop.run_forever.__code__, asyncio.Runner.run.__code__)
+
+
+def blocks_a_loop() -> bool:
+    """Whether the caller was called by a coroutine, or by a callback, of an event loop in this thread.
+
+    A loop can be running and not be waiting for the caller: Playwright's synchronous API keeps one in another
+    greenlet, which goes on when Playwright is called again.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    codes = (frame.f_code for frame in _callers())
+    return any(code in _RUNNING or code.co_flags & _COROUTINES for code in codes)
+
+
+def _callers() -> Iterator[FrameType]:
+    """The frames of all who wait for the caller, also those in the greenlets that its own came from."""
+    frame = inspect.currentframe()
+    greenlet: Any = _current_greenlet()
+    while frame is not None:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        greenlet = getattr(greenlet, "parent", None)
+        frame = getattr(greenlet, "gr_frame", None)
+
+
+def _current_greenlet() -> object:
+    package = sys.modules.get("greenlet")
+    return None if package is None else package.getcurrent()

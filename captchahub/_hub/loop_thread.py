@@ -1,0 +1,125 @@
+"""An event loop in a thread of its own, for callers that are not asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, TypeVar
+
+from captchahub._support.clock import steady
+from captchahub._support.forking import process
+
+__all__ = ["LoopThread"]
+
+T = TypeVar("T")
+
+# How long work that was cancelled may take to hand over its error, in seconds.
+_FAREWELL = 1.0
+
+# How long stopping waits for the thread, in seconds: closing has limits of its own that are shorter.
+_PATIENCE = 10.0
+
+
+class LoopThread:
+    """A daemon thread that runs an event loop until it is stopped."""
+
+    def __init__(self) -> None:
+        self.process = process()
+        """The process the thread lives in; a fork does not copy it."""
+        ready: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=_run, args=(ready,), name="captchahub", daemon=True)
+        try:
+            self._thread.start()
+            self._loop = ready.result()
+        except BaseException:
+            # Interrupted while the loop was made: nobody will use it, so it ends at once.
+            ready.add_done_callback(_end_made)
+            raise
+
+    def is_current(self) -> bool:
+        """Whether the caller runs in this very thread."""
+        return threading.current_thread() is self._thread
+
+    def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Start a coroutine in the loop, from any thread; cancelling the future cancels it.
+
+        It is made in the loop, too: one made by a caller whom Ctrl-C interrupts would never be awaited.
+        """
+        future: Future[T] = Future()
+        self._loop.call_soon_threadsafe(self._begin, work, future)
+        return future
+
+    def _begin(self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
+        if future.cancelled():
+            return
+        task = self._loop.create_task(work())
+        task.add_done_callback(partial(_hand_over, future))
+        future.add_done_callback(partial(self._cancel, task))
+
+    def _cancel(self, task: asyncio.Task[T], future: Future[T]) -> None:
+        if future.cancelled() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(task.cancel)
+
+    def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one last coroutine, then end the loop and its thread. In a forked child it does nothing."""
+        if self.process != process() or self._loop.is_closed():
+            return
+        ending = self.submit(lambda: _end(last))
+        ending.add_done_callback(lambda _: _end_loop(self._loop))
+        # The garbage collector may call this from the loop's own thread, which can't wait for itself.
+        if not self.is_current():
+            self._thread.join(_PATIENCE)
+
+
+def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
+    # Made here and not by the caller, whose thread Ctrl-C can interrupt halfway through.
+    try:
+        loop = _new_loop()
+    except BaseException as error:  # noqa: BLE001 - no more files, most likely: the caller is told
+        ready.set_exception(error)
+        return
+    ready.set_result(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """A loop that a test which stops the clock does not stop."""
+    loop = asyncio.new_event_loop()
+    # One with a clock of its own, such as uvloop's, keeps it.
+    if type(loop).time is asyncio.BaseEventLoop.time:
+        loop.time = steady  # type: ignore[method-assign]
+    return loop
+
+
+def _end_made(ready: Future[asyncio.AbstractEventLoop]) -> None:
+    if ready.exception() is None:
+        _end_loop(ready.result())
+
+
+def _end_loop(loop: asyncio.AbstractEventLoop) -> None:
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def _hand_over(future: Future[T], task: asyncio.Task[T]) -> None:
+    if task.cancelled():
+        future.cancel()
+    if not future.set_running_or_notify_cancel():
+        return
+    error = task.exception()
+    if error is None:
+        future.set_result(task.result())
+    else:
+        future.set_exception(error)
+
+
+async def _end(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await last()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=_FAREWELL)

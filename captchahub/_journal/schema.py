@@ -1,0 +1,186 @@
+"""The journal's tables, the way from every older version of them to the newest one, and what their rows say.
+
+To change them, append the statements of the next version to ``MIGRATIONS`` and leave what is there as it is.
+SQLite 3.26 has to understand them, so no RETURNING, no STRICT and no DROP COLUMN.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+
+from captchahub.errors import JournalError
+from captchahub.jobs import JobEntry as Entry
+from captchahub.jobs import JobState
+
+__all__ = ["MIGRATIONS", "VERSION", "Entry", "JobState", "migrate", "roll_back"]
+
+# Marks a file as a journal: "cHub".
+_APPLICATION = 0x63487562
+
+_FIRST = (
+    f"PRAGMA application_id = {_APPLICATION}",
+    """
+    CREATE TABLE jobs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice, for it is told to others
+        submission TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN (
+            'intent', 'created', 'solved', 'failed', 'expired', 'not_sent', 'refused', 'ambiguous')),
+        provider TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        options TEXT NOT NULL,                -- JSON
+        job_id TEXT,                          -- JSON, so that a number stays one
+        price INTEGER,                        -- amounts are whole billionths
+        price_source TEXT,
+        currency TEXT,
+        charge INTEGER NOT NULL DEFAULT 0,    -- what the ledger counts for this job now
+        answer TEXT,                          -- JSON
+        error TEXT,
+        owner TEXT,                           -- NULL: nobody's, to be claimed
+        is_shared INTEGER NOT NULL,
+        ordered_at REAL NOT NULL,             -- times are seconds since 1970
+        updated_at REAL NOT NULL
+    )
+    """,
+    "CREATE INDEX jobs_open ON jobs (state, owner) WHERE state IN ('intent', 'created')",
+    """
+    CREATE INDEX jobs_ended ON jobs (updated_at)
+        WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused')
+    """,
+    "CREATE INDEX jobs_fingerprint ON jobs (fingerprint)",
+    # Who is missing here, or was alive until a time that is over, is dead.
+    "CREATE TABLE owners (id TEXT PRIMARY KEY, alive_until REAL NOT NULL) WITHOUT ROWID",
+    # Every charge stands here twice: in its slot, and in its day in UTC.
+    """
+    CREATE TABLE ledger (
+        span INTEGER NOT NULL,                -- the seconds that a row adds up
+        slot INTEGER NOT NULL,                -- the time that they begin with
+        provider TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        currency TEXT NOT NULL,               -- '' where it is not known
+        charge INTEGER NOT NULL,
+        jobs INTEGER NOT NULL,
+        PRIMARY KEY (span, slot, provider, kind, currency)
+    ) WITHOUT ROWID
+    """,
+)
+
+_SECOND = (
+    # What a person said of a job, and the library has not seen.
+    "ALTER TABLE jobs ADD COLUMN is_by_hand INTEGER NOT NULL DEFAULT 0",
+    # Only shared jobs are looked for.
+    "DROP INDEX jobs_fingerprint",
+    "CREATE INDEX jobs_shared ON jobs (fingerprint) WHERE is_shared = 1",
+    "CREATE INDEX jobs_job ON jobs (provider, job_id) WHERE job_id IS NOT NULL",
+)
+
+_THIRD = (
+    # Where the picture that was sent lies in the task's own; NULL where it is that picture.
+    "ALTER TABLE jobs ADD COLUMN frame TEXT",
+)
+
+_FOURTH = (
+    # Whether somebody got the answer; the few that nobody got have an index of their own.
+    "ALTER TABLE jobs ADD COLUMN is_given INTEGER NOT NULL DEFAULT 1",
+    "CREATE INDEX jobs_left ON jobs (is_given, owner) WHERE is_given = 0",
+)
+
+_FIFTH = (
+    # Of which account a job is; 0 where it was written before accounts were.
+    "ALTER TABLE jobs ADD COLUMN account INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        plugin TEXT NOT NULL,
+        address TEXT NOT NULL                 -- for people, without what could be a token
+    )
+    """,
+    # What tells an account from others, its token for one, is hashed with a key that only this journal has.
+    "CREATE TABLE account_marks (digest BLOB PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE mark_key (key BLOB NOT NULL)",
+    "INSERT INTO mark_key VALUES (randomblob(32))",
+    "ALTER TABLE ledger RENAME TO ledger_by_name",
+    """
+    CREATE TABLE ledger (
+        span INTEGER NOT NULL,                -- the seconds that a row adds up
+        slot INTEGER NOT NULL,                -- the time that they begin with
+        account INTEGER NOT NULL,
+        provider TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        currency TEXT NOT NULL,               -- '' where it is not known
+        charge INTEGER NOT NULL,
+        jobs INTEGER NOT NULL,
+        PRIMARY KEY (span, slot, account, provider, kind, currency)
+    ) WITHOUT ROWID
+    """,
+    """
+    INSERT INTO ledger
+        SELECT span, slot, 0, provider, kind, currency, charge, jobs FROM ledger_by_name
+    """,
+    "DROP TABLE ledger_by_name",
+    # A provider may be called otherwise where somebody looks for its job.
+    "DROP INDEX jobs_job",
+    "CREATE INDEX jobs_job ON jobs (job_id) WHERE job_id IS NOT NULL",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+"""The statements that make each version of the one before it, the first of an empty file."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection, name: str, upto: int = VERSION) -> None:
+    """Bring the tables of an open journal to a version, step by step.
+
+    A step and its new version number are one transaction: whatever happens, the file is of a whole version.
+    Raises JournalError where the file, called by ``name``, is of a newer version or something else.
+    """
+    while _step(connection, name, upto):
+        pass
+
+
+def _step(connection: sqlite3.Connection, name: str, upto: int) -> bool:
+    # The look and the step are one transaction, for another process may open the file at the same time.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection, name)
+        is_due = version < upto
+        if is_due:
+            for statement in MIGRATIONS[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+    return is_due
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End the transaction, where SQLite has not done so itself."""
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection, name: str) -> int:
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
+    is_empty = not (application or version or _number(connection, "SELECT count(*) FROM sqlite_master"))
+    if not is_empty and (application != _APPLICATION or version < 1):
+        raise JournalError(
+            f"{name}: it is a database of something else, not a journal; nothing was ordered. "
+            "Name another file for the journal"
+        )
+    if version > VERSION:
+        raise JournalError(
+            f"{name}: it is of version {version}, written by a newer captchahub, and this one knows versions "
+            f"up to {VERSION}; nothing was ordered. Update captchahub, or name another file for the journal"
+        )
+    return version
+
+
+def _number(connection: sqlite3.Connection, sql: str) -> int:
+    return int(connection.execute(sql).fetchone()[0])

@@ -1,0 +1,81 @@
+"""What is installed, by the metadata of the packages; what is wrong with one of them hides no other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import Distribution, DistributionFinder, EntryPoint, entry_points
+
+from captchahub._support.guard import FAULTS
+from captchahub._support.log import log
+
+__all__ = ["package_of", "points_in", "version_of"]
+
+_told: set[str] = set()
+"""The broken packages that were logged: they are met again with each hub."""
+
+
+def points_in(group: str) -> Sequence[EntryPoint]:
+    """The entry points of a group; those of a package with broken metadata are left out, which is logged."""
+    try:
+        return list(entry_points(group=group))
+    except KeyboardInterrupt:
+        raise
+    except FAULTS:
+        # It gives all or nothing. Looking at one package after the other takes longer.
+        return [point for point in _readable_points() if point.group == group]
+
+
+def package_of(point: EntryPoint) -> str | None:
+    """The name of the package that an entry point is of, None where nobody knows."""
+    return _text(lambda: None if point.dist is None else point.dist.name)
+
+
+def version_of(point: EntryPoint) -> str | None:
+    """The version of that package, None where nobody knows."""
+    return _text(lambda: None if point.dist is None else point.dist.version)
+
+
+def _readable_points() -> Iterator[EntryPoint]:
+    seen: set[str] = set()
+    for package in _packages():
+        name = _text(partial(getattr, package, "name")) or ""
+        # Of two on the way where modules are looked for, the first one is imported.
+        if name and name.lower() in seen:
+            continue
+        seen.add(name.lower())
+        try:
+            points = list(package.entry_points)
+        except KeyboardInterrupt:
+            raise
+        except FAULTS as error:
+            if name not in _told:
+                _told.add(name)
+                told = "the metadata of %s can't be read (%s), so that it adds no plugin; reinstall it"
+                log.warning(told, name or "a package without a name", type(error).__name__)
+            continue
+        yield from points
+
+
+def _packages() -> Iterator[Distribution]:
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_distributions", None)
+        if find is None:
+            continue
+        try:
+            yield from find(DistributionFinder.Context())
+        except KeyboardInterrupt:
+            raise
+        except FAULTS:
+            log.warning("%s can't tell what is installed", type(finder).__name__, exc_info=True)
+
+
+def _text(read: Callable[[], object]) -> str | None:
+    try:
+        value = read()
+    except KeyboardInterrupt:
+        raise
+    except FAULTS:
+        return None
+    return value if isinstance(value, str) else None

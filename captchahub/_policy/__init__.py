@@ -1,0 +1,1 @@
+"""Every rule of the engine that needs no I/O."""

@@ -1,0 +1,68 @@
+"""A job as a short text, which another process or machine turns back into a ticket. It holds no secret."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+
+from captchahub.frames import WHOLE, Frame, frame_of
+from captchahub.provider import JobId
+from captchahub.words import fields_of, job_id_of
+
+__all__ = ["Token", "read_token"]
+
+_VERSION = 1
+
+
+@attrs.frozen
+class Token:
+    """Which job at which provider; ``fingerprint`` is that of its task.
+
+    ``frame`` is where the picture that was sent lies in the task's own.
+    """
+
+    provider: str
+    kind: str
+    job_id: JobId
+    fingerprint: str
+    frame: Frame = WHOLE
+    account: tuple[str, ...] = ()
+    """The seals of its account; none in a token that was made before there were any."""
+
+    def __str__(self) -> str:
+        fields = attrs.asdict(self)
+        if self.frame == WHOLE:
+            del fields["frame"]
+        if not self.account:
+            del fields["account"]
+        return json.dumps({"captchahub": _VERSION, **fields}, separators=(",", ":"))
+
+
+def read_token(text: str) -> Token:
+    """The job that a text stands for. Raises ValueError for any other text, or one of a newer version."""
+    try:
+        fields = fields_of(json.loads(text))
+    except (TypeError, ValueError, RecursionError):
+        fields = {}
+    version = fields.get("captchahub")
+    if isinstance(version, int) and version > _VERSION:
+        raise ValueError(f"this token is of version {version}, newer than this captchahub: update it")
+    provider, kind, fingerprint = (fields.get(name) for name in ("provider", "kind", "fingerprint"))
+    job_id = job_id_of(fields.get("job_id"))
+    if (
+        version != _VERSION
+        or job_id is None
+        or not isinstance(provider, str)
+        or not isinstance(kind, str)
+        or not isinstance(fingerprint, str)
+    ):
+        raise ValueError("this is no token of a job: it is what ticket.token gives, unchanged")
+    frame = frame_of(fields_of(fields.get("frame")))
+    return Token(provider, kind, job_id, fingerprint, frame, _texts(fields.get("account")))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list, none where there is no list."""
+    texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    return tuple(text for text in texts if isinstance(text, str))

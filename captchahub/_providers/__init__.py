@@ -1,0 +1,1 @@
+"""The configured providers, and whether an attempt may start at one."""

@@ -1,0 +1,101 @@
+"""What bytes are that are none of the five formats, and what to do with them: for errors."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Final
+
+__all__ = ["SVG_ADVICE", "advice", "advice_on_text"]
+
+SVG_ADVICE: Final = "SVG: render it first, with Image.from_svg (pip install 'captchahub[svg]')"
+
+_LOOKED_AT = 4096
+
+_COMPRESSED = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    *((start, "deflate") for start in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")),
+)
+
+_FORMATS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"\0\0\1\0", "an icon (ICO)"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"%PDF", "PDF"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypheic", "HEIC"),
+    (4, b"ftypheix", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+)
+
+_JSON = re.compile(r'\{\s*["}]|\[\s*["{\[\]]')
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+_TAG = re.compile(r"<(?:\w+:)?(svg|html|head|body|!doctype\s+html)\b", re.IGNORECASE)
+
+# What a picture in base64 begins with: PNG, JPEG, GIF, WebP, BMP, SVG and the declaration of XML.
+_BASE64 = re.compile(r"\s*(?:data:|iVBORw0KGgo|_9j_|/9j/|R0lGOD|UklGR|Qk[0-9A-Za-z+/]{6}|PHN2Z|PD94bWwg)")
+
+
+def advice(data: bytes) -> str:
+    """What to do with bytes that are no picture; empty where nothing is known of them."""
+    for offset, signature, name in _FORMATS:
+        if data.startswith(signature, offset):
+            return f"this is {name}: convert it first, as Image.from_pil(PIL.Image.open(file)) does"
+    packing = next((name for signature, name in _COMPRESSED if data.startswith(signature)), None)
+    if packing == "gzip" and _is_svg(_unpacked(data)):
+        return SVG_ADVICE
+    if packing is not None:
+        return (
+            f"this is compressed ({packing}): decompress it first; of a requests or httpx response "
+            "give response.content to Image.from_bytes, not response.raw to Image.open"
+        )
+    return advice_on_text(_text(data))
+
+
+def advice_on_text(text: str) -> str:
+    """What to do with a text that was given where a picture, or the path of one, should be."""
+    if text.lower().startswith(("http://", "https://")):
+        return "this is an address: fetch it first, and give the bytes to Image.from_bytes"
+    if _BASE64.match(text):
+        return "this is base64: use Image.from_base64(text)"
+    text = text[:_LOOKED_AT].lstrip("\ufeff \t\r\n")
+    if text.startswith("<"):
+        return _advice_on_markup(text)
+    if _JSON.match(text):
+        return (
+            "this is JSON, not a picture: take the picture out of it, by Image.from_base64 where it is base64"
+        )
+    return ""
+
+
+def _advice_on_markup(text: str) -> str:
+    found = _TAG.search(_COMMENT.sub("", text))
+    if found is None:
+        return "this is an XML or HTML text, not a picture"
+    if found[1].lower() == "svg":
+        return SVG_ADVICE
+    return "this is an HTML page, not a picture: check the address, and what it wants (cookies, a login)"
+
+
+def _is_svg(data: bytes) -> bool:
+    return advice_on_text(_text(data)) == SVG_ADVICE
+
+
+def _text(data: bytes) -> str:
+    """The beginning, as far as it can be read as text."""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    return data[:_LOOKED_AT].decode(encoding, "replace")
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The beginning of what is compressed with gzip."""
+    try:
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data[:_LOOKED_AT], _LOOKED_AT)
+    except zlib.error:
+        return b""

@@ -1,0 +1,97 @@
+"""The text of an answer as a person would type it: no full-width characters, no invisible marks.
+
+Services answer with what their workers type, which may be full-width digits of an East Asian keyboard, and
+with what their workers copy, which may have zero-width marks in it. Both look right and fail every check.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from typing import Final
+
+__all__ = ["plain", "result_of_sum", "with_digits_of", "without_marks"]
+
+# NFKC takes Thai and Lao vowels apart, and makes of Korean letters what no keyboard types. The others are
+# format characters that are seen: number signs of Arabic and Kaithi, and the Mongolian vowel separator.
+_LEFT_ALONE: Final = re.compile(
+    "[\u0e33\u0eb3\u3131-\u318e\uffa0-\uffdc"
+    "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u180e\U000110bd\U000110cd]"
+)
+
+_JOINERS: Final = frozenset("\u200c\u200d")
+
+_VIRAMA: Final = 9
+
+_MARKS: Final = frozenset("\u034f\ufe0e\ufe0f")
+
+_MINUSES: Final = str.maketrans(dict.fromkeys("\u2010\u2012\u2013\u2014\u2212", "-"))
+
+_NUMBER: Final = re.compile(r"\s*([-+]?)\s*(\d+)\s*")
+
+
+def plain(text: str, kept: Collection[str] = ()) -> str:
+    """The text in NFKC, without format characters and blanks at its ends; what is ``kept`` stays as it is."""
+    folded = "".join(_folded(character, kept) for character in text)
+    return unicodedata.normalize("NFC", without_marks(folded, kept))
+
+
+def without_marks(text: str, kept: Collection[str] = ()) -> str:
+    """The text without format characters and blanks at its ends.
+
+    A joiner stays where it changes how the text is written: in Arabic and Persian, in the scripts of India,
+    and in emoji.
+    """
+    around = f" {text} "
+    return "".join(
+        character
+        for before, character, after in zip(around, text, around[2:], strict=False)
+        if character in kept or not _is_mark(before, character, after)
+    ).strip()
+
+
+def _folded(character: str, kept: Collection[str]) -> str:
+    if character in kept or _LEFT_ALONE.match(character):
+        return character
+    folded = unicodedata.normalize("NFKC", character)
+    # An accent that stands alone would become a space and a mark over it.
+    return character if len(folded) > 1 and folded.startswith(" ") else folded
+
+
+def _is_mark(before: str, character: str, after: str) -> bool:
+    """Whether a character is not seen where it stands."""
+    if character in _JOINERS:
+        return not _joins(before, after)
+    if character in _MARKS:
+        return before.isalnum()
+    return unicodedata.category(character) == "Cf" and not _LEFT_ALONE.match(character)
+
+
+def _joins(before: str, after: str) -> bool:
+    if unicodedata.combining(before) == _VIRAMA:
+        return True
+    if unicodedata.bidirectional(before) == "AL":
+        return unicodedata.bidirectional(after) == "AL"
+    return unicodedata.category(after) == "So"
+
+
+def with_digits_of(text: str, allowed: Collection[str]) -> str:
+    """The text with digits of ASCII for those of other scripts that are not allowed."""
+    return "".join(
+        character if character in allowed or (digit := _digit(character)) not in allowed else digit
+        for character in text
+    )
+
+
+def result_of_sum(text: str) -> str:
+    """The one number of ``5+3=8``, in digits of ASCII; the text itself where it has none, or several."""
+    sides = "".join(map(_digit, text.translate(_MINUSES))).split("=")
+    found = [number for side in sides if (number := _NUMBER.fullmatch(side))]
+    numbers = {number[1] + number[2] for number in found}
+    return numbers.pop() if len(numbers) == 1 else text
+
+
+def _digit(character: str) -> str:
+    """The digit of ASCII for one of any script; any other character as it is."""
+    return str(unicodedata.decimal(character)) if character.isdecimal() else character

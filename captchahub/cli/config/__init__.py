@@ -1,0 +1,1 @@
+"""``captchahub config``: check, show, schema, init."""

@@ -1,0 +1,122 @@
+"""What ``captchahub config check``, ``show`` and ``schema`` do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import attrs
+
+from captchahub._config.inspected import Inspected
+from captchahub._config.problems import Located
+from captchahub._config.schema import configuration_schema
+from captchahub._plugins.manager import Plugins
+from captchahub.cli.config.effective import effective
+from captchahub.cli.config.kinds import usable_kinds
+from captchahub.cli.config.network import environment_faults
+from captchahub.cli.config.rendering import sources_of, values_of, yaml_lines
+from captchahub.cli.options import usual_config
+from captchahub.cli.streams import put, writing_stdout
+from captchahub.cli.text import counted, printable
+from captchahub.config import block_as_configured, inspect_yaml
+from captchahub.errors import ConfigError
+from captchahub.hub import Hub
+from captchahub.settings import HubSettings
+
+__all__ = ["check", "print_schema", "problems_of", "show", "summary"]
+
+
+def check(file: Path, *, as_json: bool) -> bool:
+    """Print what is fine, or every problem; whether all is fine.
+
+    Raises :class:`~captchahub.errors.ConfigError` with every problem, where they are not printed as JSON.
+    """
+    inspected = inspect_yaml(file, Plugins())
+    problems = problems_of(inspected)
+    settings = None if problems else inspected.settings
+    if as_json:
+        _print(json.dumps(_checked(inspected, settings, problems)))
+    elif settings is None:
+        raise ConfigError("\n".join(map(str, problems)))
+    else:
+        _print(f"{printable(str(file))}: {summary(settings)}")
+    return settings is not None
+
+
+def problems_of(inspected: Inspected) -> list[Located]:
+    """Every problem there is, those among them that a hub finds only when it begins."""
+    problems = list(inspected.problems)
+    if inspected.settings is None or problems:
+        return problems
+    try:
+        # As a hub would begin, but for its journal: checking leaves no file behind.
+        journal = attrs.evolve(inspected.settings.journal, path=None)
+        Hub(attrs.evolve(inspected.settings, journal=journal)).close()
+    except ConfigError as error:
+        return [inspected.located(line) for line in str(error).splitlines()]
+    return [inspected.located(line) for line in _unusable(inspected.settings)]
+
+
+def _unusable(settings: HubSettings) -> Iterable[str]:
+    """What is wrong with plugins and variables. A hub begins all the same, so it is told here."""
+    for name, provider in settings.providers.items():
+        if provider.unusable is not None:
+            yield f"providers.{name}.plugin: {provider.unusable}"
+        for fault in environment_faults(provider):
+            yield f"providers.{name}: {fault}"
+    records = () if settings.hooks is None else settings.hooks.records
+    for place, name in enumerate(settings.plugins.load):
+        for record in records:
+            if record.name == name and record.error is not None:
+                yield f"plugins.load[{place}]: {record.error}"
+
+
+def summary(settings: HubSettings) -> str:
+    """What is there, on one line."""
+    providers, routes = settings.providers, settings.routes
+    named = f"{counted(len(providers), 'provider')} ({', '.join(providers)})"
+    routed = f", {counted(len(routes), 'route')} ({', '.join(routes)})" if routes else ", no route"
+    return f"fine: {named}{routed}"
+
+
+def _checked(
+    inspected: Inspected, settings: HubSettings | None, problems: list[Located]
+) -> Mapping[str, object]:
+    # What is there of a configuration that is not fine, nobody can rely on.
+    told = HubSettings({}, {}) if settings is None else settings
+    return {
+        "file": inspected.file,
+        "fine": settings is not None,
+        "problems": [attrs.asdict(problem) for problem in problems],
+        "providers": {name: one.plugin for name, one in told.providers.items()},
+        "routes": {kind: list(route.names) for kind, route in told.routes.items()},
+    }
+
+
+def show(file: Path, *, as_json: bool) -> None:
+    """Print the effective configuration.
+
+    Raises :class:`~captchahub.errors.ConfigError` with every problem there is.
+    """
+    inspected = inspect_yaml(file, Plugins())
+    if inspected.settings is None or inspected.problems:
+        raise ConfigError("\n".join(map(str, inspected.problems)))
+    entries = effective(inspected, inspected.settings)
+    if as_json:
+        shown = {"configuration": values_of(entries), "sources": sources_of(entries)}
+        _print(json.dumps({"file": inspected.file, **shown}, default=str))
+    else:
+        _print("\n".join(yaml_lines(entries)))
+
+
+def print_schema() -> None:
+    """Print the JSON Schema; plugins that can't be used are told on stderr, and left out."""
+    plugins = Plugins()
+    block_as_configured(usual_config(), plugins)
+    _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2))
+
+
+def _print(text: str) -> None:
+    with writing_stdout():
+        put(text)

@@ -1,0 +1,282 @@
+"""What ``captchahub config init`` asks, and what it does with the answers."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import yaml
+
+from captchahub._config.keys import COMMON_KEYS, PROVIDER_NAME
+from captchahub._config.problems import Located, Misfit
+from captchahub._config.reader import keys, unknown_key
+from captchahub._config.scalars import Duration, scalar_readers
+from captchahub._plugins.manager import Plugins
+from captchahub.cli.config.check import problems_of, summary
+from captchahub.cli.config.kinds import usable_kinds
+from captchahub.cli.config.template import Account, Answers, SecretPlace, configuration_text
+from captchahub.cli.options import amount, usual_config
+from captchahub.cli.streams import put, writing_stdout
+from captchahub.config import block_as_configured, inspect_yaml
+from captchahub.errors import ConfigError
+from captchahub.provider import ProviderKind, Secret
+from captchahub.settings import HubSettings, Period
+
+__all__ = ["Given", "init"]
+
+_NONE = "none"
+
+_SCHEMES = ("env", "file", "keyring")
+
+_TRIAL = "trial-secret"  # in the place of every secret while the answers are tried
+
+
+@attrs.frozen
+class Given:
+    """What the options say; empty or None for what they do not."""
+
+    plugins: Sequence[str] = ()
+    secret: str | None = None
+    values: Mapping[str, object] = attrs.field(factory=dict[str, object])
+    timeout: str | None = None
+    budget: str | None = None
+    journal: str | None = None
+
+
+def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
+    """Write the file that the answers make, if it can be used.
+
+    Raises click's own errors for wrong options, and :class:`~captchahub.errors.ConfigError` where the
+    answers make no configuration; then nothing is written.
+    """
+    if file.exists() and not overwrites:
+        raise click.UsageError(f"{file} is there already: --force overwrites it, or name another FILE")
+    plugins = Plugins()
+    block_as_configured(usual_config(), plugins)
+    answers = _Interview(plugins, given, asks=asks).answers()
+    answers = _with_prices(answers, _trial(answers, file, plugins), asks=asks)
+    problems = _trial(answers, file, plugins)
+    if problems:
+        listed = "\n".join(map(_without_line, problems))
+        raise ConfigError(f"these answers make no configuration, so nothing is written:\n{listed}")
+    with file.open("w" if overwrites else "x", encoding="utf-8") as stream:
+        stream.write(configuration_text(answers))
+    with writing_stdout():
+        put("\n".join(_closing(file, answers, plugins)))
+
+
+def _without_line(problem: Located) -> str:
+    told = str(attrs.evolve(problem, file=None, line=None))
+    if not problem.place.endswith(".prices"):
+        return told
+    return f"{told}\n  here: --set prices='{{image-to-text: 0.001}}', or leave --budget out"
+
+
+def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[Located]:
+    """What would be wrong with the file if every secret were there."""
+    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)))
+
+
+def _with_prices(answers: Answers, problems: Sequence[Located], *, asks: bool) -> Answers:
+    """The answers with the prices that a budget needs, where the service has no list of them."""
+    lacking = {problem.place for problem in problems} if asks else set[str]()
+    accounts = [
+        attrs.evolve(account, keys={**account.keys, "prices": _ask_prices(account)})
+        if f"providers.{account.name}.prices" in lacking
+        else account
+        for account in answers.accounts
+    ]
+    return attrs.evolve(answers, accounts=accounts)
+
+
+def _ask_prices(account: Account) -> dict[str, float]:
+    kinds = sorted(getattr(account.kind.build, "kinds", ()))
+    put(f"The service of {account.name} has no price list, and there is a budget to keep.")
+    return {
+        kind: float(click.prompt(f"  What does one {kind} job cost there", value_proc=amount))
+        for kind in kinds
+    }
+
+
+def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
+    inspected = inspect_yaml(file, plugins)
+    yield f"Wrote {file}."
+    secrets = [secret for account in answers.accounts for secret in account.secrets]
+    if inspected.settings is not None and not inspected.problems:
+        yield f"It is {summary(inspected.settings)}."
+    else:
+        if any(secret.scheme == "keyring" for secret in secrets) and find_spec("keyring") is None:
+            yield "  first: pip install 'captchahub[keyring]'"
+        for step in dict.fromkeys(secret.next_step for secret in secrets):
+            yield f"  first: {step}"
+    yield f"Next: captchahub config check {file}"
+
+
+@attrs.frozen
+class _Interview:
+    """Asks for what the options do not say, or takes what is usual."""
+
+    plugins: Plugins
+    given: Given
+    asks: bool = attrs.field(kw_only=True)
+
+    def answers(self) -> Answers:
+        chosen = self._kinds()
+        self._refuse_unused(chosen)
+        accounts: list[Account] = []
+        for kind in chosen:
+            accounts.append(self._account(kind, [account.name for account in accounts]))
+        usual = f"{HubSettings({}, {}).timeout:g}s"
+        timeout = self._ask(
+            "How long may a solve take", self.given.timeout, usual, _duration, option="--timeout"
+        )
+        asked = "The most that may be spent, such as 5.00/day"
+        budget = self._ask(asked, self.given.budget, _NONE, _budget, option="--budget")
+        asked = "The file for jobs and money, such as jobs.db, so that no paid answer is lost"
+        journal = self._ask(asked, self.given.journal, _NONE, _or_none)
+        return Answers(accounts, timeout, budget, journal)
+
+    def _ask(self, question: str, given: str | None, usual: str, read: Any, option: str = "") -> Any:
+        """What the option says, else the person, else what is usual, as ``read`` makes it."""
+        if given is not None or not self.asks:
+            try:
+                return read(usual if given is None else given)
+            except click.BadParameter as error:
+                error.param_hint = option or None
+                raise
+        return click.prompt(question, default=usual, value_proc=read)
+
+    def _kinds(self) -> list[ProviderKind[Any]]:
+        usable = {kind.name: kind for kind in usable_kinds(self.plugins)}
+        if not usable:
+            raise ConfigError("no plugin is installed; install one first: pip install captchahub-omocaptcha")
+        listed = ", ".join(usable)
+
+        def chosen(text: str) -> list[ProviderKind[Any]]:
+            names = [name.strip() for name in text.split(",") if name.strip()]
+            unknown = [name for name in names if name not in usable]
+            if unknown or not names:
+                raise click.BadParameter(f"no usable plugin {', '.join(unknown)!r}; installed: {listed}")
+            return [usable[name] for name in names]
+
+        if not self.given.plugins and not self.asks and len(usable) > 1:
+            raise click.UsageError(f"--yes needs --plugin NAME here; installed: {listed}")
+        usual = "omocaptcha" if "omocaptcha" in usable else next(iter(usable))
+        question = f"Which services, in the order of asking ({listed})"
+        given = ",".join(self.given.plugins) or None
+        return list(self._ask(question, given, usual, chosen, option="--plugin"))
+
+    def _refuse_unused(self, chosen: Sequence[ProviderKind[Any]]) -> None:
+        valid = {*COMMON_KEYS[1:], *(key for kind in chosen for key in keys(kind.settings))}
+        for key in self.given.values:
+            if key not in valid:
+                raise click.UsageError(f"--set {key}: {unknown_key(key, valid)}")
+        for kind in chosen:
+            for field in _own_fields(kind):
+                if field.type is Secret and field.alias in self.given.values:
+                    raise click.UsageError(
+                        f"--set {field.alias}: a secret is not written into the file; --secret env, file or "
+                        "keyring says where it is"
+                    )
+
+    def _account(self, kind: ProviderKind[Any], taken: Sequence[str]) -> Account:
+        def name_of(text: str) -> str:
+            if not re.fullmatch(PROVIDER_NAME, text) or text in taken:
+                raise click.BadParameter("a new name of letters, digits, '-', '_' and '.' is needed")
+            return text
+
+        number = sum(name == kind.name or name.startswith(f"{kind.name}-") for name in taken) + 1
+        usual = kind.name if number == 1 else f"{kind.name}-{number}"
+        name = self._ask(f"What do you call the account at {kind.name}", None, usual, name_of)
+        own = {
+            str(field.alias): self._value(field, name)
+            for field in _own_fields(kind)
+            if field.init and (field.default is attrs.NOTHING or field.alias in self.given.values)
+        }
+        common = {key: value for key, value in self.given.values.items() if key in COMMON_KEYS}
+        return Account(name, kind, {**own, **common})
+
+    def _value(self, field: attrs.Attribute[Any], name: str) -> object:
+        key = str(field.alias)
+        if field.type is Secret:
+            return self._secret(key, name)
+        if key in self.given.values:
+            return self.given.values[key]
+        choices = typing.get_args(field.type) if typing.get_origin(field.type) is typing.Literal else ()
+        listed = f" ({', '.join(map(str, choices))})" if choices else ""
+        if not self.asks:
+            raise click.UsageError(f"{name} needs {key}{listed}: give it as --set {key}=VALUE")
+
+        def value(text: str) -> object:
+            read = _scalar(text)
+            if choices and read not in choices:
+                raise click.BadParameter(f"one of {', '.join(map(str, choices))}")
+            return read
+
+        return click.prompt(f"  {key}{listed}", value_proc=value)
+
+    def _secret(self, key: str, name: str) -> SecretPlace:
+        scheme = self.given.secret or "env"
+        if self.asks and self.given.secret is None:
+            question = f"  Where is the {key}: in an environment variable, a file, or the keyring"
+            scheme = click.prompt(question, type=click.Choice(_SCHEMES), default="env")
+        word = re.sub(r"\W", "_", name).upper()
+        variable = f"{word if word[:1].isalpha() else f'CAPTCHAHUB_{word}'}_{key.rpartition('_')[2].upper()}"
+        usual = {"env": variable, "file": f"/run/secrets/{name}", "keyring": f"captchahub/{name}"}[scheme]
+        question = {"env": "  Its name", "file": "  Its path", "keyring": "  The entry, as SERVICE/USER"}[
+            scheme
+        ]
+        pattern = {"env": r"[A-Za-z_][A-Za-z0-9_]*", "file": r"[^{}]+", "keyring": r"[^{}]+/[^{}/]+"}[scheme]
+
+        def place(text: str) -> SecretPlace:
+            if not re.fullmatch(pattern, text):
+                raise click.BadParameter(f"it should look like {usual}")
+            return SecretPlace(scheme, text)
+
+        answer: SecretPlace = self._ask(question, None, usual, place)
+        return answer
+
+
+def _own_fields(kind: ProviderKind[Any]) -> Sequence[attrs.Attribute[Any]]:
+    attrs.resolve_types(kind.settings)
+    fields: Sequence[attrs.Attribute[Any]] = attrs.fields(kind.settings)
+    return fields
+
+
+def _duration(text: str) -> str:
+    try:
+        scalar_readers(Path(), lambda _text: False)[Duration](text)
+    except Misfit as misfit:
+        raise click.BadParameter(f"{misfit.expected} is needed") from None
+    return text
+
+
+def _budget(text: str) -> dict[str, object] | None:
+    if text == _NONE:
+        return None
+    limit, _, period = text.partition("/")
+    periods = [one.value for one in Period]
+    if period not in periods:
+        raise click.BadParameter(f"LIMIT/PERIOD is needed, such as 5.00/day; periods: {', '.join(periods)}")
+    value: Decimal = amount(limit)
+    return {"limit": float(value), "per": period}
+
+
+def _or_none(text: str) -> str | None:
+    return None if text == _NONE else text
+
+
+def _scalar(text: str) -> object:
+    """An answer as the file would read it, text where that is no plain value."""
+    try:
+        value: object = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+    return value if isinstance(value, (bool, int, float)) else text

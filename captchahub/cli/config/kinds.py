@@ -1,0 +1,33 @@
+"""The kinds of providers that a configuration can use here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from captchahub._config.keys import COMMON_KEYS
+from captchahub._config.reader import settings_fault
+from captchahub._config.structure import strict_converter
+from captchahub._plugins.manager import Plugins, Unusable
+from captchahub.cli.streams import say
+from captchahub.errors import ConfigError
+from captchahub.provider import ProviderKind
+
+__all__ = ["usable_kinds"]
+
+
+def usable_kinds(plugins: Plugins) -> list[ProviderKind[Any]]:
+    """Those of every installed plugin; what can't be used is told on stderr, and left out."""
+    kinds: list[ProviderKind[Any]] = []
+    for name in plugins.kind_names():
+        try:
+            kind = plugins.kind(name)
+        except (ConfigError, Unusable) as error:
+            say(f"left out: {error}")
+            continue
+        fault = settings_fault(kind.settings, strict_converter(Path(), lambda _text: False), COMMON_KEYS)
+        if fault is None:
+            kinds.append(kind)
+        else:
+            say(f"left out: the plugin {name!r} is broken: {fault}; update it")
+    return kinds

@@ -1,0 +1,118 @@
+"""What a person answered → a configuration with comments: pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from captchahub._config.keys import KEY_TEXTS
+from captchahub._support.field_docs import class_doc, field_docs
+from captchahub.cli.config.rendering import written
+from captchahub.provider import ProviderKind
+
+__all__ = ["SCHEMA", "Account", "Answers", "SecretPlace", "configuration_text"]
+
+SCHEMA = "captchahub.schema.json"
+"""The file that editors are pointed to."""
+
+
+@attrs.frozen
+class SecretPlace:
+    """Where a secret is: the kind of reference, and what it names."""
+
+    scheme: str
+    name: str
+
+    @property
+    def reference(self) -> str:
+        """How the configuration refers to it."""
+        return f"${{{self.scheme}:{self.name}}}"
+
+    @property
+    def next_step(self) -> str:
+        """How a person puts the secret there."""
+        if self.scheme == "env":
+            return f"set the environment variable {self.name}"
+        if self.scheme == "file":
+            return f"write the secret into {self.name}"
+        service, _, user = self.name.rpartition("/")
+        return f"keyring set {shlex.quote(service)} {shlex.quote(user)}"
+
+
+@attrs.frozen
+class Account:
+    """One provider: its own keys, of which some are secrets."""
+
+    name: str
+    kind: ProviderKind[object]
+    keys: Mapping[str, object | SecretPlace]
+
+    @property
+    def secrets(self) -> Sequence[SecretPlace]:
+        """Where its secrets are."""
+        return [value for value in self.keys.values() if isinstance(value, SecretPlace)]
+
+
+@attrs.frozen
+class Answers:
+    """All that was asked; None for what is not wanted."""
+
+    accounts: Sequence[Account]
+    timeout: str
+    budget: Mapping[str, object] | None = None
+    journal: str | None = None
+
+
+def configuration_text(answers: Answers, secret: str | None = None) -> str:
+    """The file; with ``secret`` in the places of all secrets, for a trial."""
+    lines = [
+        f"# yaml-language-server: $schema={SCHEMA}",
+        f'# Editors complete and check with that: "captchahub config schema > {SCHEMA}" writes it.',
+        "# What begins with '#' and a key is not in use; \"captchahub config show\" tells every key.",
+        "",
+        f"# {KEY_TEXTS['providers']}",
+        "# They are asked in this order.",
+        "providers:",
+    ]
+    for account in answers.accounts:
+        lines += [*_account(account, secret), ""]
+    names = ", ".join(written(account.name) for account in answers.accounts)
+    lines += [
+        f"# {KEY_TEXTS['routes']}",
+        "# routes:",
+        f"#   image-to-text: [{names}]",
+        "",
+        *_key("timeout", answers.timeout, ""),
+        *_key("budget", answers.budget, "{limit: 100, per: month}"),
+        *_key("journal", answers.journal, "jobs.db"),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _account(account: Account, secret: str | None) -> Iterator[str]:
+    words = class_doc(account.kind.settings)
+    told = field_docs(account.kind.settings)
+    yield f"  {written(account.name)}:"
+    if words:
+        yield f"    # {words}"
+    yield f"    plugin: {written(account.kind.name)}"
+    for key, value in account.keys.items():
+        about = told.get(key) or KEY_TEXTS.get(f"provider.{key}")
+        if about:
+            yield f"    # {about}"
+        if isinstance(value, SecretPlace):
+            yield f"    {key}: {written(value.reference if secret is None else secret)}"
+        else:
+            yield f"    {key}: {written(value)}"
+    for key, example in (("timeout", "60s"), ("max_in_flight", "50")):
+        if key not in account.keys:
+            yield f"    # {KEY_TEXTS[f'provider.{key}']}"
+            yield f"    # {key}: {example}"
+
+
+def _key(key: str, value: object, example: str) -> Iterator[str]:
+    yield f"# {KEY_TEXTS[key]}"
+    yield f"# {key}: {example}" if value is None else f"{key}: {written(value)}"
+    yield ""

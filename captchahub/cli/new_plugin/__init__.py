@@ -1,0 +1,1 @@
+"""``captchahub new-plugin``."""

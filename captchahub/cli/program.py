@@ -1,0 +1,101 @@
+"""How the program ends: expected errors are told on stderr instead of a traceback."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+import click
+
+from captchahub.cli.plugin_commands import added_commands, load_command
+from captchahub.cli.streams import ExitCode, say, writing_stdout
+from captchahub.errors import ConfigError, JournalError, TaskError
+
+__all__ = ["Program", "Subcommand", "Subgroup"]
+
+
+class _Misconfigured(click.ClickException):
+    exit_code = ExitCode.CONFIGURATION
+
+
+class _Refused(click.ClickException):
+    exit_code = ExitCode.REFUSED
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the same as Ctrl-C, but for the exit code."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Generator[None]:
+    """Have SIGTERM end what is done in here like Ctrl-C, so that the hub signs off and nothing is lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Subcommand(click.Command):
+    """A command whose help can meet a failing stdout."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, which prints the help and the version in here."""
+        with writing_stdout():
+            return super().parse_args(ctx, args)
+
+
+class Subgroup(Subcommand, click.Group):
+    """A group inside the program."""
+
+
+class Program(Subgroup):
+    """A group whose commands may raise the library's own errors, and be interrupted; plugins add to them."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The library's own command of that name, else a plugin's."""
+        return super().get_command(ctx, cmd_name) or load_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The library's own commands; and the names of the others, for which no plugin is imported."""
+        super().format_commands(ctx, formatter)
+        rows = [(name, f"added by {package}") for name, package in added_commands()]
+        if rows:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            with _ended_by_sigterm():
+                return self._invoke(ctx)
+        except click.ClickException as error:
+            # Here rather than in click, so that a failing stderr does not change the exit code.
+            with suppress(OSError):
+                error.show(file=sys.stderr)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt as interrupt:
+            # click would exit with 1, which here means "not solved".
+            say(": ".join(["interrupted", *map(str, interrupt.args)]))
+            is_asked = isinstance(interrupt, Terminated)
+            ctx.exit(ExitCode.TERMINATED if is_asked else ExitCode.INTERRUPTED)
+
+    def _invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (ConfigError, JournalError) as error:
+            raise _Misconfigured(str(error)) from error
+        except TaskError as error:
+            raise _Refused(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(str(error)) from error

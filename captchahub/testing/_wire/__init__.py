@@ -1,0 +1,1 @@
+"""HTTP as the sandbox speaks it, and how it breaks."""

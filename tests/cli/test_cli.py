@@ -1,0 +1,1047 @@
+"""The command line as a user or a script meets it: arguments, streams, signals and exit codes."""
+
+import contextlib
+import http.client
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from click.testing import Result as Ran
+
+from captchahub import Attempt, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
+from captchahub.cli import cli
+from captchahub.cli.demo.stage import stage
+from captchahub.cli.demo.view import show
+from captchahub.cli.solve.files import End
+from captchahub.cli.solve.output import printer
+from captchahub.cli.text import answer
+from captchahub.errors import AllProvidersFailed, JobFailed, NotAsked, Overtaken, RateLimited
+from captchahub.images import MAX_BYTES
+from captchahub.testing import Fault, Sandbox, load_emulation
+
+TOKEN = "s3cret-token"
+PROGRAM = [sys.executable, "-m", "captchahub"]
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
+
+
+@pytest.fixture
+def service() -> Iterator[Sandbox]:
+    with Sandbox(load_emulation("omocaptcha"), job_time=0.1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def home(service: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a configuration for the sandbox."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CAPTCHAHUB_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    write_config(tmp_path / "captchahub.yaml", {"omo": service.settings(TOKEN)})
+    return tmp_path
+
+
+def write_config(path: Path, accounts: dict[str, dict[str, str]]) -> None:
+    prices = {"image-to-text": 0.00055}
+    providers = {name: {"plugin": "omocaptcha", "prices": prices, **own} for name, own in accounts.items()}
+    path.write_text(yaml.safe_dump({"providers": providers}))
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> Ran:
+    result = CliRunner().invoke(cli, arguments, input=stdin, prog_name="captchahub")
+    assert "Traceback" not in result.output
+    assert TOKEN not in result.output
+    return result
+
+
+def text_file(home: Path, service: Sandbox, text: str) -> str:
+    (home / f"{text}.png").write_bytes(service.draw_text(text).image.data)
+    return f"{text}.png"
+
+
+def json_lines(output: str) -> dict[str, dict[str, Any]]:
+    """The objects of ``--json``, by file; Any, for JSON is looked into key by key."""
+    return {record["file"]: record for record in map(json.loads, output.splitlines())}
+
+
+# --- solve: answers
+
+
+def test_stdin_is_a_file_and_a_slide_is_four_numbers(home: Path, service: Sandbox) -> None:
+    drawn = service.draw_slide()
+    result = run("solve", "--type", "phone-slide", "-", stdin=drawn.image.data)
+    start, end = drawn.solution.start, drawn.solution.end
+    assert result.exit_code == 0
+    assert [float(word) for word in result.stdout.split()] == [start.x, start.y, end.x, end.y]
+
+
+def test_several_files_give_a_line_each_and_the_others_go_on_when_one_fails(
+    home: Path, service: Sandbox
+) -> None:
+    good, odd = text_file(home, service, "GOOD"), text_file(home, service, "ODD")
+    service.script((home / odd).read_bytes(), TextSolution("a\x1bb"))
+    with Sandbox(service.emulation) as elsewhere:
+        unknown = text_file(home, elsewhere, "UNKNOWN")
+    forbidden = text_file(home, service, "TOOLONG")
+    result = run("solve", good, odd, unknown, forbidden, "--max-length", "5")
+    assert sorted(result.stdout.splitlines()) == ["GOOD.png\tGOOD", "ODD.png\ta\\x1bb"]
+    assert "UNKNOWN.png: no provider solved this" in result.stderr
+    assert "JobFailed" in result.stderr
+    assert "WrongSolution: 'TOOLONG' has 7 characters" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_json_has_the_same_keys_for_every_end(home: Path, service: Sandbox) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    with Sandbox(service.emulation) as elsewhere:
+        unknown = text_file(home, elsewhere, "UNKNOWN")
+    result = run("solve", "--json", text_file(home, service, "GOOD"), "notes.txt", unknown)
+    ends = json_lines(result.stdout)
+    solved, refused, failed = ends["GOOD.png"], ends["notes.txt"], ends["UNKNOWN.png"]
+    assert result.stderr == ""
+    assert solved.keys() == refused.keys() == failed.keys()
+    assert solved["kind"] == "image-to-text"
+    assert (solved["answer"], solved["solution"], solved["error"]) == ("GOOD", {"text": "GOOD"}, None)
+    assert (solved["provider"], solved["cost"]) == ("omo", "0.00055")
+    assert solved["job_id"] in {job.id for job in service.jobs}
+    assert solved["elapsed"] > 0
+    assert [attempt["error"] for attempt in solved["attempts"]] == [None]
+    assert refused["error"]["type"] == "TaskError"
+    assert failed["error"]["type"] == "AllProvidersFailed"
+    assert failed["attempts"][0]["error"]["type"] == "JobFailed"
+    assert result.exit_code == 4
+
+
+def test_details_tell_who_failed_before_and_which_options_were_not_sent(home: Path, service: Sandbox) -> None:
+    wrong = {**service.settings(TOKEN), "api_token": "wrong-token"}
+    write_config(home / "two.yaml", {"first": wrong, "second": service.settings(TOKEN)})
+    file = text_file(home, service, "GOOD")
+    options = "--min-length 2 --max-length 8 --charset ODG --case-sensitive --one-word --no-math"
+    words = ["--language", "en", "--hint", "four letters"]
+    result = run("solve", "--verbose", "--config", "two.yaml", file, *options.split(), *words)
+    assert (result.stdout, result.exit_code) == ("GOOD\n", 0)
+    assert "GOOD.png: solved by second, job " in result.stderr
+    assert "cost 0.00055" in result.stderr
+    assert re.search(r"\n  - failed: first, .*AuthenticationError", result.stderr)
+    every = "min_length, max_length, charset, case_sensitive, phrase, math, language, hint"
+    assert f"not sent to the service: {every}\n" in result.stderr
+    assert "wrong-token" not in result.output
+
+
+@pytest.fixture
+def three_readers(home: Path) -> Iterator[str]:
+    """A file with the text GOOD, which the first of three services takes for another; two must agree."""
+    with contextlib.ExitStack() as stack:
+        emulation = load_emulation("createtask", dialect="capsolver")
+        services = [stack.enter_context(Sandbox(emulation)) for _ in range(3)]
+        picture = services[0].draw_text("GOOD")
+        for service in services:
+            service.know(picture)
+        services[0].script(picture.image, TextSolution("BAAD"))
+        prices = {"image-to-text": 0.001}
+        providers = {
+            name: {"plugin": "createtask", "prices": prices, **service.settings()}
+            for name, service in zip(("odd", "one", "two"), services, strict=True)
+        }
+        routes = {"image-to-text": {"providers": list(providers), "agree": 2}}
+        (home / "votes.yaml").write_text(yaml.safe_dump({"providers": providers, "routes": routes}))
+        (home / "GOOD.png").write_bytes(picture.image.data)
+        yield "GOOD.png"
+
+
+def test_details_tell_who_agreed_and_what_all_of_it_cost(three_readers: str) -> None:
+    result = run("solve", "-v", "--config", "votes.yaml", three_readers)
+    assert (result.stdout, result.exit_code) == ("GOOD\n", 0)
+    head, *lines = result.stderr.splitlines()
+    assert re.fullmatch(
+        r"GOOD\.png: solved by one, job \S+, 2 of 3 answers agree, cost 0\.001 of 0\.003 in total, [\d.]+ s",
+        head,
+    )
+    assert [line.split(",")[0].split(" (")[0] for line in lines] == [
+        "  - outvoted: odd",
+        "  - agreed too: two",
+    ]
+    assert re.search(r"Outvoted: .*BAAD", lines[0])
+
+
+def test_json_tells_who_agreed_and_what_each_attempt_cost(three_readers: str) -> None:
+    result = run("solve", "--json", "--config", "votes.yaml", three_readers)
+    record = json_lines(result.stdout)["GOOD.png"]
+    votes = {vote["provider"]: vote for vote in record["votes"]}
+    assert (votes["odd"]["solution"], votes["odd"]["agrees"]) == ({"text": "BAAD"}, False)
+    assert (votes["two"]["solution"], votes["two"]["agrees"]) == ({"text": "GOOD"}, True)
+    assert votes["one"].keys() == {"provider", "job_id", "solution", "agrees"}
+    assert votes["one"]["job_id"] == record["job_id"]
+    assert [attempt["cost"] for attempt in record["attempts"]] == ["0.001"] * 3
+    assert (record["cost"], record["total_cost"]) == ("0.001", "0.003")
+
+
+def shown(capsys: pytest.CaptureFixture[str], end: End, *, as_json: bool = False) -> tuple[str, list[str]]:
+    printer(as_json=as_json, several=False, verbose=True)(end)
+    out, err = capsys.readouterr()
+    return out, err.splitlines()
+
+
+def test_details_tell_every_attempt_but_the_winners_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    attempts = (
+        Attempt("first", 0.1, job_id=7, error=JobFailed("no answer"), cost=Decimal("0.001")),
+        Attempt("full", 0.0, error=NotAsked("no place"), cost=Decimal(0)),
+        Attempt("winner", 0.2, error=RateLimited("slow down"), cost=Decimal(0)),
+        Attempt("winner", 1.0, job_id=8, cost=Decimal("0.001")),
+        Attempt("slow", 2.0, job_id=9, error=Overtaken("winner was faster"), cost=None),
+    )
+    solved = Result[Solution](
+        TextSolution("x"), "image-to-text", "winner", 8, Decimal("0.001"), 2.0, attempts
+    )
+    out, (head, *lines) = shown(capsys, End("a.png", "image-to-text", solved))
+    assert out == "x\n"
+    assert head == "a.png: solved by winner, job 8, cost 0.001 of ? in total, 2.0 s"
+    assert [line.split(",")[0] for line in lines] == [
+        "  - failed: first (job 7)",
+        "  - not asked: full",
+        "  - failed: winner",
+        "  - overtaken: slow (job 9)",
+    ]
+    record = json.loads(shown(capsys, End("a.png", "image-to-text", solved), as_json=True)[0])
+    assert [attempt["cost"] for attempt in record["attempts"]] == ["0.001", "0", "0", "0.001", None]
+    assert (record["total_cost"], record["votes"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"), [(Decimal("0.0010"), "job 8, cost 0.0010, 2.0 s"), (None, "job 8, 2.0 s")]
+)
+def test_a_total_that_is_the_cost_is_not_told_twice(
+    capsys: pytest.CaptureFixture[str], cost: Decimal | None, told: str
+) -> None:
+    attempts = (Attempt("one", 1.0, job_id=8, cost=cost and Decimal("0.001")),)
+    votes = (Vote[Solution]("one", 8, TextSolution("x"), agrees=True),)
+    solved = Result[Solution](TextSolution("x"), "image-to-text", "one", 8, cost, 2.0, attempts, (), votes)
+    assert shown(capsys, End("a.png", "image-to-text", solved))[1] == [f"a.png: solved by one, {told}"]
+
+
+@pytest.mark.parametrize(("second", "total"), [(Decimal("0.002"), "0.003"), (None, None)])
+def test_what_was_spent_in_vain_is_in_the_json(
+    capsys: pytest.CaptureFixture[str], second: Decimal | None, total: str | None
+) -> None:
+    attempts = [
+        Attempt("one", 1.0, error=JobFailed("no"), cost=Decimal("0.001")),
+        Attempt("two", 1.0, error=JobFailed("no"), cost=second),
+    ]
+    end = End("a.png", "image-to-text", error=AllProvidersFailed("no provider solved this", attempts))
+    record = json.loads(shown(capsys, end, as_json=True)[0])
+    assert (record["cost"], record["total_cost"], record["votes"]) == (None, total, [])
+
+
+# --- solve: what goes wrong
+
+
+def test_time_that_runs_out_is_exit_code_5(home: Path, service: Sandbox) -> None:
+    write_config(home / "captchahub.yaml", {"omo": service.settings(TOKEN, quick=False)})
+    result = run("solve", "--timeout", "0.5s", text_file(home, service, "GOOD"))
+    assert (result.stdout, result.exit_code) == ("", 5)
+    assert "not solved within 0.5 s" in result.stderr
+
+
+def test_a_file_that_is_no_picture_is_exit_code_4_and_named_once(home: Path) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    result = run("solve", "notes.txt")
+    assert result.exit_code == 4
+    assert result.stderr.startswith("notes.txt: not a PNG")
+
+
+def test_a_picture_that_is_too_large_is_refused_with_advice_for_the_command_line(home: Path) -> None:
+    (home / "huge.png").write_bytes(bytes(MAX_BYTES + 1))
+    result = run("solve", "huge.png")
+    assert (result.stderr, result.exit_code) == (
+        "huge.png: the picture is larger than 10000000 bytes (max_bytes); send a smaller one\n",
+        4,
+    )
+
+
+def test_a_missing_file_is_exit_code_4(home: Path) -> None:
+    result = run("solve", "none.png")
+    assert (result.stderr, result.exit_code) == (
+        "none.png: cannot read the picture none.png: No such file or directory\n",
+        4,
+    )
+
+
+def test_contradicting_options_are_refused_once_before_anything_is_ordered(
+    home: Path, service: Sandbox
+) -> None:
+    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+    result = run("solve", *files, "--length", "3", "--max-length", "5")
+    assert result.exit_code == 4
+    assert result.stderr == "Error: give either length, or min_length and max_length\n"
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--length", "5", "--hint", "x"], "--length, --hint"),
+        (["--case-insensitive"], "--case-insensitive"),
+        (["--phrase", "--no-math"], "--phrase, --no-math"),
+    ],
+)
+def test_options_of_texts_are_wrong_usage_for_a_slide(home: Path, options: Sequence[str], named: str) -> None:
+    result = run("solve", "--type", "phone-slide", "screen.png", *options)
+    assert result.exit_code == 2
+    assert f"Error: {named}: only for --type image-to-text" in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_timeout_must_be_a_positive_number(home: Path, seconds: str) -> None:
+    result = run("solve", "x.png", "--timeout", seconds)
+    assert result.exit_code == 2
+    assert "--timeout" in result.stderr
+
+
+def test_without_a_configuration_it_says_how_to_make_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CAPTCHAHUB_CONFIG", raising=False)
+    result = run("solve", "x.png")
+    assert result.exit_code == 3
+    assert "api_token: ${env:OMOCAPTCHA_TOKEN}" in result.stderr
+    assert "captchahub sandbox" in result.stderr
+
+
+def test_configurations_are_looked_for_in_the_order_of_the_help(home: Path) -> None:
+    for name in ("given.yaml", "environment.yaml", "captchahub.yaml", "config.yaml"):
+        (home / name).write_text(f"mistake_in_{name.split('.')[0]}: 1")
+    environment = {"CAPTCHAHUB_CONFIG": "environment.yaml"}
+
+    def found(*options: str, env: dict[str, str] | None = None) -> str:
+        result = CliRunner().invoke(cli, ["solve", "x.png", *options], env=env)
+        assert result.exit_code == 3
+        match = re.search(r"mistake_in_(\w+)", result.stderr)
+        assert match is not None
+        return match[1]
+
+    assert found("--config", "given.yaml", env=environment) == "given"
+    assert found(env=environment) == "environment"
+    assert found() == "captchahub"
+    (home / "captchahub.yaml").unlink()
+    assert found() == "config"
+
+
+def test_a_task_that_no_provider_takes_is_a_matter_of_the_configuration(home: Path, service: Sandbox) -> None:
+    config = yaml.safe_load((home / "captchahub.yaml").read_text())
+    config["routes"] = {"phone-slide": ["nobody"]}
+    (home / "captchahub.yaml").write_text(yaml.safe_dump(config))
+    result = run("solve", text_file(home, service, "GOOD"))
+    assert result.exit_code == 3
+    assert "nobody" in result.stderr
+
+
+@posix
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [("<&-", 4, "-: there is no stdin"), ("< /dev/null", 4, "<stdin>: the picture is empty")],
+)
+def test_a_stdin_without_a_picture_is_exit_code_4(home: Path, redirection: str, code: int, said: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{shlex.join(PROGRAM)} solve - {redirection}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+
+
+# --- streams that fail
+
+
+def shell(command: str) -> "subprocess.CompletedProcess[str]":
+    """What a shell makes of a command line; ``captchahub`` is the program."""
+    line = f'captchahub() {{ {shlex.join(PROGRAM)} "$@"; }}; {command}'
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, timeout=20)
+
+
+has_full_device = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs a device that is always full"
+)
+
+
+ANSWERS = ["привет", "naïve", "日本", "x😀y"]
+
+
+def in_encoding(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """What the program writes where its streams have another encoding, as a file on Windows has."""
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def answered(home: Path, service: Sandbox) -> list[str]:
+    """Files with names and answers in several scripts."""
+    files: list[str] = []
+    for number, text in enumerate(ANSWERS):
+        drawn = service.draw_text()
+        service.script(drawn.image, TextSolution(text))
+        files.append(f"ф{number}.png")
+        (home / files[-1]).write_bytes(drawn.image.data)
+    (home / "заметки.txt").write_text("not a picture")
+    return [*files, "заметки.txt"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp1251"])
+def test_what_the_encoding_lacks_is_spelt_out_and_stops_nothing(answered: list[str], encoding: str) -> None:
+    done = in_encoding(encoding, "solve", "--verbose", *answered)
+    assert done.returncode == 4
+    told = [f"ф{number}.png\t{text}" for number, text in enumerate(ANSWERS)]
+    expected = [line.encode(encoding, "backslashreplace").decode(encoding) for line in told]
+    assert sorted(done.stdout.decode(encoding).splitlines()) == sorted(expected)
+    notes = "заметки.txt: not a PNG".encode(encoding, "backslashreplace")
+    assert notes in done.stderr
+    assert done.stderr.count(b": solved by omo") == 4
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_json_is_the_same_in_every_encoding(answered: list[str], encoding: str) -> None:
+    done = in_encoding(encoding, "solve", "--json", *answered)
+    found = json_lines(done.stdout.decode(encoding))
+    assert {name: end["answer"] for name, end in found.items()} == dict(
+        zip(answered, [*ANSWERS, None], strict=True)
+    )
+    assert "заметки.txt" in found["заметки.txt"]["error"]["message"]
+
+
+@posix
+def test_what_resume_collects_is_json_in_every_encoding(home: Path, service: Sandbox) -> None:
+    drawn = service.draw_text()
+    service.script(drawn.image, TextSolution("naïve ответ"))
+    (home / "ONE.png").write_bytes(drawn.image.data)
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", "ONE.png", cwd=home) as process:
+        service.wait_for_calls("getJobResult", 1, timeout=20)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=5)
+    service.clear_faults()
+    done = in_encoding("ascii", "resume")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["solution"] == {"text": "naïve ответ"}
+
+
+@pytest.mark.parametrize("arguments", [("config", "check"), ("config", "show"), ("config", "show", "--json")])
+def test_a_configuration_is_shown_in_every_encoding(home: Path, arguments: Sequence[str]) -> None:
+    named = home / "настройки.yaml"
+    named.write_text((home / "captchahub.yaml").read_text().replace("omo:", "счёт-é:"), encoding="utf-8")
+    done = in_encoding("ascii", *arguments, named.name)
+    assert done.returncode == 0, done.stderr
+    if "--json" in arguments:
+        assert "счёт-é" in json.loads(done.stdout)["configuration"]["providers"]
+    else:
+        assert "счёт-é".encode("ascii", "backslashreplace") in done.stdout
+    broken = in_encoding("cp1252", *arguments[:2], "нет.yaml")
+    assert "нет.yaml".encode("cp1252", "backslashreplace") in broken.stderr
+    assert broken.returncode == 3
+
+
+@posix
+def test_answers_that_a_closed_pipe_does_not_take_go_to_stderr_with_their_jobs(
+    home: Path, service: Sandbox
+) -> None:
+    files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
+    done = shell(f"{{ captchahub solve {files}; echo $? >&2; }} | true")
+    assert done.stderr.count("cannot write to stdout: Broken pipe; lost there:\n") == 2
+    for name in ("ONE", "TWO"):
+        assert re.search(rf"\n{name}.png\\t{name}\n{name}.png: solved by omo, job \d+", done.stderr)
+    assert done.stderr.endswith("\n6\n")
+
+
+@posix
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_without_a_stdout_nothing_is_ordered(home: Path, service: Sandbox, option: str) -> None:
+    done = shell(f"captchahub solve {option} {text_file(home, service, 'GOOD')} >&-")
+    assert done.returncode == 6
+    assert "no stdout" in done.stderr
+    assert service.calls == []
+
+
+@has_full_device
+def test_answers_that_stdout_does_not_take_go_to_stderr_with_their_jobs(home: Path, service: Sandbox) -> None:
+    files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
+    done = shell(f"captchahub solve {files} >/dev/full")
+    assert done.returncode == 6
+    assert done.stderr.count("cannot write to stdout: No space left on device; lost there:\n") == 2
+    for name in ("ONE", "TWO"):
+        assert re.search(rf"\n{name}.png\\t{name}\n{name}.png: solved by omo, job \d+", done.stderr)
+
+
+@has_full_device
+def test_no_more_files_are_begun_when_stdout_has_failed(home: Path, service: Sandbox) -> None:
+    many = [text_file(home, service, f"PIC{number}") for number in range(34)]
+    done = shell(f"captchahub solve --json {' '.join(many)} >/dev/full")
+    assert done.returncode == 6
+    assert "2 files not begun" in done.stderr
+    assert len(service.jobs) == done.stderr.count("lost there") == 32
+
+
+@has_full_device
+def test_a_failing_stderr_costs_no_answers(home: Path, service: Sandbox) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
+    done = shell(f"captchahub solve --verbose notes.txt {files} 2>/dev/full")
+    assert sorted(done.stdout.splitlines()) == ["ONE.png\tONE", "TWO.png\tTWO"]
+    assert done.returncode == 4
+
+
+@has_full_device
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("--bogus", 2), ("solve --length", 2), ("sandbox --plugin nobody", 3)]
+)
+def test_a_failing_stderr_does_not_change_the_exit_code(arguments: str, code: int) -> None:
+    assert shell(f"captchahub {arguments} 2>/dev/full").returncode == code
+
+
+@has_full_device
+@pytest.mark.parametrize("arguments", ["--help", "solve --help", "sandbox --pictures shots"])
+def test_a_failing_stdout_is_a_plain_error_for_every_command(home: Path, arguments: str) -> None:
+    done = shell(f"captchahub {arguments} >/dev/full")
+    assert done.returncode == 6
+    assert re.fullmatch(r"Error: cannot write to stdout: No space left on device\n", done.stderr)
+
+
+@has_full_device
+def test_a_record_that_stdout_does_not_take_goes_to_stderr_too(home: Path) -> None:
+    (home / "notes.txt").write_text("not a picture")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "solve", "--json", "notes.txt"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+    first, record = done.stderr.splitlines()
+    assert first == "cannot write to stdout: No space left on device; lost there:"
+    assert json.loads(record)["error"]["type"] == "TaskError"
+    assert done.returncode == 6
+
+
+# --- signals
+
+
+@contextlib.contextmanager
+def started(*arguments: str, cwd: Path) -> Generator["subprocess.Popen[str]"]:
+    """The program as a process of its own, which does not outlive the test."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error", "PYTHONIOENCODING": "utf-8"}
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> str:
+    """Its stdout up to the line with these words."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError(f"ended before {words!r}: {''.join(lines)}")
+
+
+@posix
+def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox) -> None:
+    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+    with started("solve", *files, cwd=home) as process:
+        service.wait_for_jobs(2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=5)
+    assert (out, process.returncode) == ("", 130)
+    assert err == "interrupted: 2 files unfinished; captchahub resume collects what was ordered\n"
+
+
+def order_and_stop(
+    home: Path, service: Sandbox, *texts: str, by: signal.Signals = signal.SIGINT
+) -> Sequence[str]:
+    """Files whose solve is stopped by a signal once all are ordered, and the ids of the jobs written down."""
+    files = [text_file(home, service, text) for text in texts]
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", *files, cwd=home) as process:
+        # Whoever asks for an answer has written down the id of the job.
+        service.wait_for_calls("getJobResult", len(files), timeout=20)
+        process.send_signal(by)
+        process.communicate(timeout=5)
+    service.clear_faults()
+    return files
+
+
+@posix
+def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service: Sandbox) -> None:
+    files = order_and_stop(home, service, "ONE", "TWO")
+    collected = run("resume")
+    assert (collected.exit_code, collected.stderr) == (0, "")
+    found = [json.loads(line) for line in collected.stdout.splitlines()]
+    assert sorted(one["solution"]["text"] for one in found) == ["ONE", "TWO"]
+    assert {one["fingerprint"] for one in found} == {
+        ImageToText(Image.open(home / name)).fingerprint for name in files
+    }
+    assert run("resume").stdout == ""
+
+
+@posix
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_solve_has_ordered_is_collected_at_once(
+    home: Path, service: Sandbox, by: signal.Signals
+) -> None:
+    order_and_stop(home, service, "ONE", "TWO", by=by)
+    collected = run("resume")
+    assert (collected.exit_code, collected.stderr) == (0, "")
+    found = [json.loads(line)["solution"]["text"] for line in collected.stdout.splitlines()]
+    assert sorted(found) == ["ONE", "TWO"]
+    # A journal, and nothing of those who have used it.
+    left = (home / "state" / "captchahub").iterdir()
+    assert {path.name for path in left} <= {"jobs.db", "jobs.db-wal", "jobs.db-shm"}
+
+
+@posix
+def test_what_a_killed_solve_has_ordered_is_not_paid_again(home: Path, service: Sandbox) -> None:
+    (file,) = order_and_stop(home, service, "ONE", by=signal.SIGKILL)
+    again = run("solve", file)
+    assert (again.exit_code, again.stdout) == (0, "ONE\n")
+    assert len(service.jobs) == 1
+
+
+@posix
+def test_resume_says_what_a_process_that_works_still_has(home: Path, service: Sandbox) -> None:
+    file = text_file(home, service, "ONE")
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", file, cwd=home) as process:
+        service.wait_for_calls("getJobResult", 1, timeout=20)
+        resumed = run("resume")
+        process.kill()
+    assert (resumed.exit_code, resumed.stdout) == (1, "")
+    told = r"1 job held by another process; should that be dead, run this again after \d\d:\d\d:\d\d\n"
+    assert re.fullmatch(told, resumed.stderr)
+
+
+@posix
+def test_resume_names_the_jobs_of_another_account_and_leaves_them(home: Path, service: Sandbox) -> None:
+    order_and_stop(home, service, "ONE")
+    theirs = (home / "captchahub.yaml").read_text()
+    write_config(home / "captchahub.yaml", {"omo": service.settings("an0ther-t0ken")})
+    asked = len(service.calls_to("getJobResult"))
+    resumed = run("resume")
+    assert (resumed.exit_code, resumed.stdout) == (0, "")
+    where = service.url.removesuffix("/api")
+    left = "1 job of another account left to whoever has it"
+    assert resumed.stderr == f"{left}: omo (omocaptcha at {where}), {service.jobs[0].id}\n"
+    assert len(service.calls_to("getJobResult")) == asked
+    (home / "captchahub.yaml").write_text(theirs)
+    (line,) = run("resume").stdout.splitlines()
+    assert json.loads(line)["solution"] == {"text": "ONE"}
+
+
+@posix
+def test_resume_waits_for_no_process_of_another_account(home: Path, service: Sandbox) -> None:
+    file = text_file(home, service, "ONE")
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", file, cwd=home) as process:
+        service.wait_for_calls("getJobResult", 1, timeout=20)
+        write_config(home / "captchahub.yaml", {"omo": service.settings("an0ther-t0ken")})
+        resumed = run("resume")
+        process.kill()
+    assert (resumed.exit_code, resumed.output) == (0, "")
+
+
+@posix
+def test_a_solve_that_is_terminated_ends_at_once_with_143(home: Path, service: Sandbox) -> None:
+    service.add_faults(Fault.hang(on="getJobResult"))
+    with started("solve", text_file(home, service, "ONE"), cwd=home) as process:
+        service.wait_for_jobs(1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=5)
+    assert (out, process.returncode) == ("", 143)
+    assert err == "interrupted: 1 file unfinished; captchahub resume collects what was ordered\n"
+
+
+@has_full_device
+def test_what_resume_can_not_print_goes_to_stderr_and_the_rest_is_left(home: Path, service: Sandbox) -> None:
+    order_and_stop(home, service, "ONE", "TWO", "THREE")
+    failed = shell("captchahub resume >/dev/full")
+    assert failed.returncode == 6
+    line, error = failed.stderr.splitlines()
+    assert error.startswith(
+        "Error: cannot write to stdout: No space left on device; lost there is the line above"
+    )
+    rest = run("resume")
+    found = [json.loads(one)["solution"]["text"] for one in [line, *rest.stdout.splitlines()]]
+    assert sorted(found) == ["ONE", "THREE", "TWO"]
+
+
+@posix
+def test_an_interrupted_resume_ends_at_once_with_130_and_loses_nothing(home: Path, service: Sandbox) -> None:
+    order_and_stop(home, service, "ONE", "TWO")
+    service.add_faults(Fault.hang(on="getJobResult"))
+    asked = len(service.calls_to("getJobResult"))
+    with started("resume", cwd=home) as process:
+        service.wait_for_calls("getJobResult", asked + 2, timeout=20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=5)
+    assert (out, process.returncode) == ("", 130)
+    assert err == "interrupted: captchahub resume gives the rest the next time\n"
+    service.clear_faults()
+    assert len(run("resume").stdout.splitlines()) == 2
+
+
+@posix
+def test_an_interrupted_demo_ends_at_once_with_130(tmp_path: Path) -> None:
+    with started("demo", cwd=tmp_path) as process:
+        read_until(process, "1/12")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=5)
+    assert (err, process.returncode) == ("interrupted\n", 130)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_answers_any_client_until_a_signal_ends_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with started("sandbox", "--token", "t", "--balance", "2.5", cwd=tmp_path) as process:
+        said = read_until(process, "Ctrl-C ends it")
+        assert "only pictures that it drew itself, with --pictures DIR" in said
+        [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
+        balance = follow(curl)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=5)
+    assert balance == {"error": False, "balance": "2.50000", "message": "Get balance success."}
+    assert "1 call, 0 jobs, 0 charged" in out
+    assert (err, process.returncode) == ("", 0)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("options", "dialect"), [([], "2captcha"), (["--option", "dialect=capsolver"], "capsolver")]
+)
+def test_what_the_sandbox_of_a_dialect_prints_is_all_it_takes(
+    options: Sequence[str], dialect: str, home: Path
+) -> None:
+    few = ["--pictures", "shots", "--count", "3", "--job-time", "0.1"]
+    with started("sandbox", "--plugin", "createtask", *options, *few, cwd=home) as process:
+        said = read_until(process, "Pictures it can answer: 3")
+        [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
+        balance = follow(curl)
+        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        Path("captchahub.yaml").write_text(snippet)
+        result = run("solve", "--json", *map(str, Path("shots").glob("*.png")))
+    assert isinstance(balance, dict)
+    assert balance["balance"] == 10
+    assert f"dialect: {dialect}" in snippet
+    truths = json.loads(Path("shots/answers.json").read_text())
+    answers = {Path(file).name: end["answer"] for file, end in json_lines(result.stdout).items()}
+    assert answers == {name: truth["answer"] for name, truth in truths.items()}
+    assert sorted(answers) == ["text-01.png", "text-02.png", "text-03.png"]
+
+
+@posix
+def test_the_sandbox_answers_pictures_of_the_users_own(home: Path, service: Sandbox) -> None:
+    """In the short form, and in that of --pictures."""
+    drawn = {name: service.draw_text(name.upper()) for name in ("one", "two")}
+    for name, picture in drawn.items():
+        (home / f"{name}.png").write_bytes(picture.image.data)
+    (home / "short.json").write_text('{"one.png": "ONE"}')
+    (home / "long.json").write_text(
+        '{"two.png": {"kind": "image-to-text", "answer": "TWO", "solution": {"text": "TWO"}}}'
+    )
+    known = ["--answers", "short.json", "--answers", "long.json", "--job-time", "0.1"]
+    with started("sandbox", *known, cwd=home) as process:
+        said = read_until(process, "Ctrl-C ends it")
+        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        Path("captchahub.yaml").write_text(snippet)
+        result = run("solve", "--json", "one.png", "two.png")
+    assert "Pictures of your own that it can answer: 2." in said
+    answers = {Path(file).name: end["answer"] for file, end in json_lines(result.stdout).items()}
+    assert answers == {"one.png": "ONE", "two.png": "TWO"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "answers.json: No such file or directory"),
+        ("[]", "answers.json has no answers by picture"),
+        ('{"none.png": "x"}', "cannot read the picture none.png: No such file or directory"),
+        ('{"answers.json": "x"}', "answers.json: not a PNG"),
+    ],
+)
+def test_answers_that_can_not_be_read_are_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "answers.json").write_text(text)
+    result = run("sandbox", "--answers", "answers.json")
+    assert (result.stdout, result.exit_code) == ("", 2)
+    assert f"Invalid value for --answers: {said}" in result.stderr
+
+
+def follow(curl: str) -> object:
+    """What the printed example gets; curl itself need not be installed."""
+    words = shlex.split(curl)
+    _, _, host, path = words[-1].split("/", 3)
+    header, _, value = words[words.index("-H") + 1].partition(": ")
+    connection = http.client.HTTPConnection(host, timeout=5)
+    with contextlib.closing(connection):
+        method, body = words[words.index("-X") + 1], words[words.index("-d") + 1]
+        connection.request(method, f"/{path}", body, {header: value})
+        return json.loads(connection.getresponse().read())
+
+
+# --- sandbox
+
+
+def test_the_printed_configuration_solves_a_drawn_picture_and_prints_the_answer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--token", "${odd}", "--pictures", "shots", "--count", "4", "--job-time", "0.1"]
+    with started("sandbox", *options, cwd=tmp_path) as process:
+        said = read_until(process, "Pictures it can answer: 4")
+        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        Path("captchahub.yaml").write_text(snippet)
+        result = run("solve", "shots/text-02.png")
+    truth = json.loads(Path("shots/answers.json").read_text())
+    assert sorted(truth) == ["slide-01.png", "text-01.png", "text-02.png", "text-03.png"]
+    assert truth["slide-01.png"]["solution"].keys() == {"start", "end", "screen"}
+    expected = truth["text-02.png"]["answer"] + "\n"
+    assert (result.stdout, result.stderr, result.exit_code) == (expected, "", 0)
+
+
+def test_a_port_that_is_taken_is_a_plain_error(service: Sandbox) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    port = service.url.split(":")[2].split("/")[0]
+    result = run("sandbox", "--port", port)
+    assert result.exit_code == 1
+    assert "cannot listen on that port" in result.stderr
+    assert "--port" in result.stderr
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--failure-rate", "1.5"], "--failure-rate"),
+        (["--failure-rate", "some"], "--failure-rate"),
+        (["--balance", "-1"], "--balance"),
+        (["--latency", "inf"], "--latency"),
+        (["--job-time", "-2"], "--job-time"),
+        (["--port", "70000"], "--port"),
+        (["--port", "five"], "'five' is not a valid whole number"),
+        (["--token", ""], "--token"),
+        (["--pictures", __file__], "is a file, not a directory"),
+        (["--count", "3"], "--count needs --pictures"),
+        (["--option", "dialect"], "--option': 'dialect' is not NAME=VALUE such as dialect=capsolver"),
+        (["--option", "=x"], "'=x' is not NAME=VALUE"),
+        (["--option", "flags=[x"], "the value of flags is not YAML: '[x'"),
+        (["--option", f"flags={'9' * 5000}"], "the value of flags is not YAML: '99"),
+    ],
+)
+def test_the_sandbox_refuses_options_that_make_no_sense(options: Sequence[str], named: str) -> None:
+    result = run("sandbox", *options)
+    assert (result.stdout, result.exit_code) == ("", 2)
+    assert named in " ".join(result.stderr.split())
+
+
+def test_a_service_that_nobody_emulates_is_a_configuration_error() -> None:
+    result = run("sandbox", "--plugin", "nobody")
+    assert result.exit_code == 3
+    assert "omocaptcha" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("plugin", "option", "said"),
+    [
+        (
+            "createtask",
+            "dialect=2captch",
+            "dialect can't be '2captch'; did you mean '2captcha'? valid: 2captcha",
+        ),
+        ("createtask", "dialekt=capsolver", "did you mean 'dialect'? options: dialect, least_gap, spoken"),
+        ("createtask", "spoken=x", "spoken must be a Dialect, not 'x'"),
+        ("createtask", "least_gap=soon", "least_gap must be a number, not 'soon'"),
+        ("omocaptcha", "dialect=capsolver", "it has no option 'dialect'; options: closed, flags"),
+        ("omocaptcha", "with_messages=", "with_messages must be true or false, not nothing"),
+    ],
+)
+def test_an_option_that_the_emulation_does_not_take_is_a_configuration_error(
+    plugin: str, option: str, said: str
+) -> None:
+    result = run("sandbox", "--plugin", plugin, "--option", option)
+    assert (result.stdout, result.exit_code) == ("", 3)
+    assert said in result.stderr
+
+
+def test_the_help_of_the_sandbox_tells_the_exit_codes() -> None:
+    told = run("sandbox", "--help").stdout.partition("Exit codes:")[2]
+    assert re.findall(r"^ {4}(\d) ", told, re.MULTILINE) == ["0", "1", "2", "3", "6"]
+
+
+def test_a_directory_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = run("sandbox", "--pictures", str(tmp_path / "file" / "shots"), "--count", "1")
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert "cannot write the pictures" in result.stderr
+
+
+# --- demo
+
+SWIFT = 74  # a seed whose first jobs are all done at the first question
+
+
+def test_the_demo_gets_every_picture_right_in_plain_lines(tmp_path: Path) -> None:
+    result = run("demo", "--seed", str(SWIFT), "--pictures", "3", "--save", str(tmp_path / "shots"))
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout
+    truth = json.loads((tmp_path / "shots" / "answers.json").read_text())
+    for name in ("text-01", "text-02", "slide-01"):
+        [row] = [line for line in result.stdout.splitlines() if line.startswith(f" {name} ")]
+        shown = re.sub(r"[,\s]+|->", " ", row).split()
+        answer = truth[f"{name}.png"]["answer"].split()
+        assert shown[1 : 1 + len(answer)] == answer
+        assert shown[1 + len(answer)] == "right"
+    assert "3 of 3 right" in result.stdout
+    assert "not ordered there again; spare solved it" in " ".join(result.stdout.split())
+    lines = result.stdout.partition("\n picture")[2].splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+@posix
+def test_on_a_terminal_the_demo_is_live_and_leaves_one_table_that_owns_up_to_mistakes() -> None:
+    with stage(2, SWIFT) as scene:
+        first, second = scene.pictures
+        scene.sandbox.script(first.drawn.image, TextSolution("NONSENSE"))
+        scene.sandbox.script(second.drawn.image, None)
+        shown = on_a_terminal(lambda: show(scene))
+        assert not scene.is_all_right()
+    live, _, left = shown.rpartition(SHOW_CURSOR)
+    assert "0 of 2" in live
+    assert re.search(r"job 10000\d at (main|spare)", live)
+    left = re.sub(r"\x1b\[[\d;]*m", "", left)
+    assert re.search(r"text-01 +NONSENSE \(it is +WRONG", left)
+    assert re.search(r"text-02 +not solved +WRONG +- +2 ", left)
+    assert "0 of 2 right" in left
+    assert "nobody else solved it" in " ".join(left.split())
+
+
+@posix
+def test_on_a_narrow_terminal_the_demo_keeps_picture_answer_and_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    with stage(1, SWIFT) as scene:
+        shown = re.sub(r"\x1b\[[\d;]*m", "", on_a_terminal(lambda: show(scene)))
+    left = shown.rpartition(SHOW_CURSOR)[2]
+    assert "1 text to read;" in shown
+    [text] = [answer(picture.drawn.solution) for picture in scene.pictures]
+    assert re.search(rf"^ text-01 +{text} +right *\r$", left, re.MULTILINE)
+    assert re.search(r"^ picture +answer *\r$", left, re.MULTILINE)
+
+
+SHOW_CURSOR = "\x1b[?25h"
+
+
+def on_a_terminal(work: Callable[[], None]) -> str:
+    """What some work shows on a terminal of 80 columns, or as $COLUMNS says."""
+    import pty  # noqa: PLC0415 - POSIX only
+
+    master, slave = pty.openpty()
+    shown = io.BytesIO()
+
+    def collect() -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while block := os.read(master, 4096):
+                shown.write(block)
+
+    reader = threading.Thread(target=collect)
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal, contextlib.redirect_stdout(terminal):
+        reader.start()
+        work()
+    reader.join()
+    os.close(master)
+    return shown.getvalue().decode()
+
+
+# --- the program
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout == f"captchahub, version {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["demo", "solve", "sandbox", "new-plugin"])
+def test_every_help_has_examples(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"\n  Examples:\n    captchahub {command}" in result.stdout
+
+
+def test_help_needs_neither_the_tables_nor_the_sandbox_nor_the_drawing() -> None:
+    code = (
+        "import sys; from captchahub.cli import cli; cli(['--help'], standalone_mode=False);"
+        "print(sorted({'rich', 'PIL', 'captcha', 'captchahub.testing'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("missing", [["rich"], ["click", "rich"]])
+def test_without_its_packages_it_says_how_to_get_them(missing: Sequence[str]) -> None:
+    # None in sys.modules is how Python itself marks a module that can't be imported.
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing!r}));"
+        "from captchahub.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == 1
+    assert " and ".join(missing) in done.stderr
+    assert "pip install 'captchahub[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["captcha", "PIL"])
+def test_without_the_drawing_packages_the_demo_says_how_to_get_them(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from captchahub.cli import cli; cli(['demo'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(rf"Error: .* {missing}.*: pip install 'captchahub\[testing\]'\n", done.stderr)

@@ -1,0 +1,405 @@
+"""Equal tasks share one job: in one hub, across the processes of one journal, and while it is cached."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from captchahub import (
+    AllProvidersFailed,
+    Attempt,
+    ConfigError,
+    ImageToText,
+    NotAsked,
+    NotOffered,
+    Result,
+    SolveTimeout,
+    TaskRefused,
+    TextSolution,
+)
+from captchahub._engine.engine import Engine
+from captchahub._engine.sharing import Sharing
+from captchahub._journal.jobs_table import reserve
+from captchahub._journal.owners_table import beat
+from captchahub._journal.rows import Order
+from captchahub._plugins.manager import Plugins
+from captchahub.config import load_mapping
+from captchahub.testing import Mishap, json_reply, run_virtual
+from captchahub.tickets import Trail
+from tests.journal.test_journal import Shared
+from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
+
+PRICE = {"prices": {"image-to-text": 0.001}}
+BAD_PICTURE = Mishap(json_reply({"error": True, "message": "Image is invalid."}))
+
+
+async def solve(
+    engine: Engine, task: ImageToText = TASK, timeout: float | None = None
+) -> Result[TextSolution]:
+    return await engine.solve(task, timeout, share=True)
+
+
+class TestInOneHub:
+    def test_equal_tasks_in_flight_are_one_job(self) -> None:
+        town = {"omo": Service(settings=PRICE)}
+
+        async def main(engine: Engine) -> None:
+            results = await asyncio.gather(*(solve(engine) for _ in range(20)))
+            assert {one.solution.text for one in results} == {"x7kp2"}
+            assert sum(one.cost or Decimal(0) for one in results) == Decimal("0.001")
+            assert [one.is_shared for one in results].count(False) == 1
+            assert {(one.provider, one.job_id) for one in results} == {("omo", results[0].job_id)}
+
+        in_town(town, main)
+        assert town["omo"].jobs == 1
+
+    def test_other_options_or_another_time_are_another_job(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await asyncio.gather(solve(engine), solve(engine, ImageToText(PICTURE, length=5)))
+            await asyncio.sleep(1)
+            await solve(engine)
+
+        in_town(town, main)
+        assert town["omo"].jobs == 3
+
+    def test_nothing_is_shared_that_is_not_to_be(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await asyncio.gather(*(engine.solve(TASK, None, share=False) for _ in range(3)))
+
+        in_town(town, main)
+        assert town["omo"].jobs == 3
+
+    def test_where_several_must_agree_each_looks_for_itself(self) -> None:
+        town = {"a": Service(), "b": Service()}
+
+        async def main(engine: Engine) -> None:
+            await asyncio.gather(solve(engine), solve(engine))
+
+        in_town(town, main, agree=2)
+        assert town["a"].jobs + town["b"].jobs == 4
+
+    def test_cancelling_one_leaves_it_to_the_others(self) -> None:
+        town = {"omo": Service(seconds=lambda: 10.0)}
+
+        async def main(engine: Engine) -> None:
+            first, second = (asyncio.ensure_future(solve(engine)) for _ in range(2))
+            await asyncio.sleep(5)
+            first.cancel()
+            assert (await second).solution.text == "x7kp2"
+            assert first.cancelled()
+
+        in_town(town, main)
+        assert town["omo"].jobs == 1
+
+    def test_cancelling_all_ends_it(self) -> None:
+        town = {"omo": Service(seconds=lambda: 10.0)}
+
+        async def main(engine: Engine) -> None:
+            solves = [asyncio.ensure_future(solve(engine)) for _ in range(3)]
+            await asyncio.sleep(5)
+            for one in solves:
+                one.cancel()
+            await asyncio.wait(solves)
+            assert all(one.cancelled() for one in solves)
+            # The next one is not kept waiting for it.
+            await solve(engine)
+
+        in_town(town, main)
+        assert town["omo"].jobs == 2
+
+    def test_where_the_first_one_fails_the_next_tries_itself(self) -> None:
+        town = {"omo": Service(seconds=lambda: 20.0)}
+
+        async def main(engine: Engine) -> None:
+            short = asyncio.ensure_future(solve(engine, timeout=5))
+            await asyncio.sleep(1)
+            assert (await solve(engine, timeout=60)).solution.text == "x7kp2"
+            with pytest.raises(SolveTimeout):
+                await short
+
+        in_town(town, main)
+        assert town["omo"].jobs == 2
+
+    def test_each_keeps_to_its_own_deadline(self) -> None:
+        town = {"omo": Service(seconds=lambda: 50.0)}
+
+        async def main(engine: Engine) -> None:
+            long = asyncio.ensure_future(solve(engine, timeout=100))
+            await asyncio.sleep(1)
+            with pytest.raises(SolveTimeout) as caught:
+                await solve(engine, timeout=10)
+            assert asyncio.get_running_loop().time() == 11.0
+            assert isinstance(caught.value.exceptions[0], NotAsked)
+            assert (await long).solution.text == "x7kp2"
+
+        in_town(town, main)
+        assert town["omo"].jobs == 1
+
+    def test_a_mistake_of_the_caller_is_the_same_for_all(self) -> None:
+        town = {"omo": Service(mishap=lambda call: BAD_PICTURE if call == "createJob" else None)}
+
+        async def main(engine: Engine) -> None:
+            outcomes = await asyncio.gather(*(solve(engine) for _ in range(5)), return_exceptions=True)
+            assert all(isinstance(one, TaskRefused) for one in outcomes)
+
+        in_town(town, main)
+        assert len(town["omo"].orders) == 1
+
+    def test_each_has_the_token_of_the_job_they_share(self) -> None:
+        town = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            trails = Trail(), Trail()
+            solves = [asyncio.ensure_future(engine.solve(TASK, 10, trail, share=True)) for trail in trails]
+            await asyncio.sleep(5)
+            assert trails[0].token == trails[1].token is not None
+            await asyncio.wait(solves)
+
+        in_town(town, main)
+
+    def test_one_that_comes_in_the_moment_in_which_it_fails_tries_itself(self) -> None:
+        sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution]]]()
+        result = Result(TextSolution("x7kp2"), "image-to-text", "omo", 1, None, 1.0, ())
+
+        async def fails(_timeout: float) -> Result[TextSolution]:
+            # Its first step comes when this one has failed, and before anybody is told.
+            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works, Trail())))
+            raise AllProvidersFailed("no provider solved it", [Attempt("omo", 1.0, error=NotAsked("out"))])
+
+        async def works(_timeout: float) -> Result[TextSolution]:
+            return result
+
+        async def main() -> None:
+            with pytest.raises(AllProvidersFailed):
+                await sharing.solve("equal", 60.0, fails, Trail())
+            assert await late[0] is result
+
+        run_virtual(main())
+
+
+def two_hubs(
+    service: Service,
+    main: Callable[[Engine, Engine], Coroutine[Any, Any, T]],
+    book: Shared | None = None,
+    **top: object,
+) -> T:
+    """What a coroutine makes of two hubs, as two processes have them, with one journal between them."""
+    journal = book or Shared()
+    account = {"plugin": "omocaptcha", "api_token": TOKEN, **PRICE}
+    mapping = {"providers": {"omo": account}, **top}
+
+    def hub() -> Engine:
+        return Engine(
+            load_mapping(mapping, Plugins()),
+            connect=lambda _: service.connect(),
+            chance=lambda: 1.0,
+            wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
+            journal=journal,
+        )
+
+    async def run() -> T:
+        one, other = hub(), hub()
+        try:
+            return await main(one, other)
+        finally:
+            await one.aclose()
+            await other.aclose()
+
+    return run_virtual(run())
+
+
+class TestAcrossProcesses:
+    def test_an_equal_task_of_another_hub_is_waited_for(self) -> None:
+        service = Service(seconds=lambda: 20.0)
+
+        async def main(one: Engine, other: Engine) -> None:
+            first, second = await asyncio.gather(solve(one), solve(other))
+            assert first.solution == second.solution == TextSolution("x7kp2")
+            assert [first.is_shared, second.is_shared].count(True) == 1
+            assert (first.cost or 0) + (second.cost or 0) == Decimal("0.001")
+            assert first.job_id == second.job_id
+
+        two_hubs(service, main)
+        assert service.jobs == 1
+
+    def test_where_that_one_fails_the_other_orders_itself(self) -> None:
+        service = Service(answer=None, seconds=lambda: 5.0)
+
+        async def main(one: Engine, other: Engine) -> None:
+            first = asyncio.ensure_future(solve(one))
+            await asyncio.sleep(1)
+            second = asyncio.ensure_future(solve(other))
+            await asyncio.wait([first])
+            assert isinstance(first.exception(), AllProvidersFailed)
+            service.answer = "x7kp2"
+            assert (await second).solution.text == "x7kp2"
+
+        two_hubs(service, main)
+        assert service.jobs == 2
+
+    def test_where_that_one_dies_the_other_goes_on_when_its_lease_is_over(self) -> None:
+        service, book = Service(seconds=lambda: 5.0), Shared()
+
+        def of_the_dead(connection: sqlite3.Connection) -> None:
+            order = Order("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
+            beat(connection, "dead", MORNING + 60)
+            reserve(connection, order, [], owner="dead", now=MORNING)
+
+        async def main(one: Engine, _other: Engine) -> None:
+            await book.write(of_the_dead)
+            assert (await solve(one, timeout=200)).solution.text == "x7kp2"
+            (job,) = service.world.jobs.values()
+            assert 60 <= job.created_at <= 75
+
+        two_hubs(service, main, book)
+
+    @pytest.mark.parametrize("is_handed_over", [False, True])
+    def test_a_job_that_one_has_left_behind_is_taken_over_and_not_paid_again(
+        self, is_handed_over: bool
+    ) -> None:
+        service, book = Service(seconds=lambda: 100.0), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            solving = asyncio.ensure_future(solve(one))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.wait([solving])
+            await one.aclose()
+            if not is_handed_over:
+                await book.write(lambda connection: beat(connection, "dead", MORNING + 60))
+                await book.write(lambda connection: connection.execute("UPDATE jobs SET owner = 'dead'"))
+                await asyncio.sleep(60)
+            result = await solve(other)
+            assert (result.solution, result.cost) == (TextSolution("x7kp2"), Decimal("0.001"))
+            assert len(await other.jobs(None, 10)) == 1
+            (line,) = await other.spend(UTC, None)
+            assert (line.jobs, line.amount) == (1, Decimal("0.001"))
+
+        two_hubs(service, main, book)
+        assert service.jobs == 1
+        assert book.states() == ["solved"]
+
+    def test_one_that_seems_never_to_end_is_not_waited_for(self) -> None:
+        service, book = Service(seconds=in_turn(1e9, 3.0)), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await solve(one)
+            await asyncio.sleep(1000)
+            assert (await solve(other)).solution.text == "x7kp2"
+
+        two_hubs(service, main, book)
+        assert service.jobs == 2
+
+    def test_one_whose_taking_over_is_cancelled_is_left_to_the_next(self) -> None:
+        service, book = Service(seconds=lambda: 100.0), Shared()
+
+        async def main(one: Engine, other: Engine) -> None:
+            for engine in (one, other):
+                solving = asyncio.ensure_future(solve(engine))
+                await asyncio.sleep(5)
+                solving.cancel()
+                await asyncio.wait([solving])
+                await engine.aclose()
+
+        two_hubs(service, main, book)
+        assert (service.jobs, book.states()) == (1, ["created"])
+
+
+class TestAnAnswerThatNobodyHasChecked:
+    """As a harvest writes it down: it may be wrong, and no provider is to blame but its own."""
+
+    def test_keeps_nobody_from_being_asked(self) -> None:
+        town = {
+            "slow": Service(seconds=lambda: 20.0, answer="abc", settings={"timeout": "9s"}),
+            "good": Service(),
+        }
+        task = ImageToText(PICTURE, length=5)
+
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(solve(engine, task))
+            await asyncio.sleep(5)
+            solving.cancel()
+            await asyncio.sleep(30)
+            town["slow"].mishap = dead
+            result = await solve(engine, task)
+            assert (result.provider, result.is_shared) == ("good", False)
+            # The good one, the one that was not sent, and the wrong one, which nobody is given again.
+            assert [entry.is_shared for entry in await engine.jobs(None, 10)] == [True, True, False]
+
+        in_town(town, main, top={"cache": "1h"})
+
+
+class TestTheCache:
+    def test_an_answer_is_given_again_for_its_time(self) -> None:
+        service = Service()
+
+        async def main(one: Engine, other: Engine) -> None:
+            await solve(one)
+            again = await solve(one)
+            assert (again.is_shared, again.cost, again.provider) == (True, Decimal(0), "omo")
+            assert (await solve(other)).is_shared
+            await asyncio.sleep(3601)
+            assert not (await solve(one)).is_shared
+
+        two_hubs(service, main, cache="1h")
+        assert service.jobs == 2
+
+    def test_there_is_none_unless_it_is_wanted(self) -> None:
+        service = Service()
+
+        async def main(one: Engine, other: Engine) -> None:
+            await solve(one)
+            await asyncio.sleep(1)
+            assert not (await solve(other)).is_shared
+
+        two_hubs(service, main)
+        assert service.jobs == 2
+
+    def test_may_be_of_more_than_an_hour_also_in_memory(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await solve(engine)
+            await asyncio.sleep(5400)
+            assert (await solve(engine)).is_shared
+
+        in_town(town, main, top={"cache": "2h"})
+
+    def test_an_answer_of_a_provider_that_only_others_have_is_theirs(self) -> None:
+        town, book = {"omo": Service(), "other": Service(answer="right")}, Shared()
+        results: list[Result[Any]] = []
+
+        async def elsewhere(engine: Engine) -> None:
+            results.append(await solve(engine))
+
+        async def main(engine: Engine) -> None:
+            assert (await solve(engine)).provider == "other"
+            with pytest.raises(ConfigError, match="there is no provider 'omo'"):
+                await engine.report(results[0], correct=False)
+
+        in_town({"omo": town["omo"]}, elsewhere, journal=book)
+        in_town({"other": town["other"]}, main, journal=book, top={"cache": "1h"})
+        in_town({"omo": town["omo"]}, elsewhere, journal=book, top={"cache": "1h"})
+        assert [result.is_shared for result in results] == [False, True]
+
+    def test_an_answer_that_is_reported_wrong_is_given_to_nobody(self) -> None:
+        service = Service()
+
+        async def main(one: Engine, other: Engine) -> None:
+            result = await solve(one)
+            with pytest.raises(NotOffered):
+                await one.report(result, correct=False)
+            assert not (await solve(other)).is_shared
+
+        two_hubs(service, main, cache="1h")

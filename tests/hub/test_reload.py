@@ -1,0 +1,384 @@
+"""A hub that reads its configuration anew, while jobs are in flight."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from captchahub import (
+    AllProvidersFailed,
+    AuthenticationError,
+    BudgetExceeded,
+    ConfigError,
+    Hub,
+    JobState,
+    State,
+)
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
+from captchahub.config import load_mapping
+from captchahub.events import CooledDown, Event, Recovered
+from captchahub.hookspecs import hookimpl
+from captchahub.testing import Hang, Mishap, Sandbox, json_reply
+from tests.conftest import QuickOmo
+from tests.journal.test_journal import Shared, cancelled, states
+from tests.town import INSTALLED, TASK, Service, at, broken, dead, in_town, in_turn
+
+BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
+
+
+async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **own: object) -> None:
+    """Go by a configuration of providers with these names, each with these keys."""
+    accounts = {name: {"plugin": "omocaptcha", **at(name), **own} for name in names}
+    route = {"routes": {"image-to-text": list(names)}}
+    known = Plugins(plugins) if plugins else INSTALLED
+    await engine.reload(load_mapping({"providers": accounts, **route}, known))
+
+
+def solving(engine: Engine) -> asyncio.Task[Any]:
+    return asyncio.ensure_future(engine.solve(TASK, None))
+
+
+def test_what_is_in_flight_ends_where_it_began_and_what_follows_goes_by_the_new_file() -> None:
+    town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "old")
+        first = solving(engine)
+        await asyncio.sleep(5)
+        await reload(engine, "new")
+        assert (await engine.solve(TASK, None)).provider == "new"
+        assert not town["old"].transport.is_closed
+        assert (await first).provider == "old"
+        await asyncio.sleep(0)
+        assert town["old"].transport.is_closed
+
+    in_town(town, main)
+
+
+def test_a_solve_can_still_fall_back_to_who_is_gone() -> None:
+    town = {"slow": Service(seconds=lambda: 500.0), "second": Service(), "new": Service()}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "slow", "second", timeout="20s")
+        first = solving(engine)
+        await asyncio.sleep(5)
+        await reload(engine, "new")
+        await asyncio.sleep(5)
+        assert (await first).provider == "second"
+        await asyncio.sleep(1)
+        assert town["second"].transport.is_closed
+
+    in_town(town, main)
+
+
+def test_a_job_that_nobody_waits_for_is_collected_from_who_is_gone() -> None:
+    town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "old")
+        await cancelled(engine, after=5)
+        await reload(engine, "new")
+        await asyncio.sleep(60)
+        assert await states(engine) == [("old", JobState.SOLVED)]
+        assert town["old"].transport.is_closed
+
+    in_town(town, main)
+
+
+def test_closing_the_hub_lets_go_of_who_is_gone_as_well() -> None:
+    town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "old")
+        first = solving(engine)
+        await asyncio.sleep(5)
+        await reload(engine, "new")
+        await engine.aclose()
+        assert town["old"].transport.is_closed
+        await asyncio.wait([first])
+
+    in_town(town, main)
+
+
+class TestAProvider:
+    def test_whose_keys_are_the_same_keeps_its_connections(self) -> None:
+        town = {"omo": Service(), "new": Service()}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo")
+            before = town["omo"].transport
+            await reload(engine, "new", "omo")
+            assert town["omo"].transport is before
+            assert not before.is_closed
+
+        in_town(town, main)
+
+    def test_with_other_limits_keeps_its_health(self) -> None:
+        town = {"omo": Service(mishap=dead)}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", health={"failures": 1, "cooldown": "1h"})
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 10)
+            await reload(engine, "omo", timeout="20s")
+            assert (await engine.health())["omo"].state is State.COOLING
+
+        in_town(town, main)
+
+    def test_with_another_token_begins_anew(self) -> None:
+        town = {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", api_token="wr0ng-one")
+            with pytest.raises(AllProvidersFailed) as caught:
+                await engine.solve(TASK, 10)
+            assert isinstance(caught.value.exceptions[0], AuthenticationError)
+            assert (await engine.health())["omo"].state is State.OUT
+            await reload(engine, "omo")
+            assert (await engine.health())["omo"].state is State.HEALTHY
+
+        in_town(town, main)
+
+
+class Listening:
+    """Keeps what it is told of the health of providers."""
+
+    def __init__(self) -> None:
+        self.told: list[type[Event]] = []
+
+    @hookimpl
+    def captchahub_observe(self, event: Event) -> None:
+        if isinstance(event, (CooledDown, Recovered)):
+            self.told.append(type(event))
+
+
+class TestHealthOverAReload:
+    """A provider with other limits goes on with the same gate, so that what is under way counts there."""
+
+    def test_a_probe_that_is_out_still_tells_what_it_finds(self) -> None:
+        town = {"omo": Service(seconds=in_turn(1e6, 10.0))}
+        health = {"failures": 1, "cooldown": "30s"}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", health=health, timeout="4s")
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 5)
+            await reload(engine, "omo", health=health)
+            await asyncio.sleep(40)
+            probe = solving(engine)
+            await asyncio.sleep(5)
+            assert (await engine.health())["omo"].state is State.HALF_OPEN
+            await reload(engine, "omo", health=health, timeout="60s")
+            await probe
+            assert (await engine.health())["omo"].state is State.HEALTHY
+
+        in_town(town, main)
+
+    def test_jobs_in_flight_hold_their_places(self) -> None:
+        town = {"omo": Service(seconds=lambda: 20.0)}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", max_in_flight=2)
+            first = [solving(engine) for _ in range(2)]
+            await asyncio.sleep(5)
+            await reload(engine, "omo", max_in_flight=1)
+            third = solving(engine)
+            await asyncio.sleep(10)
+            assert town["omo"].jobs == 2
+            await asyncio.wait(first)
+            await third
+            fourth, fifth = solving(engine), solving(engine)
+            await asyncio.sleep(5)
+            assert town["omo"].jobs == 4
+            await reload(engine, "omo", max_in_flight=3)
+            await asyncio.sleep(1)
+            assert town["omo"].jobs == 5
+            await asyncio.wait([fourth, fifth])
+
+        in_town(town, main)
+
+    def test_orders_of_before_count_for_the_rate(self) -> None:
+        town = {"omo": Service()}
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", rate="1/minute")
+            await engine.solve(TASK, None)
+            await reload(engine, "omo", rate="1/hour")
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, None)
+            assert town["omo"].jobs == 1
+
+        in_town(town, main)
+
+    def test_one_that_was_out_and_is_another_account_now_is_told_to_have_recovered(self) -> None:
+        ear, town = (
+            Listening(),
+            {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)},
+        )
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", plugins=[ear], api_token="wr0ng-one")
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 10)
+            await reload(engine, "omo", plugins=[ear])
+
+        in_town(town, main)
+        assert ear.told == [CooledDown, Recovered]
+
+    def test_what_ends_at_an_account_that_is_gone_says_nothing_of_the_new_one(self) -> None:
+        ear, town = Listening(), {"omo": Service(seconds=lambda: 500.0)}
+        quick: dict[str, Any] = {
+            "plugins": [ear],
+            "timeout": "10s",
+            "health": {"failures": 1, "cooldown": "1h"},
+        }
+
+        async def main(engine: Engine) -> None:
+            await reload(engine, "omo", **quick, api_token="an0ther-one")
+            town["omo"].world.add_account("an0ther-one", "10")
+            first = solving(engine)
+            await asyncio.sleep(5)
+            await reload(engine, "omo", **quick)
+            await asyncio.wait([first])
+            assert (await engine.health())["omo"].state is State.HEALTHY
+
+        in_town(town, main)
+        assert ear.told == []
+
+
+def test_a_new_budget_counts_what_was_spent_before() -> None:
+    town = {"omo": Service()}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "omo", prices={"image-to-text": 0.01})
+        await engine.solve(TASK, None)
+        await reload(engine, "omo", prices={"image-to-text": 0.01}, budget={"limit": 0.015, "per": "day"})
+        with pytest.raises(AllProvidersFailed) as caught:
+            await engine.solve(TASK, 10)
+        (error,) = caught.value.exceptions
+        assert isinstance(error, BudgetExceeded)
+        assert error.spent == Decimal("0.01")
+
+    in_town(town, main)
+
+
+def test_a_provider_that_changed_reads_its_price_list_anew() -> None:
+    silent = Mishap(Hang())
+    town = {"omo": Service(mishap=broken(silent, on="getService"))}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "omo", budget={"limit": 1, "per": "day"})
+        first = solving(engine)
+        await asyncio.sleep(1)
+        await reload(engine, "omo", budget={"limit": 2, "per": "day"})
+        assert (await engine.solve(TASK, None)).provider == "omo"
+        await asyncio.wait([first])
+
+    in_town(town, main)
+
+
+def test_what_is_resumed_meanwhile_is_asked_for_at_the_new_provider() -> None:
+    town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+
+    async def begin(engine: Engine) -> None:
+        await asyncio.gather(*(cancelled(engine, after=5) for _ in range(2)))
+
+    async def main(engine: Engine) -> None:
+        async with aclosing(engine.resume(1)) as collecting:
+            await anext(collecting)
+            await reload(engine, "omo", timeout="50s")
+            await anext(collecting)
+            assert town["omo"].transport.calls_to("getJobResult")
+
+    in_town(town, begin, journal=book)
+    in_town(town, main, journal=book)
+    assert book.states() == ["solved", "solved"]
+
+
+def test_the_plugins_are_those_of_the_new_file() -> None:
+    class Strict:
+        @hookimpl
+        def captchahub_check_solution(self) -> str | None:
+            return "nothing is good enough"
+
+    town = {"omo": Service()}
+
+    async def main(engine: Engine) -> None:
+        with pytest.raises(AllProvidersFailed):
+            await engine.solve(TASK, None)
+        await reload(engine, "omo")
+        await engine.solve(TASK, None)
+
+    in_town(town, main, plugins=(Strict(),))
+
+
+class TestAFile:
+    @pytest.fixture
+    def path(self, tmp_path: Path, sandbox: Sandbox) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(self.text(sandbox))
+        return path
+
+    def text(self, sandbox: Sandbox, name: str = "omo", rest: str = "") -> str:
+        keys = "".join(f"    {key}: {value}\n" for key, value in sandbox.settings(balance="1000").items())
+        return f"providers:\n  {name}:\n    plugin: omocaptcha\n{keys}{rest}"
+
+    def test_is_read_from_where_the_hub_was_made_of(
+        self, path: Path, sandbox: Sandbox, quick: QuickOmo
+    ) -> None:
+        with Hub.from_yaml(path, plugins=[quick]) as hub:
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "omo"
+            path.write_text(self.text(sandbox, "another"))
+            hub.reload()
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
+
+    @pytest.mark.parametrize(
+        ("rest", "said"),
+        [
+            ("timeout: soon\n", "config.yaml:7: timeout"),
+            ("journal: other.db\n", "journal: it is in memory while this hub lives, and can't become"),
+            ("routes:\n  phone-slide: [nobody]\n", "nobody"),
+        ],
+    )
+    def test_with_a_mistake_changes_nothing(
+        self, path: Path, sandbox: Sandbox, quick: QuickOmo, rest: str, said: str
+    ) -> None:
+        with Hub.from_yaml(path, plugins=[quick]) as hub:
+            path.write_text(self.text(sandbox, "another", rest))
+            with pytest.raises(ConfigError) as caught:
+                hub.reload()
+            assert said in str(caught.value)
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "omo"
+
+    def test_is_the_same_wherever_the_program_works_later(
+        self, path: Path, sandbox: Sandbox, quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parent)
+        with Hub.from_yaml("config.yaml", plugins=[quick]) as hub:
+            monkeypatch.chdir("/")
+            path.write_text(self.text(sandbox, "another"))
+            hub.reload()
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
+
+    def test_has_the_same_journal_wherever_the_program_works_later(
+        self, path: Path, sandbox: Sandbox, quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parent)
+        path.write_text(self.text(sandbox, "omo", "journal: jobs.db\n"))
+        with Hub.from_yaml("config.yaml", plugins=[quick]) as hub:
+            monkeypatch.chdir("/")
+            path.write_text(self.text(sandbox, "another", "journal: jobs.db\n"))
+            hub.reload()
+            assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
+
+    def test_is_there_only_for_hubs_that_were_made_of_one(self, sandbox: Sandbox) -> None:
+        mapping = {"providers": {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}}
+        with Hub.from_mapping(mapping) as hub, pytest.raises(RuntimeError, match="not by from_yaml"):
+            hub.reload()

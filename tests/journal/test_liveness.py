@@ -1,0 +1,105 @@
+"""Who is there: a lock that the system lets go of when a process ends, however that ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from captchahub._journal.liveness import Presence
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="this system has no such locks")
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from captchahub._journal.liveness import Presence
+presence = Presence(Path(sys.argv[1]))
+presence.hold("other")
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "jobs.db"
+
+
+@contextmanager
+def another_process(journal: Path) -> Generator[subprocess.Popen[str]]:
+    """One that is there as ``other``."""
+    command = [sys.executable, "-c", PROGRAM, str(journal)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "there\n"
+        yield running
+
+
+def test_who_lives_is_not_gone_and_who_was_killed_is(journal: Path) -> None:
+    here = Presence(journal)
+    with another_process(journal) as running:
+        assert not here.is_gone("other")
+        running.kill()
+        running.wait()
+        assert here.is_gone("other")
+        assert here.is_gone("other")
+    # Nothing is left of it.
+    assert list(journal.parent.iterdir()) == []
+
+
+def test_two_of_one_process_know_of_each_other(journal: Path) -> None:
+    here, there = Presence(journal), Presence(journal)
+    here.hold("me")
+    here.hold("me")
+    assert not there.is_gone("me")
+    assert not here.is_gone("me")
+    here.leave("me")
+    assert list(journal.parent.iterdir()) == []
+
+
+def test_of_who_has_left_no_trace_nobody_can_tell(journal: Path) -> None:
+    assert not Presence(journal).is_gone("somebody on another machine")
+
+
+def test_a_journal_that_no_other_can_see_needs_no_files() -> None:
+    alone = Presence(None)
+    alone.hold("me")
+    assert not alone.is_gone("me")
+    alone.leave("me")
+
+
+def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
+    nowhere = Presence(tmp_path / "missing" / "jobs.db")
+    nowhere.hold("me")
+    assert not nowhere.is_gone("me")
+    nowhere.leave("me")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_is_not_there_in_the_name_of_its_parent(journal: Path) -> None:
+    here, there = Presence(journal), Presence(journal)
+    here.hold("me")
+    (may_end, end), (is_there, tell) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(tell, b"!")
+        os.close(end)
+        os.read(may_end, 1)
+        os._exit(0)
+    try:
+        assert os.read(is_there, 1) == b"!"
+        assert not there.is_gone("me")
+        # As the end of the parent would.
+        here.after_fork(is_child=True)
+        assert there.is_gone("me")
+    finally:
+        for pipe in (may_end, end, is_there, tell):
+            os.close(pipe)
+        os.waitpid(child, 0)

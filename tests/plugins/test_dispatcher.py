@@ -1,0 +1,376 @@
+"""What observers are told: each event at its time, in order; and that nobody is slowed down by them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from contextvars import ContextVar
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import pytest
+
+from captchahub import (
+    AllProvidersFailed,
+    BudgetExceeded,
+    Hub,
+    JobFailed,
+    PriceUnknown,
+    ServiceUnavailable,
+    State,
+    TextSolution,
+)
+from captchahub._engine.engine import Engine
+from captchahub._plugins.dispatcher import Feed
+from captchahub.events import (
+    Attempted,
+    BudgetRefused,
+    Cancelled,
+    CooledDown,
+    Event,
+    Failed,
+    FellBack,
+    Ordered,
+    Polled,
+    Recovered,
+    Retrying,
+    Solved,
+    SolveEvent,
+    Submitted,
+)
+from captchahub.hookspecs import hookimpl
+from captchahub.testing import Mishap, Sandbox, json_reply
+from tests.conftest import QuickOmo
+from tests.odd import fail, solve
+from tests.town import MORNING, TASK, Service, dead, dead_until, in_town
+
+E = TypeVar("E", bound=Event)
+PRICE: Mapping[str, object] = {"prices": {"image-to-text": "0.5"}}
+CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
+
+
+class Witness:
+    """An observer that remembers what it was told, and in whose name."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.callers: list[str] = []
+
+    @hookimpl
+    def captchahub_observe(self, event: Event) -> None:
+        self.events.append(event)
+        self.callers.append(CALLER.get())
+
+    def of(self, wanted: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, wanted)]
+
+    @property
+    def story(self) -> list[tuple[float, str]]:
+        """When what happened, in seconds since the beginning."""
+        return [(round(event.at - MORNING, 3), type(event).__name__) for event in self.events]
+
+
+class Faulty:
+    @hookimpl
+    def captchahub_observe(self, event: Event) -> None:
+        raise RuntimeError("the disk of the metrics is full")
+
+
+class Slow:
+    """An observer that stands still until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.entered = threading.Event()
+
+    @hookimpl
+    def captchahub_observe(self, event: Event) -> None:
+        self.entered.set()
+        assert self.go_on.wait(30)
+
+
+def told(services: Mapping[str, Service], main: Any = solve, **rules: Any) -> tuple[Witness, Any]:
+    """What an observer was told while a coroutine ran, and what came of it."""
+    witness = Witness()
+    return witness, in_town(services, main, plugins=(witness,), **rules)
+
+
+class TestASolve:
+    def test_is_told_from_beginning_to_end(self) -> None:
+        witness, result = told({"omo": Service(settings=PRICE)})
+        assert witness.story == [
+            (0.0, "Submitted"),
+            (0.0, "Ordered"),
+            (2.0, "Polled"),
+            (4.0, "Polled"),
+            (4.0, "Attempted"),
+            (4.0, "Solved"),
+        ]
+        [submitted], [ordered], [attempted] = (
+            witness.of(Submitted),
+            witness.of(Ordered),
+            witness.of(Attempted),
+        )
+        assert submitted.timeout == 60
+        assert (ordered.provider, ordered.job_id, ordered.price) == ("omo", result.job_id, Decimal("0.5"))
+        assert [(one.number, one.is_done) for one in witness.of(Polled)] == [(1, False), (2, True)]
+        assert (attempted.attempt.elapsed, attempted.attempt.polls) == (4.0, 2)
+        assert [one.result for one in witness.of(Solved)] == [result]
+
+    def test_has_one_name_in_all_its_events_and_in_the_journal(self) -> None:
+        async def main(engine: Engine) -> str:
+            await solve(engine)
+            [entry] = await engine.jobs(None, 10)
+            return entry.submission
+
+        witness, submission = told({"omo": Service()}, main)
+        events = witness.of(SolveEvent)
+        assert len(events) == len(witness.events)
+        assert {(one.solve, one.kind) for one in events} == {(submission, "image-to-text")}
+
+    def test_that_goes_on_with_another_provider(self) -> None:
+        witness, result = told({"bad": Service(answer=None), "good": Service()})
+        names = [name for _, name in witness.story if name != "Polled"]
+        assert names == ["Submitted", "Ordered", "Attempted", "FellBack", "Ordered", "Attempted", "Solved"]
+        [fell_back] = witness.of(FellBack)
+        assert (fell_back.provider, type(fell_back.error)) == ("bad", JobFailed)
+        assert [one.attempt for one in witness.of(Attempted)] == list(result.attempts)
+
+    def test_that_fails(self) -> None:
+        witness, error = told({"bad": Service(answer=None)}, fail)
+        assert [*witness.of(FellBack), *witness.of(Solved)] == []
+        [failed] = witness.of(Failed)
+        assert failed.error is error
+        assert isinstance(error, AllProvidersFailed)
+        assert witness.story[-1] == (failed.elapsed, "Failed")
+
+    def test_that_tries_the_same_provider_again_falls_back_to_nobody(self) -> None:
+        witness, _ = told({"dead": Service(mishap=dead)}, fail)
+        assert len(witness.of(Attempted)) > 1
+        assert witness.of(FellBack) == []
+        retries = witness.of(Retrying)
+        # At once, and not only when an attempt has ended.
+        assert retries[0].at == MORNING
+        assert {(one.provider, str(one.error)) for one in retries} == {("dead", str(retries[0].error))}
+        assert len(retries) >= len(witness.of(Attempted)) - 1
+
+    def test_that_can_t_ask_for_its_answer_is_told_what_the_question_met(self) -> None:
+        gone = Mishap(ServiceUnavailable("the network is down"))
+        left = iter([gone, gone])
+        service = Service(mishap=lambda name: next(left, None) if name == "getJobResult" else None)
+        witness, _ = told({"omo": service})
+        polls = witness.of(Polled)
+        assert [(one.is_done, str(one.error)) for one in polls] == [
+            (False, "the network is down"),
+            (False, "the network is down"),
+            (True, "None"),
+        ]
+
+    def test_that_fails_for_good_is_not_tried_again(self) -> None:
+        witness, _ = told({"bad": Service(answer=None)}, fail)
+        assert witness.of(Retrying) == []
+
+    def test_that_is_cancelled(self) -> None:
+        async def main(engine: Engine) -> None:
+            solving = asyncio.ensure_future(solve(engine))
+            await asyncio.sleep(1.5)
+            solving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await solving
+
+        witness, _ = told({"omo": Service()}, main)
+        assert witness.story == [(0.0, "Submitted"), (0.0, "Ordered"), (1.5, "Cancelled")]
+        assert [one.elapsed for one in witness.of(Cancelled)] == [1.5]
+
+    def test_that_another_overtakes_has_a_late_attempt(self) -> None:
+        town = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
+
+        async def main(engine: Engine) -> float:
+            await solve(engine)
+            await asyncio.sleep(60)
+            return 0.0
+
+        witness, _ = told(town, main, hedge_after="5s", hedge_limit="100%")
+        [end] = [event.at for event in witness.of(Solved)]
+        attempts = {one.attempt.provider: one for one in witness.of(Attempted)}
+        assert attempts["quick"].at == end
+        assert attempts["slow"].at == MORNING + attempts["slow"].attempt.elapsed > end
+        assert attempts["slow"].solve == attempts["quick"].solve
+
+
+class TestEqualTasks:
+    def test_each_solve_is_told_and_the_attempt_is_that_of_the_first(self) -> None:
+        async def main(engine: Engine) -> None:
+            await asyncio.gather(*(engine.solve(TASK, 60, share=True) for _ in range(3)))
+
+        witness, _ = told({"omo": Service()}, main)
+        solves = [one.solve for one in witness.of(Submitted)]
+        assert len(set(solves)) == 3
+        assert [one.solve for one in witness.of(Attempted)] == solves[:1]
+        assert sorted(one.result.is_shared for one in witness.of(Solved)) == [False, True, True]
+
+
+def no_lines(call: str) -> Mishap | None:
+    """A service whose list of prices is empty."""
+    return Mishap(json_reply({"error": False, "service": []})) if call == "getService" else None
+
+
+class TestABudget:
+    BUDGET: Mapping[str, object] = {"budget": {"limit": "0.1", "per": "day"}, "currency": "USD"}
+
+    @pytest.mark.parametrize(
+        ("poor", "error"),
+        [
+            (Service(settings={**BUDGET, **PRICE}), BudgetExceeded),
+            # Its list of prices has no line for the task.
+            (Service(settings=BUDGET, mishap=no_lines), PriceUnknown),
+        ],
+    )
+    def test_that_forbids_an_order_is_told(self, poor: Service, error: type[Exception]) -> None:
+        witness, result = told({"poor": poor, "rich": Service()})
+        [refused] = witness.of(BudgetRefused)
+        assert (refused.provider, type(refused.error), result.provider) == ("poor", error, "rich")
+        names = [name for _, name in witness.story]
+        assert names[:4] == ["Submitted", "BudgetRefused", "Attempted", "FellBack"]
+
+
+class TestAProvider:
+    HEALTH: Mapping[str, object] = {"health": {"failures": 1, "cooldown": "30s"}}
+
+    def test_that_cools_and_recovers(self) -> None:
+        async def main(engine: Engine) -> None:
+            await fail(engine, 10)
+            await asyncio.sleep(100)
+            await solve(engine)
+
+        witness, _ = told({"omo": Service(mishap=dead_until(50), settings=self.HEALTH)}, main)
+        [recovered] = witness.of(Recovered)
+        # Once for the failure, and once for each probe that failed before the solve had no more time.
+        assert len(witness.of(CooledDown)) == 5
+        for cooled in witness.of(CooledDown):
+            assert (cooled.provider, cooled.state, cooled.until) == ("omo", State.COOLING, cooled.at + 30)
+            assert ServiceUnavailable.__name__ in cooled.reason
+        assert (recovered.provider, recovered.at > MORNING + 100) == ("omo", True)
+
+    def test_that_refuses_the_account_is_out(self) -> None:
+        async def main(engine: Engine) -> None:
+            await fail(engine)
+            await engine.revive("omo")
+
+        witness, _ = told({"omo": Service(settings={"api_token": "another-t0ken"})}, main)
+        [out], [recovered] = witness.of(CooledDown), witness.of(Recovered)
+        assert (out.state, out.until) == (State.OUT, None)
+        assert "another-t0ken" not in out.reason
+        assert recovered.provider == "omo"
+
+
+class TestFaults:
+    def test_of_an_observer_are_logged_once_and_lose_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        witness, town = Witness(), {"omo": Service()}
+        result = in_town(town, solve, plugins=(Faulty(), witness))
+        assert result.solution.text == "x7kp2"
+        assert len(witness.events) == 6
+        logged = [one for one in caplog.records if "observer" in one.getMessage()]
+        assert [one.getMessage() for one in logged] == [
+            "the observer Faulty failed: nothing is lost; its further faults are not told"
+        ]
+        assert logged[0].exc_info is not None
+
+    def test_one_that_stands_still_holds_up_nobody(self, sandbox: Sandbox, quick: QuickOmo) -> None:
+        slow = Slow()
+        providers = {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}
+        with Hub.from_mapping({"providers": providers}, plugins=[quick, slow]) as hub:
+            for text in ("first", "second"):
+                assert hub.solve(sandbox.draw_text(text).task()).solution == TextSolution(text)
+                assert slow.entered.wait(10)
+            slow.go_on.set()
+
+    def test_what_waits_too_long_is_dropped_and_the_log_says_how_much(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        slow, seen = Slow(), Witness()
+
+        def observe(event: Event) -> None:
+            slow.captchahub_observe(event)
+            seen.captchahub_observe(event)
+
+        feed = Feed([("slow", observe)], lambda: MORNING)
+
+        async def main() -> None:
+            feed.tell(_event)
+            assert slow.entered.wait(10)
+            for _ in range(10_007):
+                feed.tell(_event)
+            slow.go_on.set()
+            await feed.aclose(30)
+
+        asyncio.run(main())
+        assert len(seen.events) == 10_001
+        assert "observers were too slow for 7 events, which they have not seen" in caplog.messages
+
+    def test_what_is_not_seen_before_the_end_is_counted_too(self, caplog: pytest.LogCaptureFixture) -> None:
+        slow = Slow()
+        feed = Feed([("slow", slow.captchahub_observe)], lambda: MORNING)
+
+        async def main() -> None:
+            feed.tell(_event)
+            assert slow.entered.wait(10)
+            feed.tell(_event)
+            await feed.aclose(0.0)
+            feed.tell(_event)
+
+        asyncio.run(main())
+        slow.go_on.set()
+        assert caplog.messages == ["observers were too slow for 1 events, which they have not seen"]
+
+
+class TestWhoseItIs:
+    def test_the_context_variables_are_those_of_the_submitter(
+        self, sandbox: Sandbox, quick: QuickOmo
+    ) -> None:
+        witness = Witness()
+        providers = {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}
+        with Hub.from_mapping({"providers": providers}, plugins=[quick, witness]) as hub:
+            for caller in ("first", "second"):
+                reset = CALLER.set(caller)
+                ticket = hub.submit(sandbox.draw_text(caller).task())
+                CALLER.reset(reset)
+                ticket.result()
+        solves = {one.solve: name for one, name in zip(witness.of(SolveEvent), witness.callers, strict=True)}
+        assert list(solves.values()) == ["first", "second"]
+        assert set(witness.callers) == {"first", "second"}
+
+
+class TestWhereNobodyObserves:
+    def test_no_event_is_made_and_no_thread_begun(self) -> None:
+        made: list[float] = []
+
+        def make(at: float) -> Event:
+            made.append(at)
+            return Event(at=at)
+
+        feed = Feed([], lambda: MORNING)
+        feed.tell(make)
+        asyncio.run(feed.aclose(1.0))
+        assert made == []
+        assert _observing() == []
+
+    def test_the_thread_begins_with_the_first_event_and_ends_with_the_hub(self) -> None:
+        witness = Witness()
+        assert in_town({"omo": Service()}, _threads_before_and_after, plugins=(witness,)) == (0, 1)
+        assert _observing() == []
+
+
+async def _threads_before_and_after(engine: Engine) -> tuple[int, int]:
+    before = len(_observing())
+    await solve(engine)
+    return before, len(_observing())
+
+
+def _observing() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name == "captchahub observers"]
+
+
+def _event(at: float) -> Event:
+    return Event(at=at)

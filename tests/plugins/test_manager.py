@@ -1,0 +1,623 @@
+"""Finding plugins, passed in and installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Generator, Iterable
+from typing import cast
+
+import attrs
+import pytest
+
+from captchahub._plugins.manager import Plugins, Unusable
+from captchahub.config import load_mapping
+from captchahub.errors import ConfigError
+from captchahub.hookspecs import hookimpl
+from captchahub.plugins import PluginRecord, PluginState
+from captchahub.provider import LocalProvider, ProviderKind
+from captchahub.tasks import ImageToText, Solution, Task, TextSolution
+from tests.shelf import BROKEN, WORKING, Shelf
+
+
+@attrs.frozen
+class NoSettings:
+    """A plugin without keys of its own."""
+
+
+class Answering(LocalProvider):
+    kinds = frozenset({"image-to-text"})
+
+    def solve(self, task: Task[Solution]) -> Solution:
+        return TextSolution("x7kp2")
+
+
+def kind_named(name: str) -> ProviderKind[object]:
+    return ProviderKind(name, NoSettings, lambda _settings: Answering())
+
+
+class Offering:
+    """A plugin object that offers what it was given."""
+
+    def __init__(self, *offered: object) -> None:
+        self._offered = offered
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Iterable[object]:
+        return self._offered
+
+
+def unusable(plugins: Plugins, name: str) -> PluginRecord:
+    with pytest.raises(Unusable) as caught:
+        plugins.kind(name)
+    return caught.value.record
+
+
+def error_of(plugins: Plugins, name: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        plugins.kind(name)
+    return caught.value
+
+
+def test_a_plugin_that_was_passed_in_needs_no_installation() -> None:
+    kind = kind_named("mine")
+    plugins = Plugins([Offering(kind)])
+    assert plugins.kind("mine") is kind
+    assert "mine" in plugins.kind_names()
+
+
+def test_two_hubs_do_not_see_each_others_plugins() -> None:
+    Plugins([Offering(kind_named("mine"))])
+    assert "mine" not in Plugins().kind_names()
+
+
+def test_an_installed_plugin_is_found_by_the_name_of_its_entry_point(shelf: Shelf) -> None:
+    shelf.install("shelf-alpha", "shelf_alpha", WORKING.format(names=["alpha"]), "alpha")
+    plugins = Plugins()
+    assert plugins.kind("alpha").name == "alpha"
+    assert plugins.kind("alpha") == plugins.kind("alpha")
+
+
+def test_only_the_plugin_that_is_asked_for_is_imported(shelf: Shelf) -> None:
+    shelf.install("shelf-asked", "shelf_asked", WORKING.format(names=["asked"]), "asked")
+    shelf.install("shelf-idle", "shelf_idle", "raise RuntimeError('imported')", "idle")
+    plugins = Plugins()
+    assert {"asked", "idle"} <= set(plugins.kind_names())
+    assert "shelf_asked" not in sys.modules
+    plugins.kind("asked")
+    assert "shelf_asked" in sys.modules
+    assert "shelf_idle" not in sys.modules
+
+
+def test_one_module_can_offer_several_kinds(shelf: Shelf) -> None:
+    shelf.install("shelf-both", "shelf_both", WORKING.format(names=["left", "right"]), "left", "right")
+    plugins = Plugins()
+    assert [plugins.kind(name).name for name in ("left", "right")] == ["left", "right"]
+
+
+def test_a_plugin_passed_in_goes_before_an_installed_one(shelf: Shelf) -> None:
+    shelf.install("shelf-beta", "shelf_beta", "raise RuntimeError('imported')", "beta")
+    kind = kind_named("beta")
+    assert Plugins([Offering(kind)]).kind("beta") is kind
+
+
+def test_an_unknown_kind_names_the_nearest_and_the_installed() -> None:
+    message = str(error_of(Plugins([Offering(kind_named("shadow"), kind_named("echo"))]), "shadwo"))
+    assert "did you mean 'shadow'?" in message
+    assert "echo" in message
+    assert message.endswith("; or install the plugin that adds it")
+
+
+@pytest.mark.parametrize("name", ["capsolver", "x; rm -rf /"])
+def test_no_package_is_advised_that_may_be_anybodys(name: str) -> None:
+    assert "pip" not in str(error_of(Plugins(), name))
+
+
+def test_two_distributions_of_one_name_are_both_named(shelf: Shelf) -> None:
+    shelf.install("shelf-one", "shelf_one", WORKING.format(names=["twin"]), "twin")
+    shelf.install("shelf-two", "shelf_two", WORKING.format(names=["twin"]), "twin")
+    message = str(error_of(Plugins(), "twin"))
+    assert "shelf-one and shelf-two" in message
+    assert "uninstall one" in message
+
+
+class TestWhatCanNotBeUsed:
+    def test_is_named_with_the_reason_and_the_traceback(self, shelf: Shelf) -> None:
+        shelf.install("shelf-broken", "shelf_broken", "raise RuntimeError('no\\nengine')", "broken")
+        record = unusable(Plugins(), "broken")
+        assert (record.state, record.distribution, record.version) == (
+            PluginState.FAILED,
+            "shelf-broken",
+            "1.0",
+        )
+        assert record.error == (
+            "the plugin 'broken' of shelf-broken can't be imported: RuntimeError: no engine; "
+            "update or reinstall it"
+        )
+        assert "shelf_broken.py" in (record.traceback or "")
+
+    def test_may_even_try_to_end_the_program(self, shelf: Shelf) -> None:
+        shelf.install("shelf-exits", "shelf_exits", "import sys; sys.exit(3)", "exits")
+        assert "SystemExit: 3" in (unusable(Plugins(), "exits").error or "")
+
+    def test_stays_as_it_is_until_the_next_start(self, shelf: Shelf) -> None:
+        shelf.install("shelf-again", "shelf_again", "raise RuntimeError('no engine')", "again")
+        plugins = Plugins()
+        assert unusable(plugins, "again") == unusable(plugins, "again")
+
+    def test_is_told_with_what_it_adds_where_that_is_another_kind(self, shelf: Shelf) -> None:
+        shelf.install("shelf-other", "shelf_other", WORKING.format(names=["another"]), "missing")
+        message = unusable(Plugins(), "missing").error or ""
+        assert "shelf-other" in message
+        assert "it adds: another" in message
+
+    def test_may_be_a_module_without_hooks(self, shelf: Shelf) -> None:
+        shelf.install("shelf-bare", "shelf_bare", "", "bare")
+        assert "it adds: none" in (unusable(Plugins(), "bare").error or "")
+
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [
+            (
+                "captchahub_contract = 99",
+                "was written for version 99 of the plugin contract, and this is version 1; update captchahub",
+            ),
+            (
+                "captchahub_contract = 0",
+                "was written for version 0 of the plugin contract, and this is version 1; update it",
+            ),
+            (
+                "from captchahub.provider import Gone",
+                "can't be imported: ImportError: cannot import name 'Gone'",
+            ),
+            ("import captchahub.gone", "No module named 'captchahub.gone'; update it, or captchahub"),
+        ],
+        ids=["newer", "older", "a name that is gone", "a module that is gone"],
+    )
+    def test_is_incompatible_where_it_was_written_for_another_version(
+        self, shelf: Shelf, source: str, said: str
+    ) -> None:
+        shelf.install("shelf-future", "shelf_future", source, "future")
+        record = unusable(Plugins(), "future")
+        assert record.state is PluginState.INCOMPATIBLE
+        assert said in (record.error or "")
+        sys.modules.pop("shelf_future", None)
+
+    @pytest.mark.parametrize("version", ["'1'", "True", "None"])
+    def test_says_its_version_as_a_whole_number(self, shelf: Shelf, version: str) -> None:
+        shelf.install("shelf-odd", "shelf_odd", f"captchahub_contract = {version}", "odd-one")
+        assert "as captchahub_contract, which is a whole number" in (
+            unusable(Plugins(), "odd-one").error or ""
+        )
+        sys.modules.pop("shelf_odd", None)
+
+    def test_takes_no_other_one_down(self, shelf: Shelf) -> None:
+        shelf.install("shelf-down", "shelf_down", "raise RuntimeError('no engine')", "down")
+        shelf.install("shelf-up", "shelf_up", WORKING.format(names=["up"]), "up")
+        plugins = Plugins()
+        unusable(plugins, "down")
+        assert plugins.kind("up").name == "up"
+
+    @pytest.mark.parametrize(
+        ("raised", "said"),
+        [
+            (
+                "class E(Exception):\n    def __str__(self): return self.no\nraise E",
+                "its words can't be read",
+            ),
+            ("raise ValueError('x' * 1_000_000)", "x" * 500 + "..."),
+        ],
+    )
+    def test_its_words_need_not_be_fit_to_read(self, shelf: Shelf, raised: str, said: str) -> None:
+        module = f"shelf_words_{len(raised)}"
+        shelf.install("shelf-words", module, raised, "words")
+        record = unusable(Plugins(), "words")
+        assert said in (record.error or "")
+        assert len((record.error or "") + (record.traceback or "")) < 5000
+
+
+class TestBlocking:
+    def test_keeps_one_from_being_imported_at_all(self, shelf: Shelf) -> None:
+        shelf.install("shelf-bad", "shelf_bad", "raise RuntimeError('imported')", "bad")
+        plugins = Plugins()
+        assert plugins.block(["bad"], "plugins.block of the configuration") == []
+        record = unusable(plugins, "bad")
+        assert record.state is PluginState.BLOCKED
+        assert record.error == (
+            "the plugin 'bad' of shelf-bad is blocked by plugins.block of the configuration; "
+            "take it out there to use it"
+        )
+        assert "shelf_bad" not in sys.modules
+
+    @pytest.mark.parametrize("names", ["worse", "shelf-worse", "other, worse", "other worse"])
+    def test_can_be_told_by_the_environment(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, names: str
+    ) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", names)
+        shelf.install("shelf-worse", "shelf_worse", "raise RuntimeError('imported')", "worse")
+        assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS" in (unusable(Plugins(), "worse").error or "")
+
+    def test_of_one_of_two_packages_leaves_the_other(self, shelf: Shelf) -> None:
+        shelf.install("shelf-left", "shelf_left", WORKING.format(names=["pair"]), "pair")
+        shelf.install("shelf-right", "shelf_right", "raise RuntimeError('imported')", "pair")
+        plugins = Plugins()
+        plugins.block(["shelf-right"], "this test")
+        assert plugins.kind("pair").name == "pair"
+
+    def test_reaches_one_that_was_passed_in_and_all_its_hooks(self) -> None:
+        class Watching(Offering):
+            @hookimpl
+            def captchahub_observe(self) -> None:
+                """Sees to it."""
+
+        plugins = Plugins([Watching(kind_named("mine"))])
+        assert [name for name, _ in plugins.hooks.observers] == ["Watching"]
+        plugins.block(["mine"], "this test")
+        assert "the plugin 'Watching' passed in is blocked by this test" in (
+            unusable(plugins, "mine").error or ""
+        )
+        assert plugins.hooks.observers == []
+
+    def test_gives_back_the_names_that_nobody_has(self) -> None:
+        assert Plugins().block(["nobody", "omocaptcha"], "this test") == ["nobody"]
+
+    def test_takes_names_of_packages_as_pip_does(self, shelf: Shelf) -> None:
+        shelf.install("Shelf_Odd.Name", "shelf_odd_name", "raise RuntimeError('imported')", "odd")
+        plugins = Plugins()
+        assert plugins.block(["shelf-odd-name"], "this test") == []
+        assert unusable(plugins, "odd").state is PluginState.BLOCKED
+
+    def test_a_name_in_the_environment_that_nobody_has_is_logged(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "omocaptch")
+        Plugins()
+        told = (
+            "$CAPTCHAHUB_BLOCK_PLUGINS names 'omocaptch', and no plugin or package is called so; did you mean"
+        )
+        assert told in caplog.text
+
+
+class TestLoading:
+    def test_is_for_plugins_that_no_provider_names(self, shelf: Shelf) -> None:
+        source = "from captchahub.hookspecs import hookimpl\n@hookimpl\ndef captchahub_observe(event): pass"
+        shelf.install("shelf-watch", "shelf_watch", source, "watch", group="captchahub.plugins")
+        plugins = Plugins()
+        assert plugins.hooks.observers == []
+        plugins.load("watch")
+        assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
+
+    def test_gives_them_to_no_provider(self, shelf: Shelf) -> None:
+        shelf.install("shelf-eyes", "shelf_eyes", BROKEN, "eyes", group="captchahub.plugins")
+        assert "eyes" not in Plugins().kind_names()
+        assert "eyes" not in str(error_of(Plugins(), "eyes")).partition("is installed")[2]
+
+    def test_of_one_that_can_not_be_used_is_logged_and_no_more(
+        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf.install("shelf-blind", "shelf_blind", "raise RuntimeError('no eyes')", "blind")
+        Plugins().load("blind")
+        assert "the plugin 'blind' of shelf-blind can't be imported: RuntimeError: no eyes" in caplog.text
+
+    def test_of_one_that_is_not_there_is_a_wrong_configuration(self) -> None:
+        with pytest.raises(ConfigError, match="no plugin named 'omocaptch' is installed; did you mean"):
+            Plugins().load("omocaptch")
+
+    def test_of_all_shows_the_state_of_each(self, shelf: Shelf) -> None:
+        shelf.install("shelf-works", "shelf_works", WORKING.format(names=["works"]), "works")
+        shelf.install("shelf-fails", "shelf_fails", "raise RuntimeError('no engine')", "fails")
+        plugins = Plugins()
+        states = {record.name: record.state for record in plugins.records}
+        assert states["works"] is states["fails"] is PluginState.INSTALLED
+        plugins.load_all()
+        records = {record.name: record for record in plugins.records}
+        assert records["works"] == PluginRecord(
+            "works",
+            PluginState.LOADED,
+            "shelf-works",
+            "1.0",
+            kinds=("works",),
+            hooks=("captchahub_provider_kinds",),
+        )
+        assert records["fails"].state is PluginState.FAILED
+
+
+class TestTaskTypes:
+    @attrs.frozen
+    class Counting(Task[TextSolution]):
+        kind = "count-things"
+        solution_type = TextSolution
+
+        def check(self, solution: Solution) -> str | None:
+            return None
+
+    class Adding:
+        def __init__(self, *types: object) -> None:
+            self.types = types
+
+        @hookimpl
+        def captchahub_task_types(self) -> Iterable[object]:
+            return self.types
+
+    def test_are_the_librarys_own_and_those_of_plugins(self) -> None:
+        types = Plugins([self.Adding(self.Counting)]).task_types()
+        assert set(types) == {"image-to-text", "phone-slide", "count-things"}
+
+    def test_of_one_kind_can_not_be_two(self) -> None:
+        @attrs.frozen
+        class Other(Task[TextSolution]):
+            kind = "image-to-text"
+            solution_type = TextSolution
+
+            def check(self, solution: Solution) -> str | None:
+                return None
+
+        with pytest.raises(ConfigError, match="adds the task kind 'image-to-text', which is there already"):
+            Plugins([self.Adding(Other)])
+
+    @pytest.mark.parametrize("offered", [5, "count", TextSolution, Task])
+    def test_must_be_task_types(self, offered: object) -> None:
+        with pytest.raises(ConfigError, match="the plugin Adding passed in offers"):
+            Plugins([self.Adding(offered)])
+
+
+class MisspeltHook:
+    @hookimpl
+    def captchahub_provider_kind(self) -> Iterable[object]:
+        return []
+
+
+class ForeignArgument:
+    @hookimpl
+    def captchahub_provider_kinds(self, hub: object) -> Iterable[object]:
+        return []
+
+
+class UnmarkedHook:
+    def captchahub_provider_kinds(self) -> Iterable[object]:
+        return []
+
+
+class WrappingHook:
+    @hookimpl(wrapper=True)
+    def captchahub_provider_kinds(self) -> Generator[None, object, object]:
+        return (yield)
+
+
+class RaisingHook:
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Iterable[object]:
+        raise LookupError("no such engine")
+
+
+class KeywordOnly:
+    @hookimpl
+    def captchahub_observe(self, *, event: object) -> None:
+        """Would never be given it."""
+
+
+class Defaulted:
+    @hookimpl
+    def captchahub_observe(self, event: object = None) -> None:
+        """Would never be given it."""
+
+
+class NamelessToAll:
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("no such thing")
+
+
+class TwiceTheSame:
+    @hookimpl
+    def captchahub_task_types(self) -> Iterable[object]:
+        class One(ImageToText):
+            kind = "same"
+
+        class Other(ImageToText):
+            kind = "same"
+
+        return [One, Other]
+
+
+class NoList:
+    @hookimpl
+    def captchahub_provider_kinds(self) -> object:
+        return 5
+
+
+@pytest.mark.parametrize(
+    ("plugin", "said"),
+    [
+        (MisspeltHook(), "there is no such hook; did you mean captchahub_provider_kinds?"),
+        (UnmarkedHook(), "captchahub_provider_kinds without the mark @hookimpl"),
+        (WrappingHook(), "wraps captchahub_provider_kinds, and hooks are not wrapped here"),
+        (ForeignArgument(), "wants hub in captchahub_provider_kinds, which is given nothing"),
+        (RaisingHook(), "no such engine"),
+        (NoList(), "not iterable"),
+        (KeywordOnly(), "has event in captchahub_observe with a default or after '*'"),
+        (Defaulted(), "has event in captchahub_observe with a default or after '*'"),
+        (NamelessToAll(), "RuntimeError: no such thing"),
+        (TwiceTheSame(), "adds two types of the task kind 'same'"),
+        (Offering(kind_named("")), "offers a kind with the name ''; give it one such as"),
+        (Offering(ProviderKind(cast("str", 5), NoSettings, lambda _: Answering())), "with the name 5"),
+        (Offering("x"), "offers a str where a ProviderKind belongs"),
+        (Offering(kind_named("same"), kind_named("same")), "the kind 'same', which is there already"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_an_object_that_is_no_plugin_is_refused_with_the_reason(plugin: object, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Plugins([plugin])
+    assert type(plugin).__name__ in str(caught.value)
+    assert said in str(caught.value)
+    assert "reinstall" not in str(caught.value)
+
+
+def test_a_class_is_refused_where_an_object_belongs() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Plugins([RaisingHook])
+    assert str(caught.value) == (
+        "the plugin RaisingHook passed in is a class, and its hooks need an object: write RaisingHook()"
+    )
+
+
+def test_two_plugins_passed_in_can_not_share_a_name() -> None:
+    with pytest.raises(ConfigError, match="there already"):
+        Plugins([Offering(kind_named("same")), Offering(kind_named("same"))])
+
+
+def test_passing_one_plugin_twice_is_refused() -> None:
+    plugin = Offering(kind_named("same"))
+    with pytest.raises(ConfigError, match="Offering passed in is there twice; leave one of them out"):
+        Plugins([plugin, plugin])
+
+
+@dataclasses.dataclass
+class Comparable:
+    """Two of these are equal, and none has a hash."""
+
+    kind: str = "comparable"
+
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Iterable[object]:
+        return [kind_named(self.kind)]
+
+
+def test_a_plugin_needs_no_hash_but_must_be_told_from_others() -> None:
+    assert "comparable" in Plugins([Comparable()]).kind_names()
+    with pytest.raises(ConfigError, match=r"is equal to another plugin.*; give its class eq=False"):
+        Plugins([Comparable(), Comparable()])
+
+
+def test_settings_are_the_same_though_a_plugin_makes_its_kind_anew() -> None:
+    class MakingAnew:
+        @hookimpl
+        def captchahub_provider_kinds(self) -> Iterable[object]:
+            return [kind_named("anew")]
+
+    mapping = {"providers": {"a": {"plugin": "anew"}}}
+    one, other = (load_mapping(mapping, Plugins([MakingAnew()])).providers for _ in range(2))
+    assert one == other
+
+
+def test_one_module_can_be_named_in_both_groups(shelf: Shelf) -> None:
+    shelf.install("shelf-groups", "shelf_groups", WORKING.format(names=["both"]), "both")
+    points = "[captchahub]\nboth = shelf_groups\n[captchahub.plugins]\nboth = shelf_groups\n"
+    (shelf.root / "shelf_groups-1.0.dist-info" / "entry_points.txt").write_text(points)
+    plugins = Plugins()
+    plugins.load("both")
+    assert plugins.kind("both").name == "both"
+
+
+def test_an_entry_point_must_not_name_a_class(shelf: Shelf) -> None:
+    shelf.install("shelf-class", "shelf_class", "class Plugin: ...\n", "of-class")
+    points = "[captchahub]\nof-class = shelf_class:Plugin\n"
+    (shelf.root / "shelf_class-1.0.dist-info" / "entry_points.txt").write_text(points)
+    assert (
+        "names a class, and hooks need an object: write `plugin = Plugin()` and name `shelf_class:plugin`"
+    ) in (unusable(Plugins(), "of-class").error or "")
+
+
+class TestBrokenMetadata:
+    """Of some package here, which need not have anything to do with the library."""
+
+    @pytest.mark.parametrize(
+        "points",
+        [b"[console_scripts]\njust-a-word\n", "[x]\nä = b:c\n".encode("latin-1"), b"[captchahub]\nword\n"],
+    )
+    def test_hides_no_other_plugin(
+        self, shelf: Shelf, points: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf.install("shelf-fine", "shelf_fine", WORKING.format(names=["fine"]), "fine")
+        shelf.install("shelf-broken", "shelf_broken", "")
+        (shelf.root / "shelf_broken-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+        assert {"fine", "omocaptcha"} <= {*Plugins().kind_names()}
+        assert Plugins().kind("fine").name == "fine"
+        told = [
+            line for line in caplog.messages if line.startswith("the metadata of shelf-broken can't be read")
+        ]
+        assert len(told) <= 1  # a process tells it once
+
+    def test_of_a_plugin_itself_leaves_it_without_a_package(self, shelf: Shelf) -> None:
+        shelf.install("shelf-nameless", "shelf_nameless", WORKING.format(names=["nameless"]), "nameless")
+        (shelf.root / "shelf_nameless-1.0.dist-info" / "METADATA").write_bytes(b"\xff\xfe")
+        plugins = Plugins()
+        assert plugins.kind("nameless").name == "nameless"
+        (record,) = (record for record in plugins.records if record.name == "nameless")
+        assert record.version is None
+
+    def test_a_finder_that_fails_hides_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Failing:
+            def find_spec(self, *_: object) -> None:
+                return None
+
+            def find_distributions(self, _context: object) -> object:
+                raise RuntimeError("no list")
+
+        monkeypatch.setattr(sys, "meta_path", [Failing(), *sys.meta_path])
+        assert "omocaptcha" in Plugins().kind_names()
+
+
+class TestAliases:
+    """Names that people write in place of the one that is valid."""
+
+    SOURCE = (
+        "import attrs\nfrom captchahub.hookspecs import hookimpl\n"
+        "from captchahub.provider import ProviderKind\nfrom typing import Literal\n\n"
+        "@attrs.frozen\nclass Settings:\n    city: Literal['york', 'bath'] = 'york'\n\n"
+        "@hookimpl\ndef captchahub_provider_kinds():\n"
+        "    aliases = {'new-york': {'city': 'york'}, 'the.site': {}}\n"
+        "    return [ProviderKind('post', Settings, lambda settings: None, aliases)]\n"
+    )
+
+    @pytest.fixture(autouse=True)
+    def installed(self, shelf: Shelf) -> None:
+        shelf.install("shelf-post", "shelf_post", self.SOURCE, "post")
+        claimed = "new-york = shelf_post\nthe.site = shelf_post\n"
+        points = f"[captchahub]\npost = shelf_post\n[captchahub.aliases]\n{claimed}"
+        (shelf.root / "shelf_post-1.0.dist-info" / "entry_points.txt").write_text(points)
+
+    @staticmethod
+    def told(**provider: object) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load_mapping({"providers": {"a": provider}}, Plugins())
+        return str(caught.value)
+
+    @pytest.mark.parametrize("name", ["new-york", "New_York", "NEWYORK"])
+    def test_of_a_plugin_say_what_to_write(self, name: str) -> None:
+        assert f"no plugin named {name!r} is installed; write plugin: post, city: york" in self.told(
+            plugin=name
+        )
+
+    def test_without_a_key_say_the_plugin(self) -> None:
+        assert self.told(plugin="The-Site").endswith("write plugin: post")
+
+    def test_of_a_value_say_what_to_write(self) -> None:
+        said = self.told(plugin="post", city="New York")
+        assert said.endswith("expected one of york, bath, found 'New York'; write york")
+
+    def test_of_a_value_that_came_from_elsewhere_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CITY", "New York")
+        assert self.told(plugin="post", city="${env:CITY}").endswith("found the value of ${env:CITY}")
+
+    def test_of_a_plugin_that_is_blocked_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "shelf-post")
+        assert "write" not in self.told(plugin="new-york")
+
+    def test_import_only_the_plugin_that_has_them(self, shelf: Shelf) -> None:
+        shelf.install("shelf-loud", "shelf_loud", BROKEN, "loud")
+        plugins = Plugins()
+        with pytest.raises(ConfigError):
+            plugins.kind("new-york")
+        states = {record.name: record.state for record in plugins.records}
+        assert (states["post"], states["loud"]) == (PluginState.LOADED, PluginState.INSTALLED)
+
+    def test_of_a_plugin_that_was_passed_in_are_known_too(self) -> None:
+        class Passed:
+            @hookimpl
+            def captchahub_provider_kinds(self) -> Iterable[object]:
+                kind = kind_named("passed")
+                return [ProviderKind(kind.name, kind.settings, kind.build, {"handed-over": {"to": "me"}})]
+
+        with pytest.raises(ConfigError, match="write plugin: passed, to: me"):
+            Plugins([Passed()]).kind("Handed over")

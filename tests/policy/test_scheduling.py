@@ -1,0 +1,128 @@
+"""When a second provider is asked as well, and how seldom."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captchahub._policy.latency import Speed
+from captchahub._policy.scheduling import HedgeBudget, hedge_delay
+from captchahub.settings import Percentile, RouteSettings
+
+MOST_SAVED = 10
+
+shares = st.integers(0, 1000).map(lambda thousandths: Fraction(thousandths, 1000))
+
+
+def hedges_of(share: float, solves: int) -> int:
+    """How many hedges there are where every solve would like one."""
+    budget = HedgeBudget(share)
+    taken = 0
+    for _ in range(solves):
+        budget.count_solve()
+        taken += budget.take()
+    return taken
+
+
+def after_quiet(share: float, solves: int) -> int:
+    """How many hedges there are at once, after so many solves that wanted none."""
+    budget = HedgeBudget(share)
+    for _ in range(solves):
+        budget.count_solve()
+    return sum(budget.take() for _ in range(solves))
+
+
+class TestHedgeBudget:
+    def test_a_share_of_nothing_is_none(self) -> None:
+        assert hedges_of(0.0, 1000) == 0
+
+    def test_a_share_of_everything_is_one_for_each_solve(self) -> None:
+        assert hedges_of(1.0, 1000) == 1000
+
+    def test_there_is_none_before_the_first_solve(self) -> None:
+        assert not HedgeBudget(1.0).take()
+
+    def test_a_twentieth_is_one_for_twenty_solves(self) -> None:
+        assert [hedges_of(0.05, solves) for solves in (19, 20, 39, 40, 2000)] == [0, 1, 1, 2, 100]
+
+    def test_a_share_that_no_binary_number_is_equal_to_is_still_kept(self) -> None:
+        assert hedges_of(0.1, 10_000) == 1000
+        assert hedges_of(1 / 3, 9999) == 3333
+
+    def test_nearly_one_is_not_one(self) -> None:
+        assert [hedges_of(0.999, solves) for solves in (1, 2, 1000)] == [0, 1, 999]
+
+    def test_what_quiet_times_saved_can_be_used_later(self) -> None:
+        assert after_quiet(0.05, 40) == 2
+        assert after_quiet(0.05, 200) == MOST_SAVED
+
+    def test_but_no_more_than_ten(self) -> None:
+        assert after_quiet(0.05, 10_000) == MOST_SAVED
+        assert after_quiet(1.0, 10_000) == MOST_SAVED
+
+    def test_what_was_refused_is_not_counted(self) -> None:
+        budget = HedgeBudget(0.5)
+        budget.count_solve()
+        assert not any(budget.take() for _ in range(10))
+        budget.count_solve()
+        assert budget.take()
+
+    @given(shares, st.lists(st.integers(0, 3), max_size=200))
+    def test_there_are_never_more_than_the_share_of_the_solves_until_then(
+        self, share: Fraction, wanted: list[int]
+    ) -> None:
+        """At every moment, whoever wants one when."""
+        budget = HedgeBudget(float(share))
+        taken = 0
+        for solves, hedges in enumerate(wanted, start=1):
+            budget.count_solve()
+            taken += sum(budget.take() for _ in range(hedges))
+            assert taken <= share * solves
+
+    @given(shares, st.integers(0, 500))
+    def test_none_is_lost_where_every_solve_wants_one(self, share: Fraction, solves: int) -> None:
+        assert hedges_of(float(share), solves) == share * solves // 1
+
+    @given(shares, st.integers(0, 300), st.lists(st.integers(0, 3), max_size=100))
+    def test_a_busy_time_spends_no_more_than_its_own_share_and_ten(
+        self, share: Fraction, quiet: int, wanted: list[int]
+    ) -> None:
+        budget = HedgeBudget(float(share))
+        for _ in range(quiet):
+            budget.count_solve()
+        taken = 0
+        for hedges in wanted:
+            budget.count_solve()
+            taken += sum(budget.take() for _ in range(hedges))
+        assert taken <= share * len(wanted) + MOST_SAVED
+
+
+def learned(*answers: float) -> Speed:
+    speed = Speed()
+    for seconds in answers:
+        speed.learn(1000.0, seconds, has_answer=True)
+    return speed
+
+
+class TestHedgeDelay:
+    def test_a_route_that_says_nothing_has_none(self) -> None:
+        assert hedge_delay(RouteSettings([]), learned(*range(1, 101))) is None
+
+    def test_a_time_is_that_time_whatever_is_known(self) -> None:
+        route = RouteSettings([], hedge_after=15.0)
+        assert hedge_delay(route, Speed()) == hedge_delay(route, learned(*range(1, 101))) == 15
+
+    def test_zero_is_at_once(self) -> None:
+        assert hedge_delay(RouteSettings([], hedge_after=0.0), Speed()) == 0
+
+    def test_a_percentile_is_just_after_that_of_the_provider_which_was_asked_first(self) -> None:
+        """By a twentieth, for answers come in at the pace of the questions, and many come just then."""
+        route = RouteSettings([], hedge_after=Percentile(95))
+        assert hedge_delay(route, learned(*range(1, 101))) == pytest.approx(95 * 1.05)
+
+    def test_while_too_little_is_known_of_it_it_works_alone(self) -> None:
+        route = RouteSettings([], hedge_after=Percentile(95))
+        assert hedge_delay(route, learned(1, 2, 3)) is None

@@ -1,0 +1,133 @@
+"""Processes that solve pictures until they are killed; ../test_kill.py starts them on one journal.
+
+They are the real engine, journal and HTTP. Only their wall clocks are behind: each generation sees the one
+before it as dead, without anybody waiting for a lease to run out.
+
+The program forks one for each line of orders on its stdin, for importing everything takes longer than most of
+them live. It answers with the process id; and a line that is such an id with how that process ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+from captchahub_omocaptcha.provider import OmoProvider
+from captchahub_omocaptcha.settings import OmoSettings
+
+from captchahub import Image, ImageToText, TextSolution
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
+from captchahub.config import load_mapping
+from captchahub.hookspecs import hookimpl
+from captchahub.provider import JobId, ProviderKind
+from captchahub.tasks import Solution
+
+AT_ONCE = 6
+
+
+@attrs.frozen
+class Orders:
+    """What the child is told. ``behind`` is how many seconds its wall clock is late."""
+
+    mapping: dict[str, object]
+    pictures: str
+    results: str
+    behind: float
+    seed: int
+
+
+# That of conftest would bring pytest along, which takes as long to import as everything else.
+class QuickOmoProvider(OmoProvider):
+    minimum_gap = 0.02
+
+
+class QuickOmo:
+    @hookimpl
+    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
+        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
+
+
+# Looking for what is installed takes longer than a solve.
+PLUGINS = Plugins([QuickOmo()])
+PLUGINS.kind("omocaptcha")
+
+
+class Results:
+    """What was got, one line each: a write that has returned outlives the process."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def add(self, how: str, job_id: JobId | None, solution: Solution | None) -> None:
+        assert isinstance(solution, TextSolution)
+        line = json.dumps({"how": how, "job_id": job_id, "text": solution.text}) + "\n"
+        assert os.write(self._file, line.encode()) == len(line)
+
+
+async def solve_for_ever(
+    engine: Engine, tasks: Sequence[ImageToText], results: Results, chance: random.Random
+) -> None:
+    while True:
+        result = await engine.solve(chance.choice(tasks), 30.0)
+        results.add("solved", result.job_id, result.solution)
+
+
+async def resume(engine: Engine, results: Results) -> None:
+    async for collected in engine.resume(AT_ONCE):
+        assert collected.error is None, collected
+        results.add("resumed", collected.entry.job_id, collected.solution)
+
+
+async def live(orders: Orders, tasks: Sequence[ImageToText]) -> None:
+    settings = load_mapping(orders.mapping, PLUGINS)
+    results, chance = Results(orders.results), random.Random(orders.seed)
+    engine = Engine(settings, wall_clock=lambda: time.time() - orders.behind)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(resume(engine, results))
+        for _ in range(AT_ONCE):
+            group.create_task(solve_for_ever(engine, tasks, results, chance))
+
+
+def begin(orders: Orders) -> int:
+    """The id of a new process."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            pictures = [path.read_bytes() for path in sorted(Path(orders.pictures).iterdir())]
+            asyncio.run(live(orders, [ImageToText(Image.from_bytes(picture)) for picture in pictures]))
+        except Exception:  # noqa: BLE001 - the parent is told
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def main() -> None:
+    alive: set[int] = set()
+    try:
+        for line in sys.stdin:
+            asked = json.loads(line)
+            if isinstance(asked, int):
+                said = os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1])
+                alive.discard(asked)
+            else:
+                said = begin(Orders(**asked))
+                alive.add(said)
+            print(said, flush=True)  # noqa: T201 - for the parent
+    finally:
+        for pid in alive:
+            os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The rate of a provider is kept exactly, and nobody waits longer than it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captchahub._policy.rate import RateWindow
+from captchahub.settings import Rate
+
+# Times are whole numbers of seconds, for which sums are exact.
+rates = st.builds(Rate, jobs=st.integers(1, 5), seconds=st.integers(1, 20).map(float))
+pauses = st.lists(st.integers(0, 12).map(float), max_size=60)
+
+
+def orders(rate: Rate, pauses: Sequence[float]) -> list[tuple[float, float]]:
+    """When each order was wanted and when it was given, by a caller who pauses between them."""
+    window, now, every = RateWindow(rate), 1000.0, list[tuple[float, float]]()
+    for pause in pauses:
+        wanted = now + pause
+        now = window.opens_at(wanted)
+        window.take(now)
+        every.append((wanted, now))
+    return every
+
+
+class TestRateWindow:
+    def test_so_many_jobs_are_ordered_at_once(self) -> None:
+        window = RateWindow(Rate(3, 10.0))
+        for _ in range(3):
+            assert window.opens_at(100.0) == 100.0
+            window.take(100.0)
+        assert window.opens_at(100.0) == 110.0
+
+    def test_each_makes_room_for_another_when_its_time_has_passed(self) -> None:
+        window = RateWindow(Rate(2, 10.0))
+        window.take(100.0)
+        window.take(104.0)
+        assert window.opens_at(105.0) == 110.0
+        window.take(110.0)
+        assert window.opens_at(111.0) == 114.0
+
+    def test_it_opens_at_that_moment_and_not_after_it(self) -> None:
+        window = RateWindow(Rate(1, 10.0))
+        window.take(100.0)
+        assert window.opens_at(109.0) == 110.0
+        assert window.opens_at(110.0) == 110.0
+
+    def test_what_was_not_used_is_not_saved_up(self) -> None:
+        window = RateWindow(Rate(1, 10.0))
+        window.take(100.0)
+        window.take(window.opens_at(500.0))
+        assert window.opens_at(500.0) == 510.0
+
+    def test_asking_takes_nothing(self) -> None:
+        window = RateWindow(Rate(1, 10.0))
+        assert [window.opens_at(100.0) for _ in range(5)] == [100.0] * 5
+
+    @given(rates, pauses)
+    def test_no_window_ever_sees_more_orders_than_allowed(self, rate: Rate, pauses: list[float]) -> None:
+        times = [at for _, at in orders(rate, pauses)]
+        for end in times:
+            assert sum(end - rate.seconds < at <= end for at in times) <= rate.jobs
+
+    @given(rates, pauses)
+    def test_nobody_waits_where_the_rate_would_allow_an_order_sooner(
+        self, rate: Rate, pauses: list[float]
+    ) -> None:
+        """A moment before, the window ending there was full."""
+        every = orders(rate, pauses)
+        for wanted, opened in every:
+            if opened > wanted:
+                before = opened - 1
+                assert sum(before - rate.seconds < at <= before for _, at in every) == rate.jobs
+
+    @given(rates, pauses)
+    def test_no_order_is_given_before_it_is_wanted_or_before_the_last(
+        self, rate: Rate, pauses: list[float]
+    ) -> None:
+        every = orders(rate, pauses)
+        times = [at for _, at in every]
+        assert times == sorted(times)
+        assert all(at >= wanted for wanted, at in every)

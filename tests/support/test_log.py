@@ -1,0 +1,129 @@
+"""What is logged of a solve: every line has its id, and a failure is a warning."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import pytest
+
+from captchahub import AllProvidersFailed, Hub, ImageToText, Solution, Task
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
+from captchahub.config import load_mapping
+from captchahub.events import Submitted
+from captchahub.extending import Prepared
+from captchahub.hookspecs import hookimpl
+from captchahub.testing import Sandbox
+from tests.odd import fail, solve
+from tests.plugins.test_dispatcher import Witness
+from tests.town import PICTURE, TASK, TOKEN, Service, dead, in_town, lines
+
+
+class Unprepared:
+    @hookimpl
+    def captchahub_prepare_task(self, task: Task[Solution]) -> Prepared:
+        raise OSError("the picture is broken")
+
+
+class Refusing:
+    """Fails as a check, in the hub's own thread."""
+
+    @hookimpl
+    def captchahub_check_solution(self, solution: Solution) -> str | None:
+        raise ZeroDivisionError
+
+
+def ids(records: Iterable[logging.LogRecord]) -> set[object]:
+    return {getattr(record, "solve", "none at all") for record in records}
+
+
+class TestTheLinesOfASolve:
+    @pytest.fixture(autouse=True)
+    def all_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, "captchahub")
+
+    def test_end_with_the_id_that_events_have(self, caplog: pytest.LogCaptureFixture) -> None:
+        witness = Witness()
+        town = {
+            "bad": Service(mishap=dead, settings={"health": {"failures": 1}}),
+            "unread": Service(answer=None),
+            "good": Service(),
+        }
+
+        in_town(town, solve, plugins=(witness, Refusing()))
+        (submitted,) = witness.of(Submitted)
+        assert len(caplog.records) > 4
+        assert ids(caplog.records) == {submitted.solve}
+        assert all(message.endswith(f" [solve {submitted.solve}]") for message in caplog.messages)
+
+    def test_are_told_apart_where_several_are_under_way(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def main(engine: Engine) -> None:
+            tasks = [ImageToText(PICTURE, hint=str(number)) for number in range(3)]
+            await asyncio.gather(*(engine.solve(task, None) for task in tasks))
+
+        witness = Witness()
+        in_town({"good": Service()}, main, plugins=(witness,))
+        assert len(caplog.records) == len(ids(caplog.records)) == 3
+        assert ids(caplog.records) == {event.solve for event in witness.of(Submitted)}
+
+    def test_have_it_after_nobody_waits_any_more(self, caplog: pytest.LogCaptureFixture) -> None:
+        witness = Witness()
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(AllProvidersFailed):
+                await engine.solve(TASK, 5.0)
+            await asyncio.sleep(60)
+
+        in_town({"slow": Service(seconds=lambda: 20.0)}, main, plugins=(witness,))
+        (late,) = (record for record in caplog.records if "after nobody waited" in record.getMessage())
+        assert ids([late]) == {witness.of(Submitted)[0].solve}
+
+    def test_are_none_where_nothing_is_solved(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def main(engine: Engine) -> None:
+            await solve(engine)
+            caplog.clear()
+            await engine.reload(
+                load_mapping({"providers": {"good": {"plugin": "omocaptcha", "api_token": TOKEN}}}, Plugins())
+            )
+
+        in_town({"good": Service()}, main)
+        assert lines(caplog)[0].startswith("the configuration is read anew")
+        assert ids(caplog.records) == {None}
+        assert "[solve" not in caplog.text
+
+    def test_have_it_in_the_threads_of_plugins(self, caplog: pytest.LogCaptureFixture) -> None:
+        witness = Witness()
+        in_town({"good": Service()}, solve, plugins=(witness, Unprepared()))
+        (failed,) = (record for record in caplog.records if "prepare_task" in record.getMessage())
+        assert ids([failed]) == {witness.of(Submitted)[0].solve}
+
+    def test_are_warnings_where_it_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.WARNING, "captchahub")
+        in_town({"bad": Service(answer=None)}, fail)
+        (record,) = caplog.records
+        assert (record.levelname, record.name) == ("WARNING", "captchahub")
+        assert lines(caplog) == [
+            "image-to-text: no answer after 4.0 s: no provider solved this image-to-text task"
+        ]
+
+    def test_are_none_of_them_where_it_is_solved_or_cancelled(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.WARNING, "captchahub")
+
+        async def main(engine: Engine) -> None:
+            await solve(engine)
+            cancelled = asyncio.ensure_future(solve(engine))
+            await asyncio.sleep(1)
+            cancelled.cancel()
+            await asyncio.wait([cancelled])
+
+        in_town({"good": Service()}, main)
+        assert caplog.records == []
+
+    def test_have_it_over_http_too(self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+        mapping = {"providers": {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}}
+        with Hub.from_mapping(mapping) as hub:
+            for text in ("one", "two"):
+                hub.solve(sandbox.draw_text(text).task())
+        assert len(ids(caplog.records)) == len(caplog.records) == 2

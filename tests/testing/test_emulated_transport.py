@@ -1,0 +1,92 @@
+"""Faults of the wire on a transport without one: a client is told the same as over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from captchahub._http.transport import HttpTransport, Transport
+from captchahub.errors import MalformedReply, ProviderError
+from captchahub.provider import Reply, Request
+from captchahub.settings import HttpSettings
+from captchahub.testing import (
+    Answer,
+    Call,
+    EmulatedTransport,
+    Emulation,
+    Fault,
+    Sandbox,
+    World,
+    run_virtual,
+    wire_faults,
+)
+
+
+class Counter(Emulation):
+    """Says the same to every call, and counts what it was asked."""
+
+    create_call = "create"
+    poll_call = "poll"
+    calls = frozenset({"create", "poll"})
+    prices = {}
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def answer(self, call: Call, world: World) -> Answer:
+        self.asked.append(call.path)
+        return Answer.json({"who": "the service itself", "count": 1234567890})
+
+
+def world() -> World:
+    return World(now=lambda: 0.0, read_picture=lambda _kind, _picture: None, job_seconds=lambda: 0.0)
+
+
+async def told(transport: Transport, url: str, timeout: float) -> tuple[object, ...]:
+    """What a client makes of one call: the reply, or the class of the error and what it says of the order."""
+    try:
+        reply = await transport.send(Request(url), timeout=timeout)
+    except ProviderError as error:
+        return type(error), getattr(error, "nothing_created", False)
+    finally:
+        await transport.aclose()
+    return reply.status, reply.body
+
+
+@pytest.mark.parametrize("name", wire_faults())
+def test_a_client_is_told_the_same_as_over_http(name: str) -> None:
+    fault = wire_faults()[name]
+    with Sandbox(Counter(), faults=[fault]) as sandbox:
+        url = f"{sandbox.url}/create"
+        over_http = asyncio.run(told(HttpTransport("test", HttpSettings()), url, 0.4))
+    service = Counter()
+    emulated = EmulatedTransport(service, world(), faults=[fault])
+    assert run_virtual(told(emulated, url, 0.4)) == over_http
+    assert len(service.asked) == fault.handled
+
+
+def test_a_late_reply_takes_its_time() -> None:
+    async def elapsed() -> float:
+        transport = EmulatedTransport(Counter(), world(), faults=[Fault.late(30)])
+        await told(transport, "https://service.example/create", 60)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(elapsed()) == 30.0
+
+
+def test_a_fault_strikes_the_calls_that_it_is_about() -> None:
+    transport = EmulatedTransport(Counter(), world(), faults=[Fault.bomb(on="poll", times=1)])
+
+    async def poll_twice() -> list[object]:
+        urls = ["https://service.example/create", *["https://service.example/poll"] * 2]
+        return [(await told(transport, url, 1))[0] for url in urls]
+
+    assert run_virtual(poll_twice()) == [200, MalformedReply, 200]
+
+
+def test_the_service_sees_the_query_as_over_http() -> None:
+    service = Counter()
+    url = "https://service.example/poll?id=7"
+    assert run_virtual(told(EmulatedTransport(service, world()), url, 1))[0] == Reply(200).status
+    assert service.asked == ["/poll?id=7"]

@@ -20,8 +20,8 @@ from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub._journal.database import Store
-from captchahub._journal.writer import FileJournal, Journal, MemoryJournal, Work
+from captchahub._journal.database import Database
+from captchahub._journal.writer import FileWriter, MemoryWriter, Work, Writer
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class QuickOmoProvider(OmoProvider):
     """OMOcaptcha, were it to allow a poll every 20 milliseconds; the first one finds the answer."""
 
-    minimum_gap = 0.02
+    min_poll_interval = 0.02
 
 
 class QuickOmo:
@@ -64,13 +64,13 @@ class NoJournal:
         """Nothing is held."""
 
 
-class CountingStore(Store):
+class CountingStore(Database):
     """Counts the commits; with ``synchronous=FULL`` each is an fsync."""
 
     commits = 0
 
     def transact(self, works: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T | Exception]:
-        """See :meth:`Store.transact`."""
+        """See :meth:`Database.transact`."""
         self.commits += 1
         return super().transact(works)
 
@@ -87,7 +87,7 @@ class Cost:
 PLUGINS = Plugins([QuickOmo()])
 
 
-def measure(journal: Journal) -> Cost:
+def measure(journal: Writer) -> Cost:
     """What a solve costs with that journal, which is closed then."""
 
     def connect(_settings: ProviderSettings) -> EmulatedTransport:
@@ -133,9 +133,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
             without.append(measure(NoJournal()))
-            in_memory.append(measure(MemoryJournal(Store(None))))
+            in_memory.append(measure(MemoryWriter(Database(None))))
             store = CountingStore(Path(folder) / f"{number}.db")
-            in_file.append(measure(FileJournal(store)))
+            in_file.append(measure(FileWriter(store)))
             commits += store.commits
     least = min(cost.cpu for cost in without)
     for name, costs in ("none", without), ("in memory", in_memory), ("in a file", in_file):

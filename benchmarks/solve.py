@@ -29,7 +29,7 @@ THREADS = 32
 class QuickOmoProvider(OmoProvider):
     """OMOcaptcha, were it to allow a poll every 10 milliseconds."""
 
-    minimum_gap = 0.01
+    min_poll_interval = 0.01
 
 
 class QuickOmo:

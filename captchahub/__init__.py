@@ -48,7 +48,7 @@ from captchahub.hub import Hub
 from captchahub.images import Image
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Service
-from captchahub.results import Outcome, ProviderHealth, Result, State, Vote
+from captchahub.results import Outcome, ProviderHealth, ProviderState, Result, State, Vote
 from captchahub.tasks import ImageToText, PhoneSlide, Point, Size, SlideSolution, Solution, Task, TextSolution
 from captchahub.tickets import AsyncTicket, Ticket
 
@@ -88,6 +88,7 @@ __all__ = [
     "PriceUnknown",
     "ProviderError",
     "ProviderHealth",
+    "ProviderState",
     "RateLimited",
     "Result",
     "Service",

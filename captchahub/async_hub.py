@@ -24,7 +24,7 @@ from captchahub._hub.arguments import (
     checked_zone,
 )
 from captchahub._hub.bulk import as_completed_async
-from captchahub._hub.process_engine import OwnEngine
+from captchahub._hub.process_engine import ProcessEngine
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process
 from captchahub.config import Source, load_mapping
@@ -35,7 +35,7 @@ from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import AsyncTicket, Trail
+from captchahub.tickets import AsyncTicket, Progress
 
 __all__ = ["AsyncHub"]
 
@@ -51,7 +51,7 @@ class AsyncHub:
     """
 
     def __init__(self, settings: HubSettings) -> None:
-        self._engine = OwnEngine(settings)
+        self._engine = ProcessEngine(settings)
         self._source = Source()
         self._process = process()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,13 +76,15 @@ class AsyncHub:
 
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
         """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
-        engine, seconds, trail = self._ours(), checked_timeout(timeout), Trail()
-        return AsyncTicket(asyncio.ensure_future(engine.solve(task, seconds, trail, share=share)), trail)
+        engine, seconds, progress = self._ours(), checked_timeout(timeout), Progress()
+        return AsyncTicket(
+            asyncio.ensure_future(engine.solve(task, seconds, progress, share=share)), progress
+        )
 
     def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
         """As :meth:`Hub.attach`."""
-        engine, seconds, trail = self._ours(), checked_timeout(timeout), Trail()
-        return AsyncTicket(asyncio.ensure_future(engine.attach(token, seconds, trail)), trail)
+        engine, seconds, progress = self._ours(), checked_timeout(timeout), Progress()
+        return AsyncTicket(asyncio.ensure_future(engine.attach(token, seconds, progress)), progress)
 
     def solve_many(
         self,

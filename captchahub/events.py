@@ -11,7 +11,7 @@ from decimal import Decimal
 import attrs
 
 from captchahub.errors import Attempt, BudgetExceeded, PriceUnknown, ProviderError
-from captchahub.results import Result, State
+from captchahub.results import ProviderState, Result
 from captchahub.tasks import Solution
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "Event",
     "Failed",
     "FellBack",
-    "Ordered",
+    "JobCreated",
     "Polled",
     "Recovered",
     "Retrying",
@@ -62,7 +62,7 @@ class Submitted(SolveEvent):
 
 
 @attrs.frozen(kw_only=True)
-class Ordered(SolveEvent):
+class JobCreated(SolveEvent):
     """A provider has taken the job; ``price`` is what is reserved for it, None where nobody knows."""
 
     provider: str
@@ -152,7 +152,7 @@ class CooledDown(Event):
     """
 
     provider: str
-    state: State
+    state: ProviderState
     reason: str
     until: float | None
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import attrs
 
 from captchahub.frames import WHOLE, Frame
-from captchahub.results import State
+from captchahub.results import ProviderState
 from captchahub.tasks import Solution, Task
 
 __all__ = ["Candidate", "Prepared"]
@@ -37,4 +37,4 @@ class Candidate:
     plugin: str
     price: Decimal | None = None
     seconds: float | None = None
-    state: State = State.HEALTHY
+    state: ProviderState = ProviderState.HEALTHY

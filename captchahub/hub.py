@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from captchahub._engine.engine import Engine, hooks_of
-from captchahub._engine.resume import Collecting
+from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
     checked_in_flight,
@@ -32,7 +32,7 @@ from captchahub._hub.arguments import (
 from captchahub._hub.blocking import blocks_a_loop
 from captchahub._hub.bulk import as_completed
 from captchahub._hub.loop_thread import LoopThread
-from captchahub._hub.process_engine import OwnEngine
+from captchahub._hub.process_engine import ProcessEngine
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
 from captchahub.config import Source, load_mapping
@@ -43,7 +43,7 @@ from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Ticket, Trail
+from captchahub.tickets import Progress, Ticket
 
 __all__ = ["Hub"]
 
@@ -62,7 +62,7 @@ class Hub:
 
     def __init__(self, settings: HubSettings) -> None:
         self._source = Source()
-        self._engine = OwnEngine(settings)
+        self._engine = ProcessEngine(settings)
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -109,8 +109,10 @@ class Hub:
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Ticket[S]:
         """Begin to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
         seconds = checked_timeout(timeout)
-        trail = Trail()
-        return Ticket(self._start(lambda engine: engine.solve(task, seconds, trail, share=share)), trail)
+        progress = Progress()
+        return Ticket(
+            self._start(lambda engine: engine.solve(task, seconds, progress, share=share)), progress
+        )
 
     def attach(self, token: str, *, timeout: float | None = None) -> Ticket[Solution]:
         """A ticket for a job that was ordered before, here or by another process with the same account.
@@ -119,8 +121,8 @@ class Hub:
         task is not there. The ticket raises the ``ProviderError`` that the job ended with, ValueError for a
         text that is no token, or ``ConfigError`` where its account is not configured.
         """
-        seconds, trail = checked_timeout(timeout), Trail()
-        return Ticket(self._start(lambda engine: engine.attach(token, seconds, trail)), trail)
+        seconds, progress = checked_timeout(timeout), Progress()
+        return Ticket(self._start(lambda engine: engine.attach(token, seconds, progress)), progress)
 
     def solve_many(
         self,
@@ -270,7 +272,7 @@ class Hub:
         finally:
             self._end(collecting, is_taken=is_taken)
 
-    def _end(self, collecting: Collecting, *, is_taken: bool) -> None:
+    def _end(self, collecting: ResumeIterator, *, is_taken: bool) -> None:
         if collecting.home != process():
             return
         with suppress(HubClosed):
@@ -357,5 +359,5 @@ def _warn_if_it_blocks_a_loop(name: str) -> None:
         )
 
 
-async def _collecting(engine: Engine, in_flight: int) -> Collecting:
-    return Collecting(engine.resume(in_flight))
+async def _collecting(engine: Engine, in_flight: int) -> ResumeIterator:
+    return ResumeIterator(engine.resume(in_flight))

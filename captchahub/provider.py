@@ -324,13 +324,13 @@ class Provider(ABC):
 
     kinds: ClassVar[frozenset[str]]
     """The task kinds this provider can take."""
-    minimum_gap: float = 1.0
+    min_poll_interval: float = 1.0
     """The shortest time between two polls of one job that the service allows, in seconds."""
-    minimum_wait: float | None = None
+    min_first_poll_delay: float | None = None
     """The shortest time between the order and the first poll that it allows, in seconds.
 
     Nothing is ordered where less time than that is left. None where the service says nothing of it: the first
-    poll then comes after ``minimum_gap``, or sooner where little time is left.
+    poll then comes after ``min_poll_interval``, or sooner where little time is left.
     """
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:

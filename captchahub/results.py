@@ -13,7 +13,7 @@ import attrs
 from captchahub.errors import Attempt, CaptchaHubError
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Attempt", "Outcome", "ProviderHealth", "Result", "State", "Vote"]
+__all__ = ["Attempt", "Outcome", "ProviderHealth", "ProviderState", "Result", "State", "Vote"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -66,7 +66,7 @@ class Result(Generic[S]):
         return sum((cost for cost in costs if cost is not None), Decimal(0)) if None not in costs else None
 
 
-class State(Enum):
+class ProviderState(Enum):
     """How a provider stands.
 
     ``HEALTHY`` is asked. ``COOLING`` is left alone for a time, after failures or because it asked for fewer
@@ -80,6 +80,10 @@ class State(Enum):
     OUT = "out"
 
 
+State = ProviderState
+"""The former name of :class:`ProviderState`."""
+
+
 @attrs.frozen
 class ProviderHealth:
     """Whether a provider is asked.
@@ -89,7 +93,7 @@ class ProviderHealth:
     time. Both are in UTC.
     """
 
-    state: State
+    state: ProviderState
     reason: str | None = None
     since: datetime | None = None
     until: datetime | None = None

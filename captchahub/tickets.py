@@ -14,7 +14,7 @@ from captchahub.errors import SolveCancelled
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["AsyncTicket", "Ticket", "Trail"]
+__all__ = ["AsyncTicket", "Progress", "Ticket"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -27,9 +27,9 @@ class Ticket(Generic[S]):
     In a forked child it can't be waited for: solve the task there, which shares the job, or attach its token.
     """
 
-    def __init__(self, future: concurrent.futures.Future[Result[S]], trail: Trail) -> None:
+    def __init__(self, future: concurrent.futures.Future[Result[S]], progress: Progress) -> None:
         self._future = future
-        self._trail = trail
+        self._progress = progress
         self._home = process()
 
     @property
@@ -38,7 +38,7 @@ class Ticket(Generic[S]):
 
         Where several jobs were ordered, it is the latest. It holds no secret.
         """
-        return self._trail.token
+        return self._progress.token
 
     def result(self, timeout: float | None = None) -> Result[S]:
         """Wait for the result, for at most ``timeout`` seconds; the solve goes on where that is too short.
@@ -78,16 +78,16 @@ class Ticket(Generic[S]):
 class AsyncTicket(Generic[S]):
     """A solve submitted to an :class:`~captchahub.hub.AsyncHub`: ``await`` it for the result."""
 
-    def __init__(self, task: asyncio.Task[Result[S]], trail: Trail) -> None:
+    def __init__(self, task: asyncio.Task[Result[S]], progress: Progress) -> None:
         self._task = task
-        self._trail = trail
+        self._progress = progress
         self._home = process()
         task.add_done_callback(_look_at)
 
     @property
     def token(self) -> str | None:
         """As :attr:`Ticket.token`."""
-        return self._trail.token
+        return self._progress.token
 
     async def result(self, timeout: float | None = None) -> Result[S]:
         """As :meth:`Ticket.result`. Cancelling the wait does not cancel the solve."""
@@ -118,14 +118,14 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 
 @attrs.define
-class Trail:
+class Progress:
     """Where a solve leaves the token of its latest job, for whoever holds the ticket.
 
     ``leader`` is that of the solve for an equal task which is waited for, None where there is none.
     """
 
     own: str | None = None
-    leader: Trail | None = None
+    leader: Progress | None = None
 
     @property
     def token(self) -> str | None:

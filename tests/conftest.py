@@ -30,7 +30,7 @@ settings.load_profile("captchahub")
 class QuickOmoProvider(OmoProvider):
     """The real provider, except that the service allows a poll every 20 milliseconds."""
 
-    minimum_gap = 0.02
+    min_poll_interval = 0.02
 
 
 class QuickOmo:

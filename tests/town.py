@@ -15,7 +15,7 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub._journal.writer import Journal
+from captchahub._journal.writer import Writer
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
@@ -135,7 +135,7 @@ def in_town(
     *,
     plugins: tuple[object, ...] = (),
     chance: Callable[[], float] = lambda: 1.0,
-    journal: Journal | None = None,
+    journal: Writer | None = None,
     top: Mapping[str, object] | None = None,
     **route: object,
 ) -> T:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from captchahub._config.problems import Misfit, Place, Problems
+from captchahub._config.problems import InvalidValue, KeyPath, Problems
 from captchahub._config.reader import Reader, unknown_key
 from captchahub._config.scalars import Limit
 from captchahub.settings import Budget, Period, ProviderSettings
@@ -39,10 +39,10 @@ class BudgetReader:
         self._reader = reader
         self._problems = problems
 
-    def budget(self, value: object, place: Place) -> Budget | None:
+    def budget(self, value: object, place: KeyPath) -> Budget | None:
         """The budget at a place, or None where it is not one."""
         if not isinstance(value, dict):
-            self._reader.misfit(Misfit("a budget such as {limit: 5.00, per: day}", value), place)
+            self._reader.misfit(InvalidValue("a budget such as {limit: 5.00, per: day}", value), place)
             return None
         raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
         unknown = [key for key in raw if key not in BUDGET_KEYS]
@@ -55,7 +55,7 @@ class BudgetReader:
         zone = self._zone(raw["zone"], (*place, "zone")) if "zone" in raw else UTC
         return Budget(zone=zone, **read) if len(read) == len(NEEDED_KEYS) else None
 
-    def refuse_mixed(self, providers: Iterable[ProviderSettings], place: Place) -> None:
+    def refuse_mixed(self, providers: Iterable[ProviderSettings], place: KeyPath) -> None:
         """Tell of currencies that one budget at this place can't add up."""
         counted = {each.name: each.currency for each in providers if each.currency is not None}
         if len({*counted.values()}) > 1:
@@ -66,14 +66,16 @@ class BudgetReader:
             told = f"it can't add up different currencies: {', '.join(shown)}"
             self._problems.add(place, f"{told}; leave it out, and give each provider a budget of its own")
 
-    def _zone(self, value: object, place: Place) -> tzinfo:
+    def _zone(self, value: object, place: KeyPath) -> tzinfo:
         if value == _UTC:
             return UTC  # also where nothing else is known
         if isinstance(value, str) and value in self._zones:
             return ZoneInfo(value)
         # What came from a reference is not compared, so that the advice can't spell it out.
         word = value if isinstance(value, str) and place not in self._problems.origins else ""
-        self._reader.misfit(Misfit("a time zone such as Europe/Berlin", value, self._advice(word)), place)
+        self._reader.misfit(
+            InvalidValue("a time zone such as Europe/Berlin", value, self._advice(word)), place
+        )
         return UTC
 
     @cached_property

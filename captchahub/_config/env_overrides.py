@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from captchahub._config.problems import Origin, Place, Problems, items_in, mapping_in
+from captchahub._config.problems import KeyPath, Origin, Problems, items_in, mapping_in
 from captchahub._config.yaml_documents import Document, parse_document
 from captchahub._support.wording import advise
 
@@ -20,7 +20,7 @@ __all__ = ["BETWEEN", "PREFIX", "as_variable", "override"]
 PREFIX = "CAPTCHAHUB__"
 """What the names of these variables begin with."""
 
-KnownKeys = Callable[[Place, Mapping[str, object]], Iterable[str]]
+KnownKeys = Callable[[KeyPath, Mapping[str, object]], Iterable[str]]
 """The keys that the mapping at a place can have, given the whole configuration; as many as matter here."""
 
 BETWEEN = "__"
@@ -35,7 +35,7 @@ _NAMES = ("providers",)
 class _Refused(Exception):
     """A variable that leads nowhere: the place where that was found, and what to do."""
 
-    def __init__(self, place: Place, message: str) -> None:
+    def __init__(self, place: KeyPath, message: str) -> None:
         super().__init__(message)
         self.place = place
 
@@ -63,7 +63,7 @@ class _Applied:
     """What the document is by now."""
 
     top: dict[str, object]
-    lines: dict[Place, int]
+    lines: dict[KeyPath, int]
     known: KnownKeys
     problems: Problems
 
@@ -81,8 +81,8 @@ class _Applied:
         else:
             self._put(place, variable, text)
 
-    def _place(self, variable: str) -> Place:
-        place: Place = ()
+    def _place(self, variable: str) -> KeyPath:
+        place: KeyPath = ()
         rest = variable.removeprefix(PREFIX).upper()
         here: object = self.top
         while rest:
@@ -97,7 +97,7 @@ class _Applied:
             raise _Refused(place, f"the variable ends without a key; write it as {PREFIX}TIMEOUT")
         return place
 
-    def _step(self, rest: str, mapping: Mapping[str, object], place: Place) -> tuple[str, str]:
+    def _step(self, rest: str, mapping: Mapping[str, object], place: KeyPath) -> tuple[str, str]:
         """The key that the rest of a name begins with, and what is left then."""
         found = _matching(rest, mapping)
         if not found and place == _NAMES:
@@ -115,7 +115,7 @@ class _Applied:
             raise _Refused(place, f"there is no key between two '{BETWEEN}'; leave one of these out")
         return found[0], rest[len(as_variable(found[0])) + len(BETWEEN) :]
 
-    def _put(self, place: Place, variable: str, text: str) -> None:
+    def _put(self, place: KeyPath, variable: str, text: str) -> None:
         read = Problems()
         value = parse_document(text, read)
         for problem in read.found:
@@ -133,7 +133,7 @@ class _Applied:
         here[str(place[-1])] = None if value is None else value.value
         self._note_origins(here[str(place[-1])], place, f"${variable}")
 
-    def _note_origins(self, value: object, place: Place, name: str) -> None:
+    def _note_origins(self, value: object, place: KeyPath, name: str) -> None:
         for step, item in items_in(value):
             self._note_origins(item, (*place, step), name)
         if not isinstance(value, (dict, list)):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from captchahub._config.problems import Located, Place, Problem, Problems, dotted, line_of, variable_of
+from captchahub._config.problems import KeyPath, Located, Problem, Problems, dotted, line_of, variable_of
 from captchahub._config.references import references_in
 from captchahub.settings import HubSettings
 
@@ -23,7 +23,7 @@ class Inspected:
 
     settings: HubSettings | None
     file: str
-    lines: Mapping[Place, int]
+    lines: Mapping[KeyPath, int]
     written: object = attrs.field(repr=False)
     resolved: object = attrs.field(repr=False)
     _problems: Problems = attrs.field(repr=False)
@@ -43,7 +43,7 @@ class Inspected:
         found = self._problems.locate(Problem(place, rest), self.file, self.lines)
         return attrs.evolve(found, place=word)
 
-    def source(self, place: Place) -> str:
+    def source(self, place: KeyPath) -> str:
         """Where the value at a place came from, as in ``$OMO_TOKEN, config.yaml:4``."""
         variable = variable_of(place, self.lines, self._problems.overrides)
         written = f"{self.file}:{line_of(place, self.lines)}" if variable is None else f"${variable}"
@@ -55,7 +55,7 @@ def _references(value: object) -> Iterator[str]:
         yield f"${name}" if scheme == "env" else f"{scheme} {name}"
 
 
-def value_at(value: object, place: Place) -> object:
+def value_at(value: object, place: KeyPath) -> object:
     """What stands at a place in plain values, None where there is nothing."""
     for step in place:
         try:

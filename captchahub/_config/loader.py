@@ -27,7 +27,7 @@ from captchahub._config.keys import (
     task_kinds,
 )
 from captchahub._config.near_variables import refuse_near
-from captchahub._config.problems import EXAMPLE, Place, Problems, mapping_in
+from captchahub._config.problems import EXAMPLE, KeyPath, Problems, mapping_in
 from captchahub._config.reader import Reader, keys, settings_fault, unknown_key
 from captchahub._config.references import resolve
 from captchahub._config.routes import RouteReader
@@ -78,7 +78,7 @@ def block_plugins(plugins: Plugins, top: object, base: Path) -> None:
     plugins.block(_texts_in(blocked), _BLOCK)
 
 
-def _known_keys(plugins: Plugins, base: Path, place: Place, top: Mapping[str, object]) -> Iterable[str]:
+def _known_keys(plugins: Plugins, base: Path, place: KeyPath, top: Mapping[str, object]) -> Iterable[str]:
     """Keys that are not as a variable would write them: task kinds, and those of plugins."""
     # What the environment blocks is overridden first.
     block_plugins(plugins, top, base)
@@ -144,16 +144,16 @@ class Loader:
             providers, routes, budget=budget, plugins=plugins, hooks=self._plugins.hooks, **given
         )
 
-    def _mapping(self, value: object, place: Place) -> dict[str, object] | None:
+    def _mapping(self, value: object, place: KeyPath) -> dict[str, object] | None:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
         return result
 
-    def _refuse_unknown(self, mapping: Mapping[str, object], valid: Sequence[str], place: Place) -> None:
+    def _refuse_unknown(self, mapping: Mapping[str, object], valid: Sequence[str], place: KeyPath) -> None:
         for key in mapping:
             if key not in valid:
                 self._problems.add((*place, key), unknown_key(key, valid))
 
-    def _see_to_plugins(self, value: object, place: Place) -> PluginSettings:
+    def _see_to_plugins(self, value: object, place: KeyPath) -> PluginSettings:
         """Block and load plugins, before any is used."""
         raw = self._mapping(value, place) or {}
         self._refuse_unknown(raw, tuple(PLUGIN_KEYS), place)
@@ -210,15 +210,15 @@ class Loader:
             **limits,
         )
 
-    def _health(self, value: object, place: Place) -> HealthSettings:
+    def _health(self, value: object, place: KeyPath) -> HealthSettings:
         raw = self._mapping(value, place) or {}
         self._refuse_unknown(raw, tuple(HEALTH_KEYS), place)
         return HealthSettings(**self._reader.given(raw, HEALTH_KEYS, place))
 
-    def _budget(self, raw: Mapping[str, object], place: Place) -> Budget | None:
+    def _budget(self, raw: Mapping[str, object], place: KeyPath) -> Budget | None:
         return self._budgets.budget(raw["budget"], (*place, "budget")) if "budget" in raw else None
 
-    def _journal(self, value: object, place: Place) -> JournalSettings:
+    def _journal(self, value: object, place: KeyPath) -> JournalSettings:
         if not isinstance(value, dict):
             return JournalSettings(self._reader.read(value, FilePath, place))
         raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
@@ -229,7 +229,7 @@ class Loader:
             self._problems.add((*place, "keep"), f"{told}; name the file as well, as in path: jobs.db")
         return JournalSettings(**read)
 
-    def _kind(self, raw: Mapping[str, object], place: Place) -> ProviderKind[object] | None:
+    def _kind(self, raw: Mapping[str, object], place: KeyPath) -> ProviderKind[object] | None:
         place = (*place, "plugin")
         if "plugin" not in raw:
             self._problems.add(place, f"missing; name the plugin to use; installed: {self._installed()}")
@@ -243,7 +243,7 @@ class Loader:
             self._tell_no_kind(error, place)
             return None
 
-    def _tell_no_kind(self, error: ConfigError, place: Place) -> None:
+    def _tell_no_kind(self, error: ConfigError, place: KeyPath) -> None:
         if place in self._problems.origins:
             # The error names what was asked for, so neither its words nor the error itself are passed on.
             found = self._problems.shown(place, None)
@@ -255,13 +255,13 @@ class Loader:
     def _installed(self) -> str:
         return ", ".join(self._plugins.kind_names()) or "none"
 
-    def _refuse_misspelt(self, own: Mapping[str, object], place: Place) -> None:
+    def _refuse_misspelt(self, own: Mapping[str, object], place: KeyPath) -> None:
         """Without its plugin nobody knows which keys are wrong, except those close to a common one."""
         for key in own:
             if difflib.get_close_matches(key[:40], COMMON_KEYS, n=1, cutoff=0.8):
                 self._problems.add((*place, key), unknown_key(key, COMMON_KEYS))
 
-    def _own(self, raw: Mapping[str, object], kind: ProviderKind[object], place: Place) -> object:
+    def _own(self, raw: Mapping[str, object], kind: ProviderKind[object], place: KeyPath) -> object:
         fault = settings_fault(kind.settings, self._reader.converter, COMMON_KEYS)
         if fault is not None:
             self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
@@ -272,7 +272,7 @@ class Loader:
         self._note_aliases(known, kind, place)
         return self._reader.read(known, kind.settings, place)
 
-    def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: Place) -> None:
+    def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: KeyPath) -> None:
         """Note what is meant by values that are other names for a service, should they be refused."""
         for key, value in own.items():
             meant = meant_value(kind, key, value)
@@ -287,7 +287,7 @@ class Loader:
         routes = RouteReader(self._reader, self._problems, defined)
         return {kind: routes.route(value, ("routes", kind)) for kind, value in raw.items()}
 
-    def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: Place) -> None:
+    def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: KeyPath) -> None:
         for kind in raw:
             if kind not in kinds:
                 self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from captchahub._config.problems import Place, Problems
+from captchahub._config.problems import KeyPath, Problems
 from captchahub._support.wording import shown
 
 MAX_VALUES = 50_000
@@ -32,7 +32,7 @@ class _Copy:
         self._problems = problems
         self._count = 0
 
-    def value(self, value: object, place: Place) -> object:
+    def value(self, value: object, place: KeyPath) -> object:
         self._count += 1
         if self._count > MAX_VALUES:
             raise _TooMuch(f"more than {MAX_VALUES} values; give only the configuration")
@@ -45,7 +45,7 @@ class _Copy:
             return [self.value(item, (*place, index)) for index, item in enumerate(items)]
         return value
 
-    def _mapping(self, mapping: Mapping[object, object], place: Place) -> dict[str, object]:
+    def _mapping(self, mapping: Mapping[object, object], place: KeyPath) -> dict[str, object]:
         result: dict[str, object] = {}
         for key, item in mapping.items():
             if isinstance(key, str):

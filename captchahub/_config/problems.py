@@ -9,7 +9,7 @@ import attrs
 
 from captchahub._support.wording import quoted, shown
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The way to a value: keys of mappings, and positions in lists counted from 0."""
 
 EXAMPLE = "providers: {omo: {plugin: omocaptcha, api_token: '${env:OMOCAPTCHA_TOKEN}'}}"
@@ -22,13 +22,13 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 class Problem:
     """One thing wrong at one place. ``line`` and ``variable`` are there where the place does not tell."""
 
-    place: Place
+    place: KeyPath
     message: str
     line: int | None = None
     variable: str | None = None
 
 
-class Misfit(Exception):
+class InvalidValue(Exception):
     """A value that is not of its type. ``hidden`` where the value must not be shown."""
 
     def __init__(self, expected: str, value: object, advice: str = "", *, hidden: bool = False) -> None:
@@ -79,25 +79,25 @@ class Problems:
     ``cause`` is the first failure that was more than a wrong value, such as a plugin that can't be imported.
     """
 
-    origins: dict[Place, Origin] = attrs.field(factory=dict[Place, Origin])
+    origins: dict[KeyPath, Origin] = attrs.field(factory=dict[KeyPath, Origin])
     found: list[Problem] = attrs.field(factory=list[Problem])
     cause: Exception | None = None
-    spoilt: set[Place] = attrs.field(factory=set[Place])
-    hints: dict[Place, str] = attrs.field(factory=dict[Place, str])
-    overrides: dict[Place, str] = attrs.field(factory=dict[Place, str])
+    spoilt: set[KeyPath] = attrs.field(factory=set[KeyPath])
+    hints: dict[KeyPath, str] = attrs.field(factory=dict[KeyPath, str])
+    overrides: dict[KeyPath, str] = attrs.field(factory=dict[KeyPath, str])
 
     def add(
-        self, place: Place, message: str, line: int | None = None, *, variable: str | None = None
+        self, place: KeyPath, message: str, line: int | None = None, *, variable: str | None = None
     ) -> None:
         """Note one problem."""
         self.found.append(Problem(place, message, line, variable))
 
-    def spoil(self, place: Place, message: str) -> None:
+    def spoil(self, place: KeyPath, message: str) -> None:
         """Note that the value at a place can't be read."""
         self.add(place, message)
         self.spoilt.add(place)
 
-    def shown(self, place: Place, value: object) -> str:
+    def shown(self, place: KeyPath, value: object) -> str:
         """How a message speaks of the value found at a place."""
         origin = self.origins.get(place)
         return shown(value) if origin is None else f"the value of {origin.name}"
@@ -106,24 +106,24 @@ class Problems:
         """Whether a reference gave exactly this text."""
         return any(text in origin.texts for origin in self.origins.values() if origin.is_reference)
 
-    def is_spoilt(self, place: Place) -> bool:
+    def is_spoilt(self, place: KeyPath) -> bool:
         """Whether a value, or something in it, could not be read."""
         return any(where[: len(place)] == place for where in self.spoilt)
 
-    def is_blamed(self, place: Place) -> bool:
+    def is_blamed(self, place: KeyPath) -> bool:
         """Whether something was found wrong with a value, or with something in it."""
         return any(problem.place[: len(place)] == place for problem in self.found)
 
-    def origins_under(self, place: Place) -> list[Origin]:
+    def origins_under(self, place: KeyPath) -> list[Origin]:
         """The origins of a value and of everything in it."""
         return [origin for where, origin in self.origins.items() if where[: len(place)] == place]
 
-    def located(self, file: str | None, lines: Mapping[Place, int]) -> list[Located]:
+    def located(self, file: str | None, lines: Mapping[KeyPath, int]) -> list[Located]:
         """All problems, in the order of the file; those of variables first."""
         located = [self.locate(problem, file, lines) for problem in self.found]
         return sorted(located, key=lambda problem: problem.line or 0)
 
-    def locate(self, problem: Problem, file: str | None, lines: Mapping[Place, int]) -> Located:
+    def locate(self, problem: Problem, file: str | None, lines: Mapping[KeyPath, int]) -> Located:
         """A problem with all that is known of where it is."""
         place = dotted(problem.place)
         variable = problem.variable
@@ -134,7 +134,7 @@ class Problems:
         return Located(file, problem.line or line_of(problem.place, lines), None, place, problem.message)
 
 
-def variable_of(place: Place, lines: Mapping[Place, int], overrides: Mapping[Place, str]) -> str | None:
+def variable_of(place: KeyPath, lines: Mapping[KeyPath, int], overrides: Mapping[KeyPath, str]) -> str | None:
     """The variable that set a value, or the nearest thing around it; None where the file did."""
     for length in range(len(place), -1, -1):
         if place[:length] in overrides:
@@ -160,7 +160,7 @@ def items_in(value: object) -> Iterable[tuple[str | int, object]]:
     return list(mapping_in(value).items())
 
 
-def line_of(place: Place, lines: Mapping[Place, int]) -> int | None:
+def line_of(place: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
     """The line of a place, or of the nearest thing around it that has one; lines count from 1."""
     for length in range(len(place), -1, -1):
         if place[:length] in lines:
@@ -168,7 +168,7 @@ def line_of(place: Place, lines: Mapping[Place, int]) -> int | None:
     return None
 
 
-def dotted(place: Place) -> str:
+def dotted(place: KeyPath) -> str:
     """The place as a person writes it: ``routes.image-to-text[0]``."""
     return "".join(_step(step) for step in place).removeprefix(".")
 

@@ -16,7 +16,7 @@ from cattrs import (
     IterableValidationNote,
 )
 
-from captchahub._config.problems import Misfit, Place, Problems
+from captchahub._config.problems import InvalidValue, KeyPath, Problems
 from captchahub._support.redaction import secrets_in
 from captchahub._support.wording import advise
 
@@ -35,7 +35,7 @@ class Reader:
     converter: Converter
     problems: Problems
 
-    def read(self, value: object, target: Any, place: Place) -> Any:
+    def read(self, value: object, target: Any, place: KeyPath) -> Any:
         """The value as a ``target``, or None where it is not one."""
         try:
             return self.converter.structure(value, target)
@@ -43,12 +43,12 @@ class Reader:
             self._tell(error, value, target, place)
             return None
 
-    def given(self, raw: Mapping[str, object], types: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    def given(self, raw: Mapping[str, object], types: Mapping[str, Any], place: KeyPath) -> dict[str, Any]:
         """Those of the keys that are there and fit, so that a class keeps its defaults for the others."""
         read = {key: self.read(raw[key], types[key], (*place, key)) for key in types if key in raw}
         return {key: value for key, value in read.items() if value is not None}
 
-    def misfit(self, misfit: Misfit, place: Place) -> None:
+    def misfit(self, misfit: InvalidValue, place: KeyPath) -> None:
         """Tell that a value is not what its place should hold, unless it could not even be read."""
         if place in self.problems.spoilt:
             return
@@ -60,8 +60,8 @@ class Reader:
         advice = f"; {said}" if said else ""
         self.problems.add(place, f"expected {misfit.expected}, found {found}{advice}")
 
-    def _tell(self, error: Exception, value: object, target: Any, place: Place) -> None:
-        if isinstance(error, Misfit):
+    def _tell(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
+        if isinstance(error, InvalidValue):
             self.misfit(error, place)
         elif isinstance(error, ForbiddenExtraKeysError):
             self._unknown_keys(error, place)
@@ -80,7 +80,7 @@ class Reader:
         note: AttributeValidationNote | IterableValidationNote | None,
         error: Structured,
         value: object,
-        place: Place,
+        place: KeyPath,
     ) -> None:
         if note is None:
             self._tell(inner, value, error.cl, place)
@@ -94,11 +94,11 @@ class Reader:
         else:
             self.problems.add((*place, step), "missing; the plugin needs it")
 
-    def _unknown_keys(self, error: ForbiddenExtraKeysError, place: Place) -> None:
+    def _unknown_keys(self, error: ForbiddenExtraKeysError, place: KeyPath) -> None:
         for key in sorted(error.extra_fields):
             self.problems.add((*place, key), unknown_key(key, keys(error.cl)))
 
-    def _refused(self, error: Exception, value: object, target: Any, place: Place) -> None:
+    def _refused(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
         """A check of the plugin's own, run again key by key to learn which one it means."""
         if not (isinstance(target, type) and attrs.has(target) and isinstance(value, dict)):
             reason = f"the plugin can't take this value ({type(error).__name__})"
@@ -108,21 +108,21 @@ class Reader:
         if not self._blame(trial, place):
             self.problems.add(place, self._plugin_words(error, trial.values, place))
 
-    def _tell_checks(self, target: Any, value: object, place: Place) -> None:
+    def _tell_checks(self, target: Any, value: object, place: KeyPath) -> None:
         """What the plugin's own checks say of the keys that fit, where others do not or are missing."""
         if isinstance(target, type) and attrs.has(target) and isinstance(value, dict):
             raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
             readable = {key: item for key, item in raw.items() if not self.problems.is_spoilt((*place, key))}
             self._blame(_Trial(self.converter, target, readable), place)
 
-    def _blame(self, trial: _Trial, place: Place) -> bool:
+    def _blame(self, trial: _Trial, place: KeyPath) -> bool:
         """Tell which keys are refused by themselves; False where none is."""
         blamed = trial.blamed()
         for key, refusal in blamed.items():
             self.problems.add((*place, key), self._plugin_words(refusal, trial.values[key], (*place, key)))
         return bool(blamed)
 
-    def _plugin_words(self, error: Exception, value: object, place: Place) -> str:
+    def _plugin_words(self, error: Exception, value: object, place: KeyPath) -> str:
         """What the plugin said, unless that repeats a secret or a value that came from a reference."""
         words = words_of(error)
         origins = self.problems.origins_under(place)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from captchahub._config.problems import Origin, Place, Problems, items_in
+from captchahub._config.problems import KeyPath, Origin, Problems, items_in
 from captchahub._support.paths import expanded
 from captchahub._support.shadowing import how_to_get, refuse_shadows
 from captchahub._support.text_files import decoded
@@ -29,7 +29,7 @@ class _Refused(Exception):
     """A reference that leads nowhere; the message says why."""
 
 
-def resolve(value: object, place: Place, base: Path, problems: Problems) -> object:
+def resolve(value: object, place: KeyPath, base: Path, problems: Problems) -> object:
     """The value with the references in all its texts followed; where each led is noted in ``problems``.
 
     Files are found relative to ``base``. A text with a reference that leads nowhere becomes None.
@@ -56,7 +56,7 @@ def references_in(value: object) -> Iterator[tuple[str, str]]:
         yield from references_in(item)
 
 
-def _resolve_text(text: str, place: Place, base: Path, problems: Problems) -> str | None:
+def _resolve_text(text: str, place: KeyPath, base: Path, problems: Problems) -> str | None:
     found: dict[str, str] = {}
     refusals: list[str] = []
 

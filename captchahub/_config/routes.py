@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from captchahub import errors
-from captchahub._config.problems import Place, Problems
+from captchahub._config.problems import KeyPath, Problems
 from captchahub._config.reader import Reader, unknown_key
 from captchahub._config.scalars import Count, HedgeDelay, Share, Weight
 from captchahub._support.wording import advise
@@ -50,13 +50,13 @@ class RouteReader:
     problems: Problems
     defined: Sequence[str]
 
-    def route(self, value: object, place: Place) -> RouteSettings:
+    def route(self, value: object, place: KeyPath) -> RouteSettings:
         """The route at a place; where something is wrong with it, what is left of it."""
         if isinstance(value, dict):
             return self._with_rules(value, place)  # pyright: ignore[reportUnknownArgumentType]  # its keys are text
         return RouteSettings(self._groups(value, Strategy.ORDERED, place))
 
-    def _with_rules(self, raw: Mapping[str, object], place: Place) -> RouteSettings:
+    def _with_rules(self, raw: Mapping[str, object], place: KeyPath) -> RouteSettings:
         for key in raw:
             if key not in ROUTE_KEYS:
                 self.problems.add((*place, key), unknown_key(key, ROUTE_KEYS))
@@ -76,7 +76,7 @@ class RouteReader:
                 self.problems.add((*place, key), problem)
         return route
 
-    def _groups(self, value: object, strategy: Strategy, place: Place) -> list[Group]:
+    def _groups(self, value: object, strategy: Strategy, place: KeyPath) -> list[Group]:
         items: list[object] | None = self.reader.read(value, list[object], place)
         if items is not None and not items:
             self.problems.add(place, "the route is empty; name a provider, or leave the route out")
@@ -87,7 +87,7 @@ class RouteReader:
             return [{name: weight for group in groups for name, weight in group.items()}]
         return groups
 
-    def _group(self, item: object, strategy: Strategy, place: Place) -> Group:
+    def _group(self, item: object, strategy: Strategy, place: KeyPath) -> Group:
         """One priority: a name, a list of names, or a mapping of names to weights."""
         if isinstance(item, dict):
             weights: Group | None = self.reader.read(item, dict[str, Weight], place)  # pyright: ignore[reportUnknownArgumentType]  # read with care
@@ -104,7 +104,7 @@ class RouteReader:
             self.problems.add(place, "this priority is empty; name a provider, or leave it out")
         return weights or {}
 
-    def _refuse_misnamed(self, items: Sequence[object], place: Place) -> None:
+    def _refuse_misnamed(self, items: Sequence[object], place: KeyPath) -> None:
         seen: set[str] = set()
         for index, item in enumerate(items):
             for name, where in _named(item, (*place, index)):
@@ -117,12 +117,12 @@ class RouteReader:
                     self.problems.add(where, f"{shown} is named twice; leave one out")
                 seen.add(name)
 
-    def _unknown(self, name: str, place: Place, what: str, known: Iterable[str], label: str) -> str:
+    def _unknown(self, name: str, place: KeyPath, what: str, known: Iterable[str], label: str) -> str:
         # A name that came from a reference is not compared, so that the advice can't spell it out.
         word = "" if place in self.problems.origins else name
         return f"{self.problems.shown(place, name)} is {what}; {advise(word, known, label)}"
 
-    def _errors(self, value: object, place: Place) -> tuple[type[ProviderError], ...]:
+    def _errors(self, value: object, place: KeyPath) -> tuple[type[ProviderError], ...]:
         names: list[str] = self.reader.read(value, list[str], place) or []
         for index, name in enumerate(names):
             if name not in FALLBACK_ERRORS:
@@ -131,7 +131,7 @@ class RouteReader:
         return tuple(FALLBACK_ERRORS[name] for name in names if name in FALLBACK_ERRORS)
 
 
-def _named(item: object, place: Place) -> Iterator[tuple[str, Place]]:
+def _named(item: object, place: KeyPath) -> Iterator[tuple[str, KeyPath]]:
     """The names in one item of a route, each with its place."""
     if isinstance(item, str):
         yield item, place

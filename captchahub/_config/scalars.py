@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NewType
 
-from captchahub._config.problems import Misfit
+from captchahub._config.problems import InvalidValue
 from captchahub._http.certificates import bundle_fault
 from captchahub._http.proxies import proxy_fault
 from captchahub._support.paths import anchored, expanded
@@ -116,21 +116,21 @@ def scalar_readers(
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise Misfit("text", value, "put it in quotes" if isinstance(value, (int, float)) else "")
+        raise InvalidValue("text", value, "put it in quotes" if isinstance(value, (int, float)) else "")
     return value
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Misfit("a whole number", value, _unquote(value))
+        raise InvalidValue("a whole number", value, _unquote(value))
     return value
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Misfit("a number", value, _unquote(value))
+        raise InvalidValue("a number", value, _unquote(value))
     if abs(value) > 1e300 or math.isnan(value):
-        raise Misfit("a finite number", value)
+        raise InvalidValue("a finite number", value)
     return float(value)
 
 
@@ -140,22 +140,22 @@ def _unquote(value: object) -> str:
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise Misfit("true or false", value, _unquote(value))
+        raise InvalidValue("true or false", value, _unquote(value))
     return value
 
 
 def _count(value: object, otherwise: str = "") -> Count:
     expected = f"a whole number from 1 to {MAX_COUNT}{otherwise}"
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Misfit(expected, value, _unquote(value))
+        raise InvalidValue(expected, value, _unquote(value))
     if not 1 <= value <= MAX_COUNT:
-        raise Misfit(expected, value)
+        raise InvalidValue(expected, value)
     return Count(value)
 
 
 def _weight(value: object) -> Weight:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_COUNT:
-        raise Misfit(f"a weight, which is a number from 0 to {MAX_COUNT}", value, _unquote(value))
+        raise InvalidValue(f"a weight, which is a number from 0 to {MAX_COUNT}", value, _unquote(value))
     return Weight(float(value))
 
 
@@ -166,7 +166,7 @@ def _share(value: object, otherwise: str = "") -> Share:
     elif isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
         share = float(match[1]) / 100
     if share is None or not 0 <= share <= 1:
-        raise Misfit(f"a share from 0 to 1, or such as 5%{otherwise}", value)
+        raise InvalidValue(f"a share from 0 to 1, or such as 5%{otherwise}", value)
     return Share(float(share))
 
 
@@ -174,7 +174,7 @@ def _rate(value: object) -> Rate:
     match = _RATE.fullmatch(value) if isinstance(value, str) else None
     if match is None or not 1 <= int(match[1]) <= MAX_RATE:
         units = ", ".join(f"5/{unit}" for unit in _PERIODS)
-        raise Misfit(f"a rate such as {units}, with a whole number from 1 to {MAX_RATE}", value)
+        raise InvalidValue(f"a rate such as {units}, with a whole number from 1 to {MAX_RATE}", value)
     return Rate(int(match[1]), _PERIODS[match[2]])
 
 
@@ -184,18 +184,20 @@ def _hedge_delay(value: object) -> float | Percentile:
         return Percentile(int(match[1]))
     try:
         return _pause(value)
-    except Misfit as misfit:
+    except InvalidValue as misfit:
         expected = "a duration such as 15s, or a percentile of what the provider needs, p1 to p99"
-        raise Misfit(expected, value, misfit.advice) from None
+        raise InvalidValue(expected, value, misfit.advice) from None
 
 
 def _secret(value: object, is_followed: Callable[[str], bool]) -> Secret:
     if not isinstance(value, str):
-        raise Misfit("text", value, "put it in quotes", hidden=True)
+        raise InvalidValue("text", value, "put it in quotes", hidden=True)
     if not value.strip():
-        raise Misfit("a secret", value, "give it a value, best as ${env:NAME} or ${file:PATH}", hidden=True)
+        raise InvalidValue(
+            "a secret", value, "give it a value, best as ${env:NAME} or ${file:PATH}", hidden=True
+        )
     if _SHELL_VARIABLE.fullmatch(value) and not is_followed(value):
-        raise Misfit("a secret", value, "an environment variable is written ${env:NAME}", hidden=True)
+        raise InvalidValue("a secret", value, "an environment variable is written ${env:NAME}", hidden=True)
     return Secret(value)
 
 
@@ -203,15 +205,15 @@ def _bytes(value: object) -> bytes:
     raise unheld("bytes", value)
 
 
-def unheld(kind: str, value: object) -> Misfit:
+def unheld(kind: str, value: object) -> InvalidValue:
     """The refusal of any value for a type that can't be written in a configuration."""
     expected = f"a {kind}, which a configuration can't hold"
-    return Misfit(expected, value, "leave the key out, and tell the plugin's author", hidden=True)
+    return InvalidValue(expected, value, "leave the key out, and tell the plugin's author", hidden=True)
 
 
 def _path(value: object, base: Path) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise Misfit("a path", value)
+        raise InvalidValue("a path", value)
     # Whatever the folder is that the program, or a process that it forks, works in later.
     return anchored(base / expanded(value))
 
@@ -221,7 +223,7 @@ def _certificates(value: object, base: Path) -> CertificatesPath:
     fault = bundle_fault(path)
     if fault is not None:
         expected = "the path of a PEM file with certificates to trust, or of a folder of them"
-        raise Misfit(expected, value, f"it {fault}; {_BASE}")
+        raise InvalidValue(expected, value, f"it {fault}; {_BASE}")
     return CertificatesPath(path)
 
 
@@ -231,14 +233,14 @@ _BASE = "relative paths begin at the configuration"
 def _file(value: object, base: Path) -> FilePath:
     expected = "the path of a file such as jobs.db, in a folder that is there"
     if isinstance(value, str) and _DATABASE_ADDRESS.match(value):
-        raise Misfit(expected, value, "write the path alone, or leave the key out for one in memory")
-    wrong = Misfit(expected, value, _BASE)
+        raise InvalidValue(expected, value, "write the path alone, or leave the key out for one in memory")
+    wrong = InvalidValue(expected, value, _BASE)
     try:
         # Absolute, which it can't be made where the working directory is gone.
         path = _path(value, base).absolute()
         os.fsencode(path)
         usable = path.is_file() if path.exists() else path.parent.is_dir()
-    except (Misfit, OSError, ValueError):
+    except (InvalidValue, OSError, ValueError):
         raise wrong from None
     if not usable:
         raise wrong
@@ -248,14 +250,14 @@ def _file(value: object, base: Path) -> FilePath:
 def _duration(value: object) -> Duration:
     seconds = _seconds(value)
     if not 0 < seconds <= MAX_SECONDS:
-        raise Misfit("a duration above 0s and up to 365d", value)
+        raise InvalidValue("a duration above 0s and up to 365d", value)
     return Duration(seconds)
 
 
 def _pause(value: object) -> Pause:
     seconds = _seconds(value)
     if seconds > MAX_SECONDS:
-        raise Misfit("a duration up to 365d", value)
+        raise InvalidValue("a duration up to 365d", value)
     return Pause(seconds)
 
 
@@ -264,24 +266,26 @@ def _seconds(value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         # The value is a number in the file itself, so the advice can't repeat a secret.
         advice = f"write {value}s" if 0 < value <= MAX_SECONDS else "write a number and its unit"
-        raise Misfit(expected, value, advice)
+        raise InvalidValue(expected, value, advice)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise Misfit(expected, value)
+        raise InvalidValue(expected, value)
     return float(match[1]) * _UNITS[match[2]]
 
 
 def _header_text(value: object) -> HeaderText:
     text = _text(value)
     if not text.strip() or not text.isascii() or not text.isprintable():
-        raise Misfit("printable ASCII text", value)
+        raise InvalidValue("printable ASCII text", value)
     return HeaderText(text)
 
 
 def _proxy(value: object) -> ProxyAddress:
     why = proxy_fault(value) if isinstance(value, str) else ""
     if not isinstance(value, str) or why is not None:
-        raise Misfit("the address of a proxy such as http://127.0.0.1:3128", value, why or "", hidden=True)
+        raise InvalidValue(
+            "the address of a proxy such as http://127.0.0.1:3128", value, why or "", hidden=True
+        )
     return ProxyAddress(value)
 
 
@@ -303,7 +307,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 def read_amount(value: object) -> Decimal:
     """The amount, without what a binary fraction would add."""
-    wrong = Misfit("an amount such as 0.0005", value)
+    wrong = InvalidValue("an amount such as 0.0005", value)
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise wrong
     if isinstance(value, str) and not _AMOUNT.fullmatch(value):
@@ -330,15 +334,15 @@ def read_limit(value: object) -> Limit:
 def read_currency(value: object) -> Currency:
     """The currency."""
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
-        raise Misfit("the code of a currency, three capital letters such as USD", value)
+        raise InvalidValue("the code of a currency, three capital letters such as USD", value)
     return Currency(value)
 
 
 def _from_zero(value: object, expected: str) -> Decimal:
     try:
         amount = read_amount(value)
-    except Misfit:
+    except InvalidValue:
         amount = None
     if amount is None or amount < 0:
-        raise Misfit(expected, value)
+        raise InvalidValue(expected, value)
     return amount.copy_abs()  # there is a Decimal("-0") as well

@@ -20,7 +20,7 @@ from cattrs.cols import (
 )
 from cattrs.gen import make_dict_structure_fn
 
-from captchahub._config.problems import Misfit
+from captchahub._config.problems import InvalidValue
 from captchahub._config.scalars import scalar_readers, unheld
 from captchahub.provider import Secret
 
@@ -55,7 +55,7 @@ def _one_of(choices: Sequence[tuple[object, object]], value: object) -> object:
     for choice, result in choices:
         if type(choice) is type(value) and choice == value:
             return result
-    raise Misfit("one of " + ", ".join(str(choice) for choice, _result in choices), value)
+    raise InvalidValue("one of " + ", ".join(str(choice) for choice, _result in choices), value)
 
 
 def _literal(target: Any, _converter: Converter) -> Hook:
@@ -88,7 +88,7 @@ def _settings(target: type[attrs.AttrsInstance], converter: Converter) -> Hook:
 
 def _a_mapping(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise Misfit("a mapping", value)
+        raise InvalidValue("a mapping", value)
     return value  # pyright: ignore[reportUnknownVariableType]  # the hooks behind check what is in it
 
 
@@ -126,7 +126,7 @@ def _items(target: Any, converter: Converter) -> Hook:
 
 def _a_list(value: object) -> list[object]:
     if not isinstance(value, list):
-        raise Misfit("a list", value)
+        raise InvalidValue("a list", value)
     return value  # pyright: ignore[reportUnknownVariableType]  # the hooks behind check what is in it
 
 
@@ -136,7 +136,7 @@ def _fixed(members: tuple[Any, ...], converter: Converter) -> Hook:
     def structure(value: object, _type: object) -> object:
         items = _a_list(value)
         if len(items) != len(members):
-            raise Misfit(f"a list of {len(members)}", value)
+            raise InvalidValue(f"a list of {len(members)}", value)
         done: list[object] = []
         errors: list[Exception] = []
         for index, (item, member) in enumerate(zip(items, members, strict=True)):
@@ -175,7 +175,7 @@ def _union(target: Any, converter: Converter) -> Hook:
             except Exception:  # noqa: BLE001, S112  # the next member may fit; below, none did
                 continue
         names = " or ".join(_WORDS.get(member, "another form") for member in members)
-        raise Misfit(names, value, hidden=Secret in members)
+        raise InvalidValue(names, value, hidden=Secret in members)
 
     return structure
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import yaml
 
-from captchahub._config.problems import EXAMPLE, Place, Problems
+from captchahub._config.problems import EXAMPLE, KeyPath, Problems
 from captchahub._support.text_files import decoded
 from captchahub._support.wording import shown
 
@@ -37,7 +37,7 @@ class Document:
     """What a file holds. ``lines`` are those of the keys and list items, counted from 1."""
 
     value: object = attrs.field(repr=False)
-    lines: dict[Place, int]
+    lines: dict[KeyPath, int]
 
 
 class _TooMuch(Exception):
@@ -177,13 +177,13 @@ class _Walk:
     """One pass over the nodes of a document."""
 
     def __init__(self, problems: Problems) -> None:
-        self.lines: dict[Place, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self._problems = problems
         self._count = 0
         self._open: list[yaml.Node] = []
         self._constructor: Any = yaml.SafeLoader("")
 
-    def value(self, node: yaml.Node, place: Place) -> object:
+    def value(self, node: yaml.Node, place: KeyPath) -> object:
         """The plain value of a node."""
         self._admit(node)
         self._open.append(node)
@@ -201,7 +201,7 @@ class _Walk:
         if len(self._open) >= MAX_DEPTH:
             raise _TooMuch(_TOO_DEEP, _line(node))
 
-    def _dispatch(self, node: yaml.Node, place: Place) -> object:
+    def _dispatch(self, node: yaml.Node, place: KeyPath) -> object:
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
@@ -213,10 +213,10 @@ class _Walk:
         )
         return None
 
-    def _list(self, nodes: list[yaml.Node], place: Place) -> list[object]:
+    def _list(self, nodes: list[yaml.Node], place: KeyPath) -> list[object]:
         return [self.value(node, (*place, index)) for index, node in enumerate(nodes)]
 
-    def _scalar(self, node: yaml.ScalarNode, place: Place) -> object:
+    def _scalar(self, node: yaml.ScalarNode, place: KeyPath) -> object:
         try:
             return self._constructor.construct_object(node)
         except (ValueError, KeyError, IndexError, OverflowError):
@@ -224,7 +224,7 @@ class _Walk:
             self._problems.spoil(place, f"YAML takes this for a {kind}, and it is none; put it in quotes")
             return None
 
-    def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, object]:
+    def _mapping(self, node: yaml.MappingNode, place: KeyPath) -> dict[str, object]:
         result: dict[str, object] = {}
         first: dict[str, int] = {}
         for key_node, value_node in _pairs(node):
@@ -236,18 +236,18 @@ class _Walk:
                 result[key] = self._item(pair, (*place, key))
         return result
 
-    def _item(self, pair: Pair, place: Place) -> object:
+    def _item(self, pair: Pair, place: KeyPath) -> object:
         self.lines[place] = _line(pair[0])
         return self.value(pair[1], place)
 
-    def _key(self, node: yaml.Node, place: Place) -> str | None:
+    def _key(self, node: yaml.Node, place: KeyPath) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
             return str(node.value)
         written = f" {shown(node.value)}" if isinstance(node, yaml.ScalarNode) else ""
         self._problems.add(place, f"the key{written} is not text; put it in quotes", _line(node))
         return None
 
-    def _is_new(self, key: str, node: yaml.Node, first: dict[str, int], place: Place) -> bool:
+    def _is_new(self, key: str, node: yaml.Node, first: dict[str, int], place: KeyPath) -> bool:
         if key not in first:
             first[key] = _line(node)
             return True
@@ -255,7 +255,7 @@ class _Walk:
         self._problems.add((*place, key), message, _line(node))
         return False
 
-    def _inherited(self, node: yaml.MappingNode, place: Place) -> dict[str, Pair]:
+    def _inherited(self, node: yaml.MappingNode, place: KeyPath) -> dict[str, Pair]:
         """What '<<' brings into a mapping; earlier sources go before later ones."""
         found: dict[str, Pair] = {}
         for source in self._sources(node, place):
@@ -269,7 +269,7 @@ class _Walk:
             self._open.pop()
         return found
 
-    def _sources(self, node: yaml.MappingNode, place: Place) -> list[yaml.MappingNode]:
+    def _sources(self, node: yaml.MappingNode, place: KeyPath) -> list[yaml.MappingNode]:
         merges = [pair for pair in _pairs(node) if pair[0].tag == _MERGE]
         for key_node, _value in merges[1:]:
             self._problems.add(place, "a second '<<'; write one, with a list of aliases", _line(key_node))

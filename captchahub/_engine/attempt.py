@@ -7,15 +7,15 @@ import math
 from collections.abc import Callable, Collection
 from decimal import Decimal
 
-from captchahub._engine.context import Desk, Ended, Errand, Submission, Terms
-from captchahub._engine.execution import RemoteTry, Try, begin
+from captchahub._engine.context import AttemptContext, AttemptOutcome, EngineServices, SolveInfo, Terms
+from captchahub._engine.execution import Execution, RemoteExecution, begin
 from captchahub._engine.history import too_short
-from captchahub._engine.late_answers import LateAnswer, harvest, harvest_engine
-from captchahub._journal.journal import Page
+from captchahub._engine.late_answers import LateAnswer, collect_late, collect_late_local
+from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
-from captchahub._policy.error_table import Effect, effect_of, end_of, is_telling
+from captchahub._policy.error_table import HealthEffect, effect_of, end_of, is_telling
 from captchahub._providers.account import Account, RemoteAccount, least_time
-from captchahub._providers.admission import Admission, Place, too_late
+from captchahub._providers.admission import Permit, Slot, too_late
 from captchahub._providers.calls import report, translate
 from captchahub._support.clock import now
 from captchahub._support.log import log
@@ -38,27 +38,27 @@ from captchahub.errors import (
 from captchahub.jobs import JobState
 from captchahub.provider import Job, JobId, Solved
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 
-__all__ = ["Run"]
+__all__ = ["AttemptRunner"]
 
 
-class Run:
+class AttemptRunner:
     """A task at one provider, begun at once.
 
-    ``submission`` is what the journal is told of the solve, and ``trail`` is told of its job. ``allot`` gives
-    the seconds there are for the provider now, from the limit of its own or None. ``is_early`` is where the
-    solve has nobody else to ask, so that it may ask one that cools.
+    ``submission`` describes the solve for the journal; ``progress`` receives the token of the job. ``allot``
+    returns the seconds that the provider may use now, given its own limit or None. ``is_early`` is true if
+    the solve has no other provider to try, so that it may try one that is cooling down.
     """
 
     def __init__(
         self,
         account: Account,
         task: Task[Solution],
-        desk: Desk,
+        desk: EngineServices,
         *,
-        submission: Submission,
-        trail: Trail,
+        submission: SolveInfo,
+        progress: Progress,
         allot: Callable[[float | None], float],
         is_early: bool = False,
     ) -> None:
@@ -77,38 +77,38 @@ class Run:
         self._started = now()
         self._task = task
         self._desk = desk
-        self._errand = Errand(
+        self._context = AttemptContext(
             account,
             task,
             submission,
-            trail,
-            desk.books,
+            progress,
+            desk.journal,
             desk.hooks,
-            desk.feed,
+            desk.dispatcher,
             desk.preparing,
-            desk.aftercare,
+            desk.background,
         )
         self._allot = allot
-        self._try: Try | None = None
+        self._try: Execution | None = None
         self._sent: Collection[str] = ()
         self.ending = asyncio.ensure_future(self._go())
         """How it ended, None where the provider could not be asked after all."""
 
-    async def _go(self) -> Ended | None:
-        with self.account.usage.by_one():
+    async def _go(self) -> AttemptOutcome | None:
+        with self.account.usage.hold():
             return await self._admitted()
 
-    async def _admitted(self) -> Ended | None:
-        gate, until = self.account.gate, now() + self._allot(None)
+    async def _admitted(self) -> AttemptOutcome | None:
+        admission, until = self.account.admission, now() + self._allot(None)
         try:
-            async with gate.place(until) as place:
-                await gate.turn(until, place, spare=least_time(self.account))
-                with gate.admission(is_early=self._is_early) as admission:
-                    return None if admission is None else await self._attempt(admission, place)
+            async with admission.slot(until) as place:
+                await admission.rate_permit(until, place, spare=least_time(self.account))
+                with admission.permit(is_early=self._is_early) as permit:
+                    return None if permit is None else await self._attempt(permit, place)
         except NotAsked as error:
-            return Ended(self.account, self._told(error))
+            return AttemptOutcome(self.account, self._told(error))
 
-    async def _attempt(self, admission: Admission, place: Place) -> Ended:
+    async def _attempt(self, permit: Permit, place: Slot) -> AttemptOutcome:
         given = self._allot(self.account.settings.timeout)
         if given < least_time(self.account):
             raise too_short(self.account) if place.waited_for is None else too_late(place.waited_for)
@@ -116,7 +116,7 @@ class Run:
         self.deadline = self.began + given
         self.beginning.set_result(None)
         # It knows nothing of this run, for the try that it keeps would keep it, and the picture, in turn.
-        terms = Terms(self.deadline, admission.given, self._desk.chance, self._errand)
+        terms = Terms(self.deadline, permit.given, self._desk.chance, self._context)
         self._try = begin(self.account, self._task, terms)
         try:
             ended = await self._solved(self._try)
@@ -128,24 +128,24 @@ class Run:
             failure = _as_failure(error)
             if (
                 isinstance(failure, JobTimeout)
-                and isinstance(self._try, RemoteTry)
+                and isinstance(self._try, RemoteExecution)
                 and self.job_id is not None
             ):
-                failure.token = self._errand.token(self.job_id, self._try.prepared.frame)
-            self._note_failure(admission, self._try, failure)
+                failure.token = self._context.token(self.job_id, self._try.prepared.frame)
+            self._note_failure(permit, self._try, failure)
             if self._try.ran_out and not self.is_overtaken:
                 self.late = LateAnswer(self._try.checked)
             await self._write_down(self._try, failure)
             self._await_engine(self._try)
-            return Ended(self.account, self._told(failure))
+            return AttemptOutcome(self.account, self._told(failure))
         finally:
             place.busy = self._try.busy
         if not ended.is_shared:
-            admission.end(None, Effect.WORKED)
+            permit.end(None, HealthEffect.WORKED)
             self._learn_speed(has_answer=True)
         return ended
 
-    async def _solved(self, one: Try) -> Ended:
+    async def _solved(self, one: Execution) -> AttemptOutcome:
         account = self.account
         # Asked first, so that a fault of the plugin here costs nothing.
         sent = translate(account.settings, Collection, account.provider.sent_options, self._task)
@@ -154,12 +154,12 @@ class Run:
         await self._write_down(one, None)
         is_shared = one.shared is not None
         if one.shared is not None and not one.shared.is_given:
-            self._desk.books.give(one.shared.id)
+            self._desk.journal.mark_delivered(one.shared.id)
         if solved.cost is not None and not is_shared:
             account.prices.take_charge(self._task.kind, solved.cost)
-        return Ended(self.account, self._told(None), solved, sent, is_shared)
+        return AttemptOutcome(self.account, self._told(None), solved, sent, is_shared)
 
-    async def _write_down(self, one: Try, error: ProviderError | None) -> None:
+    async def _write_down(self, one: Execution, error: ProviderError | None) -> None:
         """Settle the job in the journal, where it has ended."""
         state = end_of(error, has_job=one.job_id is not None)
         if one.page is None:
@@ -175,23 +175,29 @@ class Run:
             error=None if error is None else f"{type(error).__name__}: {error}",
         )
 
-    def _harvest(self, one: Try, page: Page) -> None:
+    def _harvest(self, one: Execution, page: JobRow) -> None:
         """Go on asking for a job that took too long: it is paid for."""
-        if isinstance(self.account, RemoteAccount) and isinstance(one, RemoteTry) and one.job_id is not None:
-            job, unread = Job(one.job_id, self._task.kind), self._errand.submission.unread
+        if (
+            isinstance(self.account, RemoteAccount)
+            and isinstance(one, RemoteExecution)
+            and one.job_id is not None
+        ):
+            job, undelivered = Job(one.job_id, self._task.kind), self._context.submission.undelivered
             frame, asking = one.prepared.frame, one.asking
             if asking is not None:
                 # It holds the task.
                 asking.note = None
-            harvesting = harvest(self.account, job, frame, page, unread, asking=asking, late=self.late)
-            self._desk.aftercare.adopt(asyncio.ensure_future(harvesting))
+            harvesting = collect_late(
+                self.account, job, frame, page, undelivered, asking=asking, late=self.late
+            )
+            self._desk.background.track(asyncio.ensure_future(harvesting))
 
-    def _await_engine(self, one: Try) -> None:
+    def _await_engine(self, one: Execution) -> None:
         """Go on waiting for an engine in this process that takes longer than its attempt."""
         if self.late is not None and one.busy is not None:
-            self._desk.aftercare.adopt(asyncio.ensure_future(harvest_engine(one.busy, self.late)))
+            self._desk.background.track(asyncio.ensure_future(collect_late_local(one.busy, self.late)))
 
-    def ended_late(self, outcome: Solved | WrongSolution) -> Ended:
+    def ended_late(self, outcome: Solved | WrongSolution) -> AttemptOutcome:
         """How it ended after all, by the answer that came too late for its attempt."""
         if isinstance(outcome, WrongSolution):
             self._advise_on_wrong(outcome)
@@ -204,21 +210,21 @@ class Run:
             self._learn_speed(has_answer=True)
             attempt, solved = self.attempt(None), outcome
         log.info("%s: %s, after its attempt was over", self._task.kind, attempt)
-        return Ended(self.account, attempt, solved, self._sent)
+        return AttemptOutcome(self.account, attempt, solved, self._sent)
 
-    def _leave_off(self, one: Try) -> None:
+    def _leave_off(self, one: Execution) -> None:
         """See to a job that nobody waits for any more."""
         if one.page is None:
             return
         if one.answer is not None and not one.was_refused:
-            leaving = one.page.leave_answer(one.answer.cost, pack(one.answer.solution))
-            self._desk.aftercare.begin(leaving)
+            leaving = one.page.keep_undelivered(one.answer.cost, pack(one.answer.solution))
+            self._desk.background.start(leaving)
             return
         if one.job_id is not None:
             self._harvest(one, one.page)
             return
         state = JobState.AMBIGUOUS if one.may_be_ordered else JobState.NOT_SENT
-        self._desk.aftercare.begin(one.page.settle(state, error="cancelled while it was ordered"))
+        self._desk.background.start(one.page.settle(state, error="cancelled while it was ordered"))
 
     def leave_answer(self) -> None:
         """Leave an answer, for which its solve did not wait any more when it came, to whoever resumes."""
@@ -228,14 +234,14 @@ class Run:
         if ended is not None and ended.solved is not None:
             self._leave_off(self._try)
 
-    def _note_failure(self, admission: Admission, one: Try, error: ProviderError) -> None:
+    def _note_failure(self, permit: Permit, one: Execution, error: ProviderError) -> None:
         account, took = self.account, self._worked
-        fair = account.settings.timeout or account.speeds[self._task.kind].fair_time()
+        fair = account.settings.timeout or account.speeds[self._task.kind].typical_time()
         telling = is_telling(error, given=took + self.deadline - now(), took=took, fair=fair)
         effect = effect_of(error)
         # A probe that was too short must not be followed by the next one at once.
-        admission.end(error, effect if telling or admission.given.is_probe else Effect.NONE)
-        if effect is not Effect.NONE:
+        permit.end(error, effect if telling or permit.given.is_probe else HealthEffect.NONE)
+        if effect is not HealthEffect.NONE:
             self._learn_speed(has_answer=False)
         if one.was_refused:
             self._advise_on_wrong(error)
@@ -255,12 +261,12 @@ class Run:
     def _report(self) -> None:
         if isinstance(self.account, RemoteAccount) and self.job_id is not None:
             job = Job(self.job_id, self._task.kind)
-            self._desk.aftercare.begin(_report_wrong(self.account, job))
+            self._desk.background.start(_report_wrong(self.account, job))
 
     @property
     def may_wait(self) -> bool:
         """Whether it is of any use to wait for a place or a turn at the provider."""
-        return self.account.gate.admits(is_early=self._is_early)
+        return self.account.admission.admits(is_early=self._is_early)
 
     @property
     def _provider(self) -> str:
@@ -279,7 +285,7 @@ class Run:
 
     @property
     def may_be_ordered(self) -> bool:
-        """Whether there may be a job by now, which ending it would leave unread."""
+        """Whether there may be a job by now, which ending it would leave undelivered."""
         return self._try is not None and self._try.may_be_ordered
 
     def attempt(self, error: ProviderError | None) -> Attempt:
@@ -301,7 +307,7 @@ class Run:
         attempt = self.attempt(error)
         late = ", after another one had answered" if self.is_overtaken else ""
         log.info("%s: %s%s", self._task.kind, attempt, late)
-        self._errand.note_end(attempt)
+        self._context.note_end(attempt)
         return attempt
 
     def _cost(self, error: ProviderError | None) -> Decimal | None:

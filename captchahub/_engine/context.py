@@ -8,71 +8,71 @@ from functools import partial
 import attrs
 
 from captchahub._engine.late_answers import may_be_elsewhere
-from captchahub._engine.undelivered import Unread
-from captchahub._journal.journal import Books, Page
-from captchahub._journal.rows import Order
-from captchahub._plugins.dispatcher import Feed
+from captchahub._engine.undelivered import UndeliveredAnswers
+from captchahub._journal.journal import JobRow, Journal
+from captchahub._journal.rows import NewJob
+from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._plugins.hooks import Hooks
-from captchahub._plugins.preparation import Preparing
-from captchahub._policy.account_identity import Identity
+from captchahub._plugins.preparation import TaskPreparer
+from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.health import Pass
 from captchahub._policy.job_token import Token
 from captchahub._providers.account import Account, RemoteAccount
-from captchahub._providers.admission import Changes
+from captchahub._providers.admission import ChangeSignal
 from captchahub._providers.price_list import know_price
-from captchahub._support.background import Aftercare
+from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import Attempt, BudgetExceeded, JobUnknown, PriceUnknown, ProviderError
-from captchahub.events import Attempted, BudgetRefused, Ordered, Polled, Retrying
+from captchahub.events import Attempted, BudgetRefused, JobCreated, Polled, Retrying
 from captchahub.extending import Prepared
 from captchahub.frames import Frame
 from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import JobId, Solved
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 
-__all__ = ["Desk", "Ended", "Errand", "Submission", "Terms"]
+__all__ = ["AttemptContext", "AttemptOutcome", "EngineServices", "SolveInfo", "Terms"]
 
 
 @attrs.frozen
-class Submission:
+class SolveInfo:
     """What the journal is told of a solve. ``begun`` is wall clock, in seconds since 1970."""
 
     id: str
     is_shared: bool
     begun: float
-    unread: Unread = attrs.field(factory=Unread)
+    undelivered: UndeliveredAnswers = attrs.field(factory=UndeliveredAnswers)
 
 
 @attrs.frozen(eq=False)
-class Errand:
-    """A task on its way to one provider. ``trail`` is told of its job."""
+class AttemptContext:
+    """A task on its way to one provider. ``progress`` is told of its job."""
 
     account: Account
     task: Task[Solution]
-    submission: Submission
-    trail: Trail
-    books: Books
+    submission: SolveInfo
+    progress: Progress
+    journal: Journal
     hooks: Hooks
-    feed: Feed
-    preparing: Preparing
-    aftercare: Aftercare
+    dispatcher: EventDispatcher
+    preparing: TaskPreparer
+    background: BackgroundTasks
 
     async def know_price(self, patience: float) -> None:
         """See to it that the order has a price, where there is a budget to keep. Raises a ProviderError."""
         account = self.account
-        if isinstance(account, RemoteAccount) and self.books.has_budget_for(account.settings.name):
-            await know_price(account, self.task.kind, self.aftercare, patience)
+        if isinstance(account, RemoteAccount) and self.journal.has_budget_for(account.settings.name):
+            await know_price(account, self.task.kind, self.background, patience)
 
     async def prepare(self, left: float) -> Prepared:
         """The task as the provider is to get it; the attempt has so many seconds left."""
         settings = self.account.settings
         return await self.preparing.prepared(self.hooks, self.task, settings.name, settings.plugin, left)
 
-    async def open_page(self, frame: Frame, refused: JobEntry | None) -> Page | JobEntry:
-        """Write down that the order is about to be sent. See :meth:`Books.open_page`."""
+    async def open_page(self, frame: Frame, refused: JobEntry | None) -> JobRow | JobEntry:
+        """Write down that the order is about to be sent. See :meth:`Journal.reserve`."""
         prices = self.account.prices
-        order = Order(
+        order = NewJob(
             submission=self.submission.id,
             provider=self.account.settings.name,
             kind=self.task.kind,
@@ -84,7 +84,7 @@ class Errand:
             is_shared=self.submission.is_shared,
             frame=frame,
         )
-        return await self.books.open_page(order, self.submission.begun, refused, self._identity)
+        return await self.journal.reserve(order, self.submission.begun, refused, self._identity)
 
     def token(self, job_id: JobId, frame: Frame) -> str:
         """The job as a text."""
@@ -93,19 +93,19 @@ class Errand:
         return str(Token(name, task.kind, job_id, task.fingerprint, frame, seals))
 
     @property
-    def _identity(self) -> Identity | None:
+    def _identity(self) -> AccountIdentity | None:
         return self.account.identity if isinstance(self.account, RemoteAccount) else None
 
     def follow_job(self, job_id: JobId, frame: Frame) -> None:
         """It is this job whose answer the solve waits for."""
-        self.trail.own = self.token(job_id, frame)
+        self.progress.own = self.token(job_id, frame)
 
-    async def give_up(self, page: Page, found: JobEntry, error: JobUnknown) -> None:
+    async def give_up(self, page: JobRow, found: JobEntry, error: JobUnknown) -> None:
         """Give up a job that was left behind, and that the service does not know."""
         log.info("%s: %s, which was left behind: it is ordered anew", self.account.settings.name, error)
-        self.trail.own = None
-        if may_be_elsewhere(found, self.books.now):
-            await page.hand_over()
+        self.progress.own = None
+        if may_be_elsewhere(found, self.journal.now):
+            await page.release()
         else:
             await page.settle(JobState.EXPIRED, error=f"{type(error).__name__}: {error}")
 
@@ -113,28 +113,28 @@ class Errand:
         """The service has taken the job."""
         self.follow_job(job_id, frame)
         name, kind = self.account.settings.name, self.task.kind
-        event = partial(Ordered, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
-        self.feed.tell(lambda at: event(at=at, price=self.account.prices.of(kind)))
+        event = partial(JobCreated, solve=self.submission.id, kind=kind, provider=name, job_id=job_id)
+        self.dispatcher.emit(lambda at: event(at=at, price=self.account.prices.of(kind)))
 
     def note_retry(self, error: ProviderError) -> None:
         """The order is sent again, for the service has not got it."""
         name, kind = self.account.settings.name, self.task.kind
         event = partial(Retrying, solve=self.submission.id, kind=kind, provider=name, error=error)
-        self.feed.tell(lambda at: event(at=at))
+        self.dispatcher.emit(lambda at: event(at=at))
 
     def note_poll(self, job_id: JobId, number: int, is_done: bool, error: ProviderError | None) -> None:  # noqa: FBT001 - a field of the event
         """The service was asked for the answer."""
         event = partial(Polled, solve=self.submission.id, kind=self.task.kind, job_id=job_id, error=error)
         name = self.account.settings.name
-        self.feed.tell(lambda at: event(at=at, provider=name, number=number, is_done=is_done))
+        self.dispatcher.emit(lambda at: event(at=at, provider=name, number=number, is_done=is_done))
 
     def note_end(self, attempt: Attempt) -> None:
         """The attempt ended."""
         solve, kind, error = self.submission.id, self.task.kind, attempt.error
         if isinstance(error, (BudgetExceeded, PriceUnknown)):
             event = partial(BudgetRefused, solve=solve, kind=kind, provider=attempt.provider, error=error)
-            self.feed.tell(lambda at: event(at=at))
-        self.feed.tell(lambda at: Attempted(at=at, solve=solve, kind=kind, attempt=attempt))
+            self.dispatcher.emit(lambda at: event(at=at))
+        self.dispatcher.emit(lambda at: Attempted(at=at, solve=solve, kind=kind, attempt=attempt))
 
 
 @attrs.frozen
@@ -142,30 +142,30 @@ class Terms:
     """What a try is made under.
 
     ``deadline`` is in the loop's time; ``given`` is the health's leave for it; ``chance`` gives numbers from
-    0 to 1; ``errand`` is the way to the journal, the plugins and the observers.
+    0 to 1; ``context`` is the way to the journal, the plugins and the observers.
     """
 
     deadline: float
     given: Pass
     chance: Callable[[], float]
-    errand: Errand
+    context: AttemptContext
 
 
 @attrs.frozen
-class Desk:
+class EngineServices:
     """What the solves of one hub have in common."""
 
     chance: Callable[[], float]
     hooks: Hooks
-    feed: Feed
-    changes: Changes
-    aftercare: Aftercare
-    books: Books
-    preparing: Preparing
+    dispatcher: EventDispatcher
+    changes: ChangeSignal
+    background: BackgroundTasks
+    journal: Journal
+    preparing: TaskPreparer
 
 
 @attrs.frozen
-class Ended:
+class AttemptOutcome:
     """How a run ended: ``solved`` is the checked answer, None where ``attempt`` has an error.
 
     ``sent`` names the task's options that reached the service.

@@ -19,35 +19,35 @@ from typing import Any, TypeVar
 
 import attrs
 
-from captchahub._engine.context import Desk, Submission
+from captchahub._engine.context import EngineServices, SolveInfo
 from captchahub._engine.resume import attached, resume
 from captchahub._engine.sharing import Sharing, is_being_cancelled
-from captchahub._engine.solve import Plan, Solve
+from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import narrated
-from captchahub._journal.journal import Books
+from captchahub._journal.journal import Journal
 from captchahub._journal.ledger_table import spend as spend_of
-from captchahub._journal.liveness import Presence
-from captchahub._journal.writer import Journal, open_journal
-from captchahub._plugins.dispatcher import Feed
+from captchahub._journal.liveness import ProcessLock
+from captchahub._journal.writer import Writer, open_writer
+from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._plugins.hooks import Hooks
 from captchahub._plugins.manager import Plugins
-from captchahub._plugins.preparation import Preparing
+from captchahub._plugins.preparation import TaskPreparer
 from captchahub._policy.job_token import read_token
 from captchahub._policy.ordering import default_route
 from captchahub._policy.scheduling import HedgeBudget
 from captchahub._providers.account import Account
-from captchahub._providers.admission import Changes
+from captchahub._providers.admission import ChangeSignal
 from captchahub._providers.calls import ask_balance, ask_services, report
 from captchahub._providers.registry import (
-    Roster,
+    ProviderRegistry,
     TransportFactory,
     candidate,
     health_of,
     http_transport,
     offer,
-    remote,
+    require_remote,
 )
-from captchahub._support.background import Aftercare, end
+from captchahub._support.background import BackgroundTasks, cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log, of_solve
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
@@ -56,7 +56,7 @@ from captchahub.provider import Balance, Job, Service
 from captchahub.results import Attempt, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings, RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 
 __all__ = ["Engine", "hooks_of"]
 
@@ -78,81 +78,86 @@ class Engine:
         connect: TransportFactory = http_transport,
         chance: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
-        journal: Journal | None = None,
+        journal: Writer | None = None,
     ) -> None:
         # Callers need not use a type checker, and a path is a likely slip.
         if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
             found = type(settings).__name__
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        changes, hooks = Changes(), hooks_of(settings)
-        feed = Feed(hooks.observers, wall_clock)
-        aftercare = Aftercare()
-        self._accounts = Roster(settings, connect, changes, feed, aftercare)
-        book = open_journal(settings.journal.path) if journal is None else journal
+        changes, hooks = ChangeSignal(), hooks_of(settings)
+        dispatcher = EventDispatcher(hooks.observers, wall_clock)
+        background = BackgroundTasks()
+        self._accounts = ProviderRegistry(settings, connect, changes, dispatcher, background)
+        book = open_writer(settings.journal.path) if journal is None else journal
         is_alone = journal is None and settings.journal.path is None
-        presence = Presence(settings.journal.path if journal is None else None)
-        self._books = Books(
+        presence = ProcessLock(settings.journal.path if journal is None else None)
+        self._journal = Journal(
             book,
             settings,
             self._accounts.identities,
-            aftercare,
+            background,
             wall_clock,
             is_alone=is_alone,
             presence=presence,
         )
-        self._desk = Desk(chance, hooks, feed, changes, aftercare, self._books, Preparing())
+        self._desk = EngineServices(
+            chance, hooks, dispatcher, changes, background, self._journal, TaskPreparer()
+        )
         self._hedges = _hedges_of(settings)
         self._sharing = Sharing()
         self._under_way: set[asyncio.Task[object]] = set()
         self._closing: asyncio.Task[None] | None = None
 
     async def solve(
-        self, task: Task[S], timeout: float | None, trail: Trail | None = None, *, share: bool = False
+        self, task: Task[S], timeout: float | None, progress: Progress | None = None, *, share: bool = False
     ) -> Result[S]:
-        """See :meth:`captchahub.hub.Hub.solve`; ``trail`` is told of the job."""
+        """See :meth:`captchahub.hub.Hub.solve`; ``progress`` is told of the job."""
         # Where several providers must agree, each has to look for itself.
         is_shared = self._route(task).agree == 1 and share
-        submission = Submission(uuid.uuid4().hex, is_shared, self._books.now)
+        submission = SolveInfo(uuid.uuid4().hex, is_shared, self._journal.now)
         seconds = timeout or self._settings.timeout
-        trail = trail or Trail()
-        begin = partial(self._solve, task, trail=trail, submission=submission)
+        progress = progress or Progress()
+        begin = partial(self._solve, task, progress=progress, submission=submission)
         solving = (
-            self._sharing.solve(task.fingerprint, seconds, begin, trail) if is_shared else begin(seconds)
+            self._sharing.solve(task.fingerprint, seconds, begin, progress) if is_shared else begin(seconds)
         )
-        with of_solve(submission.id), narrated(self._desk.feed, submission.id, task.kind, seconds) as end:
+        with (
+            of_solve(submission.id),
+            narrated(self._desk.dispatcher, submission.id, task.kind, seconds) as end,
+        ):
             return end(await self._while_open(solving))
 
     async def _solve(
-        self, task: Task[S], timeout: float, *, trail: Trail, submission: Submission
+        self, task: Task[S], timeout: float, *, progress: Progress, submission: SolveInfo
     ) -> Result[S]:
         begun, route = now(), self._route(task)
         accounts = {name: self._accounts[name] for name in route.names}
         with ExitStack() as using:
             # Also those whose turn may come: who is not used can be let go of.
             for account in accounts.values():
-                using.enter_context(account.usage.by_one())
-            if route.strategy is Strategy.CHEAPEST or any(map(self._books.has_budget_for, accounts)):
+                using.enter_context(account.usage.hold())
+            if route.strategy is Strategy.CHEAPEST or any(map(self._journal.has_budget_for, accounts)):
                 patience = min(_PATIENCE, timeout / 4)
                 await self._accounts.look_up_prices(task.kind, accounts.values(), patience)
             candidates = [candidate(account, task.kind) for account in accounts.values()]
             names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
-            plan = Plan([accounts[name] for name in names], route, self._hedge_budget(task.kind))
+            plan = SolvePlan([accounts[name] for name in names], route, self._hedge_budget(task.kind))
             solve = Solve(
-                task, plan, self._desk, begun=begun, timeout=timeout, trail=trail, submission=submission
+                task, plan, self._desk, begun=begun, timeout=timeout, progress=progress, submission=submission
             )
             return await solve.run()
 
     def _hedge_budget(self, kind: str) -> HedgeBudget:
         return self._hedges.get(kind, HedgeBudget(0.0))
 
-    async def attach(self, token: str, timeout: float | None, trail: Trail) -> Result[Solution]:
+    async def attach(self, token: str, timeout: float | None, progress: Progress) -> Result[Solution]:
         """See :meth:`captchahub.hub.Hub.attach`."""
         job = read_token(token)
-        trail.own = token
+        progress.own = token
         account = self._accounts.holder(job)
         seconds = timeout or self._settings.timeout
-        return await self._while_open(attached(self._books, account, job, seconds))
+        return await self._while_open(attached(self._journal, account, job, seconds))
 
     def _route(self, task: object) -> RouteSettings:
         if not isinstance(task, Task):
@@ -178,15 +183,15 @@ class Engine:
 
     async def _balance(self, account: Account) -> Balance | CaptchaHubError:
         try:
-            balance = await ask_balance(remote(account))
+            balance = await ask_balance(require_remote(account))
         except CaptchaHubError as error:
             return error
-        account.gate.take_balance(balance)
+        account.admission.take_balance(balance)
         return balance
 
     async def services(self, name: str) -> tuple[Service, ...]:
         """See :meth:`captchahub.hub.Hub.services`."""
-        account = remote(self._accounts.named(name))
+        account = require_remote(self._accounts.named(name))
         services = await self._while_open(ask_services(account))
         account.prices.take_list(services, now())
         return services
@@ -201,27 +206,27 @@ class Engine:
             what = type(answer).__name__.lower()
             raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
         # First, for it may be the answer of a provider that only another process has.
-        await self._while_open(self._books.report(answer.provider, answer.job_id, correct=correct))
-        account = remote(self._accounts.named(answer.provider))
+        await self._while_open(self._journal.report(answer.provider, answer.job_id, correct=correct))
+        account = require_remote(self._accounts.named(answer.provider))
         await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
 
     async def spend(self, zone: tzinfo, since: float | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
         work = partial(spend_of, zone=zone, since=since or 0.0)
-        return await self._while_open(self._books.read(work))
+        return await self._while_open(self._journal.read(work))
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
-        return list(await self._while_open(self._books.jobs(state, limit)))
+        return list(await self._while_open(self._journal.jobs(state, limit)))
 
     async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
         """See :meth:`captchahub.hub.Hub.resolve`."""
-        await self._while_open(self._books.settle_by_hand(entry, state, cost))
+        await self._while_open(self._journal.resolve(entry, state, cost))
 
     def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
         """See :meth:`captchahub.hub.Hub.resume`."""
         self._refuse_closed()
-        return resume(self._books, self._accounts, self._desk.aftercare, in_flight, self._while_open)
+        return resume(self._journal, self._accounts, self._desk.background, in_flight, self._while_open)
 
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`captchahub.hub.Hub.health`."""
@@ -234,7 +239,7 @@ class Engine:
         account = self._accounts.named(name)
         if account.settings.unusable is not None:
             raise ConfigError(f"providers.{name}: {account.settings.unusable}")
-        account.gate.revive()
+        account.admission.revive()
 
     async def reload(self, settings: HubSettings) -> None:
         """See :meth:`captchahub.hub.Hub.reload`."""
@@ -248,10 +253,10 @@ class Engine:
         desk, hooks = self._desk, hooks_of(settings)
         self._accounts.replace(settings)
         self._settings = settings
-        self._books.follow(settings, self._accounts.identities)
+        self._journal.follow(settings, self._accounts.identities)
         self._hedges = _hedges_of(settings)
         self._desk = attrs.evolve(desk, hooks=hooks)
-        desk.feed.replace(hooks.observers)
+        desk.dispatcher.replace(hooks.observers)
         log.info("the configuration is read anew; providers: %s", ", ".join(self._accounts))
 
     def _refuse_closed(self) -> None:
@@ -282,12 +287,12 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        await end(self._under_way)
-        await self._desk.aftercare.aclose(_PATIENCE)
+        await cancel_all(self._under_way)
+        await self._desk.background.aclose(_PATIENCE)
         await self._accounts.aclose()
         await self._desk.preparing.aclose()
-        await self._books.aclose()
-        await self._desk.feed.aclose(_PATIENCE)
+        await self._journal.aclose()
+        await self._desk.dispatcher.aclose(_PATIENCE)
 
 
 def hooks_of(settings: HubSettings) -> Hooks:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from captchahub._engine.context import Terms
-from captchahub._engine.poller import Asking
-from captchahub._journal.journal import Page
+from captchahub._engine.poller import Poller
+from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import unpack
 from captchahub._plugins.hooks import Hooks
 from captchahub._policy.error_table import backoff
@@ -40,12 +40,12 @@ from captchahub.jobs import JobEntry
 from captchahub.provider import Created, Job, JobId, Reply, Request, Solved
 from captchahub.tasks import Solution, Task
 
-__all__ = ["LocalTry", "RemoteTry", "Try", "begin"]
+__all__ = ["Execution", "LocalExecution", "RemoteExecution", "begin"]
 
 T = TypeVar("T")
 
 
-class LocalTry:
+class LocalExecution:
     """A try at an engine in this process."""
 
     job_id: JobId | None = None
@@ -70,7 +70,7 @@ class LocalTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError."""
-        prepared = await self._terms.errand.prepare(self._terms.deadline - now())
+        prepared = await self._terms.context.prepare(self._terms.deadline - now())
         self._frame = prepared.frame
         left = self._terms.deadline - now()
         limit = asyncio.timeout(left)
@@ -92,7 +92,7 @@ class LocalTry:
     def checked(self, found: Solved) -> Solved:
         """The engine's answer, checked, whenever it comes. Raises a ProviderError."""
         answer = self.answer = _placed(self._task, found, self._frame)
-        return _checked(self, self._task, answer, self._terms.errand.hooks)
+        return _checked(self, self._task, answer, self._terms.context.hooks)
 
     def _solve(self, task: Task[Solution]) -> Solution:
         try:
@@ -105,7 +105,7 @@ class LocalTry:
             raise JobFailed(f"the engine failed: {said}") from error
 
 
-class RemoteTry:
+class RemoteExecution:
     """A try at a service; what is known of its job can be read at any time."""
 
     def __init__(self, account: RemoteAccount, task: Task[Solution], terms: Terms) -> None:
@@ -121,14 +121,14 @@ class RemoteTry:
         """The job of an equal task whose answer this is."""
         self.prepared = Prepared(task)
         """The task as it is sent."""
-        self.page: Page | None = None
+        self.page: JobRow | None = None
         """Its place in the journal, once there is one."""
         self._account = account
         self._settings = account.settings
         self._provider = account.provider
         self._task = task
         self._terms = terms
-        self.asking: Asking | None = None
+        self.asking: Poller | None = None
         """The questions for its job, once there are any."""
         self._replied_in: float | None = None
         """How long the service took to reply to an order, in seconds; None where it has not."""
@@ -140,9 +140,9 @@ class RemoteTry:
 
     async def run(self) -> Solved:
         """The checked answer. Raises a ProviderError, or the TaskError of a task that can't be asked."""
-        prepared = self.prepared = await self._terms.errand.prepare(self._left())
+        prepared = self.prepared = await self._terms.context.prepare(self._left())
         request = self._translate(Request, self._provider.create_job, prepared.task)
-        await self._terms.errand.know_price(self._left() - least_time(self._account))
+        await self._terms.context.know_price(self._left() - least_time(self._account))
         answer: Solved | None = None
         refused: JobEntry | None = None
         while answer is None:
@@ -156,11 +156,11 @@ class RemoteTry:
                 answer = self._checked(await self._ordered(request))
         return answer
 
-    async def _open_page(self, refused: JobEntry | None) -> Page | JobEntry:
+    async def _open_page(self, refused: JobEntry | None) -> JobRow | JobEntry:
         limit = asyncio.timeout_at(self._terms.deadline)
         try:
             async with limit:
-                return await self._terms.errand.open_page(self.prepared.frame, refused)
+                return await self._terms.context.open_page(self.prepared.frame, refused)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -177,29 +177,29 @@ class RemoteTry:
             self.answer = self._placed(created.solution, created.cost)
         if created.job_id is not None and self.page is not None:
             await self.page.note_created(created.job_id)
-            self._terms.errand.note_job(created.job_id, frame)
-        self._account.gate.created(self._terms.given)
+            self._terms.context.note_job(created.job_id, frame)
+        self._account.admission.created(self._terms.given)
         # Without an answer Created has an id.
         return self.answer or await self._ask(cast("JobId", created.job_id))
 
-    async def _go_on(self, page: Page, found: JobEntry) -> Solved | None:
+    async def _go_on(self, page: JobRow, found: JobEntry) -> Solved | None:
         """The checked answer of a job that a dead hub ordered for an equal task; None where it is gone."""
         prepared = self.prepared
         self.page, self.may_be_ordered = page, True
         self.prepared = attrs.evolve(prepared, frame=found.frame)
         job_id = self.job_id = cast("JobId", found.job_id)
-        self._terms.errand.follow_job(job_id, found.frame)
+        self._terms.context.follow_job(job_id, found.frame)
         try:
             return self._checked(await self._ask(job_id))
         except JobUnknown as error:
-            await self._terms.errand.give_up(page, found, error)
+            await self._terms.context.give_up(page, found, error)
             self.page = self.job_id = self.asking = None
             self.may_be_ordered, self.prepared = False, prepared
             if self._left() < least_time(self._account):
                 raise
             let_go(error)
             # A new order follows. Another attempt may have found meanwhile that the provider is out or cools.
-            closed = self._account.gate.why_closed(self._terms.given)
+            closed = self._account.admission.refusal(self._terms.given)
             if closed is not None:
                 raise closed from None
             return None
@@ -212,13 +212,13 @@ class RemoteTry:
     def checked(self, found: Solved) -> Solved:
         """The answer to the task's own picture, checked, whenever it comes. Raises a ProviderError."""
         answer = self.answer = _placed(self._task, found, WHOLE)
-        return _checked(self, self._task, answer, self._terms.errand.hooks)
+        return _checked(self, self._task, answer, self._terms.context.hooks)
 
     async def _ask(self, job_id: JobId) -> Solved:
         job = Job(job_id, self._task.kind)
-        note = partial(self._terms.errand.note_poll, job_id)
-        self.asking = Asking(self._account, job, note, replied_in=self._replied_in)
-        solved = await self.asking.until(self._terms.deadline)
+        note = partial(self._terms.context.note_poll, job_id)
+        self.asking = Poller(self._account, job, note, replied_in=self._replied_in)
+        solved = await self.asking.wait_until(self._terms.deadline)
         self.answer = self._placed(solved.solution, solved.cost)
         return self.answer
 
@@ -242,7 +242,7 @@ class RemoteTry:
             return None
 
     def _checked(self, answer: Solved) -> Solved:
-        return _checked(self, self._task, answer, self._terms.errand.hooks)
+        return _checked(self, self._task, answer, self._terms.context.hooks)
 
     async def _create(self, request: Request) -> Created:
         try:
@@ -262,14 +262,14 @@ class RemoteTry:
         is_heard = self._replied_in is not None
         if is_heard or self._terms.given.is_probe or now() + pause > latest:
             return False
-        self._terms.errand.note_retry(error)
+        self._terms.context.note_retry(error)
         await asyncio.sleep(pause)
-        gate = self._account.gate
+        admission = self._account.admission
         try:
-            await gate.turn(latest)
+            await admission.rate_permit(latest)
         except NotAsked:
             return False
-        return gate.why_closed(self._terms.given) is None
+        return admission.refusal(self._terms.given) is None
 
     async def _create_once(self, request: Request) -> Created:
         self.may_be_ordered = True
@@ -296,14 +296,14 @@ class RemoteTry:
         return self._terms.deadline - now()
 
 
-Try = LocalTry | RemoteTry
+Execution = LocalExecution | RemoteExecution
 
 
-def begin(account: Account, task: Task[Solution], terms: Terms) -> Try:
+def begin(account: Account, task: Task[Solution], terms: Terms) -> Execution:
     """A try of either shape."""
     if isinstance(account, LocalAccount):
-        return LocalTry(account, task, terms)
-    return RemoteTry(account, task, terms)
+        return LocalExecution(account, task, terms)
+    return RemoteExecution(account, task, terms)
 
 
 def _placed(task: Task[Solution], answer: Solved, frame: Frame) -> Solved:
@@ -315,7 +315,7 @@ def _placed(task: Task[Solution], answer: Solved, frame: Frame) -> Solved:
     return answer if frame == WHOLE else attrs.evolve(answer, solution=solution.placed(frame))
 
 
-def _checked(one: Try, task: Task[Solution], answer: Solved, hooks: Hooks) -> Solved:
+def _checked(one: Execution, task: Task[Solution], answer: Solved, hooks: Hooks) -> Solved:
     """The try's answer, where neither the task nor a plugin has anything against it."""
     try:
         solution = task.complete(answer.solution)

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
-from captchahub._engine.context import Ended
+from captchahub._engine.context import AttemptOutcome
 from captchahub._policy.error_table import rules_against
-from captchahub._policy.voting import Ballot
+from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account, least_time
 from captchahub._support.clock import now
 from captchahub._support.redaction import mask, secrets_in
@@ -30,7 +30,7 @@ from captchahub.results import Result, Vote
 from captchahub.settings import RouteSettings
 from captchahub.tasks import SlideSolution, Solution, Task, TextSolution
 
-__all__ = ["Story", "too_short"]
+__all__ = ["AttemptHistory", "too_short"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -38,7 +38,7 @@ S = TypeVar("S", bound=Solution)
 _LONGEST_ANSWER = 60
 
 
-class Story(Generic[S]):
+class AttemptHistory(Generic[S]):
     """The attempts of one solve, in the order of their ends; ``begun`` is in the loop's time."""
 
     def __init__(self, task: Task[S], route: RouteSettings, *, begun: float, timeout: float) -> None:
@@ -55,10 +55,10 @@ class Story(Generic[S]):
         self._begun = begun
         self._timeout = timeout
         self._attempts: list[Attempt] = []
-        self._votes: list[tuple[int, Ended]] = []
+        self._votes: list[tuple[int, AttemptOutcome]] = []
         self._late: set[int] = set()
 
-    def add(self, ended: Ended) -> int:
+    def add(self, ended: AttemptOutcome) -> int:
         """Note how an attempt ended; its place among them."""
         place = len(self._attempts)
         if ended.solved is not None:
@@ -66,7 +66,7 @@ class Story(Generic[S]):
         self._attempts.append(ended.attempt)
         return place
 
-    def mend(self, place: int, ended: Ended) -> None:
+    def replace(self, place: int, ended: AttemptOutcome) -> None:
         """Note how the attempt at a place ended after all: one job is one attempt, whenever it is done."""
         if ended.solved is not None:
             self._votes.append((place, ended))
@@ -98,11 +98,11 @@ class Story(Generic[S]):
         """Whether the last attempt failed with an error of a class."""
         return bool(self._attempts) and isinstance(self._attempts[-1].error, kind)
 
-    def result(self, ballot: Ballot[Solution], overtaken: Callable[[str], Iterable[Attempt]]) -> Result[S]:
-        """The result of a ballot that has a winner; ``overtaken`` are the attempts still under way."""
-        agreeing = ballot.agreeing
-        place, winner = self._votes[cast("int", ballot.winner)]
-        attempts = self._with_outvoted(ballot)
+    def result(self, tally: Tally[Solution], overtaken: Callable[[str], Iterable[Attempt]]) -> Result[S]:
+        """The result of a tally that has a winner; ``overtaken`` are the attempts still under way."""
+        agreeing = tally.agreeing
+        place, winner = self._votes[cast("int", tally.winner)]
+        attempts = self._with_outvoted(tally)
         name = winner.attempt.provider
         faster = f"{name} was asked as well and was faster"
         if place in self._late:
@@ -121,27 +121,27 @@ class Story(Generic[S]):
             votes=tuple(self._vote(ended, place in agreeing) for place, (_, ended) in enumerate(self._votes)),
         )
 
-    def _vote(self, ended: Ended, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
+    def _vote(self, ended: AttemptOutcome, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
         attempt = ended.attempt
         solution = _solution(ended, self._task)
         return Vote(attempt.provider, attempt.job_id, solution, agrees, self._task.kind)
 
-    def _with_outvoted(self, ballot: Ballot[Solution]) -> list[Attempt]:
+    def _with_outvoted(self, tally: Tally[Solution]) -> list[Attempt]:
         attempts = list(self._attempts)
         for vote, (place, _) in enumerate(self._votes):
-            if vote not in ballot.agreeing:
-                attempts[place] = attrs.evolve(attempts[place], error=self._outvoted(vote, ballot))
+            if vote not in tally.agreeing:
+                attempts[place] = attrs.evolve(attempts[place], error=self._outvoted(vote, tally))
         return attempts
 
-    def _outvoted(self, vote: int, ballot: Ballot[Solution]) -> Outvoted:
+    def _outvoted(self, vote: int, tally: Tally[Solution]) -> Outvoted:
         answer, needed = self._shown(vote), self._route.agree
-        if ballot.winner is not None:
-            agreed = f"{len(ballot.agreeing)} others agreed on {self._shown(ballot.winner)}"
+        if tally.winner is not None:
+            agreed = f"{len(tally.agreeing)} others agreed on {self._shown(tally.winner)}"
             return Outvoted(f"answered {answer}, and {agreed}", advice=HOW_TO_REPORT)
         if len(self._votes) == 1:
             said = f"answered {answer}, which is the only answer that came, and {needed} must agree"
             return Outvoted(said, advice="see why the others gave none, or add a provider to the route")
-        others = ballot.others(vote)
+        others = tally.others(vote)
         also = f"and {others} more did" if others else "and nobody else did"
         return Outvoted(f"answered {answer}, {also}, where {needed} must agree")
 
@@ -159,12 +159,12 @@ class Story(Generic[S]):
                 return _cut(mask(repr(solution), secrets))
 
     def failure(
-        self, accounts: Sequence[Account], ballot: Ballot[Solution], *, ran_short: bool
+        self, accounts: Sequence[Account], tally: Tally[Solution], *, ran_short: bool
     ) -> AllProvidersFailed | JournalError | TaskError:
         """The error of a solve that ends without an answer; ``ran_short`` where for lack of time."""
         if isinstance(self.final, (JournalError, TaskError)):
             return self.final
-        attempts = [*self._with_outvoted(ballot), *self._not_asked(accounts)]
+        attempts = [*self._with_outvoted(tally), *self._not_asked(accounts)]
         task = f"this {self._task.kind} task"
         if ran_short and self.final is None:
             return SolveTimeout(f"{task} was not solved within {self._timeout:g} s", attempts)
@@ -189,7 +189,7 @@ class Story(Generic[S]):
                 yield Attempt(name, 0.0, error=self._why_not(account), cost=Decimal(0))
 
     def _why_not(self, account: Account) -> NotAsked:
-        closed = account.gate.why_closed()
+        closed = account.admission.refusal()
         if closed is not None:
             return closed
         last = self.final or self.only
@@ -209,7 +209,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 1] + "…"
 
 
-def _solution(ended: Ended, _task: Task[S]) -> S:
+def _solution(ended: AttemptOutcome, _task: Task[S]) -> S:
     # Whoever has a vote has an answer, and the attempt has seen that it is of the task's own type.
     return cast("S", cast("Solved", ended.solved).solution)
 

@@ -8,9 +8,9 @@ from concurrent.futures import Future
 
 import attrs
 
-from captchahub._engine.poller import Asking
-from captchahub._engine.undelivered import Unread
-from captchahub._journal.journal import Page
+from captchahub._engine.poller import Poller
+from captchahub._engine.undelivered import UndeliveredAnswers
+from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
 from captchahub._policy.error_table import end_of
 from captchahub._providers.account import RemoteAccount
@@ -24,7 +24,7 @@ from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import Job, Solved
 from captchahub.tasks import Solution
 
-__all__ = ["LateAnswer", "collect", "harvest", "harvest_engine", "may_be_elsewhere"]
+__all__ = ["LateAnswer", "collect", "collect_late", "collect_late_local", "may_be_elsewhere"]
 
 # How long an answer that nobody waits for is asked for, in seconds: services keep them for minutes.
 _PATIENCE = 600.0
@@ -65,7 +65,7 @@ class LateAnswer:
 
 
 @attrs.frozen
-class Harvested:
+class LateOutcome:
     """What came of a job: its answer, or why there is none.
 
     ``checked`` is the answer as the solve gives it that has waited for it.
@@ -88,13 +88,13 @@ async def collect(
     account: RemoteAccount,
     job: Job,
     frame: Frame,
-    page: Page | None,
+    page: JobRow | None,
     *,
     patience: float = _PATIENCE,
     may_be_elsewhere: bool = False,
-    asking: Asking | None = None,
+    asking: Poller | None = None,
     late: LateAnswer | None = None,
-) -> Harvested:
+) -> LateOutcome:
     """Ask for a job until it is over, for so many seconds at most, and write down what came of it.
 
     An answer is written down as one that nobody has got: whoever gives it to somebody says so.
@@ -104,8 +104,8 @@ async def collect(
     """
     cost, checked = None, None
     try:
-        with account.usage.by_one():
-            solved = await (asking or Asking(account, job)).until(now() + patience)
+        with account.usage.hold():
+            solved = await (asking or Poller(account, job)).wait_until(now() + patience)
         cost = solved.cost
         placed = translate(account.settings, Solution, solved.solution.placed, frame)
         solved = attrs.evolve(solved, solution=placed)
@@ -119,20 +119,20 @@ async def collect(
             state = None
         if state is not None and page is not None:
             await page.settle(state, cost=cost, error=f"{type(error).__name__}: {error}")
-        return Harvested(None, error)
+        return LateOutcome(None, error)
     if page is not None:
         await page.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution), is_given=False)
-    return Harvested(solved, None, checked)
+    return LateOutcome(solved, None, checked)
 
 
-async def harvest(
+async def collect_late(
     account: RemoteAccount,
     job: Job,
     frame: Frame,
-    page: Page,
-    unread: Unread,
+    page: JobRow,
+    undelivered: UndeliveredAnswers,
     *,
-    asking: Asking | None = None,
+    asking: Poller | None = None,
     late: LateAnswer | None = None,
 ) -> None:
     """Collect a job whose attempt has ended; what is not over then is left to whoever resumes.
@@ -143,7 +143,7 @@ async def harvest(
     name, error = account.settings.name, collected.error
     if error is None:
         is_wanted = late is not None and late.is_wanted and collected.checked is not None
-        unread.add(page, is_held=is_wanted)
+        undelivered.add(page, is_held=is_wanted)
         if late is not None and collected.checked is not None and is_wanted:
             late.came(collected.checked)
             return
@@ -152,10 +152,10 @@ async def harvest(
         log.info("%s (job %s) ended after nobody waited for it: %s", name, job.id, error)
         if late is not None and isinstance(error, WrongSolution):
             late.came(error)
-    await page.hand_over()
+    await page.release()
 
 
-async def harvest_engine(busy: Future[Solution], late: LateAnswer) -> None:
+async def collect_late_local(busy: Future[Solution], late: LateAnswer) -> None:
     """Wait for the answer of an engine in this process which took longer than its attempt."""
     try:
         late.came(late.checked(Solved(await asyncio.wrap_future(busy))))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from captchahub._policy.error_table import SURVIVED
-from captchahub._policy.polling import Durations, next_pause, time_for_reply
+from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
 from captchahub._providers.account import RemoteAccount
 from captchahub._providers.calls import translate
 from captchahub._support.clock import now
@@ -16,10 +16,10 @@ from captchahub._support.tracebacks import let_go
 from captchahub.errors import JobTimeout, ProviderError
 from captchahub.provider import Job, Pending, Request, Solved
 
-__all__ = ["Asking"]
+__all__ = ["Poller"]
 
 
-class Asking:
+class Poller:
     """The questions for one job; they are free, and safe to repeat.
 
     ``note`` is told the number of each, from 1, whether it brought the answer, and what it met instead of a
@@ -46,11 +46,11 @@ class Asking:
         self._begun = now()
         self._replied: float | None = None
         self._asked_for: float | None = None
-        self._said = "nothing"
+        self._last_status = "nothing"
         self._has_told = False
         self._met: ProviderError | None = None
 
-    async def until(self, deadline: float) -> Solved:
+    async def wait_until(self, deadline: float) -> Solved:
         """The answer. ``deadline`` is in the loop's time.
 
         It can be called again with a later one, and goes on where it left off. Raises JobTimeout where the
@@ -67,7 +67,7 @@ class Asking:
                 self._account.durations[self._job.kind] = learned
                 return found
         self.ran_out = True
-        said = mask(self._said, secrets_in(self._account.settings.own))
+        said = mask(self._last_status, secrets_in(self._account.settings.own))
         raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {said}")
 
     def _next(self, deadline: float) -> float:
@@ -76,8 +76,8 @@ class Asking:
         spare = time_for_reply(gap, self._slowest)
         if self._replied is None:
             left = deadline - self._begun
-            return self._begun + self._durations.first_pause(gap=gap, left=left, least=least, spare=spare)
-        return self._replied + next_pause(
+            return self._begun + self._durations.first_delay(gap=gap, left=left, least=least, spare=spare)
+        return self._replied + next_delay(
             waited=self._replied - self._begun,
             gap=gap,
             left=deadline - self._replied,
@@ -100,7 +100,7 @@ class Asking:
             self._slowest = max(self._slowest or 0.0, now() - asked)
             state = translate(settings, (Pending, Solved), provider.read_result, self._job, reply)
         except SURVIVED as error:
-            self._said = str(error)
+            self._last_status = str(error)
             self._asked_for = getattr(error, "retry_after", None)
             mask_error(error, secrets_in(settings.own))
             let_go(error)
@@ -110,7 +110,7 @@ class Asking:
         if isinstance(state, Solved):
             return state
         if state is not None:
-            self._said = repr(state.status)
+            self._last_status = repr(state.status)
             self._asked_for = state.retry_after
             self._tell_unknown(state)
         if self._asked_for is None and reply is not None:
@@ -134,5 +134,5 @@ class Asking:
         )
 
     @property
-    def _durations(self) -> Durations:
-        return self._account.durations.get(self._job.kind, Durations())
+    def _durations(self) -> JobDurations:
+        return self._account.durations.get(self._job.kind, JobDurations())

@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from captchahub._engine.late_answers import collect, may_be_elsewhere
-from captchahub._journal.journal import Books, Left, Page
+from captchahub._journal.journal import ClaimedJob, JobRow, Journal
 from captchahub._journal.solutions import unpack_of_kind
 from captchahub._policy.job_token import Token
 from captchahub._providers.account import Account, RemoteAccount
-from captchahub._support.background import Aftercare, end
+from captchahub._support.background import BackgroundTasks, cancel_all
 from captchahub._support.clock import now
 from captchahub._support.forking import process
 from captchahub.errors import Attempt, HubClosed, JobTimeout, NotAsked
@@ -21,14 +21,14 @@ from captchahub.provider import Job, Solved
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["Collecting", "NotTaken", "attached", "resume"]
+__all__ = ["NotDelivered", "ResumeIterator", "attached", "resume"]
 
 
-class NotTaken(Exception):
+class NotDelivered(Exception):
     """Thrown into a resume whose last answer did not get to whom it was for."""
 
 
-class Collecting:
+class ResumeIterator:
     """A resume whose answers are taken in another thread, where Ctrl-C may keep one from getting there."""
 
     def __init__(self, collecting: AsyncGenerator[Collected]) -> None:
@@ -49,21 +49,21 @@ class Collecting:
             if is_taken:
                 await self._collecting.aclose()
             else:
-                with suppress(NotTaken, StopAsyncIteration):
-                    await self._collecting.athrow(NotTaken())
+                with suppress(NotDelivered, StopAsyncIteration):
+                    await self._collecting.athrow(NotDelivered())
 
 
 async def resume(
-    books: Books,
+    journal: Journal,
     accounts: Mapping[str, Account],
-    aftercare: Aftercare,
+    background: BackgroundTasks,
     in_flight: int,
-    while_open: Callable[[Coroutine[Any, Any, Sequence[Left]]], Awaitable[Sequence[Left]]],
+    while_open: Callable[[Coroutine[Any, Any, Sequence[ClaimedJob]]], Awaitable[Sequence[ClaimedJob]]],
 ) -> AsyncGenerator[Collected]:
     """Collect what nobody works on and nobody has got, so many jobs at once, and give each as it comes.
 
     What is given is noted once it was taken. The rest others can claim at once when this ends, or is left
-    half-way. Raises HubClosed where the hub, whose aftercare it is, is closed meanwhile; ``while_open`` does
+    half-way. Raises HubClosed where the hub, whose background it is, is closed meanwhile; ``while_open`` does
     so for claims.
     """
     claimed: list[int] = []
@@ -73,40 +73,43 @@ async def resume(
         while may_be_more or under_way:
             room = in_flight - len(under_way)
             if may_be_more and room:
-                found = await while_open(books.claim(room))
+                found = await while_open(journal.claim(room))
                 may_be_more = len(found) == room
                 claimed += [left.entry.id for left in found]
-                under_way.update(_begun(books, accounts, aftercare, found))
+                under_way.update(_begun(journal, accounts, background, found))
             if under_way:
                 done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 for one in done:
                     collected = _collected(one)
                     try:
                         yield collected
-                    except NotTaken:
+                    except NotDelivered:
                         return
                     except GeneratorExit:
-                        _note_given(books, collected)
+                        _note_given(journal, collected)
                         raise
-                    _note_given(books, collected)
+                    _note_given(journal, collected)
     finally:
-        await end(under_way)
+        await cancel_all(under_way)
         # Not before: what is left over would be claimed here again.
-        await books.hand_over(claimed)
+        await journal.release(claimed)
 
 
-def _note_given(books: Books, collected: Collected) -> None:
+def _note_given(journal: Journal, collected: Collected) -> None:
     if collected.error is None:
-        books.give(collected.entry.id)
+        journal.mark_delivered(collected.entry.id)
 
 
 def _begun(
-    books: Books, accounts: Mapping[str, Account], aftercare: Aftercare, found: Sequence[Left]
+    journal: Journal,
+    accounts: Mapping[str, Account],
+    background: BackgroundTasks,
+    found: Sequence[ClaimedJob],
 ) -> Sequence[asyncio.Task[Collected]]:
     """The collecting of these jobs, each in a task that closing the hub ends."""
-    begun = [asyncio.ensure_future(_collect(books, accounts, left)) for left in found]
+    begun = [asyncio.ensure_future(_collect(journal, accounts, left)) for left in found]
     for one in begun:
-        aftercare.adopt(one)
+        background.track(one)
     return begun
 
 
@@ -116,7 +119,7 @@ def _collected(one: asyncio.Task[Collected]) -> Collected:
     return one.result()
 
 
-async def _collect(books: Books, accounts: Mapping[str, Account], left: Left) -> Collected:
+async def _collect(journal: Journal, accounts: Mapping[str, Account], left: ClaimedJob) -> Collected:
     entry = left.entry
     if entry.answer is not None:
         return _found(entry, entry.answer)
@@ -129,8 +132,8 @@ async def _collect(books: Books, accounts: Mapping[str, Account], left: Left) ->
     if left.identity not in (None, account.identity):
         told = f"job {entry.job_id} is of another account than {account.settings.name} is now"
         return Collected(entry, error=NotAsked(told, advice="resume it where that account is configured"))
-    elsewhere = may_be_elsewhere(entry, books.now)
-    job, page = Job(entry.job_id, entry.kind), Page(books, entry.id)
+    elsewhere = may_be_elsewhere(entry, journal.now)
+    job, page = Job(entry.job_id, entry.kind), JobRow(journal, entry.id)
     collected = await collect(account, job, entry.frame, page, may_be_elsewhere=elsewhere)
     if collected.solved is None:
         return Collected(entry, error=collected.error)
@@ -149,16 +152,18 @@ def _found(entry: JobEntry, answer: Mapping[str, object]) -> Collected:
     return Collected(entry, solution, entry.charge)
 
 
-async def attached(books: Books, account: RemoteAccount, token: Token, timeout: float) -> Result[Solution]:
+async def attached(
+    journal: Journal, account: RemoteAccount, token: Token, timeout: float
+) -> Result[Solution]:
     """The result of a job that was ordered elsewhere. Raises the ProviderError that it ended with."""
     begun = now()
-    entry = await books.claim_one(token, account.settings.name, account.identity)
-    solved = await _answer_of(books, account, token, entry, timeout)
+    entry = await journal.claim_one(token, account.settings.name, account.identity)
+    solved = await _answer_of(journal, account, token, entry, timeout)
     cost = account.prices.of(token.kind) if solved.cost is None else solved.cost
     elapsed = now() - begun
     attempt = Attempt(account.settings.name, elapsed, job_id=token.job_id, cost=cost, kind=token.kind)
     if entry is not None:
-        books.give(entry.id)
+        journal.mark_delivered(entry.id)
     return Result(
         solution=solved.solution,
         kind=token.kind,
@@ -171,14 +176,14 @@ async def attached(books: Books, account: RemoteAccount, token: Token, timeout: 
 
 
 async def _answer_of(
-    books: Books, account: RemoteAccount, token: Token, entry: JobEntry | None, timeout: float
+    journal: Journal, account: RemoteAccount, token: Token, entry: JobEntry | None, timeout: float
 ) -> Solved:
     """The answer in the journal, else the service's."""
     if entry is not None and entry.answer is not None:
         found = _found(entry, entry.answer)
         if found.solution is not None:
             return Solved(found.solution, entry.charge)
-    page = None if entry is None or entry.state is JobState.SOLVED else Page(books, entry.id)
+    page = None if entry is None or entry.state is JobState.SOLVED else JobRow(journal, entry.id)
     frame = token.frame if page is None or entry is None else entry.frame
     try:
         collected = await collect(
@@ -187,11 +192,11 @@ async def _answer_of(
             frame,
             page,
             patience=timeout,
-            may_be_elsewhere=entry is not None and may_be_elsewhere(entry, books.now),
+            may_be_elsewhere=entry is not None and may_be_elsewhere(entry, journal.now),
         )
     finally:
         if page is not None:
-            await page.hand_over()
+            await page.release()
     if collected.solved is not None:
         return collected.solved
     error = collected.error or JobTimeout("there is no answer")

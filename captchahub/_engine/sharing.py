@@ -14,7 +14,7 @@ from captchahub._support.clock import now
 from captchahub.errors import INSTEAD_OF_WAITING, Attempt, CaptchaHubError, NotAsked, SolveTimeout, TaskError
 from captchahub.results import Result
 from captchahub.tasks import Solution
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 
 __all__ = ["Sharing", "is_being_cancelled"]
 
@@ -28,7 +28,7 @@ class _Shared:
     """A solve under way, and how many wait for it."""
 
     solve: asyncio.Task[Result[Any]]
-    trail: Trail
+    progress: Progress
     waiting: int = 0
 
 
@@ -38,16 +38,16 @@ class Sharing:
     def __init__(self) -> None:
         self._under_way: dict[str, _Shared] = {}
 
-    async def solve(self, fingerprint: str, timeout: float, begin: Begin[S], trail: Trail) -> Result[S]:
+    async def solve(self, fingerprint: str, timeout: float, begin: Begin[S], progress: Progress) -> Result[S]:
         """The result of an equal solve that is under way, else of one that is begun here.
 
         ``begin`` makes a solve that may take so many seconds. Where the other one fails, a solve of its own
-        takes its place. ``trail`` is told of the job, whoever has ordered it. Cancelling ends the solve only
-        where nobody else waits for it.
+        takes its place. ``progress`` receives the token of the job, whichever solve created it.
+        Cancelling ends the solve only if no other caller waits for it.
         """
         left, deadline = timeout, now() + timeout
         while (shared := self._under_way.get(fingerprint)) is not None:
-            trail.leader = shared.trail
+            progress.leader = shared.progress
             result = await self._follow(shared, deadline)
             if result is not None:
                 return result
@@ -56,8 +56,8 @@ class Sharing:
                 raise _too_late(timeout)
             # It brings nothing any more, and may be done without having been forgotten yet.
             self._forget(fingerprint, shared)
-        trail.leader = None
-        shared = _Shared(asyncio.ensure_future(begin(left)), trail)
+        progress.leader = None
+        shared = _Shared(asyncio.ensure_future(begin(left)), progress)
         self._under_way[fingerprint] = shared
         shared.solve.add_done_callback(lambda _: self._forget(fingerprint, shared))
         return cast("Result[S]", await self._wait(shared))

@@ -11,14 +11,14 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from captchahub._engine.attempt import Run
-from captchahub._engine.context import Desk, Submission
-from captchahub._engine.history import Story
+from captchahub._engine.attempt import AttemptRunner
+from captchahub._engine.context import EngineServices, SolveInfo
+from captchahub._engine.history import AttemptHistory
 from captchahub._policy.error_table import Next, backoff, what_next
 from captchahub._policy.scheduling import HedgeBudget, first_open, hedge_delay, time_for
-from captchahub._policy.voting import Ballot
+from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account, last_call, least_time
-from captchahub._support.background import end
+from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import Attempt, JobTimeout, Overtaken, ProviderError, ServiceBusy, ServiceUnavailable
@@ -26,9 +26,9 @@ from captchahub.events import FellBack, Retrying
 from captchahub.results import Result
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 
-__all__ = ["Plan", "Solve"]
+__all__ = ["Solve", "SolvePlan"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -43,7 +43,7 @@ _TRIES_THAT_GROW = 4
 
 
 @attrs.frozen
-class Plan:
+class SolvePlan:
     """Who is asked, in order; by which rules; and what the hedges of this route may still spend."""
 
     accounts: Sequence[Account]
@@ -52,7 +52,7 @@ class Plan:
 
 
 @attrs.define(eq=False)
-class _Candidate:
+class _Queued:
     """A provider that can still be asked. ``rank`` is its place among the others."""
 
     account: Account
@@ -63,12 +63,12 @@ class _Candidate:
     @property
     def opens_at(self) -> float | None:
         """From when, as its health says too; None for never."""
-        healthy_from = self.account.gate.health.opens_at
+        healthy_from = self.account.admission.health.opens_at
         return None if healthy_from is None else max(healthy_from, self.not_before)
 
     def opens_early_at(self, latest: float) -> float | None:
         """The same where nobody else can be asked, and an order must be sent by ``latest``."""
-        healthy_from = self.account.gate.health.opens_early_at(latest)
+        healthy_from = self.account.admission.health.opens_early_at(latest)
         return None if healthy_from is None else max(healthy_from, self.not_before)
 
 
@@ -86,13 +86,13 @@ class Solve(Generic[S]):
     def __init__(
         self,
         task: Task[S],
-        plan: Plan,
-        desk: Desk,
+        plan: SolvePlan,
+        desk: EngineServices,
         *,
         begun: float,
         timeout: float,
-        trail: Trail,
-        submission: Submission,
+        progress: Progress,
+        submission: SolveInfo,
     ) -> None:
         self._task = task
         self._plan = plan
@@ -100,15 +100,15 @@ class Solve(Generic[S]):
         self._desk = desk
         self._deadline = begun + timeout
         self._submission = submission
-        self._trail = trail
-        self._candidates = [_Candidate(account, rank) for rank, account in enumerate(plan.accounts)]
-        self._runs: dict[Run, _Candidate] = {}
-        # Those that have taken too long and may still bring an answer, with their places in the story.
-        self._given_up: dict[Run, int] = {}
-        self._ballot: Ballot[Solution] = Ballot(plan.route.agree, task.agrees)
-        self._story: Story[S] = Story(task, plan.route, begun=begun, timeout=timeout)
+        self._progress = progress
+        self._candidates = [_Queued(account, rank) for rank, account in enumerate(plan.accounts)]
+        self._runs: dict[AttemptRunner, _Queued] = {}
+        # Those that have taken too long and may still bring an answer, with their places in the history.
+        self._given_up: dict[AttemptRunner, int] = {}
+        self._tally: Tally[Solution] = Tally(plan.route.agree, task.agrees)
+        self._history: AttemptHistory[S] = AttemptHistory(task, plan.route, begun=begun, timeout=timeout)
         self._hedge = _Hedge.NOT_YET
-        self._sole: _Candidate | None = None
+        self._sole: _Queued | None = None
         self._last: Account | None = None
 
     async def run(self) -> Result[S]:
@@ -119,19 +119,19 @@ class Solve(Generic[S]):
         """
         self._plan.hedges.count_solve()
         try:
-            while self._ballot.winner is None:
+            while self._tally.winner is None:
                 self._let_go_of_closed()
                 self._begin_runs()
                 if not self._runs and not self._can_wait() and not self._may_still_come():
                     ran_short = self._ran_short()
-                    raise self._story.failure(self._plan.accounts, self._ballot, ran_short=ran_short)
+                    raise self._history.failure(self._plan.accounts, self._tally, ran_short=ran_short)
                 await self._next_ended()
-            self._submission.unread.answered()
-            return self._story.result(self._ballot, self._overtaken)
+            self._submission.undelivered.answered()
+            return self._history.result(self._tally, self._overtaken)
         finally:
             await self._leave()
             # An error that is raised, and a frame that holds it, would keep each other and the picture.
-            self._story.forget()
+            self._history.forget()
 
     def _let_go_of_closed(self) -> None:
         """Wait no longer for a place or a turn at a provider that has closed meanwhile."""
@@ -151,58 +151,58 @@ class Solve(Generic[S]):
     def _opens(self) -> list[float | None]:
         """From when each candidate may be asked: one that cools earlier, where there is nobody else."""
         at_hand = len(self._runs) + sum(map(self._is_open, self._candidates))
-        if at_hand >= self._ballot.missing:
+        if at_hand >= self._tally.missing:
             return [candidate.opens_at for candidate in self._candidates]
         return [candidate.opens_early_at(self._latest(candidate)) for candidate in self._candidates]
 
     @staticmethod
-    def _is_open(candidate: _Candidate) -> bool:
-        return candidate.account.gate.is_open
+    def _is_open(candidate: _Queued) -> bool:
+        return candidate.account.admission.is_open
 
-    def _latest(self, candidate: _Candidate) -> float:
+    def _latest(self, candidate: _Queued) -> float:
         """When a last order can be sent there."""
         return self._deadline - least_time(candidate.account) - _HEADROOM
 
     def _is_short_of_runs(self) -> bool:
-        wanted = self._ballot.missing + (self._hedge is _Hedge.ASKED)
+        wanted = self._tally.missing + (self._hedge is _Hedge.ASKED)
         return len(self._runs) < wanted and self._may_begin()
 
     def _may_begin(self) -> bool:
         """Whether one more attempt is allowed, and of any use."""
-        if self._story.final is not None:
+        if self._history.final is not None:
             return False
         left = math.inf
         if self._route.max_attempts is not None:
-            left = self._route.max_attempts - self._story.asked - len(self._runs)
+            left = self._route.max_attempts - self._history.asked - len(self._runs)
         # Half-open ones may open before the deadline too.
         reachable = sum(at is not None and (at < self._deadline or math.isinf(at)) for at in self._opens())
-        return left > 0 and len(self._runs) + min(left, reachable) >= self._ballot.missing
+        return left > 0 and len(self._runs) + min(left, reachable) >= self._tally.missing
 
-    def _begin(self, candidate: _Candidate) -> None:
+    def _begin(self, candidate: _Queued) -> None:
         account = candidate.account
         least = least_time(account)
         # What a job that took too long has left over is too little to order the next one with.
-        is_remnant = self._story.asked > 0 and self._deadline - now() < least + _TIMER_SLACK
+        is_remnant = self._history.asked > 0 and self._deadline - now() < least + _TIMER_SLACK
         if not is_remnant and self._allot(account, account.settings.timeout) >= least:
-            run = Run(
+            run = AttemptRunner(
                 account,
                 self._task,
                 self._desk,
                 submission=self._submission,
-                trail=self._trail,
+                progress=self._progress,
                 allot=partial(self._allot, account),
-                is_early=not account.gate.is_open,
+                is_early=not account.admission.is_open,
             )
             self._runs[run] = candidate
         else:
-            self._story.was_too_short = True
+            self._history.was_too_short = True
 
     def _allot(self, account: Account, limit: float | None) -> float:
         """The seconds that an account may take of what is left."""
         # One that cools for longer has no claim, though a probe of it may go earlier.
         opens = (candidate.opens_at for candidate in self._candidates)
         others = sum(at is not None and at < self._deadline for at in opens)
-        fair = account.speeds[self._task.kind].fair_time()
+        fair = account.speeds[self._task.kind].typical_time()
         return time_for(self._deadline - now(), limit, others=others, fair=fair)
 
     def _hedge_where_due(self) -> None:
@@ -239,17 +239,17 @@ class Solve(Generic[S]):
 
     def _may_still_come(self) -> bool:
         """Whether a job of this solve may yet be done that had less time than the solve, for others' sake."""
-        if self._story.final is not None or now() >= self._deadline - _TIMER_SLACK:
+        if self._history.final is not None or now() >= self._deadline - _TIMER_SLACK:
             return False
         return any(run.account.settings.timeout is None for run in self._given_up)
 
     def _ran_short(self) -> bool:
         """Whether it was the deadline that ended the solve."""
         reach = _TIMER_SLACK
-        if self._last is not None and self._story.ended_with(JobTimeout):
+        if self._last is not None and self._history.ended_with(JobTimeout):
             # A job is given up when there is no time for one more question.
             reach += 2 * last_call(self._last)
-        return self._story.was_too_short_for_all or now() >= self._deadline - reach
+        return self._history.was_too_short_for_all or now() >= self._deadline - reach
 
     async def _next_ended(self) -> None:
         """Wait until something happens that may change what to do, and note which runs have ended."""
@@ -265,22 +265,22 @@ class Solve(Generic[S]):
             change.cancel()
         for run in [run for run in self._runs if run.ending.done()]:
             # Who answers in the same moment as the winner is overtaken like any other.
-            if self._ballot.winner is None:
+            if self._tally.winner is None:
                 self._take(run)
         for run in list(self._given_up):
-            if self._ballot.winner is None:
+            if self._tally.winner is None:
                 self._take_late(run)
 
-    def _take_late(self, run: Run) -> None:
+    def _take_late(self, run: AttemptRunner) -> None:
         """Count an answer of this solve that came too late for its attempt."""
         if run.late is None or not run.late.coming.done():
             return
         place, outcome = self._given_up.pop(run), run.late.coming.result()
         run.late.forget()
         ended = run.ended_late(outcome)
-        self._story.mend(place, ended)
+        self._history.replace(place, ended)
         if ended.solved is not None:
-            self._ballot.add(ended.solved.solution)
+            self._tally.add(ended.solved.solution)
 
     def _patience(self) -> float | None:
         """How long nothing needs to be looked at but the runs, in seconds; None for as long as they last."""
@@ -295,7 +295,7 @@ class Solve(Generic[S]):
         # Rounding must not let a timer fire again and again just before its time.
         return None if math.isinf(soonest) else max(soonest - moment, 0.001)
 
-    def _take(self, run: Run) -> None:
+    def _take(self, run: AttemptRunner) -> None:
         candidate = self._runs.pop(run)
         ended = run.ending.result()
         if ended is None:
@@ -305,16 +305,16 @@ class Solve(Generic[S]):
         self._last = run.account
         if self._hedge is _Hedge.ASKED:
             self._hedge = _Hedge.OVER
-        place = self._story.add(ended)
+        place = self._history.add(ended)
         if run.late is not None:
             self._given_up[run] = place
         if ended.solved is not None:
-            self._ballot.add(ended.solved.solution)
+            self._tally.add(ended.solved.solution)
         elif ended.attempt.error is not None:
             self._after(candidate, run, ended.attempt.error)
             self._tell_what_follows(candidate, ended.attempt.error)
 
-    def _tell_what_follows(self, failed: _Candidate, error: ProviderError) -> None:
+    def _tell_what_follows(self, failed: _Queued, error: ProviderError) -> None:
         has_others = any(candidate is not failed for candidate in self._candidates)
         if self._runs or (has_others and self._may_begin()):
             event: type[FellBack | Retrying] = FellBack
@@ -324,23 +324,25 @@ class Solve(Generic[S]):
             return
         provider = failed.account.settings.name
         solve, kind = self._submission.id, self._task.kind
-        self._desk.feed.tell(lambda at: event(at=at, solve=solve, kind=kind, provider=provider, error=error))
+        self._desk.dispatcher.emit(
+            lambda at: event(at=at, solve=solve, kind=kind, provider=provider, error=error)
+        )
 
-    def _after(self, candidate: _Candidate, run: Run, error: ProviderError) -> None:
+    def _after(self, candidate: _Queued, run: AttemptRunner, error: ProviderError) -> None:
         following = what_next(error, self._route)
         if run.job_id is not None and following in (Next.LATER, Next.AGAIN):
             # Whatever the plugin says, a job is paid for: another order here would be the second.
             following = Next.OTHERS if following is Next.LATER else Next.GIVE_UP
         if following is Next.GIVE_UP:
-            self._story.end_with(error)
+            self._history.end_with(error)
         elif following in (Next.LATER, Next.AGAIN):
             if following is Next.AGAIN:
-                self._story.only = error
+                self._history.only = error
                 self._sole = candidate
                 self._candidates.clear()
             self._put_off(candidate, error)
 
-    def _put_off(self, candidate: _Candidate, error: ProviderError) -> None:
+    def _put_off(self, candidate: _Queued, error: ProviderError) -> None:
         """Let the others go first, and this one again after a pause that leaves time for one more try."""
         candidate.tries += 1
         candidate.rank += len(self._plan.accounts)
@@ -355,12 +357,12 @@ class Solve(Generic[S]):
         if candidate.tries > 1 and now() + shortest < latest < now() + pause:
             candidate.not_before = latest
         else:
-            candidate.not_before = max(now() + pause, candidate.account.gate.next_turn)
+            candidate.not_before = max(now() + pause, candidate.account.admission.next_turn)
         # Whose turn is known to come too late is not waited for.
         if candidate.not_before <= latest:
             self._put_back(candidate)
 
-    def _put_back(self, candidate: _Candidate) -> None:
+    def _put_back(self, candidate: _Queued) -> None:
         if self._sole not in (None, candidate):
             return
         self._candidates.append(candidate)
@@ -371,7 +373,7 @@ class Solve(Generic[S]):
 
     async def _leave(self) -> None:
         """Let what may be paid for go on where there is an answer; end the rest."""
-        has_answer = self._ballot.winner is not None
+        has_answer = self._tally.winner is not None
         for run in (*self._runs, *self._given_up):
             if run.late is not None:
                 run.late.forget()
@@ -379,13 +381,13 @@ class Solve(Generic[S]):
         for run in self._runs:
             if has_answer and run.may_be_ordered:
                 run.is_overtaken = True
-                self._desk.aftercare.adopt(run.ending)
+                self._desk.background.track(run.ending)
             else:
                 ending.append(run.ending)
                 run.leave_answer()
         # Each holds this solve.
         self._runs.clear()
         self._given_up.clear()
-        if not has_answer and self._submission.unread.is_holding:
-            self._desk.aftercare.begin(self._submission.unread.hand_over())
-        await end(ending)
+        if not has_answer and self._submission.undelivered.is_holding:
+            self._desk.background.start(self._submission.undelivered.hand_over())
+        await cancel_all(ending)

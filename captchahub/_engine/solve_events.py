@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
-from captchahub._plugins.dispatcher import Feed
+from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import AllProvidersFailed, HubClosed
@@ -31,25 +31,25 @@ class End(Protocol):
 
 
 @contextmanager
-def narrated(feed: Feed, solve: str, kind: str, timeout: float) -> Generator[End]:
+def narrated(dispatcher: EventDispatcher, solve: str, kind: str, timeout: float) -> Generator[End]:
     """Tell of a solve that it was submitted, and how what is done in here ends."""
     begun = now()
-    feed.tell(lambda at: Submitted(at=at, solve=solve, kind=kind, timeout=timeout))
+    dispatcher.emit(lambda at: Submitted(at=at, solve=solve, kind=kind, timeout=timeout))
 
     def end(result: Result[S]) -> Result[S]:
         told = cast("Result[Solution]", result)
-        feed.tell(lambda at: Solved(at=at, solve=solve, kind=kind, result=told))
+        dispatcher.emit(lambda at: Solved(at=at, solve=solve, kind=kind, result=told))
         return result
 
     try:
         yield end
     except asyncio.CancelledError:
-        feed.tell(lambda at: Cancelled(at=at, solve=solve, kind=kind, elapsed=now() - begun))
+        dispatcher.emit(lambda at: Cancelled(at=at, solve=solve, kind=kind, elapsed=now() - begun))
         raise
     except Exception as error:
         # No variable here may hold the error, whose frames hold this one.
         _log_failure(kind, error, now() - begun)
-        feed.tell(partial(_failed, solve, kind, error, now() - begun))
+        dispatcher.emit(partial(_failed, solve, kind, error, now() - begun))
         raise
 
 

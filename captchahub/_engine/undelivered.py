@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from captchahub._journal.journal import Page
+from captchahub._journal.journal import JobRow
 
-__all__ = ["Unread"]
+__all__ = ["UndeliveredAnswers"]
 
 
-class Unread:
+class UndeliveredAnswers:
     """The answers that came too late for a solve: once it has another one, nobody is missing them."""
 
     def __init__(self) -> None:
-        self._pages: list[Page] = []
-        self._held: list[Page] = []
+        self._pages: list[JobRow] = []
+        self._held: list[JobRow] = []
         self._is_answered = False
 
-    def add(self, page: Page, *, is_held: bool = False) -> None:
+    def add(self, page: JobRow, *, is_held: bool = False) -> None:
         """One more; ``is_held`` where the solve looks at it, so that nobody else may have it meanwhile."""
         if self._is_answered:
             page.give()
@@ -39,4 +39,4 @@ class Unread:
     async def hand_over(self) -> None:
         """Leave those that a solve without an answer has looked at to whoever resumes."""
         while self._held:
-            await self._held.pop().hand_over()
+            await self._held.pop().release()

@@ -6,10 +6,10 @@ from captchahub._engine.engine import Engine
 from captchahub._support.forking import keep, process
 from captchahub.settings import HubSettings
 
-__all__ = ["OwnEngine"]
+__all__ = ["ProcessEngine"]
 
 
-class OwnEngine:
+class ProcessEngine:
     """One engine a process: a forked child makes its own, when it first needs one.
 
     An engine has an owner id in the journal, locks, connections and threads, and each of them stands for one

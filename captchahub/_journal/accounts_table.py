@@ -12,10 +12,10 @@ from typing import cast
 
 import attrs
 
-from captchahub._policy.account_identity import Identity
+from captchahub._policy.account_identity import AccountIdentity
 from captchahub.jobs import JobEntry
 
-__all__ = ["NOBODYS", "OF_HUB", "OF_PROVIDER", "Own", "own_accounts"]
+__all__ = ["NOBODYS", "OF_HUB", "OF_PROVIDER", "OwnAccounts", "own_accounts"]
 
 OF_HUB = "(account = 0 OR instr(:accounts, ' ' || account || ' '))"
 """The condition of SQL for what may be a hub's, with the values of :meth:`Own.of_hub`."""
@@ -26,7 +26,7 @@ OF_PROVIDER = """(account = 0 AND provider = :provider
 
 
 @attrs.frozen
-class Own:
+class OwnAccounts:
     """The accounts that a hub has.
 
     ``identities`` and ``numbers`` are by the names of its providers: an account has several numbers where its
@@ -34,7 +34,7 @@ class Own:
     numbers of all accounts that the hub has or had before it read its configuration anew.
     """
 
-    identities: Mapping[str, Identity]
+    identities: Mapping[str, AccountIdentity]
     numbers: Mapping[str, tuple[int, ...]]
     had: frozenset[int]
 
@@ -75,7 +75,7 @@ class Own:
             return entry.provider
         return next((name for name, numbers in self.numbers.items() if entry.account in numbers), None)
 
-    def identity_of(self, entry: JobEntry) -> Identity | None:
+    def identity_of(self, entry: JobEntry) -> AccountIdentity | None:
         """The account of a job, None where nobody knows it or the hub has not got it."""
         name = None if entry.account is None else self.name_of(entry)
         return None if name is None else self.identities[name]
@@ -85,25 +85,27 @@ class Own:
         return attrs.evolve(entry, configured_as=self.name_of(entry))
 
 
-NOBODYS = Own({}, {}, frozenset())
+NOBODYS = OwnAccounts({}, {}, frozenset())
 """No account at all."""
 
 
 def own_accounts(
-    connection: sqlite3.Connection, identities: Mapping[str, Identity], had: Iterable[Identity] = ()
-) -> Own:
+    connection: sqlite3.Connection,
+    identities: Mapping[str, AccountIdentity],
+    had: Iterable[AccountIdentity] = (),
+) -> OwnAccounts:
     """The accounts of a hub, by the names of its providers. New ones are written down."""
     (key,) = connection.execute("SELECT key FROM mark_key").fetchone()
     every = dict.fromkeys((*identities.values(), *had))
     numbers = {identity: _numbers(connection, identity, key) for identity in every}
-    return Own(
+    return OwnAccounts(
         identities,
         {name: numbers[identity] for name, identity in identities.items()},
         frozenset(number for each in numbers.values() for number in each),
     )
 
 
-def _numbers(connection: sqlite3.Connection, identity: Identity, key: bytes) -> tuple[int, ...]:
+def _numbers(connection: sqlite3.Connection, identity: AccountIdentity, key: bytes) -> tuple[int, ...]:
     digests = identity.digests(key)
     found = [_number(connection, digest) for digest in digests]
     known = [number for number in found if number is not None]

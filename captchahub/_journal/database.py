@@ -18,7 +18,7 @@ from captchahub._support.clock import steady
 from captchahub._support.forking import no_fork, watch
 from captchahub.errors import JournalError
 
-__all__ = ["Store"]
+__all__ = ["Database"]
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _FAULTS = (sqlite3.Error, UnicodeDecodeError)
 
 
-class Store:
+class Database:
     """An open journal, in memory where ``path`` is None.
 
     Raises JournalError where it can't be opened, is damaged, or is written by something else.

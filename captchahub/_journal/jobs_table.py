@@ -14,10 +14,10 @@ from typing import cast
 
 import attrs
 
-from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, Own
+from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, OwnAccounts
 from captchahub._journal.ledger_table import check_budgets, move
-from captchahub._journal.rows import Order, read_entries, sought
-from captchahub._policy.budgets import Limit, to_units
+from captchahub._journal.rows import NewJob, read_entries, token_params
+from captchahub._policy.budgets import BudgetScope, to_units
 from captchahub._policy.job_token import Token
 from captchahub.frames import WHOLE
 from captchahub.jobs import JobEntry as Entry
@@ -28,15 +28,15 @@ __all__ = [
     "SOUGHT",
     "Entry",
     "JobState",
-    "Order",
+    "NewJob",
     "Spend",
     "entries",
     "find_answer",
     "find_equal",
     "is_known",
     "jobs_of",
-    "note_created",
-    "note_given",
+    "mark_created",
+    "mark_delivered",
     "prune",
     "reserve",
     "settle",
@@ -58,12 +58,12 @@ _NEXT = {
 
 def reserve(
     connection: sqlite3.Connection,
-    order: Order,
-    limits: Iterable[Limit],
+    order: NewJob,
+    limits: Iterable[BudgetScope],
     *,
     owner: str,
     now: float,
-    own: Own = NOBODYS,
+    own: OwnAccounts = NOBODYS,
 ) -> int:
     """Write down the intent to send an order, with its price where the budgets have room for it; its id.
 
@@ -102,7 +102,7 @@ def reserve(
     return cast("int", added.lastrowid)
 
 
-def note_created(
+def mark_created(
     connection: sqlite3.Connection, entry_id: int, job_id: int | str, *, owner: str | None, now: float
 ) -> bool:
     """Write down the service's id of a job, so that its answer can be collected.
@@ -177,19 +177,19 @@ def settle(
     return True
 
 
-def note_given(connection: sqlite3.Connection, entry_id: int) -> None:
+def mark_delivered(connection: sqlite3.Connection, entry_id: int) -> None:
     """Write down that somebody has got the answer."""
     connection.execute("UPDATE jobs SET is_given = 1 WHERE id = ? AND is_given = 0", (entry_id,))
 
 
-def find_answer(connection: sqlite3.Connection, job: Token, provider: str, own: Own) -> Entry | None:
+def find_answer(connection: sqlite3.Connection, job: Token, provider: str, own: OwnAccounts) -> Entry | None:
     """A job of a provider that is solved, with its answer; None where the journal has none."""
     found = connection.execute(
         f"""
         SELECT * FROM jobs
         WHERE state = 'solved' AND answer IS NOT NULL AND {SOUGHT} ORDER BY id DESC LIMIT 1
         """,  # noqa: S608 - our own condition
-        sought(job, provider, own),
+        token_params(job, provider, own),
     )
     return next(iter(read_entries(found)), None)
 
@@ -205,7 +205,7 @@ def find_equal(
     *,
     now: float,
     fresh_since: float | None = None,
-    own: Own = NOBODYS,
+    own: OwnAccounts = NOBODYS,
 ) -> Entry | None:
     """A shared job of the hub's accounts for an equal task: solved since a time, else one in living hands."""
     found = connection.execute(
@@ -227,7 +227,7 @@ def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
     return changed.rowcount == 1
 
 
-def jobs_of(connection: sqlite3.Connection, provider: str, job_id: int | str, own: Own) -> list[int]:
+def jobs_of(connection: sqlite3.Connection, provider: str, job_id: int | str, own: OwnAccounts) -> list[int]:
     """The jobs of a provider that have that id."""
     found = connection.execute(
         f"SELECT id FROM jobs WHERE job_id = :job_id AND {OF_PROVIDER}",  # noqa: S608 - our own condition
@@ -256,7 +256,9 @@ def entries(
     return read_entries(connection.execute(sql, (wanted, limit)))
 
 
-def prune(connection: sqlite3.Connection, older_than: float, *, limit: int = 1000, own: Own = NOBODYS) -> int:
+def prune(
+    connection: sqlite3.Connection, older_than: float, *, limit: int = 1000, own: OwnAccounts = NOBODYS
+) -> int:
     """Forget jobs that ended before a time, so many at once; how many they were. The ledger keeps them.
 
     An ambiguous job is kept until somebody has settled it, and that of another account until a hub that has

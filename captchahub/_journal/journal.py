@@ -13,14 +13,14 @@ import attrs
 
 from captchahub._journal import jobs_table as entries
 from captchahub._journal import owners_table as owners
-from captchahub._journal.accounts_table import Own, own_accounts
-from captchahub._journal.liveness import Lease, Presence
-from captchahub._journal.rows import Order, get
-from captchahub._journal.writer import Journal, Work
-from captchahub._policy.account_identity import Identity
-from captchahub._policy.budgets import Limit
+from captchahub._journal.accounts_table import OwnAccounts, own_accounts
+from captchahub._journal.liveness import Heartbeat, ProcessLock
+from captchahub._journal.rows import NewJob, get
+from captchahub._journal.writer import Work, Writer
+from captchahub._policy.account_identity import AccountIdentity
+from captchahub._policy.budgets import BudgetScope
 from captchahub._policy.job_token import Token
-from captchahub._support.background import Aftercare
+from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked, NotOffered
 from captchahub.jobs import JobEntry as Entry
@@ -28,7 +28,7 @@ from captchahub.jobs import JobState
 from captchahub.provider import JobId
 from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
 
-__all__ = ["Books", "Later", "Left", "Page"]
+__all__ = ["ClaimedJob", "JobRow", "Journal", "PendingWrites"]
 
 T = TypeVar("T")
 
@@ -37,14 +37,14 @@ _WORTH_ASKING = 600.0
 
 
 @attrs.frozen
-class Left:
+class ClaimedJob:
     """A job that was left behind, and its account; None where nobody knows that."""
 
     entry: Entry
-    identity: Identity | None
+    identity: AccountIdentity | None
 
 
-class Books:
+class Journal:
     """The journal of one hub, whose providers are the accounts of these ``identities``.
 
     ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
@@ -53,24 +53,26 @@ class Books:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Writer,
         settings: HubSettings,
-        identities: Mapping[str, Identity],
-        aftercare: Aftercare,
+        identities: Mapping[str, AccountIdentity],
+        background: BackgroundTasks,
         clock: Callable[[], float],
         *,
         is_alone: bool,
-        presence: Presence,
+        presence: ProcessLock,
     ) -> None:
         self._journal = journal
         self._is_alone = is_alone
-        self._aftercare = aftercare
+        self._background = background
         self._clock = clock
-        self.later = Later(journal)
+        self.later = PendingWrites(journal)
         """Where to write what must not get lost."""
-        self._lease = Lease(journal, clock, presence, self.later.catch_up, entries.prune, is_alone=is_alone)
+        self._lease = Heartbeat(
+            journal, clock, presence, self.later.catch_up, entries.prune, is_alone=is_alone
+        )
         self._lease.own = self._own
-        self._had: dict[Identity, None] = {}
+        self._had: dict[AccountIdentity, None] = {}
         self.follow(settings, identities)
 
     @property
@@ -78,7 +80,7 @@ class Books:
         """What this hub is called in the journal."""
         return self._lease.owner
 
-    def follow(self, settings: HubSettings, identities: Mapping[str, Identity]) -> None:
+    def follow(self, settings: HubSettings, identities: Mapping[str, AccountIdentity]) -> None:
         """Keep to these budgets and times from now on, with these accounts."""
         self._identities = identities
         # What was spent there while the hub had it stays part of what the hub may spend.
@@ -99,17 +101,19 @@ class Books:
         """Whether what a provider costs is limited."""
         return any(limit.provider in (None, provider) for limit in self._limits)
 
-    def _own(self, connection: sqlite3.Connection, beside: Mapping[str, Identity] | None = None) -> Own:
+    def _own(
+        self, connection: sqlite3.Connection, beside: Mapping[str, AccountIdentity] | None = None
+    ) -> OwnAccounts:
         """The accounts of this hub in the journal, with those ``beside`` that it may have let go of."""
         return own_accounts(connection, {**self._identities, **(beside or {})}, self._had)
 
-    async def open_page(
+    async def reserve(
         self,
-        order: Order,
+        order: NewJob,
         begun: float,
         refused: Entry | None = None,
-        identity: Identity | None = None,
-    ) -> Page | Entry:
+        identity: AccountIdentity | None = None,
+    ) -> JobRow | Entry:
         """Write down that an order is about to be sent, and reserve its price.
 
         Where an equal shared task was solved since the solve begun, or within the time of the cache, it is
@@ -133,11 +137,11 @@ class Books:
 
         opened = await self._begin(work, self._take_back)
         if isinstance(opened, int):
-            return Page(self, opened)
-        return opened if opened.state is JobState.SOLVED else Page(self, opened.id, opened)
+            return JobRow(self, opened)
+        return opened if opened.state is JobState.SOLVED else JobRow(self, opened.id, opened)
 
     def _equal(
-        self, connection: sqlite3.Connection, order: Order, now: float, fresh_since: float, own: Own
+        self, connection: sqlite3.Connection, order: NewJob, now: float, fresh_since: float, own: OwnAccounts
     ) -> Entry | None:
         find = partial(
             entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since, own=own
@@ -156,11 +160,11 @@ class Books:
 
     async def _take_back(self, opened: int | Entry) -> None:
         if isinstance(opened, int):
-            await Page(self, opened).settle(JobState.NOT_SENT)
+            await JobRow(self, opened).settle(JobState.NOT_SENT)
         elif opened.state is not JobState.SOLVED:
-            await self.hand_over([opened.id])
+            await self.release([opened.id])
 
-    async def settle_by_hand(self, entry: Entry, state: JobState, cost: Decimal | None) -> None:
+    async def resolve(self, entry: Entry, state: JobState, cost: Decimal | None) -> None:
         """Write down what a person says became of a job. Raises ValueError where that can't be."""
 
         def work(connection: sqlite3.Connection) -> None:
@@ -177,18 +181,18 @@ class Books:
 
         await self._journal.write(work)
 
-    async def claim(self, limit: int) -> Sequence[Left]:
+    async def claim(self, limit: int) -> Sequence[ClaimedJob]:
         """Take over what its accounts have left behind; what dead hubs were about to send is ambiguous."""
 
-        def work(connection: sqlite3.Connection, moment: float) -> Sequence[Left]:
+        def work(connection: sqlite3.Connection, moment: float) -> Sequence[ClaimedJob]:
             self._lease.bury(connection, moment)
             own = self._own(connection)
             found = map(own.named, owners.claim(connection, self.owner, moment, limit, own))
-            return [Left(entry, own.identity_of(entry)) for entry in found]
+            return [ClaimedJob(entry, own.identity_of(entry)) for entry in found]
 
         return await self._begin(work, self._hand_back_left)
 
-    async def claim_one(self, job: Token, provider: str, identity: Identity) -> Entry | None:
+    async def claim_one(self, job: Token, provider: str, identity: AccountIdentity) -> Entry | None:
         """Take over one created job of an account, or find it solved.
 
         None where it is neither, or somebody works on it.
@@ -204,26 +208,28 @@ class Books:
         found = await self._begin(work, self._hand_back)
         return found[0] if found else None
 
-    def give(self, entry_id: int) -> asyncio.Task[None]:
+    def mark_delivered(self, entry_id: int) -> asyncio.Task[None]:
         """Write down in the background that somebody has got the answer of a job."""
-        return self._aftercare.begin(self._note_given(entry_id))
+        return self._background.start(self._note_given(entry_id))
 
     async def _note_given(self, entry_id: int) -> None:
-        await self.later.write(partial(entries.note_given, entry_id=entry_id), "that somebody got an answer")
+        await self.later.write(
+            partial(entries.mark_delivered, entry_id=entry_id), "that somebody got an answer"
+        )
 
-    async def _hand_back_left(self, found: Sequence[Left]) -> None:
+    async def _hand_back_left(self, found: Sequence[ClaimedJob]) -> None:
         await self._hand_back([left.entry for left in found])
 
     async def _hand_back(self, found: Sequence[Entry]) -> None:
-        await self.hand_over(entry.id for entry in found)
+        await self.release(entry.id for entry in found)
 
-    async def hand_over(self, ids: Iterable[int]) -> None:
+    async def release(self, ids: Iterable[int]) -> None:
         """Leave created jobs, which nobody here asks for any more, to whoever resumes."""
         leaving = list(ids)
         if not leaving:
             return
         try:
-            await self._journal.write(lambda connection: owners.hand_over(connection, leaving, self.owner))
+            await self._journal.write(lambda connection: owners.release(connection, leaving, self.owner))
         except CaptchaHubError as error:
             log.warning("jobs stay with this hub until it is closed, for the journal failed: %s", error)
 
@@ -269,7 +275,7 @@ class Books:
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
-            self._aftercare.begin(_undone(writing, undo))
+            self._background.start(_undone(writing, undo))
             raise
 
     async def aclose(self) -> None:
@@ -279,10 +285,10 @@ class Books:
         self._lease.leave()
 
 
-class Page:
+class JobRow:
     """One job in the journal. Once it is reserved nothing that fails here may cost its answer."""
 
-    def __init__(self, books: Books, entry_id: int, found: Entry | None = None) -> None:
+    def __init__(self, books: Journal, entry_id: int, found: Entry | None = None) -> None:
         self._books = books
         self.entry_id = entry_id
         self.found = found
@@ -290,7 +296,7 @@ class Page:
 
     async def note_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
-        work = partial(entries.note_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
+        work = partial(entries.mark_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
         await self._books.later.write(lambda one: work(one, now=self._books.now), f"job {job_id}")
 
     async def settle(
@@ -315,20 +321,20 @@ class Page:
         )
         await self._books.later.write(lambda one: work(one, now=self._books.now), "the end of a job")
 
-    async def leave_answer(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
+    async def keep_undelivered(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
         """Leave an answer that nobody waits for any more to whoever resumes."""
         await self.settle(JobState.SOLVED, cost=cost, answer=answer)
         # Also where it was settled before, for somebody who did not wait for the end of that.
-        work = partial(owners.note_not_given, entry_id=self.entry_id, owner=self._books.owner)
+        work = partial(owners.mark_undelivered, entry_id=self.entry_id, owner=self._books.owner)
         await self._books.later.write(work, "that nobody got an answer")
 
     def give(self) -> None:
         """Write down in the background that somebody has its answer."""
-        self._books.give(self.entry_id)
+        self._books.mark_delivered(self.entry_id)
 
-    async def hand_over(self) -> None:
+    async def release(self) -> None:
         """Leave it, where it is not over or its answer is nobody's yet, to whoever resumes."""
-        await self._books.hand_over([self.entry_id])
+        await self._books.release([self.entry_id])
 
 
 async def _undone(writing: asyncio.Future[T], undo: Callable[[T], Coroutine[object, object, None]]) -> None:
@@ -339,16 +345,16 @@ async def _undone(writing: asyncio.Future[T], undo: Callable[[T], Coroutine[obje
     await undo(written)
 
 
-def _limits(settings: HubSettings) -> Sequence[Limit]:
+def _limits(settings: HubSettings) -> Sequence[BudgetScope]:
     budgets: list[tuple[str, str | None, Budget | None]] = [("the hub", None, settings.budget)]
     budgets += [(name, name, one.budget) for name, one in settings.providers.items()]
-    return [Limit(name, whose, budget) for name, whose, budget in budgets if budget is not None]
+    return [BudgetScope(name, whose, budget) for name, whose, budget in budgets if budget is not None]
 
 
-class Later:
+class PendingWrites:
     """The works that a journal did not take. To do one of them twice does no harm."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Writer) -> None:
         self._journal = journal
         self._waiting: list[Work[object]] = []
 

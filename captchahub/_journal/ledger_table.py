@@ -10,9 +10,18 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 
-from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, Own
-from captchahub._journal.rows import Order
-from captchahub._policy.budgets import DAY, SLOT, Limit, day_of, from_units, period_of, refusal_of, slot_of
+from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, OwnAccounts
+from captchahub._journal.rows import NewJob
+from captchahub._policy.budgets import (
+    DAY,
+    SLOT,
+    BudgetScope,
+    day_of,
+    from_units,
+    period_of,
+    refusal_of,
+    slot_of,
+)
 from captchahub.errors import PriceUnknown
 from captchahub.jobs import Spend
 
@@ -20,7 +29,11 @@ __all__ = ["check_budgets", "move", "spend", "spent"]
 
 
 def check_budgets(
-    connection: sqlite3.Connection, order: Order, limits: Iterable[Limit], now: float, own: Own = NOBODYS
+    connection: sqlite3.Connection,
+    order: NewJob,
+    limits: Iterable[BudgetScope],
+    now: float,
+    own: OwnAccounts = NOBODYS,
 ) -> None:
     """Nothing where the budgets have room for an order. Raises BudgetExceeded or PriceUnknown.
 

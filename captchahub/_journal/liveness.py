@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from captchahub._journal import owners_table as owners
-from captchahub._journal.accounts_table import NOBODYS, Own
-from captchahub._journal.writer import Journal
+from captchahub._journal.accounts_table import NOBODYS, OwnAccounts
+from captchahub._journal.writer import Writer
 from captchahub._support.forking import no_fork, watch
 from captchahub._support.log import log
 from captchahub.errors import CaptchaHubError
 
-__all__ = ["Lease", "Presence"]
+__all__ = ["Heartbeat", "ProcessLock"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ _AT_ONCE = 1000
 _PRUNING = 3600.0
 
 
-class Lease:
+class Heartbeat:
     """Says that a hub is alive, and knows which of the others are dead.
 
     ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
@@ -46,9 +46,9 @@ class Lease:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Writer,
         clock: Callable[[], float],
-        presence: Presence,
+        presence: ProcessLock,
         meanwhile: Callable[[], Awaitable[None]],
         prune: Callable[..., int],
         *,
@@ -58,7 +58,7 @@ class Lease:
         """What this hub is called in the journal."""
         self.keep = math.inf
         """How long jobs that have ended are kept, in seconds."""
-        self.own: Callable[[sqlite3.Connection], Own] = lambda _: NOBODYS
+        self.own: Callable[[sqlite3.Connection], OwnAccounts] = lambda _: NOBODYS
         """The accounts whose jobs are kept for so long."""
         self._journal = journal
         self._clock = clock
@@ -92,12 +92,12 @@ class Lease:
         """Note which other hubs are dead, and what they were about to send as ambiguous."""
         for owner in owners.owners(connection):
             if self._presence.is_gone(owner):
-                owners.leave(connection, owner)
-        owners.bury(connection, moment)
+                owners.sign_off(connection, owner)
+        owners.expire_dead_owners(connection, moment)
 
     def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
         """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
-        owners.beat(connection, self.owner, moment + self._seconds)
+        owners.heartbeat(connection, self.owner, moment + self._seconds)
         if moment - self._pruned < _PRUNING:
             return
         # Not all at once, for others wait; the rest goes with the next order.
@@ -122,7 +122,7 @@ class Lease:
         await asyncio.wait([self._alive])
         await self._meanwhile()
         try:
-            await self._journal.write(partial(owners.leave, owner=self.owner))
+            await self._journal.write(partial(owners.sign_off, owner=self.owner))
         except CaptchaHubError as error:
             log.warning("this hub could not sign off in its journal: %s", error)
 
@@ -135,7 +135,7 @@ if sys.platform != "win32":
     import fcntl
 
 
-class Presence:
+class ProcessLock:
     """The files of the owners beside one journal; there are none where it is None, as for one in memory."""
 
     def __init__(self, journal: Path | None) -> None:

@@ -8,26 +8,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, Own
+from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, OwnAccounts
 from captchahub._journal.jobs_table import SOUGHT
-from captchahub._journal.rows import Order, by_id, read_entries, sought
+from captchahub._journal.rows import NewJob, by_id, read_entries, token_params
 from captchahub._policy.job_token import Token
 from captchahub.jobs import JobEntry as Entry
 
 __all__ = [
-    "beat",
-    "bury",
     "claim",
     "claim_equal",
     "claim_one",
-    "hand_over",
-    "leave",
-    "note_not_given",
+    "expire_dead_owners",
+    "heartbeat",
+    "mark_undelivered",
     "owners",
+    "release",
+    "sign_off",
 ]
 
 
-def beat(connection: sqlite3.Connection, owner: str, until: float) -> None:
+def heartbeat(connection: sqlite3.Connection, owner: str, until: float) -> None:
     """Say that an owner is alive until a time: before its first order, and again before that time."""
     connection.execute(
         "INSERT INTO owners VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
@@ -40,12 +40,12 @@ def owners(connection: sqlite3.Connection) -> list[str]:
     return [row[0] for row in connection.execute("SELECT id FROM owners")]
 
 
-def leave(connection: sqlite3.Connection, owner: str) -> None:
+def sign_off(connection: sqlite3.Connection, owner: str) -> None:
     """Give everything that an owner has to whoever claims it."""
     connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
 
 
-def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
+def expire_dead_owners(connection: sqlite3.Connection, now: float) -> list[Entry]:
     """Take for ambiguous what dead owners were about to send. Their price stays charged."""
     connection.execute("DELETE FROM owners WHERE alive_until <= ?", (now,))
     lost = [
@@ -66,7 +66,7 @@ def bury(connection: sqlite3.Connection, now: float) -> list[Entry]:
 
 
 def claim(
-    connection: sqlite3.Connection, owner: str, now: float, limit: int, own: Own = NOBODYS
+    connection: sqlite3.Connection, owner: str, now: float, limit: int, own: OwnAccounts = NOBODYS
 ) -> list[Entry]:
     """Take over what is left behind, the oldest first; each job goes to one claimer only.
 
@@ -93,10 +93,10 @@ def claim(
 
 
 def claim_one(
-    connection: sqlite3.Connection, job: Token, provider: str, own: Own, *, owner: str, now: float
+    connection: sqlite3.Connection, job: Token, provider: str, own: OwnAccounts, *, owner: str, now: float
 ) -> Entry | None:
     """Take over a created job of a provider; None where there is none such that nobody alive works on."""
-    taken = {**sought(job, provider, own), "owner": owner, "now": now}
+    taken = {**token_params(job, provider, own), "owner": owner, "now": now}
     changed = connection.execute(
         f"""
         UPDATE jobs SET owner = :owner WHERE state = 'created' AND {SOUGHT} AND owner IS NOT :owner
@@ -120,12 +120,12 @@ def claim_one(
 
 def claim_equal(
     connection: sqlite3.Connection,
-    order: Order,
+    order: NewJob,
     *,
     owner: str,
     now: float,
     since: float,
-    own: Own = NOBODYS,
+    own: OwnAccounts = NOBODYS,
 ) -> Entry | None:
     """Take over a shared job for an equal task at the same provider, ordered since a time by a dead one."""
     found = connection.execute(
@@ -149,7 +149,7 @@ def claim_equal(
     return entry
 
 
-def hand_over(connection: sqlite3.Connection, ids: Iterable[int], owner: str) -> None:
+def release(connection: sqlite3.Connection, ids: Iterable[int], owner: str) -> None:
     """Leave those of an owner's jobs that are not over, or given to nobody, to whoever claims them."""
     connection.executemany(
         "UPDATE jobs SET owner = NULL WHERE id = ? AND owner = ? AND (state = 'created' OR is_given = 0)",
@@ -157,7 +157,7 @@ def hand_over(connection: sqlite3.Connection, ids: Iterable[int], owner: str) ->
     )
 
 
-def note_not_given(connection: sqlite3.Connection, entry_id: int, owner: str) -> None:
+def mark_undelivered(connection: sqlite3.Connection, entry_id: int, owner: str) -> None:
     """Write down that an owner's answer, for whom it was meant, did not get there after all."""
     connection.execute(
         """

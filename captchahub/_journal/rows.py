@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from captchahub._journal.accounts_table import Own
+from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._policy.budgets import from_units
 from captchahub._policy.job_token import Token
 from captchahub.errors import JournalError
@@ -19,10 +19,10 @@ from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
 from captchahub.tasks import OptionValue
 
-__all__ = ["Order", "by_id", "get", "read_entries", "sought"]
+__all__ = ["NewJob", "by_id", "get", "read_entries", "token_params"]
 
 
-def sought(job: Token, provider: str, own: Own) -> Mapping[str, str]:
+def token_params(job: Token, provider: str, own: OwnAccounts) -> Mapping[str, str]:
     """What a statement is given that looks for the job of a token at a provider."""
     whole = {"kind": job.kind, "job_id": json.dumps(job.job_id), "fingerprint": job.fingerprint}
     return {**whole, **own.of(provider)}
@@ -40,7 +40,7 @@ def by_id(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
 
 
 @attrs.frozen
-class Order:
+class NewJob:
     """What is about to be sent to a provider. ``price`` is None where nobody knows it."""
 
     submission: str

@@ -18,11 +18,11 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from captchahub._journal.database import Store
+from captchahub._journal.database import Database
 from captchahub._support.clock import steady
 from captchahub.errors import HubClosed
 
-__all__ = ["FileJournal", "Journal", "MemoryJournal", "open_journal"]
+__all__ = ["FileWriter", "MemoryWriter", "Writer", "open_writer"]
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ _APART = 0.012
 _PATIENCE = 5.0
 
 
-class Journal(Protocol):
+class Writer(Protocol):
     """Where jobs and money are written down."""
 
     async def write(self, work: Work[T]) -> T:
@@ -50,16 +50,16 @@ class Journal(Protocol):
         ...
 
 
-def open_journal(path: Path | None) -> Journal:
+def open_writer(path: Path | None) -> Writer:
     """The journal in a file, or one in memory. Raises JournalError where the file can't be used."""
-    store = Store(path)
-    return MemoryJournal(store) if path is None else FileJournal(store)
+    store = Database(path)
+    return MemoryWriter(store) if path is None else FileWriter(store)
 
 
-class MemoryJournal:
+class MemoryWriter:
     """A journal that is gone with the hub."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
 
     async def write(self, work: Work[T]) -> T:
@@ -77,10 +77,10 @@ class _Waiting:
     future: asyncio.Future[Any]
 
 
-class FileJournal:
+class FileWriter:
     """A journal that outlives the process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self._store = store
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._lock = threading.Lock()

@@ -13,13 +13,13 @@ from captchahub._support.guard import FAULTS
 from captchahub._support.log import log
 from captchahub.events import Event
 
-__all__ = ["Feed"]
+__all__ = ["EventDispatcher"]
 
 # More than so many events do not wait for slow observers.
 _MOST_WAITING = 10_000
 
 
-class Feed:
+class EventDispatcher:
     """Tells observers, each named, of events; ``clock`` is the wall clock, in seconds since 1970.
 
     It is told of them in one thread, the hub's. The thread of the observers is begun with the first event.
@@ -39,7 +39,7 @@ class Feed:
         """Tell these from now on, and of what still waits."""
         self._observers = observers
 
-    def tell(self, make: Callable[[float], Event]) -> None:
+    def emit(self, make: Callable[[float], Event]) -> None:
         """Something happened. ``make`` gives the event for the time on the wall, where anybody observes."""
         if not self._observers or self._is_closed:
             return

@@ -26,7 +26,7 @@ from captchahub._plugins.builtin import Builtin
 from captchahub._plugins.entry_points import package_of, points_in, version_of
 from captchahub._plugins.hooks import Hooks, ManagedHooks, name_of
 from captchahub._plugins.validation import (
-    Misfit,
+    InvalidPlugin,
     hooks_of,
     kinds_of,
     misfit_of,
@@ -274,7 +274,7 @@ class Plugins:
     def _import(self, one: _Plugin, point: EntryPoint) -> None:
         try:
             self._register(one, self._imported(point))
-        except Misfit as misfit:
+        except InvalidPlugin as misfit:
             advice = misfit.advice or "update or reinstall it"
             one.record = attrs.evolve(
                 one.record,
@@ -291,7 +291,7 @@ class Plugins:
         except FAULTS as error:
             raise misfit_of(error, "can't be imported") from error
         if isinstance(plugin, type):
-            raise Misfit(
+            raise InvalidPlugin(
                 f"names a class, and hooks need an object: write `plugin = {plugin.__name__}()` and name "
                 f"`{point.module}:plugin`"
             )
@@ -310,16 +310,20 @@ class Plugins:
             self._register(one, plugin)
             for kind in one.kinds:
                 if kind in self._kinds_passed():
-                    raise Misfit(f"adds the kind {kind!r}, which is there already; leave one of them out")
+                    raise InvalidPlugin(
+                        f"adds the kind {kind!r}, which is there already; leave one of them out"
+                    )
             if not one.record.hooks:
-                raise Misfit("has no hook of captchahub; pass the module, or the object, that has them")
-        except Misfit as misfit:
+                raise InvalidPlugin(
+                    "has no hook of captchahub; pass the module, or the object, that has them"
+                )
+        except InvalidPlugin as misfit:
             advice = f"; {misfit.advice}" if misfit.advice else ""
             raise ConfigError(f"{who} {misfit}{advice}") from misfit.__cause__
         self._passed.append(one)
 
     def _register(self, one: _Plugin, plugin: object) -> None:
-        """Make its hooks known. Raises Misfit, and leaves nothing behind then."""
+        """Make its hooks known. Raises InvalidPlugin, and leaves nothing behind then."""
         # Two entry points can name one module.
         was_there = self._has(plugin)
         try:
@@ -329,7 +333,7 @@ class Plugins:
         except FAULTS as error:
             if not was_there and self._has(plugin):
                 self._manager.unregister(plugin)
-            if isinstance(error, Misfit):
+            if isinstance(error, InvalidPlugin):
                 raise
             raise misfit_of(error, "can't be used") from error
 
@@ -339,7 +343,7 @@ class Plugins:
     def _introduce(self, one: _Plugin, plugin: object, *, was_there: bool) -> None:
         if not was_there:
             if self._manager.is_registered(plugin):
-                raise Misfit(
+                raise InvalidPlugin(
                     "is equal to another plugin, so the two can't be told apart; give its class eq=False"
                 )
             refuse_misfits(self._manager, plugin)
@@ -348,7 +352,9 @@ class Plugins:
         kinds, task_types = kinds_of(self._manager, plugin), tasks_of(self._manager, plugin)
         for kind, task_type in task_types.items():
             if self.task_types().get(kind, task_type) is not task_type:
-                raise Misfit(f"adds the task kind {kind!r}, which is there already; leave one of them out")
+                raise InvalidPlugin(
+                    f"adds the task kind {kind!r}, which is there already; leave one of them out"
+                )
         one.plugin, one.kinds, one.task_types = plugin, kinds, task_types
         one.record = attrs.evolve(
             one.record,

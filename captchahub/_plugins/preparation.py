@@ -15,7 +15,7 @@ from captchahub._support.threads import Workers
 from captchahub.extending import Prepared
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Preparing"]
+__all__ = ["TaskPreparer"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class _Threads(Executor):
         return self._workers.begin(partial(fn, *args, **kwargs))
 
 
-class Preparing:
+class TaskPreparer:
     """The preparing of tasks in one hub."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from captchahub.plugins import PluginState
 from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Misfit", "hooks_of", "kinds_of", "misfit_of", "refuse_misfits", "tasks_of"]
+__all__ = ["InvalidPlugin", "hooks_of", "kinds_of", "misfit_of", "refuse_misfits", "tasks_of"]
 
 _HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith("captchahub_"))
 
@@ -25,7 +25,7 @@ _IMPORT_OF_OURS = "captchahub"
 _LONGEST = 500
 
 
-class Misfit(Exception):
+class InvalidPlugin(Exception):
     """What is wrong with a plugin, to be read after its name."""
 
     def __init__(self, said: str, *, advice: str = "", state: PluginState = PluginState.FAILED) -> None:
@@ -34,14 +34,14 @@ class Misfit(Exception):
         self.state = state
 
 
-def misfit_of(error: BaseException, how: str) -> Misfit:
+def misfit_of(error: BaseException, how: str) -> InvalidPlugin:
     """What to say of a plugin that raised an error."""
     said = f"{how}: {type(error).__name__}: {_words_of(error)}"
     module = error.name if isinstance(error, ImportError) else None
     if module is not None and module.split(".")[0] == _IMPORT_OF_OURS:
         # What it wants of us is not there: it knows another version.
-        return Misfit(said, advice="update it, or captchahub", state=PluginState.INCOMPATIBLE)
-    return Misfit(said)
+        return InvalidPlugin(said, advice="update it, or captchahub", state=PluginState.INCOMPATIBLE)
+    return InvalidPlugin(said)
 
 
 def _words_of(error: BaseException) -> str:
@@ -55,7 +55,7 @@ def _words_of(error: BaseException) -> str:
     return _cut(words)
 
 
-def trace_of(misfit: Misfit) -> str | None:
+def trace_of(misfit: InvalidPlugin) -> str | None:
     """The traceback of the error that a plugin raised, None where it raised none."""
     error = misfit.__cause__
     if error is None:
@@ -76,36 +76,40 @@ def refuse_misfits(manager: pluggy.PluginManager, plugin: object) -> None:
         if marks is not None:
             _refuse_hook(name, marks, getattr(plugin, name))
         elif name in _HOOKS and inspect.isroutine(getattr(plugin, name)):
-            raise Misfit(f"has {name} without the mark @hookimpl of captchahub.hookspecs, so it is no hook")
+            raise InvalidPlugin(
+                f"has {name} without the mark @hookimpl of captchahub.hookspecs, so it is no hook"
+            )
 
 
 def _refuse_contract(version: object) -> None:
     if isinstance(version, bool) or not isinstance(version, int):
-        raise Misfit(f"has {version!r:.40} as captchahub_contract, which is a whole number")
+        raise InvalidPlugin(f"has {version!r:.40} as captchahub_contract, which is a whole number")
     if version != CONTRACT:
         said = f"was written for version {version} of the plugin contract, and this is version {CONTRACT}"
         advice = "update captchahub" if version > CONTRACT else "update it"
-        raise Misfit(said, advice=advice, state=PluginState.INCOMPATIBLE)
+        raise InvalidPlugin(said, advice=advice, state=PluginState.INCOMPATIBLE)
 
 
 def _refuse_hook(name: str, marks: Mapping[str, Any], method: object) -> None:
     if name not in _HOOKS:
         near = difflib.get_close_matches(name, _HOOKS, n=1)
         nearest = f"did you mean {near[0]}? " if near else ""
-        raise Misfit(f"implements {name}, and there is no such hook; {nearest}hooks: {', '.join(_HOOKS)}")
+        raise InvalidPlugin(
+            f"implements {name}, and there is no such hook; {nearest}hooks: {', '.join(_HOOKS)}"
+        )
     if marks.get("wrapper") or marks.get("hookwrapper"):
-        raise Misfit(f"wraps {name}, and hooks are not wrapped here: use @hookimpl alone")
+        raise InvalidPlugin(f"wraps {name}, and hooks are not wrapped here: use @hookimpl alone")
     takes = _arguments(getattr(HookSpecs, name)) - {"self"}
     never = sorted(_passed_over(method, takes))
     if never:
-        raise Misfit(
+        raise InvalidPlugin(
             f"has {', '.join(never)} in {name} with a default or after '*', where nothing is ever given; "
             "write it without"
         )
     strange = sorted(_arguments(method) - takes)
     if strange:
         given = ", ".join(sorted(takes)) or "nothing"
-        raise Misfit(f"wants {', '.join(strange)} in {name}, which is given {given}")
+        raise InvalidPlugin(f"wants {', '.join(strange)} in {name}, which is given {given}")
 
 
 def _arguments(method: Any) -> set[str]:
@@ -131,31 +135,31 @@ def hooks_of(manager: pluggy.PluginManager, plugin: object) -> tuple[str, ...]:
 
 
 def kinds_of(manager: pluggy.PluginManager, plugin: object) -> dict[str, ProviderKind[object]]:
-    """The provider kinds of a registered plugin. Raises Misfit for what is none, or twice there."""
+    """The provider kinds of a registered plugin. Raises InvalidPlugin for what is none, or twice there."""
     kinds: dict[str, ProviderKind[object]] = {}
     for kind in _given(manager, plugin, "captchahub_provider_kinds"):
         if not isinstance(kind, ProviderKind):
-            raise Misfit(f"offers a {type(kind).__name__} where a ProviderKind belongs")
+            raise InvalidPlugin(f"offers a {type(kind).__name__} where a ProviderKind belongs")
         name: Any = kind.name
         if not isinstance(name, str) or not name.strip():
-            raise Misfit(f'offers a kind with the name {name!r:.40}; give it one such as "myservice"')
+            raise InvalidPlugin(f'offers a kind with the name {name!r:.40}; give it one such as "myservice"')
         if kind.name in kinds:
-            raise Misfit(f"adds the kind {kind.name!r}, which is there already")
+            raise InvalidPlugin(f"adds the kind {kind.name!r}, which is there already")
         kinds[kind.name] = kind
     return kinds
 
 
 def tasks_of(manager: pluggy.PluginManager, plugin: object) -> dict[str, type[Task[Solution]]]:
-    """The task types of a registered plugin, by kind. Raises Misfit for what is none."""
+    """The task types of a registered plugin, by kind. Raises InvalidPlugin for what is none."""
     types: dict[str, type[Task[Solution]]] = {}
     for task_type in _given(manager, plugin, "captchahub_task_types"):
         if not (isinstance(task_type, type) and issubclass(task_type, Task)):
-            raise Misfit(f"offers {task_type!r:.60} as a task type, which is no subclass of Task")
+            raise InvalidPlugin(f"offers {task_type!r:.60} as a task type, which is no subclass of Task")
         known = cast("type[Task[Solution]]", task_type)
         if not isinstance(getattr(known, "kind", None), str):
-            raise Misfit(f'offers the task type {known.__name__} without a kind; give it kind = "..."')
+            raise InvalidPlugin(f'offers the task type {known.__name__} without a kind; give it kind = "..."')
         if known.kind in types:
-            raise Misfit(f"adds two types of the task kind {known.kind!r}; leave one of them out")
+            raise InvalidPlugin(f"adds two types of the task kind {known.kind!r}; leave one of them out")
         types[known.kind] = known
     return types
 

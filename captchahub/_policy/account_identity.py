@@ -14,7 +14,7 @@ from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Job, Provider, Secret
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Identity", "identity_of", "polled_url"]
+__all__ = ["AccountIdentity", "identity_of", "polled_url"]
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -22,7 +22,7 @@ _TEXTS = (str, "str", int, "int")
 
 
 @attrs.frozen
-class Identity:
+class AccountIdentity:
     """One account at one service. ``address`` is where the service is, for people to read.
 
     ``marks`` tell the account from any other, the one that lasts longest first. They hold its token, so only
@@ -47,7 +47,7 @@ def _hash(mark: Secret, key: bytes, size: int) -> bytes:
     return blake2b(mark.reveal().encode(), key=key, digest_size=size).digest()
 
 
-def identity_of(settings: ProviderSettings, provider: Provider) -> Identity:
+def identity_of(settings: ProviderSettings, provider: Provider) -> AccountIdentity:
     """The account that a provider is.
 
     Its plugin and address tell it from others, every Secret of its settings, and every text or number without
@@ -58,7 +58,7 @@ def identity_of(settings: ProviderSettings, provider: Provider) -> Identity:
     marks = [["settings", *_telling(settings.own)]]
     if settings.journal_account is not None:
         marks.insert(0, ["name", settings.journal_account])
-    return Identity(
+    return AccountIdentity(
         settings.plugin,
         mask(_shown(address), secrets_in(settings.own)),
         tuple(Secret(json.dumps([settings.plugin, address, *mark])) for mark in marks),

@@ -12,7 +12,17 @@ from typing import NamedTuple
 from captchahub.errors import BudgetExceeded
 from captchahub.settings import Budget, Period
 
-__all__ = ["DAY", "SLOT", "Limit", "day_of", "from_units", "period_of", "refusal_of", "slot_of", "to_units"]
+__all__ = [
+    "DAY",
+    "SLOT",
+    "BudgetScope",
+    "day_of",
+    "from_units",
+    "period_of",
+    "refusal_of",
+    "slot_of",
+    "to_units",
+]
 
 SLOT = 900
 """The ledger adds up what was ordered in so many seconds: every zone's hours and days begin with one."""
@@ -28,7 +38,7 @@ _LARGEST = Decimal(10**9)
 _UP = Context(prec=28, rounding=ROUND_CEILING)
 
 
-class Limit(NamedTuple):
+class BudgetScope(NamedTuple):
     """A budget, what it is called, and whose it is: one provider's, or None for the whole hub's."""
 
     name: str
@@ -103,7 +113,7 @@ def _shown(zone: tzinfo, slot: int) -> tuple[date, int, timedelta | None]:
     return there.date(), there.hour, there.utcoffset()
 
 
-def refusal_of(limit: Limit, spent: int, price: Decimal, moment: float) -> BudgetExceeded | None:
+def refusal_of(limit: BudgetScope, spent: int, price: Decimal, moment: float) -> BudgetExceeded | None:
     """Why an order of this price does not fit into a budget of which so many units are spent."""
     budget = limit.budget
     if from_units(spent + to_units(price)) <= budget.limit:

@@ -33,7 +33,7 @@ from captchahub.settings import Otherwise, RouteSettings
 
 __all__ = [
     "FAILURES",
-    "Effect",
+    "HealthEffect",
     "Next",
     "backoff",
     "effect_of",
@@ -119,7 +119,7 @@ _FAIR_FOR_CALL = 2.0
 _SLACK = 0.05
 
 
-class Effect(Enum):
+class HealthEffect(Enum):
     """What the end of an attempt does to its provider's health."""
 
     WORKED = "it solved the task"
@@ -127,37 +127,37 @@ class Effect(Enum):
     FAILED = "its job failed it: counts to a cooldown, which only a probe that is answered ends"
     LOST = "nobody knows what became of the order: counts as well, and a job that is created ends it"
     UNREACHED = "no order got there: as LOST, and a probe costs nothing"
-    BUSY = "it asks for fewer requests: it cools at once"
-    FULL = "it has no free worker: it cools at once, and needs no probe"
+    RATE_LIMITED = "it asks for fewer requests: it cools at once"
+    SERVICE_BUSY = "it has no free worker: it cools at once, and needs no probe"
     REFUSED = "it is out"
     NONE = "it says nothing of the provider"
 
 
-_EFFECTS: tuple[tuple[type[Exception], Effect], ...] = (
-    (TaskError, Effect.NONE),
-    (AuthenticationError, Effect.REFUSED),
-    (InsufficientBalance, Effect.REFUSED),
-    (ServiceBusy, Effect.FULL),
-    (RateLimited, Effect.BUSY),
-    (JobFailed, Effect.ANSWERED),
-    (WrongSolution, Effect.ANSWERED),
-    (JobRefused, Effect.ANSWERED),
-    (JobTimeout, Effect.FAILED),
-    (AmbiguousCreate, Effect.LOST),
-    (ServiceUnavailable, Effect.FAILED),
-    (MalformedReply, Effect.FAILED),
+_EFFECTS: tuple[tuple[type[Exception], HealthEffect], ...] = (
+    (TaskError, HealthEffect.NONE),
+    (AuthenticationError, HealthEffect.REFUSED),
+    (InsufficientBalance, HealthEffect.REFUSED),
+    (ServiceBusy, HealthEffect.SERVICE_BUSY),
+    (RateLimited, HealthEffect.RATE_LIMITED),
+    (JobFailed, HealthEffect.ANSWERED),
+    (WrongSolution, HealthEffect.ANSWERED),
+    (JobRefused, HealthEffect.ANSWERED),
+    (JobTimeout, HealthEffect.FAILED),
+    (AmbiguousCreate, HealthEffect.LOST),
+    (ServiceUnavailable, HealthEffect.FAILED),
+    (MalformedReply, HealthEffect.FAILED),
 )
 
-FAILURES = (Effect.FAILED, Effect.LOST, Effect.UNREACHED)
+FAILURES = (HealthEffect.FAILED, HealthEffect.LOST, HealthEffect.UNREACHED)
 
 
-def effect_of(error: Exception | None) -> Effect:
+def effect_of(error: Exception | None) -> HealthEffect:
     """The last column of the design's table; None is an attempt that solved the task."""
     if error is None:
-        return Effect.WORKED
+        return HealthEffect.WORKED
     if isinstance(error, ServiceUnavailable) and error.nothing_created:
-        return Effect.UNREACHED
-    return next((effect for kind, effect in _EFFECTS if isinstance(error, kind)), Effect.NONE)
+        return HealthEffect.UNREACHED
+    return next((effect for kind, effect in _EFFECTS if isinstance(error, kind)), HealthEffect.NONE)
 
 
 def is_telling(error: Exception, *, given: float, took: float, fair: float) -> bool:

@@ -13,12 +13,12 @@ from enum import IntEnum
 
 import attrs
 
-from captchahub._policy.error_table import FAILURES, Effect, effect_of, is_telling
-from captchahub._policy.outcome_window import Samples
-from captchahub.results import State
+from captchahub._policy.error_table import FAILURES, HealthEffect, effect_of, is_telling
+from captchahub._policy.outcome_window import OutcomeWindow
+from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
-__all__ = ["Effect", "Health", "Pass", "effect_of", "is_telling"]
+__all__ = ["Health", "HealthEffect", "Pass", "effect_of", "is_telling"]
 
 # How soon after a failure somebody who has nobody else to ask may send a probe, and the longest pause between
 # two such probes, in seconds; it doubles from one to the other. An order that is known not to arrive costs
@@ -65,17 +65,17 @@ class _Episode:
     early: float = math.inf
     earliest: float = math.inf
 
-    def after(self, effect: Effect, now: float, *, probes: int, pause: float, most: float) -> _Episode:
+    def after(self, effect: HealthEffect, now: float, *, probes: int, pause: float, most: float) -> _Episode:
         """How it goes on after a failure.
 
         ``pause`` is what the service asked for, ``most`` the longest one between two probes, in seconds.
         """
-        first, longest = _FREE_PAUSES if effect is Effect.UNREACHED else _PAID_PAUSES
+        first, longest = _FREE_PAUSES if effect is HealthEffect.UNREACHED else _PAID_PAUSES
         doubled = min(first * 2.0 ** min(probes, 10), longest)
         early = now + min(max(doubled, pause), most)
         # A probe that may be paid for is never sent before its time.
-        earliest = now + min(max(first, pause), most) if effect is Effect.UNREACHED else early
-        proof = max(self.proof, _Proof.ANSWER if effect is Effect.FAILED else _Proof.JOB)
+        earliest = now + min(max(first, pause), most) if effect is HealthEffect.UNREACHED else early
+        proof = max(self.proof, _Proof.ANSWER if effect is HealthEffect.FAILED else _Proof.JOB)
         return _Episode(proof, probes, early, earliest)
 
     def not_before(self, moment: float) -> _Episode:
@@ -83,7 +83,7 @@ class _Episode:
         return attrs.evolve(self, early=max(self.early, moment), earliest=max(self.earliest, moment))
 
 
-_NO_SAMPLES = Samples()
+_NO_SAMPLES = OutcomeWindow()
 
 _EPISODE = _Episode()
 
@@ -93,7 +93,7 @@ class Health:
     """What is known of one provider, and whether it may be asked. Times are those the caller passes."""
 
     rules: HealthSettings
-    state: State = State.HEALTHY
+    state: ProviderState = ProviderState.HEALTHY
     reason: str | None = None
     """What put it into this state; None while it is healthy."""
     since: float | None = None
@@ -101,7 +101,7 @@ class Health:
     until: float | None = None
     """When it may be tried again, None where that is not a matter of time."""
     _in_a_row: int = 0
-    _samples: Samples = _NO_SAMPLES
+    _samples: OutcomeWindow = _NO_SAMPLES
     _episode: _Episode = _EPISODE
     # A pass of an earlier generation speaks of a state that is over; one from before a revival, of a provider
     # that a person has mended since.
@@ -112,18 +112,18 @@ class Health:
     def opens_at(self) -> float | None:
         """From when it may be asked; infinity while another's probe is out, None where no waiting helps."""
         match self.state:
-            case State.HEALTHY:
+            case ProviderState.HEALTHY:
                 return -math.inf
-            case State.COOLING:
+            case ProviderState.COOLING:
                 return self.until
-            case State.HALF_OPEN:
+            case ProviderState.HALF_OPEN:
                 return math.inf
-            case State.OUT:
+            case ProviderState.OUT:
                 return None
 
     def opens_early_at(self, latest: float) -> float | None:
         """From when a solve may ask it that has nobody else to ask, and can order until ``latest``."""
-        if self.state is not State.COOLING or self.until is None:
+        if self.state is not ProviderState.COOLING or self.until is None:
             return self.opens_at
         return min(self.until, max(self._episode.earliest, min(self._episode.early, latest)))
 
@@ -132,14 +132,14 @@ class Health:
         is_over = self._is_due(now) and self._episode.proof is _Proof.TIME
         return self._healed(now) if is_over else self
 
-    def state_at(self, now: float) -> State:
+    def state_at(self, now: float) -> ProviderState:
         """How it stands at a time: once it has cooled, it waits for its probe."""
         if not self._is_due(now):
             return self.state
-        return State.HEALTHY if self._episode.proof is _Proof.TIME else State.HALF_OPEN
+        return ProviderState.HEALTHY if self._episode.proof is _Proof.TIME else ProviderState.HALF_OPEN
 
     def _is_due(self, now: float) -> bool:
-        return self.state is State.COOLING and self.until is not None and self.until <= now
+        return self.state is ProviderState.COOLING and self.until is not None and self.until <= now
 
     def admits(self, now: float, *, is_early: bool = False) -> bool:
         """Whether it may be asked now; ``is_early`` where it is by one that has nobody else to ask."""
@@ -153,9 +153,9 @@ class Health:
         seen = self.seen_at(now)
         if seen is not self:
             return seen.admit(now)
-        if self.state is State.HEALTHY:
+        if self.state is ProviderState.HEALTHY:
             return self, Pass(self._generation, self._revivals, is_probe=False)
-        probed = self._moved(State.HALF_OPEN, self.since, self.reason, episode=self._episode)
+        probed = self._moved(ProviderState.HALF_OPEN, self.since, self.reason, episode=self._episode)
         is_before = not self._is_due(now)
         return probed, Pass(self._generation + 1, self._revivals, is_probe=True, is_early=is_before)
 
@@ -164,7 +164,7 @@ class Health:
         if given.is_probe and given.generation == self._generation:
             return True
         # A provider that has cooled admits an attempt only as its probe, and this pass is for none.
-        return self.state_at(now) is State.HEALTHY
+        return self.state_at(now) is ProviderState.HEALTHY
 
     def created(self, given: Pass, now: float) -> Health:
         """After a job of this pass was created: proof enough, unless its jobs are what failed."""
@@ -176,16 +176,16 @@ class Health:
     def after(
         self,
         given: Pass,
-        effect: Effect,
+        effect: HealthEffect,
         now: float,
         *,
         reason: str = "",
         retry_after: float | None = None,
     ) -> Health:
         """After the attempt of this pass ended. ``retry_after`` is what the service asked for, in seconds."""
-        if effect is Effect.REFUSED:
+        if effect is HealthEffect.REFUSED:
             return self._refused(given, now, reason)
-        if effect in (Effect.FULL, Effect.BUSY):
+        if effect in (HealthEffect.SERVICE_BUSY, HealthEffect.RATE_LIMITED):
             return self._paused(given, effect, now, reason, retry_after)
         if given.generation != self._generation:
             return self
@@ -198,42 +198,42 @@ class Health:
         return attrs.evolve(self._healed(now), revivals=self._revivals + 1)
 
     def _refused(self, given: Pass, now: float, reason: str) -> Health:
-        if given.revivals != self._revivals or self.state is State.OUT:
+        if given.revivals != self._revivals or self.state is ProviderState.OUT:
             return self
-        return self._moved(State.OUT, now, reason)
+        return self._moved(ProviderState.OUT, now, reason)
 
     def _paused(
-        self, given: Pass, effect: Effect, now: float, reason: str, retry_after: float | None
+        self, given: Pass, effect: HealthEffect, now: float, reason: str, retry_after: float | None
     ) -> Health:
         # While a probe is out, what it finds is newer than what an earlier attempt was told.
-        is_outdated = self.state is State.HALF_OPEN and given.generation != self._generation
-        if self.state is State.OUT or is_outdated:
+        is_outdated = self.state is ProviderState.HALF_OPEN and given.generation != self._generation
+        if self.state is ProviderState.OUT or is_outdated:
             return self
         until = now + (self.rules.busy_cooldown if retry_after is None else retry_after)
         proof = self._proof_after(effect)
-        if self.state is not State.COOLING:
-            return self._moved(State.COOLING, now, reason, until=until, episode=_Episode(proof))
+        if self.state is not ProviderState.COOLING:
+            return self._moved(ProviderState.COOLING, now, reason, until=until, episode=_Episode(proof))
         episode = attrs.evolve(self._episode.not_before(until), proof=max(proof, self._episode.proof))
         return attrs.evolve(self, until=max(until, self.until or 0.0), episode=episode)
 
-    def _proof_after(self, effect: Effect) -> _Proof:
+    def _proof_after(self, effect: HealthEffect) -> _Proof:
         """What reopens it after the pause that it asked for."""
         if self._episode.proof is _Proof.ANSWER:
             return _Proof.ANSWER
         # Whoever takes no order for want of a worker can be reached, whatever was wrong before.
-        return _Proof.TIME if effect is Effect.FULL else _Proof.JOB
+        return _Proof.TIME if effect is HealthEffect.SERVICE_BUSY else _Proof.JOB
 
-    def _probed(self, effect: Effect, now: float, reason: str, retry_after: float | None) -> Health:
-        if effect in (Effect.WORKED, Effect.ANSWERED):
+    def _probed(self, effect: HealthEffect, now: float, reason: str, retry_after: float | None) -> Health:
+        if effect in (HealthEffect.WORKED, HealthEffect.ANSWERED):
             return self._healed(now)
         if effect in FAILURES:
             return self._failed(effect, now, reason, retry_after, probes=self._episode.probes + 1)
         # The probe came to nothing, so that the next attempt is one.
-        return self._moved(State.COOLING, self.since, self.reason, until=now, episode=self._episode)
+        return self._moved(ProviderState.COOLING, self.since, self.reason, until=now, episode=self._episode)
 
-    def _counted(self, effect: Effect, now: float, reason: str, retry_after: float | None) -> Health:
+    def _counted(self, effect: HealthEffect, now: float, reason: str, retry_after: float | None) -> Health:
         failed = effect in FAILURES
-        if effect is not Effect.WORKED and not failed:
+        if effect is not HealthEffect.WORKED and not failed:
             return self
         in_a_row = self._in_a_row + 1 if failed else 0
         samples = self._samples.with_one(failed=failed, now=now, window=self.rules.window)
@@ -243,13 +243,13 @@ class Health:
         return self._failed(effect, now, f"{why}, the last one {reason}", retry_after, probes=0)
 
     def _failed(
-        self, effect: Effect, now: float, reason: str, retry_after: float | None, *, probes: int
+        self, effect: HealthEffect, now: float, reason: str, retry_after: float | None, *, probes: int
     ) -> Health:
         cooldown = self.rules.cooldown
         episode = self._episode.after(effect, now, probes=probes, pause=retry_after or 0.0, most=cooldown)
-        return self._moved(State.COOLING, now, reason, until=now + cooldown, episode=episode)
+        return self._moved(ProviderState.COOLING, now, reason, until=now + cooldown, episode=episode)
 
-    def _too_much(self, in_a_row: int, samples: Samples) -> str | None:
+    def _too_much(self, in_a_row: int, samples: OutcomeWindow) -> str | None:
         """Which rule so many failures have broken, None for none."""
         rules = self.rules
         if in_a_row >= rules.failures:
@@ -259,11 +259,11 @@ class Health:
         return None
 
     def _healed(self, now: float) -> Health:
-        return self._moved(State.HEALTHY, now, None)
+        return self._moved(ProviderState.HEALTHY, now, None)
 
     def _moved(
         self,
-        state: State,
+        state: ProviderState,
         since: float | None,
         reason: str | None,
         *,

@@ -7,7 +7,7 @@ from collections import deque
 
 import attrs
 
-__all__ = ["Speed"]
+__all__ = ["LatencyStats"]
 
 _KEPT = 128
 
@@ -29,7 +29,7 @@ class _Sample:
 
 
 @attrs.define
-class Speed:
+class LatencyStats:
     """The latest attempts that came to a job: how long each took, and whether it brought an answer."""
 
     _samples: deque[_Sample] = attrs.field(factory=lambda: deque(maxlen=_KEPT))
@@ -41,7 +41,7 @@ class Speed:
         self._samples.append(_Sample(now, seconds, has_answer))
         self._sorted = None
 
-    def per_answer(self, now: float) -> float | None:
+    def seconds_per_answer(self, now: float) -> float | None:
         """The seconds spent for each answer of late; None where nothing is known.
 
         Time that brought no answer counts too, so a provider that mostly fails is a slow one.
@@ -52,7 +52,7 @@ class Speed:
         answers = sum(one.has_answer for one in fresh)
         return sum(one.seconds for one in fresh) / answers if answers else math.inf
 
-    def fair_time(self) -> float:
+    def typical_time(self) -> float:
         """The seconds that an attempt should have: twice what it takes usually."""
         usual = self.percentile(50)
         return _FAIR if usual is None else 2 * usual

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["Durations", "next_pause", "time_for_reply", "time_to_ask"]
+__all__ = ["JobDurations", "last_poll_margin", "next_delay", "time_for_reply"]
 
 _KEPT = 32
 
@@ -25,20 +25,20 @@ _AT_LEAST = 0.5
 
 
 @attrs.frozen
-class Durations:
+class JobDurations:
     """How long the latest jobs of one kind took at one provider, guessed with care for the fast ones."""
 
     seconds: tuple[float, ...] = ()
 
-    def with_job(self, *, asked_before: float | None, done: float) -> Durations:
+    def with_job(self, *, asked_before: float | None, done: float) -> JobDurations:
         """The same with one more job, found done ``done`` seconds after it was created.
 
         ``asked_before`` is when it was last found working, None where it never was.
         """
         known = done * _ASSUMED if asked_before is None else asked_before
-        return Durations((*self.seconds, known)[-_KEPT:])
+        return JobDurations((*self.seconds, known)[-_KEPT:])
 
-    def first_pause(
+    def first_delay(
         self, *, gap: float, left: float, least: float | None = None, spare: float | None = None
     ) -> float:
         """How long to wait before the first question: until the fastest jobs are done, in seconds.
@@ -47,7 +47,7 @@ class Durations:
         the order that the service allows. Where it says nothing of that, the gap is only one between two
         questions, and the first may come sooner where little time is left.
         """
-        spare = time_to_ask(gap) if spare is None else spare
+        spare = last_poll_margin(gap) if spare is None else spare
         usual = gap if least is None else least
         wanted = sorted(self.seconds)[int(len(self.seconds) * _EARLY)] if self.seconds else usual
         # Where there is hardly time for one question, half of it goes to the job.
@@ -59,7 +59,7 @@ class Durations:
         return max(pause, least or 0.0)
 
 
-def time_to_ask(gap: float) -> float:
+def last_poll_margin(gap: float) -> float:
     """What the last question before a deadline leaves for its reply, in seconds.
 
     It is the least that must be left for an order, too: a job that can't be asked for is money for nothing.
@@ -73,11 +73,11 @@ def time_for_reply(gap: float, slowest: float | None) -> float:
     None stands for a service that has not replied yet. A question that comes later finds more jobs done; one
     that comes too late is cut off with the answer on its way.
     """
-    most = time_to_ask(gap)
+    most = last_poll_margin(gap)
     return most if slowest is None else min(most, max(_AT_LEAST, slowest * _SLOWER))
 
 
-def next_pause(
+def next_delay(
     *,
     waited: float,
     gap: float,
@@ -92,7 +92,7 @@ def next_pause(
     ``spare`` what the last question leaves for its reply. The result is never shorter than ``gap``, and where
     it can be it leaves time for one last question.
     """
-    latest = left - (time_to_ask(gap) if spare is None else spare)
+    latest = left - (last_poll_margin(gap) if spare is None else spare)
     pause = max(gap, min(max(waited * _GROWTH, asked_for or 0.0), latest))
     # Where no other question fits in after this one, it is the last, and comes as late as it can.
     return max(pause, latest) if latest - pause < gap else pause

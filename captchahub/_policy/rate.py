@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from captchahub.settings import Rate
 
-__all__ = ["RateWindow"]
+__all__ = ["SlidingWindow"]
 
 
-class RateWindow:
+class SlidingWindow:
     """Keeps to a rate exactly: no window of its length ever sees more orders than it allows.
 
     ``before`` is a window of another rate, whose orders count as far as they are known.
     """
 
-    def __init__(self, rate: Rate, before: RateWindow | None = None) -> None:
+    def __init__(self, rate: Rate, before: SlidingWindow | None = None) -> None:
         self._jobs = rate.jobs
         self._seconds = rate.seconds
         self._latest: deque[float] = deque(() if before is None else before.latest, maxlen=rate.jobs)

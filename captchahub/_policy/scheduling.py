@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from captchahub._policy.latency import Speed
+from captchahub._policy.latency import LatencyStats
 from captchahub.settings import Percentile, RouteSettings
 
 __all__ = ["HedgeBudget", "first_open", "hedge_delay", "time_for"]
@@ -38,7 +38,7 @@ class HedgeBudget:
         return True
 
 
-def hedge_delay(route: RouteSettings, speed: Speed) -> float | None:
+def hedge_delay(route: RouteSettings, speed: LatencyStats) -> float | None:
     """How long the first provider works alone, in seconds; None for as long as it takes.
 
     ``speed`` is what is known of that provider: a percentile of it is not known from the first solve on.

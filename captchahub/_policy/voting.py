@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 from captchahub._support.guard import FAULTS
 from captchahub._support.log import log
 
-__all__ = ["Ballot"]
+__all__ = ["Tally"]
 
 T = TypeVar("T")
 
 
-class Ballot(Generic[T]):
+class Tally(Generic[T]):
     """Counts answers until ``needed`` of them are the same.
 
     ``agree`` need not be transitive, as where answers may differ by a few pixels: each group is counted

@@ -11,16 +11,16 @@ from typing import TypeVar
 import attrs
 
 from captchahub._http.transport import Transport
-from captchahub._policy.account_identity import Identity
-from captchahub._policy.latency import Speed
-from captchahub._policy.polling import Durations, time_to_ask
+from captchahub._policy.account_identity import AccountIdentity
+from captchahub._policy.latency import LatencyStats
+from captchahub._policy.polling import JobDurations, last_poll_margin
 from captchahub._policy.pricing import Prices
-from captchahub._providers.admission import Gate
+from captchahub._providers.admission import Admission
 from captchahub._support.threads import Workers
 from captchahub.provider import LocalProvider, Provider
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Account", "LocalAccount", "RemoteAccount", "Usage", "last_call", "least_time"]
+__all__ = ["Account", "LocalAccount", "RemoteAccount", "UseCount", "last_call", "least_time"]
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _LOCAL_PATIENCE = 2.0
 
 
-class Usage:
+class UseCount:
     """Counts users, in one event loop."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Usage:
         self._leaving: asyncio.Event | None = None
 
     @contextmanager
-    def by_one(self) -> Generator[None]:
+    def hold(self) -> Generator[None]:
         """Work with it as long as this lasts."""
         self._users += 1
         try:
@@ -60,12 +60,12 @@ class RemoteAccount:
     settings: ProviderSettings
     provider: Provider
     transport: Transport
-    gate: Gate
+    admission: Admission
     prices: Prices
-    identity: Identity
-    durations: dict[str, Durations] = attrs.field(factory=dict[str, Durations])
-    speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
-    usage: Usage = attrs.field(factory=Usage)
+    identity: AccountIdentity
+    durations: dict[str, JobDurations] = attrs.field(factory=dict[str, JobDurations])
+    speeds: dict[str, LatencyStats] = attrs.field(factory=lambda: defaultdict(LatencyStats))
+    usage: UseCount = attrs.field(factory=UseCount)
     price_list: asyncio.Task[None] | None = None
     """The reading of its price list, while one is under way."""
 
@@ -77,7 +77,7 @@ class RemoteAccount:
         """
         if self.settings.poll_interval is not None:
             return self.settings.poll_interval, None
-        return self.provider.minimum_gap, self.provider.minimum_wait
+        return self.provider.min_poll_interval, self.provider.min_first_poll_delay
 
     async def aclose(self) -> None:
         """Let go of the transport."""
@@ -91,10 +91,10 @@ class LocalAccount:
     settings: ProviderSettings
     provider: LocalProvider
     workers: Workers
-    gate: Gate
+    admission: Admission
     prices: Prices
-    speeds: dict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
-    usage: Usage = attrs.field(factory=Usage)
+    speeds: dict[str, LatencyStats] = attrs.field(factory=lambda: defaultdict(LatencyStats))
+    usage: UseCount = attrs.field(factory=UseCount)
 
     async def aclose(self) -> None:
         """End the threads, where the engine lets them."""
@@ -109,9 +109,9 @@ def least_time(account: Account) -> float:
     if isinstance(account, LocalAccount):
         return 0.0
     gap, least = account.pace
-    return (least or 0.0) + time_to_ask(gap)
+    return (least or 0.0) + last_poll_margin(gap)
 
 
 def last_call(account: Account) -> float:
     """How long before its end a job may be given up, in seconds, as no other question fits in."""
-    return time_to_ask(account.pace[0]) if isinstance(account, RemoteAccount) else 0.0
+    return last_poll_margin(account.pace[0]) if isinstance(account, RemoteAccount) else 0.0

@@ -12,24 +12,24 @@ from typing import Any
 
 import attrs
 
-from captchahub._plugins.dispatcher import Feed
-from captchahub._policy.error_table import Effect
+from captchahub._plugins.dispatcher import EventDispatcher
+from captchahub._policy.error_table import HealthEffect
 from captchahub._policy.health import Health, Pass
-from captchahub._policy.rate import RateWindow
+from captchahub._policy.rate import SlidingWindow
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import AmbiguousCreate, NotAsked, RateLimited, ServiceUnavailable
 from captchahub.events import CooledDown, Event, Recovered
 from captchahub.provider import Balance
-from captchahub.results import State
+from captchahub.results import ProviderState
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Admission", "Changes", "Gate", "Place", "too_late"]
+__all__ = ["Admission", "ChangeSignal", "Permit", "Slot", "too_late"]
 
 _TOO_FULL = "raise that limit, give it more time, or add a provider to the route"
 
 
-class Changes:
+class ChangeSignal:
     """Tells whoever waits that some provider may be asked again."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Changes:
         future.add_done_callback(self._waiting.discard)
         return future
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Something changed."""
         for future in list(self._waiting):
             if not future.done():
@@ -50,22 +50,22 @@ class Changes:
 
 
 @attrs.define
-class Admission:
+class Permit:
     """One attempt's leave to send, and what its provider's health is to learn of how it ended.
 
     An attempt that does not say how it ended, because it was cancelled, says nothing of the provider.
     """
 
     given: Pass
-    effect: Effect = Effect.NONE
+    effect: HealthEffect = HealthEffect.NONE
     error: Exception | None = None
 
-    def end(self, error: Exception | None, effect: Effect) -> None:
+    def end(self, error: Exception | None, effect: HealthEffect) -> None:
         """Note how the attempt ended."""
         self.error, self.effect = error, effect
 
 
-class Place:
+class Slot:
     """One of the places at a provider, held until it is left; longer where something still works there."""
 
     def __init__(self, waited_for: str | None = None) -> None:
@@ -79,32 +79,34 @@ def too_late(limit: str) -> NotAsked:
     return NotAsked(f"waiting left no time to order anything, where {limit}", advice=_TOO_FULL)
 
 
-def _is_too_late(rate: RateWindow, until: float) -> bool:
+def _is_too_late(rate: SlidingWindow, until: float) -> bool:
     """Whether the next turn is only after ``until``; one that is there now is not waited for."""
     moment = now()
     return rate.opens_at(moment) > max(until, moment)
 
 
-class Gate:
+class Admission:
     """The way to one provider, for all solves of a hub."""
 
-    def __init__(self, settings: ProviderSettings, changes: Changes, feed: Feed) -> None:
+    def __init__(
+        self, settings: ProviderSettings, changes: ChangeSignal, dispatcher: EventDispatcher
+    ) -> None:
         self._settings: ProviderSettings = settings
         self._name = settings.name
         self._changes = changes
-        self._feed = feed
+        self._dispatcher = dispatcher
         self._places = asyncio.Semaphore(settings.max_in_flight)
         self._surplus = 0
         """Places that a newer limit takes away, as soon as they come free."""
         self._is_retired = False
         self._turns = asyncio.Lock()
-        self._rate = None if settings.rate is None else RateWindow(settings.rate)
+        self._rate = None if settings.rate is None else SlidingWindow(settings.rate)
         self.health = Health(settings.health)
         if settings.unusable is not None:
-            self.health = Health(settings.health, State.OUT, settings.unusable)
+            self.health = Health(settings.health, ProviderState.OUT, settings.unusable)
 
     @asynccontextmanager
-    async def place(self, until: float) -> AsyncGenerator[Place]:
+    async def slot(self, until: float) -> AsyncGenerator[Slot]:
         """Hold one of the places, which go to those who wait in the order of their coming.
 
         Raises :class:`~captchahub.errors.NotAsked` where none is free by ``until``, in the loop's time.
@@ -115,7 +117,7 @@ class Gate:
                 await self._take_place()
         except TimeoutError:
             raise NotAsked(f"no place came free in time, where {limit}", advice=_TOO_FULL) from None
-        place = Place(limit if was_full else None)
+        place = Slot(limit if was_full else None)
         try:
             yield place
         finally:
@@ -127,7 +129,7 @@ class Gate:
             self._surplus -= 1
             await self._places.acquire()
 
-    def _leave(self, place: Place) -> None:
+    def _leave(self, place: Slot) -> None:
         if place.busy is None or place.busy.done():
             self._places.release()
             return
@@ -140,7 +142,7 @@ class Gate:
 
         place.busy.add_done_callback(release)
 
-    async def turn(self, until: float, place: Place | None = None, *, spare: float = 0.0) -> None:
+    async def rate_permit(self, until: float, place: Slot | None = None, *, spare: float = 0.0) -> None:
         """Wait for the rate to allow one more order; those who wait are served in the order of their coming.
 
         ``place`` is told where there was anything to wait for.
@@ -159,7 +161,7 @@ class Gate:
         except TimeoutError:
             raise NotAsked(f"no turn came in time, where {limit}", advice=_TOO_FULL) from None
 
-    async def _wait_for_turn(self, rate: RateWindow, until: float) -> None:
+    async def _wait_for_turn(self, rate: SlidingWindow, until: float) -> None:
         if _is_too_late(rate, until):
             raise TimeoutError
         async with self._turns:
@@ -184,7 +186,7 @@ class Gate:
         return self.health.admits(now(), is_early=is_early)
 
     @contextmanager
-    def admission(self, *, is_early: bool = False) -> Generator[Admission | None]:
+    def permit(self, *, is_early: bool = False) -> Generator[Permit | None]:
         """Leave for one attempt, None where the provider may not be asked now.
 
         ``is_early`` is as for :meth:`admits`.
@@ -198,11 +200,11 @@ class Gate:
         else:
             self.health = health
             log.info("%s is half-open: this attempt, the probe, finds out whether it works", self._name)
-        admission = Admission(given)
+        permit = Permit(given)
         try:
-            yield admission
+            yield permit
         finally:
-            self._learn(admission)
+            self._learn(permit)
 
     def created(self, given: Pass) -> None:
         """Note that the service took a job."""
@@ -216,12 +218,12 @@ class Gate:
             self._places.release()
         self._surplus = kept
         if settings.rate != self._settings.rate:
-            self._rate = None if settings.rate is None else RateWindow(settings.rate, self._rate)
+            self._rate = None if settings.rate is None else SlidingWindow(settings.rate, self._rate)
         self._settings = settings
         self.health = attrs.evolve(self.health, rules=settings.health)
 
-    def begin_anew(self, before: Gate) -> None:
-        """Come in the place of another account's gate, which has nothing more to tell."""
+    def begin_anew(self, before: Admission) -> None:
+        """Come in the place of another account's admission, which has nothing more to tell."""
         before.retire()
         anew, self.health = self.health, before.health
         self._set(anew)
@@ -236,34 +238,34 @@ class Gate:
 
     def take_balance(self, balance: Balance) -> None:
         """Ask it again from now on, where it was out and this balance says that the account is good."""
-        if self.health.state is State.OUT and balance.can_pay:
+        if self.health.state is ProviderState.OUT and balance.can_pay:
             self.revive()
 
-    def _learn(self, admission: Admission) -> None:
-        error = admission.error
-        is_probe = admission.given.is_probe and self.health.state is State.HALF_OPEN
+    def _learn(self, permit: Permit) -> None:
+        error = permit.error
+        is_probe = permit.given.is_probe and self.health.state is ProviderState.HALF_OPEN
         after = self.health.after(
-            admission.given,
-            admission.effect,
+            permit.given,
+            permit.effect,
             now(),
             reason="" if error is None else f"{type(error).__name__}: {error}",
             retry_after=_pause_of(error),
         )
-        self._set(after, is_probe=is_probe, is_early=admission.given.is_early)
+        self._set(after, is_probe=is_probe, is_early=permit.given.is_early)
 
     def _set(self, health: Health, *, is_probe: bool = False, is_early: bool = False) -> None:
         before, self.health = self.health, health
         if before.state is not health.state and not self._is_retired:
             self._tell(health, is_probe=is_probe, is_early=is_early)
-            self._feed.tell(partial(_event, self._name, health, now()))
+            self._dispatcher.emit(partial(_event, self._name, health, now()))
         if before.opens_at != health.opens_at:
-            self._changes.tell()
+            self._changes.notify()
 
     def _tell(self, health: Health, *, is_probe: bool, is_early: bool) -> None:
         name, pause = self._name, 0.0 if health.until is None else health.until - now()
-        if health.state is State.OUT:
+        if health.state is ProviderState.OUT:
             log.error("%s is out until hub.revive(%r): %s", name, name, health.reason)
-        elif health.state is State.HEALTHY:
+        elif health.state is ProviderState.HEALTHY:
             log.info("%s is asked again%s", name, ": the probe found that it works" if is_probe else "")
         elif not is_probe:
             log.warning("%s is left alone for %.1f s, %s", name, pause, health.reason)
@@ -279,7 +281,7 @@ class Gate:
         else:
             log.info("%s: the probe told nothing of it, so that the next attempt is one", name)
 
-    def why_closed(self, given: Pass | None = None) -> NotAsked | None:
+    def refusal(self, given: Pass | None = None) -> NotAsked | None:
         """Why the provider may not be asked now, or None if it may.
 
         ``given`` is the pass of the attempt that wants to ask it, or None if there is no attempt yet.
@@ -289,7 +291,7 @@ class Gate:
             return None
         if self._settings.unusable is not None:
             return NotAsked(self._settings.unusable, advice="")
-        if health.state is State.OUT:
+        if health.state is ProviderState.OUT:
             name = self._settings.name
             return NotAsked(f"it is out: {health.reason}", advice=f"mend that, then hub.revive({name!r})")
         if health.until is None:
@@ -308,7 +310,7 @@ def _pause_of(error: Exception | None) -> float | None:
 
 def _event(provider: str, health: Health, moment: float, at: float) -> Event:
     """What observers are told of a provider's health; ``moment`` is the loop's time for ``at``."""
-    if health.state is State.HEALTHY:
+    if health.state is ProviderState.HEALTHY:
         return Recovered(at=at, provider=provider)
     until = None if health.until is None else at + health.until - moment
     return CooledDown(at=at, provider=provider, state=health.state, reason=health.reason or "", until=until)

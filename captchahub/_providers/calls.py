@@ -46,7 +46,7 @@ async def report(account: RemoteAccount, job: Job, *, correct: bool) -> None:
 
 
 async def _answer(account: RemoteAccount, request: Request, wanted: Any, read: Callable[[Reply], T]) -> T:
-    with account.usage.by_one():
+    with account.usage.hold():
         reply = await account.transport.send(request, timeout=account.settings.poll_timeout)
     return translate_beside(account.settings, wanted, read, reply)
 

@@ -6,7 +6,7 @@ import asyncio
 
 from captchahub._providers.account import RemoteAccount
 from captchahub._providers.calls import ask_services
-from captchahub._support.background import Aftercare
+from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
 from captchahub._support.tracebacks import let_go
 from captchahub.errors import (
@@ -23,10 +23,10 @@ from captchahub.errors import (
 __all__ = ["know_price", "read_price_list"]
 
 
-def read_price_list(account: RemoteAccount, aftercare: Aftercare) -> asyncio.Task[None]:
+def read_price_list(account: RemoteAccount, background: BackgroundTasks) -> asyncio.Task[None]:
     """The one reading of a provider's price list that is under way, for all who need it; it never fails."""
     if account.price_list is None:
-        reading = account.price_list = aftercare.begin(_read(account))
+        reading = account.price_list = background.start(_read(account))
 
         def forget(_: object) -> None:
             account.price_list = None
@@ -46,7 +46,7 @@ async def _read(account: RemoteAccount) -> None:
         account.prices.has_no_list(now(), error)
 
 
-async def know_price(account: RemoteAccount, kind: str, aftercare: Aftercare, patience: float) -> None:
+async def know_price(account: RemoteAccount, kind: str, background: BackgroundTasks, patience: float) -> None:
     """Read the price list where an order has no price otherwise, for so many seconds at most.
 
     Raises the ProviderError for which it can't be read: it is the service, or the account, that keeps the
@@ -54,7 +54,7 @@ async def know_price(account: RemoteAccount, kind: str, aftercare: Aftercare, pa
     """
     prices = account.prices
     if prices.needs_list(kind, now()):
-        await asyncio.wait([read_price_list(account, aftercare)], timeout=max(0.0, patience))
+        await asyncio.wait([read_price_list(account, background)], timeout=max(0.0, patience))
         if account.price_list is not None and prices.of(kind) is None:
             raise ServiceUnavailable(f"{_WANTED}: not told within {patience:.1f} s", nothing_created=True)
     error = prices.fresh_error(now())

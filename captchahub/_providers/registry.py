@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import attrs
 
 from captchahub._http.transport import HttpTransport, Transport
-from captchahub._plugins.dispatcher import Feed
-from captchahub._policy.account_identity import Identity, identity_of, polled_url
+from captchahub._plugins.dispatcher import EventDispatcher
+from captchahub._policy.account_identity import AccountIdentity, identity_of, polled_url
 from captchahub._policy.job_token import Token
 from captchahub._policy.pricing import Prices
 from captchahub._providers.account import Account, LocalAccount, RemoteAccount
-from captchahub._providers.admission import Changes, Gate
+from captchahub._providers.admission import Admission, ChangeSignal
 from captchahub._providers.calls import translate_beside
 from captchahub._providers.price_list import read_price_list
-from captchahub._support.background import Aftercare
+from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
 from captchahub._support.guard import FAULTS
 from captchahub._support.threads import Workers
@@ -32,20 +32,20 @@ from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
 
 __all__ = [
-    "Roster",
+    "ProviderRegistry",
     "TransportFactory",
     "candidate",
-    "hand_on",
+    "carry_over",
     "health_of",
     "http_transport",
     "offer",
     "open_accounts",
-    "remote",
+    "require_remote",
     "why_no_reports",
 ]
 
 
-class Roster(Mapping[str, Account]):
+class ProviderRegistry(Mapping[str, Account]):
     """The accounts there are now.
 
     Raises :class:`~captchahub.errors.ConfigError` where one can't be built, or a route can't be gone by.
@@ -55,15 +55,15 @@ class Roster(Mapping[str, Account]):
         self,
         settings: HubSettings,
         connect: TransportFactory,
-        changes: Changes,
-        feed: Feed,
-        aftercare: Aftercare,
+        changes: ChangeSignal,
+        dispatcher: EventDispatcher,
+        background: BackgroundTasks,
     ) -> None:
         self._connect = connect
         self._changes = changes
-        self._feed = feed
-        self._aftercare = aftercare
-        self._there = open_accounts(settings, connect, changes, feed)
+        self._dispatcher = dispatcher
+        self._background = background
+        self._there = open_accounts(settings, connect, changes, dispatcher)
         self._leaving: set[Account] = set()
 
     def __getitem__(self, name: str) -> Account:
@@ -82,7 +82,7 @@ class Roster(Mapping[str, Account]):
         return self._there[name]
 
     @property
-    def identities(self) -> Mapping[str, Identity]:
+    def identities(self) -> Mapping[str, AccountIdentity]:
         """Which account at a service each name is."""
         there = self._there.items()
         return {name: account.identity for name, account in there if isinstance(account, RemoteAccount)}
@@ -91,10 +91,10 @@ class Roster(Mapping[str, Account]):
         """The account of a job. Raises ConfigError where it is not here."""
         names = [name for name, one in self.identities.items() if {*one.seals} & {*job.account}]
         if job.provider in names or not job.account:
-            return remote(self.named(job.provider))
+            return require_remote(self.named(job.provider))
         if names:
-            return remote(self.named(names[0]))
-        name = remote(self.named(job.provider)).settings.name
+            return require_remote(self.named(names[0]))
+        name = require_remote(self.named(job.provider)).settings.name
         raise ConfigError(
             f"job {job.job_id} is of another account than {name!r} is here: the plugin, the address or the "
             "token is not the same; attach it where that account is configured"
@@ -106,14 +106,14 @@ class Roster(Mapping[str, Account]):
         What is in use of those that are gone or changed is let go of after its last use.
         """
         before = self._there
-        self._there = open_accounts(settings, self._connect, self._changes, self._feed, before)
+        self._there = open_accounts(settings, self._connect, self._changes, self._dispatcher, before)
         for name, account in before.items():
             after = self._there.get(name)
             if after is not None and after is not account:
-                hand_on(account, after)
+                carry_over(account, after)
             if after is not account:
                 self._leaving.add(account)
-                self._aftercare.adopt(asyncio.ensure_future(self._let_go(account)))
+                self._background.track(asyncio.ensure_future(self._let_go(account)))
 
     async def _let_go(self, account: Account) -> None:
         await account.usage.ended()
@@ -124,7 +124,7 @@ class Roster(Mapping[str, Account]):
         """Read the price lists that are wanted; wait for those without which a price is not known."""
         known = list(accounts)
         needed = [
-            read_price_list(one, self._aftercare)
+            read_price_list(one, self._background)
             for one in known
             if isinstance(one, RemoteAccount) and one.prices.wants_list(kind, now())
         ]
@@ -136,7 +136,7 @@ class Roster(Mapping[str, Account]):
         await asyncio.gather(*(account.aclose() for account in (*self._there.values(), *self._leaving)))
 
 
-def remote(account: Account) -> RemoteAccount:
+def require_remote(account: Account) -> RemoteAccount:
     """An account as one at a service. Raises NotOffered where it is none."""
     if isinstance(account, RemoteAccount):
         return account
@@ -151,8 +151,8 @@ def candidate(account: Account, kind: str) -> Candidate:
         account.settings.name,
         account.settings.plugin,
         account.prices.of(kind),
-        account.speeds[kind].per_answer(now()),
-        account.gate.health.state_at(now()),
+        account.speeds[kind].seconds_per_answer(now()),
+        account.admission.health.state_at(now()),
     )
 
 
@@ -166,7 +166,7 @@ def offer(account: Account) -> str:
 def health_of(account: Account) -> ProviderHealth:
     """Whether an account is asked, with times on the wall."""
     moment, today = now(), datetime.now(UTC)
-    health = account.gate.health.seen_at(moment)
+    health = account.admission.health.seen_at(moment)
 
     def on_the_wall(at: float | None) -> datetime | None:
         return None if at is None else today + timedelta(seconds=at - moment)
@@ -190,14 +190,14 @@ def http_transport(settings: ProviderSettings) -> Transport:
 def open_accounts(
     settings: HubSettings,
     connect: TransportFactory,
-    changes: Changes,
-    feed: Feed,
+    changes: ChangeSignal,
+    dispatcher: EventDispatcher,
     there: Mapping[str, Account] | None = None,
 ) -> Mapping[str, Account]:
     """Build every configured provider.
 
-    ``changes`` is told where one may be asked again, ``feed`` of how their health changes. Of those that are
-    ``there`` already, each whose settings are the same is left as it is.
+    ``changes`` is notified when a provider may be used again, ``dispatcher`` receives the events of its
+    health. An account in ``there`` whose settings are the same is kept as it is.
 
     Raises :class:`~captchahub.errors.ConfigError` where one can't be built or can't report what it is to
     report, or where a route names one that does not take its tasks.
@@ -206,7 +206,7 @@ def open_accounts(
     accounts = {
         name: before[name]
         if name in before and before[name].settings == one
-        else _open(one, connect, Gate(one, changes, feed))
+        else _open(one, connect, Admission(one, changes, dispatcher))
         for name, one in settings.providers.items()
     }
     usable = {name: account for name, account in accounts.items() if account.settings.unusable is None}
@@ -246,7 +246,7 @@ def _too_fast(account: Account) -> Iterable[str]:
     own = account.settings
     if isinstance(account, LocalAccount) or own.poll_interval is None:
         return
-    least = account.provider.minimum_gap
+    least = account.provider.min_poll_interval
     if own.poll_interval < least and not _is_here(account):
         yield (
             f"providers.{own.name}.poll_interval: {own.poll_interval:g}s is less than the {least:g}s that "
@@ -290,7 +290,7 @@ def _unpriced(account: Account, settings: HubSettings) -> Iterable[str]:
 
 
 class _Absent(LocalProvider):
-    """In the place of a provider whose plugin can't be used. Its gate is never open."""
+    """In the place of a provider whose plugin can't be used. Its admission is never open."""
 
     kinds = frozenset()
 
@@ -299,7 +299,7 @@ class _Absent(LocalProvider):
         raise UnsupportedTask("the plugin can't be used")
 
 
-def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> Account:
+def _open(settings: ProviderSettings, connect: TransportFactory, admission: Admission) -> Account:
     try:
         provider: object = _Absent() if settings.unusable else settings.kind.build(settings.own)
         kinds: object = getattr(provider, "kinds", None)
@@ -319,25 +319,27 @@ def _open(settings: ProviderSettings, connect: TransportFactory, gate: Gate) -> 
         )
     if isinstance(provider, LocalProvider):
         workers = Workers(settings.name, settings.max_in_flight)
-        return LocalAccount(settings, provider, workers, gate, Prices(settings.prices, otherwise=Decimal(0)))
+        return LocalAccount(
+            settings, provider, workers, admission, Prices(settings.prices, otherwise=Decimal(0))
+        )
     free = Decimal(0) if settings.kind.is_free else None
     prices = Prices(settings.prices, currency=settings.currency, otherwise=free)
     identity = identity_of(settings, provider)
-    return RemoteAccount(settings, provider, connect(settings), gate, prices, identity)
+    return RemoteAccount(settings, provider, connect(settings), admission, prices, identity)
 
 
-def hand_on(before: Account, account: Account) -> None:
+def carry_over(before: Account, account: Account) -> None:
     """Let an account go on with what is known of the one in whose place it comes, if that is the same."""
     own, was = account.settings, before.settings
     if (own.plugin, own.own, own.unusable) != (was.plugin, was.own, was.unusable):
-        account.gate.begin_anew(before.gate)
+        account.admission.begin_anew(before.admission)
         return
     account.speeds = before.speeds
     if isinstance(account, RemoteAccount) and isinstance(before, RemoteAccount):
         account.durations = before.durations
     # The same one for both, so that what is still under way counts.
-    account.gate = before.gate
-    account.gate.follow(own)
+    account.admission = before.admission
+    account.admission.follow(own)
 
 
 def why_no_reports(account: Account) -> str | None:

@@ -8,27 +8,27 @@ from typing import Any, TypeVar
 
 from captchahub._support.log import log
 
-__all__ = ["Aftercare", "end"]
+__all__ = ["BackgroundTasks", "cancel_all"]
 
 T = TypeVar("T")
 
 
-class Aftercare:
+class BackgroundTasks:
     """Keeps such work until it is done, or until the hub is closed."""
 
     def __init__(self) -> None:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._brief: set[asyncio.Task[Any]] = set()
 
-    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start work of a single call, which closing the hub waits for a moment."""
         task = asyncio.ensure_future(work)
-        self.adopt(task)
+        self.track(task)
         self._brief.add(task)
         task.add_done_callback(self._brief.discard)
         return task
 
-    def adopt(self, task: asyncio.Task[Any]) -> None:
+    def track(self, task: asyncio.Task[Any]) -> None:
         """Go on with what a solve has begun."""
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -43,14 +43,14 @@ class Aftercare:
         """End what lasts, wait ``patience`` seconds for what is brief, and end the rest."""
         # What is ended may begin something: a harvest, or to write down in what state it leaves its job.
         while lasting := self._under_way - self._brief:
-            await end(lasting)
+            await cancel_all(lasting)
         if self._brief:
             await asyncio.wait(self._brief, timeout=patience)
         while self._under_way:
-            await end(self._under_way)
+            await cancel_all(self._under_way)
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks, and wait until they are over."""
     ending = list(tasks)
     for task in ending:

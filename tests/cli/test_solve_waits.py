@@ -21,7 +21,7 @@ from captchahub.events import (
     Event,
     Failed,
     FellBack,
-    Ordered,
+    JobCreated,
     Polled,
     Retrying,
     Submitted,
@@ -46,7 +46,7 @@ def fell_back(provider: str, solve: str = "s") -> Event:
 
 
 def ordered(solve: str = "s") -> Event:
-    return Ordered(solve=solve, provider="omo", job_id=7, price=None, at=0.0, kind=KIND)
+    return JobCreated(solve=solve, provider="omo", job_id=7, price=None, at=0.0, kind=KIND)
 
 
 def polled(error: ServiceUnavailable | None) -> Event:

@@ -27,7 +27,7 @@ from captchahub._config.keys import (
     ROUTE_TEXTS,
     TOP_KEYS,
 )
-from captchahub._config.problems import Misfit, Place, items_in
+from captchahub._config.problems import InvalidValue, KeyPath, items_in
 from captchahub._config.routes import ROUTE_KEYS
 from captchahub._config.scalars import CertificatesPath, FilePath, scalar_readers
 from captchahub._config.schema import DEFINITIONS, SCALARS, configuration_schema
@@ -152,7 +152,7 @@ def test_a_value_fits_a_type_in_the_schema_as_it_does_for_the_loader(target: Any
     def is_read(value: object) -> bool:
         try:
             read(value)
-        except Misfit:
+        except InvalidValue:
             return False
         return True
 
@@ -284,19 +284,19 @@ def test_a_class_without_a_source_has_no_words() -> None:
 # --- mutations
 
 
-def places(value: object, place: Place = ()) -> Iterator[Place]:
+def places(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
     for step, item in items_in(value):
         yield (*place, step)
         yield from places(item, (*place, step))
 
 
-def holder(document: Any, place: Place) -> Any:
+def holder(document: Any, place: KeyPath) -> Any:
     for step in place[:-1]:
         document = document[step]
     return document
 
 
-def is_name(place: Place) -> bool:
+def is_name(place: KeyPath) -> bool:
     """Whether a key is a name of the user's own."""
     return (len(place) == 2 and place[0] == "providers") or (
         place[0] == "routes" and isinstance((0, *place)[-2], int)
@@ -317,14 +317,14 @@ def refused(document: Any) -> bool:
     return False
 
 
-def mutated(place: Place, value: object) -> Any:
+def mutated(place: KeyPath, value: object) -> Any:
     document = copy.deepcopy(WHOLE)
     holder(document, place)[place[-1]] = value
     return document
 
 
 @pytest.mark.parametrize("place", KEYS, ids=str)
-def test_a_misspelt_key_is_refused_as_by_the_loader(place: Place) -> None:
+def test_a_misspelt_key_is_refused_as_by_the_loader(place: KeyPath) -> None:
     document = copy.deepcopy(WHOLE)
     around = holder(document, place)
     around[f"{place[-1]}x"] = around.pop(place[-1])
@@ -333,14 +333,14 @@ def test_a_misspelt_key_is_refused_as_by_the_loader(place: Place) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-def test_a_value_of_a_wrong_type_is_refused_as_by_the_loader(place: Place) -> None:
+def test_a_value_of_a_wrong_type_is_refused_as_by_the_loader(place: KeyPath) -> None:
     for value in (None, True, -7.5, [[["odd"]]], {"odd": [1]}, {}):
         document = mutated(place, value)
         assert bool(told(document)) == refused(document), value
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-def test_what_the_schema_refuses_the_loader_refuses_too(place: Place) -> None:
+def test_what_the_schema_refuses_the_loader_refuses_too(place: KeyPath) -> None:
     for value in ("odd", "5", "5s", 5, 0, "", [], ["omo"], {"omo": 1}):
         document = mutated(place, value)
         assert refused(document) or not told(document), value

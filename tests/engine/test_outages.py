@@ -14,11 +14,11 @@ from captchahub import (
     AmbiguousCreate,
     AuthenticationError,
     JobState,
+    ProviderState,
     Result,
     ServiceBusy,
     ServiceUnavailable,
     SolveTimeout,
-    State,
     TemporarilyBlocked,
     TextSolution,
 )
@@ -144,7 +144,7 @@ class TestAServiceThatIsBusy:
         async def main(engine: Engine) -> None:
             for _ in range(3):
                 await engine.solve(TASK, 60)
-                assert (await engine.health())["only"].state is State.HEALTHY
+                assert (await engine.health())["only"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -245,7 +245,7 @@ class TestTheOnlyProviderThatCantBeReached:
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solved_or_not(engine, 10) for _ in range(5)))
-            assert (await engine.health())["only"].state is State.COOLING
+            assert (await engine.health())["only"].state is ProviderState.COOLING
             await asyncio.sleep(15)
             assert (await engine.solve(TASK, 30)).elapsed < 26
 
@@ -410,7 +410,7 @@ class TestAFirewall:
             result = await engine.solve(TASK, 30)
             assert result.elapsed < 10
             assert [type(one.error) for one in result.attempts] == [ServiceUnavailable, type(None)]
-            assert (await engine.health())["only"].state is State.HEALTHY
+            assert (await engine.health())["only"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -428,7 +428,7 @@ class TestAFirewall:
         async def main(engine: Engine) -> None:
             for _ in range(5):
                 assert (await engine.solve(TASK, 30)).provider == "second"
-            assert (await engine.health())["first"].state is State.COOLING
+            assert (await engine.health())["first"].state is ProviderState.COOLING
             await asyncio.sleep(40)
             assert (await engine.solve(TASK, 30)).provider == "first"
 
@@ -441,7 +441,7 @@ class TestAFirewall:
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, 30)
             assert type(result.attempts[0].error) is AuthenticationError
-            assert (await engine.health())["first"].state is State.OUT
+            assert (await engine.health())["first"].state is ProviderState.OUT
 
         in_town(town, main)
 
@@ -451,7 +451,7 @@ class TestAFirewall:
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 30)
-            assert (await engine.health())["first"].state is State.OUT
+            assert (await engine.health())["first"].state is ProviderState.OUT
 
         in_town(town, main)
 
@@ -475,7 +475,7 @@ class TestABanForATime:
             assert (result.provider, result.elapsed) == ("other", 4.0)
             assert type(result.attempts[0].error) is TemporarilyBlocked
             health = (await engine.health())["banned"]
-            assert (health.state, health.until is None) == (State.COOLING, False)
+            assert (health.state, health.until is None) == (ProviderState.COOLING, False)
             while now() < 299:
                 assert (await engine.solve(TASK, 30)).provider == "other"
             await asyncio.sleep(1)

@@ -29,7 +29,7 @@ class Paced(Whole):
     """A service that says when to ask again, each time another pause; then it has the answer."""
 
     def __init__(self, pauses: Sequence[float | None], *, gap: float, wait: float | None) -> None:
-        self.minimum_gap, self.minimum_wait = gap, wait
+        self.min_poll_interval, self.min_first_poll_delay = gap, wait
         self._pauses = list(pauses)
 
     def read_result(self, job: Job, reply: Reply) -> Pending | Solved:

@@ -26,12 +26,12 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub._engine.sharing import Sharing
 from captchahub._journal.jobs_table import reserve
-from captchahub._journal.owners_table import beat
-from captchahub._journal.rows import Order
+from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.rows import NewJob
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.journal.test_journal import Shared
 from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
 
@@ -159,7 +159,7 @@ class TestInOneHub:
         town = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
-            trails = Trail(), Trail()
+            trails = Progress(), Progress()
             solves = [asyncio.ensure_future(engine.solve(TASK, 10, trail, share=True)) for trail in trails]
             await asyncio.sleep(5)
             assert trails[0].token == trails[1].token is not None
@@ -173,7 +173,7 @@ class TestInOneHub:
 
         async def fails(_timeout: float) -> Result[TextSolution]:
             # Its first step comes when this one has failed, and before anybody is told.
-            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works, Trail())))
+            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works, Progress())))
             raise AllProvidersFailed("no provider solved it", [Attempt("omo", 1.0, error=NotAsked("out"))])
 
         async def works(_timeout: float) -> Result[TextSolution]:
@@ -181,7 +181,7 @@ class TestInOneHub:
 
         async def main() -> None:
             with pytest.raises(AllProvidersFailed):
-                await sharing.solve("equal", 60.0, fails, Trail())
+                await sharing.solve("equal", 60.0, fails, Progress())
             assert await late[0] is result
 
         run_virtual(main())
@@ -251,8 +251,8 @@ class TestAcrossProcesses:
         service, book = Service(seconds=lambda: 5.0), Shared()
 
         def of_the_dead(connection: sqlite3.Connection) -> None:
-            order = Order("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
-            beat(connection, "dead", MORNING + 60)
+            order = NewJob("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
+            heartbeat(connection, "dead", MORNING + 60)
             reserve(connection, order, [], owner="dead", now=MORNING)
 
         async def main(one: Engine, _other: Engine) -> None:
@@ -276,7 +276,7 @@ class TestAcrossProcesses:
             await asyncio.wait([solving])
             await one.aclose()
             if not is_handed_over:
-                await book.write(lambda connection: beat(connection, "dead", MORNING + 60))
+                await book.write(lambda connection: heartbeat(connection, "dead", MORNING + 60))
                 await book.write(lambda connection: connection.execute("UPDATE jobs SET owner = 'dead'"))
                 await asyncio.sleep(60)
             result = await solve(other)

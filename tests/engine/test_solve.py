@@ -23,11 +23,11 @@ from captchahub import (
     NotAsked,
     Outvoted,
     Overtaken,
+    ProviderState,
     RateLimited,
     Result,
     ServiceUnavailable,
     SolveTimeout,
-    State,
     TaskRefused,
     TextSolution,
     WrongSolution,
@@ -229,7 +229,7 @@ class TestHealth:
         async def main(engine: Engine) -> None:
             for _ in range(3):
                 await engine.solve(TASK, None)
-            assert (await engine.health())["dead"].state is State.COOLING
+            assert (await engine.health())["dead"].state is ProviderState.COOLING
             begun = len(town["dead"].orders)
 
             async def keep_solving() -> None:
@@ -252,9 +252,9 @@ class TestHealth:
             town["first"].mishap = lambda _: None
             assert (await engine.solve(TASK, None)).provider == "second"
             await asyncio.sleep(30)
-            assert (await engine.health())["first"].state is State.HALF_OPEN
+            assert (await engine.health())["first"].state is ProviderState.HALF_OPEN
             assert (await engine.solve(TASK, None)).provider == "first"
-            assert (await engine.health())["first"].state is State.HEALTHY
+            assert (await engine.health())["first"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -315,7 +315,7 @@ class TestHealth:
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "other"
             await asyncio.sleep(30)
-            assert (await engine.health())["busy"].state is State.COOLING
+            assert (await engine.health())["busy"].state is ProviderState.COOLING
             assert (await engine.solve(TASK, None)).provider == "other"
             await asyncio.sleep(10)
             assert (await engine.solve(TASK, None)).provider == "busy"
@@ -345,7 +345,7 @@ class TestHealth:
             await asyncio.sleep(100_000)
             assert failures(await engine.solve(TASK, None)) == []
             health = (await engine.health())["first"]
-            assert (health.state, health.until) == (State.OUT, None)
+            assert (health.state, health.until) == (ProviderState.OUT, None)
             assert error.__name__ in (health.reason or "")
             town["first"].mishap = lambda _: None
             await engine.revive("first")
@@ -376,7 +376,7 @@ class TestHealth:
             result = await engine.solve(TASK, None)
             assert failures(result) == [("first", InsufficientBalance)]
             assert "it says 'Top up, please'; top up the account" in str(result.attempts[0])
-            assert (await engine.health())["first"].state is State.OUT
+            assert (await engine.health())["first"].state is ProviderState.OUT
 
         in_town(town, main)
 
@@ -386,7 +386,7 @@ class TestHealth:
         async def main(engine: Engine) -> None:
             for _ in range(50):
                 assert isinstance(await fail(engine), TaskRefused)
-            assert (await engine.health())["first"].state is State.HEALTHY
+            assert (await engine.health())["first"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -397,7 +397,7 @@ class TestHealth:
             for _ in range(10):
                 with pytest.raises(SolveTimeout):
                     await engine.solve(TASK, 5)
-            assert (await engine.health())["first"].state is State.HEALTHY
+            assert (await engine.health())["first"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -460,7 +460,7 @@ class TestLimits:
             assert "max_in_flight is 1" in str(second.attempts[0])
             assert second.provider == "other"
             assert (await first).provider == "full"
-            assert (await engine.health())["full"].state is State.HEALTHY
+            assert (await engine.health())["full"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 

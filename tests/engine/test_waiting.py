@@ -18,10 +18,10 @@ from captchahub import (
     JobTimeout,
     NotAsked,
     Overtaken,
+    ProviderState,
     RateLimited,
     Result,
     ServiceUnavailable,
-    State,
     TextSolution,
 )
 from captchahub._engine.engine import Engine
@@ -198,8 +198,8 @@ class TestTheSecondTryOfAnOrder:
 
         async def main(engine: Engine) -> float | None:
             await at_once(engine, 50)
-            assert (await engine.health())["dead"].state is State.COOLING
-            return engine._accounts["dead"].gate.health.since  # pyright: ignore[reportPrivateUsage]
+            assert (await engine.health())["dead"].state is ProviderState.COOLING
+            return engine._accounts["dead"].admission.health.since  # pyright: ignore[reportPrivateUsage]
 
         since = in_town(town, main, chance=random.Random(1).random)
         assert since is not None
@@ -255,7 +255,7 @@ class TestAServiceWhoseJobsAreNeverDone:
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 120)
-            assert (await engine.health())["hole"].state is State.COOLING
+            assert (await engine.health())["hole"].state is ProviderState.COOLING
             await asyncio.sleep(600)
             while asyncio.get_running_loop().time() < 4000:
                 assert (await engine.solve(TASK, 20)).provider == "second"
@@ -341,7 +341,7 @@ class TestAnEngineThatStillWorks:
                 with pytest.raises(AllProvidersFailed) as caught:
                     hub.solve(TASK, timeout=0.3)
                 assert failures(caught.value) == [("own", error)]
-            assert hub.health()["own"].state is State.HEALTHY
+            assert hub.health()["own"].state is ProviderState.HEALTHY
             assert reader.calls == 1
             go_on.set()
             assert hub.solve(TASK, timeout=60).solution.text == "x7kp2"

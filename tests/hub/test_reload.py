@@ -18,7 +18,7 @@ from captchahub import (
     ConfigError,
     Hub,
     JobState,
-    State,
+    ProviderState,
 )
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
@@ -128,7 +128,7 @@ class TestAProvider:
             with pytest.raises(AllProvidersFailed):
                 await engine.solve(TASK, 10)
             await reload(engine, "omo", timeout="20s")
-            assert (await engine.health())["omo"].state is State.COOLING
+            assert (await engine.health())["omo"].state is ProviderState.COOLING
 
         in_town(town, main)
 
@@ -140,9 +140,9 @@ class TestAProvider:
             with pytest.raises(AllProvidersFailed) as caught:
                 await engine.solve(TASK, 10)
             assert isinstance(caught.value.exceptions[0], AuthenticationError)
-            assert (await engine.health())["omo"].state is State.OUT
+            assert (await engine.health())["omo"].state is ProviderState.OUT
             await reload(engine, "omo")
-            assert (await engine.health())["omo"].state is State.HEALTHY
+            assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -174,10 +174,10 @@ class TestHealthOverAReload:
             await asyncio.sleep(40)
             probe = solving(engine)
             await asyncio.sleep(5)
-            assert (await engine.health())["omo"].state is State.HALF_OPEN
+            assert (await engine.health())["omo"].state is ProviderState.HALF_OPEN
             await reload(engine, "omo", health=health, timeout="60s")
             await probe
-            assert (await engine.health())["omo"].state is State.HEALTHY
+            assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
         in_town(town, main)
 
@@ -247,7 +247,7 @@ class TestHealthOverAReload:
             await asyncio.sleep(5)
             await reload(engine, "omo", **quick)
             await asyncio.wait([first])
-            assert (await engine.health())["omo"].state is State.HEALTHY
+            assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
         in_town(town, main)
         assert ear.told == []

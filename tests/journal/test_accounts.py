@@ -27,19 +27,19 @@ from captchahub import (
     NotAsked,
     NotOffered,
     ProviderError,
+    ProviderState,
     Result,
-    State,
     TextSolution,
 )
 from captchahub._engine.engine import Engine
-from captchahub._journal.jobs_table import note_created, reserve
-from captchahub._journal.owners_table import beat
-from captchahub._journal.rows import Order
+from captchahub._journal.jobs_table import mark_created, reserve
+from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.rows import NewJob
 from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
 from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.conftest import QuickOmo
 from tests.journal.test_journal import Shared, cancelled, jobs, resumed, states
 from tests.town import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, T, broken
@@ -109,7 +109,7 @@ async def ordered(engine: Engine) -> Result[TextSolution]:
     return await engine.solve(TASK, None)
 
 
-async def left_behind(engine: Engine, trail: Trail | None = None) -> None:
+async def left_behind(engine: Engine, trail: Progress | None = None) -> None:
     """Order a job, and end as a process does that has no time to wait for it."""
     solving = asyncio.ensure_future(solved(engine, trail=trail))
     await asyncio.sleep(5)
@@ -282,7 +282,7 @@ class TestSolvingAnEqualTask:
         city.live(main)
 
     def test_orders_anew_where_the_service_does_not_know_what_was_left_behind(self) -> None:
-        city, trail = City(), Trail()
+        city, trail = City(), Progress()
 
         async def main() -> None:
             await killed(city, city.hub())
@@ -343,7 +343,7 @@ class TestSolvingAnEqualTask:
             hub = city.hub()
             with pytest.raises(AllProvidersFailed):
                 await solved(hub, ImageToText(PICTURE, length=5), timeout=2)
-            assert (await hub.health())["omo"].state is State.COOLING
+            assert (await hub.health())["omo"].state is ProviderState.COOLING
             assert (await solved(hub)).solution == X7KP2
             assert "expired" in city.book.states()
 
@@ -470,7 +470,7 @@ class TestTheList:
 
 class TestATokenOfAJob:
     def test_of_another_account_is_refused_and_the_job_is_left_alone(self) -> None:
-        city, trail = City(), Trail()
+        city, trail = City(), Progress()
 
         async def main() -> None:
             await left_behind(city.hub(), trail)
@@ -478,45 +478,45 @@ class TestATokenOfAJob:
             with pytest.raises(
                 ConfigError, match=r"job .* is of another account than 'omo' is here"
             ) as caught:
-                await other.attach(str(trail.token), None, Trail())
+                await other.attach(str(trail.token), None, Progress())
             assert TOKEN not in str(caught.value)
             assert await states(other) == [("omo", JobState.CREATED)]
-            result = await city.hub().attach(str(trail.token), None, Trail())
+            result = await city.hub().attach(str(trail.token), None, Progress())
             assert result.solution == X7KP2
 
         city.live(main)
 
     def test_is_refused_on_another_machine_as_well(self) -> None:
-        city, trail = City(), Trail()
+        city, trail = City(), Progress()
 
         async def main() -> None:
             await left_behind(city.hub(), trail)
             city.book = Shared()
             with pytest.raises(ConfigError, match="of another account"):
-                await city.hub(OTHER).attach(str(trail.token), None, Trail())
-            assert (await city.hub().attach(str(trail.token), None, Trail())).solution == X7KP2
+                await city.hub(OTHER).attach(str(trail.token), None, Progress())
+            assert (await city.hub().attach(str(trail.token), None, Progress())).solution == X7KP2
 
         city.live(main)
 
     def test_finds_its_account_whatever_that_is_called(self) -> None:
-        city, trail = City(), Trail()
+        city, trail = City(), Progress()
 
         async def main() -> None:
             await left_behind(city.hub(), trail)
-            result = await city.hub(names=["mine"]).attach(str(trail.token), None, Trail())
+            result = await city.hub(names=["mine"]).attach(str(trail.token), None, Progress())
             assert (result.solution, result.provider) == (X7KP2, "mine")
             assert city.book.states() == ["solved"]
 
         city.live(main)
 
     def test_of_before_accounts_goes_by_the_name_of_its_provider(self) -> None:
-        city, trail = City(), Trail()
+        city, trail = City(), Progress()
 
         async def main() -> None:
             await left_behind(city.hub(), trail)
             fields = json.loads(str(trail.token))
             del fields["account"]
-            assert (await city.hub().attach(json.dumps(fields), None, Trail())).solution == X7KP2
+            assert (await city.hub().attach(json.dumps(fields), None, Progress())).solution == X7KP2
 
         city.live(main)
 
@@ -653,11 +653,11 @@ class TestAnAccountWithAName:
         city.live(main)
 
     def test_is_known_by_its_token_where_it_has_no_name(self) -> None:
-        city, trail = City(), Trail()
+        city, trail = City(), Progress()
 
         async def main() -> None:
             await left_behind(city.hub(journal_account="me@example.com"), trail)
-            assert (await city.hub().attach(str(trail.token), None, Trail())).solution == X7KP2
+            assert (await city.hub().attach(str(trail.token), None, Progress())).solution == X7KP2
 
         city.live(main)
 
@@ -669,13 +669,13 @@ class TestJobsOfBefore:
         def write(connection: sqlite3.Connection) -> None:
             at = MORNING - days * 86_400
             price = Decimal("0.001")
-            order = Order(
+            order = NewJob(
                 "s1", provider, TASK.kind, TASK.fingerprint, {}, price, "configuration", None, is_shared=True
             )
-            beat(connection, "dead", MORNING - 1)
+            heartbeat(connection, "dead", MORNING - 1)
             job = next(iter(city.service.world.jobs), 7)
             entry = reserve(connection, order, [], owner="dead", now=at)
-            note_created(connection, entry, job, owner="dead", now=at)
+            mark_created(connection, entry, job, owner="dead", now=at)
 
         return write
 

@@ -22,18 +22,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captchahub._journal.database import Store
-from captchahub._journal.jobs_table import entries, note_created, reserve, settle
+from captchahub._journal.database import Database
+from captchahub._journal.jobs_table import entries, mark_created, reserve, settle
 from captchahub._journal.ledger_table import spent
-from captchahub._journal.owners_table import beat
-from captchahub._journal.rows import Order
+from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.rows import NewJob
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 PRICE = Decimal("0.5")
-ORDER = Order("s", "omo", "image-to-text", "f", {"length": 5}, PRICE, "configured", "USD", is_shared=True)
+ORDER = NewJob("s", "omo", "image-to-text", "f", {"length": 5}, PRICE, "configured", "USD", is_shared=True)
 PAGE = 4096
 
 processes = multiprocessing.get_context("forkserver")
@@ -51,8 +51,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with closing(Store(path)) as store:
+def store(path: Path) -> Iterator[Database]:
+    with closing(Database(path)) as store:
         yield store
 
 
@@ -60,7 +60,7 @@ def connected(path: Path) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(path, isolation_level=None))
 
 
-def jobs_in(store: Store) -> list[Entry]:
+def jobs_in(store: Database) -> list[Entry]:
     (found,) = store.transact([partial(entries, limit=100_000)])
     assert not isinstance(found, Exception)
     return found
@@ -79,16 +79,16 @@ def failing(connection: sqlite3.Connection) -> int:
 
 
 class TestTransactions:
-    def test_works_come_back_in_order(self, store: Store) -> None:
+    def test_works_come_back_in_order(self, store: Database) -> None:
         assert store.transact([one_order, one_order, one_order]) == [1, 2, 3]
         assert store.transact(list[Callable[[sqlite3.Connection], int]]()) == []
 
-    def test_a_work_that_raises_leaves_nothing_behind_and_spoils_no_other(self, store: Store) -> None:
+    def test_a_work_that_raises_leaves_nothing_behind_and_spoils_no_other(self, store: Database) -> None:
         first, error, last = store.transact([one_order, failing, one_order])
         assert isinstance(error, LookupError)
         assert [job.id for job in jobs_in(store)] == [last, first]
 
-    def test_so_does_one_that_breaks_a_rule_of_the_tables(self, store: Store) -> None:
+    def test_so_does_one_that_breaks_a_rule_of_the_tables(self, store: Database) -> None:
         senseless = "UPDATE jobs SET state = 'lost'"
         done = store.transact([one_order, lambda connection: connection.execute(senseless).rowcount])
         assert done[0] == 1
@@ -96,7 +96,7 @@ class TestTransactions:
         assert "CHECK constraint failed" in str(done[1])
         assert [job.state for job in jobs_in(store)] == [JobState.INTENT]
 
-    def test_an_interrupt_undoes_them_all(self, store: Store) -> None:
+    def test_an_interrupt_undoes_them_all(self, store: Database) -> None:
         def interrupted(_connection: sqlite3.Connection) -> int:
             raise KeyboardInterrupt
 
@@ -104,17 +104,17 @@ class TestTransactions:
             store.transact([one_order, interrupted])
         assert jobs_in(store) == []
 
-    def test_what_was_committed_is_seen_by_others_at_once(self, store: Store, path: Path) -> None:
+    def test_what_was_committed_is_seen_by_others_at_once(self, store: Database, path: Path) -> None:
         store.transact([one_order])
-        with closing(Store(path)) as other:
+        with closing(Database(path)) as other:
             assert len(jobs_in(other)) == 1
 
     def test_a_journal_in_memory_is_one_of_its_own(self) -> None:
-        with closing(Store(None)) as one, closing(Store(None)) as other:
+        with closing(Database(None)) as one, closing(Database(None)) as other:
             assert one.transact([one_order]) == [1]
             assert jobs_in(other) == []
 
-    def test_a_closed_one_writes_nothing(self, store: Store) -> None:
+    def test_a_closed_one_writes_nothing(self, store: Database) -> None:
         store.close()
         store.close()
         (error,) = store.transact([one_order])
@@ -124,12 +124,12 @@ class TestTransactions:
 
 class TestTheFile:
     def test_survives_being_closed(self, path: Path) -> None:
-        with closing(Store(path)) as store:
+        with closing(Database(path)) as store:
             store.transact([one_order])
-        with closing(Store(path)) as store:
+        with closing(Database(path)) as store:
             assert len(jobs_in(store)) == 1
 
-    def test_is_written_ahead_and_to_the_disk(self, store: Store) -> None:
+    def test_is_written_ahead_and_to_the_disk(self, store: Database) -> None:
         def pragmas(connection: sqlite3.Connection) -> list[object]:
             names = "journal_mode", "synchronous"
             return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
@@ -141,19 +141,19 @@ class TestTheFile:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         for path in (Path(":memory:"), Path("file:jobs?mode=memory")):
-            with closing(Store(path)) as store:
+            with closing(Database(path)) as store:
                 store.transact([one_order])
             assert path.stat().st_size > 0
 
     def test_is_not_looked_for_in_a_folder_that_is_missing(self, tmp_path: Path) -> None:
         path = tmp_path / "there" / "jobs.db"
-        assert why(lambda: Store(path)) == (
+        assert why(lambda: Database(path)) == (
             f"journal {path}: its folder {path.parent} does not exist; nothing was ordered. Make the folder"
         )
         assert not path.parent.exists()
 
     def test_is_not_a_folder(self, tmp_path: Path) -> None:
-        assert why(lambda: Store(tmp_path)) == (
+        assert why(lambda: Database(tmp_path)) == (
             f"journal {tmp_path}: it is not a file; nothing was ordered. "
             "Name a file for the journal, not a folder"
         )
@@ -161,7 +161,7 @@ class TestTheFile:
     @pytest.mark.parametrize("text", ["hi", "jobs: none\n" * 1000])
     def test_is_not_a_text(self, path: Path, text: str) -> None:
         path.write_text(text)
-        assert why(lambda: Store(path)) == (
+        assert why(lambda: Database(path)) == (
             f"journal {path}: it is not a journal (file is not a database); nothing was ordered. "
             "Name another file for the journal"
         )
@@ -169,7 +169,7 @@ class TestTheFile:
 
     def test_can_be_an_empty_one(self, path: Path) -> None:
         path.touch()
-        Store(path).close()
+        Database(path).close()
 
     def test_can_not_be_where_nobody_may_write(self) -> None:
         folder = Path(tempfile.mkdtemp())
@@ -187,7 +187,7 @@ class TestTheFile:
         folder = Path(tempfile.mkdtemp())
         path = folder / "jobs.db"
         try:
-            Store(path).close()
+            Database(path).close()
             folder.chmod(0o777)
             path.chmod(0o444)
             told = in_child(open_as_nobody, path)
@@ -199,7 +199,7 @@ class TestTheFile:
         )
 
     def test_can_not_have_a_senseless_name(self) -> None:
-        assert "it can't be opened" in why(lambda: Store(Path("a\0b")))
+        assert "it can't be opened" in why(lambda: Database(Path("a\0b")))
 
 
 def in_child(work: Callable[[Path, Connection], None], path: Path) -> Any:
@@ -218,22 +218,22 @@ def in_child(work: Callable[[Path, Connection], None], path: Path) -> Any:
 def open_as_nobody(path: Path, told: Connection) -> None:
     if os.geteuid() == 0:  # to whom nothing is forbidden
         os.setuid(65534)
-    told.send(why(lambda: Store(path)))
+    told.send(why(lambda: Database(path)))
 
 
 class TestAFileThatIsNotThereAnyMore:
     @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
-    def test_is_written_no_more(self, store: Store, path: Path, is_replaced: bool) -> None:
+    def test_is_written_no_more(self, store: Database, path: Path, is_replaced: bool) -> None:
         store.transact([one_order])
         path.rename(path.with_name("elsewhere.db"))
         if is_replaced:
-            Store(path).close()
+            Database(path).close()
         (error,) = store.transact([one_order])
         assert isinstance(error, JournalError)
         assert "moved, deleted or replaced while it was in use; it was not written" in str(error)
         assert "Put it back, or make a new hub" in str(error)
 
-    def test_goes_on_where_it_is_put_back(self, store: Store, path: Path) -> None:
+    def test_goes_on_where_it_is_put_back(self, store: Database, path: Path) -> None:
         path.rename(path.with_name("elsewhere.db"))
         assert isinstance(store.transact([one_order])[0], JournalError)
         path.with_name("elsewhere.db").rename(path)
@@ -243,12 +243,12 @@ class TestAFileThatIsNotThereAnyMore:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        with closing(Store(Path("jobs.db"))) as store:
+        with closing(Database(Path("jobs.db"))) as store:
             monkeypatch.chdir("/")
             assert store.transact([one_order]) == [1]
 
 
-def order_in_a_child(store: Store, is_written: Any, may_go_on: Any) -> None:
+def order_in_a_child(store: Database, is_written: Any, may_go_on: Any) -> None:
     assert store.transact([one_order]) == [2]
     is_written.set()
     assert may_go_on.wait(30)
@@ -257,7 +257,7 @@ def order_in_a_child(store: Store, is_written: Any, may_go_on: Any) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 class TestAFork:
-    def test_loses_nothing_that_parent_or_child_commit(self, store: Store, path: Path) -> None:
+    def test_loses_nothing_that_parent_or_child_commit(self, store: Database, path: Path) -> None:
         """SQLite takes a parent's locks for those of its child, and could lose what one of them wrote."""
         fork = multiprocessing.get_context("fork")
         is_written, may_go_on = fork.Event(), fork.Event()
@@ -270,10 +270,10 @@ class TestAFork:
         may_go_on.set()
         child.join(30)
         assert child.exitcode == 0
-        with closing(Store(path)) as later:
+        with closing(Database(path)) as later:
             assert len(jobs_in(later)) == 4
 
-    def test_does_not_open_what_was_closed(self, store: Store) -> None:
+    def test_does_not_open_what_was_closed(self, store: Database) -> None:
         fork = multiprocessing.get_context("fork")
         store.close()
         child = fork.Process(target=store.transact, args=([one_order],))
@@ -282,7 +282,7 @@ class TestAFork:
         (error,) = store.transact([one_order])
         assert "it is closed" in str(error)
 
-    def test_waits_for_what_is_being_written(self, store: Store) -> None:
+    def test_waits_for_what_is_being_written(self, store: Database) -> None:
         fork, begun = multiprocessing.get_context("fork"), threading.Event()
         child = fork.Process(target=store.transact, args=([one_order],))
 
@@ -316,7 +316,7 @@ class TestAFork:
             is_written.set()
             return written
 
-        with closing(Store(None)) as store:
+        with closing(Database(None)) as store:
             writing = threading.Thread(target=store.transact, args=([write_slowly],))
             writing.start()
             assert begun.wait(30)
@@ -330,16 +330,16 @@ class TestAFork:
 
 class TestALockedFile:
     def test_is_waited_for_as_long_as_was_said(self, path: Path) -> None:
-        Store(path).close()
+        Database(path).close()
         with connected(path) as other:
             other.execute("BEGIN IMMEDIATE")
-            assert why(lambda: Store(path, busy_timeout=0.01)) == (
+            assert why(lambda: Database(path, busy_timeout=0.01)) == (
                 f"journal {path}: another process has kept it locked for 0.01 s; nothing was ordered. "
                 "See which program has it open, such as a backup or an SQLite shell"
             )
 
     def test_fails_the_works_and_serves_again_once_it_is_free(self, path: Path) -> None:
-        with closing(Store(path, busy_timeout=0.01)) as store:
+        with closing(Database(path, busy_timeout=0.01)) as store:
             with connected(path) as other:
                 other.execute("BEGIN IMMEDIATE")
                 errors = store.transact([one_order, one_order])
@@ -349,7 +349,7 @@ class TestALockedFile:
             assert store.transact([one_order]) == [1]
 
     def test_is_waited_for_also_where_sqlite_does_not(self, path: Path) -> None:
-        with connected(path) as new, connected(path) as other, closing(Store(None)) as store:
+        with connected(path) as new, connected(path) as other, closing(Database(None)) as store:
             new.execute("CREATE TABLE t (a)")
             other.execute("BEGIN IMMEDIATE")
             tries = list[str]()
@@ -363,7 +363,7 @@ class TestALockedFile:
             store._write_ahead(new)  # pyright: ignore[reportPrivateUsage]  # nothing else can wait just there
             assert tries == ["PRAGMA journal_mode = WAL"] * 3
 
-    def test_may_be_read_by_others_meanwhile(self, store: Store, path: Path) -> None:
+    def test_may_be_read_by_others_meanwhile(self, store: Database, path: Path) -> None:
         with connected(path) as other:
             other.execute("BEGIN")
             assert other.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
@@ -371,7 +371,7 @@ class TestALockedFile:
 
 
 class TestAFullDisk:
-    def test_fails_what_does_not_fit_and_keeps_what_does(self, store: Store) -> None:
+    def test_fails_what_does_not_fit_and_keeps_what_does(self, store: Database) -> None:
         def fill(connection: sqlite3.Connection) -> None:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             connection.execute(f"PRAGMA max_page_count = {pages + 3}")
@@ -392,7 +392,7 @@ class TestAFullDisk:
             f"journal {path}: reading or writing it failed (disk I/O error); it was not written. "
             "Check the disk, and the limits of this user for files and space"
         )
-        with closing(Store(path)) as store:
+        with closing(Database(path)) as store:
             assert [job.id for job in jobs_in(store)] == written[::-1]
             assert store.transact([partial(spent, provider="omo", since=0)]) == [len(written) * PRICE]
 
@@ -402,7 +402,7 @@ class TestAFullDisk:
 
 
 def write_until_limit(path: Path, told: Connection) -> None:
-    with closing(Store(path)) as store:
+    with closing(Database(path)) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50 * PAGE, 50 * PAGE))
         written = list[int]()
         while not isinstance(done := store.transact([one_order])[0], Exception):
@@ -412,14 +412,14 @@ def write_until_limit(path: Path, told: Connection) -> None:
 
 def open_without_room(path: Path, told: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, PAGE))
-    told.send(why(lambda: Store(path)))
+    told.send(why(lambda: Database(path)))
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed journal with some hundred jobs."""
     path = tmp_path_factory.mktemp("filled") / "jobs.db"
-    with closing(Store(path)) as store:
+    with closing(Database(path)) as store:
         store.transact([one_order] * 300)
     return path
 
@@ -430,7 +430,7 @@ class TestADamagedFile:
         damaged = bytearray(filled.read_bytes())
         damaged[-5 * PAGE : -4 * PAGE] = random.Random(4).randbytes(PAGE)
         path.write_bytes(damaged)
-        assert why(lambda: Store(path)) == (
+        assert why(lambda: Database(path)) == (
             f"journal {path}: it is damaged; nothing was ordered. "
             "Move it away, with its -wal and -shm files, to begin a new one; "
             "look for open jobs at the services"
@@ -439,7 +439,7 @@ class TestADamagedFile:
     def test_is_refused_where_its_end_is_missing(self, path: Path, filled: Path) -> None:
         whole = filled.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        assert "damaged" in why(lambda: Store(path))
+        assert "damaged" in why(lambda: Database(path))
 
     @settings(max_examples=50)
     @given(st.integers(0, 10 * PAGE), st.binary(min_size=1, max_size=200))
@@ -451,7 +451,7 @@ class TestADamagedFile:
             whole = filled.read_bytes()
             path.write_bytes(whole[:place] + damage + whole[place + len(damage) :])
             try:
-                store = Store(path)
+                store = Database(path)
             except JournalError:
                 return
             with closing(store):
@@ -466,14 +466,14 @@ def settle_one(connection: sqlite3.Connection) -> bool:
 
 def work_on(path: Path, told: Connection, owner: str) -> None:
     """Order, note and settle for ever, and tell what was committed only after it was."""
-    with closing(Store(path)) as store:
-        store.transact([partial(beat, owner=owner, until=9e9)])
+    with closing(Database(path)) as store:
+        store.transact([partial(heartbeat, owner=owner, until=9e9)])
         place = partial(reserve, order=ORDER, limits=(), owner=owner, now=1000.0)
         while True:
             ids = [done for done in store.transact([place] * 3) if isinstance(done, int)]
             told.send(dict.fromkeys(ids, "intent"))
             store.transact(
-                [partial(note_created, entry_id=one, job_id=one, owner=owner, now=1001.0) for one in ids]
+                [partial(mark_created, entry_id=one, job_id=one, owner=owner, now=1001.0) for one in ids]
             )
             told.send(dict.fromkeys(ids, "created"))
             ends = zip(ids, (JobState.SOLVED, JobState.FAILED, JobState.EXPIRED), strict=True)
@@ -523,7 +523,7 @@ class TestSeveralProcesses:
     def check(self, path: Path, told_of: dict[int, str]) -> None:
         with connected(path) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        with closing(Store(path)) as store:
+        with closing(Database(path)) as store:
             found = {job.id: job for job in jobs_in(store)}
             for entry_id, state in told_of.items():
                 assert how_far(found[entry_id].state) >= ("intent", "created", "ended").index(state)
@@ -544,5 +544,5 @@ def rest_of(told: Connection) -> dict[int, str]:
 
 def open_together(path: Path, told: Connection, start: threading.Barrier) -> None:
     start.wait()
-    Store(path).close()
+    Database(path).close()
     told.send("opened")

@@ -21,21 +21,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from captchahub._journal.database import Store
+from captchahub._journal.database import Database
 from captchahub._journal.jobs_table import (
     ENDED,
     entries,
     find_equal,
-    note_created,
+    mark_created,
     prune,
     reserve,
     settle,
     stop_sharing,
 )
 from captchahub._journal.ledger_table import spend, spent
-from captchahub._journal.owners_table import beat, bury, claim, leave
-from captchahub._journal.rows import Order, get
-from captchahub._policy.budgets import Limit, to_units
+from captchahub._journal.owners_table import claim, expire_dead_owners, heartbeat, sign_off
+from captchahub._journal.rows import NewJob, get
+from captchahub._policy.budgets import BudgetScope, to_units
 from captchahub.errors import BudgetExceeded, JournalError, PriceUnknown
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState, Spend
@@ -61,20 +61,20 @@ def order(
     fingerprint: str = "f",
     is_shared: bool = True,
     currency: str | None = "USD",
-) -> Order:
-    return Order(
+) -> NewJob:
+    return NewJob(
         "submission", provider, kind, fingerprint, {"length": 5}, price, "configured", currency, is_shared
     )
 
 
-def limit(amount: str, per: Period = Period.DAY, *, provider: str | None = "omo") -> Limit:
-    return Limit(provider or "the hub", provider, Budget(Decimal(amount), per))
+def limit(amount: str, per: Period = Period.DAY, *, provider: str | None = "omo") -> BudgetScope:
+    return BudgetScope(provider or "the hub", provider, Budget(Decimal(amount), per))
 
 
 class Journal:
     """A store, and works written down one at a time. What a work raises is raised here."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self.store = store
 
     def do(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **keys: P.kwargs) -> T:
@@ -89,16 +89,16 @@ class Journal:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.do(lambda connection: connection.execute(sql).fetchall())
 
-    def ordered(self, what: Order | None = None, *, owner: str = "me", now: float = NOON) -> int:
+    def ordered(self, what: NewJob | None = None, *, owner: str = "me", now: float = NOON) -> int:
         return self.do(reserve, what or order(), (), owner=owner, now=now)
 
-    def created(self, what: Order | None = None, *, owner: str = "me", now: float = NOON) -> int:
+    def created(self, what: NewJob | None = None, *, owner: str = "me", now: float = NOON) -> int:
         entry_id = self.ordered(what, owner=owner, now=now)
-        assert self.do(note_created, entry_id, 7, owner=owner, now=now)
+        assert self.do(mark_created, entry_id, 7, owner=owner, now=now)
         return entry_id
 
     def ended(
-        self, state: JobState, what: Order | None = None, *, now: float = NOON, cost: Decimal | None = None
+        self, state: JobState, what: NewJob | None = None, *, now: float = NOON, cost: Decimal | None = None
     ) -> int:
         entry_id = self.ordered(what, now=now)
         assert self.do(
@@ -117,9 +117,9 @@ class Journal:
 
 @pytest.fixture
 def journal() -> Iterator[Journal]:
-    with closing(Store(None)) as store:
+    with closing(Database(None)) as store:
         journal = Journal(store)
-        journal.do(beat, "me", LONG)
+        journal.do(heartbeat, "me", LONG)
         yield journal
 
 
@@ -127,7 +127,7 @@ class TestAJob:
     def test_is_first_an_intent(self, journal: Journal) -> None:
         what = order()
         entry = journal.entry(journal.ordered(what))
-        for field in attrs.fields(Order):
+        for field in attrs.fields(NewJob):
             assert getattr(entry, field.name) == getattr(what, field.name)
         assert (entry.state, entry.job_id, entry.charge, entry.owner) == (JobState.INTENT, None, PRICE, "me")
         assert (entry.ordered_at, entry.updated_at) == (NOON, NOON)
@@ -135,7 +135,7 @@ class TestAJob:
     @pytest.mark.parametrize("job_id", [7, "7", "", 10**30, "\ud800"])
     def test_keeps_its_id_as_the_service_gave_it(self, journal: Journal, job_id: int | str) -> None:
         entry_id = journal.ordered()
-        assert journal.do(note_created, entry_id, job_id, owner="me", now=NOON + 1)
+        assert journal.do(mark_created, entry_id, job_id, owner="me", now=NOON + 1)
         entry = journal.entry(entry_id)
         assert entry.state is JobState.CREATED
         assert entry.job_id == job_id
@@ -158,7 +158,7 @@ class TestAJob:
 
     def test_is_written_once(self, journal: Journal) -> None:
         entry_id = journal.created()
-        assert not journal.do(note_created, entry_id, 8, owner="me", now=NOON)
+        assert not journal.do(mark_created, entry_id, 8, owner="me", now=NOON)
         assert journal.entry(entry_id).job_id == 7
         assert journal.do(settle, entry_id, JobState.SOLVED, owner="me", now=NOON)
         assert not journal.do(settle, entry_id, JobState.FAILED, owner="me", now=NOON)
@@ -166,13 +166,13 @@ class TestAJob:
 
     def test_belongs_to_its_owner(self, journal: Journal) -> None:
         entry_id = journal.ordered()
-        assert not journal.do(note_created, entry_id, 7, owner="another", now=NOON)
+        assert not journal.do(mark_created, entry_id, 7, owner="another", now=NOON)
         assert not journal.do(settle, entry_id, JobState.NOT_SENT, owner="another", now=NOON)
         assert journal.state(entry_id) is JobState.INTENT
 
     def test_that_nobody_knows_is_not_written(self, journal: Journal) -> None:
         assert journal.do(get, 99) is None
-        assert not journal.do(note_created, 99, 7, owner="me", now=NOON)
+        assert not journal.do(mark_created, 99, 7, owner="me", now=NOON)
         assert not journal.do(settle, 99, JobState.SOLVED, owner="me", now=NOON)
         assert not journal.do(stop_sharing, 99)
 
@@ -237,19 +237,19 @@ class TestStates:
 
     def test_a_late_reply_still_counts(self, journal: Journal) -> None:
         entry_id = journal.ended(JobState.AMBIGUOUS)
-        assert journal.do(note_created, entry_id, 7, owner="me", now=NOON)
+        assert journal.do(mark_created, entry_id, 7, owner="me", now=NOON)
         assert (journal.state(entry_id), journal.entry(entry_id).error) == (JobState.CREATED, None)
 
     def test_a_job_id_that_a_person_found_is_collected_by_whoever_comes_first(self, journal: Journal) -> None:
         entry_id = journal.ended(JobState.AMBIGUOUS)
-        assert journal.do(note_created, entry_id, 7, owner=None, now=NOON)
+        assert journal.do(mark_created, entry_id, 7, owner=None, now=NOON)
         assert (journal.entry(entry_id).owner, journal.entry(entry_id).is_by_hand) == (None, True)
         assert [job.id for job in journal.do(claim, "me", NOON, 10)] == [entry_id]
         assert journal.do(settle, entry_id, JobState.SOLVED, owner="me", now=NOON)
 
     def test_nobody_gives_an_id_to_what_is_being_sent(self, journal: Journal) -> None:
         entry_id = journal.ordered()
-        assert not journal.do(note_created, entry_id, 7, owner=None, now=NOON)
+        assert not journal.do(mark_created, entry_id, 7, owner=None, now=NOON)
 
 
 class TestTheLedger:
@@ -396,23 +396,23 @@ class TestBudgets:
 
 class TestOwners:
     def test_a_dead_ones_intent_is_ambiguous(self, journal: Journal) -> None:
-        journal.do(beat, "dead", NOON + 30)
+        journal.do(heartbeat, "dead", NOON + 30)
         lost, mine = journal.ordered(owner="dead"), journal.ordered()
-        assert journal.do(bury, NOON + 29) == []
-        (buried,) = journal.do(bury, NOON + 30)
+        assert journal.do(expire_dead_owners, NOON + 29) == []
+        (buried,) = journal.do(expire_dead_owners, NOON + 30)
         assert (buried.id, buried.state, buried.charge) == (lost, JobState.AMBIGUOUS, PRICE)
         assert buried.error == "the process that sent it, or was about to, ended before it knew more"
         assert journal.state(mine) is JobState.INTENT
-        assert journal.do(bury, NOON + 30) == []
+        assert journal.do(expire_dead_owners, NOON + 30) == []
 
     def test_so_is_that_of_one_who_left(self, journal: Journal) -> None:
         lost = journal.ordered()
-        journal.do(leave, "me")
-        assert [job.id for job in journal.do(bury, NOON)] == [lost]
+        journal.do(sign_off, "me")
+        assert [job.id for job in journal.do(expire_dead_owners, NOON)] == [lost]
 
     def test_a_heartbeat_keeps_one_alive(self, journal: Journal) -> None:
         for beats in range(5):
-            journal.do(beat, "another", NOON + 30 * (beats + 1))
+            journal.do(heartbeat, "another", NOON + 30 * (beats + 1))
             journal.created(owner="another", now=NOON + 30 * beats)
             assert journal.do(claim, "me", NOON + 30 * beats + 29, 10) == []
         assert len(journal.do(claim, "me", NOON + 150, 10)) == 5
@@ -433,7 +433,7 @@ class TestOwners:
 
     def test_nobody_claims_from_himself(self, journal: Journal) -> None:
         journal.created()
-        journal.do(leave, "me")
+        journal.do(sign_off, "me")
         assert journal.do(claim, "me", NOON, 10) == []
 
 
@@ -500,7 +500,7 @@ class TestPruning:
 
 ASKED_OFTEN: list[tuple[Callable[[sqlite3.Connection], object], str]] = [
     (lambda connection: find_equal(connection, "f", now=NOON), "jobs_shared (fingerprint=?)"),
-    (lambda connection: bury(connection, NOON), "jobs_open (state=?)"),
+    (lambda connection: expire_dead_owners(connection, NOON), "jobs_open (state=?)"),
     (lambda connection: claim(connection, "me", NOON, 10), "jobs_open (state=?)"),
     (lambda connection: prune(connection, NOON), "jobs_ended (updated_at<?)"),
     (lambda connection: spent(connection, None, NOON), "PRIMARY KEY (span=? AND slot>?"),
@@ -529,9 +529,9 @@ class TestSpeed:
 
 
 def take_what_fits(path: Path, told: Connection, start: threading.Barrier, owner: str) -> None:
-    with closing(Store(path, busy_timeout=60)) as store:
+    with closing(Database(path, busy_timeout=60)) as store:
         journal = Journal(store)
-        journal.do(beat, owner, LONG)
+        journal.do(heartbeat, owner, LONG)
         start.wait()
         for _ in range(50):
             try:
@@ -541,9 +541,9 @@ def take_what_fits(path: Path, told: Connection, start: threading.Barrier, owner
 
 
 def claim_all(path: Path, told: Connection, start: threading.Barrier, owner: str) -> None:
-    with closing(Store(path, busy_timeout=60)) as store:
+    with closing(Database(path, busy_timeout=60)) as store:
         journal = Journal(store)
-        journal.do(beat, owner, LONG)
+        journal.do(heartbeat, owner, LONG)
         start.wait()
         while claimed := journal.do(claim, owner, NOON, 7):
             for job in claimed:
@@ -588,13 +588,13 @@ class TestSeveralProcesses:
         done = told_by(take_what_fits, path)
         assert len(done) == 200
         assert len({entry_id for entry_id in done if entry_id is not None}) == 50
-        with closing(Store(path)) as store:
+        with closing(Database(path)) as store:
             journal = Journal(store)
             assert journal.do(spent, "omo", 0) == 5
             assert len(journal.do(entries, limit=200)) == 50
 
     def test_no_two_claim_the_same_job(self, path: Path) -> None:
-        with closing(Store(path)) as store:
+        with closing(Database(path)) as store:
             jobs = [Journal(store).created(owner="dead") for _ in range(100)]
         claimed = told_by(claim_all, path)
         assert Counter(claimed) == Counter(jobs)
@@ -635,7 +635,7 @@ class AgainstAModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store(None)
+        self.store = Database(None)
         self.journal = Journal(self.store)
         self.rows = dict[int, Row]()
         self.alive = dict[str, int]()
@@ -663,12 +663,12 @@ class AgainstAModel(RuleBasedStateMachine):
 
     @rule(owner=owners, seconds=st.integers(1, 10_000))
     def beats(self, owner: str, seconds: int) -> None:
-        self.journal.do(beat, owner, self.now + seconds)
+        self.journal.do(heartbeat, owner, self.now + seconds)
         self.alive[owner] = self.now + seconds
 
     @rule(owner=owners)
     def leaves(self, owner: str) -> None:
-        self.journal.do(leave, owner)
+        self.journal.do(sign_off, owner)
         self.alive.pop(owner, None)
 
     @rule(
@@ -706,7 +706,7 @@ class AgainstAModel(RuleBasedStateMachine):
         lost = row is not None and row.state is JobState.AMBIGUOUS
         may = row is not None and row.owner == owner and (lost or row.state is JobState.INTENT)
         wins = lost if owner is None else may
-        assert self.journal.do(note_created, job, job, owner=owner, now=self.now) is wins
+        assert self.journal.do(mark_created, job, job, owner=owner, now=self.now) is wins
         if wins and row is not None:
             row.state, row.job_id, row.owner, row.updated_at = JobState.CREATED, job, owner, self.now
 
@@ -727,7 +727,7 @@ class AgainstAModel(RuleBasedStateMachine):
     @rule()
     def buries(self) -> None:
         lost = [job for job, row in self.open_rows(JobState.INTENT) if not self.is_alive(row.owner)]
-        assert sorted(job.id for job in self.journal.do(bury, self.now)) == lost
+        assert sorted(job.id for job in self.journal.do(expire_dead_owners, self.now)) == lost
         for job in lost:
             self.rows[job].state, self.rows[job].updated_at = JobState.AMBIGUOUS, self.now
         # A lease that was found to be over is over, also where the clock is set back.

@@ -26,20 +26,20 @@ from captchahub import (
     JournalError,
     PriceUnknown,
     ProviderError,
+    ProviderState,
     ServiceUnavailable,
     SolveTimeout,
-    State,
     TaskRefused,
     TextSolution,
 )
 from captchahub._engine.engine import Engine
-from captchahub._engine.resume import Collecting
-from captchahub._journal.database import Store
+from captchahub._engine.resume import ResumeIterator
+from captchahub._journal.database import Database
 from captchahub._journal.jobs_table import entries as all_entries
 from captchahub._journal.jobs_table import reserve, settle
-from captchahub._journal.owners_table import beat
-from captchahub._journal.rows import Order
-from captchahub._journal.writer import MemoryJournal, Work
+from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.rows import NewJob
+from captchahub._journal.writer import MemoryWriter, Work
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.job_token import Token
 from captchahub.config import load_mapping
@@ -49,7 +49,7 @@ from captchahub.jobs import JobEntry
 from captchahub.provider import Created, Job, Provider, ProviderKind, Reply, Request, Solved
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, ScriptedTransport, Slow, json_reply, run_virtual
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.town import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
@@ -71,11 +71,11 @@ async def spent(engine: Engine) -> Decimal:
     return sum((one.amount for one in await engine.spend(UTC, None)), Decimal(0))
 
 
-class Shared(MemoryJournal):
+class Shared(MemoryWriter):
     """A journal that outlives its hubs, as a file does."""
 
     def __init__(self) -> None:
-        super().__init__(Store(None))
+        super().__init__(Database(None))
         self.fault: Exception | None = None
 
     async def write(self, work: Work[T]) -> T:
@@ -301,7 +301,7 @@ class TestResuming:
         self.left_behind(town, book, 1)
 
         async def main(engine: Engine) -> None:
-            collecting = Collecting(engine.resume(8))
+            collecting = ResumeIterator(engine.resume(8))
             assert await collecting.next() is not None
             await collecting.end(is_taken=False)
             (again,) = await resumed(engine)
@@ -315,7 +315,7 @@ class TestResuming:
         self.left_behind(town, book, 2)
 
         async def main(engine: Engine) -> None:
-            collecting = Collecting(engine.resume(8))
+            collecting = ResumeIterator(engine.resume(8))
             waiting = asyncio.ensure_future(collecting.next())
             await asyncio.sleep(10)
             waiting.cancel()
@@ -491,7 +491,7 @@ class TestAnAnswerThatNobodyGot:
         in_town(town, main, journal=book)
 
     def test_is_given_by_attach_too(self) -> None:
-        town, trail = {"omo": Service(seconds=lambda: 30.0)}, Trail()
+        town, trail = {"omo": Service(seconds=lambda: 30.0)}, Progress()
 
         async def main(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
@@ -499,7 +499,7 @@ class TestAnAnswerThatNobodyGot:
             solving.cancel()
             await asyncio.sleep(60)
             town["omo"].world.jobs.clear()
-            result = await engine.attach(str(trail.token), None, Trail())
+            result = await engine.attach(str(trail.token), None, Progress())
             assert result.solution == TextSolution("x7kp2")
             assert [attempt.kind for attempt in result.attempts] == ["image-to-text"]
             assert await resumed(engine) == []
@@ -630,7 +630,7 @@ class TestATicket:
     def test_has_a_token_that_another_hub_turns_into_the_result(self) -> None:
         book = Shared()
         town = {"omo": Service(seconds=lambda: 30.0, settings=PRICE)}
-        trail = Trail()
+        trail = Progress()
 
         async def begin(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
@@ -641,7 +641,7 @@ class TestATicket:
         async def go_on(engine: Engine) -> None:
             assert trail.token is not None
             assert TOKEN not in trail.token
-            result = await engine.attach(trail.token, None, Trail())
+            result = await engine.attach(trail.token, None, Progress())
             assert (result.solution, result.provider) == (TextSolution("x7kp2"), "omo")
             assert result.cost == Decimal("0.001")
 
@@ -658,12 +658,12 @@ class TestATicket:
             (late,) = caught.value.exceptions
             assert isinstance(late, JobTimeout)
             assert late.token is not None
-            assert (await engine.attach(late.token, None, Trail())).solution == TextSolution("x7kp2")
+            assert (await engine.attach(late.token, None, Progress())).solution == TextSolution("x7kp2")
 
         in_town(town, main)
 
     def test_that_is_waited_for_in_vain_leaves_the_job_to_the_next(self) -> None:
-        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Trail()
+        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def begin(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
@@ -673,7 +673,7 @@ class TestATicket:
 
         async def main(engine: Engine) -> None:
             with pytest.raises(JobTimeout):
-                await engine.attach(str(trail.token), 10, Trail())
+                await engine.attach(str(trail.token), 10, Progress())
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
@@ -683,7 +683,7 @@ class TestATicket:
 
     @pytest.mark.parametrize(("field", "value"), [("kind", "phone-slide"), ("fingerprint", "f1")])
     def test_that_somebody_has_changed_ruins_no_entry(self, field: str, value: str) -> None:
-        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Trail()
+        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def begin(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
@@ -694,7 +694,7 @@ class TestATicket:
         async def main(engine: Engine) -> None:
             changed = json.dumps({**json.loads(str(trail.token)), field: value})
             with suppress(ProviderError):
-                await engine.attach(changed, 100, Trail())
+                await engine.attach(changed, 100, Progress())
             assert book.states() == ["created"]
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
@@ -706,7 +706,7 @@ class TestATicket:
     def test_takes_nothing_but_a_token(self, text: str) -> None:
         async def main(engine: Engine) -> None:
             with pytest.raises(ValueError, match="token"):
-                await engine.attach(text, None, Trail())
+                await engine.attach(text, None, Progress())
 
         in_town({"omo": Service()}, main)
 
@@ -715,7 +715,7 @@ class TestATicket:
 
         async def main(engine: Engine) -> None:
             with pytest.raises(ConfigError, match="there is no provider 'other'"):
-                await engine.attach(token, None, Trail())
+                await engine.attach(token, None, Progress())
 
         in_town({"omo": Service()}, main)
 
@@ -725,8 +725,8 @@ class TestByHand:
         book = Shared()
 
         def of_the_dead(connection: sqlite3.Connection) -> None:
-            order = Order("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
-            beat(connection, "dead", MORNING + 60)
+            order = NewJob("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
+            heartbeat(connection, "dead", MORNING + 60)
             reserve(connection, order, [], owner="dead", now=MORNING)
 
         async def main(engine: Engine) -> None:
@@ -884,7 +884,7 @@ class TestBudgets:
             with pytest.raises(AllProvidersFailed) as caught:
                 await engine.solve(TASK, None)
             assert [type(one) for one in caught.value.exceptions] == [PriceUnknown]
-            assert (await engine.health())["omo"].state is State.HEALTHY
+            assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
         in_town(town, main)
         assert town["omo"].orders == []
@@ -965,9 +965,9 @@ class TestAJournalThatFails:
         book = Shared()
 
         def long_ago(connection: sqlite3.Connection) -> None:
-            beat(connection, "dead", MORNING - 90 * 86_400)
+            heartbeat(connection, "dead", MORNING - 90 * 86_400)
             for _ in range(2500):
-                order = Order("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)
+                order = NewJob("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)
                 entry = reserve(connection, order, [], owner="dead", now=MORNING - 90 * 86_400)
                 settle(connection, entry, JobState.FAILED, owner="dead", now=MORNING - 90 * 86_400)
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from captchahub._journal.liveness import Presence
+from captchahub._journal.liveness import ProcessLock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="this system has no such locks")
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from captchahub._journal.liveness import Presence
-presence = Presence(Path(sys.argv[1]))
+from captchahub._journal.liveness import ProcessLock
+presence = ProcessLock(Path(sys.argv[1]))
 presence.hold("other")
 print("there", flush=True)
 sys.stdin.read()
@@ -42,7 +42,7 @@ def another_process(journal: Path) -> Generator[subprocess.Popen[str]]:
 
 
 def test_who_lives_is_not_gone_and_who_was_killed_is(journal: Path) -> None:
-    here = Presence(journal)
+    here = ProcessLock(journal)
     with another_process(journal) as running:
         assert not here.is_gone("other")
         running.kill()
@@ -54,7 +54,7 @@ def test_who_lives_is_not_gone_and_who_was_killed_is(journal: Path) -> None:
 
 
 def test_two_of_one_process_know_of_each_other(journal: Path) -> None:
-    here, there = Presence(journal), Presence(journal)
+    here, there = ProcessLock(journal), ProcessLock(journal)
     here.hold("me")
     here.hold("me")
     assert not there.is_gone("me")
@@ -64,18 +64,18 @@ def test_two_of_one_process_know_of_each_other(journal: Path) -> None:
 
 
 def test_of_who_has_left_no_trace_nobody_can_tell(journal: Path) -> None:
-    assert not Presence(journal).is_gone("somebody on another machine")
+    assert not ProcessLock(journal).is_gone("somebody on another machine")
 
 
 def test_a_journal_that_no_other_can_see_needs_no_files() -> None:
-    alone = Presence(None)
+    alone = ProcessLock(None)
     alone.hold("me")
     assert not alone.is_gone("me")
     alone.leave("me")
 
 
 def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
-    nowhere = Presence(tmp_path / "missing" / "jobs.db")
+    nowhere = ProcessLock(tmp_path / "missing" / "jobs.db")
     nowhere.hold("me")
     assert not nowhere.is_gone("me")
     nowhere.leave("me")
@@ -84,7 +84,7 @@ def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_is_not_there_in_the_name_of_its_parent(journal: Path) -> None:
-    here, there = Presence(journal), Presence(journal)
+    here, there = ProcessLock(journal), ProcessLock(journal)
     here.hold("me")
     (may_end, end), (is_there, tell) = os.pipe(), os.pipe()
     child = os.fork()

@@ -17,12 +17,12 @@ from captchahub import (
     Hub,
     JobFailed,
     PriceUnknown,
+    ProviderState,
     ServiceUnavailable,
-    State,
     TextSolution,
 )
 from captchahub._engine.engine import Engine
-from captchahub._plugins.dispatcher import Feed
+from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub.events import (
     Attempted,
     BudgetRefused,
@@ -31,7 +31,7 @@ from captchahub.events import (
     Event,
     Failed,
     FellBack,
-    Ordered,
+    JobCreated,
     Polled,
     Recovered,
     Retrying,
@@ -101,7 +101,7 @@ class TestASolve:
         witness, result = told({"omo": Service(settings=PRICE)})
         assert witness.story == [
             (0.0, "Submitted"),
-            (0.0, "Ordered"),
+            (0.0, "JobCreated"),
             (2.0, "Polled"),
             (4.0, "Polled"),
             (4.0, "Attempted"),
@@ -109,7 +109,7 @@ class TestASolve:
         ]
         [submitted], [ordered], [attempted] = (
             witness.of(Submitted),
-            witness.of(Ordered),
+            witness.of(JobCreated),
             witness.of(Attempted),
         )
         assert submitted.timeout == 60
@@ -132,7 +132,15 @@ class TestASolve:
     def test_that_goes_on_with_another_provider(self) -> None:
         witness, result = told({"bad": Service(answer=None), "good": Service()})
         names = [name for _, name in witness.story if name != "Polled"]
-        assert names == ["Submitted", "Ordered", "Attempted", "FellBack", "Ordered", "Attempted", "Solved"]
+        assert names == [
+            "Submitted",
+            "JobCreated",
+            "Attempted",
+            "FellBack",
+            "JobCreated",
+            "Attempted",
+            "Solved",
+        ]
         [fell_back] = witness.of(FellBack)
         assert (fell_back.provider, type(fell_back.error)) == ("bad", JobFailed)
         assert [one.attempt for one in witness.of(Attempted)] == list(result.attempts)
@@ -180,7 +188,7 @@ class TestASolve:
                 await solving
 
         witness, _ = told({"omo": Service()}, main)
-        assert witness.story == [(0.0, "Submitted"), (0.0, "Ordered"), (1.5, "Cancelled")]
+        assert witness.story == [(0.0, "Submitted"), (0.0, "JobCreated"), (1.5, "Cancelled")]
         assert [one.elapsed for one in witness.of(Cancelled)] == [1.5]
 
     def test_that_another_overtakes_has_a_late_attempt(self) -> None:
@@ -249,7 +257,11 @@ class TestAProvider:
         # Once for the failure, and once for each probe that failed before the solve had no more time.
         assert len(witness.of(CooledDown)) == 5
         for cooled in witness.of(CooledDown):
-            assert (cooled.provider, cooled.state, cooled.until) == ("omo", State.COOLING, cooled.at + 30)
+            assert (cooled.provider, cooled.state, cooled.until) == (
+                "omo",
+                ProviderState.COOLING,
+                cooled.at + 30,
+            )
             assert ServiceUnavailable.__name__ in cooled.reason
         assert (recovered.provider, recovered.at > MORNING + 100) == ("omo", True)
 
@@ -260,7 +272,7 @@ class TestAProvider:
 
         witness, _ = told({"omo": Service(settings={"api_token": "another-t0ken"})}, main)
         [out], [recovered] = witness.of(CooledDown), witness.of(Recovered)
-        assert (out.state, out.until) == (State.OUT, None)
+        assert (out.state, out.until) == (ProviderState.OUT, None)
         assert "another-t0ken" not in out.reason
         assert recovered.provider == "omo"
 
@@ -295,13 +307,13 @@ class TestFaults:
             slow.captchahub_observe(event)
             seen.captchahub_observe(event)
 
-        feed = Feed([("slow", observe)], lambda: MORNING)
+        feed = EventDispatcher([("slow", observe)], lambda: MORNING)
 
         async def main() -> None:
-            feed.tell(_event)
+            feed.emit(_event)
             assert slow.entered.wait(10)
             for _ in range(10_007):
-                feed.tell(_event)
+                feed.emit(_event)
             slow.go_on.set()
             await feed.aclose(30)
 
@@ -311,14 +323,14 @@ class TestFaults:
 
     def test_what_is_not_seen_before_the_end_is_counted_too(self, caplog: pytest.LogCaptureFixture) -> None:
         slow = Slow()
-        feed = Feed([("slow", slow.captchahub_observe)], lambda: MORNING)
+        feed = EventDispatcher([("slow", slow.captchahub_observe)], lambda: MORNING)
 
         async def main() -> None:
-            feed.tell(_event)
+            feed.emit(_event)
             assert slow.entered.wait(10)
-            feed.tell(_event)
+            feed.emit(_event)
             await feed.aclose(0.0)
-            feed.tell(_event)
+            feed.emit(_event)
 
         asyncio.run(main())
         slow.go_on.set()
@@ -350,8 +362,8 @@ class TestWhereNobodyObserves:
             made.append(at)
             return Event(at=at)
 
-        feed = Feed([], lambda: MORNING)
-        feed.tell(make)
+        feed = EventDispatcher([], lambda: MORNING)
+        feed.emit(make)
         asyncio.run(feed.aclose(1.0))
         assert made == []
         assert _observing() == []

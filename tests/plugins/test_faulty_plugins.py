@@ -27,9 +27,9 @@ from captchahub import (
     Overtaken,
     PluginFault,
     ProviderError,
+    ProviderState,
     RateLimited,
     Result,
-    State,
     TaskError,
     TaskRefused,
     TextSolution,
@@ -395,7 +395,7 @@ class TestAbsurdNumbers:
             found = await engine.balances()
             assert isinstance(found["odd"], PluginFault)
             assert found["other"] == Balance(Decimal(1))
-            assert (await engine.health())["odd"].state is State.OUT
+            assert (await engine.health())["odd"].state is ProviderState.OUT
 
         in_lab(town, main)
 

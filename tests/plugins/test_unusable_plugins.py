@@ -17,7 +17,7 @@ from captchahub import (
     Hub,
     NotAsked,
     NotOffered,
-    State,
+    ProviderState,
 )
 from captchahub.cli import cli
 from captchahub.plugins import PluginState
@@ -76,7 +76,7 @@ def test_without_routes_it_is_told_only_where_nobody_else_takes_the_task(
 def test_it_is_out_and_can_not_be_revived(mapping: dict[str, Any], quick: QuickOmo) -> None:
     with Hub.from_mapping(mapping, plugins=[quick]) as hub:
         health = hub.health()["broken"]
-        assert (health.state, health.reason) == (State.OUT, WHY)
+        assert (health.state, health.reason) == (ProviderState.OUT, WHY)
         with pytest.raises(ConfigError, match=r"providers\.broken: the plugin 'lost'"):
             hub.revive("broken")
 

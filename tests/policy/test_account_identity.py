@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from captchahub._policy.account_identity import Identity, identity_of
+from captchahub._policy.account_identity import AccountIdentity, identity_of
 from captchahub._policy.job_token import Token, read_token
 from captchahub.config import load_mapping
 from captchahub.provider import Job, Provider, ProviderKind, Request, Secret
@@ -18,7 +18,7 @@ from tests.town import INSTALLED
 KEY = bytes(32)
 
 
-def configured(plugin: str = "createtask", **own: Any) -> Identity:
+def configured(plugin: str = "createtask", **own: Any) -> AccountIdentity:
     account = {"plugin": plugin, **own}
     settings = load_mapping({"providers": {"mine": account}}, INSTALLED).providers["mine"]
     provider = settings.kind.build(settings.own)
@@ -26,7 +26,7 @@ def configured(plugin: str = "createtask", **own: Any) -> Identity:
     return identity_of(settings, provider)
 
 
-def backup(dialect: str = "2captcha", **own: Any) -> Identity:
+def backup(dialect: str = "2captcha", **own: Any) -> AccountIdentity:
     return configured(dialect=dialect, client_key="k3y-0f-mine", **own)
 
 
@@ -50,7 +50,9 @@ class Asking(Provider):
         return Request(self.url)
 
 
-def of(own: object, url: str | None = "https://api.example/v1/result?key=s3cret", **common: Any) -> Identity:
+def of(
+    own: object, url: str | None = "https://api.example/v1/result?key=s3cret", **common: Any
+) -> AccountIdentity:
     kind = ProviderKind[Any]("asking", type(own), lambda _: Asking(url))
     return identity_of(ProviderSettings("mine", "asking", own, kind, **common), Asking(url))
 
@@ -100,7 +102,7 @@ class TestAnAccount:
             configured("omocaptcha", api_token="k3y-0f-mine", base_url="https://api.2captcha.com"),
         ],
     )
-    def test_is_another_one_with_another_token_address_or_plugin(self, other: Identity) -> None:
+    def test_is_another_one_with_another_token_address_or_plugin(self, other: AccountIdentity) -> None:
         assert not {*other.digests(KEY)} & {*backup().digests(KEY)}
 
     def test_is_told_by_every_secret_and_by_what_has_to_be_given(self) -> None:

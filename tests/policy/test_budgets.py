@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from captchahub._policy.budgets import SLOT, Limit, from_units, period_of, refusal_of, slot_of, to_units
+from captchahub._policy.budgets import SLOT, BudgetScope, from_units, period_of, refusal_of, slot_of, to_units
 from captchahub.errors import BudgetExceeded
 from captchahub.settings import Budget, Period
 
@@ -155,7 +155,7 @@ class TestPeriods:
 class TestRefusals:
     def refused(self, limit: Budget, spent: str, price: str) -> BudgetExceeded:
         now = at("2025-10-26T12:00", limit.zone)
-        refusal = refusal_of(Limit("omo", "omo", limit), to_units(Decimal(spent)), Decimal(price), now)
+        refusal = refusal_of(BudgetScope("omo", "omo", limit), to_units(Decimal(spent)), Decimal(price), now)
         assert refusal is not None
         return refusal
 
@@ -164,7 +164,7 @@ class TestRefusals:
         self, limit: Decimal, spent: Decimal, price: Decimal
     ) -> None:
         units = to_units(spent)
-        refusal = refusal_of(Limit("omo", "omo", Budget(limit, Period.DAY)), units, price, 0.0)
+        refusal = refusal_of(BudgetScope("omo", "omo", Budget(limit, Period.DAY)), units, price, 0.0)
         assert (refusal is None) == (units + to_units(price) <= Fraction(limit) * 10**9)
 
     def test_it_says_which_budget_what_is_spent_and_when_it_begins_anew(self) -> None:

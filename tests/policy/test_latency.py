@@ -7,16 +7,16 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captchahub._policy.latency import Speed
+from captchahub._policy.latency import LatencyStats
 
 ENOUGH, KEPT, FRESH = 20, 128, 600
 
 durations = st.integers(0, 1000).map(float)
 
 
-def learned(*answers: float, now: float = 1000.0) -> Speed:
+def learned(*answers: float, now: float = 1000.0) -> LatencyStats:
     """What is known after answers that took so long, all given now."""
-    speed = Speed()
+    speed = LatencyStats()
     for seconds in answers:
         speed.learn(now, seconds, has_answer=True)
     return speed
@@ -24,60 +24,60 @@ def learned(*answers: float, now: float = 1000.0) -> Speed:
 
 class TestPerAnswer:
     def test_of_a_provider_that_was_never_asked_nothing_is_known(self) -> None:
-        assert Speed().per_answer(1000) is None
+        assert LatencyStats().seconds_per_answer(1000) is None
 
     def test_it_is_the_mean_of_the_answers(self) -> None:
-        assert learned(2, 4, 9).per_answer(1000) == 5
+        assert learned(2, 4, 9).seconds_per_answer(1000) == 5
 
     def test_the_first_answer_counts(self) -> None:
-        assert learned(7).per_answer(1000) == 7
+        assert learned(7).seconds_per_answer(1000) == 7
 
     def test_time_that_brought_no_answer_counts_too(self) -> None:
         speed = learned(2, 4)
         speed.learn(1000, 30, has_answer=False)
-        assert speed.per_answer(1000) == 18
+        assert speed.seconds_per_answer(1000) == 18
 
     def test_a_provider_that_gave_no_answer_is_as_slow_as_can_be(self) -> None:
-        speed = Speed()
+        speed = LatencyStats()
         speed.learn(1000, 5, has_answer=False)
-        assert speed.per_answer(1000) == math.inf
+        assert speed.seconds_per_answer(1000) == math.inf
 
     def test_after_ten_minutes_a_slow_one_has_another_chance(self) -> None:
         speed = learned(60, now=1000)
-        assert speed.per_answer(1000 + FRESH - 1) == 60
-        assert speed.per_answer(1000 + FRESH) is None
+        assert speed.seconds_per_answer(1000 + FRESH - 1) == 60
+        assert speed.seconds_per_answer(1000 + FRESH) is None
 
     def test_only_what_is_fresh_counts(self) -> None:
         speed = learned(60, now=1000)
         speed.learn(1500, 2, has_answer=True)
-        assert speed.per_answer(1599) == 31
-        assert speed.per_answer(1600) == 2
+        assert speed.seconds_per_answer(1599) == 31
+        assert speed.seconds_per_answer(1600) == 2
 
     def test_only_the_latest_count(self) -> None:
-        assert learned(*[500] * 1000, *[3] * KEPT).per_answer(1000) == 3
+        assert learned(*[500] * 1000, *[3] * KEPT).seconds_per_answer(1000) == 3
 
     @given(st.lists(st.tuples(durations, st.booleans()), min_size=1, max_size=KEPT))
     def test_the_time_of_all_attempts_is_shared_by_the_answers(
         self, attempts: list[tuple[float, bool]]
     ) -> None:
-        speed = Speed()
+        speed = LatencyStats()
         for seconds, has_answer in attempts:
             speed.learn(1000, seconds, has_answer=has_answer)
         answers = sum(has_answer for _, has_answer in attempts)
         spent = sum(seconds for seconds, _ in attempts)
-        assert speed.per_answer(1000) == (spent / answers if answers else math.inf)
+        assert speed.seconds_per_answer(1000) == (spent / answers if answers else math.inf)
 
 
 class TestFairTime:
     def test_it_is_twice_what_an_answer_usually_takes(self) -> None:
-        assert learned(*[4.0] * 15, *[100.0] * 14).fair_time() == 8
+        assert learned(*[4.0] * 15, *[100.0] * 14).typical_time() == 8
 
     def test_where_that_is_not_known_it_is_twenty_seconds(self) -> None:
-        assert Speed().fair_time() == 20
-        assert learned(*[1.0] * (ENOUGH - 1)).fair_time() == 20
+        assert LatencyStats().typical_time() == 20
+        assert learned(*[1.0] * (ENOUGH - 1)).typical_time() == 20
 
     def test_a_fast_engine_needs_next_to_nothing(self) -> None:
-        assert learned(*[0.0] * ENOUGH).fair_time() == 0
+        assert learned(*[0.0] * ENOUGH).typical_time() == 0
 
 
 class TestPercentile:

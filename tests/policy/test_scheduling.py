@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captchahub._policy.latency import Speed
+from captchahub._policy.latency import LatencyStats
 from captchahub._policy.scheduling import HedgeBudget, hedge_delay
 from captchahub.settings import Percentile, RouteSettings
 
@@ -100,8 +100,8 @@ class TestHedgeBudget:
         assert taken <= share * len(wanted) + MOST_SAVED
 
 
-def learned(*answers: float) -> Speed:
-    speed = Speed()
+def learned(*answers: float) -> LatencyStats:
+    speed = LatencyStats()
     for seconds in answers:
         speed.learn(1000.0, seconds, has_answer=True)
     return speed
@@ -113,10 +113,10 @@ class TestHedgeDelay:
 
     def test_a_time_is_that_time_whatever_is_known(self) -> None:
         route = RouteSettings([], hedge_after=15.0)
-        assert hedge_delay(route, Speed()) == hedge_delay(route, learned(*range(1, 101))) == 15
+        assert hedge_delay(route, LatencyStats()) == hedge_delay(route, learned(*range(1, 101))) == 15
 
     def test_zero_is_at_once(self) -> None:
-        assert hedge_delay(RouteSettings([], hedge_after=0.0), Speed()) == 0
+        assert hedge_delay(RouteSettings([], hedge_after=0.0), LatencyStats()) == 0
 
     def test_a_percentile_is_just_after_that_of_the_provider_which_was_asked_first(self) -> None:
         """By a twentieth, for answers come in at the pace of the questions, and many come just then."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captchahub import Image, ImageToText, PhoneSlide, Point, SlideSolution, Solution, TextSolution
-from captchahub._policy.voting import Ballot
+from captchahub._policy.voting import Tally
 
 T = TypeVar("T")
 
@@ -37,14 +37,14 @@ def texts(*written: str) -> list[Solution]:
 
 class TestBallot:
     @staticmethod
-    def count(answers: Sequence[T], agree: Callable[[T, T], bool], needed: int = 2) -> Ballot[T]:
-        ballot: Ballot[T] = Ballot(needed, agree)
+    def count(answers: Sequence[T], agree: Callable[[T, T], bool], needed: int = 2) -> Tally[T]:
+        ballot: Tally[T] = Tally(needed, agree)
         for answer in answers:
             ballot.add(answer)
         return ballot
 
     def test_without_answers_there_is_no_winner(self) -> None:
-        ballot: Ballot[str] = self.count([], eq)
+        ballot: Tally[str] = self.count([], eq)
         assert (ballot.winner, ballot.agreeing, ballot.missing) == (None, frozenset(), 2)
 
     def test_where_one_is_needed_the_first_wins_and_nothing_is_compared(self) -> None:

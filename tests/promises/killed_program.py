@@ -48,7 +48,7 @@ class Orders:
 
 # That of conftest would bring pytest along, which takes as long to import as everything else.
 class QuickOmoProvider(OmoProvider):
-    minimum_gap = 0.02
+    min_poll_interval = 0.02
 
 
 class QuickOmo:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import attrs
 import pytest
 
-from captchahub import Hub, State, TaskRefused
+from captchahub import Hub, ProviderState, TaskRefused
 from captchahub.testing import Answer, Fault, Sandbox, wire_faults
 
 NAMES = ("first", "second", "third")
@@ -72,7 +72,7 @@ def test_the_callers_own_mistake_falls_back_never(
     with Hub.from_mapping(configured(*NAMES), plugins=[quick]) as hub:
         with pytest.raises(TaskRefused):
             hub.solve(sandbox.draw_text().task())
-        assert {one.state for one in hub.health().values()} == {State.HEALTHY}
+        assert {one.state for one in hub.health().values()} == {ProviderState.HEALTHY}
     assert len(sandbox.calls_to("createJob")) == 1
 
 
@@ -85,7 +85,7 @@ def test_a_server_that_is_down_costs_one_try_a_cooldown(
     with Hub.from_mapping(mapping, plugins=[quick]) as hub:
         for _ in range(2):
             assert hub.solve(picture.task()).provider == "alive"
-        assert hub.health()["dead"].state is State.COOLING
+        assert hub.health()["dead"].state is ProviderState.COOLING
         before = len([call for call in sandbox.calls if call.token == "dead"])
         outcomes = list(hub.solve_many(picture.task() for _ in range(50)))
         assert [one.unwrap().provider for one in outcomes] == ["alive"] * 50

@@ -16,11 +16,11 @@ from captchahub import (
     MalformedReply,
     NotOffered,
     ProviderError,
+    ProviderState,
     RateLimited,
     Result,
     ServiceBusy,
     ServiceUnavailable,
-    State,
     TemporarilyBlocked,
     TextSolution,
 )
@@ -70,7 +70,7 @@ class TestAPriceListThatCannotBeRead:
             assert "asked for its prices" in str(failed.error)
             assert failed.error is not None
             assert isinstance(failed.error.__cause__, error)
-            assert ((await engine.health())["omo"].state is State.OUT) == is_out
+            assert ((await engine.health())["omo"].state is ProviderState.OUT) == is_out
 
         in_town(town, main)
         assert town["omo"].orders == []
@@ -98,7 +98,7 @@ class TestAPriceListThatCannotBeRead:
         async def main(engine: Engine) -> None:
             for _ in range(5):
                 await engine.solve(TASK, None)
-            assert (await engine.health())["omo"].state is State.COOLING
+            assert (await engine.health())["omo"].state is ProviderState.COOLING
 
         in_town(town, main)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captchahub._policy.rate import RateWindow
+from captchahub._policy.rate import SlidingWindow
 from captchahub.settings import Rate
 
 # Times are whole numbers of seconds, for which sums are exact.
@@ -17,7 +17,7 @@ pauses = st.lists(st.integers(0, 12).map(float), max_size=60)
 
 def orders(rate: Rate, pauses: Sequence[float]) -> list[tuple[float, float]]:
     """When each order was wanted and when it was given, by a caller who pauses between them."""
-    window, now, every = RateWindow(rate), 1000.0, list[tuple[float, float]]()
+    window, now, every = SlidingWindow(rate), 1000.0, list[tuple[float, float]]()
     for pause in pauses:
         wanted = now + pause
         now = window.opens_at(wanted)
@@ -28,14 +28,14 @@ def orders(rate: Rate, pauses: Sequence[float]) -> list[tuple[float, float]]:
 
 class TestRateWindow:
     def test_so_many_jobs_are_ordered_at_once(self) -> None:
-        window = RateWindow(Rate(3, 10.0))
+        window = SlidingWindow(Rate(3, 10.0))
         for _ in range(3):
             assert window.opens_at(100.0) == 100.0
             window.take(100.0)
         assert window.opens_at(100.0) == 110.0
 
     def test_each_makes_room_for_another_when_its_time_has_passed(self) -> None:
-        window = RateWindow(Rate(2, 10.0))
+        window = SlidingWindow(Rate(2, 10.0))
         window.take(100.0)
         window.take(104.0)
         assert window.opens_at(105.0) == 110.0
@@ -43,19 +43,19 @@ class TestRateWindow:
         assert window.opens_at(111.0) == 114.0
 
     def test_it_opens_at_that_moment_and_not_after_it(self) -> None:
-        window = RateWindow(Rate(1, 10.0))
+        window = SlidingWindow(Rate(1, 10.0))
         window.take(100.0)
         assert window.opens_at(109.0) == 110.0
         assert window.opens_at(110.0) == 110.0
 
     def test_what_was_not_used_is_not_saved_up(self) -> None:
-        window = RateWindow(Rate(1, 10.0))
+        window = SlidingWindow(Rate(1, 10.0))
         window.take(100.0)
         window.take(window.opens_at(500.0))
         assert window.opens_at(500.0) == 510.0
 
     def test_asking_takes_nothing(self) -> None:
-        window = RateWindow(Rate(1, 10.0))
+        window = SlidingWindow(Rate(1, 10.0))
         assert [window.opens_at(100.0) for _ in range(5)] == [100.0] * 5
 
     @given(rates, pauses)

@@ -21,7 +21,7 @@ from captchahub.errors import (
 from captchahub.jobs import JobEntry, JobState
 from captchahub.results import Result
 from captchahub.tasks import Solution
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.simulation.ground import Ground
 from tests.simulation.makes import number_of
 from tests.simulation.process import Process
@@ -55,7 +55,7 @@ class Attaching:
         account = ground.service(given.provider, number_of(given.job_id)).account_of(number_of(given.job_id))
         found = _Found(ground, token, is_own=process.has(account))
         try:
-            told: Result[Solution] | Exception = await engine.attach(str(token), self.timeout, Trail())
+            told: Result[Solution] | Exception = await engine.attach(str(token), self.timeout, Progress())
         except (HubClosed, JournalError):
             return
         except (ProviderError, ConfigError) as error:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from captchahub._journal.database import Store
+from captchahub._journal.database import Database
 from captchahub._journal.ledger_table import spent
 from captchahub._journal.rows import read_entries
 from captchahub.errors import JournalError
@@ -67,7 +67,7 @@ class Book:
 
     def __init__(self, town: Town, configured: Configuration, *, failing: float, slow: float) -> None:
         self._town = town
-        self._store = Store(None)
+        self._store = Database(None)
         # Looks at it are no part of what is tried, and need no transaction of their own.
         self._connection = self._store.transact([lambda connection: connection])[0]
         self._chance = town.chance("disk")

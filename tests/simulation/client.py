@@ -14,7 +14,7 @@ from captchahub.errors import AllProvidersFailed, HubClosed, JobTimeout, Journal
 from captchahub.results import Result
 from captchahub.settings import ProviderSettings
 from captchahub.tasks import Solution
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.simulation.accounts import account_of
 from tests.simulation.attaching import Attaching
 from tests.simulation.by_hand import ByHand
@@ -113,8 +113,8 @@ class Client(Ground):
         )
         if copied is not None:
             # One that was never used has nothing else of its own.
-            engine._books._lease.owner = copied._books.owner  # pyright: ignore[reportPrivateUsage]
-        self.book.hubs.setdefault(engine._books.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
+            engine._journal._lease.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
+        self.book.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 
     async def _reload(self, engine: Engine, at: float, process: Process) -> None:
@@ -141,7 +141,7 @@ class Client(Ground):
         self.log.solves += 1
         self.town.begin_solve(errand.picture)
         begun, began = self.loop.time(), self.town.wall()
-        self.log.trails.append(trail := Trail())
+        self.log.trails.append(trail := Progress())
         solving = asyncio.ensure_future(
             engine.solve(task_of(errand.picture), errand.timeout, trail, share=errand.share)
         )
@@ -191,8 +191,8 @@ class Client(Ground):
     def _check_idle(self, engine: Engine, process: Process) -> None:
         """A hub that works on nothing has no job in its hands, where nobody else could get it."""
         process.refuse_if_dead()
-        works_on = engine._desk.aftercare._under_way  # pyright: ignore[reportPrivateUsage]
-        owner = engine._books.owner  # pyright: ignore[reportPrivateUsage]
+        works_on = engine._desk.background._under_way  # pyright: ignore[reportPrivateUsage]
+        owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
         kept = self.book.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
         if kept and not works_on and not self.book.may_fail:
             self.town.blame(f"{process.name} works on nothing, and keeps the jobs {kept}")
@@ -205,14 +205,14 @@ class Client(Ground):
         if left:
             town.blame(f"{name} was closed, and still runs {left}")
         for account in engine._accounts.values():  # pyright: ignore[reportPrivateUsage]
-            places, most = account.gate._places, account.settings.max_in_flight  # pyright: ignore[reportPrivateUsage]
+            places, most = account.admission._places, account.settings.max_in_flight  # pyright: ignore[reportPrivateUsage]
             if places._value != most:
                 town.blame(
                     f"{name} was closed, and {account.settings.name} has {places._value} of {most} places"
                 )
         if self.book.may_fail:
             return
-        owner = engine._books.owner  # pyright: ignore[reportPrivateUsage]
+        owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
         if self.book.read("SELECT 1 FROM owners WHERE id = ?", owner):
             town.blame(f"{name} was closed, and keeps its lease")
         if self.book.read("SELECT 1 FROM jobs WHERE owner = ? AND state = 'intent'", owner):

@@ -13,7 +13,7 @@ from captchahub.results import Result
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import JobRecord
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.simulation.book import Book
 from tests.simulation.configuration import Configuration
 from tests.simulation.loop import SimulationLoop
@@ -51,7 +51,7 @@ class Log:
         """Those of each solve."""
         self.given_up: dict[int, float] = {}
         """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
-        self.trails: list[Trail] = []
+        self.trails: list[Progress] = []
         """Those of all solves, which know the tokens of their jobs."""
         self.said: list[Said] = []
         """What was settled by hand."""

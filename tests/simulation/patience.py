@@ -21,7 +21,7 @@ from captchahub.errors import (
     RateLimited,
     ServiceUnavailable,
 )
-from captchahub.results import Result, State
+from captchahub.results import ProviderState, Result
 from captchahub.settings import Otherwise, ProviderSettings, RouteSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import picture_hash
@@ -135,7 +135,7 @@ class Waited:
             standing = self.process.standing(name)
             if standing is None:
                 continue
-            if standing.state is State.OUT:
+            if standing.state is ProviderState.OUT:
                 if not any(self.process.name in service.refused for service in self.ground.named(name)):
                     self.ground.town.blame(
                         f"{name} is out for {self.process.name}, and its service has not refused the account"

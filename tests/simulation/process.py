@@ -127,7 +127,7 @@ class Process:
         """
         if self.engine is None or self.version is None or self.was_stalled:
             return None
-        gate = self.engine._accounts[provider].gate  # pyright: ignore[reportPrivateUsage]
+        gate = self.engine._accounts[provider].admission  # pyright: ignore[reportPrivateUsage]
         health = gate.health
         return Standing(health.state, (id(gate), health._generation), health.since or 0.0)  # pyright: ignore[reportPrivateUsage]
 

@@ -15,17 +15,17 @@ import pytest
 
 from captchahub._engine import poller as _asking
 from captchahub._engine import resume as _resume
-from captchahub._engine.execution import RemoteTry
-from captchahub._engine.late_answers import Harvested, collect
-from captchahub._engine.poller import Asking
+from captchahub._engine.execution import RemoteExecution
+from captchahub._engine.late_answers import LateOutcome, collect
+from captchahub._engine.poller import Poller
 from captchahub._journal import jobs_table as _journal_entries
 from captchahub._journal import owners_table as _journal_owners
-from captchahub._journal.accounts_table import Own
-from captchahub._journal.journal import Books, Page
+from captchahub._journal.accounts_table import OwnAccounts
+from captchahub._journal.journal import JobRow, Journal
 from captchahub._journal.ledger_table import check_budgets
-from captchahub._journal.rows import Order
-from captchahub._policy.account_identity import Identity
-from captchahub._policy.budgets import Limit
+from captchahub._journal.rows import NewJob
+from captchahub._policy.account_identity import AccountIdentity
+from captchahub._policy.budgets import BudgetScope
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate
 from captchahub.frames import Frame
@@ -40,9 +40,9 @@ __all__ = ["SABOTAGES"]
 
 def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
     """An order is written down once the service has taken it, which saves a commit before each."""
-    run, create = RemoteTry.run, RemoteTry._create
+    run, create = RemoteExecution.run, RemoteExecution._create
 
-    async def send_first(self: RemoteTry) -> Solved:
+    async def send_first(self: RemoteExecution) -> Solved:
         created = await create(self, self._translate(Request, self._provider.create_job, self._task))
 
         async def already(_request: Request) -> Created:
@@ -51,34 +51,34 @@ def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
         setattr(self, "_create", already)  # noqa: B010 - mypy lets no method be replaced
         return await run(self)
 
-    patch.setattr(RemoteTry, "run", send_first)
+    patch.setattr(RemoteExecution, "run", send_first)
 
 
 def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
     """An order that brought no id back is sent again."""
-    create = RemoteTry._create
+    create = RemoteExecution._create
 
-    async def create_again(self: RemoteTry, request: Request) -> Created:
+    async def create_again(self: RemoteExecution, request: Request) -> Created:
         try:
             return await create(self, request)
         except AmbiguousCreate:
             return await create(self, request)
 
-    patch.setattr(RemoteTry, "_create", create_again)
+    patch.setattr(RemoteExecution, "_create", create_again)
 
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """Whether a budget has room is looked at first, and the price reserved in the next transaction."""
-    reserve, check, open_page = _journal_entries.reserve, check_budgets, Books.open_page
+    reserve, check, open_page = _journal_entries.reserve, check_budgets, Journal.reserve
 
     def reserve_unchecked(
-        connection: sqlite3.Connection, order: Order, _limits: Iterable[Limit], **named: Any
+        connection: sqlite3.Connection, order: NewJob, _limits: Iterable[BudgetScope], **named: Any
     ) -> int:
         return reserve(connection, order, (), **named)
 
     async def check_first(
-        self: Books, order: Order, begun: float, refused: Entry | None, identity: Identity
-    ) -> Page | Entry:
+        self: Journal, order: NewJob, begun: float, refused: Entry | None, identity: AccountIdentity
+    ) -> JobRow | Entry:
         def look(connection: sqlite3.Connection) -> None:
             own = self._own(connection, {order.provider: identity})
             check(connection, order, self._limits, self._clock(), own)
@@ -87,7 +87,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
         return await open_page(self, order, begun, refused, identity)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
-    patch.setattr(Books, "open_page", check_first)
+    patch.setattr(Journal, "open_page", check_first)
 
 
 def lost_lease(patch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def lost_lease(patch: pytest.MonkeyPatch) -> None:
     claim = _journal_owners.claim
 
     def claim_all(
-        connection: sqlite3.Connection, owner: str, now: float, limit: int, own: Own
+        connection: sqlite3.Connection, owner: str, now: float, limit: int, own: OwnAccounts
     ) -> list[Entry]:
         return claim(connection, owner, now + 1e9, limit, own)
 
@@ -110,18 +110,18 @@ def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
 def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     """What waits at a provider is asked for by the id of the last order there."""
     newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
-    init, ask = Asking.__init__, Asking._ask
+    init, ask = Poller.__init__, Poller._ask
 
-    def note(self: Asking, account: RemoteAccount, job: Job, *rest: Any, **named: Any) -> None:
+    def note(self: Poller, account: RemoteAccount, job: Job, *rest: Any, **named: Any) -> None:
         newest[account.provider] = job
         init(self, account, job, *rest, **named)
 
-    async def ask_for_newest(self: Asking, deadline: float) -> Solved | None:
+    async def ask_for_newest(self: Poller, deadline: float) -> Solved | None:
         self._job = newest[self._account.provider]
         return await ask(self, deadline)
 
-    patch.setattr(Asking, "__init__", note)
-    patch.setattr(Asking, "_ask", ask_for_newest)
+    patch.setattr(Poller, "__init__", note)
+    patch.setattr(Poller, "_ask", ask_for_newest)
 
 
 def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def stale_answers(patch: pytest.MonkeyPatch) -> None:
     find = _journal_entries.find_equal
 
     def find_any(
-        connection: sqlite3.Connection, fingerprint: str, *, now: float, own: Own, **_rest: object
+        connection: sqlite3.Connection, fingerprint: str, *, now: float, own: OwnAccounts, **_rest: object
     ) -> Entry | None:
         return find(connection, fingerprint, now=now, fresh_since=0.0, own=own)
 
@@ -161,15 +161,15 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
     def find_none(*_values: object) -> None:
         return None
 
-    patch.setattr(Books, "_equal", find_none)
+    patch.setattr(Journal, "_equal", find_none)
 
 
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
     async def collect_unwritten(
-        account: RemoteAccount, job: Job, frame: Frame, _page: Page | None, **named: Any
-    ) -> Harvested:
+        account: RemoteAccount, job: Job, frame: Frame, _page: JobRow | None, **named: Any
+    ) -> LateOutcome:
         return await collect(account, job, frame, None, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)

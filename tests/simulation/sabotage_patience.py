@@ -15,13 +15,13 @@ from captchahub._engine import attempt as _run
 from captchahub._engine import solve as _solve
 from captchahub._engine.late_answers import LateAnswer
 from captchahub._policy import health as _health
-from captchahub._policy.error_table import Effect, Next, backoff, effect_of, what_next
+from captchahub._policy.error_table import HealthEffect, Next, backoff, effect_of, what_next
 from captchahub._policy.health import Health
-from captchahub._policy.polling import Durations
+from captchahub._policy.polling import JobDurations
 from captchahub._providers import admission as _gate
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import CaptchaHubError, ServiceBusy, ServiceUnavailable
-from captchahub.results import State
+from captchahub.results import ProviderState
 from captchahub.settings import RouteSettings
 
 __all__ = ["SABOTAGES"]
@@ -51,9 +51,9 @@ def busy_is_refused(patch: pytest.MonkeyPatch) -> None:
 def page_of_a_firewall_refuses_the_account(patch: pytest.MonkeyPatch) -> None:
     """Every 403 is about the account, whoever says it."""
 
-    def refused(error: Exception | None) -> Effect:
+    def refused(error: Exception | None) -> HealthEffect:
         is_page = isinstance(error, ServiceUnavailable) and "HTTP 403" in str(error)
-        return Effect.REFUSED if is_page else effect_of(error)
+        return HealthEffect.REFUSED if is_page else effect_of(error)
 
     patch.setattr(_run, "effect_of", refused)
 
@@ -63,7 +63,7 @@ def all_probe_at_once(patch: pytest.MonkeyPatch) -> None:
     opens_at = cast("property", vars(Health)["opens_at"])
 
     def open_to_all(self: Health) -> Any:
-        return -math.inf if self.state is State.HALF_OPEN else opens_at.__get__(self)
+        return -math.inf if self.state is ProviderState.HALF_OPEN else opens_at.__get__(self)
 
     patch.setattr(Health, "opens_at", property(open_to_all))
 
@@ -90,10 +90,10 @@ def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
 def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
     """The first question comes when it usually does, also where it is the only one that there is time for."""
 
-    def first_pause(_self: Durations, *, gap: float, left: float, **_rest: object) -> float:
+    def first_pause(_self: JobDurations, *, gap: float, left: float, **_rest: object) -> float:
         return min(gap, left / 2)
 
-    patch.setattr(Durations, "first_pause", first_pause)
+    patch.setattr(JobDurations, "first_pause", first_pause)
 
 
 def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:

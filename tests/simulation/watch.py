@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import attrs
 
-from captchahub.results import State
+from captchahub.results import ProviderState
 from tests.simulation.fates import BLOCKED, BUSY
 from tests.simulation.service import Service
 
@@ -27,7 +27,7 @@ _BLOCK = 300.0
 class Standing:
     """How a provider stands with a hub: ``episode`` is another one after each change, ``since`` a time."""
 
-    state: State
+    state: ProviderState
     episode: tuple[int, int]
     since: float
 
@@ -111,10 +111,10 @@ class Watch:
     def _see_probe(self, service: Service, now: float) -> None:
         """See that one attempt at a time, for all solves, finds out whether a provider works again."""
         standing = self._standing(service.name)
-        if standing is None or standing.state is State.HEALTHY or now < standing.since + self._late:
+        if standing is None or standing.state is ProviderState.HEALTHY or now < standing.since + self._late:
             return
         probe = service.name, standing.episode
-        if standing.state is not State.HALF_OPEN or probe in self._probes:
+        if standing.state is not ProviderState.HALF_OPEN or probe in self._probes:
             service.town.blame(f"{self._name} ordered at {service.name}, which was {standing}, no probe")
         service.town.count("probe")
         self._probes.add(probe)

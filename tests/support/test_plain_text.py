@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from captchahub import Image, ImageToText, Result, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub.tickets import Trail
+from captchahub.tickets import Progress
 from tests.town import Service, in_town
 
 PICTURE = Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=")
@@ -139,7 +139,7 @@ class TestWhatIsTyped:
 
 def solved(services: dict[str, Service], task: ImageToText, **route: Any) -> Result[TextSolution]:
     async def main(engine: Engine) -> Result[TextSolution]:
-        return await engine.solve(task, 60, Trail())
+        return await engine.solve(task, 60, Progress())
 
     return in_town(services, main, **route)
 

@@ -647,7 +647,7 @@ class TestWhatAProviderMayLeaveOut:
         assert list(provider.sent_options(TASK)) == []
 
     def test_a_poll_a_second(self) -> None:
-        assert Bare().minimum_gap == 1.0
+        assert Bare().min_poll_interval == 1.0
 
     def test_a_balance_and_a_price_list(self) -> None:
         provider, reply = Bare(), Reply(200, b"{}")

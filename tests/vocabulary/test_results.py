@@ -19,10 +19,10 @@ from captchahub import (
     JobFailed,
     Outcome,
     ProviderHealth,
+    ProviderState,
     RateLimited,
     Result,
     SolveTimeout,
-    State,
     TaskError,
     TextSolution,
     Vote,
@@ -45,9 +45,9 @@ RESULT = Result(
     votes=(Vote("spare", "a-7", TextSolution("x7kp2"), agrees=True),),
 )
 VOTE = RESULT.votes[0]
-HEALTHY = ProviderHealth(State.HEALTHY)
+HEALTHY = ProviderHealth(ProviderState.HEALTHY)
 COOLING = ProviderHealth(
-    State.COOLING,
+    ProviderState.COOLING,
     "5 failures in a row",
     since=datetime(2026, 1, 31, 12, tzinfo=UTC),
     until=datetime(2026, 1, 31, 12, 0, 30, tzinfo=UTC),
@@ -107,10 +107,13 @@ class TestTotalCost:
 
 class TestProviderHealth:
     def test_one_that_was_always_healthy_has_nothing_to_tell(self) -> None:
-        assert (HEALTHY.state, HEALTHY.reason, HEALTHY.since, HEALTHY.until) == (State.HEALTHY, *[None] * 3)
+        assert (HEALTHY.state, HEALTHY.reason, HEALTHY.since, HEALTHY.until) == (
+            ProviderState.HEALTHY,
+            *[None] * 3,
+        )
 
     def test_states_have_the_names_that_people_read(self) -> None:
-        assert [state.value for state in State] == ["healthy", "cooling", "half-open", "out"]
+        assert [state.value for state in ProviderState] == ["healthy", "cooling", "half-open", "out"]
 
     def test_times_are_moments_of_the_calendar(self) -> None:
         assert COOLING.until is not None

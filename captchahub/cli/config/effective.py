@@ -27,7 +27,7 @@ from captchahub._config.keys import (
     LIMIT_KEYS,
     PLUGIN_KEYS,
 )
-from captchahub._config.problems import Place, items_in, mapping_in
+from captchahub._config.problems import KeyPath, items_in, mapping_in
 from captchahub._config.routes import RULES, contradictions
 from captchahub._config.scalars import (
     NEVER,
@@ -112,12 +112,12 @@ class _Effective:
         plugin = Entry("plugin", one.plugin, source=self._inspected.source((*place, "plugin")))
         return Entry(one.name, children=[plugin, *own, *self._table(place, LIMIT_KEYS, one), *rest])
 
-    def _unread(self, place: Place) -> list[Entry]:
+    def _unread(self, place: KeyPath) -> list[Entry]:
         """The keys of a plugin that can't be used: nobody knows which of them are secrets."""
         keys = [key for key in self._written(place) if key not in COMMON_KEYS]
         return [Entry(key, HIDDEN, source=self._inspected.source((*place, key))) for key in keys]
 
-    def _own(self, field: attrs.Attribute[Any], one: ProviderSettings, place: Place) -> Entry:
+    def _own(self, field: attrs.Attribute[Any], one: ProviderSettings, place: KeyPath) -> Entry:
         key = field.alias or field.name
         target = _hiding(field)
         if key in self._written(place):
@@ -135,7 +135,7 @@ class _Effective:
         return [self._masked(one) for _, one in items] if isinstance(value, list) else value
 
     def _route(self, kind: str, route: RouteSettings) -> Entry:
-        place: Place = ("routes", kind)
+        place: KeyPath = ("routes", kind)
         written = self._written(place)
         asked = self._given((*place, "providers") if written else place, list[object], "providers")
         # Some rules mean nothing beside others, and the loader refuses them even where they say the default.
@@ -150,7 +150,7 @@ class _Effective:
             errors = Entry("fallback_on", [kind.__name__ for kind in route.fallback_on], source=_DEFAULT)
         return Entry(kind, children=[asked, *rules, errors])
 
-    def _budget(self, around: Place, budget: Budget | None) -> Entry:
+    def _budget(self, around: KeyPath, budget: Budget | None) -> Entry:
         if budget is None:
             return Entry("budget", source=_DEFAULT, in_use=False)
         place = (*around, "budget")
@@ -167,10 +167,10 @@ class _Effective:
             entries[0] = self._given(place, FilePath, "path")
         return Entry("journal", children=entries)
 
-    def _written(self, place: Place) -> Mapping[str, object]:
+    def _written(self, place: KeyPath) -> Mapping[str, object]:
         return mapping_in(value_at(self._inspected.written, place))
 
-    def _table(self, place: Place, types: Mapping[str, Any], settings: object) -> list[Entry]:
+    def _table(self, place: KeyPath, types: Mapping[str, Any], settings: object) -> list[Entry]:
         written = self._written(place)
         return [
             self._given((*place, key), target)
@@ -179,7 +179,7 @@ class _Effective:
             for key, target in types.items()
         ]
 
-    def _given(self, place: Place, target: Any, key: str = "") -> Entry:
+    def _given(self, place: KeyPath, target: Any, key: str = "") -> Entry:
         """What was written at a place; ``key`` where it is called otherwise."""
         key, inside = key or str(place[-1]), self._written(place)
         if inside and not _is_secret(target):
@@ -192,7 +192,7 @@ class _Effective:
             return Entry(key, children=children)
         return Entry(key, self._shown(place, target), source=self._inspected.source(place))
 
-    def _shown(self, place: Place, target: Any) -> object:
+    def _shown(self, place: KeyPath, target: Any) -> object:
         written, resolved = (
             value_at(one, place) for one in (self._inspected.written, self._inspected.resolved)
         )

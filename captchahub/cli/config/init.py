@@ -15,7 +15,7 @@ import click
 import yaml
 
 from captchahub._config.keys import COMMON_KEYS, PROVIDER_NAME
-from captchahub._config.problems import Located, Misfit
+from captchahub._config.problems import InvalidValue, Located
 from captchahub._config.reader import keys, unknown_key
 from captchahub._config.scalars import Duration, scalar_readers
 from captchahub._plugins.manager import Plugins
@@ -253,7 +253,7 @@ def _own_fields(kind: ProviderKind[Any]) -> Sequence[attrs.Attribute[Any]]:
 def _duration(text: str) -> str:
     try:
         scalar_readers(Path(), lambda _text: False)[Duration](text)
-    except Misfit as misfit:
+    except InvalidValue as misfit:
         raise click.BadParameter(f"{misfit.expected} is needed") from None
     return text
 

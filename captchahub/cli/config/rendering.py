@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from captchahub._config.problems import Place, dotted
+from captchahub._config.problems import KeyPath, dotted
 from captchahub.cli.config.effective import Entry
 from captchahub.cli.text import printable
 
@@ -47,7 +47,7 @@ def values_of(entries: Sequence[Entry]) -> dict[str, object]:
     return {entry.key: values_of(entry.children) if entry.children else entry.value for entry in entries}
 
 
-def sources_of(entries: Sequence[Entry], place: Place = ()) -> dict[str, str]:
+def sources_of(entries: Sequence[Entry], place: KeyPath = ()) -> dict[str, str]:
     """Where each value came from, by its place as messages write it."""
     found: dict[str, str] = {}
     for entry in entries:

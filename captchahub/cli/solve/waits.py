@@ -17,7 +17,7 @@ from captchahub.events import (
     Event,
     Failed,
     FellBack,
-    Ordered,
+    JobCreated,
     Polled,
     Retrying,
     Solved,
@@ -62,7 +62,7 @@ class Waits:
                 )
             case Polled(error=ProviderError() as error):
                 return self._failed(event, event.provider, error, now, is_sole=False)
-            case Polled() | Ordered():
+            case Polled() | JobCreated():
                 # Somebody works on it.
                 self._open.get(event.solve, {}).clear()
             case Solved() | Failed() | Cancelled():

@@ -121,7 +121,7 @@ def conversation(subject: Subject, task: Task[Solution]) -> list[Exchange]:
 
 def _first_question(provider: Provider) -> float:
     # What is wrong with it, is what another check is about.
-    wait: Any = provider.minimum_wait
+    wait: Any = provider.min_first_poll_delay
     return wait if isinstance(wait, (int, float)) and 0 < wait <= _LONGEST_WAIT else 0.0
 
 

@@ -81,17 +81,19 @@ class SettingsChecks(Checks):
         fail(f"{method.__name__} takes a task of an unknown kind: raise UnsupportedTask for it")
 
     def test_the_pace_of_polling_is_a_sane_time(self) -> None:
-        gap: Any = self.subject().remote().minimum_gap
+        gap: Any = self.subject().remote().min_poll_interval
         is_number = isinstance(gap, (int, float)) and not isinstance(gap, bool)
         # Not a number is not between any two.
         if not is_number or not 0 < gap <= _LONGEST_GAP:
-            fail(f"minimum_gap is {gap!r}: say the least seconds between two polls, more than 0 and up to 60")
-        wait: Any = self.subject().remote().minimum_wait
+            fail(
+                f"min_poll_interval is {gap!r}: say the least seconds between two polls, above 0 and up to 60"
+            )
+        wait: Any = self.subject().remote().min_first_poll_delay
         is_number = isinstance(wait, (int, float)) and not isinstance(wait, bool)
         if wait is not None and not (is_number and 0 < wait <= _LONGEST_GAP):
             fail(
-                f"minimum_wait is {wait!r}: say the least seconds before the first poll, more than 0 and up "
-                "to 60, or None"
+                f"min_first_poll_delay is {wait!r}: say the least seconds before the first poll, above 0 and "
+                "up to 60, or None"
             )
 
     def test_the_options_that_are_sent_are_options_of_the_task(self) -> None:

@@ -77,8 +77,8 @@ class SolvingChecks(Checks):
     def _paced(self) -> Subject:
         """The subject, unless the engine would ask for ever at one moment of the virtual clock."""
         subject = self.subject()
-        if not subject.remote().minimum_gap > 0:
-            skip("minimum_gap is not more than 0")
+        if not subject.remote().min_poll_interval > 0:
+            skip("min_poll_interval is not more than 0")
         return subject
 
 

@@ -32,8 +32,8 @@ class CreateTaskProvider(Provider):
         self._settings = settings
         self._spoken = settings.spoken
         self._words = Words(self._spoken.service, settings.client_key)
-        self.minimum_gap = self._spoken.seconds_between_polls
-        self.minimum_wait = self._spoken.seconds_before_first_poll
+        self.min_poll_interval = self._spoken.seconds_between_polls
+        self.min_first_poll_delay = self._spoken.seconds_before_first_poll
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
         """The options that the service is told in full.

@@ -100,7 +100,7 @@ def test_a_custom_service_is_spoken_to_as_the_settings_say(
         "lang": "en",
     }
     assert set(provider.sent_options(task)) == {"min_length", "language"}
-    assert provider.minimum_gap == 0.5
+    assert provider.min_poll_interval == 0.5
 
 
 def test_the_options_that_are_sent_are_named(provider: CreateTaskProvider, picture: Image) -> None:
@@ -171,16 +171,16 @@ def test_a_picture_at_the_limit_is_taken(configure: Configure, draw: Draw) -> No
 def test_each_service_is_asked_at_its_own_pace(configure: Configure, dialect: DialectName) -> None:
     paces = {"2captcha": (5.0, 5.0), "capsolver": (3.0, None)}
     provider = configure(dialect)
-    assert (provider.minimum_gap, provider.minimum_wait) == paces.get(dialect, (2.0, None))
+    assert (provider.min_poll_interval, provider.min_first_poll_delay) == paces.get(dialect, (2.0, None))
 
 
 def test_a_pace_of_ones_own_is_one_for_the_first_question_too(configure: Configure) -> None:
     provider = configure("2captcha", seconds_between_polls=0.5)
-    assert (provider.minimum_gap, provider.minimum_wait) == (0.5, None)
+    assert (provider.min_poll_interval, provider.min_first_poll_delay) == (0.5, None)
     provider = configure("2captcha", seconds_between_polls=0.5, seconds_before_first_poll=3.0)
-    assert (provider.minimum_gap, provider.minimum_wait) == (0.5, 3.0)
+    assert (provider.min_poll_interval, provider.min_first_poll_delay) == (0.5, 3.0)
     provider = configure("capsolver", seconds_before_first_poll=1.0)
-    assert (provider.minimum_gap, provider.minimum_wait) == (3.0, 1.0)
+    assert (provider.min_poll_interval, provider.min_first_poll_delay) == (3.0, 1.0)
 
 
 def test_no_request_shows_the_key(provider: CreateTaskProvider, picture: Image, key: str) -> None:

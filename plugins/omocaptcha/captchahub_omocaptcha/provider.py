@@ -38,7 +38,7 @@ class OmoProvider(Provider):
     """
 
     kinds = frozenset(TYPE_IDS)
-    minimum_gap = 2.0
+    min_poll_interval = 2.0
 
     def __init__(self, settings: OmoSettings) -> None:
         self._settings = settings

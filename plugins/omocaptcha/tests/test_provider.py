@@ -86,7 +86,7 @@ def test_the_other_calls_carry_only_the_token_and_the_job_id(provider: OmoProvid
 
 
 def test_the_service_is_not_asked_more_often_than_every_two_seconds(provider: OmoProvider) -> None:
-    assert provider.minimum_gap == 2.0
+    assert provider.min_poll_interval == 2.0
 
 
 def test_no_request_shows_the_token(provider: OmoProvider, picture: Image, token: str) -> None:

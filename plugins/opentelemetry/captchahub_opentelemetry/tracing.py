@@ -19,7 +19,7 @@ from captchahub.events import (
     Event,
     Failed,
     FellBack,
-    Ordered,
+    JobCreated,
     Solved,
     SolveEvent,
     Submitted,
@@ -66,7 +66,7 @@ class Tracing:
         self._spans.open(event.solve, span)
 
     @_note.register
-    def _(self, event: Ordered) -> None:
+    def _(self, event: JobCreated) -> None:
         facts: dict[str, Value] = {
             "captchahub.provider": event.provider,
             "captchahub.job_id": str(event.job_id),

@@ -23,9 +23,9 @@ from captchahub import (
     JobFailed,
     Overtaken,
     ProviderError,
+    ProviderState,
     Result,
     Solution,
-    State,
     TextSolution,
 )
 from captchahub.events import (
@@ -35,7 +35,7 @@ from captchahub.events import (
     CooledDown,
     Failed,
     FellBack,
-    Ordered,
+    JobCreated,
     Polled,
     Solved,
     Submitted,
@@ -147,7 +147,7 @@ class TestASolve:
         who: dict[str, Any] = {"solve": "s", "kind": KIND, "provider": "omo"}
         for event in (
             submitted(),
-            Ordered(at=BEGUN + 1, job_id=7, price=Decimal("0.25"), **who),
+            JobCreated(at=BEGUN + 1, job_id=7, price=Decimal("0.25"), **who),
             Polled(at=BEGUN + 2, job_id=7, number=1, is_done=False, **who),
             FellBack(at=BEGUN + 3, error=JobFailed("unreadable"), **who),
             BudgetRefused(at=BEGUN + 4, error=BudgetExceeded("spent"), **who),
@@ -246,7 +246,7 @@ class TestLostEvents:
 
 def test_what_happens_to_a_provider_is_no_span(plugin: OpenTelemetry, traces: Traces) -> None:
     plugin.captchahub_observe(
-        CooledDown(at=BEGUN, provider="omo", state=State.OUT, reason="refused", until=None)
+        CooledDown(at=BEGUN, provider="omo", state=ProviderState.OUT, reason="refused", until=None)
     )
     assert traces.spans == []
 

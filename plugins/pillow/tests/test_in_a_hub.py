@@ -31,7 +31,7 @@ class QuickOmo:
     @hookimpl
     def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
         class Quick(OmoProvider):
-            minimum_gap = 0.02
+            min_poll_interval = 0.02
 
         return [ProviderKind("omocaptcha", OmoSettings, Quick)]
 

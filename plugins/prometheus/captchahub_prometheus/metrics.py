@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from captchahub import Attempt, CaptchaHubError, State
+from captchahub import Attempt, CaptchaHubError, ProviderState
 from captchahub.events import (
     Attempted,
     BudgetRefused,
@@ -112,14 +112,14 @@ class Metrics:
 
     @note.register
     def _(self, event: Recovered) -> None:
-        self._note_state(event.provider, State.HEALTHY)
+        self._note_state(event.provider, ProviderState.HEALTHY)
 
     def _note_solve(self, event: SolveEvent, outcome: str, elapsed: float) -> None:
         self._solves.labels(event.kind, outcome).inc()
         self._solve_seconds.labels(event.kind, outcome).observe(elapsed)
 
-    def _note_state(self, provider: str, now: State) -> None:
-        for state in State:
+    def _note_state(self, provider: str, now: ProviderState) -> None:
+        for state in ProviderState:
             self._states.labels(provider, state.value).set(state is now)
 
 

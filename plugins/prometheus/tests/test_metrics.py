@@ -14,9 +14,9 @@ from captchahub import (
     BudgetExceeded,
     JobFailed,
     JobTimeout,
+    ProviderState,
     Result,
     Solution,
-    State,
     TextSolution,
 )
 from captchahub.events import (
@@ -27,7 +27,7 @@ from captchahub.events import (
     Event,
     Failed,
     FellBack,
-    Ordered,
+    JobCreated,
     Polled,
     Recovered,
     Solved,
@@ -126,8 +126,8 @@ def test_fallbacks_and_refusals_of_budgets_are_counted() -> None:
 
 
 class TestTheStateOfAProvider:
-    COOLED = CooledDown(at=1.0, provider="omo", state=State.COOLING, reason="5 failures", until=31.0)
-    OUT = CooledDown(at=2.0, provider="omo", state=State.OUT, reason="refused", until=None)
+    COOLED = CooledDown(at=1.0, provider="omo", state=ProviderState.COOLING, reason="5 failures", until=31.0)
+    OUT = CooledDown(at=2.0, provider="omo", state=ProviderState.OUT, reason="refused", until=None)
     BACK = Recovered(at=31.0, provider="omo")
 
     @pytest.mark.parametrize(
@@ -136,14 +136,16 @@ class TestTheStateOfAProvider:
     )
     def test_is_the_one_of_the_last_event(self, events: tuple[Event, ...], now: str) -> None:
         told = Told(*events)
-        states = {one.value: told.of("provider_state", provider="omo", state=one.value) for one in State}
-        assert states == {one.value: float(one.value == now) for one in State}
+        states = {
+            one.value: told.of("provider_state", provider="omo", state=one.value) for one in ProviderState
+        }
+        assert states == {one.value: float(one.value == now) for one in ProviderState}
 
 
 def test_nothing_without_bounds_becomes_a_label() -> None:
     told = Told(
         Submitted(at=0.0, solve="solve-id", kind=KIND, timeout=60.0),
-        Ordered(at=1.0, solve="solve-id", kind=KIND, provider="omo", job_id="job-4711", price=None),
+        JobCreated(at=1.0, solve="solve-id", kind=KIND, provider="omo", job_id="job-4711", price=None),
         attempted(JobFailed("the service said this")),
         TestTheStateOfAProvider.COOLED,
     )

@@ -167,7 +167,7 @@ class TakesNothing(Good):
 
 
 class Hasty(Good):
-    minimum_gap = 0
+    min_poll_interval = 0
 
 
 class RemembersTheJob(Good):
@@ -330,7 +330,7 @@ BAD: Mapping[type[Good], tuple[str, str]] = {
     SaysThatThereIsALength: (OPTIONS, "5 and 6 make the same request"),
     NamesWhatIsNotThere: ("the_options_that_are_sent_are_options_of_the_task", "names 'size'"),
     TakesEverything: ("a_task_of_an_unknown_kind_is_refused_as_unsupported", "raise UnsupportedTask"),
-    Hasty: ("the_pace_of_polling_is_a_sane_time", "minimum_gap is 0"),
+    Hasty: ("the_pace_of_polling_is_a_sane_time", "min_poll_interval is 0"),
     RemembersTheJob: ("nothing_is_kept_between_calls", "keep nothing in the provider"),
     TakesHeadersAway: ("arguments_and_settings_are_left_alone", "leave its arguments as they are"),
     StartsAProgram: (IO, "poll_job does os.posix_spawn"),

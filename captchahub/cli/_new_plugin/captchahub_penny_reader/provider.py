@@ -29,7 +29,7 @@ class PennyReaderProvider(Provider):
     # CHANGE: the kinds of task that the service takes; "phone-slide" is the library's other one.
     kinds = frozenset({"image-to-text"})
     # CHANGE: the least seconds between two questions for one job.
-    minimum_gap = 2.0
+    min_poll_interval = 2.0
 
     def __init__(self, settings: PennyReaderSettings) -> None:
         self._settings = settings

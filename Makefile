@@ -1,33 +1,34 @@
-# Every target makes what it needs; a fresh machine has to have python3 (3.11 or later) and make, no more.
+# Every target builds what it needs. A fresh machine needs only make and python3 (3.11 or later).
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-# Each is a distribution of its own.
+# Each plugin is a separate distribution.
 PLUGINS := createtask omocaptcha opentelemetry pillow prometheus
-# The released clients of interop have an environment of their own: what they need is nothing to the rest.
+# The client libraries of interop get a separate environment, because their dependencies must not mix with ours.
 INTEROP := .venv-interop
-CODE   := benchmarks captchahub examples plugins tests
+CODE   := benchmarks captchahub docs examples plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check interop soak format lint contract types coverage wheels clean
+.PHONY: help demo picture test bench check interop soak format lint contract types coverage wheels clean
 
 help:
-	@echo 'make demo    solve a dozen pictures against a local stand-in of the service'
+	@echo 'make demo    solve a dozen pictures on a local stand-in of a service; no account needed'
 	@echo 'make test    run the tests'
+	@echo 'make check   run every check: format, lint, import contract, types, tests with coverage, wheels'
+	@echo 'make format  format the code and fix what can be fixed automatically'
 	@echo 'make bench   measure what a solve costs, and how much code there is'
-	@echo 'make soak    attack the promise about money for long: 10,000 simulated runs, 200 kills'
-	@echo 'make check   everything: format, lint, import contract, types, tests with coverage, wheels'
-	@echo 'make interop solve with the released clients of others against the local stand-in'
-	@echo 'make format  format the code and mend what can be mended'
-	@echo 'make clean   remove the virtual environments and everything built'
+	@echo 'make soak    run the long tests of the journal: 10,000 simulated runs and 200 killed processes'
+	@echo 'make interop run other released client libraries against the local stand-in'
+	@echo 'make picture draw the picture of the demo in the README'
+	@echo 'make clean   remove the virtual environments and all build results'
 
 define new_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
   || { echo 'captchahub needs Python 3.11 or later: make PYTHON=/path/to/python3.11'; exit 1; }
 @$(PYTHON) -m venv $(@D) \
-  || { echo 'python3 came without venv: install the package python3-venv'; exit 1; }
+  || { echo 'this python3 has no venv module: install the package python3-venv'; exit 1; }
 @echo 'Installing into $(@D) ...'
 @$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 endef
@@ -47,7 +48,10 @@ $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
 demo: $(READY)
 	@$(BIN)/captchahub demo
 
-# More than two cores have: many tests wait for a service, or for a program.
+picture: $(READY)
+	@$(BIN)/python docs/draw_demo.py
+
+# More workers than cores, because many tests wait for a service or for another program.
 WORKERS ?= 4
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
@@ -80,7 +84,7 @@ lint: $(READY)
 contract: $(READY)
 	$(BIN)/lint-imports
 
-# Tests of plugins apart, for their modules are named like those of tests/ and of one another.
+# The tests of each plugin are checked separately, because their modules have the same names as those in tests/.
 types: $(READY)
 	$(BIN)/mypy
 	set -e; for plugin in $(PLUGINS); do $(BIN)/mypy plugins/$$plugin/tests; done

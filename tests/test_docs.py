@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
+import shlex
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import mypy.api
 import PIL.Image
 import pytest
 import yaml
 
 import captchahub
+import captchahub.errors
 from captchahub import Hub, Image, ImageToText
 from captchahub._plugins.manager import Plugins
+from captchahub.cli import cli
 from captchahub.config import load_yaml
 from captchahub.hookspecs import HookSpecs
 from captchahub.settings import ProviderSettings
@@ -27,7 +33,19 @@ README = (TREE / "README.md").read_text()
 PAGES = {str(path.relative_to(TREE)): path.read_text() for path in sorted(TREE.glob("docs/**/*.md"))}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Its blocks build on one another: tests/wheels/test_write_a_provider.py runs them.
-ALONE = {page: text for page, text in PAGES.items() if page != "docs/write-a-provider.md"}
+ALONE = {
+    page: text for page, text in {"README.md": README, **PAGES}.items() if page != "docs/write-a-provider.md"
+}
+# The packages beside the library have tests of their own for their blocks.
+OTHERS = [
+    "CHANGELOG.md",
+    *(
+        str(path.relative_to(TREE))
+        for folder in ("examples", "plugins")
+        for path in sorted(TREE.glob(f"{folder}/*/README.md"))
+    ),
+]
+LINKS = re.compile(r"\]\((?!\w+:)([^)#]*)(?:#([^)]+))?\)")
 HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith("captchahub_"))
 
 
@@ -35,14 +53,15 @@ def blocks(language: str, page: str = README) -> list[str]:
     return [text for found, text in BLOCK.findall(page) if found == language]
 
 
-def code_with_its_configuration() -> Iterator[tuple[str, str]]:
-    """Each block of code, and the configuration shown last before it; at the top, the first there is."""
-    shown = blocks("yaml")[0]
-    for language, text in BLOCK.findall(README):
-        if language == "yaml":
-            shown = text
-        elif language == "python":
-            yield text, shown
+def code_with_its_configuration() -> Iterator[tuple[str, str, str]]:
+    """Each page's blocks of code with the configuration that it shows last before them, or the README's."""
+    for page, text in ALONE.items():
+        shown = blocks("yaml")[0]
+        for language, block in BLOCK.findall(text):
+            if language == "yaml":
+                shown = block
+            elif language == "python":
+                yield page, block, shown
 
 
 @pytest.fixture
@@ -68,7 +87,7 @@ def at_work(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """A folder with what the README takes for granted: two pictures, and accounts at the services."""
+    """A folder with what the pages take for granted: two pictures, and accounts at the services."""
     document: dict[str, Any] = yaml.safe_load(configuration)
     services = {"omocaptcha": sandbox, "createtask": second_sandbox}
     for name, provider in document["providers"].items():
@@ -85,24 +104,10 @@ def at_work(
 
 @pytest.mark.usefixtures("at_work")
 @pytest.mark.parametrize(
-    ("code", "configuration"),
-    [pytest.param(*pair, id=f"block-{n}") for n, pair in enumerate(code_with_its_configuration())],
+    ("page", "code", "configuration"),
+    [pytest.param(*block, id=f"{block[0]}-{n}") for n, block in enumerate(code_with_its_configuration())],
 )
-def test_every_block_of_code_runs(code: str) -> None:
-    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
-
-
-@pytest.mark.usefixtures("at_work")
-@pytest.mark.parametrize("configuration", [blocks("yaml")[0]])
-@pytest.mark.parametrize(
-    ("page", "code"),
-    [
-        pytest.param(page, code, id=f"{page}-{number}")
-        for page, text in ALONE.items()
-        for number, code in enumerate(blocks("python", text))
-    ],
-)
-def test_so_does_every_block_of_the_other_pages(page: str, code: str) -> None:
+def test_every_block_of_code_runs(page: str, code: str) -> None:
     exec(compile(code, page, "exec"), {"__name__": "__main__"})
 
 
@@ -120,8 +125,29 @@ def test_the_answers_that_a_page_shows_are_what_the_sandbox_takes(at_work: Path)
     assert "Pictures of your own that it can answer: 2." in said
 
 
+def shown_commands() -> Iterator[list[str]]:
+    """The command lines of captchahub that the pages show, without redirections and remarks."""
+    for page in ("README.md", *PAGES, *OTHERS):
+        for text in blocks("sh", (TREE / page).read_text()):
+            for line in re.findall(r"^captchahub (.*)$", text, re.MULTILINE):
+                yield shlex.split(line.partition(" > ")[0], comments=True)
+
+
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize("configuration", [blocks("yaml")[0]])
+def test_every_command_it_shows_can_be_given(tmp_path: Path) -> None:
+    (tmp_path / "answers.json").write_text("{}")
+    for words in shown_commands():
+        command: click.Command | None = cli
+        while isinstance(command, click.Group):
+            name, *words = words  # noqa: PLW2901
+            command = command.get_command(click.Context(command), name)
+        assert command is not None, words
+        command.make_context(command.name, words)
+
+
 def test_every_block_of_code_is_typed(tmp_path: Path) -> None:
-    codes = [code for page in (README, *ALONE.values()) for code in blocks("python", page)]
+    codes = [code for page in ALONE.values() for code in blocks("python", page)]
     files = [tmp_path / f"block_{number}.py" for number, _ in enumerate(codes)]
     for file, code in zip(files, codes, strict=True):
         file.write_text(code)
@@ -130,7 +156,7 @@ def test_every_block_of_code_is_typed(tmp_path: Path) -> None:
 
 
 def shown_providers(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProviderSettings]:
-    """The providers of a configuration that the README shows, after a hub was made of it."""
+    """The providers of a configuration that a page shows, after a hub was made of it."""
     for name in re.findall(r"env:(\w+)", text):
         monkeypatch.setenv(name, name.lower())
     path = directory / "config.yaml"
@@ -141,15 +167,25 @@ def shown_providers(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_every_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = [shown_providers(text, tmp_path, monkeypatch) for text in blocks("yaml")]
-    assert [[(provider.name, provider.plugin) for provider in providers] for providers in shown] == [
-        [("omo", "omocaptcha"), ("backup", "omocaptcha")],
-        [("omo", "omocaptcha"), ("spare", "omocaptcha"), ("backup", "createtask")],
-        [("omo", "omocaptcha")],
-    ]
+    shown = {
+        page: [shown_providers(text, tmp_path, monkeypatch) for text in blocks("yaml", ALONE[page])]
+        for page in ALONE
+        if blocks("yaml", ALONE[page])
+    }
+    assert {
+        page: [[(provider.name, provider.plugin) for provider in providers] for providers in configurations]
+        for page, configurations in shown.items()
+    } == {
+        "README.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
+        "docs/configuration.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
+        "docs/money.md": [[("omo", "omocaptcha")]],
+        "docs/several-providers.md": [
+            [("omo", "omocaptcha"), ("spare", "omocaptcha"), ("backup", "createtask")]
+        ],
+    }
 
 
-@pytest.mark.parametrize("configuration", [blocks("yaml")[1]])
+@pytest.mark.parametrize("configuration", blocks("yaml", PAGES["docs/several-providers.md"]))
 def test_with_several_providers_the_second_service_answers_where_the_first_is_down(
     at_work: Path, sandbox: Sandbox
 ) -> None:
@@ -160,11 +196,51 @@ def test_with_several_providers_the_second_service_answers_where_the_first_is_do
     assert {attempt.provider for attempt in result.attempts} == {"omo", "spare", "backup"}
 
 
-@pytest.mark.parametrize("page", ["README.md", *PAGES])
-def test_every_file_it_points_to_is_there(page: str) -> None:
+def anchors(text: str) -> set[str]:
+    """What a link can name after "#" in a page: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES, *OTHERS])
+def test_every_file_and_heading_it_points_to_is_there(page: str) -> None:
     path = TREE / page
-    targets = re.findall(r"\]\((?!http)([^)#]+)", path.read_text())
-    assert [target for target in targets if not (path.parent / target).exists()] == []
+    for target, anchor in LINKS.findall(path.read_text()):
+        file = path.parent / target if target else path
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text()), f"{target}#{anchor}"
+
+
+def test_the_index_links_every_page() -> None:
+    linked = {(TREE / "docs" / target).resolve() for target, _ in LINKS.findall(PAGES["docs/README.md"])}
+    assert {(TREE / page).resolve() for page in PAGES} - linked == {TREE / "docs" / "README.md"}
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES, *OTHERS, "config.example.yaml"])
+def test_it_names_no_private_module(page: str) -> None:
+    assert re.findall(r"captchahub(?:[/.]\w+)*[/.]_(?!_)\w+", (TREE / page).read_text()) == []
+
+
+def test_the_readme_is_one_screen_of_what_it_is() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_error_has_a_row_on_the_page_of_errors() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \|", PAGES["docs/errors.md"], re.MULTILINE))
+    classes = {
+        name
+        for name, value in vars(captchahub.errors).items()
+        if inspect.isclass(value) and issubclass(value, captchahub.CaptchaHubError)
+    }
+    assert classes - rows == {"CaptchaHubError", "ProviderError"}
+
+
+def test_the_picture_of_the_demo_shows_a_good_end_and_fetches_nothing() -> None:
+    picture = (TREE / "docs" / "images" / "demo.svg").read_text()
+    shown = "".join(ET.fromstring(picture).itertext()).replace("\N{NO-BREAK SPACE}", " ")
+    assert "12 of 12 right" in shown
+    assert set(re.findall(r"\w+://[\w.]+", shown)) <= {"http://127.0.0.1"}
+    assert re.findall(r"@import|url\((?!#)|href|/home/|/root|/tmp/", picture) == []
 
 
 class TestHooks:

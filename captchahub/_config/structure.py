@@ -65,7 +65,7 @@ def _converter_for(target: Any) -> Converter:
     return _converter(target if _is_class(target) else None)
 
 
-# A settings class has its own: cattrs takes `int | float` for `float | int`, and the two are read differently.
+# A settings class has its own, because cattrs takes `int | float` for `float | int`, which reads differently.
 @lru_cache(maxsize=64)
 def _converter(_owner: type | None) -> Converter:
     converter = Converter(forbid_extra_keys=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import attrs
 
+from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Point, SlideSolution, Solution, Task, TextSolution
 from captchahub.testing.pictures import Painter
 
@@ -44,18 +46,22 @@ def sample_tasks(
     given: Sequence[Task[Any]] | None, answers: Mapping[str, Solution]
 ) -> tuple[Sequence[Task[Solution]], Mapping[str, Solution]]:
     """The tasks that were given, or some of each kind that the library has; and an answer for each kind."""
-    painter = Painter(7)
-    slide = painter.slide()
     usual: Mapping[str, Solution] = {
         ImageToText.kind: TextSolution("x7kp2"),
         PhoneSlide.kind: SlideSolution(Point(12, 30), Point(80, 30)),
     }
-    tasks = [*_texts(painter), slide.task()] if given is None else given
-    return tasks, {**usual, **answers}
+    return _drawn_tasks() if given is None else given, {**usual, **answers}
 
 
-def _texts(painter: Painter) -> Iterator[ImageToText]:
-    image = painter.text("x7kp2").image
+# A picture takes longer to draw than most checks take.
+@cache
+def _drawn_tasks() -> Sequence[Task[Solution]]:
+    painter = Painter(7)
+    slide = painter.slide()
+    return (*_texts(painter.text("x7kp2").image), slide.task())
+
+
+def _texts(image: Image) -> Iterator[ImageToText]:
     yield ImageToText(image)
     for name, values in _OPTIONS.items():
         for value in values:

@@ -47,6 +47,9 @@ $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
 demo: $(READY)
 	@$(BIN)/captchahub demo
 
+# pytest keeps each module with its asserts rewritten, which takes seconds for all of them, as bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 # More than two cores have: many tests wait for a service, or for a program.
 WORKERS ?= 4
 test: $(READY)

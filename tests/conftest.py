@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,12 @@ settings.register_profile(
     "captchahub", max_examples=int(os.environ.get("CAPTCHAHUB_EXAMPLES", "100")), deadline=None
 )
 settings.load_profile("captchahub")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, hundreds of thousands of objects that stay, out of garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 class QuickOmoProvider(OmoProvider):

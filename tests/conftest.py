@@ -16,7 +16,7 @@ from hypothesis import settings
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
-from tests.shelf import Shelf
+from tests.installed_distributions import Shelf
 
 # Nothing here may touch the journal of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")

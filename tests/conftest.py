@@ -17,6 +17,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
 from tests.shelf import Shelf
+from tests.wire import TlsServer
 
 # Nothing here may touch the journal of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")
@@ -74,6 +75,14 @@ def configured(sandbox: Sandbox) -> Callable[..., dict[str, object]]:
         }
 
     return configure
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
+    """A server on https, whose authority no one trusts yet."""
+    server = TlsServer(tmp_path)
+    yield server
+    server.close()
 
 
 @pytest.fixture

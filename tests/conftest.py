@@ -86,6 +86,12 @@ def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
 
 
 @pytest.fixture
+def mypy_cache(request: pytest.FixtureRequest) -> str:
+    """A folder that mypy keeps from one run of the test to the next, with what it knows of the library."""
+    return str(request.config.cache.mkdir(f"mypy-{request.path.stem}"))
+
+
+@pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     """A place for distributions that are installed while the test lasts."""
     root = tmp_path / "shelf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from hypothesis import settings
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
-from tests.shelf import Shelf
+from tests.installed_distributions import Shelf
 
 # Nothing here may touch the journal of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")
@@ -25,6 +26,12 @@ settings.register_profile(
     "captchahub", max_examples=int(os.environ.get("CAPTCHAHUB_EXAMPLES", "100")), deadline=None
 )
 settings.load_profile("captchahub")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, hundreds of thousands of objects that stay, out of garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 class QuickOmoProvider(OmoProvider):

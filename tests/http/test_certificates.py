@@ -18,7 +18,7 @@ from captchahub._http.certificates import Trust, bundle_fault, environment_trust
 from captchahub._http.transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
-from tests.wire import TlsServer, failure, send
+from tests.http_peers import TlsServer, failure, send
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 CERTIFICATE = trustme.CA().cert_pem.bytes()

@@ -16,8 +16,8 @@ from captchahub import ConfigError, Hub, ServiceUnavailable
 from captchahub._http.proxies import Proxy, environment_proxy, proxy_fault
 from captchahub.settings import HttpSettings
 from captchahub.testing import Sandbox, load_emulation
-from tests.addresses import address, refusing, resolving, swallowing
-from tests.wire import TlsServer, connect_proxy, failure, send
+from tests.http_peers import TlsServer, connect_proxy, failure, send
+from tests.unreachable_addresses import address, refusing, resolving, swallowing
 
 SERVICE = "https://service.test/api"
 PASSWORD = "pa55-word"

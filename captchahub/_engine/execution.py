@@ -16,7 +16,7 @@ from captchahub._engine.poller import Poller
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import unpack
 from captchahub._plugins.hooks import Hooks
-from captchahub._policy.error_table import backoff
+from captchahub._policy.scheduling import backoff
 from captchahub._providers.account import Account, LocalAccount, RemoteAccount, least_time
 from captchahub._providers.calls import is_of_contract, translate
 from captchahub._support.clock import now

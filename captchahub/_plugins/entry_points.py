@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import Distribution, DistributionFinder, EntryPoint, entry_points
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 
 __all__ = ["package_of", "points_in", "version_of"]
@@ -20,9 +20,7 @@ def points_in(group: str) -> Sequence[EntryPoint]:
     """The entry points of a group; those of a package with broken metadata are left out, which is logged."""
     try:
         return list(entry_points(group=group))
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         # It gives all or nothing. Looking at one package after the other takes longer.
         return [point for point in _readable_points() if point.group == group]
 
@@ -47,9 +45,7 @@ def _readable_points() -> Iterator[EntryPoint]:
         seen.add(name.lower())
         try:
             points = list(package.entry_points)
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             if name not in _told:
                 _told.add(name)
                 told = "the metadata of %s can't be read (%s), so that it adds no plugin; reinstall it"
@@ -65,17 +61,13 @@ def _packages() -> Iterator[Distribution]:
             continue
         try:
             yield from find(DistributionFinder.Context())
-        except KeyboardInterrupt:
-            raise
-        except FAULTS:
+        except foreign_errors():
             log.warning("%s can't tell what is installed", type(finder).__name__, exc_info=True)
 
 
 def _text(read: Callable[[], object]) -> str | None:
     try:
         value = read()
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return None
     return value if isinstance(value, str) else None

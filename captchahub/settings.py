@@ -7,7 +7,6 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -245,5 +244,3 @@ class HubSettings:
     cache: float = 0.0
     """How long an answer is given to equal tasks again, in seconds."""
     plugins: PluginSettings = PluginSettings()
-    hooks: Any = attrs.field(default=None, repr=False, eq=False)
-    """What the plugins have a say in; None for what the library itself brings."""

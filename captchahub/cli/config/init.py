@@ -81,7 +81,7 @@ def _without_line(problem: Located) -> str:
 
 def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[Located]:
     """What would be wrong with the file if every secret were there."""
-    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)))
+    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)), plugins)
 
 
 def _with_prices(answers: Answers, problems: Sequence[Located], *, asks: bool) -> Answers:

@@ -28,6 +28,18 @@ OF_PROVIDER = """(account = 0 AND provider = :provider
 """The same for the jobs of one provider, with the values of :meth:`OwnAccounts.of`."""
 
 
+def _listed(values: Iterable[object]) -> str:
+    return f" {' '.join(map(str, values))} "
+
+
+def _values_now(own: OwnAccounts) -> Mapping[str, str]:
+    return {"accounts": _listed(number for numbers in own.numbers.values() for number in numbers)}
+
+
+def _values_ever(own: OwnAccounts) -> Mapping[str, str]:
+    return {"accounts": _listed(own.ever)}
+
+
 @attrs.frozen
 class OwnAccounts:
     """The accounts of a hub, by their numbers in the journal.
@@ -39,6 +51,13 @@ class OwnAccounts:
 
     numbers: Mapping[str, tuple[int, ...]]
     ever: frozenset[int]
+    # Every solve needs them, so they are made once.
+    hub: Mapping[str, str] = attrs.field(init=False, default=attrs.Factory(_values_now, takes_self=True))
+    """The values for :data:`OF_HUB` that mean the accounts which the hub has now."""
+    hub_ever: Mapping[str, str] = attrs.field(
+        init=False, default=attrs.Factory(_values_ever, takes_self=True)
+    )
+    """The values for :data:`OF_HUB` that mean all accounts which the hub has had."""
 
     def number(self, provider: str) -> int:
         """Return the number for new jobs of a provider."""
@@ -51,23 +70,14 @@ class OwnAccounts:
         another name that the hub has for the same account, it belongs to that one. A provider that the hub
         does not have may be any of its accounts.
         """
-        mine = self.numbers.get(provider) or self._now
-        others = [name for name, theirs in self.numbers.items() if name != provider and {*mine} & {*theirs}]
-        return {"provider": provider, "accounts": _listed(mine), "other_names": _listed(others)}
-
-    @property
-    def hub(self) -> Mapping[str, str]:
-        """The values for :data:`OF_HUB` that mean the accounts which the hub has now."""
-        return {"accounts": _listed(self._now)}
-
-    @property
-    def hub_ever(self) -> Mapping[str, str]:
-        """The values for :data:`OF_HUB` that mean all accounts which the hub has had."""
-        return {"accounts": _listed(self.ever)}
-
-    @property
-    def _now(self) -> tuple[int, ...]:
-        return tuple(number for numbers in self.numbers.values() for number in numbers)
+        mine = self.numbers.get(provider)
+        others = [
+            name
+            for name, theirs in self.numbers.items()
+            if name != provider and (not mine or not {*mine}.isdisjoint(theirs))
+        ]
+        accounts = _listed(mine) if mine else self.hub["accounts"]
+        return {"provider": provider, "accounts": accounts, "other_names": _listed(others)}
 
     def name_of(self, entry: JobEntry) -> str | None:
         """Return what the hub calls the account of a job, or None if it does not have that account."""
@@ -115,7 +125,3 @@ def _number(connection: Connection, digest: bytes) -> int | None:
     sql = "SELECT account FROM account_marks WHERE digest = :digest"
     row = connection.execute(sql, {"digest": digest}).fetchone()
     return None if row is None else int(row[0])
-
-
-def _listed(values: Iterable[object]) -> str:
-    return f" {' '.join(map(str, values))} "

@@ -7,7 +7,6 @@ Each charge is added to the ledger in the same transaction. Times are wall clock
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import cast
 
@@ -70,7 +69,7 @@ def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: s
             "provider": job.provider,
             "kind": job.kind,
             "fingerprint": job.fingerprint,
-            "options": json.dumps(dict(job.options)),
+            "options": json.dumps(dict(job.options)) if job.options else "{}",
             "price": None if job.price is None else charge,
             "price_source": job.price_source,
             "currency": currency,
@@ -109,14 +108,15 @@ def settle(
     owner: str | None,
     now: float,
     cost: Decimal | None = None,
-    answer: Mapping[str, object] | None = None,
+    answer: str | None = None,
     error: str | None = None,
     is_given: bool = True,
 ) -> bool:
     """Write down how a job ended, and charge what it costs.
 
-    That is ``cost`` if it is known, else nothing for a job that was not sent or was refused, and the reserved
-    price for any other. ``is_given`` is False if there is an answer that no caller has received yet.
+    ``answer`` is JSON. The charge is ``cost`` if it is known, else nothing for a job that was not sent or was
+    refused, and the reserved price for any other. ``is_given`` is False if there is an answer that no caller
+    has received yet.
 
     An owner settles its own jobs only. If ``owner`` is None, a person settles a job that is created or
     ambiguous; one that is just being sent is left to its hub.
@@ -146,7 +146,7 @@ def settle(
             "id": entry_id,
             "state": state.value,
             "charge": charge,
-            "answer": None if answer is None else json.dumps(dict(answer)),
+            "answer": answer,
             "error": storable(error),
             "is_by_hand": int(owner is None),
             "is_given": int(is_given or answer is None),

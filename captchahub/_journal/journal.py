@@ -189,7 +189,7 @@ class Journal:
         if equal is None or equal.owner == self.owner:
             since = now - _TAKEN_OVER_UP_TO
             return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
-        raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
+        raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
 
     async def _undo_reservation(self, opened: int | JobEntry) -> None:
         if isinstance(opened, int):
@@ -273,7 +273,7 @@ class Journal:
                 return
             found = jobs_table.get(connection, entry.id)
             if found is None:
-                raise ValueError(f"job {entry.id} is not in this journal, or not any more")
+                raise ValueError(f"job {entry.id} is not in this journal (any more)")
             if found.state is not entry.state:
                 raise ValueError(f"job {entry.id} was settled meanwhile: it is {found.state.value}")
             was, wanted = entry.state.value, state.value
@@ -329,7 +329,11 @@ class Journal:
             self._sign_on(connection, own, moment)
             return work(connection, own, moment)
 
-        writing = asyncio.ensure_future(self._accounts.write(signed_on, identities))
+        write = self._accounts.write(signed_on, identities)
+        if not self._is_shared:
+            # In memory it never waits, so it is over before its caller can be cancelled.
+            return await write
+        writing = asyncio.ensure_future(write)
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
@@ -341,7 +345,7 @@ class Journal:
         try:
             await self._accounts.write(partial(self._sign_on, moment=moment), self._accounts.identities)
         except CaptchaHubError as error:
-            log.warning("this hub could not write its heartbeat into the journal: %s", error)
+            log.warning("this hub could not write its heartbeat to the journal: %s", error)
         await self.pending.catch_up()
 
     def _sign_on(self, connection: Connection, own: OwnAccounts, moment: float) -> None:
@@ -380,11 +384,15 @@ class JobRow:
         state: JobState,
         *,
         cost: Decimal | None = None,
-        answer: Mapping[str, object] | None = None,
+        answer: str | None = None,
         error: str | None = None,
         is_given: bool = True,
     ) -> None:
-        """Write down how it ended; ``is_given`` is False if no caller has received the answer yet."""
+        """Write down how it ended.
+
+        ``answer`` is the solution as :func:`captchahub._journal.solutions.pack` returns it; ``is_given`` is
+        False if no caller has received it yet.
+        """
         journal = self._journal
 
         def work(connection: Connection) -> bool:
@@ -402,7 +410,7 @@ class JobRow:
 
         await journal.pending.write(work, "the end of a job")
 
-    async def keep_undelivered(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
+    async def keep_undelivered(self, cost: Decimal | None, answer: str | None) -> None:
         """Leave an answer that no caller waits for any more to any hub that resumes."""
         await self.settle(JobState.SOLVED, cost=cost, answer=answer)
         # It may have been settled as delivered before, for a caller that was cancelled meanwhile.
@@ -449,7 +457,7 @@ def check_budgets(
             continue
         if job.price is None:
             raise PriceUnknown(
-                f"nobody says what {job.kind} costs at {job.provider}, and {scope.name} has a budget"
+                f"the price of {job.kind} at {job.provider} is unknown, and {scope.name} has a budget"
             )
         since, _ = period_of(scope.budget, now)
         if scope.provider is None:

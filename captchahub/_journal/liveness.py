@@ -54,7 +54,7 @@ def expire_dead_owners(connection: Connection, now: float) -> None:
         UPDATE jobs SET state = 'ambiguous', error = :error, updated_at = :now
         WHERE state IN ('intent', 'created') AND state = 'intent' AND owner NOT IN (SELECT id FROM owners)
         """,
-        {"error": "the process that sent it, or was about to, ended before it knew more", "now": now},
+        {"error": "the process that sent it, or was about to send it, ended before the reply", "now": now},
     )
 
 

@@ -76,7 +76,8 @@ class DatabaseWriter:
         """See :meth:`Writer.write`. A write that was begun is committed even if its caller is cancelled."""
         if self._has_thread:
             return await self._enqueue(work)
-        self._refuse_closed()
+        if self._is_closed:
+            raise HubClosed
         (outcome,) = self._database.transact([work])
         if isinstance(outcome, Exception):
             raise outcome
@@ -86,7 +87,8 @@ class DatabaseWriter:
         """See :meth:`Writer.read`."""
         if self._has_thread:
             return await self._enqueue(work, is_read=True)
-        self._refuse_closed()
+        if self._is_closed:
+            raise HubClosed
         return self._database.read(work)
 
     async def aclose(self) -> None:
@@ -100,15 +102,12 @@ class DatabaseWriter:
         else:
             await asyncio.to_thread(thread.join, _CLOSE_TIMEOUT)
 
-    def _refuse_closed(self) -> None:
-        if self._is_closed:
-            raise HubClosed
-
     async def _enqueue(self, work: Work[T], *, is_read: bool = False) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         # Closing must not come between the check and the queue, where nothing reads after it.
         with self._lock:
-            self._refuse_closed()
+            if self._is_closed:
+                raise HubClosed
             self._queue.put(_Waiting(work, is_read, future))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="captchahub journal", daemon=True)
@@ -186,7 +185,7 @@ class PendingWrites:
             try:
                 await self._writer.write(work)
             except CaptchaHubError as error:
-                log.error("%s could not be written into the journal, and is tried again: %s", what, error)
+                log.error("%s could not be written to the journal, and is tried again later: %s", what, error)
                 self._pending.append(work)
             return
         # After the others: a job cannot be settled before its id is written.
@@ -203,4 +202,4 @@ class PendingWrites:
                 if self._pending[:1] == [work]:
                     del self._pending[0]
         except CaptchaHubError as error:
-            log.warning("the journal still fails; %d entries wait for it: %s", len(self._pending), error)
+            log.warning("the journal still fails; %d writes wait for it: %s", len(self._pending), error)

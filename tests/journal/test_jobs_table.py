@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sqlite3
 import threading
@@ -106,7 +107,7 @@ class Journal:
     ) -> int:
         entry_id = self.ordered(what, now=now)
         assert self.do(
-            settle, entry_id, state, owner="me", now=now, cost=cost, answer={"text": "x7kp2"}, error="why"
+            settle, entry_id, state, owner="me", now=now, cost=cost, answer='{"text": "x7kp2"}', error="why"
         )
         return entry_id
 
@@ -148,7 +149,9 @@ class TestAJob:
     def test_ends_with_its_answer(self, journal: Journal) -> None:
         entry_id = journal.created()
         answer = {"start": {"x": 1.5, "y": 2}, "screen": None}
-        assert journal.do(settle, entry_id, JobState.SOLVED, owner="me", now=NOON + 9, answer=answer)
+        assert journal.do(
+            settle, entry_id, JobState.SOLVED, owner="me", now=NOON + 9, answer=json.dumps(answer)
+        )
         entry = journal.entry(entry_id)
         assert (entry.state, entry.job_id, entry.answer) == (JobState.SOLVED, 7, answer)
         assert (entry.ordered_at, entry.updated_at) == (NOON, NOON + 9)
@@ -369,7 +372,7 @@ class TestBudgets:
             journal.do(settle, entry_id, JobState.NOT_SENT, owner="me", now=NOON)
 
     def test_without_a_price_none_can_be_kept(self, journal: Journal) -> None:
-        with pytest.raises(PriceUnknown, match="nobody says what image-to-text costs at omo"):
+        with pytest.raises(PriceUnknown, match="the price of image-to-text at omo is unknown"):
             journal.do(reserve, order(price=None), [limit("1", provider=None)], owner="me", now=NOON)
         journal.do(reserve, order(price=None), [limit("1", provider="backup")], owner="me", now=NOON)
 
@@ -400,7 +403,7 @@ class TestOwners:
         journal.do(expire_dead_owners, NOON + 30)
         expired = journal.entry(lost)
         assert (expired.state, expired.charge) == (JobState.AMBIGUOUS, PRICE)
-        assert expired.error == "the process that sent it, or was about to, ended before it knew more"
+        assert expired.error == "the process that sent it, or was about to send it, ended before the reply"
         assert expired.updated_at == NOON + 30
         assert journal.state(mine) is JobState.INTENT
         journal.do(expire_dead_owners, NOON + 31)
@@ -718,7 +721,7 @@ class AgainstAModel(RuleBasedStateMachine):
         wins = row is not None and (row.state.value, state.value) in ALLOWED
         if row is not None:
             wins = wins and (row.state is not JobState.INTENT if owner is None else row.owner == owner)
-        answer = {"text": "x"} if is_answered else None
+        answer = '{"text": "x"}' if is_answered else None
         done = self.journal.do(settle, job, state, owner=owner, now=self.now, cost=cost, answer=answer)
         assert done is wins
         if wins and row is not None:

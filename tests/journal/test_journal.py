@@ -748,7 +748,7 @@ class TestByHand:
             assert await engine.jobs(JobState.AMBIGUOUS, 10) == []
             await asyncio.sleep(1)
             (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
-            assert "ended before it knew more" in (entry.error or "")
+            assert "ended before the reply" in (entry.error or "")
 
         in_town({"omo": Service()}, main, journal=book)
 
@@ -933,7 +933,7 @@ class TestAJournalThatFails:
             book.fault = None
 
         in_town(town, main, journal=book)
-        assert "could not be written into the journal, and is tried again" in caplog.text
+        assert "could not be written to the journal, and is tried again later" in caplog.text
         # As the hub was closed.
         assert book.states() == ["solved"]
 

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from captchahub._engine.engine import Engine, hooks_of
+from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
@@ -64,11 +64,13 @@ class Hub:
     Methods that wait raise ``RuntimeError`` if they are called in the background thread, as a callback is,
     and warn with ``RuntimeWarning`` if they block an event loop. All of them raise
     :class:`~captchahub.errors.HubClosed` after :meth:`close`.
+
+    ``plugins`` are those that were loaded with the settings. If None, the hub loads those that they name.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
+    def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
         self._source = Source()
-        self._engine = ProcessEngine(settings)
+        self._engine = ProcessEngine(settings, plugins)
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -83,14 +85,16 @@ class Hub:
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
         source = Source(checked_path(path), checked_plugins(plugins))
-        hub = cls(source.read())
+        loaded = source.read()
+        hub = cls(loaded.settings, plugins=loaded.plugins)
         hub._source = source
         return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """Create a hub from a mapping with the keys of the YAML file. See :meth:`from_yaml`."""
-        return cls(load_mapping(mapping, Plugins(plugins)))
+        usable = Plugins(plugins)
+        return cls(load_mapping(mapping, usable), plugins=usable)
 
     def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.
@@ -187,7 +191,7 @@ class Hub:
 
     def plugins(self) -> list[PluginRecord]:
         """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""
-        return list(hooks_of(self._engine.settings).records)
+        return list(self._engine.plugins.records)
 
     def reload(self) -> None:
         """Read the configuration file again, and use it from now on.
@@ -202,9 +206,9 @@ class Hub:
         self._check_may_wait("reload")
         # Of two concurrent calls the one that reads the file later also has to apply it later.
         with self._reload_lock:
-            settings = self._source.read()
-            self._start(Engine.reload, settings).result()
-            self._engine.settings = settings
+            loaded = self._source.read()
+            self._start(Engine.reload, loaded.settings, loaded.plugins).result()
+            self._engine.follow(loaded.settings, loaded.plugins)
 
     def revive(self, provider: str) -> None:
         """Use a provider again from now on, for example one that was out until its account was topped up.

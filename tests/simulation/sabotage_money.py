@@ -71,7 +71,7 @@ def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """Whether a budget has room is looked at first, and the price reserved in the next transaction."""
-    reserve, check, open_page = _journal_entries.reserve, check_budgets, Journal.reserve
+    reserve, check, reserve_checked = _journal_entries.reserve, check_budgets, Journal.reserve
 
     def reserve_unchecked(
         connection: sqlite3.Connection, order: NewJob, _limits: Iterable[BudgetScope], **named: Any
@@ -86,7 +86,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
             check(connection, order, self._limits, self._clock(), own)
 
         await self._journal.write(look)
-        return await open_page(self, order, begun, refused, identity)
+        return await reserve_checked(self, order, begun, refused, identity)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
     patch.setattr(Journal, "reserve", check_first)

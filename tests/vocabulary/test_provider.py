@@ -318,7 +318,8 @@ class TestHttpError:
         error = Reply(status, b"<html>Access denied</html>", {"Retry-After": "7"}).http_error()
         assert isinstance(error, ServiceUnavailable)
         assert (error.nothing_created, error.retry_after) == (True, 7.0)
-        assert "such as a firewall, refuses the request; if this persists, check base_url and" in str(error)
+        advice = "such as a firewall, refuses the request; if this persists, check base_url and the token"
+        assert advice in str(error)
 
     def test_what_may_have_created_a_job_does_not_claim_otherwise(self) -> None:
         error = Reply(503).http_error()

@@ -93,10 +93,10 @@ class CreateTaskEmulation(Emulation):
         default=attrs.Factory(lambda self: find_dialect(self.dialect), takes_self=True), kw_only=True
     )
     """The facts of the dialect. Pass ``spoken=settings.spoken`` for a provider whose settings change them."""
-    least_gap: float | None = attrs.field(default=None, kw_only=True)
-    """Polls of one job that come faster than this, in seconds, are refused; 0 refuses none.
+    min_poll_interval: float | None = attrs.field(default=None, kw_only=True)
+    """The minimum seconds between two polls of a job. 0 accepts every poll.
 
-    None means the intervals of ``spoken``, also before the first poll, except for quick accounts.
+    By default the intervals of ``spoken`` apply, also before the first poll. Quick accounts are exempt.
     """
 
     @property

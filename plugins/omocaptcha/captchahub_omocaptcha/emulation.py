@@ -49,9 +49,9 @@ class OmoEmulation(Emulation):
     """Whether answers carry a ``message``."""
     closed: Collection[str] = ()
     """The task kinds that are closed now: they are refused, and marked as closed in the price list."""
-    least_gap: float | None = None
-    """See :attr:`Emulation.least_gap`. None refuses no poll: the service asks for 2 s between polls, but does
-    not say what happens to faster ones."""
+    min_poll_interval: float | None = None
+    """See :attr:`Emulation.min_poll_interval`. None accepts every poll, because the service's documentation
+    asks for 2 s between polls but does not say how it answers faster ones."""
 
     def answer(self, call: Call, world: World) -> Answer:
         """Return the reply. Its HTTP status is always 200; the body says whether the call failed."""

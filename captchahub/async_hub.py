@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._engine.engine import Engine, hooks_of
+from captchahub._engine.engine import Engine
 from captchahub._hub.arguments import (
     checked_cost,
     checked_in_flight,
@@ -50,8 +50,8 @@ class AsyncHub:
     A hub made before a fork works in a loop of the child as well, as :class:`Hub` does.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
-        self._engine = ProcessEngine(settings)
+    def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
+        self._engine = ProcessEngine(settings, plugins)
         self._source = Source()
         self._process = process()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,14 +61,16 @@ class AsyncHub:
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
         """As :meth:`Hub.from_yaml`."""
         source = Source(checked_path(path), checked_plugins(plugins))
-        hub = cls(source.read())
+        loaded = source.read()
+        hub = cls(loaded.settings, plugins=loaded.plugins)
         hub._source = source
         return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """As :meth:`Hub.from_mapping`."""
-        return cls(load_mapping(mapping, Plugins(plugins)))
+        usable = Plugins(plugins)
+        return cls(load_mapping(mapping, usable), plugins=usable)
 
     async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
@@ -116,13 +118,13 @@ class AsyncHub:
 
     def plugins(self) -> list[PluginRecord]:
         """As :meth:`Hub.plugins`."""
-        return list(hooks_of(self._engine.settings).records)
+        return list(self._engine.plugins.records)
 
     async def reload(self) -> None:
         """As :meth:`Hub.reload`. The file is read in the event loop's thread."""
-        engine, settings = self._ours(), self._source.read()
-        await engine.reload(settings)
-        self._engine.settings = settings
+        engine, loaded = self._ours(), self._source.read()
+        await engine.reload(loaded.settings, loaded.plugins)
+        self._engine.follow(loaded.settings, loaded.plugins)
 
     async def revive(self, provider: str) -> None:
         """As :meth:`Hub.revive`."""

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._engine.engine import Engine, hooks_of
+from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
@@ -58,11 +58,13 @@ class Hub:
     The work is done in one background thread, started by the first call. A hub made before a fork works in
     the child as well, as a hub of its own that shares the journal; tickets and iterators stay in the process
     that got them. A hub that is never closed is ended with the program.
+
+    ``plugins`` are those that were loaded with the settings; if None, the hub loads those that they name.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
+    def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
         self._source = Source()
-        self._engine = ProcessEngine(settings)
+        self._engine = ProcessEngine(settings, plugins)
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -77,14 +79,16 @@ class Hub:
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
         source = Source(checked_path(path), checked_plugins(plugins))
-        hub = cls(source.read())
+        loaded = source.read()
+        hub = cls(loaded.settings, plugins=loaded.plugins)
         hub._source = source
         return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """A hub as a mapping of the same shape describes it; else as :meth:`from_yaml`."""
-        return cls(load_mapping(mapping, Plugins(plugins)))
+        usable = Plugins(plugins)
+        return cls(load_mapping(mapping, usable), plugins=usable)
 
     def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.
@@ -179,7 +183,7 @@ class Hub:
 
     def plugins(self) -> list[PluginRecord]:
         """Every plugin, installed or passed in: whether it is used, and if it can't be, why."""
-        return list(hooks_of(self._engine.settings).records)
+        return list(self._engine.plugins.records)
 
     def reload(self) -> None:
         """Read the configuration file again, and go by it from now on.
@@ -193,9 +197,9 @@ class Hub:
         self._refuse_to_block_itself("reload")
         # Who reads later also sets later.
         with self._reloading:
-            settings = self._source.read()
-            self._start(lambda engine: engine.reload(settings)).result()
-            self._engine.settings = settings
+            loaded = self._source.read()
+            self._start(lambda engine: engine.reload(loaded.settings, loaded.plugins)).result()
+            self._engine.follow(loaded.settings, loaded.plugins)
 
     def revive(self, provider: str) -> None:
         """Ask a provider again from now on, such as one that was out and whose account was topped up.

@@ -11,7 +11,7 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import attrs
 
@@ -312,5 +312,3 @@ class HubSettings:
     """How long an answer is reused for an equal task, without paying, such as 1h."""
     plugins: PluginSettings = PluginSettings()
     """Which plugins are used besides those of the providers, and which must not be used."""
-    hooks: Annotated[Any, Internal] = attrs.field(default=None, repr=False, eq=False)
-    """The loaded plugins; None for those of the library itself."""

@@ -138,9 +138,7 @@ class Loader:
         budget = self._budget(top, ())
         if budget is not None:
             refuse_mixed_currencies(self._problems, providers.values(), ("budget",))
-        return HubSettings(
-            providers, routes, budget=budget, plugins=plugins, hooks=self._plugins.hooks, **given
-        )
+        return HubSettings(providers, routes, budget=budget, plugins=plugins, **given)
 
     def _mapping(self, value: object, place: KeyPath) -> dict[str, object] | None:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)

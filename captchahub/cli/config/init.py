@@ -82,7 +82,7 @@ def _without_line(problem: LocatedProblem) -> str:
 
 def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[LocatedProblem]:
     """What would be wrong with the file if every secret were there."""
-    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)))
+    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)), plugins)
 
 
 def _with_prices(answers: Answers, problems: Sequence[LocatedProblem], *, asks: bool) -> Answers:

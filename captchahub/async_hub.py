@@ -27,7 +27,7 @@ from captchahub._hub.bulk import as_completed_async
 from captchahub._hub.process_engine import ProcessEngine
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process
-from captchahub.config import Source, load_mapping
+from captchahub.config import LoadedConfiguration, Source
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -70,8 +70,8 @@ class AsyncHub:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """See :meth:`Hub.from_mapping`."""
-        usable = Plugins(plugins)
-        return cls(load_mapping(mapping, usable), plugins=usable)
+        loaded = LoadedConfiguration.from_mapping(mapping, Plugins(plugins))
+        return cls(loaded.settings, plugins=loaded.plugins)
 
     async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """See :meth:`Hub.solve`. Cancelling the call cancels the solve."""

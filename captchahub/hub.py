@@ -35,7 +35,7 @@ from captchahub._hub.loop_thread import LoopThread
 from captchahub._hub.process_engine import ProcessEngine
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
-from captchahub.config import Source, load_mapping
+from captchahub.config import LoadedConfiguration, Source
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -93,8 +93,8 @@ class Hub:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """Create a hub from a mapping with the keys of the YAML file. See :meth:`from_yaml`."""
-        usable = Plugins(plugins)
-        return cls(load_mapping(mapping, usable), plugins=usable)
+        loaded = LoadedConfiguration.from_mapping(mapping, Plugins(plugins))
+        return cls(loaded.settings, plugins=loaded.plugins)
 
     def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.

@@ -9,9 +9,9 @@ from typing import Any, NoReturn, TypeVar
 import attrs
 
 from captchahub import AllProvidersFailed, Attempt, ImageToText, Result, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.errors import ProviderError
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import (
@@ -171,7 +171,7 @@ def in_lab(
         return stalls[settings.name].connect()
 
     async def run() -> T:
-        engine = Engine(load_mapping(mapping, known), plugins=known, connect=connect, chance=lambda: 1.0)
+        engine = Engine(read_mapping(mapping, known), plugins=known, connect=connect, chance=lambda: 1.0)
         try:
             return await main(engine)
         finally:

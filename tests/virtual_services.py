@@ -14,10 +14,10 @@ from captchahub_createtask.emulation import CreateTaskEmulation
 from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal.journal import Writer
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, Mishap, World, run_virtual
 from captchahub.testing.emulation import Emulation
@@ -158,7 +158,7 @@ def in_town(
     async def run() -> T:
         known = Plugins(plugins) if plugins else INSTALLED
         engine = Engine(
-            load_mapping(mapping, known),
+            read_mapping(mapping, known),
             plugins=known,
             connect=connect,
             chance=chance,

@@ -19,20 +19,6 @@ from captchahub._config.problems import InvalidValue
 from captchahub._config.time_zones import known_zones
 from captchahub._http.certificates import bundle_fault
 from captchahub._http.proxies import proxy_fault
-from captchahub._support.notation import (
-    CertificatesPath,
-    Count,
-    Currency,
-    Duration,
-    FilePath,
-    HeaderText,
-    Limit,
-    Pause,
-    Price,
-    ProxyAddress,
-    Share,
-    Weight,
-)
 from captchahub._support.paths import anchored, expanded
 from captchahub.provider import Secret
 from captchahub.settings import Percentile, Rate
@@ -125,14 +111,14 @@ def read_flag(value: object) -> bool:
     return value
 
 
-def read_count(value: object, otherwise: str = "") -> Count:
+def read_count(value: object, otherwise: str = "") -> int:
     """Read a whole number from 1; ``otherwise`` names what else may stand there."""
     expected = f"a whole number from 1 to {MAX_COUNT}{otherwise}"
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidValue(expected, value, _unquote(value))
     if not 1 <= value <= MAX_COUNT:
         raise InvalidValue(expected, value)
-    return Count(value)
+    return value
 
 
 def read_failure_limit(value: object) -> float:
@@ -145,14 +131,14 @@ def read_share_limit(value: object) -> float:
     return math.inf if value == NEVER else read_share(value, f" or {NEVER}")
 
 
-def read_weight(value: object) -> Weight:
+def read_weight(value: object) -> float:
     """Read a number from 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= MAX_COUNT:
         raise InvalidValue(f"a weight, which is a number from 0 to {MAX_COUNT}", value, _unquote(value))
-    return Weight(float(value))
+    return float(value)
 
 
-def read_share(value: object, otherwise: str = "") -> Share:
+def read_share(value: object, otherwise: str = "") -> float:
     """Read a number from 0 to 1, or a percentage; ``otherwise`` names what else may stand there."""
     share = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -161,7 +147,7 @@ def read_share(value: object, otherwise: str = "") -> Share:
         share = float(match[1]) / 100
     if share is None or not 0 <= share <= 1:
         raise InvalidValue(f"a share from 0 to 1, or such as 5%{otherwise}", value)
-    return Share(float(share))
+    return float(share)
 
 
 def read_rate(value: object) -> Rate:
@@ -198,15 +184,14 @@ def read_secret(value: object, context: ReadContext) -> Secret:
     return Secret(value)
 
 
-def read_bytes(value: object) -> bytes:
-    """Refuse any value."""
-    raise unwritable("bytes", value)
+def unwritable(kind: str) -> Callable[[object, ReadContext], object]:
+    """Return a reader that refuses every value, for a type that can't be written in a configuration."""
 
+    def refuse(value: object, _context: ReadContext) -> object:
+        expected = f"a {kind}, which a configuration can't hold"
+        raise InvalidValue(expected, value, "leave the key out, and tell the plugin's author", hidden=True)
 
-def unwritable(kind: str, value: object) -> InvalidValue:
-    """Return the error for any value of a type that can't be written in a configuration."""
-    expected = f"a {kind}, which a configuration can't hold"
-    return InvalidValue(expected, value, "leave the key out, and tell the plugin's author", hidden=True)
+    return refuse
 
 
 def read_path(value: object, context: ReadContext) -> Path:
@@ -217,17 +202,17 @@ def read_path(value: object, context: ReadContext) -> Path:
     return anchored(context.base / expanded(value))
 
 
-def read_certificates_path(value: object, context: ReadContext) -> CertificatesPath:
+def read_certificates_path(value: object, context: ReadContext) -> Path:
     """Read the path of certificates that can be loaded."""
     path = read_path(value, context)
     fault = bundle_fault(path)
     if fault is not None:
         expected = "the path of a PEM file with certificates to trust, or of a folder of them"
         raise InvalidValue(expected, value, f"it {fault}; {_RELATIVE}")
-    return CertificatesPath(path)
+    return path
 
 
-def read_file_path(value: object, context: ReadContext) -> FilePath:
+def read_file_path(value: object, context: ReadContext) -> Path:
     """Read the path of a file that exists or can be created."""
     expected = "the path of a file such as jobs.db, in a folder that is there"
     if isinstance(value, str) and _DATABASE_ADDRESS.match(value):
@@ -242,23 +227,23 @@ def read_file_path(value: object, context: ReadContext) -> FilePath:
         raise wrong from None
     if not usable:
         raise wrong
-    return FilePath(path)
+    return path
 
 
-def read_duration(value: object) -> Duration:
+def read_duration(value: object) -> float:
     """Read a time above zero, in seconds."""
     seconds = _seconds(value)
     if not 0 < seconds <= MAX_SECONDS:
         raise InvalidValue("a duration above 0s and up to 365d", value)
-    return Duration(seconds)
+    return seconds
 
 
-def read_pause(value: object) -> Pause:
+def read_pause(value: object) -> float:
     """Read a time, in seconds."""
     seconds = _seconds(value)
     if seconds > MAX_SECONDS:
         raise InvalidValue("a duration up to 365d", value)
-    return Pause(seconds)
+    return seconds
 
 
 def _seconds(value: object) -> float:
@@ -273,22 +258,22 @@ def _seconds(value: object) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def read_header_text(value: object) -> HeaderText:
+def read_header_text(value: object) -> str:
     """Read text for an HTTP header."""
     text = read_text(value)
     if not text.strip() or not text.isascii() or not text.isprintable():
         raise InvalidValue("printable ASCII text", value)
-    return HeaderText(text)
+    return text
 
 
-def read_proxy_address(value: object) -> ProxyAddress:
+def read_proxy_address(value: object) -> str:
     """Read the address of a proxy. No message repeats it, because it can hold a password."""
     why = proxy_fault(value) if isinstance(value, str) else ""
     if not isinstance(value, str) or why is not None:
         raise InvalidValue(
             "the address of a proxy such as http://127.0.0.1:3128", value, why or "", hidden=True
         )
-    return ProxyAddress(value)
+    return value
 
 
 def read_amount(value: object) -> Decimal:
@@ -308,21 +293,21 @@ def read_amount(value: object) -> Decimal:
     return amount
 
 
-def read_price(value: object) -> Price:
+def read_price(value: object) -> Decimal:
     """Read a price from 0."""
-    return Price(_from_zero(value, "a price from 0, such as 0.0005"))
+    return _from_zero(value, "a price from 0, such as 0.0005")
 
 
-def read_limit(value: object) -> Limit:
+def read_limit(value: object) -> Decimal:
     """Read an amount from 0; 0 lets nothing be spent."""
-    return Limit(_from_zero(value, "an amount from 0, such as 5.00"))
+    return _from_zero(value, "an amount from 0, such as 5.00")
 
 
-def read_currency(value: object) -> Currency:
+def read_currency(value: object) -> str:
     """Read the code of a currency."""
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
         raise InvalidValue("the code of a currency, three capital letters such as USD", value)
-    return Currency(value)
+    return value
 
 
 def _from_zero(value: object, expected: str) -> Decimal:

@@ -13,24 +13,7 @@ from captchahub._config import scalar_readers as readers
 from captchahub._config.json_schema import Schema, any_of, text
 from captchahub._config.scalar_readers import MAX_AMOUNT, MAX_COUNT, NEVER, ReadContext
 from captchahub._config.time_zones import read_time_zone
-from captchahub._support.notation import (
-    CertificatesPath,
-    Count,
-    Currency,
-    Duration,
-    FailureLimit,
-    FilePath,
-    HeaderText,
-    HedgeDelay,
-    Limit,
-    Pause,
-    Price,
-    ProxyAddress,
-    Share,
-    ShareLimit,
-    TimeZone,
-    Weight,
-)
+from captchahub._support import notation
 from captchahub.provider import Secret
 from captchahub.settings import Rate
 
@@ -76,36 +59,42 @@ _SECRET: Schema = {
     "description": "A secret, best as ${env:NAME}.",
 }
 
+_ANYTHING = Scalar(_alone(lambda value: value), {}, is_open=True)
+
 SCALARS: Mapping[Any, Scalar] = {
+    object: _ANYTHING,
+    Any: _ANYTHING,
     str: Scalar(_alone(readers.read_text), {"type": "string"}, is_open=True),
     int: Scalar(_alone(readers.read_whole_number), {"type": "integer"}),
     float: Scalar(_alone(readers.read_number), {"type": "number"}),
     bool: Scalar(_alone(readers.read_flag), {"type": "boolean"}),
     Decimal: Scalar(_alone(readers.read_amount), _AMOUNT),
     Secret: Scalar(readers.read_secret, _SECRET, is_open=True),
-    bytes: Scalar(_alone(readers.read_bytes), {"not": {}}),
+    bytes: Scalar(readers.unwritable("bytes"), {"not": {}}),
     Path: Scalar(readers.read_path, _PATH, is_open=True),
-    CertificatesPath: Scalar(readers.read_certificates_path, _PATH, is_open=True),
-    FilePath: Scalar(readers.read_file_path, _PATH, is_open=True),
-    Duration: Scalar(_alone(readers.read_duration), text(_ABOVE_ZERO + _TIME)),
-    Pause: Scalar(_alone(readers.read_pause), text(_TIME)),
+    notation.CertificatesPath: Scalar(readers.read_certificates_path, _PATH, is_open=True),
+    notation.FilePath: Scalar(readers.read_file_path, _PATH, is_open=True),
+    notation.Duration: Scalar(_alone(readers.read_duration), text(_ABOVE_ZERO + _TIME)),
+    notation.Pause: Scalar(_alone(readers.read_pause), text(_TIME)),
     Rate: Scalar(_alone(readers.read_rate), text(_ABOVE_ZERO + "[0-9]{1,9}/(second|minute|hour|day)")),
-    HedgeDelay: Scalar(_alone(readers.read_hedge_delay), text(f"{_TIME}|p[1-9][0-9]?")),
-    Weight: Scalar(_alone(readers.read_weight), {"type": "number", "minimum": 0, "maximum": MAX_COUNT}),
-    Share: Scalar(_alone(readers.read_share), _SHARE),
-    FailureLimit: Scalar(_alone(readers.read_failure_limit), any_of(_COUNT, text(NEVER))),
-    ShareLimit: Scalar(_alone(readers.read_share_limit), any_of(_SHARE, {"const": NEVER})),
-    Price: Scalar(_alone(readers.read_price), _PRICE),
-    Limit: Scalar(_alone(readers.read_limit), _PRICE),
-    Currency: Scalar(_alone(readers.read_currency), text("[A-Z]{3}")),
-    TimeZone: Scalar(
+    notation.HedgeDelay: Scalar(_alone(readers.read_hedge_delay), text(f"{_TIME}|p[1-9][0-9]?")),
+    notation.Weight: Scalar(
+        _alone(readers.read_weight), {"type": "number", "minimum": 0, "maximum": MAX_COUNT}
+    ),
+    notation.Share: Scalar(_alone(readers.read_share), _SHARE),
+    notation.FailureLimit: Scalar(_alone(readers.read_failure_limit), any_of(_COUNT, text(NEVER))),
+    notation.ShareLimit: Scalar(_alone(readers.read_share_limit), any_of(_SHARE, {"const": NEVER})),
+    notation.Price: Scalar(_alone(readers.read_price), _PRICE),
+    notation.Limit: Scalar(_alone(readers.read_limit), _PRICE),
+    notation.Currency: Scalar(_alone(readers.read_currency), text("[A-Z]{3}")),
+    notation.TimeZone: Scalar(
         lambda value, context: read_time_zone(value, lambda: context.time_zones),
         {"type": "string", "minLength": 1},
         is_open=True,
     ),
-    Count: Scalar(_alone(readers.read_count), _COUNT),
-    HeaderText: Scalar(_alone(readers.read_header_text), text("[ -~]*[!-~][ -~]*"), is_open=True),
-    ProxyAddress: Scalar(
+    notation.Count: Scalar(_alone(readers.read_count), _COUNT),
+    notation.HeaderText: Scalar(_alone(readers.read_header_text), text("[ -~]*[!-~][ -~]*"), is_open=True),
+    notation.ProxyAddress: Scalar(
         _alone(readers.read_proxy_address), text(r"https?://[!-\"$-.0->@-~]+/?"), is_open=True
     ),
 }

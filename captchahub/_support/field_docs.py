@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 
 __all__ = ["class_doc", "documented_fields", "field_docs"]
 
@@ -53,33 +53,10 @@ def _words(written: str) -> str:
     return " ".join(written.replace("``", "`").split())
 
 
-def documented_fields(kind: type) -> set[str]:
-    """The names of fields that a class, or one that it inherits from, has words for."""
-    found: set[str] = set()
-    for one in kind.__mro__[:-1]:
-        words = one.__doc__ or ""
-        found |= {name for name in getattr(one, "__annotations__", {}) if _is_named(name, words)}
-        found |= set(_docstrings(one))
+def documented_fields(target: type) -> set[str]:
+    """Return the fields that have a docstring, or that the docstring of their class names."""
+    found = set(field_docs(target))
+    for base in target.__mro__[:-1]:
+        words = re.sub("[`:,]", " ", base.__doc__ or "").split()
+        found.update(name for name in getattr(base, "__annotations__", {}) if name in words)
     return found
-
-
-def _is_named(name: str, words: str) -> bool:
-    return name in words.replace("`", " ").replace(":", " ").replace(",", " ").split()
-
-
-def _docstrings(kind: type) -> list[str]:
-    try:
-        (definition,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind))).body
-    except (OSError, TypeError, SyntaxError):
-        return []
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
-    return [
-        field.target.id
-        for field, words in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_words(words)
-    ]
-
-
-def _is_words(statement: ast.stmt) -> bool:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str) and bool(value.value.strip())

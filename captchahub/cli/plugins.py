@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import click
 
+from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import config_option, find_config
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, say, writing_stdout
 from captchahub.cli.text import printable
-from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
 from captchahub.plugins import PluginRecord, PluginState
 
@@ -56,7 +56,7 @@ def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
 def _records(config: Path | None) -> Sequence[PluginRecord]:
     known = Plugins()
     try:
-        load_yaml(find_config(config), known)
+        read_yaml(find_config(config), known)
     except ConfigError as error:
         # It can have mistakes of any kind, and plugins are looked for to mend them.
         if config is not None:

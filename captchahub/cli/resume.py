@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
+from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import config_option, find_config, with_journal
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, StdoutFailed, need_stdout, put, say, writing_stdout
 from captchahub.cli.text import counted, solution_fields
-from captchahub.config import load_yaml
 from captchahub.hub import Hub
 from captchahub.jobs import Collected, JobEntry, JobState
 
@@ -47,7 +47,7 @@ def resume(config: Path | None) -> None:
     need_stdout()
     failed = False
     plugins = Plugins()
-    settings = with_journal(load_yaml(find_config(config), plugins))
+    settings = with_journal(read_yaml(find_config(config), plugins))
     with Hub(settings, plugins=plugins) as hub:
         try:
             for collected in hub.resume():

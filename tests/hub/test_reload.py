@@ -20,9 +20,9 @@ from captchahub import (
     JobState,
     ProviderState,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.events import CooledDown, Event, Recovered
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
@@ -38,7 +38,7 @@ async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **
     accounts = {name: {"plugin": "omocaptcha", **at(name), **own} for name in names}
     route = {"routes": {"image-to-text": list(names)}}
     known = Plugins(plugins) if plugins else INSTALLED
-    await engine.reload(load_mapping({"providers": accounts, **route}, known), known)
+    await engine.reload(read_mapping({"providers": accounts, **route}, known), known)
 
 
 def solving(engine: Engine) -> asyncio.Task[Any]:

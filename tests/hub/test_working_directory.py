@@ -8,7 +8,6 @@ import pytest
 import trustme
 
 from captchahub import AsyncHub, ConfigError, Hub, Image, ImageToText, JournalError, TaskError
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import HubSettings, JournalSettings
 from captchahub.testing import Sandbox
@@ -60,17 +59,17 @@ class TestWhereItIsDeleted:
     @pytest.mark.parametrize("name", ["jobs.db", "./jobs.db", "../jobs.db"])
     def test_a_relative_journal_is_refused(self, name: str) -> None:
         with pytest.raises(ConfigError, match="journal: expected the path of a file"):
-            load_mapping({"providers": {"omo": PROVIDER}, "journal": name}, Plugins())
+            load_mapping({"providers": {"omo": PROVIDER}, "journal": name})
 
     def test_so_it_is_in_settings(self) -> None:
-        providers = load_mapping({"providers": {"omo": PROVIDER}}, Plugins()).providers
+        providers = load_mapping({"providers": {"omo": PROVIDER}}).providers
         with pytest.raises(JournalError, match=r"jobs\.db: it can't be opened"):
             Hub(HubSettings(providers, {}, journal=JournalSettings(Path("jobs.db"))))
 
     def test_a_relative_reference_leads_nowhere(self) -> None:
         mapping = {"providers": {"omo": {**PROVIDER, "api_token": "${file:token}"}}}
         with pytest.raises(ConfigError, match=r"\$\{file:token\} can't be read: No such file or directory"):
-            load_mapping(mapping, Plugins())
+            load_mapping(mapping)
 
     def test_so_does_a_relative_picture(self) -> None:
         with pytest.raises(TaskError, match=r"picture captcha\.png: No such file or directory"):
@@ -106,6 +105,6 @@ def test_a_mapping_has_its_paths_from_where_it_was_read(
     trustme.CA().cert_pem.write_to_path(tmp_path / "company.pem")
     monkeypatch.chdir(tmp_path)
     mapping = {"providers": {"omo": {**PROVIDER, "ca_bundle": "company.pem"}}, "journal": "jobs.db"}
-    settings = load_mapping(mapping, Plugins())
+    settings = load_mapping(mapping)
     assert settings.providers["omo"].http.ca_bundle == tmp_path / "company.pem"
     assert settings.journal.path == tmp_path / "jobs.db"

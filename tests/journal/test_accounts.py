@@ -30,13 +30,13 @@ from captchahub import (
     Result,
     TextSolution,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal.database import Connection
 from captchahub._journal.jobs_table import mark_created
 from captchahub._journal.journal import reserve
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
-from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
 from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
@@ -63,7 +63,7 @@ class City:
         self, token: str = TOKEN, *, names: Sequence[str] = ("omo",), top: Any = None, **own: object
     ) -> HubSettings:
         account = {"plugin": "omocaptcha", "api_token": token, **self._own, **own}
-        return load_mapping({"providers": dict.fromkeys(names, account), **(top or {})}, INSTALLED)
+        return read_mapping({"providers": dict.fromkeys(names, account), **(top or {})}, INSTALLED)
 
     def hub(self, token: str = TOKEN, **how: Any) -> Engine:
         """A hub of the account with this token, as a process of its own has it."""

@@ -31,6 +31,7 @@ from captchahub import (
     TaskRefused,
     TextSolution,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._journal.database import Connection, Work
@@ -42,7 +43,6 @@ from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.job_token import Token
-from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
 from captchahub.hookspecs import hookimpl
 from captchahub.jobs import JobEntry
@@ -585,7 +585,7 @@ def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], 
     async def run() -> T:
         plugins = Plugins([AtOncePlugin(answer)])
         engine = Engine(
-            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, plugins),
+            read_mapping({"providers": {"p": {"plugin": "at-once"}}}, plugins),
             plugins=plugins,
             connect=lambda _: ScriptedTransport(lambda _: json_reply({})),
             journal=book,

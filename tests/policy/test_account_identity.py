@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import pytest
 
+from captchahub._config.loader import read_mapping
 from captchahub._policy.account_identity import AccountIdentity, identity_of
 from captchahub._policy.job_token import Token, read_token
-from captchahub.config import load_mapping
 from captchahub.provider import Job, Provider, ProviderKind, Request, Secret
 from captchahub.settings import ProviderSettings
 from tests.virtual_services import INSTALLED
@@ -20,7 +20,7 @@ KEY = bytes(32)
 
 def configured(plugin: str = "createtask", **own: Any) -> AccountIdentity:
     account = {"plugin": plugin, **own}
-    settings = load_mapping({"providers": {"mine": account}}, INSTALLED).providers["mine"]
+    settings = read_mapping({"providers": {"mine": account}}, INSTALLED).providers["mine"]
     provider = settings.kind.build(settings.own)
     assert isinstance(provider, Provider)
     return identity_of(settings, provider)

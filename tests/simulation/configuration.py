@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from captchahub._config.loader import read_mapping
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.settings import HubSettings
 from tests.simulation.accounts import Account, account_of, others
 from tests.simulation.budgets import Limit
@@ -91,7 +91,7 @@ def _configuration(number: int, *, changes: bool) -> Configuration:
     other = others(chance, makes)
     changed = {name: {**own, **other.get(name, {})} for name, own in providers.items()}
     versions = [
-        load_mapping({"providers": these, "routes": routes, **top}, INSTALLED)
+        read_mapping({"providers": these, "routes": routes, **top}, INSTALLED)
         for these in ((providers, changed) if changes else (providers,))
     ]
     return Configuration(versions, makes, limits)

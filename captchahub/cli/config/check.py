@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from captchahub._config.inspected import Inspected
+from captchahub._config.loader import block_as_configured, inspect_yaml
 from captchahub._config.problems import LocatedProblem
 from captchahub._config.schema import configuration_schema
 from captchahub._plugins.manager import Plugins
@@ -19,7 +20,6 @@ from captchahub.cli.config.rendering import sources_of, values_of, yaml_lines
 from captchahub.cli.options import usual_config
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, printable
-from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings

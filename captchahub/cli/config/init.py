@@ -14,6 +14,7 @@ import attrs
 import click
 import yaml
 
+from captchahub._config.loader import block_as_configured, inspect_yaml
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME
 from captchahub._config.problems import InvalidValue, LocatedProblem
 from captchahub._config.reader import unknown_key
@@ -25,7 +26,6 @@ from captchahub.cli.config.kinds import usable_kinds
 from captchahub.cli.config.template import Account, Answers, SecretPlace, configuration_text
 from captchahub.cli.options import amount, usual_config
 from captchahub.cli.streams import put, writing_stdout
-from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, Period

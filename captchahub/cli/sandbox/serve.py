@@ -16,7 +16,6 @@ import attrs
 import click
 import yaml
 
-from captchahub._plugins.manager import Plugins
 from captchahub.cli.pictures import draw, save
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, money_text
@@ -139,7 +138,7 @@ def _introduction(
 
 def _example(configuration: dict[str, object]) -> Request | None:
     """A call that any client can make, in the service's own dialect; None where it tells no balance."""
-    settings = load_mapping(configuration, Plugins()).providers["sandbox"]
+    settings = load_mapping(configuration).providers["sandbox"]
     provider = settings.kind.build(settings.own)
     if isinstance(provider, LocalProvider):
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import config_option, find_config, named_value, positive_seconds, with_journal
 from captchahub.cli.program import Subcommand
@@ -16,7 +17,6 @@ from captchahub.cli.solve.task_options import TextOption, task_maker, text_optio
 from captchahub.cli.solve.waits import WaitReporter
 from captchahub.cli.streams import ExitCode, need_stdout, say
 from captchahub.cli.text import counted
-from captchahub.config import load_yaml
 from captchahub.hub import Hub
 from captchahub.tasks import ImageToText
 
@@ -114,7 +114,7 @@ def solve(
     codes: list[ExitCode] = []
     reporter = WaitReporter()
     plugins = Plugins((reporter,))
-    settings = load_yaml(find_config(config), plugins)
+    settings = read_yaml(find_config(config), plugins)
     make_task = task_maker(plugins.task_types(), kind, options, dict(further))
     with reporter.reporting(), Hub(with_journal(settings), plugins=plugins) as hub:
         wanted = _while_stdout_works(files, codes)

@@ -16,11 +16,11 @@ from captchahub._engine.poller import Poller
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import unpack
 from captchahub._plugins.hooks import Hooks
-from captchahub._policy.error_table import backoff
+from captchahub._policy.scheduling import backoff
 from captchahub._providers.account import Account, LocalAccount, RemoteAccount, least_time
 from captchahub._providers.calls import is_of_contract, translate
 from captchahub._support.clock import now
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask, secrets_in
 from captchahub._support.tracebacks import let_go
 from captchahub.errors import (
@@ -320,9 +320,7 @@ def _checked(one: Execution, task: Task[Solution], answer: Solved, hooks: Hooks)
     try:
         solution = task.complete(answer.solution)
         wrong = task.check(solution)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS as error:
+    except foreign_errors() as error:
         # The answer is paid for; whatever is wrong with it must not take the other providers down.
         raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error
     wrong = wrong or hooks.check_solution(task, solution)

@@ -120,7 +120,7 @@ def measure(journal: Writer) -> Cost:
     mapping = {"providers": {"omo": account}, "budget": {"limit": 1000, "per": "day"}}
 
     async def run() -> Cost:
-        engine = Engine(load_mapping(mapping, PLUGINS), connect=connect, journal=journal)
+        engine = Engine(load_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)
         await engine.solve(TASK, None)
         cpu, begun = time.process_time(), time.perf_counter()
         solves: list[asyncio.Task[Result[TextSolution]]] = []

@@ -79,9 +79,12 @@ def open_journal(
     """
     path = settings.journal.path
     is_shared = writer is not None or path is not None
-    lock = ProcessLock(path if writer is None else None)
     if writer is None:
+        # Before the lock, because it explains what is wrong with the file or its folder.
         writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
+        lock = ProcessLock(path)
+    else:
+        lock = ProcessLock(None)
     journal = Journal(writer, lock, background, clock, is_shared=is_shared)
     journal.follow(settings, identities)
     return journal

@@ -69,6 +69,7 @@ class City:
         """A hub of the account with this token, as a process of its own has it."""
         engine = Engine(
             self.settings(token, **how),
+            plugins=INSTALLED,
             connect=lambda _: self.service.connect(),
             chance=lambda: 1.0,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
@@ -415,7 +416,7 @@ class TestBudgets:
         async def main() -> None:
             hub = city.hub(top=top)
             await ordered(hub)
-            await hub.reload(city.settings(OTHER, top=top))
+            await hub.reload(city.settings(OTHER, top=top), INSTALLED)
             with pytest.raises(AllProvidersFailed):
                 await ordered(hub)
             assert city.paid == [TOKEN]
@@ -543,7 +544,7 @@ class TestAReport:
         async def main() -> None:
             hub = city.hub()
             result = await solved(hub)
-            await hub.reload(city.settings(OTHER))
+            await hub.reload(city.settings(OTHER), INSTALLED)
             for correct in (True, False):
                 with pytest.raises(NotOffered, match="another account"):
                     await hub.report(result, correct=correct)
@@ -577,11 +578,11 @@ class TestAReload:
         async def main() -> None:
             await left_behind(city.hub())
             hub = city.hub()
-            await hub.reload(city.settings(OTHER))
+            await hub.reload(city.settings(OTHER), INSTALLED)
             assert await resumed(hub) == []
             await solved(hub)
             assert city.paid == [TOKEN, OTHER]
-            await hub.reload(city.settings())
+            await hub.reload(city.settings(), INSTALLED)
             assert told(await resumed(hub)) == [X7KP2]
 
         city.live(main)
@@ -597,10 +598,10 @@ class TestAReload:
             # It is claimed by now, and not asked for.
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await hub.reload(city.settings(OTHER))
+            await hub.reload(city.settings(OTHER), INSTALLED)
             await collecting
             assert "expired" not in city.book.states()
-            await hub.reload(city.settings())
+            await hub.reload(city.settings(), INSTALLED)
             await resumed(hub)
             assert city.book.states() == ["solved"]
 

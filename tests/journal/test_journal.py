@@ -583,8 +583,10 @@ def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], 
     """What a coroutine makes of an engine whose service answers so with the order."""
 
     async def run() -> T:
+        plugins = Plugins([AtOncePlugin(answer)])
         engine = Engine(
-            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, Plugins([AtOncePlugin(answer)])),
+            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, plugins),
+            plugins=plugins,
             connect=lambda _: ScriptedTransport(lambda _: json_reply({})),
             journal=book,
         )

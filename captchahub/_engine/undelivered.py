@@ -1,4 +1,4 @@
-"""Answers that no caller has got yet."""
+"""Answers that no caller has received yet."""
 
 from __future__ import annotations
 
@@ -8,35 +8,39 @@ __all__ = ["UndeliveredAnswers"]
 
 
 class UndeliveredAnswers:
-    """The answers that came too late for a solve: once it has another one, nobody is missing them."""
+    """The answers of one solve that came too late for their attempts.
+
+    Once the solve has an answer, the others are marked as delivered: nobody waits for them. If it ends
+    without one, they stay for :meth:`captchahub.hub.Hub.resume`.
+    """
 
     def __init__(self) -> None:
-        self._pages: list[JobRow] = []
+        self._rows: list[JobRow] = []
         self._held: list[JobRow] = []
-        self._is_answered = False
+        self._has_answer = False
 
-    def add(self, page: JobRow, *, is_held: bool = False) -> None:
-        """One more; ``is_held`` where the solve looks at it, so that nobody else may have it meanwhile."""
-        if self._is_answered:
-            page.give()
+    def add(self, row: JobRow, *, is_held: bool = False) -> None:
+        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+        if self._has_answer:
+            row.give()
             return
-        self._pages.append(page)
+        self._rows.append(row)
         if is_held:
-            self._held.append(page)
+            self._held.append(row)
 
     def answered(self) -> None:
-        """The solve has its answer."""
-        self._is_answered = True
+        """Mark all as delivered, because the solve has its answer."""
+        self._has_answer = True
         self._held.clear()
-        while self._pages:
-            self._pages.pop().give()
+        while self._rows:
+            self._rows.pop().give()
 
     @property
     def is_holding(self) -> bool:
         """Whether the solve has looked at some."""
         return bool(self._held)
 
-    async def hand_over(self) -> None:
-        """Leave those that a solve without an answer has looked at to whoever resumes."""
+    async def release(self) -> None:
+        """Leave to other hubs the answers that a solve without an answer has looked at."""
         while self._held:
             await self._held.pop().release()

@@ -35,13 +35,18 @@ class EventDispatcher:
         self._dropped = 0
         self._faulty: set[str] = set()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether an event that is emitted now reaches anybody."""
+        return bool(self._observers) and not self._is_closed
+
     def replace(self, observers: Sequence[tuple[str, Observer]]) -> None:
         """Tell these from now on, and of what still waits."""
         self._observers = observers
 
     def emit(self, make: Callable[[float], Event]) -> None:
         """Something happened. ``make`` gives the event for the time on the wall, where anybody observes."""
-        if not self._observers or self._is_closed:
+        if not self.is_watched:
             return
         event = make(self._clock())
         with self._change:

@@ -16,6 +16,7 @@ from hypothesis import settings
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
+from tests.http_peers import TlsServer
 from tests.installed_distributions import Shelf
 
 # Nothing here may touch the journal of whoever runs the tests.
@@ -74,6 +75,20 @@ def configured(sandbox: Sandbox) -> Callable[..., dict[str, object]]:
         }
 
     return configure
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
+    """A server on https, whose authority no one trusts yet."""
+    server = TlsServer(tmp_path)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def mypy_cache(request: pytest.FixtureRequest) -> str:
+    """A folder that mypy keeps from one run of the test to the next, with what it knows of the library."""
+    return str(request.config.cache.mkdir(f"mypy-{request.path.stem}"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from captchahub._engine.context import AttemptContext, AttemptOutcome
 from captchahub._engine.execution import Execution, execution_of
 from captchahub._engine.late_answers import LateAnswer
 from captchahub._journal.solutions import pack
-from captchahub._policy.error_table import HealthEffect, effect_of, end_of, is_telling
+from captchahub._policy.error_table import HealthEffect, blames_provider, row_for
 from captchahub._providers.account import Account, RemoteAccount
 from captchahub._providers.admission import Permit
 from captchahub._providers.limits import too_late
@@ -145,7 +145,8 @@ class AttemptRunner:
 
     async def _settle(self, execution: Execution, error: ProviderError | None) -> None:
         """Settle the job's row in the journal; or go on waiting for the job if it is not over."""
-        state = end_of(error, has_job=execution.job_id is not None)
+        has_job = execution.job_id is not None
+        state = JobState.SOLVED if error is None else row_for(error).job_state(has_job=has_job)
         row, answer = execution.row, execution.answer
         if row is None or state is None:
             self._collect_later(execution)
@@ -198,8 +199,9 @@ class AttemptRunner:
     def _report_health(self, permit: Permit, error: ProviderError) -> None:
         took = self._worked
         typical = self.account.settings.timeout or self.account.latency[self._kind].typical_time()
-        blames = is_telling(error, given=took + self._deadline - now(), took=took, fair=typical)
-        effect = effect_of(error)
+        allowed = took + self._deadline - now()
+        blames = blames_provider(error, allowed=allowed, took=took, typical=typical)
+        effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
         permit.report(error, effect if blames or permit.is_probe else HealthEffect.NONE)
         if effect is not HealthEffect.NONE:

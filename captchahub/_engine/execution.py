@@ -20,16 +20,15 @@ from captchahub._engine.late_answers import (
     may_be_elsewhere,
 )
 from captchahub._engine.poller import Poller
-from captchahub._journal.journal import JobRow
-from captchahub._journal.rows import NewJob
+from captchahub._journal.journal import JobRow, NewJob
 from captchahub._journal.solutions import unpack
-from captchahub._policy.error_table import backoff
 from captchahub._policy.job_token import Token
+from captchahub._policy.scheduling import backoff
 from captchahub._providers.account import LocalAccount, RemoteAccount
 from captchahub._providers.admission import Permit
 from captchahub._providers.calls import is_of_contract
 from captchahub._support.clock import now
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub._support.redaction import mask
 from captchahub.errors import (
@@ -126,9 +125,7 @@ class Execution(ABC):
         try:
             solution = task.complete(answer.solution)
             wrong = task.check(solution)
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             # The answer is paid for; whatever is wrong with it must not take the other providers down.
             raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error
         wrong = wrong or self._context.services.hooks.check_solution(task, solution)
@@ -265,7 +262,7 @@ class RemoteExecution(Execution):
             # Before anything else is waited for, because a cancellation then would lose it.
             self.answer = self._placed(Solved(created.solution, created.cost), self._frame)
         if created.job_id is not None and self.row is not None:
-            await self.row.note_created(created.job_id)
+            await self.row.mark_created(created.job_id)
             solve, kind = self._context.solve, self._task.kind
             solve.progress.job = self.token
             solve.events.job_created(self._account.name, created.job_id, self._account.prices.of(kind))

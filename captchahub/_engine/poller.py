@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from captchahub._engine.solve_events import SolveEvents
-from captchahub._policy.error_table import SURVIVED
+from captchahub._policy.error_table import row_for
 from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
 from captchahub._providers.account import RemoteAccount
 from captchahub._support.clock import now
@@ -103,7 +103,9 @@ class Poller:
             reply = await account.transport.send(request, timeout=timeout)
             self._slowest_reply = max(self._slowest_reply or 0.0, now() - sent)
             state = account.call_plugin((Pending, Solved), provider.read_result, self._job, reply)
-        except SURVIVED as error:
+        except ProviderError as error:
+            if not row_for(error).poll_goes_on:
+                raise
             mask_error(error, account.secrets)
             self._note(str(error), getattr(error, "retry_after", None), reply)
             return None, error

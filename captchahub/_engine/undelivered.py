@@ -22,7 +22,7 @@ class UndeliveredAnswers:
     def add(self, row: JobRow, *, is_held: bool = False) -> None:
         """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
         if self._has_answer:
-            row.give()
+            row.mark_delivered()
             return
         self._rows.append(row)
         if is_held:
@@ -33,7 +33,7 @@ class UndeliveredAnswers:
         self._has_answer = True
         self._held.clear()
         while self._rows:
-            self._rows.pop().give()
+            self._rows.pop().mark_delivered()
 
     @property
     def is_holding(self) -> bool:

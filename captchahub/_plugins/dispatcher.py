@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 
 from captchahub._plugins.hooks import Observer
-from captchahub._support.guard import FAULTS
 from captchahub._support.log import log
 from captchahub.events import Event
 
@@ -87,7 +86,7 @@ class EventDispatcher:
             for who, observe in self._observers:
                 try:
                     context.run(observe, event)
-                except FAULTS:
+                except BaseException:  # noqa: BLE001 - Ctrl-C never reaches this thread
                     self._tell_fault(who)
 
     def _next(self) -> tuple[Context, Event] | None:

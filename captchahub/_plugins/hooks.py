@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pluggy
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
@@ -102,9 +102,7 @@ class ManagedHooks:
             who = name_of(impl.plugin)
             try:
                 said = _call(impl, given)
-            except KeyboardInterrupt:
-                raise
-            except FAULTS:
+            except foreign_errors():
                 log.exception("%s of %s failed: left out", hook, who)
                 continue
             yield who, said
@@ -114,9 +112,7 @@ def name_of(plugin: object) -> str:
     """What to call a plugin object."""
     try:
         return str(getattr(plugin, "__name__", type(plugin).__name__))
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return type(plugin).__name__
 
 
@@ -155,9 +151,7 @@ def _names_among(known: set[str], said: object) -> Sequence[str]:
         return ()
     try:
         names: list[object] = [*said]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return ()  # a subclass with a will of its own
     strings = [name for name in names if isinstance(name, str) and name in known]
     return strings if len(strings) == len(names) == len(set(strings)) else ()

@@ -34,7 +34,7 @@ from captchahub._plugins.validation import (
     tasks_of,
     trace_of,
 )
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub._support.wording import advise
 from captchahub.errors import ConfigError
@@ -286,9 +286,7 @@ class Plugins:
     def _imported(self, point: EntryPoint) -> object:
         try:
             plugin: object = point.load()
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             raise misfit_of(error, "can't be imported") from error
         if isinstance(plugin, type):
             raise InvalidPlugin(
@@ -328,9 +326,7 @@ class Plugins:
         was_there = self._has(plugin)
         try:
             self._introduce(one, plugin, was_there=was_there)
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             if not was_there and self._has(plugin):
                 self._manager.unregister(plugin)
             if isinstance(error, InvalidPlugin):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Job, Provider, Secret
 from captchahub.settings import ProviderSettings
@@ -83,9 +83,7 @@ def _address_of(settings: ProviderSettings, provider: Provider) -> str:
     """Where the service's calls are: ``base_url`` where the plugin has it, else where it asks for jobs."""
     try:
         configured: object = getattr(settings.own, "base_url", None)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         # A property of the plugin's.
         configured = None
     if isinstance(configured, str):
@@ -98,9 +96,7 @@ def polled_url(provider: Provider) -> str | None:
     """Return the address at which a provider would ask for a job, or None if it names none."""
     try:
         return provider.poll_job(Job("1", min(provider.kinds, default=""))).url
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return None
 
 

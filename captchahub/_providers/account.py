@@ -78,6 +78,7 @@ class Account(ABC):
     call_plugin: PluginCaller
     identity: AccountIdentity | None
     """Which account at a service it is, or None for an engine in this process."""
+    durations: dict[str, JobDurations] = attrs.field(factory=dict[str, JobDurations])
     latency: dict[str, LatencyStats] = attrs.field(factory=lambda: defaultdict(LatencyStats))
     usage: UseCount = attrs.field(factory=UseCount)
 
@@ -148,7 +149,9 @@ class Account(ABC):
             self.admission.replace(before.admission)
             return self
         before.admission.follow(own)
-        return attrs.evolve(self, admission=before.admission, latency=before.latency)
+        return attrs.evolve(
+            self, admission=before.admission, latency=before.latency, durations=before.durations
+        )
 
     def candidate(self, kind: str) -> Candidate:
         """Return what is known of the account for tasks of a kind."""
@@ -189,7 +192,7 @@ class Account(ABC):
 
 @attrs.frozen(eq=False, kw_only=True)
 class RemoteAccount(Account):
-    """An account at a service. What is learned of the durations of its jobs is kept by task kind."""
+    """An account at a service."""
 
     provider: Provider
     identity: AccountIdentity
@@ -198,7 +201,6 @@ class RemoteAccount(Account):
         default=attrs.Factory(lambda self: self.identity.seals, takes_self=True)
     )
     """Those of its identity; computed once, because each of them is a hash."""
-    durations: dict[str, JobDurations] = attrs.field(factory=dict[str, JobDurations])
     price_list: PriceListReader = attrs.field(
         default=attrs.Factory(lambda self: PriceListReader(self.prices), takes_self=True)
     )
@@ -264,13 +266,6 @@ class RemoteAccount(Account):
     async def ensure_price(self, kind: str, background: BackgroundTasks, patience: float) -> None:
         """See to it that a job has a price. See :meth:`PriceListReader.ensure_price`."""
         await self.price_list.ensure_price(kind, self.services, background, patience)
-
-    def carried_over(self, before: Account) -> Account:
-        """Return the account with what is known of the one that it replaces after a reload."""
-        account = super().carried_over(before)
-        if account is self or not isinstance(before, RemoteAccount):
-            return account
-        return attrs.evolve(account, durations=before.durations)
 
     def why_no_reports(self) -> str | None:
         """Return why wrong answers cannot be reported, or None if they can."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from captchahub._support.guard import FAULTS
+from captchahub._policy.error_table import row_for
+from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask_error, secrets_in, tokens_in
-from captchahub.errors import NotAsked, NotOffered, Outvoted, Overtaken, PluginFault, ProviderError, TaskError
+from captchahub.errors import NotOffered, PluginFault, ProviderError, TaskError
 from captchahub.provider import Reply
 from captchahub.settings import ProviderSettings
 
@@ -44,9 +45,7 @@ class PluginCaller:
         """
         try:
             made = method(*map(self._without_secrets, values), **named)
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             mask_error(error, self.secrets)
             if is_of_contract(error, _OPTIONAL if optional else _OF_JOBS):
                 raise
@@ -65,5 +64,5 @@ class PluginCaller:
 
 
 def is_of_contract(error: BaseException, allowed: tuple[type[Exception], ...] = _OF_JOBS) -> bool:
-    """Return whether a plugin may raise an error: one of ``allowed``, but none that only the engine knows."""
-    return isinstance(error, allowed) and not isinstance(error, (NotAsked, Outvoted, Overtaken))
+    """Return whether a plugin may raise an error: one of ``allowed``, and not one of the engine's own."""
+    return isinstance(error, allowed) and row_for(error).of_plugins

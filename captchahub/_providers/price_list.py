@@ -6,17 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from captchahub._policy.error_table import row_for
 from captchahub._policy.pricing import Prices
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
 from captchahub.errors import (
-    AuthenticationError,
     CaptchaHubError,
-    InsufficientBalance,
-    MalformedReply,
     NotOffered,
     ProviderError,
-    RateLimited,
     ServiceUnavailable,
 )
 from captchahub.provider import Service
@@ -73,21 +70,11 @@ class PriceListReader:
             raise _for_a_job(error) from error
 
 
-# What another call than the create says of the service or the account is true for the create as well. An
-# error that is about a job or a task is not: TaskRefused, for one, would end the solve.
-_TRUE_FOR_A_JOB = (
-    AuthenticationError,
-    InsufficientBalance,
-    MalformedReply,
-    RateLimited,
-    ServiceUnavailable,
-)
-
-
 def _for_a_job(error: ProviderError) -> ProviderError:
     """Return an error of the same class for a job that was not created. Each attempt needs one of its own."""
     message = f"{_WHY}: {error}"
-    if not isinstance(error, _TRUE_FOR_A_JOB):
+    # An error that is about a job or a task is not true for the create: TaskRefused would end the solve.
+    if not row_for(error).of_every_call:
         return ProviderError(message)
     # Without __init__, because a plugin's own class may take other arguments.
     copy = type(error).__new__(type(error), message)

@@ -16,7 +16,7 @@ from captchahub._providers.account import Account, LocalAccount, RemoteAccount
 from captchahub._providers.admission import Admission, ChangeSignal
 from captchahub._providers.calls import PluginCaller
 from captchahub._support.background import BackgroundTasks
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.threads import Workers
 from captchahub.errors import ConfigError, UnsupportedTask
 from captchahub.provider import LocalProvider, Provider
@@ -159,9 +159,7 @@ def _build(settings: ProviderSettings, connect: TransportFactory, admission: Adm
     try:
         provider: object = _Unusable() if settings.unusable else settings.kind.build(settings.own)
         kinds: object = getattr(provider, "kinds", None)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS as error:
+    except foreign_errors() as error:
         # The plugin's words may hold what it was given, a token among it; its type does not.
         raise ConfigError(
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "

@@ -213,7 +213,7 @@ class TestWhyNobodyElseWasAsked:
 
 
 class TestWhatToDoAboutAWrongAnswer:
-    HOW = "hub.report(attempt, correct=False) tells the service, where it takes reports"
+    HOW = "report the answer with hub.report(attempt, correct=False) if the service accepts reports"
 
     def advice(self, stall: Stall) -> str:
         async def main(engine: Engine) -> str:

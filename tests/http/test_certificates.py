@@ -7,7 +7,6 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,13 +33,6 @@ OLD_ENCRYPTED = (
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*VARIABLES, "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
-    server = TlsServer(tmp_path)
-    yield server
-    server.close()
 
 
 USELESS: dict[str, tuple[bytes, str]] = {

@@ -85,7 +85,7 @@ class AttemptRunner:
         account, until = self.account, now() + self._allot(self.account, None)
         try:
             # The solve may end before, and the account be replaced.
-            with account.usage.hold():
+            with account.usage:
                 async with account.admission.permit(
                     until, spare=account.least_time, is_early=self._is_early
                 ) as permit:

@@ -277,7 +277,7 @@ class RemoteExecution(Execution):
             self.may_have_job = True
             sent = now()
             try:
-                timeout = max(0.0, min(account.settings.create_timeout, self._time_left()))
+                timeout = max(0.0, min(account.settings.create_timeout, self._deadline - sent))
                 reply = await account.transport.send(request, timeout=timeout)
                 self._replied_in = now() - sent
                 return account.call_plugin(Created, account.provider.read_created, task, reply)

@@ -120,7 +120,7 @@ async def collect(
     account, job, row = open_job.account, open_job.job, open_job.row
     cost, checked = None, None
     try:
-        with account.usage.hold():
+        with account.usage:
             solved = await (poller or Poller(account, job)).wait_until(now() + patience)
         cost = solved.cost
         placed = account.call_plugin(Solution, solved.solution.placed, open_job.frame)

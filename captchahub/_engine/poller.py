@@ -99,7 +99,7 @@ class Poller:
         reply: Reply | None = None
         try:
             request = account.call_plugin(Request, provider.poll_job, self._job)
-            timeout = max(0.0, min(account.settings.poll_timeout, deadline - now()))
+            timeout = max(0.0, min(account.settings.poll_timeout, deadline - sent))
             reply = await account.transport.send(request, timeout=timeout)
             self._slowest_reply = max(self._slowest_reply or 0.0, now() - sent)
             state = account.call_plugin((Pending, Solved), provider.read_result, self._job, reply)

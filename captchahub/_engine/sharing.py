@@ -60,13 +60,13 @@ class Sharing:
         of the job, whichever solve created it. Cancelling ends the solve only if no other caller waits for
         it. Raises HubClosed if the hub is closed.
         """
-        left, deadline = timeout, now() + timeout
+        left, begun = timeout, now()
         while fingerprint is not None and (shared := self._shared.get(fingerprint)) is not None:
             progress.followed = shared.progress
-            result = await self._follow(shared, deadline)
+            result = await self._follow(shared, begun + timeout)
             if result is not None:
                 return result
-            left = deadline - now()
+            left = begun + timeout - now()
             if left <= 0:
                 raise _too_late(timeout)
             # It has failed, and its own caller may not have been woken yet.

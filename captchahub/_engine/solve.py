@@ -111,7 +111,8 @@ class Solve(Generic[S]):
         self._info = info
         self._services = services
         self._timeout = timeout
-        self._deadline = now() + timeout
+        begun = now()
+        self._deadline = begun + timeout
         self._accounts: Sequence[Account] = ()
         """Those that this solve may call, in order."""
         self._queue: list[_Queued] = []
@@ -120,9 +121,9 @@ class Solve(Generic[S]):
         self._given_up: dict[AttemptRunner, int] = {}
         self._tally: Tally[Solution] = Tally(plan.route.agree, task.agrees)
         self._history: AttemptHistory[S] = AttemptHistory(
-            task, plan.route, info.options, begun=now(), timeout=timeout
+            task, plan.route, info.options, begun=begun, timeout=timeout
         )
-        self._hedge = _Hedge.NOT_YET
+        self._hedge = _Hedge.OVER if plan.route.hedge_after is None else _Hedge.NOT_YET
         self._only: _Queued | None = None
         """The only provider that may be called again, after an error for which the route allows no other."""
         self._last: Account | None = None
@@ -142,9 +143,9 @@ class Solve(Generic[S]):
             with ExitStack() as in_use:
                 # Also those that are not called yet: an account that nobody uses may be closed by a reload.
                 for account in self._plan.accounts.values():
-                    in_use.enter_context(account.usage.hold())
+                    in_use.enter_context(account.usage)
                 await self._queue_providers()
-                while not self._is_won:
+                while self._tally.winner is None:
                     self._stop_waiting_for_closed()
                     self._start_attempts()
                     if not self._running and not self._can_wait() and not self._may_still_come():
@@ -164,10 +165,6 @@ class Solve(Generic[S]):
             self._running.clear()
             self._given_up.clear()
             self._history.forget()
-
-    @property
-    def _is_won(self) -> bool:
-        return self._tally.winner is not None
 
     async def _queue_providers(self) -> None:
         """Choose the order in which the providers are called."""
@@ -193,8 +190,9 @@ class Solve(Generic[S]):
     def _start_attempts(self) -> None:
         """Call as many providers as are wanted and ready."""
         self._hedge_if_due()
-        while self._wants_another():
-            place = first_open(self._opens(), now())
+        while self._is_short():
+            opens = self._opens()
+            place = first_open(opens, now()) if self._may_start(opens) else None
             if place is None:
                 return
             self._start(self._queue.pop(place))
@@ -210,19 +208,20 @@ class Solve(Generic[S]):
         """Return when the last attempt can begin there."""
         return self._deadline - queued.account.least_time - _HEADROOM
 
-    def _wants_another(self) -> bool:
+    def _is_short(self) -> bool:
+        """Return whether fewer providers are being called than are wanted."""
         wanted = self._tally.missing + (self._hedge is _Hedge.STARTED)
-        return len(self._running) < wanted and self._may_start()
+        return len(self._running) < wanted
 
-    def _may_start(self) -> bool:
-        """Return whether one more attempt is allowed, and of any use."""
-        if not self._queue or self._history.final is not None:
+    def _may_start(self, opens: Sequence[float | None]) -> bool:
+        """Return whether one more attempt is allowed, and of any use, with what :meth:`_opens` returns."""
+        if not opens or self._history.final is not None:
             return False
         left = math.inf
         if self._route.max_attempts is not None:
             left = self._route.max_attempts - self._history.attempted - len(self._running)
         # Half-open ones may open before the deadline too.
-        reachable = sum(at is not None and (at < self._deadline or math.isinf(at)) for at in self._opens())
+        reachable = sum(at is not None and (at < self._deadline or math.isinf(at)) for at in opens)
         return left > 0 and len(self._running) + min(left, reachable) >= self._tally.missing
 
     def _start(self, queued: _Queued) -> None:
@@ -253,9 +252,10 @@ class Solve(Generic[S]):
 
     def _hedge_if_due(self) -> None:
         due = self._hedge_due()
-        if due is None or now() < due - _TIMER_SLACK or not self._may_start():
+        if due is None or now() < due - _TIMER_SLACK:
             return
-        if first_open(self._opens(), now()) is None:
+        opens = self._opens()
+        if not self._may_start(opens) or first_open(opens, now()) is None:
             return
         slow = [run.runner.account.name for run in self._running]
         if self._plan.hedges.take():
@@ -281,7 +281,7 @@ class Solve(Generic[S]):
 
     def _can_wait(self) -> bool:
         """Return whether a provider can be called later, now that none is being called."""
-        return now() < self._deadline - _TIMER_SLACK and self._may_start()
+        return now() < self._deadline - _TIMER_SLACK and self._may_start(self._opens())
 
     def _may_still_come(self) -> bool:
         """Return whether a job may yet be done that had less time than the solve, for the others' sake."""
@@ -314,10 +314,10 @@ class Solve(Generic[S]):
         """Take the outcomes of attempts that have ended, and the late answers that have come."""
         # An answer that comes in the same moment as the winner's is overtaken like any other.
         for run in [run for run in self._running if run.task.done()]:
-            if not self._is_won:
+            if self._tally.winner is None:
                 self._take(run)
         for runner in [runner for runner in self._given_up if _is_done(runner.late)]:
-            if not self._is_won:
+            if self._tally.winner is None:
                 self._take_late(runner)
 
     def _take(self, run: _Running) -> None:
@@ -354,8 +354,10 @@ class Solve(Generic[S]):
         # An attempt keeps to the deadline by itself, and has the last word.
         times: list[float | None] = [] if self._running else [self._deadline]
         due = self._hedge_due()
-        if self._wants_another() or (due is not None and due <= moment):
-            times += self._opens()
+        is_due = due is not None and due <= moment
+        if self._queue and (is_due or self._is_short()):
+            opens = self._opens()
+            times += opens if is_due or self._may_start(opens) else []
         times.append(due)
         soonest = min((at for at in times if at is not None and at > moment), default=math.inf)
         # Rounding must not let a timer fire again and again just before its time.
@@ -363,7 +365,7 @@ class Solve(Generic[S]):
 
     def _report_what_follows(self, failed: _Queued, error: ProviderError) -> None:
         has_others = any(queued is not failed for queued in self._queue)
-        if self._running or (has_others and self._may_start()):
+        if self._running or (has_others and self._may_start(self._opens())):
             self._info.events.fell_back(failed.account.name, error)
         elif failed in self._queue and self._can_wait():
             self._info.events.retrying(failed.account.name, error)
@@ -414,8 +416,9 @@ class Solve(Generic[S]):
             if runner.late is not None:
                 runner.late.forget()
         ending: list[asyncio.Task[AttemptOutcome | None]] = []
+        has_answer = self._tally.winner is not None
         for run in self._running:
-            if self._is_won and run.runner.may_have_job:
+            if has_answer and run.runner.may_have_job:
                 run.runner.is_overtaken = True
                 self._services.background.track(run.task)
                 continue
@@ -423,7 +426,7 @@ class Solve(Generic[S]):
             if run.has_answer:
                 run.runner.abandon_answer()
         undelivered = self._info.undelivered
-        if not self._is_won and undelivered.is_holding:
+        if not has_answer and undelivered.is_holding:
             self._services.background.start(undelivered.release())
         await cancel_all(ending)
 

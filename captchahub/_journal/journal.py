@@ -300,6 +300,9 @@ class Journal:
         undo: Callable[[T], Coroutine[object, object, None]],
     ) -> T:
         """What a work gives. Where nobody waits for it any more when it is done, it is undone."""
+        if self._is_alone:
+            # A journal in memory is written at once, so that no cancellation can come in between.
+            return await self._lease.write(work)
         writing = asyncio.ensure_future(self._lease.write(work))
         try:
             return await asyncio.shield(writing)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -43,22 +42,22 @@ _LOCAL_PATIENCE = 2.0
 
 
 class UseCount:
-    """Counts who uses an account, so that one that was replaced is closed after its last use."""
+    """Counts who uses an account, so that one that was replaced is closed after its last use.
+
+    ``with account.usage:`` uses the account as long as the block lasts.
+    """
 
     def __init__(self) -> None:
         self._count = 0
         self._released: asyncio.Event | None = None
 
-    @contextmanager
-    def hold(self) -> Generator[None]:
-        """Use the account as long as this lasts."""
+    def __enter__(self) -> None:
         self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
-            if self._released is not None:
-                self._released.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if self._released is not None:
+            self._released.set()
 
     async def ended(self) -> None:
         """Wait until the account is not used any more."""
@@ -81,11 +80,10 @@ class Account(ABC):
     durations: dict[str, JobDurations] = attrs.field(factory=dict[str, JobDurations])
     latency: dict[str, LatencyStats] = attrs.field(factory=lambda: defaultdict(LatencyStats))
     usage: UseCount = attrs.field(factory=UseCount)
-
-    @property
-    def name(self) -> str:
-        """The provider's name in the configuration."""
-        return self.settings.name
+    name: str = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.settings.name, takes_self=True)
+    )
+    """The provider's name in the configuration."""
 
     @property
     def secrets(self) -> Sequence[str]:
@@ -155,12 +153,13 @@ class Account(ABC):
 
     def candidate(self, kind: str) -> Candidate:
         """Return what is known of the account for tasks of a kind."""
+        moment = now()
         return Candidate(
             self.name,
             self.settings.plugin,
             self.prices.of(kind),
-            self.latency[kind].seconds_per_answer(now()),
-            self.admission.health.state_at(now()),
+            self.latency[kind].seconds_per_answer(moment),
+            self.admission.health.state_at(moment),
         )
 
     def offer(self) -> str:
@@ -253,7 +252,7 @@ class RemoteAccount(Account):
         await self._call(request, type(None), provider.read_report)
 
     async def _call(self, request: Request, wanted: Any, read: Callable[[Reply], T]) -> T:
-        with self.usage.hold():
+        with self.usage:
             reply = await self.transport.send(request, timeout=self.settings.poll_timeout)
         return self.call_plugin(wanted, read, reply, optional=True)
 

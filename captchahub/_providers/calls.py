@@ -44,7 +44,7 @@ class PluginCaller:
         are masked.
         """
         try:
-            made = method(*map(self._without_secrets, values), **named)
+            made = method(*[self._masked(one) if isinstance(one, Reply) else one for one in values], **named)
         except foreign_errors() as error:
             mask_error(error, self.secrets)
             if is_of_contract(error, _OPTIONAL if optional else _OF_JOBS):
@@ -57,10 +57,9 @@ class PluginCaller:
             f"the plugin {self._plugin!r} returned a {type(made).__name__} from {method.__name__}"
         )
 
-    def _without_secrets(self, value: object) -> object:
-        if isinstance(value, Reply):
-            return Reply(value.status, value.body, value.headers, self._hidden)
-        return value
+    def _masked(self, reply: Reply) -> Reply:
+        """Return a reply that does not quote the secrets that it was sent with."""
+        return Reply(reply.status, reply.body, reply.headers, self._hidden)
 
 
 def is_of_contract(error: BaseException, allowed: tuple[type[Exception], ...] = _OF_JOBS) -> bool:

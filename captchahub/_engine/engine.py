@@ -24,7 +24,6 @@ from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._journal.journal import Writer, open_journal
 from captchahub._plugins.dispatcher import EventDispatcher
-from captchahub._plugins.hooks import Hooks
 from captchahub._plugins.manager import Plugins
 from captchahub._plugins.preparation import TaskPreparer
 from captchahub._policy.job_token import read_token
@@ -44,7 +43,7 @@ from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["Engine", "hooks_of"]
+__all__ = ["Engine"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -63,6 +62,7 @@ class Engine:
         self,
         settings: HubSettings,
         *,
+        plugins: Plugins | None = None,
         connect: TransportFactory = http_transport,
         chance: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
@@ -73,7 +73,8 @@ class Engine:
             found = type(settings).__name__
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        changes, hooks, background = ChangeSignal(), hooks_of(settings), BackgroundTasks()
+        self.plugins = Plugins.named_by(settings) if plugins is None else plugins
+        changes, hooks, background = ChangeSignal(), self.plugins.hooks, BackgroundTasks()
         self._dispatcher = EventDispatcher(hooks.observers, wall_clock)
         self._accounts = ProviderRegistry(settings, connect, changes, self._dispatcher, background)
         self._journal = open_journal(
@@ -222,7 +223,7 @@ class Engine:
             raise ConfigError(f"providers.{name}: {account.settings.unusable}")
         account.admission.revive()
 
-    async def reload(self, settings: HubSettings) -> None:
+    async def reload(self, settings: HubSettings, plugins: Plugins) -> None:
         """See :meth:`captchahub.hub.Hub.reload`."""
         self._refuse_closed()
         path, wanted = self._settings.journal.path, settings.journal.path
@@ -231,9 +232,9 @@ class Engine:
                 f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
                 f"{wanted or 'one in memory'}; close the hub and make a new one"
             )
-        hooks = hooks_of(settings)
+        hooks = plugins.hooks
         self._accounts.replace(settings)
-        self._settings = settings
+        self._settings, self.plugins = settings, plugins
         self._plans.clear()
         self._journal.follow(settings, self._accounts.identities)
         self._services = attrs.evolve(self._services, hooks=hooks)
@@ -274,11 +275,6 @@ class Engine:
         await self._services.preparer.aclose()
         await self._journal.aclose()
         await self._dispatcher.aclose(_CLOSING_PATIENCE)
-
-
-def hooks_of(settings: HubSettings) -> Hooks:
-    """Return the hooks of the plugins of a hub with these settings."""
-    return Plugins().hooks if settings.hooks is None else settings.hooks
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -83,17 +83,30 @@ class AttemptRunner:
     async def run(self) -> AttemptOutcome | None:
         """Return how the attempt ended, or None if the provider may not be called after all."""
         account, until = self.account, now() + self._allot(self.account, None)
+        admission = account.admission.permit(until, spare=account.least_time, is_early=self._is_early)
         try:
-            # The solve may end before, and the account be replaced.
+            # The solve may end before this attempt, and the account be replaced.
             with account.usage:
-                async with account.admission.permit(
-                    until, spare=account.least_time, is_early=self._is_early
-                ) as permit:
-                    return None if permit is None else await self._execute(permit)
+                async with admission as permit:
+                    if permit is None:
+                        return None
+                    execution = self._execution = self._begin(permit)
+                    try:
+                        # Called first, so that a fault of the plugin here costs nothing.
+                        self._sent = account.sent_options(self._context.task)
+                        solved = await execution.run()
+                        await self._settle(execution, None)
+                    except asyncio.CancelledError:
+                        self._abandon(execution)
+                        raise
+                    except Exception as error:  # noqa: BLE001 - other providers may still solve the task
+                        return await self._failed(execution, permit, error)
+                    return self._succeeded(execution, permit, solved)
         except NotAsked as error:
             return AttemptOutcome(account, self._recorded(error))
 
-    async def _execute(self, permit: Permit) -> AttemptOutcome:
+    def _begin(self, permit: Permit) -> Execution:
+        """Return the execution of the attempt, which is admitted. Raises NotAsked if no time is left."""
         account = self.account
         allowed = self._allot(account, account.settings.timeout)
         if allowed < account.least_time:
@@ -102,18 +115,7 @@ class AttemptRunner:
         self._deadline = self.began + allowed
         if self._on_begin is not None:
             self._on_begin()
-        execution = self._execution = execution_of(self._context, permit, self._deadline)
-        try:
-            # Called first, so that a fault of the plugin here costs nothing.
-            self._sent = account.sent_options(self._context.task)
-            solved = await execution.run()
-            await self._settle(execution, None)
-        except asyncio.CancelledError:
-            self._abandon(execution)
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, other providers may still solve the task
-            return await self._failed(execution, permit, error)
-        return self._succeeded(execution, permit, solved)
+        return execution_of(self._context, permit, self._deadline)
 
     def _succeeded(self, execution: Execution, permit: Permit, solved: Solved) -> AttemptOutcome:
         outcome = AttemptOutcome(

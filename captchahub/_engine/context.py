@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 import attrs
 
 from captchahub._engine.solve_events import SolveEvents
-from captchahub._engine.undelivered import UndeliveredAnswers
-from captchahub._journal.journal import Journal
+from captchahub._journal.journal import JobRow, Journal
 from captchahub._plugins.hooks import Hooks
 from captchahub._plugins.preparation import TaskPreparer
 from captchahub._providers.account import Account
@@ -19,7 +18,7 @@ from captchahub.provider import Solved
 from captchahub.tasks import OptionValue, Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["AttemptContext", "AttemptOutcome", "EngineServices", "SolveInfo"]
+__all__ = ["AttemptContext", "AttemptOutcome", "EngineServices", "SolveInfo", "UndeliveredAnswers"]
 
 
 @attrs.frozen
@@ -32,6 +31,45 @@ class EngineServices:
     background: BackgroundTasks
     changes: ChangeSignal
     chance: Callable[[], float]
+
+
+class UndeliveredAnswers:
+    """The answers of one solve that came too late for their attempts.
+
+    Once the solve has an answer, the others are marked as delivered: nobody waits for them. If it ends
+    without one, they stay for :meth:`captchahub.hub.Hub.resume`.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[JobRow] = []
+        self._held: list[JobRow] = []
+        self._has_answer = False
+
+    def add(self, row: JobRow, *, is_held: bool = False) -> None:
+        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+        if self._has_answer:
+            row.mark_delivered()
+            return
+        self._rows.append(row)
+        if is_held:
+            self._held.append(row)
+
+    def answered(self) -> None:
+        """Mark all as delivered, because the solve has its answer."""
+        self._has_answer = True
+        self._held.clear()
+        while self._rows:
+            self._rows.pop().mark_delivered()
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the solve has looked at some."""
+        return bool(self._held)
+
+    async def release(self) -> None:
+        """Leave to other hubs the answers that a solve without an answer has looked at."""
+        while self._held:
+            await self._held.pop().release()
 
 
 @attrs.frozen(eq=False)

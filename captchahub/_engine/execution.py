@@ -217,7 +217,9 @@ class RemoteExecution(Execution):
             reserved = await self._reserve(refused)
             if isinstance(reserved, JobRow) and reserved.found is None:
                 self.row = reserved
-                return self._checked(await self._create_and_poll(request, prepared.task))
+                await self._record(await self._create(request, prepared.task))
+                # Without an answer Created has an id.
+                return self._checked(self.answer or await self._poll(cast("JobId", self.job_id)))
             if isinstance(reserved, JobRow):
                 refused = cast("JobEntry", reserved.found)
                 answer = await self._poll_inherited(reserved, refused)
@@ -253,22 +255,6 @@ class RemoteExecution(Execution):
                 raise
             see = "see which program keeps the file locked, or how busy its disk is"
             raise NotAsked("the journal did not take the order in time", advice=see) from None
-
-    async def _create_and_poll(self, request: Request, task: Task[Solution]) -> Solved:
-        """Return the answer of a new job."""
-        created = await self._create(request, task)
-        self.job_id = created.job_id
-        if created.solution is not None:
-            # Before anything else is waited for, because a cancellation then would lose it.
-            self.answer = self._placed(Solved(created.solution, created.cost), self._frame)
-        if created.job_id is not None and self.row is not None:
-            await self.row.mark_created(created.job_id)
-            solve, kind = self._context.solve, self._task.kind
-            solve.progress.job = self.token
-            solve.events.job_created(self._account.name, created.job_id, self._account.prices.of(kind))
-        self._permit.job_created()
-        # Without an answer Created has an id.
-        return self.answer or await self._poll(cast("JobId", created.job_id))
 
     async def _create(self, request: Request, task: Task[Solution]) -> Created:
         """Create the job; once more if it is known that the first request did not reach the service."""
@@ -306,6 +292,19 @@ class RemoteExecution(Execution):
         except NotAsked:
             return False
         return self._permit.refusal() is None
+
+    async def _record(self, created: Created) -> None:
+        """Write down the job that the service has created."""
+        self.job_id = created.job_id
+        if created.solution is not None:
+            # Before anything else is waited for, because a cancellation then would lose it.
+            self.answer = self._placed(Solved(created.solution, created.cost), self._frame)
+        if created.job_id is not None and self.row is not None:
+            await self.row.mark_created(created.job_id)
+            solve, kind = self._context.solve, self._task.kind
+            solve.progress.job = self.token
+            solve.events.job_created(self._account.name, created.job_id, self._account.prices.of(kind))
+        self._permit.job_created()
 
     async def _poll(self, job_id: JobId) -> Solved:
         job, events = Job(job_id, self._task.kind), self._context.solve.events
@@ -383,11 +382,11 @@ class RemoteExecution(Execution):
         """Return what goes on polling a job that is paid for, and settles its row."""
         if self.row is None or self.job_id is None:
             return None
-        if self._poller is not None:
-            # The events of the solve are over.
-            self._poller.events = None
         job = OpenJob(self._account, Job(self.job_id, self._task.kind), self._frame, self.row)
-        return collect_late(job, self._context.solve.undelivered, poller=self._poller, late=late)
+        poller = self._poller or Poller(self._account, job.job)
+        # The events of the solve are over.
+        poller.events = None
+        return collect_late(job, poller.wait_until, self._context.solve.undelivered, late)
 
 
 def execution_of(context: AttemptContext, permit: Permit, deadline: float) -> Execution:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from typing import Protocol
 
 import attrs
 
-from captchahub._engine.poller import Poller
-from captchahub._engine.undelivered import UndeliveredAnswers
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
 from captchahub._policy.error_table import row_for
@@ -26,6 +25,7 @@ __all__ = [
     "LateAnswer",
     "LateOutcome",
     "OpenJob",
+    "Poll",
     "collect",
     "collect_late",
     "collect_late_local",
@@ -105,23 +105,23 @@ def may_be_elsewhere(entry: JobEntry, moment: float) -> bool:
     return entry.account is None and moment - entry.ordered_at < _KEPT_BY_SERVICES
 
 
+Poll = Callable[[float], Awaitable[Solved]]
+"""Returns the answer of a job by a deadline, as :meth:`captchahub._engine.poller.Poller.wait_until` does."""
+
+
 async def collect(
-    open_job: OpenJob,
-    *,
-    patience: float = _PATIENCE,
-    poller: Poller | None = None,
-    late: LateAnswer | None = None,
+    open_job: OpenJob, poll: Poll, *, patience: float = _PATIENCE, late: LateAnswer | None = None
 ) -> LateOutcome:
     """Poll a job until it is over, for at most ``patience`` seconds, and settle its row.
 
-    The answer is written down as undelivered; the caller that delivers it says so. ``poller`` is the one that
-    has polled the job so far, ``late`` brings the answer to the solve that may still want it.
+    The answer is written down as undelivered; the caller that delivers it says so. ``late`` brings the answer
+    to the solve that may still want it.
     """
-    account, job, row = open_job.account, open_job.job, open_job.row
+    account, row = open_job.account, open_job.row
     cost, checked = None, None
     try:
         with account.usage:
-            solved = await (poller or Poller(account, job)).wait_until(now() + patience)
+            solved = await poll(now() + patience)
         cost = solved.cost
         placed = account.call_plugin(Solution, solved.solution.placed, open_job.frame)
         solved = attrs.evolve(solved, solution=placed)
@@ -141,18 +141,24 @@ async def collect(
     return LateOutcome(solved, None, checked)
 
 
+class Undelivered(Protocol):
+    """Takes the answers of one solve that came too late for their attempts."""
+
+    def add(self, row: JobRow, *, is_held: bool = False) -> None:
+        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+
+
 async def collect_late(
     open_job: OpenJob,
-    undelivered: UndeliveredAnswers,
-    *,
-    poller: Poller | None = None,
+    poll: Poll,
+    undelivered: Undelivered,
     late: LateAnswer | None = None,
 ) -> None:
     """Collect a job whose attempt has ended. If it is not over then, it is released to other hubs.
 
     So is the answer, unless the solve takes it or has another one.
     """
-    outcome = await collect(open_job, poller=poller, late=late)
+    outcome = await collect(open_job, poll, late=late)
     name, job_id, row, error = open_job.account.name, open_job.job.id, open_job.row, outcome.error
     if error is None and row is not None:
         is_wanted = late is not None and late.is_wanted and outcome.checked is not None

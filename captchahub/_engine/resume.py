@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from captchahub._engine.late_answers import OpenJob, collect, may_be_elsewhere
+from captchahub._engine.poller import Poller
 from captchahub._journal.journal import ClaimedJob, JobRow, Journal
 from captchahub._journal.solutions import unpack_of_kind
 from captchahub._policy.job_token import Token
@@ -124,7 +125,8 @@ async def _collect(journal: Journal, accounts: Mapping[str, Account], left: Clai
     if left.identity not in (None, account.identity):
         why = f"job {entry.job_id} is of another account than {account.name} is now"
         return Collected(entry, error=NotAsked(why, advice="resume it where that account is configured"))
-    outcome = await collect(_open_job(journal, account, entry, Job(entry.job_id, entry.kind)))
+    job = Job(entry.job_id, entry.kind)
+    outcome = await collect(_open_job(journal, account, entry, job), Poller(account, job).wait_until)
     if outcome.solved is None:
         return Collected(entry, error=outcome.error)
     cost = entry.charge if outcome.solved.cost is None else outcome.solved.cost
@@ -181,7 +183,7 @@ async def _answer_of(
     if entry is not None and entry.state is not JobState.SOLVED:
         open_job = _open_job(journal, account, entry, job)
     try:
-        outcome = await collect(open_job, patience=timeout)
+        outcome = await collect(open_job, Poller(account, job).wait_until, patience=timeout)
     finally:
         if open_job.row is not None:
             await open_job.row.release()

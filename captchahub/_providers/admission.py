@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
 
-from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._policy.error_table import HealthEffect
 from captchahub._policy.health import Health, Pass
 from captchahub._providers.limits import RateLimiter, Slots
@@ -81,10 +80,16 @@ class Permit:
 
 
 class Admission:
-    """Decides when an attempt may use a provider, for all solves of a hub."""
+    """Decides when an attempt may use a provider, for all solves of a hub.
+
+    ``changes`` is notified when the provider may be called again; ``emit`` reports its health to observers.
+    """
 
     def __init__(
-        self, settings: ProviderSettings, changes: ChangeSignal, dispatcher: EventDispatcher
+        self,
+        settings: ProviderSettings,
+        changes: ChangeSignal,
+        emit: Callable[[Callable[[float], Event]], None],
     ) -> None:
         self.slots = Slots(settings.max_in_flight)
         self.health = Health(settings.health)
@@ -93,7 +98,7 @@ class Admission:
         self._settings = settings
         self._name = settings.name
         self._changes = changes
-        self._dispatcher = dispatcher
+        self._emit = emit
         self._rate = None if settings.rate is None else RateLimiter(settings.rate)
         self._is_retired = False
 
@@ -216,7 +221,7 @@ class Admission:
         if before.state is not health.state and not self._is_retired:
             self._log(health, is_probe=is_probe, is_early=is_early)
             moment = now()
-            self._dispatcher.emit(lambda at: _event(self._name, health, moment, at))
+            self._emit(lambda at: _event(self._name, health, moment, at))
         if before.opens_at != health.opens_at:
             self._changes.notify()
 

@@ -124,7 +124,7 @@ class ProviderRegistry(Mapping[str, Account]):
         accounts = {
             name: before[name]
             if name in before and before[name].settings == own
-            else _build(own, self._connect, Admission(own, self._changes, self._dispatcher))
+            else _build(own, self._connect, Admission(own, self._changes, self._dispatcher.emit))
             for name, own in settings.providers.items()
         }
         usable = {name: account for name, account in accounts.items() if account.settings.unusable is None}

@@ -16,7 +16,7 @@ import pytest
 from captchahub._engine import poller as _asking
 from captchahub._engine import resume as _resume
 from captchahub._engine.execution import RemoteExecution
-from captchahub._engine.late_answers import LateOutcome, OpenJob, collect
+from captchahub._engine.late_answers import LateOutcome, OpenJob, Poll, collect
 from captchahub._engine.poller import Poller
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
@@ -171,8 +171,8 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
-    async def collect_unwritten(job: OpenJob, **named: Any) -> LateOutcome:
-        return await collect(attrs.evolve(job, row=None), **named)
+    async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> LateOutcome:
+        return await collect(attrs.evolve(job, row=None), poll, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)
 

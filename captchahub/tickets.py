@@ -119,15 +119,16 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 
 @attrs.define
 class Progress:
-    """Where a solve leaves the token of its latest job, for whoever holds the ticket.
+    """Where a solve leaves the token of its latest job for the ticket."""
 
-    ``leader`` is that of the solve for an equal task which is waited for, None where there is none.
-    """
-
-    own: str | None = None
-    leader: Progress | None = None
+    job: object = None
+    """The latest job, whose ``str()`` is its token, or None. Made a text on demand, which is seldom."""
+    followed: Progress | None = None
+    """The progress of the solve for an equal task that this one waits for, or None."""
 
     @property
     def token(self) -> str | None:
-        """The token, None until there is one."""
-        return self.own if self.leader is None else self.leader.token
+        """The token of the latest job, or None if there is none yet."""
+        if self.followed is not None:
+            return self.followed.token
+        return None if self.job is None else str(self.job)

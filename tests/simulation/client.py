@@ -193,7 +193,7 @@ class Client(Ground):
     def _check_idle(self, engine: Engine, process: Process) -> None:
         """A hub that works on nothing has no job in its hands, where nobody else could get it."""
         process.refuse_if_dead()
-        works_on = engine._desk.background._under_way  # pyright: ignore[reportPrivateUsage]
+        works_on = engine._services.background._under_way  # pyright: ignore[reportPrivateUsage]
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
         kept = self.book.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
         if kept and not works_on and not self.book.may_fail:
@@ -207,11 +207,9 @@ class Client(Ground):
         if left:
             town.blame(f"{name} was closed, and still runs {left}")
         for account in engine._accounts.values():  # pyright: ignore[reportPrivateUsage]
-            places, most = account.admission._places, account.settings.max_in_flight  # pyright: ignore[reportPrivateUsage]
-            if places._value != most:
-                town.blame(
-                    f"{name} was closed, and {account.settings.name} has {places._value} of {most} places"
-                )
+            taken = account.admission.slots.taken
+            if taken:
+                town.blame(f"{name} was closed, and {taken} slots of {account.name} are taken")
         if self.book.may_fail:
             return
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]

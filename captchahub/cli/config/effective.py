@@ -1,4 +1,4 @@
-"""The effective configuration: each key there is, with its value, masked, and where that came from."""
+"""The effective configuration: every key with its value, secrets masked, and where the value came from."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _TIMES = (Duration, Pause, HedgeDelay)
 
 @attrs.frozen
 class Entry:
-    """A key: its value as plain YAML has it, or the entries of the mapping that it holds.
+    """A key: its value as plain YAML has it, or the entries of its mapping.
 
-    ``source`` is empty for a mapping. Not ``in_use`` is what can't be written down: a default that is none.
+    ``source`` is empty for a mapping. A key is not ``in_use`` if its default can't be written as a value.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Entry:
 
 
 def effective(inspected: Inspected, settings: HubSettings) -> Sequence[Entry]:
-    """The entries of a configuration that is fine; ``settings`` are those that it gave."""
+    """Return the entries of a configuration without problems, whose settings these are."""
     return _Effective(inspected, settings).entries()
 
 
@@ -63,7 +63,7 @@ class _Effective:
     def __init__(self, inspected: Inspected, settings: HubSettings) -> None:
         self._inspected = inspected
         self._settings = settings
-        # The backstop behind the types: no text that is a secret anywhere shows anywhere else.
+        # In addition to the types: a text that is a secret somewhere is masked everywhere.
         self._secrets = [text for each in settings.providers.values() for text in secrets_in(each.own)]
 
     def entries(self) -> Sequence[Entry]:
@@ -124,7 +124,7 @@ class _Effective:
         return attrs.evolve(entry, value=self._masked(entry.value))
 
     def _masked(self, value: object) -> object:
-        """A plain value without any text that is a secret."""
+        """Return a plain value without any text that is a secret."""
         if isinstance(value, str):
             return mask(value, self._secrets)
         members, items = mapping_in(value), items_in(value)
@@ -164,7 +164,7 @@ class _Effective:
         return mapping_in(value_at(self._inspected.written, place))
 
     def _given(self, place: KeyPath, target: Any, key: str = "") -> Entry:
-        """What was written at a place; ``key`` where it is called otherwise."""
+        """Return the entry of a value that is written at a place; ``key`` replaces the name of the place."""
         key, inside = key or str(place[-1]), self._written(place)
         if inside and not _is_secret(target):
             children = [

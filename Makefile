@@ -51,6 +51,9 @@ demo: $(READY)
 picture: $(READY)
 	@$(BIN)/python docs/draw_demo.py
 
+# pytest keeps each module with its asserts rewritten, which takes seconds for all of them, as bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 # More workers than cores, because many tests wait for a service or for another program.
 WORKERS ?= 4
 test: $(READY)

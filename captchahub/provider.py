@@ -29,7 +29,7 @@ from captchahub.errors import (
     ProviderError,
     RateLimited,
     ServiceUnavailable,
-    sane_pause,
+    bounded_pause,
 )
 from captchahub.tasks import Solution, Task
 from captchahub.words import Words, money, reason_in, reason_in_page
@@ -263,7 +263,7 @@ class Pending:
     """
 
     status: str = ""
-    retry_after: float | None = attrs.field(default=None, converter=sane_pause)
+    retry_after: float | None = attrs.field(default=None, converter=bounded_pause)
     is_known: bool = attrs.field(default=True, eq=False)
 
 

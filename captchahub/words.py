@@ -206,8 +206,10 @@ class Words:
         """The text with the token masked, on one line without control characters, and cut to ``longest``."""
         token = self.secret.reveal()
         masked = re.sub(re.escape(token), "***", text, flags=re.IGNORECASE) if token else text
-        plain = "".join(character if character.isprintable() else " " for character in masked)
-        line = " ".join(plain.split())
+        # Nearly every text is printable, and a hostile one may be long.
+        if not masked.isprintable():
+            masked = "".join(character if character.isprintable() else " " for character in masked)
+        line = " ".join(masked.split())
         return line if len(line) <= self.longest else line[: self.longest - 1] + "…"
 
     def said(self, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,8 @@ from hypothesis import settings
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
-from tests.shelf import Shelf
+from tests.http_peers import TlsServer
+from tests.installed_distributions import Shelf
 
 # Nothing here may touch the journal of whoever runs the tests.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")
@@ -25,6 +27,12 @@ settings.register_profile(
     "captchahub", max_examples=int(os.environ.get("CAPTCHAHUB_EXAMPLES", "100")), deadline=None
 )
 settings.load_profile("captchahub")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, hundreds of thousands of objects that stay, out of garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 class QuickOmoProvider(OmoProvider):
@@ -67,6 +75,20 @@ def configured(sandbox: Sandbox) -> Callable[..., dict[str, object]]:
         }
 
     return configure
+
+
+@pytest.fixture
+def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
+    """A server on https, whose authority no one trusts yet."""
+    server = TlsServer(tmp_path)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def mypy_cache(request: pytest.FixtureRequest) -> str:
+    """A folder that mypy keeps from one run of the test to the next, with what it knows of the library."""
+    return str(request.config.cache.mkdir(f"mypy-{request.path.stem}"))
 
 
 @pytest.fixture

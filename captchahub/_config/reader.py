@@ -10,13 +10,13 @@ import attrs
 from cattrs import (
     AttributeValidationNote,
     ClassValidationError,
-    Converter,
     ForbiddenExtraKeysError,
     IterableValidationError,
     IterableValidationNote,
 )
 
 from captchahub._config.problems import InvalidValue, KeyPath, Problems
+from captchahub._config.structure import StrictConverter
 from captchahub._support.redaction import secrets_in
 from captchahub._support.wording import advise
 
@@ -32,7 +32,7 @@ Noted = tuple[Exception, "AttributeValidationNote | IterableValidationNote | Non
 class Reader:
     """Structures values; what does not fit goes to ``problems``."""
 
-    converter: Converter
+    converter: StrictConverter
     problems: Problems
 
     def read(self, value: object, target: Any, place: KeyPath) -> Any:
@@ -150,7 +150,7 @@ def keys(target: Any) -> tuple[str, ...]:
     return tuple(field.alias or field.name for field in fields if field.init)
 
 
-def settings_fault(target: Any, converter: Converter, taken: Iterable[str]) -> str | None:
+def settings_fault(target: Any, converter: StrictConverter, taken: Iterable[str]) -> str | None:
     """Why a plugin's settings class can't be filled from a configuration, or None where it can."""
     if not (isinstance(target, type) and attrs.has(target)):
         return "its settings are not an attrs class"
@@ -194,7 +194,7 @@ class _Trial:
     """
 
     def __init__(
-        self, converter: Converter, target: type[attrs.AttrsInstance], raw: Mapping[str, object]
+        self, converter: StrictConverter, target: type[attrs.AttrsInstance], raw: Mapping[str, object]
     ) -> None:
         self._fields: dict[str, attrs.Attribute[Any]] = {
             field.alias or field.name: field for field in attrs.fields(target) if field.init

@@ -6,8 +6,10 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextvars import ContextVar
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,48 @@ from captchahub.provider import Secret
 Hook = Callable[[Any, Any], Any]  # what cattrs calls: a value and the type it should have
 
 
-def strict_converter(base: Path, is_followed: Callable[[str], bool]) -> Converter:
-    """A converter whose every type is strict; for ``base`` and ``is_followed`` see scalar_readers()."""
+Read = Callable[[object], object]
+
+# What reads the single values of the configuration that is being read. The hooks of a converter find it here,
+# so that a converter can be kept: to build one takes some milliseconds, more than to read a configuration.
+_readers: ContextVar[Mapping[Any, Read]] = ContextVar("readers")
+
+
+@attrs.frozen
+class StrictConverter:
+    """Structures the values of one configuration. Every type is strict."""
+
+    readers: Mapping[Any, Read]
+    """What reads each type of a single value; see :func:`captchahub._config.scalars.scalar_readers`."""
+
+    def structure(self, value: object, target: Any) -> Any:
+        """The value as a ``target``. Raises Misfit, or an error of cattrs that holds every misfit."""
+        token = _readers.set(self.readers)
+        try:
+            return _converter_for(target).structure(value, target)
+        finally:
+            _readers.reset(token)
+
+    def get_structure_hook(self, target: Any) -> None:
+        """Prepare for a type. Raises whatever its annotations raise."""
+        _converter_for(target).get_structure_hook(target)
+
+
+def strict_converter(base: Path, is_followed: Callable[[str], bool]) -> StrictConverter:
+    """A converter for one configuration; for ``base`` and ``is_followed`` see scalar_readers()."""
+    return StrictConverter(scalar_readers(base, is_followed))
+
+
+def _converter_for(target: Any) -> Converter:
+    return _converter(target if _is_class(target) else None)
+
+
+# A settings class has its own, because cattrs takes `int | float` for `float | int`, which reads differently.
+@lru_cache(maxsize=64)
+def _converter(_owner: type | None) -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    for target, read in scalar_readers(base, is_followed).items():
-        converter.register_structure_hook(target, _scalar(target, read))
+    for target in scalar_readers(Path(), lambda _text: False):
+        converter.register_structure_hook(target, _scalar(target))
     converter.register_structure_hook(Enum, _member)
     converter.register_structure_hook_func(lambda target: target is object, lambda value, _type: value)
     for applies, factory in _FACTORIES:
@@ -39,11 +78,11 @@ def strict_converter(base: Path, is_followed: Callable[[str], bool]) -> Converte
     return converter
 
 
-def _scalar(target: object, read: Callable[[object], object]) -> Hook:
+def _scalar(target: object) -> Hook:
     def structure(value: object, wanted: Any) -> object:
         # cattrs asks the hook of a class for its subclasses too: an enum of texts is a text to it.
         if wanted is target:
-            return read(value)
+            return _readers.get()[target](value)
         if _is_enum(wanted):
             return _member(value, wanted)
         raise unheld(wanted.__name__, value)

@@ -16,12 +16,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import yaml
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
 from captchahub import Attempt, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
+from captchahub.__main__ import main
 from captchahub.cli import cli
 from captchahub.cli.demo.stage import stage
 from captchahub.cli.demo.view import show
@@ -393,6 +395,32 @@ def in_encoding(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[
     )
 
 
+@attrs.frozen
+class Written:
+    """How the program ended, and the bytes that it wrote."""
+
+    returncode: object
+    stdout: bytes
+    stderr: bytes
+
+
+@pytest.fixture
+def here_in_encoding(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Written]:
+    """The same in this process, whose streams have that encoding meanwhile."""
+
+    def run(encoding: str, *arguments: str) -> Written:
+        out, err = io.BytesIO(), io.BytesIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["captchahub", *arguments])
+            patch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding, "strict", write_through=True))
+            patch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding, "strict", write_through=True))
+            with pytest.raises(SystemExit) as ended:
+                main()
+            return Written(ended.value.code, out.getvalue(), err.getvalue())
+
+    return run
+
+
 @pytest.fixture
 def answered(home: Path, service: Sandbox) -> list[str]:
     """Files with names and answers in several scripts."""
@@ -419,8 +447,10 @@ def test_what_the_encoding_lacks_is_spelt_out_and_stops_nothing(answered: list[s
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_json_is_the_same_in_every_encoding(answered: list[str], encoding: str) -> None:
-    done = in_encoding(encoding, "solve", "--json", *answered)
+def test_json_is_the_same_in_every_encoding(
+    answered: list[str], encoding: str, here_in_encoding: Callable[..., Written]
+) -> None:
+    done = here_in_encoding(encoding, "solve", "--json", *answered)
     found = json_lines(done.stdout.decode(encoding))
     assert {name: end["answer"] for name, end in found.items()} == dict(
         zip(answered, [*ANSWERS, None], strict=True)
@@ -445,16 +475,18 @@ def test_what_resume_collects_is_json_in_every_encoding(home: Path, service: San
 
 
 @pytest.mark.parametrize("arguments", [("config", "check"), ("config", "show"), ("config", "show", "--json")])
-def test_a_configuration_is_shown_in_every_encoding(home: Path, arguments: Sequence[str]) -> None:
+def test_a_configuration_is_shown_in_every_encoding(
+    home: Path, arguments: Sequence[str], here_in_encoding: Callable[..., Written]
+) -> None:
     named = home / "настройки.yaml"
     named.write_text((home / "captchahub.yaml").read_text().replace("omo:", "счёт-é:"), encoding="utf-8")
-    done = in_encoding("ascii", *arguments, named.name)
+    done = here_in_encoding("ascii", *arguments, named.name)
     assert done.returncode == 0, done.stderr
     if "--json" in arguments:
         assert "счёт-é" in json.loads(done.stdout)["configuration"]["providers"]
     else:
         assert "счёт-é".encode("ascii", "backslashreplace") in done.stdout
-    broken = in_encoding("cp1252", *arguments[:2], "нет.yaml")
+    broken = here_in_encoding("cp1252", *arguments[:2], "нет.yaml")
     assert "нет.yaml".encode("cp1252", "backslashreplace") in broken.stderr
     assert broken.returncode == 3
 

@@ -28,8 +28,8 @@ from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings
 from tests.config.test_config import PLUGINS, START
 from tests.config.test_schema import EVERY_TYPE
+from tests.installed_distributions import Shelf
 from tests.plugins.test_manager import Answering
-from tests.shelf import Shelf
 
 SECRET = "s3cret-token"
 FINE = """\

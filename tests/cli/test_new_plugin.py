@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 
 from captchahub.cli import cli
-from tests.shelf import BROKEN, Shelf
+from tests.installed_distributions import BROKEN, Shelf
 
 FILES = {
     ".github/workflows/ci.yml",

@@ -14,7 +14,7 @@ from click.testing import Result as Ran
 
 from captchahub.cli import cli
 from captchahub.testing import Sandbox
-from tests.shelf import BROKEN, OUTDATED, WORKING, Shelf
+from tests.installed_distributions import BROKEN, OUTDATED, WORKING, Shelf
 
 
 def run(*arguments: str) -> Ran:

@@ -27,7 +27,7 @@ from captchahub.events import (
     Submitted,
 )
 from captchahub.testing import Sandbox
-from tests.addresses import refusing
+from tests.unreachable_addresses import refusing
 
 GONE = ServiceUnavailable("127.0.0.1:9: cannot connect: Connection refused", nothing_created=True)
 KIND = "image-to-text"

@@ -15,7 +15,7 @@ from captchahub.errors import ConfigError
 from captchahub.provider import Secret
 from captchahub.settings import Budget, HubSettings, Otherwise
 from tests.config.test_config import PLUGINS, START, EchoSettings, write
-from tests.shelf import Shelf
+from tests.installed_distributions import Shelf
 
 Load = Callable[..., HubSettings]
 SENSITIVE = "Zx-9-very-private"

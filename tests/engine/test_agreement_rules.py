@@ -22,8 +22,8 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.provider import Created
 from captchahub.testing import Mishap, json_reply
-from tests.odd import Stall, fail, failures, giving, in_lab, odd
-from tests.town import PICTURE, TASK, Service, in_town
+from tests.custom_providers import Stall, fail, failures, giving, in_lab, odd
+from tests.virtual_services import PICTURE, TASK, Service, in_town
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 NOBODY_AGREES = "no 2 providers gave the same answer to this image-to-text task"

@@ -9,7 +9,7 @@ from typing import Any
 from captchahub import Result, TextSolution
 from captchahub._engine.engine import Engine
 from captchahub.testing import Mishap, json_reply
-from tests.town import TASK, Service, dead, dead_until, in_town
+from tests.virtual_services import TASK, Service, dead, dead_until, in_town
 
 
 def until(seconds: float, mishap: Mishap) -> Callable[[str], Mishap | None]:

@@ -30,7 +30,7 @@ from captchahub.jobs import JobEntry
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Mishap, json_reply
-from tests.town import PICTURE, TASK, Service, in_town
+from tests.virtual_services import PICTURE, TASK, Service, in_town
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))

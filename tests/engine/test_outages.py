@@ -25,7 +25,7 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.provider import Reply
 from captchahub.testing import Hang, Mishap, json_reply
-from tests.town import NOT_SENT, TASK, Service, broken, dead, dead_until, in_town, in_turn
+from tests.virtual_services import NOT_SENT, TASK, Service, broken, dead, dead_until, in_town, in_turn
 
 Outcome = Result[TextSolution] | AllProvidersFailed
 

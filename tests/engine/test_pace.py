@@ -16,8 +16,8 @@ from captchahub.errors import NotAsked
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import Job, Pending, ProviderKind, Reply, Solved
 from captchahub.testing import ScriptedTransport, run_virtual
-from tests.odd import Whole, whole_reply
-from tests.town import TASK
+from tests.custom_providers import Whole, whole_reply
+from tests.virtual_services import TASK
 
 
 @attrs.frozen

@@ -33,7 +33,7 @@ from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from captchahub.tickets import Progress
 from tests.journal.test_journal import Shared
-from tests.town import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
+from tests.virtual_services import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_PICTURE = Mishap(json_reply({"error": True, "message": "Image is invalid."}))

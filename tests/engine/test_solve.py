@@ -36,7 +36,7 @@ from captchahub._engine.engine import Engine
 from captchahub.hookspecs import hookimpl
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, Slow, json_reply
-from tests.town import (
+from tests.virtual_services import (
     PICTURE,
     TASK,
     Service,

@@ -18,9 +18,9 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import Job, Pending, ProviderKind, Reply, Solved
 from captchahub.tasks import Solution, Task
 from captchahub.testing import ScriptedTransport, run_virtual
+from tests.custom_providers import Whole, whole_reply
 from tests.journal.test_journal import Shared
-from tests.odd import Whole, whole_reply
-from tests.town import MORNING, PICTURE
+from tests.virtual_services import MORNING, PICTURE
 
 
 @attrs.frozen

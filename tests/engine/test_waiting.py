@@ -27,8 +27,8 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.testing import Hang, Mishap, Sandbox, VirtualClockLoop, json_reply
 from tests.conftest import QuickOmo
-from tests.odd import OddPlugin, Reader, Stall, fail, failures, in_lab, raising
-from tests.town import NOT_SENT, TASK, Service, broken, dead, in_town, in_turn
+from tests.custom_providers import OddPlugin, Reader, Stall, fail, failures, in_lab, raising
+from tests.virtual_services import NOT_SENT, TASK, Service, broken, dead, in_town, in_turn
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 CLOSED = Mishap(json_reply({"error": True, "message": "This service is closed."}))

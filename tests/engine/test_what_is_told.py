@@ -30,8 +30,20 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.provider import Created, Reply, Request
 from captchahub.testing import Mishap, Slow, json_reply
-from tests.odd import OddPlugin, Reader, Stall, Step, fail, failures, giving, in_lab, odd, raising, solve
-from tests.town import TASK, Service, dead, dead_until, in_town, lines
+from tests.custom_providers import (
+    OddPlugin,
+    Reader,
+    Stall,
+    Step,
+    fail,
+    failures,
+    giving,
+    in_lab,
+    odd,
+    raising,
+    solve,
+)
+from tests.virtual_services import TASK, Service, dead, dead_until, in_town, lines
 
 LOST = ServiceUnavailable("the connection broke")
 BAD_GATEWAY = Mishap(json_reply({}, 502))
@@ -201,7 +213,7 @@ class TestWhyNobodyElseWasAsked:
 
 
 class TestWhatToDoAboutAWrongAnswer:
-    HOW = "hub.report(attempt, correct=False) tells the service, where it takes reports"
+    HOW = "report the answer with hub.report(attempt, correct=False) if the service accepts reports"
 
     def advice(self, stall: Stall) -> str:
         async def main(engine: Engine) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from captchahub._http.certificates import Trust, bundle_fault, environment_trust
 from captchahub._http.transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
-from tests.wire import TlsServer, failure, send
+from tests.http_peers import TlsServer, failure, send
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 CERTIFICATE = trustme.CA().cert_pem.bytes()
@@ -34,13 +33,6 @@ OLD_ENCRYPTED = (
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*VARIABLES, "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
-    server = TlsServer(tmp_path)
-    yield server
-    server.close()
 
 
 USELESS: dict[str, tuple[bytes, str]] = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from captchahub._http.happy_eyeballs import Address, dial, interleaved
-from tests.addresses import address, refusing, swallowing
+from tests.unreachable_addresses import address, refusing, swallowing
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 QUICK = 0.01  # between the beginnings of two attempts, in seconds

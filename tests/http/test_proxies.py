@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,8 +14,8 @@ from captchahub import ConfigError, Hub, ServiceUnavailable
 from captchahub._http.proxies import Proxy, environment_proxy, proxy_fault
 from captchahub.settings import HttpSettings
 from captchahub.testing import Sandbox, load_emulation
-from tests.addresses import address, refusing, resolving, swallowing
-from tests.wire import TlsServer, connect_proxy, failure, send
+from tests.http_peers import TlsServer, connect_proxy, failure, send
+from tests.unreachable_addresses import address, refusing, resolving, swallowing
 
 SERVICE = "https://service.test/api"
 PASSWORD = "pa55-word"
@@ -28,13 +26,6 @@ VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*VARIABLES, "NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
-    server = TlsServer(tmp_path)
-    yield server
-    server.close()
 
 
 def through(proxy: str, *, timeout: float = 5.0) -> ServiceUnavailable:

@@ -19,8 +19,8 @@ from captchahub._http.transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from captchahub.testing import Answer, Fault, Sandbox, load_emulation
-from tests.addresses import address, refusing, resolving, swallowing
-from tests.wire import TlsServer, connect_proxy, failure, send
+from tests.http_peers import TlsServer, connect_proxy, failure, send
+from tests.unreachable_addresses import address, refusing, resolving, swallowing
 
 
 @pytest.fixture

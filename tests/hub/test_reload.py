@@ -28,7 +28,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.journal.test_journal import Shared, cancelled, states
-from tests.town import INSTALLED, TASK, Service, at, broken, dead, in_town, in_turn
+from tests.virtual_services import INSTALLED, TASK, Service, at, broken, dead, in_town, in_turn
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 

@@ -42,7 +42,7 @@ from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulatio
 from captchahub.tickets import Progress
 from tests.conftest import QuickOmo
 from tests.journal.test_journal import Shared, cancelled, jobs, resumed, states
-from tests.town import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, T, broken
+from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, T, broken
 
 OTHER = "an0ther-t0ken"
 PRICE = {"prices": {"image-to-text": 0.001}}

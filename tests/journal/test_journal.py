@@ -50,7 +50,7 @@ from captchahub.provider import Created, Job, Provider, ProviderKind, Reply, Req
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, ScriptedTransport, Slow, json_reply, run_virtual
 from captchahub.tickets import Progress
-from tests.town import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
+from tests.virtual_services import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 LOST = Mishap(Hang(), handled=True)

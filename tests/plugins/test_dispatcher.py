@@ -42,8 +42,8 @@ from captchahub.events import (
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
-from tests.odd import fail, solve
-from tests.town import MORNING, TASK, Service, dead, dead_until, in_town
+from tests.custom_providers import fail, solve
+from tests.virtual_services import MORNING, TASK, Service, dead, dead_until, in_town
 
 E = TypeVar("E", bound=Event)
 PRICE: Mapping[str, object] = {"prices": {"image-to-text": "0.5"}}

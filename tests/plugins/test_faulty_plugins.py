@@ -42,7 +42,7 @@ from captchahub.provider import Balance, Created, ProviderKind, Reply, Service, 
 from captchahub.tasks import Solution
 from captchahub.testing import Sandbox, Slow
 from tests.conftest import QuickOmo
-from tests.odd import (
+from tests.custom_providers import (
     OddPlugin,
     Reader,
     Stall,
@@ -55,7 +55,7 @@ from tests.odd import (
     solve,
     task_whose,
 )
-from tests.town import TASK
+from tests.virtual_services import TASK
 
 
 class Panic(BaseException):

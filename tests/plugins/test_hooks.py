@@ -32,9 +32,9 @@ from captchahub.provider import Request, Solved
 from captchahub.settings import RouteSettings
 from captchahub.testing import Sandbox, load_emulation
 from tests.conftest import QuickOmo
-from tests.odd import Stall, giving, in_lab, odd
-from tests.odd import solve as solve_text
-from tests.town import PICTURE, Service, in_town, lines
+from tests.custom_providers import Stall, giving, in_lab, odd
+from tests.custom_providers import solve as solve_text
+from tests.virtual_services import PICTURE, Service, in_town, lines
 
 SCREEN = Image.from_pil(Pil.radial_gradient("L").crop((0, 0, 200, 400)))
 SLIDE = PhoneSlide(SCREEN)

@@ -17,7 +17,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import ImageToText, Solution, Task, TextSolution
-from tests.shelf import BROKEN, WORKING, Shelf
+from tests.installed_distributions import BROKEN, WORKING, Shelf
 
 
 @attrs.frozen

@@ -23,8 +23,8 @@ from captchahub.cli import cli
 from captchahub.plugins import PluginState
 from captchahub.testing import Sandbox
 from tests.conftest import QuickOmo
-from tests.shelf import BROKEN, Shelf
-from tests.town import TASK
+from tests.installed_distributions import BROKEN, Shelf
+from tests.virtual_services import TASK
 
 WHY = "the plugin 'lost' of shelf-lost can't be imported: RuntimeError: no engine; update or reinstall it"
 

@@ -13,7 +13,7 @@ from captchahub._policy.job_token import Token, read_token
 from captchahub.config import load_mapping
 from captchahub.provider import Job, Provider, ProviderKind, Request, Secret
 from captchahub.settings import ProviderSettings
-from tests.town import INSTALLED
+from tests.virtual_services import INSTALLED
 
 KEY = bytes(32)
 

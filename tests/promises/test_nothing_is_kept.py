@@ -33,8 +33,8 @@ from captchahub.provider import Created, Reply, Solved
 from captchahub.tasks import Solution
 from captchahub.testing import Hang, Sandbox, Slow
 from tests.conftest import QuickOmo
-from tests.odd import OddPlugin, Reader, Stall, fail, giving, in_lab, odd, raising
-from tests.town import PICTURE, TOKEN
+from tests.custom_providers import OddPlugin, Reader, Stall, fail, giving, in_lab, odd, raising
+from tests.virtual_services import PICTURE, TOKEN
 
 
 def in_its_words() -> Exception:

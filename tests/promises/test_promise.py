@@ -11,7 +11,7 @@ from captchahub import AllProvidersFailed, AmbiguousCreate, TextSolution
 from captchahub._engine.engine import Engine
 from captchahub.testing import Hang, Mishap, json_reply
 from tests.journal.test_journal import Shared, cancelled, resumed, spent
-from tests.town import TASK, Service, broken, in_town
+from tests.virtual_services import TASK, Service, broken, in_town
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 

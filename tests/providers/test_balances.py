@@ -11,7 +11,7 @@ from captchahub._engine.engine import Engine
 from captchahub.config import load_mapping
 from captchahub.errors import InsufficientBalance, NotAsked
 from captchahub.testing import ScriptedTransport, json_reply, run_virtual
-from tests.town import INSTALLED, TASK
+from tests.virtual_services import INSTALLED, TASK
 
 
 async def error_of(engine: Engine) -> type[Exception]:

@@ -30,8 +30,8 @@ from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Request
 from captchahub.testing import Mishap, ScriptedTransport, Slow, json_reply, run_virtual
-from tests.odd import Whole, whole_reply
-from tests.town import NOT_SENT, TASK, TOKEN, Service, broken, in_town
+from tests.custom_providers import Whole, whole_reply
+from tests.virtual_services import NOT_SENT, TASK, TOKEN, Service, broken, in_town
 
 BAD_TOKEN_LIST = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 

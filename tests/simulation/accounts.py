@@ -8,7 +8,7 @@ from random import Random
 import attrs
 
 from captchahub.settings import ProviderSettings
-from tests.simulation.makes import Make
+from tests.simulation.service_types import Make
 
 __all__ = ["Account", "account_of", "others"]
 

@@ -22,9 +22,9 @@ from captchahub.jobs import JobEntry, JobState
 from captchahub.results import Result
 from captchahub.tasks import Solution
 from captchahub.tickets import Progress
-from tests.simulation.ground import Ground
-from tests.simulation.makes import number_of
+from tests.simulation.environment import Ground
 from tests.simulation.process import Process
+from tests.simulation.service_types import number_of
 
 __all__ = ["Attaching", "any_attaching"]
 

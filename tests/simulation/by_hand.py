@@ -9,9 +9,9 @@ from captchahub._engine.engine import Engine
 from captchahub.errors import HubClosed, JournalError
 from captchahub.jobs import JobEntry, JobState
 from captchahub.testing.emulation import JobRecord, picture_hash
-from tests.simulation.ground import Ground, Said
-from tests.simulation.makes import number_of
+from tests.simulation.environment import Ground, Said
 from tests.simulation.process import Process
+from tests.simulation.service_types import number_of
 
 __all__ = ["ByHand"]
 

@@ -18,10 +18,10 @@ from captchahub.provider import JobId
 from captchahub.results import Result
 from captchahub.tasks import SlideSolution, Solution
 from captchahub.testing.emulation import JobRecord, picture_hash
-from tests.simulation.ground import Ground
-from tests.simulation.makes import number_of
+from tests.simulation.environment import Ground
 from tests.simulation.pictures import picture_of, task_of
 from tests.simulation.service import Service
+from tests.simulation.service_types import number_of
 from tests.simulation.world import Town
 
 __all__ = ["compare"]

@@ -18,13 +18,13 @@ from captchahub.tickets import Progress
 from tests.simulation.accounts import account_of
 from tests.simulation.attaching import Attaching
 from tests.simulation.by_hand import ByHand
+from tests.simulation.call_monitor import PICTURE
 from tests.simulation.configuration import INSTALLED
-from tests.simulation.ground import Ground, Told
+from tests.simulation.environment import Ground, Told
 from tests.simulation.loop import NOBODY
 from tests.simulation.patience import Waited
 from tests.simulation.pictures import task_of
 from tests.simulation.process import Kill, Line, Pen, Process
-from tests.simulation.watch import PICTURE
 
 __all__ = ["Client", "Errand", "Life"]
 

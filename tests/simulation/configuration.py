@@ -15,7 +15,7 @@ from captchahub.config import load_mapping
 from captchahub.settings import HubSettings
 from tests.simulation.accounts import Account, account_of, others
 from tests.simulation.budgets import Limit
-from tests.simulation.makes import CREATE_TASK, OMO, Make
+from tests.simulation.service_types import CREATE_TASK, OMO, Make
 
 __all__ = ["Configuration", "any_configuration"]
 

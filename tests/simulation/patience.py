@@ -25,11 +25,11 @@ from captchahub.results import ProviderState, Result
 from captchahub.settings import Otherwise, ProviderSettings, RouteSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import picture_hash
-from tests.simulation.fates import LONGEST_PAUSE
-from tests.simulation.ground import Ground
-from tests.simulation.makes import number_of
+from tests.simulation.call_outcomes import LONGEST_PAUSE
+from tests.simulation.environment import Ground
 from tests.simulation.pictures import picture_of, task_of
 from tests.simulation.process import Process
+from tests.simulation.service_types import number_of
 
 __all__ = ["Waited", "could_be_asked"]
 

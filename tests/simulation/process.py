@@ -20,10 +20,10 @@ from captchahub._journal.writer import Work
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from tests.simulation.accounts import Account
-from tests.simulation.book import Book
+from tests.simulation.call_monitor import Standing, Watch
+from tests.simulation.journal_file import Book
 from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
 from tests.simulation.service import Service
-from tests.simulation.watch import Standing, Watch
 
 __all__ = ["Kill", "Line", "Moment", "Pen", "Process"]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from captchahub._engine.engine import Engine
 from captchahub._support.log import log as engine_log
-from tests.simulation.book import Book
 from tests.simulation.check import compare
 from tests.simulation.client import Client, Life
 from tests.simulation.configuration import Configuration, any_configuration
-from tests.simulation.figures import Outcome
+from tests.simulation.environment import Log
 from tests.simulation.forking import Inherited
-from tests.simulation.ground import Log
-from tests.simulation.lives import Lives
+from tests.simulation.journal_file import Book
 from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
 from tests.simulation.process import Process
+from tests.simulation.process_plans import Lives
+from tests.simulation.run_statistics import Outcome
 from tests.simulation.service import Service
 from tests.simulation.world import Town
 

@@ -87,7 +87,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
         return await open_page(self, order, begun, refused, identity)
 
     patch.setattr(_journal_entries, "reserve", reserve_unchecked)
-    patch.setattr(Journal, "open_page", check_first)
+    patch.setattr(Journal, "reserve", check_first)
 
 
 def lost_lease(patch: pytest.MonkeyPatch) -> None:

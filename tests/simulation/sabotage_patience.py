@@ -93,7 +93,7 @@ def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
     def first_pause(_self: JobDurations, *, gap: float, left: float, **_rest: object) -> float:
         return min(gap, left / 2)
 
-    patch.setattr(JobDurations, "first_pause", first_pause)
+    patch.setattr(JobDurations, "first_delay", first_pause)
 
 
 def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:

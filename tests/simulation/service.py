@@ -21,11 +21,11 @@ from captchahub.tasks import Solution
 from captchahub.testing import World, emulation
 from captchahub.testing.emulation import Call, JobRecord
 from tests.simulation.accounts import Account
-from tests.simulation.book import Book
-from tests.simulation.fates import BUSY, DENIED, FINE, OUTAGES, REFUSED, Fate, any_fate
+from tests.simulation.call_outcomes import BUSY, DENIED, FINE, OUTAGES, REFUSED, Fate, any_fate
+from tests.simulation.journal_file import Book
 from tests.simulation.loop import NOBODY
-from tests.simulation.makes import Make, number_of
 from tests.simulation.pictures import misread, seen_in
+from tests.simulation.service_types import Make, number_of
 from tests.simulation.world import Town
 
 __all__ = ["Coming", "Service"]

@@ -6,8 +6,8 @@ import faulthandler
 import os
 import sys
 
-from tests.simulation.figures import Figures
 from tests.simulation.run import simulate
+from tests.simulation.run_statistics import Figures
 
 __all__ = ["main", "seeds"]
 

@@ -16,9 +16,9 @@ from captchahub.events import Submitted
 from captchahub.extending import Prepared
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Sandbox
-from tests.odd import fail, solve
+from tests.custom_providers import fail, solve
 from tests.plugins.test_dispatcher import Witness
-from tests.town import PICTURE, TASK, TOKEN, Service, dead, in_town, lines
+from tests.virtual_services import PICTURE, TASK, TOKEN, Service, dead, in_town, lines
 
 
 class Unprepared:

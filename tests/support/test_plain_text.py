@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from captchahub import Image, ImageToText, Result, TextSolution
 from captchahub._engine.engine import Engine
 from captchahub.tickets import Progress
-from tests.town import Service, in_town
+from tests.virtual_services import Service, in_town
 
 PICTURE = Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=")
 

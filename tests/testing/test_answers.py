@@ -26,7 +26,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import Job, ProviderKind, Request
 from captchahub.testing import Sandbox, load_emulation
 from captchahub.testing.answers import read_answers
-from tests.town import PICTURE
+from tests.virtual_services import PICTURE
 
 DRAG = SlideSolution(Point(60, 900), Point(310, 900))
 

@@ -101,10 +101,10 @@ def making(image: Image, token: Secret) -> None:
 """
 
 
-def test_mypy_finds_every_slip_and_nothing_else(tmp_path: Path) -> None:
+def test_mypy_finds_every_slip_and_nothing_else(tmp_path: Path, mypy_cache: str) -> None:
     program = tmp_path / "misuse.py"
     program.write_text(MISUSE)
-    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path / "cache")]
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", mypy_cache]
     shape = ["--no-pretty", "--no-error-summary", "--hide-error-context"]
     written, complaints, _ = api.run(
         [*settings, *shape, str(program), str(Path(__file__).with_name("solutions.py"))]

@@ -95,10 +95,10 @@ class ReplyChecks(Checks):
 
     def test_no_secret_shows_even_where_the_service_repeats_it(self) -> None:
         subject, provider = self.subject(), self._provider()
-        secrets = subject.secrets
+        secrets, readers = subject.secrets, readings(subject)
         for exchange in conversations(subject):
             for reply in _echoes(exchange.reply, secrets):
-                for reading in [exchange.reading, *readings(subject)]:
+                for reading in [exchange.reading, *readers]:
                     if _has_secret(secrets, _shown(provider, reading, reply)):
                         fail(
                             f"{reading} shows a secret that the service repeated in a reply to "

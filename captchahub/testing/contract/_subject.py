@@ -6,7 +6,7 @@ import inspect
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import partial
+from functools import cache, partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import attrs
@@ -16,6 +16,7 @@ from captchahub._plugins.manager import Plugins, Unusable
 from captchahub._support.redaction import secrets_in
 from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
+from captchahub.images import Image
 from captchahub.provider import LocalProvider, Provider, ProviderKind
 from captchahub.settings import ProviderSettings
 from captchahub.tasks import ImageToText, PhoneSlide, Point, SlideSolution, Solution, Task, TextSolution
@@ -245,18 +246,22 @@ def sample_tasks(
     given: Sequence[Task[Any]] | None, answers: Mapping[str, Solution]
 ) -> tuple[Sequence[Task[Solution]], Mapping[str, Solution]]:
     """The tasks that were given, or some of each kind that the library has; and an answer for each kind."""
-    painter = Painter(7)
-    slide = painter.slide()
     usual: Mapping[str, Solution] = {
         ImageToText.kind: TextSolution("x7kp2"),
         PhoneSlide.kind: SlideSolution(Point(12, 30), Point(80, 30)),
     }
-    tasks = [*_texts(painter), slide.task()] if given is None else given
-    return tasks, {**usual, **answers}
+    return _drawn_tasks() if given is None else given, {**usual, **answers}
 
 
-def _texts(painter: Painter) -> Iterator[ImageToText]:
-    image = painter.text("x7kp2").image
+# A picture takes longer to draw than most checks take.
+@cache
+def _drawn_tasks() -> Sequence[Task[Solution]]:
+    painter = Painter(7)
+    slide = painter.slide()
+    return (*_texts(painter.text("x7kp2").image), slide.task())
+
+
+def _texts(image: Image) -> Iterator[ImageToText]:
     yield ImageToText(image)
     for name, values in _OPTIONS.items():
         for value in values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Union, cast
 
 import attrs
@@ -20,7 +21,7 @@ def flaw_in(value: object) -> str | None:
     kind = type(value)
     if not attrs.has(kind):
         return None
-    hints = typing.get_type_hints(kind)
+    hints = _hints_of(kind)
     for field in attrs.fields(kind):
         inside: object = getattr(value, field.name)
         if not _is_of(inside, hints.get(field.name, Any)):
@@ -29,6 +30,11 @@ def flaw_in(value: object) -> str | None:
         if deeper is not None:
             return deeper
     return None
+
+
+@lru_cache(maxsize=64)
+def _hints_of(kind: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _is_of(value: object, hint: Any) -> bool:

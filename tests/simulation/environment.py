@@ -14,8 +14,8 @@ from captchahub.settings import HubSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import JobRecord
 from captchahub.tickets import Progress
-from tests.simulation.book import Book
 from tests.simulation.configuration import Configuration
+from tests.simulation.journal_file import Book
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.service import Service
 from tests.simulation.world import Town

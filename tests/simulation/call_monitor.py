@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import attrs
 
 from captchahub.results import ProviderState
-from tests.simulation.fates import BLOCKED, BUSY
+from tests.simulation.call_outcomes import BLOCKED, BUSY
 from tests.simulation.service import Service
 
 __all__ = ["PICTURE", "Order", "Standing", "Watch"]

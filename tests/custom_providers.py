@@ -29,7 +29,7 @@ from captchahub.provider import (
 from captchahub.settings import ProviderSettings
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, ScriptedTransport, Slow, VirtualClockLoop
-from tests.town import PICTURE, TASK, TOKEN
+from tests.virtual_services import PICTURE, TASK, TOKEN
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub._journal.writer import Writer
+from captchahub._journal.journal import Writer
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings

@@ -13,7 +13,7 @@ from captchahub._engine.history import too_short
 from captchahub._engine.late_answers import LateAnswer, collect_late, collect_late_local
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
-from captchahub._policy.error_table import HealthEffect, effect_of, end_of, is_telling
+from captchahub._policy.error_table import HealthEffect, blames_provider, row_for
 from captchahub._providers.account import Account, RemoteAccount, least_time
 from captchahub._providers.admission import Permit, Slot, too_late
 from captchahub._providers.calls import report, translate
@@ -161,9 +161,10 @@ class AttemptRunner:
 
     async def _write_down(self, one: Execution, error: ProviderError | None) -> None:
         """Settle the job in the journal, where it has ended."""
-        state = end_of(error, has_job=one.job_id is not None)
         if one.page is None:
             return
+        has_job = one.job_id is not None
+        state = JobState.SOLVED if error is None else row_for(error).job_state(has_job=has_job)
         if state is None:
             self._harvest(one, one.page)
             return
@@ -237,8 +238,8 @@ class AttemptRunner:
     def _note_failure(self, permit: Permit, one: Execution, error: ProviderError) -> None:
         account, took = self.account, self._worked
         fair = account.settings.timeout or account.speeds[self._task.kind].typical_time()
-        telling = is_telling(error, given=took + self.deadline - now(), took=took, fair=fair)
-        effect = effect_of(error)
+        telling = blames_provider(error, allowed=took + self.deadline - now(), took=took, typical=fair)
+        effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
         permit.end(error, effect if telling or permit.given.is_probe else HealthEffect.NONE)
         if effect is not HealthEffect.NONE:

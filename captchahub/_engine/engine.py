@@ -24,10 +24,7 @@ from captchahub._engine.resume import attached, resume
 from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import narrated
-from captchahub._journal.journal import Journal
-from captchahub._journal.ledger_table import spend as spend_of
-from captchahub._journal.liveness import ProcessLock
-from captchahub._journal.writer import Writer, open_writer
+from captchahub._journal.journal import Writer, open_journal
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._plugins.manager import Plugins
 from captchahub._plugins.preparation import TaskPreparer
@@ -90,17 +87,8 @@ class Engine:
         dispatcher = EventDispatcher(hooks.observers, wall_clock)
         background = BackgroundTasks()
         self._accounts = ProviderRegistry(settings, connect, changes, dispatcher, background)
-        book = open_writer(settings.journal.path) if journal is None else journal
-        is_alone = journal is None and settings.journal.path is None
-        presence = ProcessLock(settings.journal.path if journal is None else None)
-        self._journal = Journal(
-            book,
-            settings,
-            self._accounts.identities,
-            background,
-            wall_clock,
-            is_alone=is_alone,
-            presence=presence,
+        self._journal = open_journal(
+            settings, self._accounts.identities, background, wall_clock, writer=journal
         )
         self._desk = EngineServices(
             chance, hooks, dispatcher, changes, background, self._journal, TaskPreparer()
@@ -213,8 +201,7 @@ class Engine:
 
     async def spend(self, zone: tzinfo, since: float | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
-        work = partial(spend_of, zone=zone, since=since or 0.0)
-        return await self._while_open(self._journal.read(work))
+        return await self._while_open(self._journal.spend(zone, since or 0.0))
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""

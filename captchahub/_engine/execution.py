@@ -16,7 +16,7 @@ from captchahub._engine.poller import Poller
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import unpack
 from captchahub._plugins.hooks import Hooks
-from captchahub._policy.error_table import backoff
+from captchahub._policy.scheduling import backoff
 from captchahub._providers.account import Account, LocalAccount, RemoteAccount, least_time
 from captchahub._providers.calls import is_of_contract, translate
 from captchahub._support.clock import now
@@ -176,7 +176,7 @@ class RemoteExecution:
             # Before anything else is waited for, as a cancel then would lose it.
             self.answer = self._placed(created.solution, created.cost)
         if created.job_id is not None and self.page is not None:
-            await self.page.note_created(created.job_id)
+            await self.page.mark_created(created.job_id)
             self._terms.context.note_job(created.job_id, frame)
         self._account.admission.created(self._terms.given)
         # Without an answer Created has an id.

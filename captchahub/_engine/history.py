@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, cast
 import attrs
 
 from captchahub._engine.context import AttemptOutcome
-from captchahub._policy.error_table import rules_against
+from captchahub._policy.error_table import blocking_rules
 from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account, least_time
 from captchahub._support.clock import now
@@ -194,7 +194,7 @@ class AttemptHistory(Generic[S]):
             return closed
         last = self.final or self.only
         if last is not None:
-            rules = rules_against(last, self._route)
+            rules = blocking_rules(last, self._route)
             say = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
             return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=say)
         if self._route.max_attempts == self.asked:

@@ -12,7 +12,7 @@ from captchahub._engine.poller import Poller
 from captchahub._engine.undelivered import UndeliveredAnswers
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
-from captchahub._policy.error_table import end_of
+from captchahub._policy.error_table import row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub._providers.calls import translate
 from captchahub._support.clock import now
@@ -114,7 +114,7 @@ async def collect(
     except CaptchaHubError as caught:
         # What is wrong with a setting, or with the task, says nothing of the job.
         error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
-        state = end_of(error, has_job=True)
+        state = row_for(error).job_state(has_job=True)
         if may_be_elsewhere and state is JobState.EXPIRED:
             state = None
         if state is not None and page is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from captchahub._policy.error_table import SURVIVED
+from captchahub._policy.error_table import row_for
 from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
 from captchahub._providers.account import RemoteAccount
 from captchahub._providers.calls import translate
@@ -99,7 +99,9 @@ class Poller:
             reply = await self._account.transport.send(request, timeout=left)
             self._slowest = max(self._slowest or 0.0, now() - asked)
             state = translate(settings, (Pending, Solved), provider.read_result, self._job, reply)
-        except SURVIVED as error:
+        except ProviderError as error:
+            if not row_for(error).poll_goes_on:
+                raise
             self._last_status = str(error)
             self._asked_for = getattr(error, "retry_after", None)
             mask_error(error, secrets_in(settings.own))

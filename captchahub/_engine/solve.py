@@ -14,8 +14,8 @@ import attrs
 from captchahub._engine.attempt import AttemptRunner
 from captchahub._engine.context import EngineServices, SolveInfo
 from captchahub._engine.history import AttemptHistory
-from captchahub._policy.error_table import Next, backoff, what_next
-from captchahub._policy.scheduling import HedgeBudget, first_open, hedge_delay, time_for
+from captchahub._policy.error_table import Then, next_step
+from captchahub._policy.scheduling import HedgeBudget, backoff, first_open, hedge_delay, time_for
 from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account, last_call, least_time
 from captchahub._support.background import cancel_all
@@ -329,14 +329,11 @@ class Solve(Generic[S]):
         )
 
     def _after(self, candidate: _Queued, run: AttemptRunner, error: ProviderError) -> None:
-        following = what_next(error, self._route)
-        if run.job_id is not None and following in (Next.LATER, Next.AGAIN):
-            # Whatever the plugin says, a job is paid for: another order here would be the second.
-            following = Next.OTHERS if following is Next.LATER else Next.GIVE_UP
-        if following is Next.GIVE_UP:
+        following = next_step(error, self._route, has_job=run.job_id is not None)
+        if following is Then.STOP:
             self._history.end_with(error)
-        elif following in (Next.LATER, Next.AGAIN):
-            if following is Next.AGAIN:
+        elif following in (Then.LATER, Then.RETRY):
+            if following is Then.RETRY:
                 self._history.only = error
                 self._sole = candidate
                 self._candidates.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import tzinfo
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
@@ -14,9 +15,10 @@ import attrs
 from captchahub._journal import jobs_table as entries
 from captchahub._journal import owners_table as owners
 from captchahub._journal.accounts_table import OwnAccounts, own_accounts
+from captchahub._journal.ledger_table import spend
 from captchahub._journal.liveness import Heartbeat, ProcessLock
 from captchahub._journal.rows import NewJob, get
-from captchahub._journal.writer import Work, Writer
+from captchahub._journal.writer import Work, Writer, open_writer
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope
 from captchahub._policy.job_token import Token
@@ -24,11 +26,11 @@ from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked, NotOffered
 from captchahub.jobs import JobEntry as Entry
-from captchahub.jobs import JobState
+from captchahub.jobs import JobState, Spend
 from captchahub.provider import JobId
 from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
 
-__all__ = ["ClaimedJob", "JobRow", "Journal", "PendingWrites"]
+__all__ = ["ClaimedJob", "JobRow", "Journal", "NewJob", "PendingWrites", "Writer", "open_journal"]
 
 T = TypeVar("T")
 
@@ -42,6 +44,33 @@ class ClaimedJob:
 
     entry: Entry
     identity: AccountIdentity | None
+
+
+def open_journal(
+    settings: HubSettings,
+    identities: Mapping[str, AccountIdentity],
+    background: BackgroundTasks,
+    clock: Callable[[], float],
+    *,
+    writer: Writer | None = None,
+) -> Journal:
+    """Return the journal of a hub with these settings. Raises JournalError if it cannot be opened.
+
+    ``identities`` are the accounts of its providers; ``clock`` is the wall clock, in seconds since 1970.
+    Tests and the simulator pass a ``writer`` of their own, which several hubs may share.
+    """
+    path = settings.journal.path
+    is_alone = writer is None and path is None
+    presence = ProcessLock(path if writer is None else None)
+    return Journal(
+        open_writer(path) if writer is None else writer,
+        settings,
+        identities,
+        background,
+        clock,
+        is_alone=is_alone,
+        presence=presence,
+    )
 
 
 class Journal:
@@ -261,9 +290,9 @@ class Journal:
 
         return await self._journal.write(work)
 
-    async def read(self, work: Work[T]) -> T:
-        """What a look at the journal gives."""
-        return await self._journal.write(work)
+    async def spend(self, zone: tzinfo, since: float) -> list[Spend]:
+        """Return what the jobs since a time cost, by day of a zone, provider, kind and account."""
+        return await self._journal.write(partial(spend, zone=zone, since=since))
 
     async def _begin(
         self,
@@ -294,7 +323,7 @@ class JobRow:
         self.found = found
         """The job as a dead hub has left it; None where it is still to be ordered."""
 
-    async def note_created(self, job_id: JobId) -> None:
+    async def mark_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
         work = partial(entries.mark_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
         await self._books.later.write(lambda one: work(one, now=self._books.now), f"job {job_id}")
@@ -328,7 +357,7 @@ class JobRow:
         work = partial(owners.mark_undelivered, entry_id=self.entry_id, owner=self._books.owner)
         await self._books.later.write(work, "that nobody got an answer")
 
-    def give(self) -> None:
+    def mark_delivered(self) -> None:
         """Write down in the background that somebody has its answer."""
         self._books.mark_delivered(self.entry_id)
 

@@ -1,14 +1,19 @@
-"""Whom to ask, when, for how long, and what an error allows next: pure."""
+"""What each class of error means: for the next provider, for health, for the job and for a poll.
+
+``TABLE`` is the whole rule, one row per class. The functions below it adjust a row by what only the single
+error or the route knows.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 
+import attrs
+
 from captchahub.errors import (
     AmbiguousCreate,
     AuthenticationError,
     BudgetExceeded,
-    CaptchaHubError,
     InsufficientBalance,
     JobFailed,
     JobRefused,
@@ -17,14 +22,16 @@ from captchahub.errors import (
     JournalError,
     MalformedReply,
     NotAsked,
+    Outvoted,
+    Overtaken,
     PluginFault,
     PriceUnknown,
     ProviderError,
     RateLimited,
     ServiceBusy,
     ServiceUnavailable,
-    TaskError,
     TaskRefused,
+    TemporarilyBlocked,
     UnsupportedTask,
     WrongSolution,
 )
@@ -33,53 +40,157 @@ from captchahub.settings import Otherwise, RouteSettings
 
 __all__ = [
     "FAILURES",
+    "TABLE",
     "HealthEffect",
-    "Next",
-    "backoff",
-    "effect_of",
-    "end_of",
-    "is_telling",
-    "rules_against",
-    "what_next",
+    "Row",
+    "Then",
+    "blames_provider",
+    "blocking_rules",
+    "next_step",
+    "row_for",
 ]
 
-_FIRST_PAUSE = 0.5
 
-_LONGEST_PAUSE = 10.0
+class Then(Enum):
+    """What a solve does after a failed attempt."""
 
-
-class Next(Enum):
-    """What to do after a failed attempt."""
-
-    GIVE_UP = "nobody is asked any more"
-    OTHERS = "this provider is done with; the others are asked"
-    LATER = "the others are asked first; when none is left, this provider again after a pause"
-    AGAIN = "nobody else is asked; this provider again after a pause"
+    STOP = "the solve ends"
+    NEXT = "the next provider is called, and this one is not called again"
+    LATER = "the other providers are called first, then this one again after a pause"
+    RETRY = "no other provider is called; this one is called again after a pause"
+    """Never in the table: it is LATER on a route that does not allow the next provider."""
 
 
-_ANY = RouteSettings(())
+class HealthEffect(Enum):
+    """What the end of an attempt does to the health of its provider."""
+
+    WORKED = "it solved the task"
+    ANSWERED = "it failed as a working service may: ends a probe well, otherwise does not count"
+    FAILED = "counts towards a cooldown, which only the answer to a probe ends"
+    LOST = "counts towards a cooldown, which a created job ends, because only the create failed"
+    UNREACHED = "as LOST, and no job was created, so that a probe costs nothing"
+    RATE_LIMITED = "cools down at once"
+    SERVICE_BUSY = "cools down at once, and needs no probe afterwards"
+    REFUSED = "is out until its configuration or balance changes"
+    NONE = "says nothing about the provider"
 
 
-def what_next(error: CaptchaHubError, route: RouteSettings = _ANY) -> Next:
-    """What an error allows: the table of the design in one place, and what the route makes of it."""
-    if isinstance(error, (JournalError, TaskError)) or not isinstance(error, ProviderError):
-        return Next.GIVE_UP
-    if isinstance(error, (BudgetExceeded, PriceUnknown)):
-        return Next.OTHERS
-    falls_back = isinstance(error, NotAsked) or not rules_against(error, route)
-    if _is_worth_waiting_for(error):
-        return Next.LATER if falls_back else Next.AGAIN
-    return Next.OTHERS if falls_back else Next.GIVE_UP
+FAILURES = (HealthEffect.FAILED, HealthEffect.LOST, HealthEffect.UNREACHED)
+"""The effects that count towards a cooldown."""
 
 
-def _is_worth_waiting_for(error: ProviderError) -> bool:
-    if isinstance(error, ServiceUnavailable):
-        return error.nothing_created
-    return isinstance(error, (RateLimited, NotAsked))
+@attrs.frozen
+class Row:
+    """What one class of error means."""
+
+    error: type[Exception]
+    then: Then
+    health: HealthEffect
+    with_job: JobState | None
+    """The job's state in the journal if its id is known, or None if it is not over: it can be collected."""
+    without_job: JobState
+    """The job's state in the journal if there is no id."""
+    poll_goes_on: bool
+    """Whether the job is polled again after a poll that met the error."""
+    of_every_call: bool
+    """Whether the error holds for the create too if a call beside the jobs, as a price list, met it."""
+    of_plugins: bool
+    """Whether a plugin may raise it. The rest is for the engine, because only the engine knows it is true."""
+    nothing_created: bool = False
+    """Whether the row is only for an error that says itself that no job was created."""
+
+    def job_state(self, *, has_job: bool) -> JobState | None:
+        """Return the job's state in the journal, or None if the job is not over."""
+        return self.with_job if has_job else self.without_job
+
+    def is_for(self, error: BaseException) -> bool:
+        """Return whether the row is for an error; the first such row of the table counts."""
+        if not isinstance(error, self.error):
+            return False
+        return not self.nothing_created or (isinstance(error, ServiceUnavailable) and error.nothing_created)
 
 
-def rules_against(error: ProviderError, route: RouteSettings) -> list[str]:
-    """The rules of the route after which nobody else is asked; none where another one may be."""
+# The most specific class first. Three rules explain most cells:
+# - A job that may exist is never created again at the same provider, so LATER needs proof that none exists.
+# - A job with an id is paid for, so only an error about the job itself ends it (with_job) or its polling.
+# - What became of a create is ambiguous unless the error says that there is no job; that keeps its price
+#   reserved, because the ledger must never be below what the service charges.
+# fmt: off
+TABLE: tuple[Row, ...] = (
+    #   error                then        health                     job: with an id   without one         poll   every  plugins
+    #                                                                                                     again  call
+    # The next provider would refuse the same picture and options.
+    Row(TaskRefused,         Then.STOP,  HealthEffect.NONE,         None,             JobState.REFUSED,   False, False, True),
+
+    # Firewalls answer a poll with 401 and 403 too, and the account was good when the job was created.
+    Row(AuthenticationError, Then.NEXT,  HealthEffect.REFUSED,      None,             JobState.REFUSED,   True,  True,  True),
+    Row(InsufficientBalance, Then.NEXT,  HealthEffect.REFUSED,      None,             JobState.REFUSED,   True,  True,  True),
+
+    # No worker is free for a moment. That the service says so proves that it works.
+    Row(ServiceBusy,         Then.LATER, HealthEffect.SERVICE_BUSY, None,             JobState.REFUSED,   True,  True,  True),
+    Row(TemporarilyBlocked,  Then.LATER, HealthEffect.RATE_LIMITED, None,             JobState.REFUSED,   True,  True,  True),
+    Row(RateLimited,         Then.LATER, HealthEffect.RATE_LIMITED, None,             JobState.REFUSED,   True,  True,  True),
+
+    # A bad or late answer to one picture is ordinary work; a service without a worker would not get there.
+    Row(JobUnknown,          Then.NEXT,  HealthEffect.ANSWERED,     JobState.EXPIRED, JobState.FAILED,    False, False, True),
+    Row(JobFailed,           Then.NEXT,  HealthEffect.ANSWERED,     JobState.FAILED,  JobState.FAILED,    False, False, True),
+    # Without an id the answer came with the reply to the create.
+    Row(WrongSolution,       Then.NEXT,  HealthEffect.ANSWERED,     JobState.FAILED,  JobState.FAILED,    False, False, True),
+    # Met by a poll, it is about the poll; the job may still be done.
+    Row(JobRefused,          Then.NEXT,  HealthEffect.ANSWERED,     None,             JobState.REFUSED,   True,  False, True),
+    # The job may still be done, and is collected late.
+    Row(JobTimeout,          Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, False, False, True),
+
+    Row(AmbiguousCreate,     Then.NEXT,  HealthEffect.LOST,         None,             JobState.AMBIGUOUS, False, False, True),
+    Row(ServiceUnavailable,  Then.LATER, HealthEffect.UNREACHED,    None,             JobState.NOT_SENT,  True,  True,  True, nothing_created=True),
+    Row(ServiceUnavailable,  Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, True,  True,  True),
+    # A poll is read again. If the answer itself can't be read, the next reading fails the same way.
+    Row(PluginFault,         Then.NEXT,  HealthEffect.FAILED,       JobState.FAILED,  JobState.AMBIGUOUS, True,  True,  True),
+    Row(MalformedReply,      Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, True,  True,  True),
+    Row(UnsupportedTask,     Then.NEXT,  HealthEffect.NONE,         None,             JobState.REFUSED,   False, False, True),
+
+    # What the engine finds out by itself.
+    Row(Outvoted,            Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
+    Row(Overtaken,           Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
+    # A budget frees, and a price comes, long after the solve is over.
+    Row(BudgetExceeded,      Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
+    Row(PriceUnknown,        Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
+    # Without the journal, no provider can be paid safely.
+    Row(JournalError,        Then.STOP,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
+    Row(NotAsked,            Then.LATER, HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
+
+    # A plugin's own class, or whatever else went wrong at one provider.
+    Row(ProviderError,       Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, True),
+    # The caller's mistake, a closed hub, a cancelled solve: no provider can change it.
+    Row(Exception,           Then.STOP,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, True),
+)
+# fmt: on
+
+
+def row_for(error: Exception) -> Row:
+    """Return what an error means."""
+    return next(row for row in TABLE if row.is_for(error))
+
+
+def next_step(error: Exception, route: RouteSettings, *, has_job: bool = False) -> Then:
+    """Return what a solve does after an attempt that failed with an error, on a route.
+
+    ``has_job`` is whether the service returned a job id.
+    """
+    then = row_for(error).then
+    if has_job and then is Then.LATER:
+        # Whatever error the plugin raised, the job is paid for: another create here would be the second.
+        then = Then.NEXT
+    if then is Then.STOP or not blocking_rules(error, route):
+        return then
+    return Then.RETRY if then is Then.LATER else Then.STOP
+
+
+def blocking_rules(error: Exception, route: RouteSettings) -> list[str]:
+    """Return the keys of the route that don't allow the next provider after an error; usually none."""
+    # A provider that was not called has not failed, so that the rules about failures say nothing of it.
+    if isinstance(error, NotAsked):
+        return []
     rules: list[str] = []
     if isinstance(error, AmbiguousCreate) and route.on_ambiguous is Otherwise.FAIL:
         rules.append("on_ambiguous")
@@ -90,115 +201,20 @@ def rules_against(error: ProviderError, route: RouteSettings) -> list[str]:
     return rules
 
 
-def backoff(tries: int, error: CaptchaHubError | None = None, *, chance: float = 1.0) -> float:
-    """How long to leave a provider alone after its ``tries``-th failure, in seconds.
+# In less time than this, in seconds, even a working service may not reply to a create. Replies take well under
+# a second on a good day; the rest is for TLS and a slow network.
+_TIME_FOR_ONE_CALL = 2.0
 
-    It doubles with each try up to a ceiling, shortened by ``chance`` (from 0 to 1) by up to a half so that
-    many waiting solves do not come back at once. What the service asked for only lengthens it.
-    """
-    doubled = min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 10), _LONGEST_PAUSE)
-    asked_for = error.retry_after if isinstance(error, (RateLimited, ServiceUnavailable)) else None
-    return max(doubled * (0.5 + chance / 2), asked_for or 0.0)
+# An attempt whose time is up ends a moment before or after that, in seconds: timers are not exact.
+_TIMER_TOLERANCE = 0.05
 
 
-# What a poll can meet without the job being over: it is paid for, and asking again is free. Even a refused
-# token is among them, for it was good when the job was created; firewalls answer 403 as well.
-SURVIVED = (
-    AuthenticationError,
-    InsufficientBalance,
-    JobRefused,
-    MalformedReply,
-    RateLimited,
-    ServiceUnavailable,
-)
+def blames_provider(error: Exception, *, allowed: float, took: float, typical: float) -> bool:
+    """Return whether an error says something about the provider, not only about the little time it had.
 
-# In less time than this, in seconds, even a good service may fail to take an order.
-_FAIR_FOR_CALL = 2.0
-
-# Attempts end a moment before or after their time is up, in seconds.
-_SLACK = 0.05
-
-
-class HealthEffect(Enum):
-    """What the end of an attempt does to its provider's health."""
-
-    WORKED = "it solved the task"
-    ANSWERED = "it failed as a working service does: ends a probe well, else counts neither way"
-    FAILED = "its job failed it: counts to a cooldown, which only a probe that is answered ends"
-    LOST = "nobody knows what became of the order: counts as well, and a job that is created ends it"
-    UNREACHED = "no order got there: as LOST, and a probe costs nothing"
-    RATE_LIMITED = "it asks for fewer requests: it cools at once"
-    SERVICE_BUSY = "it has no free worker: it cools at once, and needs no probe"
-    REFUSED = "it is out"
-    NONE = "it says nothing of the provider"
-
-
-_EFFECTS: tuple[tuple[type[Exception], HealthEffect], ...] = (
-    (TaskError, HealthEffect.NONE),
-    (AuthenticationError, HealthEffect.REFUSED),
-    (InsufficientBalance, HealthEffect.REFUSED),
-    (ServiceBusy, HealthEffect.SERVICE_BUSY),
-    (RateLimited, HealthEffect.RATE_LIMITED),
-    (JobFailed, HealthEffect.ANSWERED),
-    (WrongSolution, HealthEffect.ANSWERED),
-    (JobRefused, HealthEffect.ANSWERED),
-    (JobTimeout, HealthEffect.FAILED),
-    (AmbiguousCreate, HealthEffect.LOST),
-    (ServiceUnavailable, HealthEffect.FAILED),
-    (MalformedReply, HealthEffect.FAILED),
-)
-
-FAILURES = (HealthEffect.FAILED, HealthEffect.LOST, HealthEffect.UNREACHED)
-
-
-def effect_of(error: Exception | None) -> HealthEffect:
-    """The last column of the design's table; None is an attempt that solved the task."""
-    if error is None:
-        return HealthEffect.WORKED
-    if isinstance(error, ServiceUnavailable) and error.nothing_created:
-        return HealthEffect.UNREACHED
-    return next((effect for kind, effect in _EFFECTS if isinstance(error, kind)), HealthEffect.NONE)
-
-
-def is_telling(error: Exception, *, given: float, took: float, fair: float) -> bool:
-    """Whether an error says something of the provider, and not only of the little time that it was given.
-
-    ``given`` and ``took`` are the seconds that the attempt had and needed, ``fair`` what a job should have.
+    ``allowed`` is the time that the attempt had, ``took`` the time it needed and ``typical`` the time that a
+    job usually needs, in seconds.
     """
     if isinstance(error, JobTimeout):
-        return given >= fair
-    return took < given - _SLACK or given >= _FAIR_FOR_CALL
-
-
-_OF_A_JOB: tuple[tuple[type[ProviderError], JobState], ...] = (
-    (JobUnknown, JobState.EXPIRED),
-    (JobFailed, JobState.FAILED),
-    (WrongSolution, JobState.FAILED),
-    (PluginFault, JobState.FAILED),
-)
-
-_OF_AN_ORDER: tuple[tuple[type[ProviderError], JobState], ...] = (
-    (AuthenticationError, JobState.REFUSED),
-    (InsufficientBalance, JobState.REFUSED),
-    (JobRefused, JobState.REFUSED),
-    (RateLimited, JobState.REFUSED),
-    (TaskRefused, JobState.REFUSED),
-    (UnsupportedTask, JobState.REFUSED),
-    (JobFailed, JobState.FAILED),
-    # The answer came with the order.
-    (WrongSolution, JobState.FAILED),
-)
-
-
-def end_of(error: ProviderError | None, *, has_job: bool) -> JobState | None:
-    """What a job is after its attempt ended; None where it is not over, so that its answer can be collected.
-
-    What nobody can tell of an order is ambiguous.
-    """
-    if error is None:
-        return JobState.SOLVED
-    if has_job:
-        return next((state for kind, state in _OF_A_JOB if isinstance(error, kind)), None)
-    if isinstance(error, ServiceUnavailable) and error.nothing_created:
-        return JobState.NOT_SENT
-    return next((state for kind, state in _OF_AN_ORDER if isinstance(error, kind)), JobState.AMBIGUOUS)
+        return allowed >= typical
+    return took < allowed - _TIMER_TOLERANCE or allowed >= _TIME_FOR_ONE_CALL

@@ -13,12 +13,12 @@ from enum import IntEnum
 
 import attrs
 
-from captchahub._policy.error_table import FAILURES, HealthEffect, effect_of, is_telling
+from captchahub._policy.error_table import FAILURES, HealthEffect
 from captchahub._policy.outcome_window import OutcomeWindow
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
-__all__ = ["Health", "HealthEffect", "Pass", "effect_of", "is_telling"]
+__all__ = ["Health", "Pass"]
 
 # How soon after a failure somebody who has nobody else to ask may send a probe, and the longest pause between
 # two such probes, in seconds; it doubles from one to the other. An order that is known not to arrive costs

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from captchahub._policy.latency import LatencyStats
+from captchahub.errors import CaptchaHubError, RateLimited, ServiceUnavailable
 from captchahub.settings import Percentile, RouteSettings
 
-__all__ = ["HedgeBudget", "first_open", "hedge_delay", "time_for"]
+__all__ = ["HedgeBudget", "backoff", "first_open", "hedge_delay", "time_for"]
 
 # What quiet times save up, in hedges: a slow hour must not spend a whole day's share at once.
 _MOST_SAVED = 10.0
@@ -63,3 +64,19 @@ def time_for(left: float, limit: float | None, *, others: int, fair: float) -> f
     if limit is not None:
         return min(left, limit)
     return max(left / (1 + others), min(left / 2, fair))
+
+
+# In seconds. A solve with a deadline of usual length (two minutes) still gets a dozen tries at the ceiling.
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 10.0
+
+
+def backoff(tries: int, error: CaptchaHubError | None = None, *, chance: float = 1.0) -> float:
+    """Return how long to leave a provider alone after its ``tries``-th failure, in seconds.
+
+    The pause doubles with each try up to a ceiling. ``chance``, from 0 to 1, shortens it by up to a half, so
+    that many waiting solves do not come back at once. A pause that the service asked for only lengthens it.
+    """
+    doubled = min(_FIRST_BACKOFF * 2.0 ** min(tries - 1, 10), _LONGEST_BACKOFF)
+    requested = error.retry_after if isinstance(error, (RateLimited, ServiceUnavailable)) else None
+    return max(doubled * (0.5 + chance / 2), requested or 0.0)

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import attrs
 
+from captchahub._policy.error_table import row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask_error, secrets_in, tokens_in
-from captchahub.errors import NotAsked, NotOffered, Outvoted, Overtaken, PluginFault, ProviderError, TaskError
+from captchahub.errors import NotOffered, PluginFault, ProviderError, TaskError
 from captchahub.provider import Balance, Job, Reply, Request, Service
 from captchahub.settings import ProviderSettings
 
@@ -83,8 +84,8 @@ def _without_secrets(settings: ProviderSettings, values: Iterable[object]) -> It
 
 
 def is_of_contract(error: BaseException, passing: tuple[type[Exception], ...] = _OF_JOBS) -> bool:
-    """Whether a plugin may raise it: one of ``passing``, but none that only the core knows to be true."""
-    return isinstance(error, passing) and not isinstance(error, (NotAsked, Outvoted, Overtaken))
+    """Whether a plugin may raise it: one of ``passing``, but none that only the engine may raise."""
+    return isinstance(error, passing) and row_for(error).of_plugins
 
 
 def _translate(

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from captchahub._policy.error_table import row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub._providers.calls import ask_services
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
 from captchahub._support.tracebacks import let_go
-from captchahub.errors import (
-    AuthenticationError,
-    CaptchaHubError,
-    InsufficientBalance,
-    MalformedReply,
-    NotOffered,
-    ProviderError,
-    RateLimited,
-    ServiceUnavailable,
-)
+from captchahub.errors import CaptchaHubError, NotOffered, ProviderError, ServiceUnavailable
 
 __all__ = ["know_price", "read_price_list"]
 
@@ -64,21 +56,12 @@ async def know_price(account: RemoteAccount, kind: str, background: BackgroundTa
 
 _WANTED = "there is a budget to keep, and the service was asked for its prices"
 
-# What another call than the order says of the service or the account is true for the order as well. An error
-# that is about a job or a task is not: TaskRefused, for one, would end the solve.
-_TRUE_FOR_AN_ORDER = (
-    AuthenticationError,
-    InsufficientBalance,
-    MalformedReply,
-    RateLimited,
-    ServiceUnavailable,
-)
-
 
 def _of_an_order(error: ProviderError) -> ProviderError:
     """A new error of the same class for an order that was not sent; each attempt needs one of its own."""
     said = f"{_WANTED}: {error}"
-    if not isinstance(error, _TRUE_FOR_AN_ORDER):
+    # An error that is about a job or a task is not true for the order: TaskRefused would end the solve.
+    if not row_for(error).of_every_call:
         return ProviderError(said)
     # Without __init__, because a plugin's own class may take other arguments.
     copy = type(error).__new__(type(error), said)

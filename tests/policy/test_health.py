@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from itertools import takewhile
 from typing import Any
@@ -23,127 +22,15 @@ from hypothesis.stateful import (
 )
 
 from captchahub import (
-    AllProvidersFailed,
-    AmbiguousCreate,
-    Attempt,
-    AuthenticationError,
-    BudgetExceeded,
-    CaptchaHubError,
-    ConfigError,
-    HubClosed,
-    InsufficientBalance,
-    JobFailed,
-    JobRefused,
-    JobTimeout,
-    JobUnknown,
-    JournalError,
-    MalformedReply,
-    NotAsked,
-    NotOffered,
-    Outvoted,
-    Overtaken,
-    PluginFault,
-    PriceUnknown,
-    ProviderError,
     ProviderState,
-    RateLimited,
-    ServiceBusy,
-    ServiceUnavailable,
-    SolveCancelled,
-    SolveTimeout,
     TaskError,
     TaskRefused,
-    TemporarilyBlocked,
-    UnsupportedTask,
-    WrongSolution,
-    errors,
 )
-from captchahub._policy.error_table import FAILURES, HealthEffect, effect_of, is_telling
+from captchahub._policy.error_table import FAILURES, HealthEffect, row_for
 from captchahub._policy.health import Health, Pass
 from captchahub.settings import HealthSettings
 
 never = math.inf
-
-FAILED_ATTEMPTS = [Attempt("omo", 1.0, error=JobTimeout("late"))]
-
-TABLE: list[tuple[Exception | None, HealthEffect]] = [
-    (None, HealthEffect.WORKED),
-    (TaskError("a bad picture"), HealthEffect.NONE),
-    (TaskRefused("a bad picture, says the service"), HealthEffect.NONE),
-    (AuthenticationError("401"), HealthEffect.REFUSED),
-    (InsufficientBalance("no money"), HealthEffect.REFUSED),
-    (RateLimited("429"), HealthEffect.RATE_LIMITED),
-    (RateLimited("429", retry_after=60), HealthEffect.RATE_LIMITED),
-    (ServiceBusy("no slot"), HealthEffect.SERVICE_BUSY),
-    (TemporarilyBlocked("banned"), HealthEffect.RATE_LIMITED),
-    (ServiceUnavailable("refused", nothing_created=True), HealthEffect.UNREACHED),
-    (ServiceUnavailable("reset"), HealthEffect.FAILED),
-    (JobFailed("no answer"), HealthEffect.ANSWERED),
-    (JobUnknown("no such job"), HealthEffect.ANSWERED),
-    (WrongSolution("too short"), HealthEffect.ANSWERED),
-    (JobRefused("no"), HealthEffect.ANSWERED),
-    (JobTimeout("too late"), HealthEffect.FAILED),
-    (AmbiguousCreate("no job id"), HealthEffect.LOST),
-    (MalformedReply("HTML"), HealthEffect.FAILED),
-    (PluginFault("KeyError"), HealthEffect.FAILED),
-    (UnsupportedTask("no slides here"), HealthEffect.NONE),
-    (Outvoted("another answer"), HealthEffect.NONE),
-    (Overtaken("another was faster"), HealthEffect.NONE),
-    (NotAsked("full"), HealthEffect.NONE),
-    (BudgetExceeded("spent"), HealthEffect.NONE),
-    (PriceUnknown("nobody says"), HealthEffect.NONE),
-    (JournalError("full disk"), HealthEffect.NONE),
-    (ProviderError("whatever else"), HealthEffect.NONE),
-    (ConfigError("wrong"), HealthEffect.NONE),
-    (NotOffered("no price list"), HealthEffect.NONE),
-    (HubClosed("closed"), HealthEffect.NONE),
-    (SolveCancelled("cancelled"), HealthEffect.NONE),
-    (AllProvidersFailed("nobody", FAILED_ATTEMPTS), HealthEffect.NONE),
-    (SolveTimeout("too late", FAILED_ATTEMPTS), HealthEffect.NONE),
-    (CaptchaHubError("whatever else"), HealthEffect.NONE),
-    (ValueError("not one of ours"), HealthEffect.NONE),
-]
-
-
-class TestEffectOf:
-    @pytest.mark.parametrize(("error", "effect"), TABLE, ids=lambda value: type(value).__name__)
-    def test_each_error_does_what_the_table_says(self, error: Exception | None, effect: HealthEffect) -> None:
-        assert effect_of(error) is effect
-
-    def test_no_error_is_left_out(self) -> None:
-        every = {
-            kind
-            for _, kind in inspect.getmembers(errors, inspect.isclass)
-            if issubclass(kind, CaptchaHubError)
-        }
-        assert {type(error) for error, _ in TABLE} - {type(None), ValueError} == every
-
-
-class TestIsTelling:
-    """An attempt that was given too little time says nothing of the provider when it fails."""
-
-    @pytest.mark.parametrize(("given", "telling"), [(60.0, True), (59.9, False), (90.0, True)])
-    def test_a_late_job_tells_where_it_had_the_time_that_a_job_may_take(
-        self, given: float, telling: bool
-    ) -> None:
-        assert is_telling(JobTimeout("late"), given=given, took=given, fair=60.0) is telling
-
-    def test_a_late_job_tells_nothing_by_being_found_late_early(self) -> None:
-        """The last question comes a moment before the time is up."""
-        assert not is_telling(JobTimeout("late"), given=10.0, took=8.0, fair=60.0)
-
-    def test_a_fair_time_of_zero_is_always_given(self) -> None:
-        assert is_telling(JobTimeout("late"), given=0.5, took=0.5, fair=0.0)
-
-    @pytest.mark.parametrize("given", [0.1, 1.0, 2.0, 60.0])
-    def test_an_error_that_came_before_the_time_was_up_tells(self, given: float) -> None:
-        assert is_telling(ServiceUnavailable("refused"), given=given, took=given / 4, fair=60.0)
-
-    def test_an_error_because_the_time_was_up_tells_where_that_was_two_seconds(self) -> None:
-        error = AmbiguousCreate("no reply")
-        assert is_telling(error, given=2.0, took=2.0, fair=60.0)
-        assert not is_telling(error, given=1.9, took=1.9, fair=60.0)
-        assert not is_telling(error, given=1.0, took=0.97, fair=60.0)
 
 
 class Told:
@@ -975,7 +862,7 @@ class TestTheCallersMistakes:
     def test_they_never_count(self, mistake: TaskError) -> None:
         told = Told(failures=1, error_rate=0.0, min_samples=1)
         before = told.health
-        told.run(*[effect_of(mistake)] * 1000)
+        told.run(*[row_for(mistake).health] * 1000)
         assert told.health == before
 
     def test_nor_do_attempts_that_nobody_wanted_any_more(self) -> None:

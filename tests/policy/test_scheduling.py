@@ -1,15 +1,17 @@
-"""When a second provider is asked as well, and how seldom."""
+"""When the next provider is called, for how long, and after which pause."""
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captchahub import JobFailed, RateLimited, ServiceUnavailable
 from captchahub._policy.latency import LatencyStats
-from captchahub._policy.scheduling import HedgeBudget, hedge_delay
+from captchahub._policy.scheduling import HedgeBudget, backoff, first_open, hedge_delay, time_for
 from captchahub.settings import Percentile, RouteSettings
 
 MOST_SAVED = 10
@@ -126,3 +128,75 @@ class TestHedgeDelay:
     def test_while_too_little_is_known_of_it_it_works_alone(self) -> None:
         route = RouteSettings([], hedge_after=Percentile(95))
         assert hedge_delay(route, learned(1, 2, 3)) is None
+
+
+class TestFirstOpen:
+    def test_it_is_the_first_that_may_be_asked(self) -> None:
+        assert first_open([1005.0, 1000.0, -math.inf], now=1000.0) == 1
+
+    @pytest.mark.parametrize("opens", [[], [None, None], [1005.0, None, math.inf]])
+    def test_there_may_be_none(self, opens: list[float | None]) -> None:
+        assert first_open(opens, now=1000.0) is None
+
+
+class TestTimeFor:
+    """How long one provider may take of what the solve has left."""
+
+    def test_a_limit_of_its_own_is_kept(self) -> None:
+        assert time_for(120.0, 60.0, others=3, fair=1.0) == 60
+
+    def test_but_never_beyond_what_is_left(self) -> None:
+        assert time_for(40.0, 60.0, others=3, fair=90.0) == 40
+
+    def test_a_limit_of_zero_is_one(self) -> None:
+        assert time_for(120.0, 0.0, others=0, fair=30.0) == 0
+
+    def test_without_one_an_equal_share_is_kept_for_those_still_to_come(self) -> None:
+        assert time_for(120.0, None, others=2, fair=10.0) == 40
+
+    def test_the_last_one_has_all_of_it(self) -> None:
+        assert time_for(120.0, None, others=0, fair=10.0) == 120
+
+    def test_where_a_job_needs_more_than_its_share_it_has_what_it_needs(self) -> None:
+        assert time_for(120.0, None, others=5, fair=30.0) == 30
+
+    def test_but_no_more_than_half_of_what_is_left(self) -> None:
+        assert time_for(40.0, None, others=5, fair=30.0) == 20
+
+    @given(st.floats(0, 1e6), st.none() | st.floats(0, 1e6), st.integers(0, 20), st.floats(0, 1e6))
+    def test_there_is_never_more_than_is_left_and_something_stays_for_the_others(
+        self, left: float, limit: float | None, others: int, fair: float
+    ) -> None:
+        time = time_for(left, limit, others=others, fair=fair)
+        assert 0 <= time <= left
+        if limit is None and others:
+            assert time <= left / 2
+
+
+class TestBackoff:
+    def test_it_doubles_up_to_ten_seconds(self) -> None:
+        assert [backoff(tries) for tries in range(1, 8)] == [0.5, 1, 2, 4, 8, 10, 10]
+
+    def test_chance_takes_away_up_to_a_half(self) -> None:
+        assert backoff(3, chance=0.0) == 1
+        assert backoff(3, chance=0.5) == 1.5
+        assert backoff(3, chance=1.0) == 2
+
+    @pytest.mark.parametrize("kind", [RateLimited, ServiceUnavailable])
+    def test_what_the_service_asked_for_lengthens_it(
+        self, kind: type[RateLimited | ServiceUnavailable]
+    ) -> None:
+        assert backoff(1, kind("later", retry_after=30), chance=0.0) == 30
+
+    @pytest.mark.parametrize("asked_for", [None, 0.0, 0.1])
+    def test_what_the_service_asked_for_never_shortens_it(self, asked_for: float | None) -> None:
+        assert backoff(4, RateLimited("later", retry_after=asked_for)) == 4
+
+    def test_other_errors_ask_for_nothing(self) -> None:
+        assert backoff(1, JobFailed("no answer")) == backoff(1, None) == backoff(1)
+
+    @given(st.integers(1, 10**6), st.floats(0, 1), st.none() | st.floats(0, 86_400))
+    def test_there_is_always_a_pause(self, tries: int, chance: float, asked_for: float | None) -> None:
+        pause = backoff(tries, RateLimited("later", retry_after=asked_for), chance=chance)
+        assert 0.25 <= pause <= max(10.0, asked_for or 0.0)
+        assert pause >= (asked_for or 0.0)

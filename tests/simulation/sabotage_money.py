@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import attrs
 import pytest
 
 from captchahub._engine import poller as _asking
@@ -26,6 +27,7 @@ from captchahub._journal.ledger_table import check_budgets
 from captchahub._journal.rows import NewJob
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope
+from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate
 from captchahub.frames import Frame
@@ -104,7 +106,11 @@ def lost_lease(patch: pytest.MonkeyPatch) -> None:
 
 def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
     """A question for an answer that goes wrong ends the attempt, and the next provider is paid as well."""
-    patch.setattr(_asking, "SURVIVED", ())
+
+    def ends_the_poll(error: Exception) -> Row:
+        return attrs.evolve(row_for(error), poll_goes_on=False)
+
+    patch.setattr(_asking, "row_for", ends_the_poll)
 
 
 def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,17 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import attrs
 import pytest
 
 from captchahub._engine import attempt as _run
 from captchahub._engine import solve as _solve
 from captchahub._engine.late_answers import LateAnswer
 from captchahub._policy import health as _health
-from captchahub._policy.error_table import HealthEffect, Next, backoff, effect_of, what_next
+from captchahub._policy.error_table import HealthEffect, Row, Then, next_step, row_for
 from captchahub._policy.health import Health
 from captchahub._policy.polling import JobDurations
+from captchahub._policy.scheduling import backoff
 from captchahub._providers import admission as _gate
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import CaptchaHubError, ServiceBusy, ServiceUnavailable
@@ -42,20 +44,20 @@ def cooling_ends_the_solve(patch: pytest.MonkeyPatch) -> None:
 def busy_is_refused(patch: pytest.MonkeyPatch) -> None:
     """A service that has no worker now is not asked for the same task again."""
 
-    def ask_others(error: CaptchaHubError, route: RouteSettings) -> Next:
-        return Next.OTHERS if isinstance(error, ServiceBusy) else what_next(error, route)
+    def ask_others(error: Exception, route: RouteSettings, *, has_job: bool) -> Then:
+        return Then.NEXT if isinstance(error, ServiceBusy) else next_step(error, route, has_job=has_job)
 
-    patch.setattr(_solve, "what_next", ask_others)
+    patch.setattr(_solve, "next_step", ask_others)
 
 
 def page_of_a_firewall_refuses_the_account(patch: pytest.MonkeyPatch) -> None:
     """Every 403 is about the account, whoever says it."""
 
-    def refused(error: Exception | None) -> HealthEffect:
+    def refused(error: Exception) -> Row:
         is_page = isinstance(error, ServiceUnavailable) and "HTTP 403" in str(error)
-        return HealthEffect.REFUSED if is_page else effect_of(error)
+        return attrs.evolve(row_for(error), health=HealthEffect.REFUSED) if is_page else row_for(error)
 
-    patch.setattr(_run, "effect_of", refused)
+    patch.setattr(_run, "row_for", refused)
 
 
 def all_probe_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -90,10 +92,10 @@ def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
 def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
     """The first question comes when it usually does, also where it is the only one that there is time for."""
 
-    def first_pause(_self: JobDurations, *, gap: float, left: float, **_rest: object) -> float:
+    def first_delay(_self: JobDurations, *, gap: float, left: float, **_rest: object) -> float:
         return min(gap, left / 2)
 
-    patch.setattr(JobDurations, "first_delay", first_pause)
+    patch.setattr(JobDurations, "first_delay", first_delay)
 
 
 def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,8 @@ from typing import BinaryIO, Protocol
 
 import attrs
 
-from captchahub._support.image_formats import ImageFormat, recognise
-from captchahub._support.image_formats.numbers import TruncatedError
-from captchahub._support.image_formats.others import advice
+from captchahub._support.image_formats import ImageFormat, TruncatedError, recognise
+from captchahub._support.image_formats.unsupported import advice
 from captchahub._support.image_sources import decoded_base64, instead_of, name_of
 from captchahub._support.svg import rendered
 from captchahub.errors import TaskError

@@ -1,4 +1,4 @@
-"""Certificates to trust: who names them, and whether anything can be done with them."""
+"""Which certificates to trust, and whether they can be used."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from captchahub._support.paths import expanded
 
 __all__ = ["Trust", "bundle_fault", "environment_trust", "own_trust"]
 
-_LARGEST = 16_000_000
+# In bytes. The bundle that requests brings has 0.3 MB; a larger file is not read as a whole into memory.
+_MAX_FILE = 16_000_000
 
-# What OpenSSL calls the certificates of a folder: the hash of the name, and a number.
+# How OpenSSL names the certificates of a folder, and openssl rehash the links: the hash of the subject, and a
+# number that tells equal hashes apart.
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 @attrs.frozen
 class Trust:
-    """Certificates to trust: those of a file, and of folders. ``source`` says who named them."""
+    """Certificates to trust, in a file and in folders; ``source`` is the key or variable that names them."""
 
     source: str
     file: Path | None = None
@@ -31,11 +33,11 @@ class Trust:
 
     @property
     def fault(self) -> str | None:
-        """Why none of them can be used, and what to do; None where they can."""
+        """Why none of them can be used, and what to do, or None if they can."""
         if self.file is not None:
             why = bundle_fault(self.file)
             return None if why is None else f"{self.source} names {self.file}, which {why}"
-        # As OpenSSL does: a folder that is not there says nothing of the others.
+        # Like OpenSSL, which skips folders that do not exist.
         faults = [bundle_fault(folder) for folder in self.folders]
         if None in faults:
             return None
@@ -46,19 +48,19 @@ class Trust:
 
     @property
     def folder_path(self) -> str | None:
-        """The folders as OpenSSL takes them."""
+        """The folders in the form that OpenSSL takes."""
         return os.pathsep.join(map(str, self.folders)) or None
 
 
 def own_trust(path: Path) -> Trust:
-    """What the configuration names: a file or a folder."""
+    """Return the certificates that the configuration names: a file or a folder."""
     return _either(path, "the key ca_bundle of the provider")
 
 
 def environment_trust(environment: Mapping[str, str]) -> Trust | None:
-    """What the environment names, None for nothing.
+    """Return the certificates that the environment names, or None.
 
-    The variables of requests and curl, which name a file or a folder, go before those of OpenSSL.
+    The variables of requests and curl, which name a file or a folder, take precedence over OpenSSL's.
     """
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if environment.get(variable):
@@ -76,30 +78,26 @@ def environment_trust(environment: Mapping[str, str]) -> Trust | None:
 
 def _either(path: Path, source: str) -> Trust:
     is_folder = False
-    with suppress(OSError, ValueError):  # told by bundle_fault()
+    with suppress(OSError, ValueError):  # bundle_fault() says what is wrong
         is_folder = path.is_dir()
     return Trust(source, folders=(path,)) if is_folder else Trust(source, path)
 
 
 def bundle_fault(path: Path) -> str | None:
-    """Why a file or a folder has no certificates to trust, and what to do; None where it has.
+    """Return why a file or folder has no usable certificates, and what to do, or None if it has.
 
-    The words go on from its name: "is empty", "holds a key and no certificate".
+    The words follow its name: "is empty; ...", "holds a key and no certificate; ...".
     """
     try:
         if path.is_dir():
             return _folder_fault(path)
         if not path.is_file():
-            return (
-                "is no file and no folder; check the path"
-                if path.exists()
-                else "is not there; check the path"
-            )
+            return f"{'is no file and no folder' if path.exists() else 'does not exist'}; check the path"
         return _file_fault(path)
     except OSError as error:
         return f"can't be read: {error.strerror}; check the path and the permissions"
     except ValueError:
-        return "is not a possible path"
+        return "is no valid path"
 
 
 def _folder_fault(path: Path) -> str | None:
@@ -114,27 +112,30 @@ def _folder_fault(path: Path) -> str | None:
 
 def _file_fault(path: Path) -> str | None:
     with path.open("rb") as file:
-        data = file.read(_LARGEST + 1)
+        data = file.read(_MAX_FILE + 1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if len(data) <= _LARGEST:
+    if len(data) <= _MAX_FILE:
         try:
             context.load_verify_locations(cafile=path)
         except ssl.SSLError:
-            pass  # told below, in other words than OpenSSL's
+            pass  # OpenSSL says "unknown error" or "no start line" for all of what is below
         else:
             if context.cert_store_stats()["x509"]:
                 return None
-    return next(_misread(data))
+    return next(_guesses(data))
 
 
-def _misread(data: bytes) -> Iterator[str]:
-    """What else a file without usable certificates is, the most telling first; nothing of it is repeated."""
+def _guesses(data: bytes) -> Iterator[str]:
+    """Yield what a file without usable certificates may be, the most precise guess first.
+
+    They never quote it, because it can be a private key.
+    """
     if not data.strip():
         yield "is empty; write the certificates into it"
-    if len(data) > _LARGEST:
-        yield f"is larger than {_LARGEST} bytes; name a file that holds only certificates"
+    if len(data) > _MAX_FILE:
+        yield f"is larger than {_MAX_FILE} bytes; name a file that holds only certificates"
     if b"-----BEGIN CERTIFICATE-----" in data or b"-----BEGIN TRUSTED CERTIFICATE-----" in data:
-        yield "holds a certificate that is damaged; get the file anew"
+        yield "holds a certificate that is damaged; get the file again"
     if b"ENCRYPTED" in data:
         yield "is encrypted and holds no certificate; name the file of the certificates, which are no secret"
     if b"PRIVATE KEY-----" in data:

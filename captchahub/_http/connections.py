@@ -1,7 +1,11 @@
-"""Connections that can be cut off from another thread.
+"""Connections that another thread can cut off.
 
-A timeout on a socket bounds each wait for a byte, not a whole reply: a server that drips would hold a thread
-for hours. So each exchange knows its connection, and whoever watches the clock shuts its socket down.
+A socket's timeout bounds each wait for a byte, not the whole reply: a server that sends one byte a minute
+would hold a thread for hours. So each exchange knows its connection, and the event loop, which watches the
+clock, shuts its socket down.
+
+That needs methods of urllib3 2 that are not public: ``_new_conn`` and ``_tunnel`` of its connections,
+``_get_conn`` and ``_put_conn`` of its pools.
 """
 
 from __future__ import annotations
@@ -34,31 +38,31 @@ class CutOffError(OSError):
 
 
 class Exchange:
-    """One request and its reply, from the moment it is asked for until it is over."""
+    """One request and its reply. Only :meth:`cut_off` is for other threads than the worker's."""
 
     def __init__(
         self, lock: threading.Lock, *, deadline: float, max_idle: float, resolve: Resolve = socket.getaddrinfo
     ) -> None:
-        # Shared by all exchanges of a transport: a connection goes from one to the next, and must not be cut
-        # off by its last user.
+        # One lock for all exchanges of a transport, because connections pass from one exchange to the next:
+        # the earlier one must not cut off what the later one uses.
         self._lock = lock
         self._deadline = deadline
         self._resolve = resolve
         self.max_idle = max_idle
-        """How long a connection that is used again may have rested, in seconds."""
+        """How long a connection may have been idle to be used again, in seconds."""
         self.sent = False
-        """Whether any byte of the request may have left."""
+        """Whether any byte of the request may have left: from then on, a job may have been created."""
         self.proxy: Proxy | None = None
-        """What it goes through, None where it goes straight to the service."""
+        """The proxy that it goes through, or None."""
         self.is_through_proxy = False
         """Whether that proxy has connected to the service."""
         self._is_cut_off = False
-        self._dialled: socket.socket | None = None
+        self._connecting: socket.socket | None = None
         self._connection: _Connection | None = None
 
     @contextmanager
     def running(self) -> Generator[None]:
-        """Within this block, connections that the thread uses belong to the exchange."""
+        """Make the connections that this thread uses within the block belong to the exchange."""
         token = _current.set(self)
         try:
             yield
@@ -68,42 +72,43 @@ class Exchange:
                 self._connection = None
 
     @contextmanager
-    def dialling(self) -> Generator[None]:
-        """Within this block, a connection is made: name, TCP, proxy, TLS."""
+    def connecting(self) -> Generator[None]:
+        """Let the exchange be cut off while a connection is made: name, TCP, proxy, TLS."""
         try:
             yield
         finally:
             with self._lock:
-                dialled, self._dialled = self._dialled, None
-            if dialled is not None:
-                dialled.close()
+                connecting, self._connecting = self._connecting, None
+            if connecting is not None:
+                connecting.close()
 
     def dial(self, host: str, port: int, options: Options) -> socket.socket:
-        """A TCP connection. Raises OSError, :class:`CutOffError` among them where it is too late."""
+        """Return a TCP connection. Raises OSError: :class:`CutOffError` if the exchange was cut off."""
         try:
             addresses = self._resolve(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
         except UnicodeError:
-            raise socket.gaierror(socket.EAI_NONAME, "not a possible name") from None
-        raw = dial(addresses, deadline=self._deadline, options=options, go_on=self._go_on)
+            # The encoding "idna" refuses labels that are empty or longer than 63 characters.
+            raise socket.gaierror(socket.EAI_NONAME, "not a valid name") from None
+        raw = dial(addresses, deadline=self._deadline, options=options, check=self._check)
         try:
-            self._dialled_is(raw)
+            self._note_connecting(raw)
         except BaseException:
             raw.close()
             raise
         return raw
 
-    def _go_on(self) -> None:
+    def _check(self) -> None:
         with self._lock:
             self._refuse_if_cut_off()
 
-    def _dialled_is(self, raw: socket.socket) -> None:
+    def _note_connecting(self, raw: socket.socket) -> None:
         with self._lock:
             self._refuse_if_cut_off()
-            # TLS will take the socket over; a duplicate still reaches it.
-            self._dialled = raw.dup()
+            # wrap_socket() detaches this object from the connection. A duplicate still reaches it.
+            self._connecting = raw.dup()
 
     def use(self, connection: _Connection) -> None:
-        """Send on this connection from now on. Raises :class:`CutOffError` where it is too late."""
+        """Send on this connection from now on. Raises :class:`CutOffError` if the exchange was cut off."""
         with self._lock:
             self._refuse_if_cut_off()
             self._connection = connection
@@ -115,11 +120,11 @@ class Exchange:
             raise CutOffError("cut off")
 
     def cut_off(self) -> None:
-        """End the exchange, from any thread: whatever blocks in it returns at once."""
+        """End the exchange, from any thread: calls that block in it return at once."""
         with self._lock:
             self._is_cut_off = True
-            if self._dialled is not None:
-                _shut_down(self._dialled)
+            if self._connecting is not None:
+                _shut_down(self._connecting)
             elif self._connection is not None and self._connection.owner is self:
                 _shut_down(self._connection.sock)
 
@@ -128,32 +133,32 @@ _current: ContextVar[Exchange] = ContextVar("_current")
 
 
 def _shut_down(connected: object) -> None:
-    # TLS to a server inside TLS to a proxy is no socket; it holds the one to the proxy.
-    bottom = connected.socket if isinstance(connected, SSLTransport) else connected
-    if isinstance(bottom, socket.socket):
+    # TLS to a service inside TLS to a proxy is not a socket but holds the one to the proxy.
+    lowest = connected.socket if isinstance(connected, SSLTransport) else connected
+    if isinstance(lowest, socket.socket):
         with suppress(OSError):
-            # The plain socket's method: TLS's own would drop its state under the thread that reads from it.
-            socket.socket.shutdown(bottom, socket.SHUT_RDWR)
+            # Not SSLSocket.shutdown(), which drops the TLS state that the worker's thread is reading with.
+            socket.socket.shutdown(lowest, socket.SHUT_RDWR)
 
 
 class _Connection(HTTPConnection):
-    """A connection that tells the thread's exchange when it dials and when it sends."""
+    """A connection that notes in the thread's exchange when it connects and when it sends."""
 
     response_class = FinalResponse
     owner: Exchange | None = None
     idle_since = math.inf
-    _is_dialling = False
+    _is_connecting = False
 
     def connect(self) -> None:
-        self._is_dialling = True
+        self._is_connecting = True
         try:
-            with _current.get().dialling():
+            with _current.get().connecting():
                 super().connect()
         finally:
-            self._is_dialling = False
+            self._is_connecting = False
 
     def _new_conn(self) -> socket.socket:
-        # urllib3's own tries one address after the other, each for as long as there is time for all of them.
+        # urllib3 (until 2.8 at least) tries one address after the other, each with the whole timeout.
         try:
             raw = _current.get().dial(self._dns_host, self.port, self.socket_options or ())
         except socket.gaierror as error:
@@ -173,8 +178,8 @@ class _Connection(HTTPConnection):
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        # What is said to a proxy while dialling is not yet the request.
-        if not self._is_dialling:
+        # A CONNECT to the proxy is not yet the request.
+        if not self._is_connecting:
             _current.get().use(self)
         super().send(data)
 
@@ -188,25 +193,25 @@ class _Pool(urllib3.HTTPConnectionPool):
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)
-        if isinstance(connection, _Connection) and _has_rested(connection):
+        if isinstance(connection, _Connection) and _was_idle_too_long(connection):
             connection.close()
         return connection
 
     def _put_conn(self, conn: Any) -> None:
         tracked: object = conn
         if isinstance(tracked, _Connection):
-            # Nobody's, before the next can take it: its last user must not be able to cut it off.
+            # Before the next exchange can take it: this one must no longer be able to cut it off.
             tracked.owner = None
             tracked.idle_since = steady()
         super()._put_conn(conn)
 
 
-def _has_rested(connection: _Connection) -> bool:
+def _was_idle_too_long(connection: _Connection) -> bool:
     return steady() - connection.idle_since > _current.get().max_idle
 
 
 class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
-    # urllib3 describes a connection by a protocol that its own classes fail in pyright's eyes, too.
+    # urllib3's own classes do not match its protocol of a connection for pyright, either.
     ConnectionCls = _TlsConnection  # pyright: ignore[reportAssignmentType]
 
 
@@ -214,6 +219,6 @@ _POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _
 
 
 def track(manager: M) -> M:
-    """Make every connection of a pool manager one that tells its exchange."""
+    """Make all connections of a pool manager note their use in their exchange."""
     manager.pool_classes_by_scheme = dict(_POOLS)
     return manager

@@ -1,7 +1,7 @@
-"""Connecting to a host that has several addresses, some of which may be dead: RFC 8305, "Happy Eyeballs".
+"""Connects to a host that has several addresses, some of which may be dead: RFC 8305, "Happy Eyeballs".
 
-An address whose packets are swallowed, such as that of a broken IPv6, says nothing for minutes. So the next
-one is tried a moment later, beside it, and the first that connects is used.
+An address whose packets are dropped, such as one of a broken IPv6 network, does not fail for minutes. So the
+next address is tried a moment later, at the same time, and the first connection is used.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ from captchahub._support.clock import steady
 __all__ = ["Address", "Options", "Resolve", "dial", "interleaved"]
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
-"""One line of :func:`socket.getaddrinfo`; the last is what a socket of that family connects to."""
+"""One entry of :func:`socket.getaddrinfo`; the last item is what a socket of that family connects to."""
 
 Resolve = Callable[[str, int, int, int], Sequence[Address]]
-"""Finds the addresses of a name, as :func:`socket.getaddrinfo` does: host, port, family, type."""
+"""Returns the addresses of a name, like :func:`socket.getaddrinfo`: host, port, family, type."""
 
 Options = Iterable[tuple[int, int, int | bytes]]
-"""What to set on a socket before it connects."""
+"""The arguments of ``setsockopt()`` to call before a socket connects."""
 
-# How long an address is tried alone, in seconds, as the RFC recommends.
-_HEAD_START = 0.25
+# Seconds between two attempts: the "Connection Attempt Delay" that RFC 8305 section 5 recommends.
+_ATTEMPT_DELAY = 0.25
 
-# So often somebody may say that the connection is not wanted any more, in seconds.
+# Seconds between two calls of ``check``: a cancelled call holds its thread for no longer than this.
 _TICK = 0.25
 
-# Sockets are few: the oldest attempt makes room for the next where so many are open.
-_MOST_AT_ONCE = 16
+# A name can have hundreds of addresses, and a process often no more than 1024 open files. The oldest attempt
+# makes room for the next.
+_MAX_AT_ONCE = 16
 
 
 def dial(
@@ -45,38 +46,41 @@ def dial(
     *,
     deadline: float,
     options: Options = (),
-    head_start: float = _HEAD_START,
-    go_on: Callable[[], None] = lambda: None,
+    attempt_delay: float = _ATTEMPT_DELAY,
+    check: Callable[[], None] = lambda: None,
 ) -> socket.socket:
-    """A connected, blocking socket to one of the addresses.
+    """Return a connected, blocking socket to one of the addresses.
 
-    ``deadline`` is in :func:`time.monotonic`'s time; each address is begun well before it, however many there
-    are. ``go_on`` is called several times a second, and ends it by raising.
+    ``deadline`` is in :func:`time.monotonic`'s time. All addresses are tried in the first half of the time
+    that is left. ``check`` is called several times a second, and stops the attempts by raising.
 
-    Raises TimeoutError, or the OSError of addresses that have all failed.
+    Raises TimeoutError, or an OSError if all addresses have failed.
     """
     waiting = deque(interleaved(addresses))
-    pause = min(head_start, (deadline - steady()) / 2 / max(len(waiting), 1))
-    due = -math.inf
+    delay = min(attempt_delay, (deadline - steady()) / 2 / max(len(waiting), 1))
+    next_attempt = -math.inf
     with _Race(options) as race:
         while waiting or race.is_on:
-            go_on()
+            check()
             moment = steady()
             if moment >= deadline:
                 raise TimeoutError("timed out")
-            if waiting and moment >= due:
-                race.begin(waiting.popleft())
-                due = moment + pause
-            winner = race.winner(min(due if waiting else math.inf, deadline, moment + _TICK) - moment)
+            if waiting and moment >= next_attempt:
+                race.start(waiting.popleft())
+                next_attempt = moment + delay
+            winner = race.winner(
+                min(next_attempt if waiting else math.inf, deadline, moment + _TICK) - moment
+            )
             if winner is not None:
                 return winner
-            if race.has_lost():
-                due = -math.inf
+            if race.has_new_failure():
+                # RFC 8305 section 5: do not wait out the delay after an attempt that has failed.
+                next_attempt = -math.inf
         raise race.error()
 
 
 def interleaved(addresses: Iterable[Address]) -> Iterator[Address]:
-    """The addresses in their order, but so that the families take turns."""
+    """Return the addresses in their order, alternating between the families (RFC 8305 section 4)."""
     families: dict[int, list[Address]] = {}
     for address in addresses:
         families.setdefault(address[0], []).append(address)
@@ -85,14 +89,14 @@ def interleaved(addresses: Iterable[Address]) -> Iterator[Address]:
 
 
 class _Race:
-    """Attempts to connect, side by side; leaving it closes all but the winner."""
+    """Attempts to connect at the same time. Leaving the context closes all sockets but the winner's."""
 
     def __init__(self, options: Options) -> None:
         self._options = list(options)
         self._selector = selectors.DefaultSelector()
         self._running: list[socket.socket] = []
         self._errors: list[OSError] = []
-        self._told = 0
+        self._seen_failures = 0
 
     def __enter__(self) -> Self:
         return self
@@ -106,18 +110,18 @@ class _Race:
 
     @property
     def is_on(self) -> bool:
-        """Whether any attempt is under way."""
+        """Whether an attempt is under way."""
         return bool(self._running)
 
-    def has_lost(self) -> bool:
-        """Whether an attempt has failed since the last time this was asked."""
-        told, self._told = self._told, len(self._errors)
-        return told < self._told
+    def has_new_failure(self) -> bool:
+        """Return whether an attempt has failed since the last call."""
+        seen, self._seen_failures = self._seen_failures, len(self._errors)
+        return seen < self._seen_failures
 
-    def begin(self, address: Address) -> None:
-        """Try one more address."""
+    def start(self, address: Address) -> None:
+        """Start to connect to one more address."""
         family, kind, protocol, _, target = address
-        if len(self._running) >= _MOST_AT_ONCE:
+        if len(self._running) >= _MAX_AT_ONCE:
             self._drop(self._running[0])
         try:
             self._connect(socket.socket(family, kind, protocol), target)
@@ -129,7 +133,7 @@ class _Race:
             for option in self._options:
                 sock.setsockopt(*option)
             sock.setblocking(False)
-            # Either says that it is under way.
+            # Either means that it goes on: POSIX has EINPROGRESS, and EINTR if a signal came in between.
             with suppress(BlockingIOError, InterruptedError):
                 sock.connect(target)
             self._selector.register(sock, selectors.EVENT_WRITE, sock)
@@ -138,32 +142,33 @@ class _Race:
             raise
         self._running.append(sock)
 
-    def winner(self, patience: float) -> socket.socket | None:
-        """The first that is connected, waiting so many seconds for it at most."""
+    def winner(self, timeout: float) -> socket.socket | None:
+        """Return the first connected socket, or None if there is none within ``timeout`` seconds."""
         if not self._running:
             return None
-        for key, _ in self._selector.select(max(patience, 0.0)):
+        for key, _ in self._selector.select(max(timeout, 0.0)):
             sock: socket.socket = key.data
+            # A socket that cannot connect becomes writable as well; its error is the result.
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number == 0:
-                self._let_go(sock)
+                self._remove(sock)
                 sock.setblocking(True)
                 return sock
             self._drop(sock)
             self._errors.append(OSError(number, os.strerror(number)))
         return None
 
-    def _let_go(self, sock: socket.socket) -> None:
+    def _remove(self, sock: socket.socket) -> None:
         self._selector.unregister(sock)
         self._running.remove(sock)
 
     def _drop(self, sock: socket.socket) -> None:
-        self._let_go(sock)
+        self._remove(sock)
         sock.close()
 
     def error(self) -> OSError:
-        """What all of them have failed with, each way once."""
+        """Return the errors of all attempts as one, each message once."""
         if not self._errors:
             return socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        told = " and ".join(dict.fromkeys(error.strerror or str(error) for error in self._errors))
-        return OSError(self._errors[-1].errno, told)
+        messages = " and ".join(dict.fromkeys(error.strerror or str(error) for error in self._errors))
+        return OSError(self._errors[-1].errno, messages)

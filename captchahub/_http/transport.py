@@ -1,6 +1,6 @@
-"""Requests in, replies out: the one place that knows of sockets, and where foreign errors become ours.
+"""Sends requests over HTTP, and turns the errors of requests and urllib3 into the library's own.
 
-Redirects, cookies and ``.netrc`` play no part: requests' adapter is used without its session.
+It uses requests' adapter without a session: there are no redirects, cookies or ``.netrc``.
 """
 
 from __future__ import annotations
@@ -34,39 +34,41 @@ from captchahub.settings import HttpSettings
 
 __all__ = ["HttpTransport", "Transport"]
 
+# Bytes of a reply to read at a time: the size limit is checked after each.
 _CHUNK = 16 * 1024
 
+# The calls of one provider that can run at the same time, each in a thread.
 _MAX_WORKERS = 32
 
+# Seconds after the deadline at which a socket times out by itself.
 _GRACE = 1.0
 
-# Something on the way may have forgotten a connection that rested longer, in seconds: of an order sent into
-# it nobody knows whether it arrived.
+# Seconds that a connection may be idle and be used again. A service, a NAT or a load balancer on the way may
+# forget it after longer, without notice; a create that is sent into such a connection is ambiguous.
 _MAX_IDLE = 15.0
 
-_CROWDED = "too many calls at once, so this one was not begun; lower max_in_flight"
+_TOO_BUSY = "too many calls at once, so this one was not started; lower max_in_flight"
 
-# The certificates that requests brings.
-_USUAL = Trust("requests", Path(DEFAULT_CA_BUNDLE_PATH))
+# The certificates that come with requests.
+_DEFAULT_TRUST = Trust("requests", Path(DEFAULT_CA_BUNDLE_PATH))
 
-# How long closing waits for a thread that nothing can interrupt, such as one in a name look-up, in seconds.
-_PATIENCE = 2.0
+# Seconds that closing waits for a thread that cannot be interrupted, such as one in a name look-up.
+_CLOSING_SECONDS = 2.0
 
 
 class Transport(Protocol):
     """Sends requests for one provider."""
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
-        """The reply, whole, within ``timeout`` seconds.
+        """Return the complete reply; ``timeout`` is for the whole exchange, in seconds.
 
-        Raises :class:`~captchahub.errors.ServiceUnavailable`, whose ``nothing_created`` is True where the
-        request is known not to have been sent, or :class:`~captchahub.errors.MalformedReply` for a reply
-        over the size limit.
+        Raises :class:`~captchahub.errors.ServiceUnavailable`, whose ``nothing_created`` is True if nothing of
+        the request was sent, or :class:`~captchahub.errors.MalformedReply` if the reply is too large.
         """
         ...
 
     async def aclose(self) -> None:
-        """Cut off what is under way and let go of every thread and socket."""
+        """Cut off the exchanges that run, and close all threads and sockets."""
         ...
 
 
@@ -87,74 +89,77 @@ class HttpTransport:
         self._workers = Workers(name, _MAX_WORKERS)
         self._adapter = _Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
         track(self._adapter.poolmanager)
+        # The certificates that were last found usable; checking them parses the file.
         self._checked: Trust | None = None
-        """What to trust that was found usable."""
         self._lock = threading.Lock()
-        self._under_way: set[Exchange] = set()
+        self._running: set[Exchange] = set()
         self._user_agent = settings.user_agent or f"captchahub/{__version__}"
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
         _refuse_clear_text(request.url)
-        begun = steady()
+        started = steady()
         exchange = Exchange(
-            self._lock, deadline=begun + timeout, max_idle=self._max_idle, resolve=self._resolve
+            self._lock, deadline=started + timeout, max_idle=self._max_idle, resolve=self._resolve
         )
-        self._under_way.add(exchange)
-        # A call that found no thread in half its time is not begun: what it orders could hardly be read.
-        begin_by = begun + timeout / 2
+        self._running.add(exchange)
+        # A call that waited half its time for a thread is not started: its reply would hardly come in time,
+        # and a create without its reply is ambiguous.
+        begin_by = started + timeout / 2
         try:
             async with asyncio.timeout(timeout):
                 outcome = await self._workers.run(
                     partial(self._exchange, request, exchange, timeout, begin_by)
                 )
         except TimeoutError:
-            # Cut off first: only then is it settled whether anything was sent.
+            # First, because the worker could still start to send until it is cut off.
             exchange.cut_off()
             outcome = timed_out(_host(request), exchange, timeout)
         finally:
             exchange.cut_off()
-            self._under_way.discard(exchange)
+            self._running.discard(exchange)
         if isinstance(outcome, ProviderError):
             raise outcome
         return outcome
 
     async def aclose(self) -> None:
         """See :meth:`Transport.aclose`."""
-        for exchange in self._under_way:
+        for exchange in self._running:
             exchange.cut_off()
-        await self._workers.aclose(_PATIENCE)
+        await self._workers.aclose(_CLOSING_SECONDS)
         self._adapter.close()
 
-    # Errors are returned, not raised: an exception raised while handling one of requests' would carry that
-    # one along, and with it the request's body, which holds the token.
     def _exchange(
         self, request: Request, exchange: Exchange, timeout: float, begin_by: float
     ) -> Reply | ProviderError:
+        """Send a request and read its reply, in a worker's thread.
+
+        Errors are returned. An exception that is raised while one of requests' is handled would hold that one
+        as its context, and with it the request's body, which has the token.
+        """
         if steady() > begin_by:
-            return ServiceUnavailable(f"{_host(request)}: {_CROWDED}", nothing_created=True)
-        exchange.proxy = _usable(self._proxy_for(request.url))
-        trust = self._checked_trust() if request.url.lower().startswith("https") else None
+            return ServiceUnavailable(f"{_host(request)}: {_TOO_BUSY}", nothing_created=True)
+        proxy = exchange.proxy = self._proxy_for(request.url)
+        trust = self._usable_trust() if request.url.lower().startswith("https") else None
+        verify: Any = trust  # _Adapter.cert_verify() takes it
         try:
             with exchange.running():
-                return self._read(self._send(request, timeout, exchange.proxy, trust))
+                response = self._adapter.send(
+                    self._prepared(request),
+                    stream=True,
+                    # Only for a thread that the event loop could not cut off: it does so in time.
+                    timeout=timeout + _GRACE,
+                    verify=verify,
+                    proxies=None if proxy is None else {"https": proxy.url},
+                )
+                return self._read(response)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return failure(_host(request), exchange, error, timeout, trust)
 
-    def _send(
-        self, request: Request, timeout: float, proxy: Proxy | None, trust: Trust | None
-    ) -> requests.Response:
+    def _prepared(self, request: Request) -> requests.PreparedRequest:
+        # "identity" (RFC 9110 section 12.5.3), because the limit on the size of replies counts plain bytes.
         headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **request.headers}
-        prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
-        verify: Any = trust  # as _Adapter.cert_verify() takes it
-        return self._adapter.send(
-            prepared,
-            stream=True,
-            # The loop cuts the exchange off in time; these only let go of a thread that it could not reach.
-            timeout=timeout + _GRACE,
-            verify=verify,
-            proxies=None if proxy is None else {"https": proxy.url},
-        )
+        return requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
 
     def _read(self, response: requests.Response) -> Reply | ProviderError:
         limit = self._settings.max_reply_bytes
@@ -166,9 +171,9 @@ class HttpTransport:
                     return MalformedReply(f"HTTP {response.status_code} with more than {limit} bytes")
         return Reply(response.status_code, bytes(body), response.headers)
 
-    def _checked_trust(self) -> Trust:
+    def _usable_trust(self) -> Trust:
         own = self._settings.ca_bundle
-        trust = own_trust(own) if own is not None else environment_trust(os.environ) or _USUAL
+        trust = own_trust(own) if own is not None else environment_trust(os.environ) or _DEFAULT_TRUST
         if trust != self._checked:
             if trust.fault is not None:
                 raise ConfigError(trust.fault)
@@ -176,12 +181,18 @@ class HttpTransport:
         return trust
 
     def _proxy_for(self, url: str) -> Proxy | None:
-        # A proxy would see the token of a clear-text request, and those go to this machine only.
+        # Requests to this machine may be in clear text, and a proxy would see their token.
         if is_loopback(urlsplit(url).hostname):
             return None
         if self._settings.proxy:
-            return configured_proxy(self._settings.proxy)
-        return None if should_bypass_proxies(url, no_proxy=None) else environment_proxy("https")
+            proxy: Proxy | None = configured_proxy(self._settings.proxy)
+        elif should_bypass_proxies(url, no_proxy=None):
+            return None
+        else:
+            proxy = environment_proxy("https")
+        if proxy is not None and proxy.fault is not None:
+            raise ConfigError(proxy.fault)
+        return proxy
 
 
 class _Adapter(HTTPAdapter):
@@ -192,17 +203,14 @@ class _Adapter(HTTPAdapter):
         return track(manager)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - as its base has it
-        """Have the connections of a pool verify by a :class:`Trust`, which can be a file and folders."""
+        """Make the connections of a pool trust the certificates of a :class:`Trust`.
+
+        requests takes one file or folder; OpenSSL's variables can name both, and several folders.
+        """
         if verify is not None:
             conn.cert_reqs = "CERT_REQUIRED"
             conn.ca_certs = None if verify.file is None else str(verify.file)
             conn.ca_cert_dir = verify.folder_path
-
-
-def _usable(proxy: Proxy | None) -> Proxy | None:
-    if proxy is not None and proxy.fault is not None:
-        raise ConfigError(proxy.fault)
-    return proxy
 
 
 def _host(request: Request) -> str:
@@ -212,4 +220,4 @@ def _host(request: Request) -> str:
 def _refuse_clear_text(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https" and not is_loopback(parts.hostname):
-        raise ConfigError(f"{parts.scheme}://{parts.hostname} would send the token in the clear: use https")
+        raise ConfigError(f"{parts.scheme}://{parts.hostname} would send the token in the clear; use https")

@@ -1,4 +1,4 @@
-"""Names by which people look for a kind of provider, such as that of one of its services: pure."""
+"""Names by which users look for a kind of provider, such as the name of one of its services."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["is_alias", "keys_of_alias", "meant_value"]
 
 
 def is_alias(alias: str, name: str) -> bool:
-    """Whether a name is an alias; case and signs do not count."""
-    return bool(_plain(name)) and _plain(alias) == _plain(name)
+    """Return whether two names are the same but for case and for characters that are no letter or digit."""
+    return bool(_letters(name)) and _letters(alias) == _letters(name)
 
 
 def keys_of_alias(kind: ProviderKind[object], name: str) -> Mapping[str, str] | None:
-    """The keys that stand for an alias of a kind, None where it has no such alias."""
-    # Plugins need not use a type checker, and this is only advice.
+    """Return the keys to write for an alias of a kind, or None if the kind has no such alias."""
+    # Plugins need not use a type checker, and this is only advice: what is wrong with it is skipped.
     for alias, keys in _items(kind.aliases):
         if isinstance(alias, str) and is_alias(alias, name):
             return {str(key): str(value) for key, value in _items(keys)}
@@ -25,7 +25,7 @@ def keys_of_alias(kind: ProviderKind[object], name: str) -> Mapping[str, str] | 
 
 
 def meant_value(kind: ProviderKind[object], key: str, value: object) -> str | None:
-    """What a value of a key stands for, where it is an alias of the kind; None where it is not."""
+    """Return the value of a key that an alias stands for, or None if the value is no alias of the kind."""
     keys = keys_of_alias(kind, value) if isinstance(value, str) else None
     return None if keys is None else keys.get(key)
 
@@ -34,5 +34,5 @@ def _items(given: object) -> Iterable[tuple[object, object]]:
     return cast("Mapping[object, object]", given).items() if isinstance(given, Mapping) else ()
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name)).casefold()

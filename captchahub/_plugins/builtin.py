@@ -1,4 +1,4 @@
-"""What the library itself brings, through the same hooks as any plugin."""
+"""The hooks of the library itself, called like those of any plugin."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["Builtin"]
 
 
 class Builtin:
-    """The plugin that is always there."""
+    """The plugin that is always registered."""
 
     captchahub_contract = CONTRACT
 
     @hookimpl
     def captchahub_task_types(self) -> Iterable[type[Task[Solution]]]:
-        """Pictures of text, and drags on a phone's screen."""
+        """Return the task types of the library: pictures of text, and drags on a phone's screen."""
         return [ImageToText, PhoneSlide]
 
     @hookimpl(trylast=True)
     def captchahub_order_providers(
         self, route: RouteSettings, candidates: Sequence[Candidate], chance: Callable[[], float]
     ) -> Sequence[str]:
-        """By the priorities, weights and strategy of the route, where no other plugin has a say."""
-        known = {one.name: one for one in candidates}
+        """Order by the priorities, weights and strategy of the route, unless a plugin has ordered already."""
+        known = {candidate.name: candidate for candidate in candidates}
         return order(route, known.__getitem__, chance)

@@ -1,4 +1,4 @@
-"""What is installed, by the metadata of the packages; what is wrong with one of them hides no other."""
+"""The entry points of installed packages; a package with broken metadata hides no other."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from captchahub._support.log import log
 
 __all__ = ["package_of", "points_in", "version_of"]
 
-_told: set[str] = set()
-"""The broken packages that were logged: they are met again with each hub."""
+# Each hub meets the same broken packages again.
+_logged: set[str] = set()
 
 
 def points_in(group: str) -> Sequence[EntryPoint]:
-    """The entry points of a group; those of a package with broken metadata are left out, which is logged."""
+    """Return the entry points of a group. A package with broken metadata is skipped, which is logged."""
     try:
-        places = _places()
-        return list(entry_points(group=group)) if places is None else _points_at(group, places)
+        state = _search_path_state()
+        return list(entry_points(group=group)) if state is None else _cached_points(group, state)
     except foreign_errors():
-        # It gives all or nothing. Looking at one package after the other takes longer.
+        # entry_points() returns all or raises. Reading package by package takes longer, and finds the others.
         return [point for point in _readable_points() if point.group == group]
 
 
-# To read the metadata of a hundred packages takes 7 ms, and each hub looks at two groups.
+# Reading the metadata of a hundred packages takes 7 ms, and each hub reads two groups.
 @lru_cache(maxsize=8)
-def _points_at(group: str, _places: Sequence[object]) -> Sequence[EntryPoint]:
+def _cached_points(group: str, _state: Sequence[object]) -> Sequence[EntryPoint]:
     return tuple(entry_points(group=group))
 
 
-def _places() -> Sequence[object] | None:
-    """What changes when a package is installed or removed; None if other finders than Python's are there."""
+def _search_path_state() -> Sequence[object] | None:
+    """Return what changes when a package is installed or removed, or None if there are other finders."""
     if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
         return None
-    return tuple((path, _state_of(path)) for path in sys.path)
+    return tuple((path, _folder_state(path)) for path in sys.path)
 
 
-def _state_of(path: str) -> object:
+def _folder_state(path: str) -> object:
     try:
-        found = os.stat(path)  # noqa: PTH116  # to make a Path takes six times as long
+        found = os.stat(path)  # noqa: PTH116  # making a Path takes six times as long
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def package_of(point: EntryPoint) -> str | None:
-    """The name of the package that an entry point is of, None where nobody knows."""
-    return _text(lambda: None if point.dist is None else _of_metadata(point.dist, "name"))
+    """Return the name of the package that has an entry point, or None if unknown."""
+    return _text(lambda: None if point.dist is None else _metadata(point.dist, "name"))
 
 
 def version_of(point: EntryPoint) -> str | None:
-    """The version of that package, None where nobody knows."""
-    return _text(lambda: None if point.dist is None else _of_metadata(point.dist, "version"))
+    """Return the version of that package, or None if unknown."""
+    return _text(lambda: None if point.dist is None else _metadata(point.dist, "version"))
 
 
-# A package parses its metadata anew for each of them.
+# A package parses its metadata again for each attribute.
 @lru_cache(maxsize=256)
-def _of_metadata(package: Distribution, name: str) -> object:
+def _metadata(package: Distribution, name: str) -> object:
     value: object = getattr(package, name)
     return value
 
@@ -70,17 +70,20 @@ def _readable_points() -> Iterator[EntryPoint]:
     seen: set[str] = set()
     for package in _packages():
         name = _text(partial(getattr, package, "name")) or ""
-        # Of two on the way where modules are looked for, the first one is imported.
+        # If two folders of sys.path have the same package, Python imports the first one.
         if name and name.lower() in seen:
             continue
         seen.add(name.lower())
         try:
             points = list(package.entry_points)
         except foreign_errors() as error:
-            if name not in _told:
-                _told.add(name)
-                told = "the metadata of %s can't be read (%s), so that it adds no plugin; reinstall it"
-                log.warning(told, name or "a package without a name", type(error).__name__)
+            if name not in _logged:
+                _logged.add(name)
+                log.warning(
+                    "the metadata of %s can't be read (%s), so it adds no plugin; reinstall it",
+                    name or "a package without a name",
+                    type(error).__name__,
+                )
             continue
         yield from points
 
@@ -93,7 +96,7 @@ def _packages() -> Iterator[Distribution]:
         try:
             yield from find(DistributionFinder.Context())
         except foreign_errors():
-            log.warning("%s can't tell what is installed", type(finder).__name__, exc_info=True)
+            log.warning("%s can't list the installed packages", type(finder).__name__, exc_info=True)
 
 
 def _text(read: Callable[[], object]) -> str | None:

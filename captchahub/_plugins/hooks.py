@@ -1,8 +1,8 @@
-"""Calling hooks: one plugin at a time, so that what is wrong with one silences no other."""
+"""Calls the hooks of plugins one at a time, so that a plugin that fails silences no other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import pluggy
@@ -15,27 +15,31 @@ from captchahub.frames import Frame
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Hooks", "Observer", "name_of"]
-
+__all__ = ["Hooks", "Observer", "plugin_name"]
 
 Observer = Callable[[Event], None]
-"""Takes note of an event; it is called in a thread of its own."""
+"""Takes an event; it is called in the thread of the observers."""
 
 
 class Hooks:
-    """The hooks of the plugins that one manager knows, as :mod:`captchahub.hookspecs` describes them."""
+    """The hooks of the plugins that a manager knows, as :mod:`captchahub.hookspecs` describes them.
+
+    pluggy could call all plugins at once, but it stops at the first error, and a plugin is not to lose an
+    answer that another one would have accepted. So each plugin is called alone. What it raises is logged and
+    counts as no answer, and so does a value of a wrong type.
+    """
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self._manager = manager
 
     def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
-        """What the first plugin that has anything against an answer says, None where that is nobody."""
+        """Return the objection of the first plugin that has one, or None."""
         hook = "captchahub_check_solution"
-        for who, said in self._each(hook, task=task, solution=solution):
-            if isinstance(said, str) and said.strip():
-                return said
-            if said is not None:
-                _tell_left_out(hook, who, said)
+        for impl, objection in _answers(hook, self._impls(hook), task=task, solution=solution):
+            if isinstance(objection, str) and objection.strip():
+                return objection
+            if objection is not None:
+                _log_wrong_answer(hook, impl, objection)
         return None
 
     @property
@@ -44,16 +48,15 @@ class Hooks:
         return bool(self._impls("captchahub_prepare_task"))
 
     def prepare_task(self, task: Task[Solution], provider: str, plugin: str) -> Prepared:
-        """The task as all plugins together have prepared it."""
+        """Return the task as all plugins together have prepared it, each from what the one before made."""
         hook, prepared = "captchahub_prepare_task", Prepared(task)
         for impl in self._impls(hook):
-            # Anew for each, which gets what the one before has made; one that fails says nothing.
-            for who, made in self._called(hook, [impl], task=prepared.task, provider=provider, plugin=plugin):
-                both = _one_after_the_other(prepared, made, task.kind)
-                if both is not None:
-                    prepared = both
+            for _, made in _answers(hook, [impl], task=prepared.task, provider=provider, plugin=plugin):
+                combined = _combined(prepared, made)
+                if combined is not None:
+                    prepared = combined
                 elif made is not None:
-                    _tell_left_out(hook, who, made)
+                    _log_wrong_answer(hook, impl, made)
         return prepared
 
     def order_providers(
@@ -63,95 +66,92 @@ class Hooks:
         candidates: Sequence[Candidate],
         chance: Callable[[], float],
     ) -> Sequence[str]:
-        """The providers in the order of the first plugin that gives one; the built-in one always does."""
-        hook, known = "captchahub_order_providers", {one.name for one in candidates}
-        for who, said in self._each(hook, task=task, route=route, candidates=candidates, chance=chance):
-            names = _names_among(known, said)
+        """Return the providers in the order of the first plugin that returns one; the built-in one does."""
+        hook, known = "captchahub_order_providers", {candidate.name for candidate in candidates}
+        answers = _answers(
+            hook, self._impls(hook), task=task, route=route, candidates=candidates, chance=chance
+        )
+        for impl, answer in answers:
+            names = _names_among(known, answer)
             if names:
                 return names
-            if said is not None:
-                _tell_left_out(hook, who, said)
+            if answer is not None:
+                _log_wrong_answer(hook, impl, answer)
         return route.names
 
     @property
     def observers(self) -> Sequence[tuple[str, Observer]]:
-        """Whoever is to be told of events, with their plugins' names."""
+        """The observers of events, with the names of their plugins."""
         impls = self._impls("captchahub_observe")
-        return [(name_of(impl.plugin), partial(_observe, impl)) for impl in impls]
+        return [(plugin_name(impl.plugin), partial(_observe, impl)) for impl in impls]
 
     def _impls(self, hook: str) -> Sequence[pluggy.HookImpl]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        # The last one registered is asked first, as pluggy does.
-        return list(reversed(caller.get_hookimpls()))
-
-    def _each(self, hook: str, **given: object) -> Iterator[tuple[str, object]]:
-        return self._called(hook, self._impls(hook), **given)
-
-    def _called(
-        self, hook: str, impls: Sequence[pluggy.HookImpl], **given: object
-    ) -> Iterator[tuple[str, object]]:
-        """What each of them says, with its plugin's name; nothing of one that fails."""
-        for impl in impls:
-            who = name_of(impl.plugin)
-            try:
-                said = _call(impl, given)
-            except foreign_errors():
-                log.exception("%s of %s failed: left out", hook, who)
-                continue
-            yield who, said
+        # The last one registered is called first, as pluggy itself does.
+        return caller.get_hookimpls()[::-1]
 
 
-def name_of(plugin: object) -> str:
-    """What to call a plugin object."""
+def plugin_name(plugin: object) -> str:
+    """Return what to call a plugin object: the name of a module, the class of anything else."""
     try:
         return str(getattr(plugin, "__name__", type(plugin).__name__))
     except foreign_errors():
         return type(plugin).__name__
 
 
-def _call(impl: pluggy.HookImpl, given: Mapping[str, object]) -> object:
-    """What an implementation gives, which takes those arguments that it wants."""
-    return impl.function(*(given[name] for name in impl.argnames))
+def _answers(
+    hook: str, impls: Iterable[pluggy.HookImpl], **arguments: object
+) -> Iterator[tuple[pluggy.HookImpl, object]]:
+    """Yield the answer of each plugin that does not fail, and call the next one only if it is asked for."""
+    for impl in impls:
+        try:
+            answer = _call(impl, arguments)
+        except foreign_errors():
+            log.exception("%s of %s failed: ignored", hook, plugin_name(impl.plugin))
+            continue
+        yield impl, answer
+
+
+def _call(impl: pluggy.HookImpl, arguments: Mapping[str, object]) -> object:
+    # Like pluggy: an implementation takes only those arguments that it wants.
+    return impl.function(*[arguments[name] for name in impl.argnames])
 
 
 def _observe(impl: pluggy.HookImpl, event: Event) -> None:
     _call(impl, {"event": event})
 
 
-def _one_after_the_other(first: Prepared, made: object, kind: str) -> Prepared | None:
-    """What two preparations come to, None where the second is none of a task of that kind."""
-    if not isinstance(made, Prepared) or not _is_of_kind(made, kind):
+def _combined(first: Prepared, second: object) -> Prepared | None:
+    """Return what two preparations come to, or None if the second is not one of the same task kind."""
+    if not isinstance(second, Prepared):
         return None
-    try:
-        return Prepared(made.task, made.frame.within(first.frame))
-    except (ValueError, ArithmeticError):
-        return None  # further than a number can say
-
-
-def _is_of_kind(made: Prepared, kind: str) -> bool:
-    """Whether a plugin has filled in what it made, with a task of that kind."""
-    fields: tuple[object, object] = (made.task, made.frame)
+    # Plugins need not use a type checker.
+    fields: tuple[object, object] = (second.task, second.frame)
     match fields:
-        case Task(), Frame():
-            return made.task.kind == kind
+        case Task(), Frame() if second.task.kind == first.task.kind:
+            pass
         case _:
-            return False
+            return None
+    try:
+        return Prepared(second.task, second.frame.within(first.frame))
+    except (ValueError, ArithmeticError):
+        return None  # beyond the range of a float
 
 
-def _names_among(known: set[str], said: object) -> Sequence[str]:
-    """The names that a plugin gave, none where they are not what it must give."""
-    if not isinstance(said, (list, tuple)):
+def _names_among(known: set[str], answer: object) -> Sequence[str]:
+    """Return the names in a plugin's answer, or nothing if any of them is unknown or there twice."""
+    if not isinstance(answer, (list, tuple)):
         return ()
     try:
-        names: list[object] = [*said]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
+        names: list[object] = [*answer]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
     except foreign_errors():
-        return ()  # a subclass with a will of its own
+        return ()  # a subclass can do anything
     strings = [name for name in names if isinstance(name, str) and name in known]
     return strings if len(strings) == len(names) == len(set(strings)) else ()
 
 
-def _tell_left_out(hook: str, who: str, said: object) -> None:
-    log.error("%s of %s gave a %s: left out", hook, who, type(said).__name__)
-    # One that was written with "async def" waits for ever; Python would complain of it.
-    if isinstance(said, Coroutine):
-        said.close()
+def _log_wrong_answer(hook: str, impl: pluggy.HookImpl, answer: object) -> None:
+    log.error("%s of %s returned a %s: ignored", hook, plugin_name(impl.plugin), type(answer).__name__)
+    # One that was written with "async def"; Python warns of a coroutine that is never awaited.
+    if isinstance(answer, Coroutine):
+        answer.close()

@@ -1,4 +1,4 @@
-"""Letting plugins prepare tasks: in threads of their own, and only for so long."""
+"""Runs the plugins that prepare tasks in threads of their own, within a time limit."""
 
 from __future__ import annotations
 
@@ -21,61 +21,68 @@ T = TypeVar("T")
 
 P = ParamSpec("P")
 
-# So many pictures are worked on at a time.
-_MOST_AT_ONCE = 4
+# Plugins decode and shrink pictures, which keeps a processor busy: more threads would only slow one another.
+_THREADS = 4
 
-# How long plugins may take for one, in seconds; the share of what is left that they may take; and how long
-# closing waits for them.
-_LIMIT = 10.0
+# The time of all plugins for one task, in seconds, and as a share of the time that the attempt has left: most
+# of that belongs to the service.
+_MAX_SECONDS = 10.0
 
-_SHARE = 0.25
+_MAX_SHARE = 0.25
 
-_PATIENCE = 2.0
+_CLOSING_SECONDS = 2.0
 
-# After being too late so often in a row, plugins are taken to hang.
-_ENOUGH = 4
+# After this many timeouts in a row plugins are taken to hang: then each thread may be lost to one.
+_MAX_TIMEOUTS = _THREADS
 
 
-class _Threads(Executor):
-    """Workers as asyncio asks for them. They are daemons: a plugin that hangs does not hold the program."""
+class _WorkersExecutor(Executor):
+    """Workers in the form in which asyncio wants them.
+
+    asyncio's own executor would wait for a plugin that hangs before the program could end; the threads of
+    :class:`Workers` are daemons. Tests put a clock into the loop's ``run_in_executor``.
+    """
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call it in one of the threads."""
+        """Call a function in one of the threads."""
         return self._workers.begin(partial(fn, *args, **kwargs))
 
 
 class TaskPreparer:
-    """The preparing of tasks in one hub."""
+    """Prepares the tasks of one hub."""
 
     def __init__(self) -> None:
-        self._workers = Workers("plugins", _MOST_AT_ONCE)
-        self._threads = _Threads(self._workers)
-        self._too_late = 0
+        self._workers = Workers("plugins", _THREADS)
+        self._executor = _WorkersExecutor(self._workers)
+        self._timeouts = 0
 
     async def prepared(
         self, hooks: Hooks, task: Task[Solution], provider: str, plugin: str, left: float
     ) -> Prepared:
-        """The task as a provider, of a kind, is to get it, where the attempt has so many seconds left."""
-        if not hooks.prepares or self._too_late >= _ENOUGH:
+        """Return the task as a provider will receive it; the attempt has ``left`` seconds left.
+
+        If the plugins take too long, that is the task as it was.
+        """
+        if not hooks.prepares or self._timeouts >= _MAX_TIMEOUTS:
             return Prepared(task)
-        limit = min(_LIMIT, left * _SHARE)
-        prepare = partial(hooks.prepare_task, task, provider, plugin)
-        work = partial(copy_context().run, prepare)
+        limit = min(_MAX_SECONDS, left * _MAX_SHARE)
+        # A thread does not inherit the context variables, among them the solve's id for the log.
+        work = partial(copy_context().run, partial(hooks.prepare_task, task, provider, plugin))
         try:
             async with asyncio.timeout(limit):
-                prepared = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                prepared = await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except TimeoutError:
-            self._too_late += 1
+            self._timeouts += 1
             log.error("captchahub_prepare_task took more than %.1f s: the task is sent as it was", limit)
-            if self._too_late == _ENOUGH:
-                log.error("no more tasks are prepared in this hub: that was %d times in a row", _ENOUGH)
+            if self._timeouts == _MAX_TIMEOUTS:
+                log.error("this hub prepares no more tasks, after %d timeouts in a row", _MAX_TIMEOUTS)
             return Prepared(task)
-        self._too_late = 0
+        self._timeouts = 0
         return prepared
 
     async def aclose(self) -> None:
-        """Let go of the threads."""
-        await self._workers.aclose(_PATIENCE)
+        """End the threads."""
+        await self._workers.aclose(_CLOSING_SECONDS)

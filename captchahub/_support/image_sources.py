@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-from captchahub._support.image_formats.others import advice_on_text
+from captchahub._support.image_formats.unsupported import advice_on_text
 
 __all__ = ["decoded_base64", "instead_of", "name_of"]
 

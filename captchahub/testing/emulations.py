@@ -8,8 +8,9 @@ from importlib.metadata import EntryPoint
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
+from captchahub._plugins.blocking import BLOCKED, is_blocked_by_environment
 from captchahub._plugins.entry_points import package_of, points_in
-from captchahub._plugins.manager import BLOCKED, Plugins, is_blocked_by_environment
+from captchahub._plugins.manager import Plugins
 from captchahub._support.wording import advise, shown
 from captchahub.errors import ConfigError
 from captchahub.testing.emulation import Emulation

@@ -154,7 +154,7 @@ async def _play(step: Step, timeout: float) -> Reply:
         step = Slow(float("inf"), ServiceUnavailable("never"))
     if isinstance(step, Slow):
         await asyncio.sleep(max(0.0, min(step.seconds, timeout)))
-        late = ServiceUnavailable(f"no whole reply within {timeout:.1f} s")
+        late = ServiceUnavailable(f"no complete reply within {timeout:.1f} s")
         step = step.reply if step.seconds < timeout else late
     if isinstance(step, ProviderError):
         raise step

@@ -577,7 +577,7 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "no certificate": (
         "    ca_bundle: none.pem\n",
         "5: providers.a.ca_bundle: expected the path",
-        "found 'none.pem'; it is not there",
+        "found 'none.pem'; it does not exist",
     ),
     "certificate that is none": (
         "    ca_bundle: config.yaml\n",

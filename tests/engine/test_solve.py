@@ -729,7 +729,7 @@ class TestWrongAnswers:
         town = {"first": Service(answer="q7kp2"), "second": Service()}
         result = in_town(town, solve, plugins=tuple(checks[place] for place in order))
         assert result.provider == "second"
-        assert "captchahub_check_solution of Faulty failed: left out" in caplog.text
+        assert "captchahub_check_solution of Faulty failed: ignored" in caplog.text
         assert "broken" in caplog.text
 
 

@@ -101,7 +101,7 @@ class TestWhatCanBeUsed:
 
 class TestAPathThatCanNotBeUsed:
     def test_leads_nowhere(self, tmp_path: Path) -> None:
-        assert bundle_fault(tmp_path / "none.pem") == "is not there; check the path"
+        assert bundle_fault(tmp_path / "none.pem") == "does not exist; check the path"
         assert bundle_fault(tmp_path / ("a" * 5000)) is not None
         assert bundle_fault(Path("a\0b")) is not None
 
@@ -171,7 +171,7 @@ class TestAVariable:
         self, name: str, tls_server: TlsServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(name, "")
-        assert "certificate is refused" in str(failure(tls_server.url))
+        assert "certificate verification failed" in str(failure(tls_server.url))
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="only OpenSSL knows the names it looks for")
@@ -212,7 +212,7 @@ class TestTheVariablesTogether:
         (tmp_path / "0a1b2c3d.0").write_bytes(CERTIFICATE)
         nowhere = tmp_path / "none"
         assert Trust("source", folders=(nowhere, tmp_path)).fault is None
-        assert "none, which is not there" in (Trust("source", folders=(nowhere,)).fault or "")
+        assert "none, which does not exist" in (Trust("source", folders=(nowhere,)).fault or "")
 
 
 def test_a_bundle_that_is_spoilt_later_is_not_blamed_on_the_service(

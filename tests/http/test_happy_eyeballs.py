@@ -44,10 +44,10 @@ def dialled(
     addresses: Sequence[Address],
     *,
     timeout: float = PATIENCE,
-    head_start: float = QUICK,
-    go_on: Callable[[], None] = lambda: None,
+    attempt_delay: float = QUICK,
+    check: Callable[[], None] = lambda: None,
 ) -> socket.socket:
-    return dial(addresses, deadline=time.monotonic() + timeout, head_start=head_start, go_on=go_on)
+    return dial(addresses, deadline=time.monotonic() + timeout, attempt_delay=attempt_delay, check=check)
 
 
 class TestTheFirstToConnectWins:
@@ -61,7 +61,7 @@ class TestTheFirstToConnectWins:
     @pytest.mark.parametrize("dead", [1, 2, 300])
     def test_where_the_addresses_before_it_refuse(self, dead: int, refuses: Address, good: Address) -> None:
         # Nothing waits for the head start of one that has failed: it would be an hour.
-        with dialled([refuses] * dead + [good], head_start=3600) as connected:
+        with dialled([refuses] * dead + [good], attempt_delay=3600) as connected:
             assert connected.getpeername() == good[4]
 
     def test_where_the_addresses_before_it_do_both(
@@ -84,11 +84,11 @@ class TestTheFirstToConnectWins:
             with pytest.raises(BlockingIOError):
                 other.accept()
 
-    def test_and_the_head_start_is_shorter_where_time_is_short(
+    def test_and_the_attempt_delay_is_shorter_where_time_is_short(
         self, swallows: Address, good: Address
     ) -> None:
         """Every address is tried within the first half of the time."""
-        with dialled([swallows] * 20 + [good], timeout=1.0, head_start=3600) as connected:
+        with dialled([swallows] * 20 + [good], timeout=1.0, attempt_delay=3600) as connected:
             assert connected.getpeername() == good[4]
 
 
@@ -126,11 +126,11 @@ class TestNobodyConnects:
             dialled([])
 
     def test_it_ends_at_once_where_nobody_wants_it_any_more(self, swallows: Address) -> None:
-        def go_on() -> None:
+        def check() -> None:
             raise InterruptedError("enough")
 
         with pytest.raises(InterruptedError, match="enough"):
-            dialled([swallows], timeout=3600, go_on=go_on)
+            dialled([swallows], timeout=3600, check=check)
 
 
 def test_the_families_take_turns_from_the_first_on() -> None:

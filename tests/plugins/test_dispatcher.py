@@ -285,7 +285,7 @@ class TestFaults:
         assert len(witness.events) == 6
         logged = [one for one in caplog.records if "observer" in one.getMessage()]
         assert [one.getMessage() for one in logged] == [
-            "the observer Faulty failed: nothing is lost; its further faults are not told"
+            "the observer Faulty failed; its further failures are not logged"
         ]
         assert logged[0].exc_info is not None
 

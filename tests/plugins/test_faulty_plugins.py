@@ -217,7 +217,7 @@ class TestExits:
         self, leave: Callable[[], BaseException], caplog: pytest.LogCaptureFixture
     ) -> None:
         assert in_lab({"first": Stall()}, solve, plugins=(self.Leaving(leave),)).provider == "first"
-        assert "captchahub_check_solution of Leaving failed: left out" in caplog.text
+        assert "captchahub_check_solution of Leaving failed: ignored" in caplog.text
 
     @exits
     @pytest.mark.parametrize(
@@ -471,10 +471,10 @@ class TestHooks:
         self, said: object, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert in_lab({"only": Stall()}, solve, plugins=(self.Saying(said),)).provider == "only"
-        assert f"check_solution of Saying gave a {type(said).__name__}: left out" in caplog.text
+        assert f"check_solution of Saying returned a {type(said).__name__}: ignored" in caplog.text
 
     def test_one_that_would_have_to_be_awaited_is_logged_and_left_out(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert in_lab({"only": Stall()}, solve, plugins=(self.Waiting(),)).provider == "only"
-        assert "gave a coroutine: left out" in caplog.text
+        assert "returned a coroutine: ignored" in caplog.text

@@ -175,7 +175,7 @@ class TestPlugins:
 
         task, _ = self.solved(fail)
         assert task is SLIDE
-        assert "captchahub_prepare_task of Preparing failed: left out" in lines(caplog)
+        assert "captchahub_prepare_task of Preparing failed: ignored" in lines(caplog)
 
     @pytest.mark.parametrize(
         "made",
@@ -194,7 +194,7 @@ class TestPlugins:
         assert task is SLIDE
         assert (answer.start, answer.end) == (SENT.start, SENT.end)
         gave = type(made).__name__
-        assert f"captchahub_prepare_task of Preparing gave a {gave}: left out" in lines(caplog)
+        assert f"captchahub_prepare_task of Preparing returned a {gave}: ignored" in lines(caplog)
 
 
 class Ordering:
@@ -253,7 +253,7 @@ class TestTheOrder:
         self, names: Sequence[object], caplog: pytest.LogCaptureFixture
     ) -> None:
         assert self.winner(Ordering(*names)) == "first"
-        assert "captchahub_order_providers of Ordering gave a list: left out" in lines(caplog)
+        assert "captchahub_order_providers of Ordering returned a list: ignored" in lines(caplog)
 
     def test_then_the_next_plugin_is_asked(self) -> None:
         assert self.winner(Ordering("second"), Ordering("third")) == "second"
@@ -265,4 +265,4 @@ class TestTheOrder:
                 raise ZeroDivisionError
 
         assert self.winner(Failing()) == "first"
-        assert "captchahub_order_providers of Failing failed: left out" in lines(caplog)
+        assert "captchahub_order_providers of Failing failed: ignored" in lines(caplog)

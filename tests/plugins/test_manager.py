@@ -186,7 +186,7 @@ class TestWhatCanNotBeUsed:
     @pytest.mark.parametrize("version", ["'1'", "True", "None"])
     def test_says_its_version_as_a_whole_number(self, shelf: Shelf, version: str) -> None:
         shelf.install("shelf-odd", "shelf_odd", f"captchahub_contract = {version}", "odd-one")
-        assert "as captchahub_contract, which is a whole number" in (
+        assert "as captchahub_contract, which must be a whole number" in (
             unusable(Plugins(), "odd-one").error or ""
         )
         sys.modules.pop("shelf_odd", None)
@@ -203,7 +203,7 @@ class TestWhatCanNotBeUsed:
         [
             (
                 "class E(Exception):\n    def __str__(self): return self.no\nraise E",
-                "its words can't be read",
+                "its message can't be read",
             ),
             ("raise ValueError('x' * 1_000_000)", "x" * 500 + "..."),
         ],
@@ -446,18 +446,18 @@ class NoList:
     [
         (MisspeltHook(), "there is no such hook; did you mean captchahub_provider_kinds?"),
         (UnmarkedHook(), "captchahub_provider_kinds without the mark @hookimpl"),
-        (WrappingHook(), "wraps captchahub_provider_kinds, and hooks are not wrapped here"),
-        (ForeignArgument(), "wants hub in captchahub_provider_kinds, which is given nothing"),
+        (WrappingHook(), "wraps captchahub_provider_kinds, and hooks cannot be wrapped here"),
+        (ForeignArgument(), "wants hub in captchahub_provider_kinds, which is passed nothing"),
         (RaisingHook(), "no such engine"),
         (NoList(), "not iterable"),
         (KeywordOnly(), "has event in captchahub_observe with a default or after '*'"),
         (Defaulted(), "has event in captchahub_observe with a default or after '*'"),
         (NamelessToAll(), "RuntimeError: no such thing"),
         (TwiceTheSame(), "adds two types of the task kind 'same'"),
-        (Offering(kind_named("")), "offers a kind with the name ''; give it one such as"),
+        (Offering(kind_named("")), "offers a kind with the name ''; name it, such as"),
         (Offering(ProviderKind(cast("str", 5), NoSettings, lambda _: Answering())), "with the name 5"),
-        (Offering("x"), "offers a str where a ProviderKind belongs"),
-        (Offering(kind_named("same"), kind_named("same")), "the kind 'same', which is there already"),
+        (Offering("x"), "offers a str instead of a ProviderKind"),
+        (Offering(kind_named("same"), kind_named("same")), "the kind 'same' twice"),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
 )

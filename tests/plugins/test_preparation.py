@@ -54,7 +54,7 @@ def test_one_that_hangs_again_and_again_is_not_asked_any_more(
         for _ in range(4):
             hub.solve(sandbox.draw_text("x7kp2").task(), timeout=1, share=False)
         stuck.begun.clear()
-        assert "no more tasks are prepared in this hub: that was 4 times in a row" in caplog.text
+        assert "this hub prepares no more tasks, after 4 timeouts in a row" in caplog.text
         hub.solve(sandbox.draw_text("x7kp2").task(), timeout=1, share=False)
         assert not stuck.begun.is_set()
         stuck.is_over.set()

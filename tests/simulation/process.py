@@ -235,7 +235,7 @@ class Line:
         process.reach(Moment.REPLIED)
         process.refuse_if_dead()
         if not done:
-            raise ServiceUnavailable(f"no whole reply within {timeout:.1f} s")
+            raise ServiceUnavailable(f"no complete reply within {timeout:.1f} s")
         outcome = coming.result()
         if isinstance(outcome.reply, Exception):
             raise outcome.reply

@@ -75,7 +75,7 @@ def test_that_leads_nowhere_is_told_at_its_key(home: Path, config: Path) -> None
     told = run("config", "check", str(config))
     assert told.exit_code == 3
     assert "providers.omo.ca_bundle: expected the path of a PEM file" in told.output
-    assert "found '~/ca.pem'; it is not there" in told.output
+    assert "found '~/ca.pem'; it does not exist" in told.output
 
 
 @pytest.mark.parametrize("arguments", [("config", "check", "~/hub.yaml"), ("resume", "--config=~/hub.yaml")])

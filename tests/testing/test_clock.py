@@ -163,7 +163,7 @@ def test_a_socket_that_is_ready_is_served_before_time_passes() -> None:
 
 
 async def seconds_until_error(transport: ScriptedTransport, limit: float) -> float:
-    with pytest.raises(ServiceUnavailable, match=f"no whole reply within {limit:.1f} s"):
+    with pytest.raises(ServiceUnavailable, match=f"no complete reply within {limit:.1f} s"):
         await transport.send(REQUEST, timeout=limit)
     return now()
 

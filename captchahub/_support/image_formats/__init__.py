@@ -1,17 +1,20 @@
-"""Reading a picture's format and size from its bytes, and whether all of its pixels are there.
+"""Reads a picture's format and size from its bytes, and checks that all of its pixels are there.
 
-Pure: it answers "is this a whole picture, of what kind, how large?" for the five formats that captcha
-services take. A picture without its end mark is whole where no pixel is missing. What follows the end of a
-picture is passed over, as decoders do. Each format has a module of its own.
+It answers "is this a complete picture, of which format and size?" for the five formats that captcha services
+accept. A service may charge for a picture that was cut off, too. A picture without its end mark is complete
+if no pixel is missing. What follows the end of a picture is ignored, as decoders do.
+
+Each format has a module with a function ``size_of``. It returns None if the bytes only look like that format,
+and raises EOFError, IndexError or struct.error if they end too early.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from captchahub._support.image_formats import bmp, gif, jpeg, png, webp
-from captchahub._support.image_formats.numbers import Size, TruncatedError
 
 __all__ = ["ImageFormat", "Picture", "TruncatedError", "recognise"]
 
@@ -19,29 +22,33 @@ ImageFormat = Literal["png", "jpeg", "gif", "webp", "bmp"]
 
 
 class Picture(NamedTuple):
-    """What the bytes are: the format and the size in pixels."""
+    """The format of a picture, and its size in pixels."""
 
     format: ImageFormat
     width: int
     height: int
 
 
-def recognise(data: bytes) -> Picture | None:
-    """The picture in ``data``, or None where it is none of the five formats.
+class TruncatedError(ValueError):
+    """The bytes begin like a picture, and pixels are missing."""
 
-    Raises :class:`TruncatedError` where the beginning is known and pixels are missing.
+
+def recognise(data: bytes) -> Picture | None:
+    """Return the picture in ``data``, or None if it is in none of the five formats.
+
+    Raises :class:`TruncatedError` if the beginning is known and pixels are missing.
     """
-    for signature, offset, name, read in _READERS:
-        if data[offset : offset + len(signature)] == signature:
+    for signature, offset, name, size_of in _FORMATS:
+        if data.startswith(signature, offset):
             try:
-                size = read(data)
-            except (IndexError, TruncatedError):
+                size = size_of(data)
+            except (EOFError, IndexError, struct.error):
                 raise TruncatedError(name) from None
             return Picture(name, *size) if size else None
     return None
 
 
-_READERS: tuple[tuple[bytes, int, ImageFormat, Callable[[bytes], Size | None]], ...] = (
+_FORMATS: tuple[tuple[bytes, int, ImageFormat, Callable[[bytes], tuple[int, int] | None]], ...] = (
     (b"\x89PNG\r\n\x1a\n", 0, "png", png.size_of),
     (b"\xff\xd8\xff", 0, "jpeg", jpeg.size_of),
     (b"GIF87a", 0, "gif", gif.size_of),

@@ -1,27 +1,28 @@
-"""GIF, by the specification of GIF89a."""
+"""GIF: the specification GIF89a of CompuServe."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
-
-from captchahub._support.image_formats.numbers import Size, TruncatedError, number
 
 __all__ = ["size_of"]
 
 _FRAME, _EXTENSION, _END = 0x2C, 0x21, 0x3B
 
+# The label of a graphic control extension, which belongs to the frame after it.
 _ANNOUNCES_A_FRAME = b"\xf9"
 
+# In bits (appendix F).
 _LONGEST_CODE = 12
 
 
-def size_of(data: bytes) -> Size:
-    """The size in pixels."""
-    width, height = number(data, 6, 2, "little"), number(data, 8, 2, "little")
+def size_of(data: bytes) -> tuple[int, int]:
+    """Return the size in pixels."""
+    width, height = struct.unpack_from("<HH", data, 6)
     position, has_pixels, is_announced = 13 + _palette(data[10]), False, False
     while position < len(data) and (kind := data[position]) != _END:
         if kind == _FRAME:
-            x, y, across, down = (number(data, position + at, 2, "little") for at in (1, 3, 5, 7))
+            x, y, across, down = struct.unpack_from("<HHHH", data, position + 1)
             if not has_pixels:
                 # Decoders enlarge the screen for a first frame that does not fit.
                 width, height, has_pixels = max(width, x + across), max(height, y + down), True
@@ -29,15 +30,15 @@ def size_of(data: bytes) -> Size:
             position = _after_blocks(data, pixels + 1)
             is_announced = False
             if position > len(data) and not _has_pixels(data, pixels, across * down):
-                raise TruncatedError
+                raise EOFError
         elif kind == _EXTENSION:
             is_announced = is_announced or data[position + 1 : position + 2] == _ANNOUNCES_A_FRAME
             position = _after_blocks(data, position + 2)
         else:
-            # Some writers leave stray bytes between the blocks; decoders pass over them.
+            # Some writers leave stray bytes between the blocks; decoders skip them.
             position += 1
     if not has_pixels or (is_announced and position >= len(data)):
-        raise TruncatedError
+        raise EOFError
     return width, height
 
 
@@ -46,14 +47,14 @@ def _palette(flags: int) -> int:
 
 
 def _after_blocks(data: bytes, position: int) -> int:
-    """Where the blocks end; more than the length of the data where they end without their end mark."""
+    """Return where the blocks end: beyond the data if their end mark is missing."""
     while position < len(data) and (length := data[position]):
         position += 1 + length
     return position + 1
 
 
 def _has_pixels(data: bytes, position: int, needed: int) -> bool:
-    """Whether the blocks, as far as they go, hold so many pixels."""
+    """Return whether the blocks, as far as they are there, hold all pixels."""
     packed = bytearray()
     shortest, position = data[position], position + 1
     while position < len(data) and (length := data[position]):
@@ -63,7 +64,7 @@ def _has_pixels(data: bytes, position: int, needed: int) -> bool:
 
 
 def _unpacked(packed: bytes | bytearray, shortest: int, needed: int) -> int:
-    """How many pixels the codes of LZW stand for, as soon as they are enough."""
+    """Return how many pixels the codes of LZW stand for, or as many as are needed."""
     clear = 1 << shortest
     count = 0
     for code, lengths, before in _codes(packed, shortest):
@@ -78,9 +79,9 @@ def _unpacked(packed: bytes | bytearray, shortest: int, needed: int) -> int:
 
 
 def _codes(packed: bytes | bytearray, shortest: int) -> Iterator[tuple[int, list[int], int | None]]:
-    """Each code with the lengths of the texts that the codes stand for, and the code before it.
+    """Yield each code with the lengths of the strings that the codes stand for, and the code before it.
 
-    Whoever takes a code adds to the lengths, which says how many bits the next one has.
+    The caller appends to the lengths, and their number determines the bits of the next code.
     """
     clear = 1 << shortest
     lengths, width, before = _first_codes(clear), shortest + 1, None

@@ -1,26 +1,26 @@
-"""PNG, by the specification of the W3C, with its animations."""
+"""PNG with its animations: the W3C's PNG specification, third edition."""
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from captchahub._support.image_formats.numbers import Size, TruncatedError, number
-
 __all__ = ["size_of"]
 
-# By colour type: how many values a pixel has.
+# The values of a pixel, by colour type (section 11.2.1).
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
-# Of each pass of an interlaced picture: the first column and row, and the steps across and down.
+# Each pass of an interlaced picture: its first column and row, and the steps across and down (section 8).
 _ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
 
-# A picture with more is not unpacked: that would take a third of a second and more.
-_MOST_UNPACKED = 100_000_000
+# In bytes. A larger picture is not unpacked, because that would take a third of a second and more.
+_MAX_UNPACKED = 100_000_000
 
+# Bytes to unpack at a time, and of the result to have in memory.
 _READ, _UNPACKED = 1 << 16, 1 << 20
 
 
@@ -31,10 +31,10 @@ class _Chunk(NamedTuple):
     """Whether the body has the length it should have."""
 
 
-def size_of(data: bytes) -> Size | None:
-    """The size in pixels, None where it is no PNG."""
-    width, height = number(data, 16, 4, "big"), number(data, 20, 4, "big")
-    depth, colour, interlaced = data[24], data[25], data[28]
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Return the size in pixels, or None if it is no PNG."""
+    width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
+    interlaced = data[28]
     if data[12:16] != b"IHDR" or colour not in _CHANNELS:
         return None
     chunks = list(_chunks(data))
@@ -42,21 +42,21 @@ def size_of(data: bytes) -> Size | None:
     bits = depth * _CHANNELS[colour]
     needed = _rows(width, height, bits) if not interlaced else _interlaced(width, height, bits)
     if not pixels or (chunks[-1].kind != b"IEND" and _lacks_frames(chunks)):
-        raise TruncatedError
-    if needed > _MOST_UNPACKED:
+        raise EOFError
+    if needed > _MAX_UNPACKED:
         is_whole = all(chunk.is_whole for chunk in pixels)
     else:
         is_whole = _has_pixels(b"".join(chunk.body for chunk in pixels), needed)
     if not is_whole:
-        raise TruncatedError
+        raise EOFError
     return width, height
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """The chunks up to the end mark, or to where the data end."""
+    """Yield the chunks up to the end mark, or up to where the data end."""
     position = 8
     while len(kind := data[position + 4 : position + 8]) == 4:
-        length = number(data, position, 4, "big")
+        (length,) = struct.unpack_from(">I", data, position)
         body = data[position + 8 : position + 8 + length]
         yield _Chunk(kind, body, len(body) == length)
         if kind == b"IEND":
@@ -65,7 +65,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
 
 
 def _rows(width: int, height: int, bits: int) -> int:
-    """How many bytes the rows have; each begins with the number of its filter."""
+    """Return the bytes of the rows, each of which begins with the number of its filter."""
     return height * (1 + (width * bits + 7) // 8) if width else 0
 
 
@@ -77,12 +77,12 @@ def _interlaced(width: int, height: int, bits: int) -> int:
 
 
 def _has_pixels(packed: bytes, needed: int) -> bool:
-    """Whether the data unpack to so many bytes, or end properly; no more than a part is in memory."""
+    """Return whether data unpack to all bytes, or end properly. Only a part of them is in memory."""
     if not needed:
         return True
     if not packed or packed[0] & 15 != 8 or int.from_bytes(packed[:2], "big") % 31:
         return False
-    # Without the head of the stream the checksum at its end, which may be missing, is not asked for.
+    # As a raw stream, because zlib would want the checksum at its end, which may be missing.
     stream, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
     try:
         for start in range(2, len(packed), _READ):
@@ -98,8 +98,10 @@ def _has_pixels(packed: bytes, needed: int) -> bool:
 
 
 def _lacks_frames(chunks: list[_Chunk]) -> bool:
-    """Whether an animation has fewer frames than it says, or its last one is cut."""
-    promised = next((number(chunk.body, 0, 4, "big") for chunk in chunks if chunk.kind == b"acTL"), 0)
+    """Return whether an animation has fewer frames than it announces, or its last one is cut off."""
+    announced = next(
+        (struct.unpack_from(">I", chunk.body)[0] for chunk in chunks if chunk.kind == b"acTL"), 0
+    )
     frames, is_new = 0, False
     for chunk in chunks:
         if chunk.kind == b"fcTL":
@@ -107,4 +109,4 @@ def _lacks_frames(chunks: list[_Chunk]) -> bool:
         elif chunk.kind in {b"IDAT", b"fdAT"}:
             frames, is_new = frames + is_new, False
     last = chunks[-1]
-    return frames < promised or (last.kind == b"fdAT" and not last.is_whole)
+    return frames < announced or (last.kind == b"fdAT" and not last.is_whole)

@@ -1,56 +1,52 @@
-"""WebP, by RFC 9649.
+"""WebP: RFC 9649.
 
-No decoder takes a WebP that is shorter than its RIFF header says, so neither does this module.
+Decoders refuse a WebP that is shorter than its RIFF header says, and so does this module.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
-
-from captchahub._support.image_formats.numbers import Size, TruncatedError, number
 
 __all__ = ["size_of"]
 
 
-def size_of(data: bytes) -> Size | None:
-    """The size in pixels, None where it is no WebP."""
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """Return the size in pixels, or None if it is no WebP."""
     if not data.startswith(b"RIFF"):
         return None
-    end = 8 + number(data, 4, 4, "little")
-    canvas: Size | None = None
+    end = 8 + struct.unpack_from("<I", data, 4)[0]
+    canvas: tuple[int, int] | None = None
     position = 12
     while position < min(end, len(data)):
-        kind, length = data[position : position + 4], number(data, position + 4, 4, "little")
+        kind, length = struct.unpack_from("<4sI", data, position)
         position += 8
         if kind == b"VP8X":
-            canvas = (
-                1 + number(data, position + 4, 3, "little"),
-                1 + number(data, position + 7, 3, "little"),
-            )
+            # Flags, and twice 24 bits.
+            _flags, across, across_high, down, down_high = struct.unpack_from("<IHBHB", data, position)
+            canvas = 1 + (across_high << 16 | across), 1 + (down_high << 16 | down)
         elif kind in _PIXELS and position + length <= end <= len(data):
             return canvas or _PIXELS[kind](data, position)
         position += length + length % 2
-    raise TruncatedError
+    raise EOFError
 
 
-def _lossy(data: bytes, position: int) -> Size | None:
-    size = (
-        number(data, position + 6, 2, "little") & 0x3FFF,
-        number(data, position + 8, 2, "little") & 0x3FFF,
-    )
-    return size if data[position + 3 : position + 6] == b"\x9d\x01\x2a" else None
+def _lossy(data: bytes, position: int) -> tuple[int, int] | None:
+    # The upper two bits of each say how to enlarge the picture (RFC 6386, section 9.1).
+    start_code, width, height = struct.unpack_from("<3sHH", data, position + 3)
+    return (width & 0x3FFF, height & 0x3FFF) if start_code == b"\x9d\x01\x2a" else None
 
 
-def _lossless(data: bytes, position: int) -> Size | None:
-    bits = number(data, position + 1, 4, "little")
-    return (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)) if data[position] == 0x2F else None
+def _lossless(data: bytes, position: int) -> tuple[int, int] | None:
+    signature, bits = struct.unpack_from("<BI", data, position)
+    return (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)) if signature == 0x2F else None
 
 
 def _animation(_data: bytes, _position: int) -> None:
-    """A frame is smaller than the canvas, which comes before it in every animation."""
+    """Return None: a frame can be smaller than the canvas, whose size every animation has."""
 
 
-_PIXELS: dict[bytes, Callable[[bytes, int], Size | None]] = {
+_PIXELS: dict[bytes, Callable[[bytes, int], tuple[int, int] | None]] = {
     b"VP8 ": _lossy,
     b"VP8L": _lossless,
     b"ANMF": _animation,

@@ -1,4 +1,4 @@
-"""What bytes are that are none of the five formats, and what to do with them: for errors."""
+"""What bytes in none of the five formats are, and what to do with them: for errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = ["SVG_ADVICE", "advice", "advice_on_text"]
 
 SVG_ADVICE: Final = "SVG: render it first, with Image.from_svg (pip install 'captchahub[svg]')"
 
+# Bytes or characters to look at: enough for the comments before a first tag.
 _LOOKED_AT = 4096
 
 _COMPRESSED = (
@@ -38,12 +39,12 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 _TAG = re.compile(r"<(?:\w+:)?(svg|html|head|body|!doctype\s+html)\b", re.IGNORECASE)
 
-# What a picture in base64 begins with: PNG, JPEG, GIF, WebP, BMP, SVG and the declaration of XML.
+# The beginnings of a picture in base64: PNG, JPEG, GIF, WebP, BMP, SVG and an XML declaration.
 _BASE64 = re.compile(r"\s*(?:data:|iVBORw0KGgo|_9j_|/9j/|R0lGOD|UklGR|Qk[0-9A-Za-z+/]{6}|PHN2Z|PD94bWwg)")
 
 
 def advice(data: bytes) -> str:
-    """What to do with bytes that are no picture; empty where nothing is known of them."""
+    """Return what to do with bytes that are no picture, or an empty text if nothing is known of them."""
     for offset, signature, name in _FORMATS:
         if data.startswith(signature, offset):
             return f"this is {name}: convert it first, as Image.from_pil(PIL.Image.open(file)) does"
@@ -53,15 +54,15 @@ def advice(data: bytes) -> str:
     if packing is not None:
         return (
             f"this is compressed ({packing}): decompress it first; of a requests or httpx response "
-            "give response.content to Image.from_bytes, not response.raw to Image.open"
+            "pass response.content to Image.from_bytes, not response.raw to Image.open"
         )
     return advice_on_text(_text(data))
 
 
 def advice_on_text(text: str) -> str:
-    """What to do with a text that was given where a picture, or the path of one, should be."""
+    """Return what to do with a text that was passed instead of a picture or its path, or an empty text."""
     if text.lower().startswith(("http://", "https://")):
-        return "this is an address: fetch it first, and give the bytes to Image.from_bytes"
+        return "this is an address: fetch it first, and pass the bytes to Image.from_bytes"
     if _BASE64.match(text):
         return "this is base64: use Image.from_base64(text)"
     text = text[:_LOOKED_AT].lstrip("\ufeff \t\r\n")
@@ -69,7 +70,7 @@ def advice_on_text(text: str) -> str:
         return _advice_on_markup(text)
     if _JSON.match(text):
         return (
-            "this is JSON, not a picture: take the picture out of it, by Image.from_base64 where it is base64"
+            "this is JSON, not a picture: take the picture out of it, with Image.from_base64 if it is base64"
         )
     return ""
 
@@ -80,7 +81,7 @@ def _advice_on_markup(text: str) -> str:
         return "this is an XML or HTML text, not a picture"
     if found[1].lower() == "svg":
         return SVG_ADVICE
-    return "this is an HTML page, not a picture: check the address, and what it wants (cookies, a login)"
+    return "this is an HTML page, not a picture: check the address, and whether it needs cookies or a login"
 
 
 def _is_svg(data: bytes) -> bool:
@@ -88,13 +89,13 @@ def _is_svg(data: bytes) -> bool:
 
 
 def _text(data: bytes) -> str:
-    """The beginning, as far as it can be read as text."""
+    """Return the beginning as text."""
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     return data[:_LOOKED_AT].decode(encoding, "replace")
 
 
 def _unpacked(data: bytes) -> bytes:
-    """The beginning of what is compressed with gzip."""
+    """Return the beginning of what is compressed with gzip."""
     try:
         return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(data[:_LOOKED_AT], _LOOKED_AT)
     except zlib.error:

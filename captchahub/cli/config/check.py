@@ -16,7 +16,7 @@ from captchahub.cli.config.effective import effective
 from captchahub.cli.config.kinds import usable_kinds
 from captchahub.cli.config.network import environment_faults
 from captchahub.cli.config.rendering import sources_of, values_of, yaml_lines
-from captchahub.cli.options import usual_config
+from captchahub.cli.options import default_config
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, printable
 from captchahub.config import block_as_configured, inspect_yaml
@@ -113,7 +113,7 @@ def show(file: Path, *, as_json: bool) -> None:
 def print_schema() -> None:
     """Print the JSON Schema; plugins that can't be used are told on stderr, and left out."""
     plugins = Plugins()
-    block_as_configured(usual_config(), plugins)
+    block_as_configured(default_config(), plugins)
     _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2))
 
 

@@ -159,6 +159,7 @@ def in_town(
         known = Plugins(plugins) if plugins else INSTALLED
         engine = Engine(
             load_mapping(mapping, known),
+            plugins=known,
             connect=connect,
             chance=chance,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),

@@ -24,7 +24,7 @@ import pluggy
 from captchahub._plugins.aliases import is_alias, keys_of_alias
 from captchahub._plugins.builtin import Builtin
 from captchahub._plugins.entry_points import package_of, points_in, version_of
-from captchahub._plugins.hooks import Hooks, ManagedHooks, name_of
+from captchahub._plugins.hooks import Hooks, name_of
 from captchahub._plugins.validation import (
     InvalidPlugin,
     hooks_of,
@@ -41,6 +41,7 @@ from captchahub.errors import ConfigError
 from captchahub.hookspecs import PROJECT, HookSpecs
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import ProviderKind
+from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 
 __all__ = ["BLOCKED", "Plugins", "Unusable", "checked_plugins", "is_blocked_by_environment"]
@@ -111,10 +112,27 @@ class Plugins:
         for unknown in self.block(_blocked_by_environment(), f"${BLOCKED}"):
             self.warn_of_unknown(unknown, f"${BLOCKED}")
 
+    @classmethod
+    def named_by(cls, settings: HubSettings) -> Plugins:
+        """Return the installed plugins that settings name, loaded.
+
+        A provider's plugin that cannot be loaded is left out: its kind is in the settings already. Raises
+        :class:`~captchahub.errors.ConfigError` if a plugin to load is not installed.
+        """
+        plugins = cls()
+        plugins.block(settings.plugins.block, "plugins.block of the settings")
+        # In the order of the configuration loader: of two hooks, the one registered last is called first.
+        for name in settings.plugins.load:
+            plugins.load(name)
+        for provider in settings.providers.values():
+            with suppress(ConfigError, Unusable):
+                plugins.kind(provider.plugin)
+        return plugins
+
     @property
     def hooks(self) -> Hooks:
         """What the plugins loaded so far, and from now on, have a say in."""
-        return ManagedHooks(self._manager, lambda: self.records)
+        return Hooks(self._manager)
 
     def kind_names(self) -> tuple[str, ...]:
         """The names of the provider kinds there are, sorted; nothing is imported for it."""

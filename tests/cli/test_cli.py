@@ -290,7 +290,7 @@ def test_contradicting_options_are_refused_once_before_anything_is_ordered(
     files = [text_file(home, service, text) for text in ("ONE", "TWO")]
     result = run("solve", *files, "--length", "3", "--max-length", "5")
     assert result.exit_code == 4
-    assert result.stderr == "Error: give either length, or min_length and max_length\n"
+    assert result.stderr == "Error: pass either length, or min_length and max_length\n"
     assert service.calls == []
 
 

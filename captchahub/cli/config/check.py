@@ -17,7 +17,7 @@ from captchahub.cli.config.effective import effective
 from captchahub.cli.config.kinds import usable_kinds
 from captchahub.cli.config.network import environment_faults
 from captchahub.cli.config.rendering import sources_of, values_of, yaml_lines
-from captchahub.cli.options import usual_config
+from captchahub.cli.options import default_config
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, printable
 from captchahub.errors import ConfigError
@@ -111,7 +111,7 @@ def show(file: Path, *, as_json: bool) -> None:
 def print_schema() -> None:
     """Print the JSON Schema; report plugins that can't be used on stderr, and leave them out."""
     plugins = Plugins()
-    block_as_configured(usual_config(), plugins)
+    block_as_configured(default_config(), plugins)
     _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2))
 
 

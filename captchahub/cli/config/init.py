@@ -24,7 +24,7 @@ from captchahub._plugins.manager import Plugins
 from captchahub.cli.config.check import problems_of, summary
 from captchahub.cli.config.kinds import usable_kinds
 from captchahub.cli.config.template import Answers, ProviderAnswers, SecretPlace, configuration_text
-from captchahub.cli.options import amount, usual_config
+from captchahub.cli.options import amount, default_config
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind, Secret
@@ -60,7 +60,7 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
     if file.exists() and not overwrites:
         raise click.UsageError(f"{file} is there already: --force overwrites it, or name another FILE")
     plugins = Plugins()
-    block_as_configured(usual_config(), plugins)
+    block_as_configured(default_config(), plugins)
     answers = _Interview(plugins, given, asks=asks).answers()
     answers = _with_prices(answers, _trial(answers, file, plugins), asks=asks)
     problems = _trial(answers, file, plugins)

@@ -1,4 +1,4 @@
-"""Money: amounts as whole numbers, and the times that budgets are for. Pure: the caller passes the time.
+"""Budgets: the period that each is for, and whether a price fits. The caller passes the time.
 
 Times are wall clock, in seconds since 1970.
 """
@@ -6,36 +6,14 @@ Times are wall clock, in seconds since 1970.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, tzinfo
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
+from captchahub._policy.accounting import SLOT, from_units, slot_of, to_units
 from captchahub.errors import BudgetExceeded
 from captchahub.settings import Budget, Period
 
-__all__ = [
-    "DAY",
-    "SLOT",
-    "BudgetScope",
-    "day_of",
-    "from_units",
-    "period_of",
-    "refusal_of",
-    "slot_of",
-    "to_units",
-]
-
-SLOT = 900
-"""The ledger adds up what was ordered in so many seconds: every zone's hours and days begin with one."""
-
-DAY = 86_400
-"""And once more by days in UTC, so that a month is the sum of few rows."""
-
-# Amounts are kept in billionths of the currency's unit: SQLite adds up whole numbers exactly, to 9.2e18.
-_UNITS = Decimal(10**9)
-
-_LARGEST = Decimal(10**9)
-
-_UP = Context(prec=28, rounding=ROUND_CEILING)
+__all__ = ["BudgetScope", "period_of", "refusal_of"]
 
 
 class BudgetScope(NamedTuple):
@@ -44,33 +22,6 @@ class BudgetScope(NamedTuple):
     name: str
     provider: str | None
     budget: Budget
-
-
-def to_units(amount: Decimal) -> int:
-    """An amount as the ledger keeps it; what is finer is rounded up, for the ledger is never too low.
-
-    An amount of more than a billion is taken as a billion. Raises ValueError where it is negative or not a
-    number.
-    """
-    if amount.is_nan() or amount < 0:
-        raise ValueError(f"an amount of money is 0 or more, not {amount}")
-    return int(_UP.multiply(min(amount, _LARGEST), _UNITS).to_integral_value(ROUND_CEILING))
-
-
-def from_units(units: int) -> Decimal:
-    """The amount again, without needless zeros."""
-    amount = (Decimal(units) / _UNITS).normalize()
-    return amount if amount != amount.to_integral_value() else amount.quantize(Decimal(1))
-
-
-def slot_of(moment: float) -> int:
-    """The slot of the ledger that a time falls into."""
-    return int(moment // SLOT) * SLOT
-
-
-def day_of(moment: float) -> int:
-    """The day in UTC that a time falls into."""
-    return int(moment // DAY) * DAY
 
 
 def period_of(budget: Budget, moment: float) -> tuple[int, int | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC
 from decimal import Decimal
@@ -32,8 +31,10 @@ from captchahub import (
     TextSolution,
 )
 from captchahub._engine.engine import Engine
-from captchahub._journal.jobs_table import mark_created, reserve
-from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.database import Connection
+from captchahub._journal.jobs_table import mark_created
+from captchahub._journal.journal import reserve
+from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
 from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
@@ -563,7 +564,7 @@ class TestAReport:
             with pytest.raises((NotOffered, ProviderError)):
                 await other.report(attrs.evolve(result, job_id=7), correct=False)
             shared = await city.book.write(
-                lambda one: one.execute("SELECT is_shared FROM jobs ORDER BY id").fetchall()
+                lambda one: list(one.execute("SELECT is_shared FROM jobs ORDER BY id"))
             )
             assert shared == [(1,), (0,)]
 
@@ -667,7 +668,7 @@ class TestJobsOfBefore:
     """Those that a version wrote which did not know accounts: they go by the name of the provider."""
 
     def of_before(self, city: City, *, provider: str = "omo", days: float = 0.0) -> Callable[[Any], None]:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             at = MORNING - days * 86_400
             price = Decimal("0.001")
             order = NewJob(

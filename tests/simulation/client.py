@@ -115,7 +115,7 @@ class Client(Ground):
         )
         if copied is not None:
             # One that was never used has nothing else of its own.
-            engine._journal._lease.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
+            engine._journal._heartbeat.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
         self.book.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 

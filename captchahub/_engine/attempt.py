@@ -237,8 +237,8 @@ class AttemptRunner:
 
     def _note_failure(self, permit: Permit, one: Execution, error: ProviderError) -> None:
         account, took = self.account, self._worked
-        fair = account.settings.timeout or account.speeds[self._task.kind].typical_time()
-        telling = blames_provider(error, allowed=took + self.deadline - now(), took=took, typical=fair)
+        typical = account.settings.timeout or account.speeds[self._task.kind].typical_time()
+        telling = blames_provider(error, allowed=took + self.deadline - now(), took=took, typical=typical)
         effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
         permit.end(error, effect if telling or permit.given.is_probe else HealthEffect.NONE)

@@ -88,8 +88,8 @@ class AttemptContext:
     def token(self, job_id: JobId, frame: Frame) -> str:
         """The job as a text."""
         name, task, identity = self.account.settings.name, self.task, self._identity
-        seals = () if identity is None else identity.seals
-        return str(Token(name, task.kind, job_id, task.fingerprint, frame, seals))
+        digests = () if identity is None else identity.short_digests
+        return str(Token(name, task.kind, job_id, task.fingerprint, frame, digests))
 
     @property
     def _identity(self) -> AccountIdentity | None:

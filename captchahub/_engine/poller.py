@@ -63,7 +63,7 @@ class Poller:
             if self.note is not None:
                 self.note(self.polls, found is not None, self._met)
             if found is not None:
-                learned = self._durations.with_job(asked_before=working, done=now() - self._begun)
+                learned = self._durations.with_job(last_pending=working, done=now() - self._begun)
                 self._account.durations[self._job.kind] = learned
                 return found
         self.ran_out = True
@@ -76,13 +76,15 @@ class Poller:
         spare = time_for_reply(gap, self._slowest)
         if self._replied is None:
             left = deadline - self._begun
-            return self._begun + self._durations.first_delay(gap=gap, left=left, least=least, spare=spare)
+            return self._begun + self._durations.first_delay(
+                interval=gap, left=left, min_delay=least, margin=spare
+            )
         return self._replied + next_delay(
-            waited=self._replied - self._begun,
-            gap=gap,
+            age=self._replied - self._begun,
+            interval=gap,
             left=deadline - self._replied,
-            asked_for=self._asked_for,
-            spare=spare,
+            requested_delay=self._asked_for,
+            margin=spare,
         )
 
     async def _ask(self, deadline: float) -> Solved | None:

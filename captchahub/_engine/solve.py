@@ -202,8 +202,8 @@ class Solve(Generic[S]):
         # One that cools for longer has no claim, though a probe of it may go earlier.
         opens = (candidate.opens_at for candidate in self._candidates)
         others = sum(at is not None and at < self._deadline for at in opens)
-        fair = account.speeds[self._task.kind].typical_time()
-        return time_for(self._deadline - now(), limit, others=others, fair=fair)
+        typical = account.speeds[self._task.kind].typical_time()
+        return time_for(self._deadline - now(), limit, others=others, typical=typical)
 
     def _hedge_where_due(self) -> None:
         due = self._hedge_due()

@@ -89,7 +89,7 @@ class ProviderRegistry(Mapping[str, Account]):
 
     def holder(self, job: Token) -> RemoteAccount:
         """The account of a job. Raises ConfigError where it is not here."""
-        names = [name for name, one in self.identities.items() if {*one.seals} & {*job.account}]
+        names = [name for name, one in self.identities.items() if {*one.short_digests} & {*job.account}]
         if job.provider in names or not job.account:
             return require_remote(self.named(job.provider))
         if names:

@@ -32,7 +32,7 @@ class Make:
     id_field: str
     """Where a question names the job that it is about."""
     pace: float = 2.0
-    """How long its pages ask clients to wait between two questions for a job, in seconds."""
+    """How long its pages ask clients to wait between two polls of a job, in seconds."""
     wait: float = 0.0
     """The same between an order and the first question for its job."""
     pause: float = 0.0

@@ -365,8 +365,8 @@ class RemoteExecution(Execution):
         """The job as it can be attached elsewhere, or None if there is none."""
         if self.job_id is None:
             return None
-        fingerprint, seals = self._context.solve.fingerprint, self._account.seals
-        return Token(self._account.name, self._task.kind, self.job_id, fingerprint, self._frame, seals)
+        fingerprint, digests = self._context.solve.fingerprint, self._account.short_digests
+        return Token(self._account.name, self._task.kind, self.job_id, fingerprint, self._frame, digests)
 
     @property
     def ran_out(self) -> bool:

@@ -65,7 +65,7 @@ class Poller:
                 )
             if solved is not None:
                 self._account.durations[self._job.kind] = self._durations.with_job(
-                    asked_before=last_pending, done=now() - self._begun
+                    last_pending=last_pending, done=now() - self._begun
                 )
                 return solved
         self.ran_out = True
@@ -75,17 +75,17 @@ class Poller:
     def _next_poll(self, deadline: float) -> float:
         """Return when to poll next, in the loop's time."""
         interval, first_delay = self._account.pace
-        spare = time_for_reply(interval, self._slowest_reply)
+        margin = time_for_reply(interval, self._slowest_reply)
         if self._replied is None:
             return self._begun + self._durations.first_delay(
-                gap=interval, left=deadline - self._begun, least=first_delay, spare=spare
+                interval=interval, left=deadline - self._begun, min_delay=first_delay, margin=margin
             )
         return self._replied + next_delay(
-            waited=self._replied - self._begun,
-            gap=interval,
+            age=self._replied - self._begun,
+            interval=interval,
             left=deadline - self._replied,
-            asked_for=self._requested_delay,
-            spare=spare,
+            requested_delay=self._requested_delay,
+            margin=margin,
         )
 
     async def _poll(self, deadline: float) -> tuple[Solved | None, ProviderError | None]:

@@ -248,7 +248,7 @@ class Solve(Generic[S]):
         opens = [queued.opens_at for queued in self._queue]
         others = sum(at is not None and at < self._deadline for at in opens)
         typical = account.latency[self._task.kind].typical_time()
-        return time_for(self._deadline - now(), limit, others=others, fair=typical)
+        return time_for(self._deadline - now(), limit, others=others, typical=typical)
 
     def _hedge_if_due(self) -> None:
         due = self._hedge_due()

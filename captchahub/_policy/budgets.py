@@ -1,6 +1,6 @@
-"""Budgets: the period that each is for, and whether a price fits. The caller passes the time.
+"""Budgets: the period of each, and whether a job fits into it.
 
-Times are wall clock, in seconds since 1970.
+Pure: the caller passes the time. Times are wall clock, in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["BudgetScope", "period_of", "refusal_of"]
 
 
 class BudgetScope(NamedTuple):
-    """A budget, what it is called, and whose it is: one provider's, or None for the whole hub's."""
+    """A budget, its name, and its provider, or None for the budget of the whole hub."""
 
     name: str
     provider: str | None
@@ -25,58 +25,59 @@ class BudgetScope(NamedTuple):
 
 
 def period_of(budget: Budget, moment: float) -> tuple[int, int | None]:
-    """When the budget's present period began, and when it ends, None for never.
+    """Return when the budget's present period began, and when it ends, or None if it never ends.
 
-    Every time is in exactly one period. A day or month is as long as its clocks make it; where they are
-    changed within an hour, it is two.
+    Every time belongs to exactly one period. A day or month is as long as the clocks of its zone make it. An
+    hour in which they are changed is two periods.
     """
     if budget.per is Period.TOTAL:
         return 0, None
     if budget.per is Period.HOUR:
         return _hour(budget.zone, slot_of(moment))
-    there = datetime.fromtimestamp(slot_of(moment), budget.zone)
-    # The clock may show midnight twice, and the first one counts; or not at all, and Python takes it for the
-    # moment that was left out.
-    begin = there.replace(hour=0, minute=0, second=0, fold=0)
+    local = datetime.fromtimestamp(slot_of(moment), budget.zone)
+    # A clock that is set back around midnight shows it twice, and the first one counts. One that is set
+    # forward may not show midnight at all, and Python takes it for the time of the change.
+    midnight = local.replace(hour=0, minute=0, second=0, fold=0)
     if budget.per is Period.DAY:
-        return _edge(begin), _edge(begin + timedelta(days=1))
-    begin = begin.replace(day=1)
-    return _edge(begin), _edge((begin + timedelta(days=32)).replace(day=1))
+        return _first_slot(midnight), _first_slot(midnight + timedelta(days=1))
+    first = midnight.replace(day=1)
+    # 32 days after the first is always in the next month.
+    return _first_slot(first), _first_slot((first + timedelta(days=32)).replace(day=1))
 
 
-def _edge(begin: datetime) -> int:
+def _first_slot(begin: datetime) -> int:
+    """Return the start of the first slot that does not begin before a time."""
     return -int(-begin.timestamp() // SLOT) * SLOT
 
 
 def _hour(zone: tzinfo, slot: int) -> tuple[int, int]:
-    hour = _shown(zone, slot)
+    hour = _hour_on_the_clock(zone, slot)
     begin, end = slot, slot + SLOT
-    while _shown(zone, begin - SLOT) == hour:
+    while _hour_on_the_clock(zone, begin - SLOT) == hour:
         begin -= SLOT
-    while _shown(zone, end) == hour:
+    while _hour_on_the_clock(zone, end) == hour:
         end += SLOT
     return begin, end
 
 
-def _shown(zone: tzinfo, slot: int) -> tuple[date, int, timedelta | None]:
-    """What tells one hour from another, also in the night when clocks are set back."""
-    there = datetime.fromtimestamp(slot, zone)
-    return there.date(), there.hour, there.utcoffset()
+def _hour_on_the_clock(zone: tzinfo, slot: int) -> tuple[date, int, timedelta | None]:
+    """Return what distinguishes one hour from another, even in the night when clocks are set back."""
+    local = datetime.fromtimestamp(slot, zone)
+    return local.date(), local.hour, local.utcoffset()
 
 
 def refusal_of(limit: BudgetScope, spent: int, price: Decimal, moment: float) -> BudgetExceeded | None:
-    """Why an order of this price does not fit into a budget of which so many units are spent."""
-    budget = limit.budget
+    """Return why a job does not fit into a budget of which ``spent`` units are spent, or None if it does."""
+    budget, spent_amount = limit.budget, from_units(spent)
     if from_units(spent + to_units(price)) <= budget.limit:
         return None
-    _, end = period_of(budget, moment)
     if price > budget.limit:
-        end, told = None, f"the price of {price:f} is more than the budget of {limit.name}, {budget}"
+        # No new period helps.
+        end, why = None, f"the price of {price:f} is more than the budget of {limit.name}, {budget}"
     else:
-        told = (
-            f"the budget of {limit.name}, {budget}, has no room for {price:f}: {from_units(spent):f} is spent"
-        )
+        _, end = period_of(budget, moment)
+        why = f"the budget of {limit.name}, {budget}, has no room for {price:f}: {spent_amount:f} is spent"
     frees = None if end is None else datetime.fromtimestamp(end, budget.zone)
     if frees is not None:
-        told += f"; it begins anew at {frees.isoformat(' ', 'minutes')}"
-    return BudgetExceeded(told, budget=limit.name, limit=budget.limit, spent=from_units(spent), frees=frees)
+        why += f"; the next period begins at {frees.isoformat(' ', 'minutes')}"
+    return BudgetExceeded(why, budget=limit.name, limit=budget.limit, spent=spent_amount, frees=frees)

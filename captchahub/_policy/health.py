@@ -1,9 +1,15 @@
-"""Whether a provider may be asked: pure, and the caller passes the time.
+"""The circuit breaker of one provider. Pure: the caller passes the time, and each change is a new value.
 
-A provider is healthy until it fails too often. Then it cools: nobody asks it for a time, and after that
-exactly one attempt, the probe, finds out whether it works again. A solve that has nobody else to ask may send
-the probe earlier. One that is only busy needs no probe: after its pause all may ask it. One that refuses the
-account is out: no waiting mends that.
+The states:
+
+- *healthy*: every attempt may call the provider (a closed circuit).
+- *cooling*: after too many failures no attempt may (an open circuit). A solve without any other provider may
+  send the probe early.
+- *half-open*: the cooldown is over, or a probe is under way. One attempt, the probe, finds out whether the
+  provider works again.
+- *out*: the service refuses the account. Waiting does not help, so only ``revived`` ends it.
+
+A provider that is only busy needs no probe: after its pause it is healthy again.
 """
 
 from __future__ import annotations
@@ -18,99 +24,107 @@ from captchahub._policy.outcome_window import OutcomeWindow
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
-__all__ = ["Health", "Pass"]
+__all__ = ["Health", "HealthPermit", "Pass"]
 
-# How soon after a failure somebody who has nobody else to ask may send a probe, and the longest pause between
-# two such probes, in seconds; it doubles from one to the other. An order that is known not to arrive costs
-# nothing, any other one perhaps its price.
-_FREE_PAUSES = (1.0, 5.0)
-
-_PAID_PAUSES = (2.0, 10.0)
+# How long after a failure a solve without another provider may send a probe, in seconds: after the first
+# failure, and at most. The delay doubles from one to the other. A probe that is known not to arrive is free.
+# Any other may cost its price, so an outage costs at most six prices a minute.
+_FREE_PROBE_DELAYS = (1.0, 5.0)
+_PAID_PROBE_DELAYS = (2.0, 10.0)
 
 
 @attrs.frozen
-class Pass:
-    """Leave for one attempt. ``is_probe`` where it is to find out whether the provider works again.
-
-    ``is_early`` where that is before its cooldown is over.
-    """
+class HealthPermit:
+    """Permission for one attempt to call the provider."""
 
     generation: int
+    """Which stay in a state the attempt belongs to. Results of an earlier one are out of date."""
     revivals: int
+    """How often the provider had been revived. A refusal from before the last revival is out of date."""
     is_probe: bool
+    """Whether the attempt finds out whether the provider works again."""
     is_early: bool = False
+    """Whether the probe is sent before the cooldown is over."""
 
 
-class _Proof(IntEnum):
-    """What shows that a provider that was left alone may be asked by all; the larger includes the smaller."""
+Pass = HealthPermit
 
-    TIME = 0
-    """No more than that its pause is over."""
-    JOB = 1
-    """It creates the job of a probe."""
-    ANSWER = 2
-    """It answers a probe."""
+
+class _Reopens(IntEnum):
+    """What ends a cooldown; each includes those before it."""
+
+    AFTER_TIME = 0
+    """The end of the pause: the service was only busy."""
+    ON_JOB = 1
+    """A created job: only creates failed."""
+    ON_ANSWER = 2
+    """The answer of a probe: created jobs failed."""
 
 
 @attrs.frozen
-class _Episode:
-    """What is known of the time in which a provider is left alone.
+class _Cooldown:
+    """What ends the present cooldown, and when a solve without another provider may send a probe.
 
-    ``probes`` is how many have failed. Who has nobody else to ask may send a probe from ``early`` on; who
-    otherwise never could, from ``earliest`` on.
+    The probes have growing delays, up to ``early_from``. A solve that ends sooner may send one from
+    ``earliest`` on.
     """
 
-    proof: _Proof = _Proof.TIME
-    probes: int = 0
-    early: float = math.inf
+    reopens: _Reopens = _Reopens.AFTER_TIME
+    failed_probes: int = 0
+    early_from: float = math.inf
     earliest: float = math.inf
 
-    def after(self, effect: HealthEffect, now: float, *, probes: int, pause: float, most: float) -> _Episode:
-        """How it goes on after a failure.
+    def after_failure(
+        self, effect: HealthEffect, now: float, *, failed_probes: int, requested: float, longest: float
+    ) -> _Cooldown:
+        """Return the cooldown after a failure.
 
-        ``pause`` is what the service asked for, ``most`` the longest one between two probes, in seconds.
+        ``requested`` is the pause that the service asked for, ``longest`` the most that a probe waits, in
+        seconds.
         """
-        first, longest = _FREE_PAUSES if effect is HealthEffect.UNREACHED else _PAID_PAUSES
-        doubled = min(first * 2.0 ** min(probes, 10), longest)
-        early = now + min(max(doubled, pause), most)
-        # A probe that may be paid for is never sent before its time.
-        earliest = now + min(max(first, pause), most) if effect is HealthEffect.UNREACHED else early
-        proof = max(self.proof, _Proof.ANSWER if effect is HealthEffect.FAILED else _Proof.JOB)
-        return _Episode(proof, probes, early, earliest)
+        is_free = effect is HealthEffect.UNREACHED
+        first, most = _FREE_PROBE_DELAYS if is_free else _PAID_PROBE_DELAYS
+        doubled = min(first * 2.0 ** min(failed_probes, 10), most)
+        early_from = now + min(max(doubled, requested), longest)
+        # A probe that may cost its price is never sent sooner, even if the solve ends.
+        earliest = now + min(max(first, requested), longest) if is_free else early_from
+        needed = _Reopens.ON_ANSWER if effect is HealthEffect.FAILED else _Reopens.ON_JOB
+        return _Cooldown(max(self.reopens, needed), failed_probes, early_from, earliest)
 
-    def not_before(self, moment: float) -> _Episode:
-        """The same, where the service asked not to be asked before a moment."""
-        return attrs.evolve(self, early=max(self.early, moment), earliest=max(self.earliest, moment))
+    def not_before(self, moment: float) -> _Cooldown:
+        """Return the cooldown of a service that asked for a pause until a moment: no probe is sent in it."""
+        return attrs.evolve(
+            self, early_from=max(self.early_from, moment), earliest=max(self.earliest, moment)
+        )
 
 
-_NO_SAMPLES = OutcomeWindow()
+_NO_ATTEMPTS = OutcomeWindow()
 
-_EPISODE = _Episode()
+_NO_COOLDOWN = _Cooldown()
 
 
 @attrs.frozen
 class Health:
-    """What is known of one provider, and whether it may be asked. Times are those the caller passes."""
+    """What is known about one provider, and whether an attempt may call it."""
 
     rules: HealthSettings
     state: ProviderState = ProviderState.HEALTHY
     reason: str | None = None
-    """What put it into this state; None while it is healthy."""
+    """Why it is in this state, or None if it is healthy."""
     since: float | None = None
-    """When it was put into this state, None where it always was."""
+    """When it came into this state, or None if it always was in it."""
     until: float | None = None
-    """When it may be tried again, None where that is not a matter of time."""
-    _in_a_row: int = 0
-    _samples: OutcomeWindow = _NO_SAMPLES
-    _episode: _Episode = _EPISODE
-    # A pass of an earlier generation speaks of a state that is over; one from before a revival, of a provider
-    # that a person has mended since.
+    """When it may be tried again, or None if that does not depend on the time."""
+    _failures_in_a_row: int = 0
+    _outcomes: OutcomeWindow = _NO_ATTEMPTS
+    _cooldown: _Cooldown = _NO_COOLDOWN
+    # See HealthPermit. Attempts end in any order, and long after the state in which they began.
     _generation: int = 0
     _revivals: int = 0
 
     @property
     def opens_at(self) -> float | None:
-        """From when it may be asked; infinity while another's probe is out, None where no waiting helps."""
+        """From when an attempt may call it: infinity during a probe, or None if waiting does not help."""
         match self.state:
             case ProviderState.HEALTHY:
                 return -math.inf
@@ -122,140 +136,162 @@ class Health:
                 return None
 
     def opens_early_at(self, latest: float) -> float | None:
-        """From when a solve may ask it that has nobody else to ask, and can order until ``latest``."""
+        """Return from when a solve without another provider may call it.
+
+        ``latest`` is the last time at which the solve can create a job.
+        """
         if self.state is not ProviderState.COOLING or self.until is None:
             return self.opens_at
-        return min(self.until, max(self._episode.earliest, min(self._episode.early, latest)))
+        cooldown = self._cooldown
+        return min(self.until, max(cooldown.earliest, min(cooldown.early_from, latest)))
 
     def seen_at(self, now: float) -> Health:
-        """The same at a time: one that was only busy is healthy once its pause is over."""
-        is_over = self._is_due(now) and self._episode.proof is _Proof.TIME
+        """Return the health at a time: a provider that was only busy is healthy after its pause."""
+        is_over = self._is_due(now) and self._cooldown.reopens is _Reopens.AFTER_TIME
         return self._healed(now) if is_over else self
 
     def state_at(self, now: float) -> ProviderState:
-        """How it stands at a time: once it has cooled, it waits for its probe."""
+        """Return the state at a time: after its cooldown, a provider waits for its probe."""
         if not self._is_due(now):
             return self.state
-        return ProviderState.HEALTHY if self._episode.proof is _Proof.TIME else ProviderState.HALF_OPEN
+        is_healthy = self._cooldown.reopens is _Reopens.AFTER_TIME
+        return ProviderState.HEALTHY if is_healthy else ProviderState.HALF_OPEN
 
     def _is_due(self, now: float) -> bool:
         return self.state is ProviderState.COOLING and self.until is not None and self.until <= now
 
     def admits(self, now: float, *, is_early: bool = False) -> bool:
-        """Whether it may be asked now; ``is_early`` where it is by one that has nobody else to ask."""
+        """Return whether an attempt may call it now.
+
+        ``is_early`` is whether the solve has no other provider, so that it may send an early probe.
+        """
         opens_at = self.opens_early_at(-math.inf) if is_early else self.opens_at
         return opens_at is not None and opens_at <= now
 
-    def admit(self, now: float, *, is_early: bool = False) -> tuple[Health, Pass | None]:
-        """The health from now on, and a pass for one attempt, None where it may not be asked now."""
+    def admit(self, now: float, *, is_early: bool = False) -> tuple[Health, HealthPermit | None]:
+        """Return the new health and a permit for one attempt, or None for the permit if there is none now.
+
+        ``is_early`` is as for :meth:`admits`.
+        """
         if not self.admits(now, is_early=is_early):
             return self, None
         seen = self.seen_at(now)
         if seen is not self:
             return seen.admit(now)
         if self.state is ProviderState.HEALTHY:
-            return self, Pass(self._generation, self._revivals, is_probe=False)
-        probed = self._moved(ProviderState.HALF_OPEN, self.since, self.reason, episode=self._episode)
-        is_before = not self._is_due(now)
-        return probed, Pass(self._generation + 1, self._revivals, is_probe=True, is_early=is_before)
+            return self, HealthPermit(self._generation, self._revivals, is_probe=False)
+        probed = self._moved(ProviderState.HALF_OPEN, self.since, self.reason, cooldown=self._cooldown)
+        is_early_probe = not self._is_due(now)
+        permit = HealthPermit(self._generation + 1, self._revivals, is_probe=True, is_early=is_early_probe)
+        return probed, permit
 
-    def allows(self, given: Pass, now: float) -> bool:
-        """Whether the attempt of this pass may send an order now, whatever happened since it got the pass."""
-        if given.is_probe and given.generation == self._generation:
+    def allows(self, permit: HealthPermit, now: float) -> bool:
+        """Return whether the attempt may still create a job, whatever happened since it got its permit."""
+        if permit.is_probe and permit.generation == self._generation:
             return True
-        # A provider that has cooled admits an attempt only as its probe, and this pass is for none.
+        # In any other state than healthy, only the present probe may; this permit is not for that.
         return self.state_at(now) is ProviderState.HEALTHY
 
-    def created(self, given: Pass, now: float) -> Health:
-        """After a job of this pass was created: proof enough, unless its jobs are what failed."""
-        is_proof = self._episode.proof is not _Proof.ANSWER
-        if given.is_probe and given.generation == self._generation and is_proof:
+    def created(self, permit: HealthPermit, now: float) -> Health:
+        """Return the health after the attempt created a job, which may end the cooldown."""
+        is_present_probe = permit.is_probe and permit.generation == self._generation
+        if is_present_probe and self._cooldown.reopens is not _Reopens.ON_ANSWER:
             return self._healed(now)
         return self
 
     def after(
         self,
-        given: Pass,
+        permit: HealthPermit,
         effect: HealthEffect,
         now: float,
         *,
         reason: str = "",
         retry_after: float | None = None,
     ) -> Health:
-        """After the attempt of this pass ended. ``retry_after`` is what the service asked for, in seconds."""
+        """Return the health after the attempt ended.
+
+        ``retry_after`` is the pause that the service asked for, in seconds, or None.
+        """
         if effect is HealthEffect.REFUSED:
-            return self._refused(given, now, reason)
+            return self._refused(permit, now, reason)
         if effect in (HealthEffect.SERVICE_BUSY, HealthEffect.RATE_LIMITED):
-            return self._paused(given, effect, now, reason, retry_after)
-        if given.generation != self._generation:
+            return self._paused(permit, effect, now, reason, retry_after)
+        if permit.generation != self._generation:
             return self
-        if given.is_probe:
+        if permit.is_probe:
             return self._probed(effect, now, reason, retry_after)
         return self._counted(effect, now, reason, retry_after)
 
     def revived(self, now: float) -> Health:
-        """After a person, or a look at the balance, said that all is well again."""
+        """Return the health after a person, or a new balance, said that all is well again."""
         return attrs.evolve(self._healed(now), revivals=self._revivals + 1)
 
-    def _refused(self, given: Pass, now: float, reason: str) -> Health:
-        if given.revivals != self._revivals or self.state is ProviderState.OUT:
+    def _refused(self, permit: HealthPermit, now: float, reason: str) -> Health:
+        if permit.revivals != self._revivals or self.state is ProviderState.OUT:
             return self
         return self._moved(ProviderState.OUT, now, reason)
 
     def _paused(
-        self, given: Pass, effect: HealthEffect, now: float, reason: str, retry_after: float | None
+        self, permit: HealthPermit, effect: HealthEffect, now: float, reason: str, retry_after: float | None
     ) -> Health:
-        # While a probe is out, what it finds is newer than what an earlier attempt was told.
-        is_outdated = self.state is ProviderState.HALF_OPEN and given.generation != self._generation
+        # What a probe finds is newer than the reply to an earlier attempt.
+        is_outdated = self.state is ProviderState.HALF_OPEN and permit.generation != self._generation
         if self.state is ProviderState.OUT or is_outdated:
             return self
         until = now + (self.rules.busy_cooldown if retry_after is None else retry_after)
-        proof = self._proof_after(effect)
+        reopens = self._reopens_after_pause(effect)
         if self.state is not ProviderState.COOLING:
-            return self._moved(ProviderState.COOLING, now, reason, until=until, episode=_Episode(proof))
-        episode = attrs.evolve(self._episode.not_before(until), proof=max(proof, self._episode.proof))
-        return attrs.evolve(self, until=max(until, self.until or 0.0), episode=episode)
+            return self._moved(ProviderState.COOLING, now, reason, until=until, cooldown=_Cooldown(reopens))
+        # Several attempts may be told to wait: the longest pause counts, and the strongest proof.
+        cooldown = attrs.evolve(
+            self._cooldown.not_before(until), reopens=max(reopens, self._cooldown.reopens)
+        )
+        return attrs.evolve(self, until=max(until, self.until or 0.0), cooldown=cooldown)
 
-    def _proof_after(self, effect: HealthEffect) -> _Proof:
-        """What reopens it after the pause that it asked for."""
-        if self._episode.proof is _Proof.ANSWER:
-            return _Proof.ANSWER
-        # Whoever takes no order for want of a worker can be reached, whatever was wrong before.
-        return _Proof.TIME if effect is HealthEffect.SERVICE_BUSY else _Proof.JOB
+    def _reopens_after_pause(self, effect: HealthEffect) -> _Reopens:
+        """Return what ends the pause that the service asked for."""
+        if self._cooldown.reopens is _Reopens.ON_ANSWER:
+            return _Reopens.ON_ANSWER
+        # A service that says it has no free worker can be reached, so that creates no longer fail.
+        return _Reopens.AFTER_TIME if effect is HealthEffect.SERVICE_BUSY else _Reopens.ON_JOB
 
     def _probed(self, effect: HealthEffect, now: float, reason: str, retry_after: float | None) -> Health:
         if effect in (HealthEffect.WORKED, HealthEffect.ANSWERED):
             return self._healed(now)
         if effect in FAILURES:
-            return self._failed(effect, now, reason, retry_after, probes=self._episode.probes + 1)
-        # The probe came to nothing, so that the next attempt is one.
-        return self._moved(ProviderState.COOLING, self.since, self.reason, until=now, episode=self._episode)
+            failed_probes = self._cooldown.failed_probes + 1
+            return self._failed(effect, now, reason, retry_after, failed_probes=failed_probes)
+        # The probe found out nothing, for instance because it was cancelled. So the next attempt is the
+        # probe.
+        return self._moved(ProviderState.COOLING, self.since, self.reason, until=now, cooldown=self._cooldown)
 
     def _counted(self, effect: HealthEffect, now: float, reason: str, retry_after: float | None) -> Health:
         failed = effect in FAILURES
         if effect is not HealthEffect.WORKED and not failed:
             return self
-        in_a_row = self._in_a_row + 1 if failed else 0
-        samples = self._samples.with_one(failed=failed, now=now, window=self.rules.window)
-        why = self._too_much(in_a_row, samples) if failed else None
+        in_a_row = self._failures_in_a_row + 1 if failed else 0
+        outcomes = self._outcomes.with_one(failed=failed, now=now, window=self.rules.window)
+        why = self._broken_rule(in_a_row, outcomes) if failed else None
         if why is None:
-            return attrs.evolve(self, in_a_row=in_a_row, samples=samples)
-        return self._failed(effect, now, f"{why}, the last one {reason}", retry_after, probes=0)
+            return attrs.evolve(self, failures_in_a_row=in_a_row, outcomes=outcomes)
+        return self._failed(effect, now, f"{why}, the last one {reason}", retry_after, failed_probes=0)
 
     def _failed(
-        self, effect: HealthEffect, now: float, reason: str, retry_after: float | None, *, probes: int
+        self, effect: HealthEffect, now: float, reason: str, retry_after: float | None, *, failed_probes: int
     ) -> Health:
-        cooldown = self.rules.cooldown
-        episode = self._episode.after(effect, now, probes=probes, pause=retry_after or 0.0, most=cooldown)
-        return self._moved(ProviderState.COOLING, now, reason, until=now + cooldown, episode=episode)
+        length = self.rules.cooldown
+        cooldown = self._cooldown.after_failure(
+            effect, now, failed_probes=failed_probes, requested=retry_after or 0.0, longest=length
+        )
+        return self._moved(ProviderState.COOLING, now, reason, until=now + length, cooldown=cooldown)
 
-    def _too_much(self, in_a_row: int, samples: OutcomeWindow) -> str | None:
-        """Which rule so many failures have broken, None for none."""
+    def _broken_rule(self, in_a_row: int, outcomes: OutcomeWindow) -> str | None:
+        """Return the rule that the failures break, or None for none."""
         rules = self.rules
         if in_a_row >= rules.failures:
             return f"{in_a_row} failures in a row"
-        if samples.total >= rules.min_samples and samples.failed > rules.error_rate * samples.total:
-            return f"{samples.failed} of {samples.total} attempts failed within {rules.window:g} s"
+        if outcomes.total >= rules.min_samples and outcomes.failed > rules.error_rate * outcomes.total:
+            return f"{outcomes.failed} of {outcomes.total} attempts failed within {rules.window:g} s"
         return None
 
     def _healed(self, now: float) -> Health:
@@ -268,12 +304,12 @@ class Health:
         reason: str | None,
         *,
         until: float | None = None,
-        episode: _Episode = _EPISODE,
+        cooldown: _Cooldown = _NO_COOLDOWN,
     ) -> Health:
-        """In another state, where the counting begins anew; passes given until now speak of the old one."""
+        """Return the health in another state: counting starts again, and earlier permits are out of date."""
         return attrs.evolve(
             Health(self.rules, state, reason, since, until),
-            episode=episode,
+            cooldown=cooldown,
             generation=self._generation + 1,
             revivals=self._revivals,
         )

@@ -1,4 +1,7 @@
-"""A job as a short text, which another process or machine turns back into a ticket. It holds no secret."""
+"""A job as a short text, which another process or machine turns back into a ticket.
+
+It contains no secret.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ _VERSION = 1
 
 @attrs.frozen
 class Token:
-    """Which job at which provider; ``fingerprint`` is that of its task.
+    """A job at a provider. ``str(token)`` is JSON.
 
-    ``frame`` is where the picture that was sent lies in the task's own.
+    ``fingerprint`` is that of the task. ``frame`` is where the picture that was sent lies in the picture of
+    the task.
     """
 
     provider: str
@@ -28,9 +32,10 @@ class Token:
     fingerprint: str
     frame: Frame = WHOLE
     account: tuple[str, ...] = ()
-    """The seals of its account; none in a token that was made before there were any."""
+    """The short digests of its account (see ``AccountIdentity``); none in a token of an older captchahub."""
 
     def __str__(self) -> str:
+        # Defaults are left out, so that a token stays short.
         fields = attrs.asdict(self)
         if self.frame == WHOLE:
             del fields["frame"]
@@ -40,14 +45,14 @@ class Token:
 
 
 def read_token(text: str) -> Token:
-    """The job that a text stands for. Raises ValueError for any other text, or one of a newer version."""
+    """Return the job of a token. Raises ValueError for any other text, or for a token of a newer version."""
     try:
         fields = fields_of(json.loads(text))
     except (TypeError, ValueError, RecursionError):
         fields = {}
     version = fields.get("captchahub")
     if isinstance(version, int) and version > _VERSION:
-        raise ValueError(f"this token is of version {version}, newer than this captchahub: update it")
+        raise ValueError(f"this token is of version {version}, newer than this captchahub: update captchahub")
     provider, kind, fingerprint = (fields.get(name) for name in ("provider", "kind", "fingerprint"))
     job_id = job_id_of(fields.get("job_id"))
     if (
@@ -57,12 +62,13 @@ def read_token(text: str) -> Token:
         or not isinstance(kind, str)
         or not isinstance(fingerprint, str)
     ):
-        raise ValueError("this is no token of a job: it is what ticket.token gives, unchanged")
+        raise ValueError("this is not the token of a job: pass the text of ticket.token, unchanged")
+    # The rest is optional, so a token with an odd value there is as good as one without.
     frame = frame_of(fields_of(fields.get("frame")))
     return Token(provider, kind, job_id, fingerprint, frame, _texts(fields.get("account")))
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """The texts of a list, none where there is no list."""
+    """Return the texts of a list, or none if the value is no list."""
     texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
     return tuple(text for text in texts if isinstance(text, str))

@@ -1,24 +1,29 @@
-"""How fast a provider is with one kind of task: learned from its attempts, pure but for what it keeps."""
+"""How fast a provider solves one kind of task, from its latest attempts. The caller passes the time."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 
 import attrs
 
 __all__ = ["LatencyStats"]
 
-_KEPT = 128
+# The number of attempts that are remembered: enough for a 95th percentile, and soon replaced if a service
+# changes.
+_MAX_SAMPLES = 128
 
-# A provider that was slow once is given another chance after this time, in seconds.
-_FRESH = 600.0
+# An attempt counts for the order of the providers for this time, in seconds. Then a provider that was slow
+# counts as one that is not known yet, so that it is tried again.
+_MAX_AGE = 600.0
 
-# What an attempt should have, in seconds, where nobody knows how long they take.
-_FAIR = 20.0
+# The time that an attempt should have, in seconds, while nothing is known: about twice the longest time that
+# a picture usually takes, which is 3 to 9 seconds (see the emulations of the plugins).
+_DEFAULT_TIME = 20.0
 
-# Fewer answers say nothing of a percentile.
-_ENOUGH = 20
+# Fewer answers say too little about a percentile: of 20, one is beyond the 95th.
+_MIN_ANSWERS = 20
 
 
 @attrs.frozen
@@ -30,38 +35,43 @@ class _Sample:
 
 @attrs.define
 class LatencyStats:
-    """The latest attempts that came to a job: how long each took, and whether it brought an answer."""
+    """The latest attempts that created a job: how long each took, and whether it brought an answer."""
 
-    _samples: deque[_Sample] = attrs.field(factory=lambda: deque(maxlen=_KEPT))
-    # The times of the answers in order: looked at several times for each that is learned.
-    _sorted: list[float] | None = None
+    _samples: deque[_Sample] = attrs.field(init=False, factory=deque[_Sample])
+    # The times of the samples with an answer, sorted: a percentile is read several times in each solve, and
+    # changes once.
+    _answers: list[float] = attrs.field(init=False, factory=list[float])
 
     def learn(self, now: float, seconds: float, *, has_answer: bool) -> None:
-        """Note an attempt that ended now."""
+        """Record an attempt that ends now and took ``seconds``."""
         self._samples.append(_Sample(now, seconds, has_answer))
-        self._sorted = None
+        if has_answer:
+            insort(self._answers, seconds)
+        if len(self._samples) > _MAX_SAMPLES:
+            oldest = self._samples.popleft()
+            if oldest.has_answer:
+                del self._answers[bisect_left(self._answers, oldest.seconds)]
 
     def seconds_per_answer(self, now: float) -> float | None:
-        """The seconds spent for each answer of late; None where nothing is known.
+        """Return the seconds spent for each recent answer, or None if there was no recent attempt.
 
-        Time that brought no answer counts too, so a provider that mostly fails is a slow one.
+        The time of attempts without an answer counts too, so a provider that mostly fails is a slow one. The
+        result is infinite if none brought an answer.
         """
-        fresh = [one for one in self._samples if one.ended > now - _FRESH]
-        if not fresh:
+        recent = [one for one in self._samples if one.ended > now - _MAX_AGE]
+        if not recent:
             return None
-        answers = sum(one.has_answer for one in fresh)
-        return sum(one.seconds for one in fresh) / answers if answers else math.inf
+        answers = sum([one.has_answer for one in recent])
+        return sum([one.seconds for one in recent]) / answers if answers else math.inf
 
     def typical_time(self) -> float:
-        """The seconds that an attempt should have: twice what it takes usually."""
-        usual = self.percentile(50)
-        return _FAIR if usual is None else 2 * usual
+        """Return the time that an attempt should have, in seconds: twice the median."""
+        median = self.percentile(50)
+        return _DEFAULT_TIME if median is None else 2 * median
 
     def percentile(self, rank: int) -> float | None:
-        """The seconds that so many of a hundred answers did not exceed; None while too few are known."""
-        if self._sorted is None:
-            self._sorted = sorted(one.seconds for one in self._samples if one.has_answer)
-        known = self._sorted
-        if len(known) < _ENOUGH:
+        """Return the seconds that ``rank`` percent of the answers did not exceed, or None for too few."""
+        count = len(self._answers)
+        if count < _MIN_ANSWERS:
             return None
-        return known[max(0, math.ceil(len(known) * rank / 100) - 1)]
+        return self._answers[max(0, math.ceil(count * rank / 100) - 1)]

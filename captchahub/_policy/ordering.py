@@ -1,4 +1,4 @@
-"""The order in which the providers of a route are tried."""
+"""The order in which a solve calls the providers of its route. Pure: chance is an argument."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["default_route", "order"]
 
 
 def default_route(kind: str, offers: Mapping[str, frozenset[str]]) -> RouteSettings:
-    """The route of a kind that has none: all providers that offer it, in their order."""
+    """Return the route of a task kind without one: all providers that offer it, in the order of the file."""
     return RouteSettings([{name: 1.0} for name, kinds in offers.items() if kind in kinds])
 
 
 def order(
     route: RouteSettings, known: Callable[[str], Candidate], chance: Callable[[], float]
 ) -> tuple[str, ...]:
-    """The providers of a route in the order in which this solve asks them.
+    """Return the providers of a route in the order in which this solve calls them.
 
-    ``known`` is what is known of each; ``chance`` gives numbers from 0 to 1.
+    ``known`` returns what is known about a provider, ``chance`` a random number from 0 to 1.
     """
     ordered = (_in_group(group, route.strategy, known, chance) for group in route.groups)
     return tuple(name for names in ordered for name in names)
@@ -36,10 +36,10 @@ def _in_group(
 ) -> Iterable[str]:
     match strategy:
         case Strategy.CHEAPEST:
-            # Who has no known price comes last, for it may be any.
+            # A provider without a known price comes last, because its price may be any.
             return sorted(group, key=lambda name: _or_infinite(known(name).price))
         case Strategy.FASTEST:
-            # Who is not known yet comes first, for else nobody would ever know.
+            # A provider without attempts comes first, because otherwise its speed would never become known.
             return sorted(group, key=lambda name: known(name).seconds or 0.0)
         case Strategy.ORDERED | Strategy.BALANCED:
             return _drawn(group, chance)
@@ -50,15 +50,18 @@ def _or_infinite(price: Decimal | None) -> Decimal:
 
 
 def _drawn(group: Mapping[str, float], chance: Callable[[], float]) -> list[str]:
-    """A group in an order drawn by weight: who has three times the weight is first three times as often.
+    """Return a group in an order drawn by weight: three times the weight is first three times as often.
 
-    Each waits for a time drawn with its weight as the rate; a weight of 0 waits for ever, and comes last.
+    Each name draws a time from the exponential distribution with its weight as the rate, and the shortest
+    time is first. That is the same as drawing one name after the other by weight. A weight of 0 draws
+    infinity, so it is last.
     """
     if len(group) == 1:
         return list(group)
-    waits = {name: _wait(weight, chance()) for name, weight in group.items()}
-    return sorted(waits, key=lambda name: waits[name])
+    times = {name: _exponential(weight, chance()) for name, weight in group.items()}
+    return sorted(times, key=lambda name: times[name])
 
 
-def _wait(weight: float, chance: float) -> float:
-    return -math.log(max(chance, 1e-300)) / weight if weight > 0 else math.inf
+def _exponential(rate: float, chance: float) -> float:
+    # Chance may be 0, whose logarithm does not exist.
+    return -math.log(max(chance, 1e-300)) / rate if rate > 0 else math.inf

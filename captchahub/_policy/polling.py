@@ -1,4 +1,9 @@
-"""When to ask for an answer again: pure, and it learns from the jobs that are done."""
+"""When the next poll is, and when the first. Pure: it learns from the jobs that are done.
+
+Three rules meet here. A poll is never sooner than the service allows. The time between two polls grows with
+the age of the job, because polling more often would find the answer hardly earlier. And the last poll before
+the deadline comes as late as its reply still fits in, because each second later finds more jobs done.
+"""
 
 from __future__ import annotations
 
@@ -6,93 +11,101 @@ import attrs
 
 __all__ = ["JobDurations", "last_poll_margin", "next_delay", "time_for_reply"]
 
-_KEPT = 32
+# The number of jobs that are remembered: enough for a tenth percentile, few enough to follow a service that
+# becomes faster.
+_MAX_DURATIONS = 32
 
-_EARLY = 0.1
+# The quantile of the durations at which the first poll is. The fastest job would be too soon for nearly all.
+_FAST_JOBS = 0.1
 
-# Asking again after a tenth of the time already waited delays no answer by more than that tenth.
+# The next poll comes after a tenth of the job's age, so no answer is found more than a tenth too late.
 _GROWTH = 0.1
 
-# An answer that was there at the first question came earlier; how much earlier is not known.
-_ASSUMED = 0.8
+# A job that the first poll finds done was done earlier, at an unknown time. Without a guess, the first poll
+# could only ever move to later.
+_DONE_BEFORE_FIRST_POLL = 0.8
 
-_LAST_CALL = 1.0
+# The most that the last poll leaves for its reply, in seconds.
+_LONGEST_MARGIN = 1.0
 
-# Of two replies one may take so many times as long as the other, and none is sure to take less than this.
+# A reply may take three times as long as the slowest before it, and half a second at any service.
 _SLOWER = 3.0
-
-_AT_LEAST = 0.5
+_SHORTEST_MARGIN = 0.5
 
 
 @attrs.frozen
 class JobDurations:
-    """How long the latest jobs of one kind took at one provider, guessed with care for the fast ones."""
+    """How long the latest jobs of one kind took at one provider, in seconds; a guess is rather too short."""
 
     seconds: tuple[float, ...] = ()
 
-    def with_job(self, *, asked_before: float | None, done: float) -> JobDurations:
-        """The same with one more job, found done ``done`` seconds after it was created.
+    def with_job(self, *, last_pending: float | None, done: float) -> JobDurations:
+        """Return the durations with one more job, found done ``done`` seconds after it was created.
 
-        ``asked_before`` is when it was last found working, None where it never was.
+        ``last_pending`` is when a poll last found it pending, or None if the first poll found it done.
         """
-        known = done * _ASSUMED if asked_before is None else asked_before
-        return JobDurations((*self.seconds, known)[-_KEPT:])
+        duration = done * _DONE_BEFORE_FIRST_POLL if last_pending is None else last_pending
+        return JobDurations((*self.seconds, duration)[-_MAX_DURATIONS:])
 
     def first_delay(
-        self, *, gap: float, left: float, least: float | None = None, spare: float | None = None
+        self, *, interval: float, left: float, min_delay: float | None = None, margin: float | None = None
     ) -> float:
-        """How long to wait before the first question: until the fastest jobs are done, in seconds.
+        """Return how long to wait after the create before the first poll, in seconds.
 
-        ``gap``, ``left`` and ``spare`` are as for :func:`next_pause`. ``least`` is the shortest pause after
-        the order that the service allows. Where it says nothing of that, the gap is only one between two
-        questions, and the first may come sooner where little time is left.
+        That is until the fastest jobs are done. ``interval``, ``left`` and ``margin`` are as for
+        :func:`next_delay`. ``min_delay`` is the shortest delay before the first poll that the service allows,
+        or None if it states none. Then ``interval`` is only for two polls, and the first may come sooner if
+        little time is left.
         """
-        spare = last_poll_margin(gap) if spare is None else spare
-        usual = gap if least is None else least
-        wanted = sorted(self.seconds)[int(len(self.seconds) * _EARLY)] if self.seconds else usual
-        # Where there is hardly time for one question, half of it goes to the job.
-        latest = max(left - spare, left / 2)
-        pause = max(0.0, min(max(usual, wanted), latest))
-        if latest - pause < gap:
-            # No other question fits in after this one.
-            pause = max(pause, latest)
-        return max(pause, least or 0.0)
+        margin = last_poll_margin(interval) if margin is None else margin
+        shortest = interval if min_delay is None else min_delay
+        fast = sorted(self.seconds)[int(len(self.seconds) * _FAST_JOBS)] if self.seconds else shortest
+        # If there is hardly time for one poll, half of the time goes to the job.
+        latest = max(left - margin, left / 2)
+        delay = max(0.0, min(max(shortest, fast), latest))
+        if latest - delay < interval:
+            # No other poll fits in after this one, so it is the last.
+            delay = max(delay, latest)
+        return max(delay, min_delay or 0.0)
 
 
-def last_poll_margin(gap: float) -> float:
-    """What the last question before a deadline leaves for its reply, in seconds.
+def last_poll_margin(interval: float) -> float:
+    """Return what the last poll before a deadline leaves for its reply, in seconds.
 
-    It is the least that must be left for an order, too: a job that can't be asked for is money for nothing.
+    It is also the least time that must be left for a create, because a job that can't be polled once is money
+    for nothing.
     """
-    return min(gap, _LAST_CALL)
+    return min(interval, _LONGEST_MARGIN)
 
 
-def time_for_reply(gap: float, slowest: float | None) -> float:
-    """What the last question leaves for its reply, where the slowest one so far took so long, in seconds.
+def time_for_reply(interval: float, slowest: float | None) -> float:
+    """Return what the last poll leaves for its reply if the slowest reply so far took ``slowest`` seconds.
 
-    None stands for a service that has not replied yet. A question that comes later finds more jobs done; one
-    that comes too late is cut off with the answer on its way.
+    ``slowest`` is None if the service has not replied yet. A later poll finds more jobs done, but one that is
+    too late is cut off with the answer on its way.
     """
-    most = last_poll_margin(gap)
-    return most if slowest is None else min(most, max(_AT_LEAST, slowest * _SLOWER))
+    most = last_poll_margin(interval)
+    return most if slowest is None else min(most, max(_SHORTEST_MARGIN, slowest * _SLOWER))
 
 
 def next_delay(
     *,
-    waited: float,
-    gap: float,
+    age: float,
+    interval: float,
     left: float,
-    asked_for: float | None = None,
-    spare: float | None = None,
+    requested_delay: float | None = None,
+    margin: float | None = None,
 ) -> float:
-    """How long to wait before the next question, in seconds.
+    """Return how long to wait before the next poll, in seconds.
 
-    ``waited`` is the time since the job was created, ``left`` the time until nobody wants the answer any
-    more, ``gap`` the shortest pause that the service allows, ``asked_for`` a pause that it demanded,
-    ``spare`` what the last question leaves for its reply. The result is never shorter than ``gap``, and where
-    it can be it leaves time for one last question.
+    ``age`` is the time since the job was created, ``left`` the time until the deadline, ``interval`` the
+    shortest time between two polls that the service allows, ``requested_delay`` what its last reply asked for
+    and ``margin`` what the last poll leaves for its reply.
+
+    The delay is never shorter than ``interval``. If possible, it leaves time for one last poll, even if the
+    service requested a longer delay: after the deadline the answer is of no use.
     """
-    latest = left - (last_poll_margin(gap) if spare is None else spare)
-    pause = max(gap, min(max(waited * _GROWTH, asked_for or 0.0), latest))
-    # Where no other question fits in after this one, it is the last, and comes as late as it can.
-    return max(pause, latest) if latest - pause < gap else pause
+    latest = left - (last_poll_margin(interval) if margin is None else margin)
+    delay = max(interval, min(max(age * _GROWTH, requested_delay or 0.0), latest))
+    # If no other poll fits in after this one, it is the last, and comes as late as possible.
+    return max(delay, latest) if latest - delay < interval else delay

@@ -1,4 +1,4 @@
-"""What a job costs at one provider, as far as anybody says."""
+"""What a job costs at one provider, and when its price list is read. The caller passes the time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from captchahub.provider import Service
 
 __all__ = ["Prices"]
 
-# How long a service's price list is believed, and how long after a failure it is asked for again, in seconds:
-# the first time, and at most.
-_LIST_KEPT = 3600.0
+# How long a price list is valid, in seconds: services change prices on some days of a year.
+_LIST_VALID = 3600.0
 
+# When a list that could not be read is read again, in seconds: the pause doubles from the first to the
+# longest. The longest is also the pause if the service has no list, or its plugin can't read it.
 _FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 300.0
 
-_RETRY_AFTER = 300.0
-
-# So long, in seconds, a failure says something of an order that needs the list.
-_FRESH = 1.0
+# For this time, in seconds, a failure to read the list answers for a create that needs a price as well: the
+# create would only repeat the failed call.
+_ERROR_VALID = 1.0
 
 
 class Prices:
-    """Prices by task kind: as configured, else as its last reply said, else as the service's own list says.
+    """Prices by task kind: from the configuration, else from the last reply, else from the price list.
 
-    ``otherwise`` is the price of a kind that nobody names, None where it is not known.
+    ``otherwise`` is the price of all other kinds, or None if it is unknown.
     """
 
     def __init__(
@@ -37,25 +38,26 @@ class Prices:
         otherwise: Decimal | None = None,
     ) -> None:
         self.currency = currency
-        """The account's currency, None where nobody has said it."""
+        """The currency of the account, or None if unknown."""
         self._configured = configured
         self._otherwise = otherwise
         self._listed: dict[str, Decimal] = {}
         self._charged: dict[str, Decimal] = {}
-        self._ask_list_from = 0.0
+        self._read_list_from = 0.0
         self._failures = 0
-        self._stands_until = -math.inf
         self._error: ProviderError | None = None
+        self._error_until = -math.inf
 
     def of(self, kind: str) -> Decimal | None:
-        """The price of one job, None where nobody has said it."""
-        return self._known(kind)[0]
+        """Return the price of one job, or None if unknown."""
+        return self._price_and_source(kind)[0]
 
     def source_of(self, kind: str) -> str | None:
-        """Who says so: ``configuration``, ``reply`` or ``list``; None where nobody does."""
-        return self._known(kind)[1]
+        """Return where the price is from (``configuration``, ``reply`` or ``list``), or None for none."""
+        return self._price_and_source(kind)[1]
 
-    def _known(self, kind: str) -> tuple[Decimal | None, str | None]:
+    def _price_and_source(self, kind: str) -> tuple[Decimal | None, str | None]:
+        # A reply states what this account was charged; the list may be for everybody.
         for source, prices in (
             ("configuration", self._configured),
             ("reply", self._charged),
@@ -66,12 +68,12 @@ class Prices:
         return self._otherwise, None
 
     def wants_list(self, kind: str, now: float) -> bool:
-        """Whether it is time to ask for the service's list."""
-        return kind not in self._configured and self._otherwise is None and now >= self._ask_list_from
+        """Return whether it is time to read the price list for a kind."""
+        return kind not in self._configured and self._otherwise is None and now >= self._read_list_from
 
     def take_list(self, services: Iterable[Service], now: float) -> None:
-        """Believe a list; what is closed has no price there, for it can't be had."""
-        self._ask_list_from = now + _LIST_KEPT
+        """Take over a price list. A service that is closed there has no price, because it can't be had."""
+        self._read_list_from = now + _LIST_VALID
         self._failures, self._error = 0, None
         self._listed = {}
         for line in services:
@@ -81,27 +83,32 @@ class Prices:
                 self._listed[line.kind] = line.price
 
     def has_no_list(self, now: float, error: ProviderError | None = None) -> None:
-        """Leave the list alone for a while: ever longer after an error that may pass.
+        """Leave the list alone for a while, and longer after each failure.
 
-        ``error`` is None where the service has no list. A fault of the plugin does not pass.
+        ``error`` is why it could not be read, or None if the service has no list. A fault of the plugin has
+        the longest pause at once, because it does not pass.
         """
         self._failures += 1
         self._error = error
         doubled = _FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10)
         passes = error is not None and not isinstance(error, PluginFault)
-        self._ask_list_from = now + (min(doubled, _RETRY_AFTER) if passes else _RETRY_AFTER)
-        self._stands_until = now + _FRESH if passes else self._ask_list_from
+        self._read_list_from = now + (min(doubled, _LONGEST_PAUSE) if passes else _LONGEST_PAUSE)
+        self._error_until = now + _ERROR_VALID if passes else self._read_list_from
 
     def needs_list(self, kind: str, now: float) -> bool:
-        """Whether an order has no price, and a list may tell it that was not just asked for in vain."""
+        """Return whether a job has no price, and reading the list now may tell it.
+
+        After a failure that is so before the pause is over, too: the pause is for reading ahead, not for a
+        create that would otherwise be refused.
+        """
         if self.of(kind) is not None or self.fresh_error(now) is not None:
             return False
         return self._error is not None or self.wants_list(kind, now)
 
     def fresh_error(self, now: float) -> ProviderError | None:
-        """Why the list could not be read just now; None where it could, or where that was a while ago."""
-        return self._error if now <= self._stands_until else None
+        """Return why the list could not be read just now, or None if it could, or if that was a while ago."""
+        return self._error if now <= self._error_until else None
 
     def take_charge(self, kind: str, cost: Decimal) -> None:
-        """Note what a reply said that a job has cost."""
+        """Record the cost of a job as a reply stated it."""
         self._charged[kind] = cost

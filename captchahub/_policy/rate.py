@@ -1,4 +1,4 @@
-"""How many orders a time may see: pure, and the caller passes the time."""
+"""When a rate limit allows the next job. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ __all__ = ["SlidingWindow"]
 
 
 class SlidingWindow:
-    """Keeps to a rate exactly: no window of its length ever sees more orders than it allows.
+    """Keeps to a rate exactly: no period of its length ever has more jobs than it allows.
 
-    ``before`` is a window of another rate, whose orders count as far as they are known.
+    A counter that starts again each minute would allow twice the rate around the turn of the minute.
+
+    ``before`` is the window of an earlier rate, whose jobs count as far as they are known.
     """
 
     def __init__(self, rate: Rate, before: SlidingWindow | None = None) -> None:
         self._jobs = rate.jobs
         self._seconds = rate.seconds
+        # The latest ones are enough: the job that leaves room for the next is the first of so many.
         self._latest: deque[float] = deque(() if before is None else before.latest, maxlen=rate.jobs)
 
     @property
     def latest(self) -> Sequence[float]:
-        """When the latest orders were given, as many as its rate allows."""
+        """The times of the latest jobs, at most as many as the rate allows."""
         return tuple(self._latest)
 
     def opens_at(self, now: float) -> float:
-        """When the next order may be given: now, or later."""
+        """Return when the next job is allowed: now, or later."""
         if len(self._latest) < self._jobs:
             return now
         return max(now, self._latest[0] + self._seconds)
 
     def take(self, now: float) -> None:
-        """Note an order."""
+        """Count a job."""
         self._latest.append(now)

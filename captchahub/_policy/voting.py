@@ -1,4 +1,4 @@
-"""Which of several answers enough providers gave: pure."""
+"""Which answer enough providers agree on, for a route with ``agree``. Pure."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ T = TypeVar("T")
 
 
 class Tally(Generic[T]):
-    """Counts answers until ``needed`` of them are the same.
+    """Counts answers until ``needed`` of them agree.
 
-    ``agree`` need not be transitive, as where answers may differ by a few pixels: each group is counted
-    around one of its members.
+    ``agree`` need not be transitive: answers may differ by a few pixels, so that the first agrees with the
+    second and the second with the third, but not the first with the third. So each group of answers is
+    counted around one of its members.
     """
 
     def __init__(self, needed: int, agree: Callable[[T, T], bool]) -> None:
+        self.winner: int | None = None
+        """The place of the first answer that enough answers agree with, or None if there is none."""
         self._needed = needed
         self._agree = agree
         self._answers: list[T] = []
+        # For each answer the places of those that agree with it, its own included.
         self._groups: list[list[int]] = []
 
     def add(self, answer: T) -> None:
         """Count one more answer."""
         place = len(self._answers)
-        same = [other for other, given in enumerate(self._answers) if self._are_same(given, answer)]
+        same = [other for other, earlier in enumerate(self._answers) if self._are_same(earlier, answer)]
         for other in same:
             self._groups[other].append(place)
         self._answers.append(answer)
         self._groups.append([*same, place])
+        self.winner = next((n for n, group in enumerate(self._groups) if len(group) >= self._needed), None)
 
     @property
     def missing(self) -> int:
-        """How many more of the same are needed at least; 0 where enough have agreed."""
-        return max(0, self._needed - max((len(group) for group in self._groups), default=0))
-
-    @property
-    def winner(self) -> int | None:
-        """The place of the answer that enough agree with, the earliest such; None while there is none."""
-        return next((n for n, group in enumerate(self._groups) if len(group) >= self._needed), None)
+        """The least number of further answers that the winner needs; 0 if there is a winner."""
+        return max(0, self._needed - max(map(len, self._groups), default=0))
 
     @property
     def agreeing(self) -> frozenset[int]:
@@ -51,13 +51,13 @@ class Tally(Generic[T]):
         return frozenset() if self.winner is None else frozenset(self._groups[self.winner])
 
     def others(self, place: int) -> int:
-        """How many other answers are the same as the one at a place."""
+        """Return how many other answers agree with the one at a place."""
         return len(self._groups[place]) - 1
 
     def _are_same(self, one: T, other: T) -> bool:
         try:
             return bool(self._agree(one, other))
         except foreign_errors():
-            # Both are paid for; that somebody's comparison is broken must not lose them.
-            log.exception("two answers could not be compared, and count as different")
+            # Both answers are paid for, so a fault in a plugin's comparison must not lose them.
+            log.exception("two answers could not be compared, so they count as different")
             return False

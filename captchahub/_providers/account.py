@@ -196,8 +196,8 @@ class RemoteAccount(Account):
     provider: Provider
     identity: AccountIdentity
     transport: Transport
-    seals: tuple[str, ...] = attrs.field(
-        default=attrs.Factory(lambda self: self.identity.seals, takes_self=True)
+    short_digests: tuple[str, ...] = attrs.field(
+        default=attrs.Factory(lambda self: self.identity.short_digests, takes_self=True)
     )
     """Those of its identity; computed once, because each of them is a hash."""
     price_list: PriceListReader = attrs.field(
@@ -345,7 +345,7 @@ class LocalAccount(Account):
 
     def why_no_reports(self) -> str:
         """Return why wrong answers cannot be reported."""
-        return f"{self.settings.plugin} works in this process: there is no service to report to"
+        return f"{self.settings.plugin} works in this process: no service takes reports"
 
     def problems(self, settings: HubSettings) -> Iterable[str]:  # noqa: ARG002 - as its base has it
         """Yield what the settings want of the account that it can't do, each with its key."""

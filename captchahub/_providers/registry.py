@@ -80,7 +80,7 @@ class ProviderRegistry(Mapping[str, Account]):
 
     def holder(self, job: Token) -> RemoteAccount:
         """Return the account of a job. Raises ConfigError if it is not configured here."""
-        names = [name for name, one in self.identities.items() if {*one.seals} & {*job.account}]
+        names = [name for name, one in self.identities.items() if {*one.short_digests} & {*job.account}]
         if job.provider in names or not job.account:
             return self.named(job.provider).remote()
         if names:

@@ -171,8 +171,8 @@ class TestRefusals:
     def test_it_says_which_budget_what_is_spent_and_when_it_begins_anew(self) -> None:
         refusal = self.refused(budget(Period.DAY, ZoneInfo("Europe/Berlin")), "4.9996", "0.00045")
         assert str(refusal) == (
-            "the budget of omo, 5 per day, has no room for 0.00045: 4.9996 is spent; it begins anew at "
-            "2025-10-27 00:00+01:00"
+            "the budget of omo, 5 per day, has no room for 0.00045: 4.9996 is spent; "
+            "the next period begins at 2025-10-27 00:00+01:00"
         )
         assert (refusal.budget, refusal.limit, refusal.spent) == ("omo", Decimal(5), Decimal("4.9996"))
         assert refusal.frees == datetime(2025, 10, 26, 23, tzinfo=UTC)

@@ -235,7 +235,7 @@ class RoutingMachine(RuleBasedStateMachine):
                 assert not isinstance(one.error, AmbiguousCreate), "an order is never sent twice"
                 assert self.now >= one.at + 0.25, "a provider that failed has a pause"
             else:
-                assert one.lets_others_be_asked(self.route), "where that is forbidden, no other provider is called"
+                assert one.lets_others_be_asked(self.route), "where that is forbidden, nobody else is asked"
         if picked not in {one.name for one in before}:
             first = [name for name in NAMES[: NAMES.index(picked)] if not self.history.of(name)]
             assert all((at := self.opens[name]) is None or at > self.now for name in first), (

@@ -27,7 +27,7 @@ from captchahub import (
     TaskRefused,
 )
 from captchahub._policy.error_table import FAILURES, HealthEffect, row_for
-from captchahub._policy.health import Health, Pass
+from captchahub._policy.health import Health, HealthPermit
 from captchahub.settings import HealthSettings
 
 never = math.inf
@@ -46,27 +46,32 @@ class Told:
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    def ask(self, *, is_early: bool = False) -> Pass | None:
+    def ask(self, *, is_early: bool = False) -> HealthPermit | None:
         """Whether one more attempt may be made; ``is_early`` by a solve that has nobody else to ask."""
         self.health, given = self.health.admit(self.now, is_early=is_early)
         return given
 
-    def admitted(self) -> Pass:
+    def admitted(self) -> HealthPermit:
         given = self.ask()
         assert given is not None
         return given
 
-    def probe(self) -> Pass:
+    def probe(self) -> HealthPermit:
         given = self.admitted()
         assert given.is_probe
         return given
 
     def end(
-        self, given: Pass, effect: HealthEffect, *, reason: str = "it broke", after: float | None = None
+        self,
+        given: HealthPermit,
+        effect: HealthEffect,
+        *,
+        reason: str = "it broke",
+        after: float | None = None,
     ) -> None:
         self.health = self.health.after(given, effect, self.now, reason=reason, retry_after=after)
 
-    def created(self, given: Pass) -> None:
+    def created(self, given: HealthPermit) -> None:
         self.health = self.health.created(given, self.now)
 
     def revive(self) -> None:
@@ -888,7 +893,7 @@ class Cooldown:
 class Ongoing:
     """An attempt that is under way, and how things stood when it was let through."""
 
-    given: Pass
+    given: HealthPermit
     chapter: int
     revivals: int
 

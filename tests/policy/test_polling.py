@@ -11,99 +11,101 @@ from captchahub._policy.polling import JobDurations, last_poll_margin, next_dela
 LONG = 1e6  # a deadline that is far off, in seconds
 
 seconds = st.floats(0, 10_000)
-gaps = st.floats(0.01, 60)
+intervals = st.floats(0.01, 60)
 
 
 def learned(*jobs: float) -> JobDurations:
     """What is known after jobs that were found working all but to their end."""
     durations = JobDurations()
     for job in jobs:
-        durations = durations.with_job(asked_before=job, done=job + 1)
+        durations = durations.with_job(last_pending=job, done=job + 1)
     return durations
 
 
 class TestNextPause:
     def test_at_first_it_is_the_gap(self) -> None:
-        assert next_delay(waited=0, gap=2, left=LONG) == 2
-        assert next_delay(waited=20, gap=2, left=LONG) == 2
+        assert next_delay(age=0, interval=2, left=LONG) == 2
+        assert next_delay(age=20, interval=2, left=LONG) == 2
 
     def test_later_it_is_a_tenth_of_the_time_waited(self) -> None:
-        assert next_delay(waited=60, gap=2, left=LONG) == pytest.approx(6)
+        assert next_delay(age=60, interval=2, left=LONG) == pytest.approx(6)
 
     def test_a_pause_that_the_service_demands_lengthens_it(self) -> None:
-        assert next_delay(waited=5, gap=2, left=LONG, asked_for=30) == 30
+        assert next_delay(age=5, interval=2, left=LONG, requested_delay=30) == 30
 
     def test_a_demand_never_shortens_it(self) -> None:
-        assert next_delay(waited=5, gap=2, left=LONG, asked_for=0.5) == 2
-        assert next_delay(waited=60, gap=2, left=LONG, asked_for=3) == pytest.approx(6)
+        assert next_delay(age=5, interval=2, left=LONG, requested_delay=0.5) == 2
+        assert next_delay(age=60, interval=2, left=LONG, requested_delay=3) == pytest.approx(6)
 
     def test_near_the_deadline_it_leaves_time_for_one_last_question(self) -> None:
-        assert next_delay(waited=60, gap=2, left=5) == 4
-        assert next_delay(waited=5, gap=2, left=10, asked_for=600) == 9
+        assert next_delay(age=60, interval=2, left=5) == 4
+        assert next_delay(age=5, interval=2, left=10, requested_delay=600) == 9
 
     def test_the_gap_is_kept_even_where_no_time_is_left(self) -> None:
-        assert next_delay(waited=60, gap=2, left=0.5) == 2
-        assert next_delay(waited=60, gap=2, left=-3) == 2
+        assert next_delay(age=60, interval=2, left=0.5) == 2
+        assert next_delay(age=60, interval=2, left=-3) == 2
 
-    @given(seconds, gaps, st.floats(-10, 10_000), st.none() | seconds)
+    @given(seconds, intervals, st.floats(-10, 10_000), st.none() | seconds)
     def test_it_is_never_under_the_gap(
-        self, waited: float, gap: float, left: float, asked_for: float | None
+        self, age: float, interval: float, left: float, requested_delay: float | None
     ) -> None:
-        assert next_delay(waited=waited, gap=gap, left=left, asked_for=asked_for) >= gap
+        assert next_delay(age=age, interval=interval, left=left, requested_delay=requested_delay) >= interval
 
-    @given(seconds, gaps, seconds, st.none() | seconds)
+    @given(seconds, intervals, seconds, st.none() | seconds)
     def test_where_there_is_time_the_deadline_is_not_slept_over(
-        self, waited: float, gap: float, left: float, asked_for: float | None
+        self, age: float, interval: float, left: float, requested_delay: float | None
     ) -> None:
-        pause = next_delay(waited=waited, gap=gap, left=left, asked_for=asked_for)
-        assert pause < left or gap >= left - 1
+        pause = next_delay(age=age, interval=interval, left=left, requested_delay=requested_delay)
+        assert pause < left or interval >= left - 1
 
-    @given(gaps, st.floats(1, 3600))
-    def test_a_job_is_found_done_within_a_tenth_of_its_time_or_the_gap(self, gap: float, done: float) -> None:
-        asked = gap
+    @given(intervals, st.floats(1, 3600))
+    def test_a_job_is_found_done_within_a_tenth_of_its_time_or_the_gap(
+        self, interval: float, done: float
+    ) -> None:
+        asked = interval
         while asked < done:
-            asked += next_delay(waited=asked, gap=gap, left=LONG)
-        assert asked - done <= max(gap, done / 10) + 1e-6
+            asked += next_delay(age=asked, interval=interval, left=LONG)
+        assert asked - done <= max(interval, done / 10) + 1e-6
 
 
 class TestFirstPause:
     def test_with_nothing_learned_it_is_the_gap(self) -> None:
-        assert JobDurations().first_delay(gap=2, left=LONG) == 2
+        assert JobDurations().first_delay(interval=2, left=LONG) == 2
 
     def test_it_waits_as_long_as_the_jobs_before_took(self) -> None:
-        assert learned(12).first_delay(gap=2, left=LONG) == 12
+        assert learned(12).first_delay(interval=2, left=LONG) == 12
 
     def test_it_waits_for_the_fastest_tenth_of_them(self) -> None:
-        assert learned(*range(10, 30)).first_delay(gap=2, left=LONG) == 12
+        assert learned(*range(10, 30)).first_delay(interval=2, left=LONG) == 12
 
     def test_the_fastest_of_a_few_counts(self) -> None:
-        assert learned(9, 5, 30).first_delay(gap=2, left=LONG) == 5
+        assert learned(9, 5, 30).first_delay(interval=2, left=LONG) == 5
 
     def test_it_is_not_under_the_gap_while_there_is_time(self) -> None:
-        assert learned(0.5).first_delay(gap=2, left=LONG) == 2
+        assert learned(0.5).first_delay(interval=2, left=LONG) == 2
 
     def test_it_leaves_time_for_one_question_before_the_deadline(self) -> None:
-        assert learned(30).first_delay(gap=2, left=10) == 9
+        assert learned(30).first_delay(interval=2, left=10) == 9
 
     def test_the_only_question_that_fits_comes_as_late_as_its_reply_lets_it(self) -> None:
-        assert JobDurations().first_delay(gap=2, left=4) == 3
-        assert JobDurations().first_delay(gap=2, left=4, spare=0.5) == 3.5
-        assert JobDurations().first_delay(gap=2, left=4.5, spare=0.5) == 2
+        assert JobDurations().first_delay(interval=2, left=4) == 3
+        assert JobDurations().first_delay(interval=2, left=4, margin=0.5) == 3.5
+        assert JobDurations().first_delay(interval=2, left=4.5, margin=0.5) == 2
 
     def test_it_is_never_under_what_the_service_wants_before_the_first(self) -> None:
-        assert JobDurations().first_delay(gap=5, least=5, left=LONG) == 5
-        assert JobDurations().first_delay(gap=1, least=5, left=LONG) == 5
-        assert JobDurations().first_delay(gap=5, least=1, left=LONG) == 1
-        assert JobDurations().first_delay(gap=5, least=5, left=3) == 5
+        assert JobDurations().first_delay(interval=5, min_delay=5, left=LONG) == 5
+        assert JobDurations().first_delay(interval=1, min_delay=5, left=LONG) == 5
+        assert JobDurations().first_delay(interval=5, min_delay=1, left=LONG) == 1
+        assert JobDurations().first_delay(interval=5, min_delay=5, left=3) == 5
 
     def test_it_is_under_the_gap_where_else_there_would_be_no_question_at_all(self) -> None:
-        assert JobDurations().first_delay(gap=2, left=2.5) == 1.5
-        assert JobDurations().first_delay(gap=2, left=0.3) == 0.15
+        assert JobDurations().first_delay(interval=2, left=2.5) == 1.5
+        assert JobDurations().first_delay(interval=2, left=0.3) == 0.15
 
 
 def test_the_least_time_for_an_order_is_what_one_question_takes() -> None:
-    assert last_poll_margin(gap=2) == 1
-    assert last_poll_margin(gap=0.1) == 0.1
+    assert last_poll_margin(interval=2) == 1
+    assert last_poll_margin(interval=0.1) == 0.1
 
 
 def test_a_reply_has_three_times_as_long_as_the_slowest_one_took() -> None:
@@ -114,17 +116,17 @@ def test_a_reply_has_three_times_as_long_as_the_slowest_one_took() -> None:
 
 class TestDurations:
     def test_a_job_took_at_least_until_it_was_last_found_working(self) -> None:
-        assert JobDurations().with_job(asked_before=10, done=12).seconds == (10,)
+        assert JobDurations().with_job(last_pending=10, done=12).seconds == (10,)
 
     def test_a_job_done_at_the_first_question_is_taken_for_a_little_faster(self) -> None:
-        assert JobDurations().with_job(asked_before=None, done=10).seconds == (8,)
+        assert JobDurations().with_job(last_pending=None, done=10).seconds == (8,)
 
     def test_the_first_question_comes_earlier_until_a_job_is_found_working(self) -> None:
         """A service that has become fast is found out, by a fifth with every job."""
         durations, pauses = learned(40), [40.0]
         while pauses[-1] > 5:
-            pauses.append(durations.first_delay(gap=2, left=LONG))
-            durations = durations.with_job(asked_before=None, done=pauses[-1])
+            pauses.append(durations.first_delay(interval=2, left=LONG))
+            durations = durations.with_job(last_pending=None, done=pauses[-1])
         assert pauses == sorted(pauses, reverse=True)
         assert len(pauses) < 20
 
@@ -134,5 +136,5 @@ class TestDurations:
 
     def test_what_was_learned_before_is_not_changed(self) -> None:
         before = learned(10)
-        assert before.with_job(asked_before=5, done=6) != before
+        assert before.with_job(last_pending=5, done=6) != before
         assert before == learned(10)

@@ -143,31 +143,31 @@ class TestTimeFor:
     """How long one provider may take of what the solve has left."""
 
     def test_a_limit_of_its_own_is_kept(self) -> None:
-        assert time_for(120.0, 60.0, others=3, fair=1.0) == 60
+        assert time_for(120.0, 60.0, others=3, typical=1.0) == 60
 
     def test_but_never_beyond_what_is_left(self) -> None:
-        assert time_for(40.0, 60.0, others=3, fair=90.0) == 40
+        assert time_for(40.0, 60.0, others=3, typical=90.0) == 40
 
     def test_a_limit_of_zero_is_one(self) -> None:
-        assert time_for(120.0, 0.0, others=0, fair=30.0) == 0
+        assert time_for(120.0, 0.0, others=0, typical=30.0) == 0
 
     def test_without_one_an_equal_share_is_kept_for_those_still_to_come(self) -> None:
-        assert time_for(120.0, None, others=2, fair=10.0) == 40
+        assert time_for(120.0, None, others=2, typical=10.0) == 40
 
     def test_the_last_one_has_all_of_it(self) -> None:
-        assert time_for(120.0, None, others=0, fair=10.0) == 120
+        assert time_for(120.0, None, others=0, typical=10.0) == 120
 
     def test_where_a_job_needs_more_than_its_share_it_has_what_it_needs(self) -> None:
-        assert time_for(120.0, None, others=5, fair=30.0) == 30
+        assert time_for(120.0, None, others=5, typical=30.0) == 30
 
     def test_but_no_more_than_half_of_what_is_left(self) -> None:
-        assert time_for(40.0, None, others=5, fair=30.0) == 20
+        assert time_for(40.0, None, others=5, typical=30.0) == 20
 
     @given(st.floats(0, 1e6), st.none() | st.floats(0, 1e6), st.integers(0, 20), st.floats(0, 1e6))
     def test_there_is_never_more_than_is_left_and_something_stays_for_the_others(
-        self, left: float, limit: float | None, others: int, fair: float
+        self, left: float, limit: float | None, others: int, typical: float
     ) -> None:
-        time = time_for(left, limit, others=others, fair=fair)
+        time = time_for(left, limit, others=others, typical=typical)
         assert 0 <= time <= left
         if limit is None and others:
             assert time <= left / 2

@@ -72,8 +72,8 @@ def all_probe_at_once(patch: pytest.MonkeyPatch) -> None:
 
 def seldom_probed(patch: pytest.MonkeyPatch) -> None:
     """Where there is nobody else to ask, a provider that failed is asked every half a minute."""
-    patch.setattr(_health, "_FREE_PAUSES", (30.0, 30.0))
-    patch.setattr(_health, "_PAID_PAUSES", (30.0, 30.0))
+    patch.setattr(_health, "_FREE_PROBE_DELAYS", (30.0, 30.0))
+    patch.setattr(_health, "_PAID_PROBE_DELAYS", (30.0, 30.0))
 
 
 def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -92,8 +92,8 @@ def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
 def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
     """The first question comes when it usually does, also where it is the only one that there is time for."""
 
-    def first_delay(_self: JobDurations, *, gap: float, left: float, **_rest: object) -> float:
-        return min(gap, left / 2)
+    def first_delay(_self: JobDurations, *, interval: float, left: float, **_rest: object) -> float:
+        return min(interval, left / 2)
 
     patch.setattr(JobDurations, "first_delay", first_delay)
 

@@ -178,7 +178,7 @@ class AttemptRunner:
         else:
             # A create that is under way may still reach the service.
             state = JobState.AMBIGUOUS if execution.may_have_job else JobState.NOT_SENT
-            background.start(row.settle(state, error="cancelled while it was ordered"))
+            background.start(row.settle(state, error="cancelled while it was created"))
 
     def abandon_answer(self) -> None:
         """Leave an answer that came when its solve had ended to :meth:`captchahub.hub.Hub.resume`."""
@@ -217,7 +217,7 @@ class AttemptRunner:
             reporting = _report_wrong(self.account.remote(), Job(job_id, self._kind))
             self._context.services.background.start(reporting)
         if isinstance(error, WrongSolution) and (is_reported or job_id is None):
-            also = "; the service is told that the answer is wrong" if is_reported else ""
+            also = "; the wrong answer is reported to the service" if is_reported else ""
             error.advice = f"check the options of the task{also}"
 
     def _learn_latency(self, *, has_answer: bool) -> None:
@@ -292,7 +292,7 @@ def _as_failure(error: Exception) -> ProviderError:
         return TaskRefused(str(error))
     if isinstance(error, ConfigError):
         return ProviderError(str(error))
-    log.error("an attempt failed in a way that was not thought of", exc_info=error)
+    log.error("an attempt failed in an unexpected way", exc_info=error)
     return PluginFault(f"{type(error).__name__}: {error}")
 
 
@@ -300,6 +300,6 @@ async def _report_wrong(account: RemoteAccount, job: Job) -> None:
     try:
         await account.report(job, correct=False)
     except CaptchaHubError as error:
-        log.warning("%s (job %s) could not be told that its answer is wrong: %s", account.name, job.id, error)
+        log.warning("%s (job %s): the wrong answer could not be reported: %s", account.name, job.id, error)
     else:
-        log.info("%s (job %s) was told that its answer is wrong", account.name, job.id)
+        log.info("%s (job %s): the wrong answer was reported", account.name, job.id)

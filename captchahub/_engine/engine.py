@@ -239,7 +239,7 @@ class Engine:
         self._journal.follow(settings, self._accounts.identities)
         self._services = attrs.evolve(self._services, hooks=hooks)
         self._dispatcher.replace(hooks.observers)
-        log.info("the configuration is read anew; providers: %s", ", ".join(self._accounts))
+        log.info("the configuration was read again; providers: %s", ", ".join(self._accounts))
 
     def _refuse_closed(self) -> None:
         if self.is_closed:

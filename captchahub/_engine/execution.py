@@ -254,7 +254,7 @@ class RemoteExecution(Execution):
             if not limit.expired():
                 raise
             see = "see which program keeps the file locked, or how busy its disk is"
-            raise NotAsked("the journal did not take the order in time", advice=see) from None
+            raise NotAsked("the journal did not record the job in time", advice=see) from None
 
     async def _create(self, request: Request, task: Task[Solution]) -> Created:
         """Create the job; once more if it is known that the first request did not reach the service."""
@@ -271,7 +271,7 @@ class RemoteExecution(Execution):
                 if not isinstance(error, ServiceUnavailable) or not error.nothing_created:
                     # If nobody could read the reply, base_url may be what is wrong.
                     why = f"{error}; {error.advice}" if isinstance(error, MalformedReply) else str(error)
-                    raise AmbiguousCreate(f"the order was sent, and no job id came back: {why}") from error
+                    raise AmbiguousCreate(f"the request was sent, but no job id came back: {why}") from error
                 self.may_have_job = False
                 if has_retried or not await self._may_retry(error):
                     raise
@@ -348,7 +348,7 @@ class RemoteExecution(Execution):
 
     async def _give_up(self, row: JobRow, found: JobEntry, error: JobUnknown) -> None:
         """Settle the row of an inherited job that the service does not know; the next job has another row."""
-        log.info("%s: %s, which was left behind: it is ordered anew", self._account.name, error)
+        log.info("%s: %s, which was left behind: a new job is created", self._account.name, error)
         self._context.solve.progress.job = None
         if may_be_elsewhere(found, self._context.services.journal.now):
             await row.release()
@@ -365,8 +365,8 @@ class RemoteExecution(Execution):
         """The job as it can be attached elsewhere, or None if there is none."""
         if self.job_id is None:
             return None
-        fingerprint, seals = self._context.solve.fingerprint, self._account.seals
-        return Token(self._account.name, self._task.kind, self.job_id, fingerprint, self._frame, seals)
+        fingerprint, digests = self._context.solve.fingerprint, self._account.short_digests
+        return Token(self._account.name, self._task.kind, self.job_id, fingerprint, self._frame, digests)
 
     @property
     def ran_out(self) -> bool:

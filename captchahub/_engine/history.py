@@ -114,7 +114,7 @@ class AttemptHistory(Generic[S]):
         place, winner = self._votes[cast("int", tally.winner)]
         attempts = self._with_outvoted(tally)
         name = winner.attempt.provider
-        faster = f"{name} was asked as well and was faster"
+        faster = f"{name} was called as well and was faster"
         if place in self._late:
             faster = f"the earlier job at {name} was done first, after all"
         attempts += overtaken(faster)
@@ -154,8 +154,8 @@ class AttemptHistory(Generic[S]):
             said = f"answered {answer}, which is the only answer that came, and {needed} must agree"
             return Outvoted(said, advice="see why the others gave none, or add a provider to the route")
         others = tally.others(vote)
-        also = f"and {others} more did" if others else "and nobody else did"
-        return Outvoted(f"answered {answer}, {also}, where {needed} must agree")
+        also = f"and {others} more did" if others else "and no other provider did"
+        return Outvoted(f"answered {answer}, {also}, but {needed} must agree")
 
     def _shown(self, vote: int) -> str:
         """Return an answer as a person would read it, short and without the token."""
@@ -184,7 +184,8 @@ class AttemptHistory(Generic[S]):
 
     def _why(self, task: str) -> str:
         if self.final is not None:
-            return f"no provider solved {task}, and after {type(self.final).__name__} nobody else is asked"
+            error = type(self.final).__name__
+            return f"no provider solved {task}, and after {error} no other provider is called"
         if self._route.agree > 1:
             return f"no {self._route.agree} providers gave the same answer to {task}"
         if self._route.max_attempts == self.attempted:
@@ -208,7 +209,7 @@ class AttemptHistory(Generic[S]):
         if last is not None:
             rules = blocking_rules(last, self._route)
             advice = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
-            return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=advice)
+            return NotAsked(f"no other provider is called after {type(last).__name__}", advice=advice)
         if self._route.max_attempts == self.attempted:
             return NotAsked(f"max_attempts is {self._route.max_attempts}", advice="raise it")
         if self._route.agree > 1:

@@ -166,9 +166,9 @@ async def collect_late(
         if late is not None and outcome.checked is not None and is_wanted:
             late.came(outcome.checked)
             return
-        log.info("%s (job %s) was solved after nobody waited for it", name, job_id)
+        log.info("%s (job %s) was solved after its attempt had ended", name, job_id)
     elif not isinstance(error, JobTimeout):
-        log.info("%s (job %s) ended after nobody waited for it: %s", name, job_id, error)
+        log.info("%s (job %s) ended after its attempt had ended: %s", name, job_id, error)
         if late is not None and isinstance(error, WrongSolution):
             late.came(error)
     if row is not None:

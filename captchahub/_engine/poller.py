@@ -127,7 +127,7 @@ class Poller:
             return
         self._has_logged_status = True
         log.warning(
-            "%s (job %s): the service says %s, which the plugin %r does not know; it is asked again until "
+            "%s (job %s): the service says %s, which the plugin %r does not know; it is polled again until "
             "the job's time is over",
             self._account.name,
             self._job.id,

@@ -260,12 +260,12 @@ class Solve(Generic[S]):
         slow = [run.runner.account.name for run in self._running]
         if self._plan.hedges.take():
             self._hedge = _Hedge.STARTED
-            log.info("%s: %s is slow, and another provider is asked as well", self._task.kind, *slow)
+            log.info("%s: %s is slow, and another provider is called as well", self._task.kind, *slow)
         else:
             self._hedge = _Hedge.OVER
             share = 100 * self._route.hedge_limit
             log.debug(
-                "%s: %s is slow, and hedge_limit is %g%%: no other one is asked as well",
+                "%s: %s is slow, and hedge_limit is %g%%: no other one is called",
                 self._task.kind,
                 *slow,
                 share,

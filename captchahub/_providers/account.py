@@ -122,7 +122,7 @@ class Account(ABC):
 
     def too_short(self) -> NotAsked:
         """Return the error of an attempt for which too little time is left."""
-        return NotAsked(f"less than {self.least_time:g} s were left, too short to order anything there")
+        return NotAsked(f"less than {self.least_time:g} s was left, too little to create a job there")
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
         """Return the names of the task's options that reach the provider."""
@@ -165,7 +165,7 @@ class Account(ABC):
     def offer(self) -> str:
         """Return a phrase that says which kinds of task the account takes."""
         if self.settings.unusable is not None:
-            return f"{self.name} can't be asked: {self.settings.unusable}"
+            return f"{self.name} can't be called: {self.settings.unusable}"
         return f"{self.name} takes {self.kinds_text}"
 
     @property
@@ -196,7 +196,7 @@ class RemoteAccount(Account):
     provider: Provider
     identity: AccountIdentity
     transport: Transport
-    seals: tuple[str, ...] = attrs.field(
+    short_digests: tuple[str, ...] = attrs.field(
         default=attrs.Factory(lambda self: self.identity.short_digests, takes_self=True)
     )
     """Those of its identity; computed once, because each of them is a hash."""
@@ -293,8 +293,8 @@ class RemoteAccount(Account):
         if interval is not None and interval < least and not self._is_on_this_machine():
             yield (
                 f"providers.{self.name}.poll_interval: {interval:g}s is less than the {least:g}s that "
-                "the service allows between two questions for a job; write at least that, or leave it out. "
-                "Only a sandbox on this machine may be asked faster"
+                "the service allows between two polls of a job; write at least that, or leave it out. "
+                "Only a sandbox on this machine may be polled faster"
             )
 
     def _is_on_this_machine(self) -> bool:
@@ -345,7 +345,7 @@ class LocalAccount(Account):
 
     def why_no_reports(self) -> str:
         """Return why wrong answers cannot be reported."""
-        return f"{self.settings.plugin} works in this process: there is no service to tell"
+        return f"{self.settings.plugin} works in this process: no service takes reports"
 
     def problems(self, settings: HubSettings) -> Iterable[str]:  # noqa: ARG002 - as its base has it
         """Yield what the settings want of the account that it can't do, each with its key."""

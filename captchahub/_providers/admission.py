@@ -230,20 +230,20 @@ class Admission:
         if health.state is ProviderState.OUT:
             log.error("%s is out until hub.revive(%r): %s", name, name, health.reason)
         elif health.state is ProviderState.HEALTHY:
-            log.info("%s is asked again%s", name, ": the probe found that it works" if is_probe else "")
+            log.info("%s is called again%s", name, ": the probe found that it works" if is_probe else "")
         elif not is_probe:
             log.warning("%s is left alone for %.1f s, %s", name, pause, health.reason)
         elif is_early and pause > 0:
             opens = health.opens_early_at(math.inf)
             again = pause if opens is None else opens - now()
-            told = "the probe failed, %s; where nobody else can be asked, the next one goes in %.1f s"
+            told = "the probe failed, %s; if no other provider can be called, the next one is sent in %.1f s"
             log.info(f"%s: {told}", name, health.reason, again)
         elif pause > 0:
             log.warning(
                 "%s is left alone for another %.1f s: the probe failed, %s", name, pause, health.reason
             )
         else:
-            log.info("%s: the probe told nothing of it, so that the next attempt is one", name)
+            log.info("%s: the probe said nothing about it, so that the next attempt is a probe", name)
 
     def refusal(self, given: Pass | None = None) -> NotAsked | None:
         """Return why the provider may not be called now, or None if it may.
@@ -257,13 +257,13 @@ class Admission:
             return NotAsked(self._settings.unusable, advice="")
         if health.state is ProviderState.OUT:
             name = self._settings.name
-            return NotAsked(f"it is out: {health.reason}", advice=f"mend that, then hub.revive({name!r})")
+            return NotAsked(f"it is out: {health.reason}", advice=f"fix that, then call hub.revive({name!r})")
         if health.until is None:
             return NotAsked(f"one attempt is finding out whether it works again, after {health.reason}")
         left = health.until - now()
         if left <= 0:
-            return NotAsked(f"its next order has to be a probe, after {health.reason}")
-        return NotAsked(f"it is cooling for another {left:.1f} s, after {health.reason}")
+            return NotAsked(f"its next job has to be a probe, after {health.reason}")
+        return NotAsked(f"it cools down for another {left:.1f} s, after {health.reason}")
 
 
 def _pause_of(error: Exception | None) -> float | None:

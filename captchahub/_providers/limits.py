@@ -17,7 +17,7 @@ _WHAT_HELPS = "raise that limit, give it more time, or add a provider to the rou
 
 def too_late(limit: str) -> NotAsked:
     """Return the error of an attempt that waited for a limit until there was no time left for a job."""
-    return NotAsked(f"waiting left no time to order anything, where {limit}", advice=_WHAT_HELPS)
+    return NotAsked(f"waiting left no time for a job: {limit}", advice=_WHAT_HELPS)
 
 
 class Slots:
@@ -56,7 +56,7 @@ class Slots:
             elif slot in self._waiting:
                 self._waiting.remove(slot)
             if isinstance(error, TimeoutError):
-                raise NotAsked(f"no place came free in time, where {limit}", advice=_WHAT_HELPS) from None
+                raise NotAsked(f"no slot came free in time: {limit}", advice=_WHAT_HELPS) from None
             raise
         return limit
 
@@ -109,7 +109,7 @@ class RateLimiter:
             async with asyncio.timeout_at(until):
                 await self._take(until - spare)
         except TimeoutError:
-            raise NotAsked(f"no turn came in time, where {limit}", advice=_WHAT_HELPS) from None
+            raise NotAsked(f"no job was allowed in time: {limit}", advice=_WHAT_HELPS) from None
         return limit if must_wait else None
 
     async def _take(self, until: float) -> None:

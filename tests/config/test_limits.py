@@ -323,7 +323,7 @@ def test_reports_to_who_takes_none_are_refused_when_the_hub_is_made() -> None:
     assert str(caught.value).splitlines() == [
         "providers.omo.report_wrong: this service takes no reports of right or wrong answers; leave it out",
         "providers.yes.report_wrong: YesCaptcha takes no reports of right or wrong answers; leave it out",
-        "providers.own.report_wrong: engine works in this process: there is no service to tell; leave it out",
+        "providers.own.report_wrong: engine works in this process: no service takes reports; leave it out",
     ]
 
 

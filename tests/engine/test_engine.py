@@ -378,7 +378,7 @@ class TestTheDeadline:
     def test_too_little_time_for_a_job_orders_none(self) -> None:
         trial = solve({"omo": []}, timeout=0.9)
         assert isinstance(trial.error, SolveTimeout)
-        assert "NotAsked: less than 1 s were left, too short to order anything" in str(trial.error)
+        assert "NotAsked: less than 1 s was left, too little to create a job" in str(trial.error)
         assert trial.creates("omo") == 0
 
     def test_too_little_time_after_a_pause_does_not_order_again(self) -> None:

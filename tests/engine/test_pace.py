@@ -94,7 +94,7 @@ def test_nothing_is_ordered_that_could_not_be_asked_for_in_time() -> None:
         asked(gap=5.0, wait=5.0, timeout=5)
     (error,) = caught.value.exceptions
     assert isinstance(error, NotAsked)
-    assert "less than 6 s were left" in str(error)
+    assert "less than 6 s was left" in str(error)
     assert asked(gap=5.0, wait=5.0, timeout=7) == [6.5]
 
 

@@ -947,7 +947,7 @@ class TestAJournalThatFails:
             with pytest.raises(SolveTimeout) as caught:
                 await engine.solve(TASK, 10)
             (late,) = caught.value.exceptions
-            assert "the journal did not take the order in time" in str(late)
+            assert "the journal did not record the job in time" in str(late)
             assert asyncio.get_running_loop().time() < 11
             await asyncio.sleep(200)
             assert await states(engine) == [("omo", JobState.NOT_SENT)]

@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._engine.engine import Engine
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._hub.arguments import (
     checked_cost,
     checked_in_flight,
@@ -24,7 +24,6 @@ from captchahub._hub.arguments import (
     checked_zone,
 )
 from captchahub._hub.bulk import as_completed_async
-from captchahub._hub.process_engine import ProcessEngine
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process
 from captchahub.config import LoadedConfiguration, Source

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from captchahub._engine.engine import Engine
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
@@ -32,7 +32,6 @@ from captchahub._hub.arguments import (
 from captchahub._hub.blocking import blocks_a_loop
 from captchahub._hub.bulk import as_completed
 from captchahub._hub.loop_thread import LoopThread
-from captchahub._hub.process_engine import ProcessEngine
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
 from captchahub.config import LoadedConfiguration, Source

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from captchahub._config.budgets import read_budget, refuse_mixed_currencies
 from captchahub._config.inspected import value_at
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME, task_kinds
-from captchahub._config.problems import EXAMPLE, KeyPath, Problems, mapping_in
+from captchahub._config.problems import EXAMPLE, InvalidValue, KeyPath, Problems, mapping_in
 from captchahub._config.reader import ValueReader, settings_fault, unknown_key
 from captchahub._config.routes import RouteReader
-from captchahub._config.scalar_readers import ReadContext
+from captchahub._config.scalars import ReadContext
 from captchahub._config.structure import StrictConverter
 from captchahub._config.type_info import keys_of
 from captchahub._plugins.aliases import meant_value
@@ -29,6 +28,7 @@ from captchahub.settings import (
     HttpSettings,
     HubSettings,
     JournalSettings,
+    Period,
     PluginSettings,
     ProviderSettings,
     RouteSettings,
@@ -73,7 +73,7 @@ class SettingsReader:
             given["journal"] = self._journal(top["journal"], ("journal",))
         budget = self._budget(top, ())
         if budget is not None:
-            refuse_mixed_currencies(self._problems, providers.values(), ("budget",))
+            _refuse_mixed_currencies(self._problems, providers.values(), ("budget",))
         return HubSettings(providers, routes, budget=budget, plugins=plugins, **given)
 
     def _mapping(self, value: object, place: KeyPath) -> dict[str, object] | None:
@@ -138,7 +138,7 @@ class SettingsReader:
     def _budget(self, raw: Mapping[str, object], place: KeyPath) -> Budget | None:
         if "budget" not in raw:
             return None
-        return read_budget(self._reader, raw["budget"], (*place, "budget"))
+        return _read_budget(self._reader, raw["budget"], (*place, "budget"))
 
     def _journal(self, value: object, place: KeyPath) -> JournalSettings:
         if not isinstance(value, dict):
@@ -224,3 +224,40 @@ def _unusable_kind(raw: Mapping[str, object]) -> ProviderKind[object]:
 
 def _never_built(_settings: object) -> Provider:
     raise AssertionError("a provider whose plugin can't be used is not built")
+
+
+_MISSING_IN_BUDGET = {
+    "limit": "missing; say how much may be spent, as in limit: 5.00",
+    "per": f"missing; say what the limit holds for: {', '.join(period.value for period in Period)}",
+}
+
+
+def _read_budget(reader: ValueReader, value: object, place: KeyPath) -> Budget | None:
+    """Return the budget at a place, or None if it is not one."""
+    if not isinstance(value, dict):
+        reader.report_invalid(InvalidValue("a budget such as {limit: 5.00, per: day}", value), place)
+        return None
+    raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
+    keys = keys_of(Budget)
+    reader.refuse_unknown(raw, keys, place)
+    unknown = [key for key in raw if key not in keys]
+    for key, message in _MISSING_IN_BUDGET.items():
+        # A misspelt key has been reported already.
+        if key not in raw and not difflib.get_close_matches(key, unknown, n=1):
+            reader.problems.add((*place, key), message)
+    read = reader.fields(raw, Budget, place)
+    return Budget(**read) if read.keys() >= _MISSING_IN_BUDGET.keys() else None
+
+
+def _refuse_mixed_currencies(
+    problems: Problems, providers: Iterable[ProviderSettings], place: KeyPath
+) -> None:
+    """Report currencies that the one budget at this place can't add up."""
+    currencies = {each.name: each.currency for each in providers if each.currency is not None}
+    if len({*currencies.values()}) > 1:
+        shown = (
+            f"{name} in {problems.shown(('providers', name, 'currency'), currency)}"
+            for name, currency in currencies.items()
+        )
+        message = f"it can't add up different currencies: {', '.join(shown)}"
+        problems.add(place, f"{message}; leave it out, and give each provider a budget of its own")

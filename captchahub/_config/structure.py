@@ -21,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from captchahub._config import type_info
 from captchahub._config.problems import InvalidValue
-from captchahub._config.scalar_readers import ReadContext
+from captchahub._config.scalars import ReadContext
 from captchahub.provider import Secret
 
 __all__ = ["StrictConverter"]

@@ -16,8 +16,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from captchahub._config.scalar_readers import unwritable
-from captchahub._config.scalars import SCALARS, Scalar
+from captchahub._config.scalars import SCALARS, Scalar, unwritable
 from captchahub._support.field_docs import field_docs
 from captchahub._support.notation import Inline, Internal, Key
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._journal.journal import JobRow, Journal
-from captchahub._plugins.hooks import Hooks
-from captchahub._plugins.preparation import TaskPreparer
-from captchahub._providers.account import Account
-from captchahub._providers.admission import ChangeSignal
 from captchahub._support.background import BackgroundTasks
 from captchahub.errors import Attempt
 from captchahub.provider import Solved
 from captchahub.tasks import OptionValue, Solution, Task
 from captchahub.tickets import Progress
+
+if TYPE_CHECKING:
+    # Only types of fields: these classes carry values, and know nothing of the modules that made them.
+    from captchahub._plugins.hooks import Hooks
+    from captchahub._plugins.preparation import TaskPreparer
+    from captchahub._providers.account import Account
+    from captchahub._providers.admission import ChangeSignal
 
 __all__ = ["AttemptContext", "AttemptOutcome", "EngineServices", "SolveInfo", "UndeliveredAnswers"]
 

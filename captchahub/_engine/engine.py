@@ -34,6 +34,7 @@ from captchahub._providers.admission import ChangeSignal
 from captchahub._providers.registry import ProviderRegistry, TransportFactory, http_transport
 from captchahub._support.background import BackgroundTasks, cancel_all
 from captchahub._support.clock import now
+from captchahub._support.forking import keep, process
 from captchahub._support.log import log, of_solve
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
@@ -43,7 +44,7 @@ from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "ProcessEngine"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -279,3 +280,39 @@ class Engine:
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*work)
+
+
+class ProcessEngine:
+    """The engine of a hub in this process. A forked child creates its own engine when it first needs one.
+
+    An engine has an owner id in the journal, locks, connections and threads, and each of them belongs to one
+    process. A child therefore never touches its parent's engine, used or not. Raises what creating an engine
+    raises: at once, and in a child from :meth:`get`.
+    """
+
+    def __init__(self, settings: HubSettings, plugins: Plugins | None = None) -> None:
+        engine = Engine(settings, plugins=plugins)
+        self._settings = settings
+        self.plugins = engine.plugins
+        self._process = process()
+        self._engine: Engine | None = engine
+
+    def follow(self, settings: HubSettings, plugins: Plugins) -> None:
+        """Create the engines of later children with these settings and plugins."""
+        self._settings, self.plugins = settings, plugins
+
+    @property
+    def made(self) -> Engine | None:
+        """This process's engine, or None in a child that has not needed one yet."""
+        if self._process != process():
+            keep(self._engine)
+            self._process, self._engine = process(), None
+        return self._engine
+
+    def get(self) -> Engine:
+        """This process's engine."""
+        engine = self.made
+        if engine is None:
+            # Not right after the fork, because no caller could catch an error there.
+            engine = self._engine = Engine(self._settings, plugins=self.plugins)
+        return engine

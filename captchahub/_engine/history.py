@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, cast
 import attrs
 
 from captchahub._engine.context import AttemptOutcome
-from captchahub._policy.error_table import blocking_rules
+from captchahub._policy.fallback import blocking_rules
 from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account
 from captchahub._support.clock import now

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
 from captchahub._policy.error_table import row_for
-from captchahub._providers.account import RemoteAccount
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import CaptchaHubError, JobTimeout, ProviderError, WrongSolution
@@ -20,6 +19,9 @@ from captchahub.frames import Frame
 from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import Job, Solved
 from captchahub.tasks import Solution
+
+if TYPE_CHECKING:
+    from captchahub._providers.account import RemoteAccount
 
 __all__ = [
     "LateAnswer",

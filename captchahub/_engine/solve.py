@@ -15,7 +15,8 @@ from captchahub._engine.attempt import AttemptRunner
 from captchahub._engine.context import AttemptContext, AttemptOutcome, EngineServices, SolveInfo
 from captchahub._engine.history import AttemptHistory
 from captchahub._engine.late_answers import LateAnswer
-from captchahub._policy.error_table import Then, next_step
+from captchahub._policy.error_table import Then
+from captchahub._policy.fallback import next_step
 from captchahub._policy.scheduling import HedgeBudget, backoff, first_open, hedge_delay, time_for
 from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account, read_due_price_lists

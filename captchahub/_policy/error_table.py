@@ -1,7 +1,7 @@
 """What each class of error means: for the next provider, for health, for the job and for a poll.
 
-``TABLE`` is the whole rule, one row per class. The functions below it adjust a row by what only the single
-error or the route knows.
+``TABLE`` is the whole rule, one row per class. What a route makes of it is in
+:mod:`captchahub._policy.fallback`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from captchahub.errors import (
     WrongSolution,
 )
 from captchahub.jobs import JobState
-from captchahub.settings import Otherwise, RouteSettings
 
 __all__ = [
     "FAILURES",
@@ -45,8 +44,6 @@ __all__ = [
     "Row",
     "Then",
     "blames_provider",
-    "blocking_rules",
-    "next_step",
     "row_for",
 ]
 
@@ -170,35 +167,6 @@ TABLE: tuple[Row, ...] = (
 def row_for(error: Exception) -> Row:
     """Return what an error means."""
     return next(row for row in TABLE if row.is_for(error))
-
-
-def next_step(error: Exception, route: RouteSettings, *, has_job: bool = False) -> Then:
-    """Return what a solve does after an attempt that failed with an error, on a route.
-
-    ``has_job`` is whether the service returned a job id.
-    """
-    then = row_for(error).then
-    if has_job and then is Then.LATER:
-        # Whatever error the plugin raised, the job is paid for: another create here would be the second.
-        then = Then.NEXT
-    if then is Then.STOP or not blocking_rules(error, route):
-        return then
-    return Then.RETRY if then is Then.LATER else Then.STOP
-
-
-def blocking_rules(error: Exception, route: RouteSettings) -> list[str]:
-    """Return the keys of the route that don't allow the next provider after an error; usually none."""
-    # A provider that was not called has not failed, so that the rules about failures say nothing of it.
-    if isinstance(error, NotAsked):
-        return []
-    rules: list[str] = []
-    if isinstance(error, AmbiguousCreate) and route.on_ambiguous is Otherwise.FAIL:
-        rules.append("on_ambiguous")
-    if isinstance(error, JobTimeout) and route.on_timeout is Otherwise.FAIL:
-        rules.append("on_timeout")
-    if not isinstance(error, route.fallback_on):
-        rules.append("fallback_on")
-    return rules
 
 
 # In less time than this, in seconds, even a working service may not reply to a create. Replies take well under

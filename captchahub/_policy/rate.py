@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from captchahub.settings import Rate
+if TYPE_CHECKING:
+    from captchahub.settings import Rate
 
 __all__ = ["SlidingWindow"]
 

@@ -37,7 +37,8 @@ from captchahub import (
     UnsupportedTask,
     WrongSolution,
 )
-from captchahub._policy.error_table import Then, next_step, row_for
+from captchahub._policy.error_table import Then, row_for
+from captchahub._policy.fallback import next_step
 from captchahub._policy.scheduling import backoff, first_open
 from captchahub.settings import Otherwise, RouteSettings
 

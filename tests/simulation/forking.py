@@ -11,8 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from captchahub._engine.engine import Engine
-from captchahub._hub.process_engine import ProcessEngine
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._support import forking as _forking
 
 __all__ = ["Inherited"]

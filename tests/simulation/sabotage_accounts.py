@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from captchahub._engine.engine import Engine
-from captchahub._hub.process_engine import ProcessEngine
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import ledger_table as _ledger_table

@@ -20,7 +20,7 @@ from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.names import COMMON_KEYS
 from captchahub._config.problems import KeyPath, items_in, mapping_in
 from captchahub._config.routes import contradictions
-from captchahub._config.scalar_readers import NEVER
+from captchahub._config.scalars import NEVER
 from captchahub._support.notation import Duration, FilePath, HedgeDelay, Pause, ProxyAddress
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Secret

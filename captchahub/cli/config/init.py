@@ -18,7 +18,7 @@ from captchahub._config.loader import block_as_configured, inspect_yaml
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME
 from captchahub._config.problems import InvalidValue, LocatedProblem
 from captchahub._config.reader import unknown_key
-from captchahub._config.scalar_readers import read_duration
+from captchahub._config.scalars import read_duration
 from captchahub._config.type_info import keys_of
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.config.check import problems_of, summary

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._policy.error_table import row_for
 from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
-from captchahub._providers.account import RemoteAccount
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub._support.redaction import mask, mask_error
 from captchahub.errors import JobTimeout, ProviderError
 from captchahub.provider import Job, Pending, Reply, Request, Solved
+
+if TYPE_CHECKING:
+    from captchahub._providers.account import RemoteAccount
 
 __all__ = ["Poller"]
 

@@ -20,8 +20,9 @@ from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub._journal.database import Database
-from captchahub._journal.writer import FileWriter, MemoryWriter, Work, Writer
+from captchahub._journal.database import Work
+from captchahub._journal.sqlite import SqliteDatabase
+from captchahub._journal.writer import DatabaseWriter, Writer
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
@@ -54,23 +55,34 @@ class QuickOmo:
 
 
 class NoJournal:
-    """Writes nothing down, to see what is left."""
+    """Writes nothing down but the accounts, at first, to see what is left."""
 
-    async def write(self, work: Work[T]) -> T:  # noqa: ARG002 - the contract's
-        """The id of a job, or that it was written."""
-        return cast("T", 1)
+    def __init__(self) -> None:
+        self._accounts = DatabaseWriter(SqliteDatabase(None), thread=False)
+        self._has_accounts = False
+
+    async def write(self, work: Work[T]) -> T:
+        """The numbers of the accounts; then the id of a job, or that it was written."""
+        if self._has_accounts:
+            return cast("T", 1)
+        self._has_accounts = True
+        return await self._accounts.write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """What is in an empty journal."""
+        return await self._accounts.read(work)
 
     async def aclose(self) -> None:
         """Nothing is held."""
 
 
-class CountingStore(Database):
+class CountingDatabase(SqliteDatabase):
     """Counts the commits; with ``synchronous=FULL`` each is an fsync."""
 
     commits = 0
 
     def transact(self, works: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T | Exception]:
-        """See :meth:`Database.transact`."""
+        """See :meth:`SqliteDatabase.transact`."""
         self.commits += 1
         return super().transact(works)
 
@@ -108,7 +120,7 @@ def measure(journal: Writer) -> Cost:
     mapping = {"providers": {"omo": account}, "budget": {"limit": 1000, "per": "day"}}
 
     async def run() -> Cost:
-        engine = Engine(load_mapping(mapping, PLUGINS), connect=connect, journal=journal)
+        engine = Engine(load_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)
         await engine.solve(TASK, None)
         cpu, begun = time.process_time(), time.perf_counter()
         solves: list[asyncio.Task[Result[TextSolution]]] = []
@@ -133,10 +145,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
             without.append(measure(NoJournal()))
-            in_memory.append(measure(MemoryWriter(Database(None))))
-            store = CountingStore(Path(folder) / f"{number}.db")
-            in_file.append(measure(FileWriter(store)))
-            commits += store.commits
+            in_memory.append(measure(DatabaseWriter(SqliteDatabase(None), thread=False)))
+            database = CountingDatabase(Path(folder) / f"{number}.db")
+            in_file.append(measure(DatabaseWriter(database, thread=True)))
+            commits += database.commits
     least = min(cost.cpu for cost in without)
     for name, costs in ("none", without), ("in memory", in_memory), ("in a file", in_file):
         best = min(costs, key=lambda cost: cost.cpu)

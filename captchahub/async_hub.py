@@ -1,4 +1,4 @@
-"""The library for event loops: :class:`AsyncHub`. For threads there is :mod:`captchahub.hub`."""
+"""The library for event loops: :class:`AsyncHub`. For blocking code see :mod:`captchahub.hub`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._engine.engine import Engine, hooks_of
+from captchahub._engine.engine import Engine
 from captchahub._hub.arguments import (
     checked_cost,
     checked_in_flight,
@@ -45,13 +45,14 @@ T = TypeVar("T")
 
 
 class AsyncHub:
-    """The library for event loops: the names of :class:`Hub`, awaitable. One hub belongs to one loop.
+    """The library for event loops: the methods of :class:`Hub` as coroutines. A hub belongs to one loop.
 
-    A hub made before a fork works in a loop of the child as well, as :class:`Hub` does.
+    A hub created before a fork works in a loop of the child too, as :class:`Hub` does. Methods raise
+    ``RuntimeError`` if they are called in another loop.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
-        self._engine = ProcessEngine(settings)
+    def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
+        self._engine = ProcessEngine(settings, plugins)
         self._source = Source()
         self._process = process()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,32 +60,34 @@ class AsyncHub:
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
-        """As :meth:`Hub.from_yaml`."""
+        """See :meth:`Hub.from_yaml`."""
         source = Source(checked_path(path), checked_plugins(plugins))
-        hub = cls(source.read())
+        loaded = source.read()
+        hub = cls(loaded.settings, plugins=loaded.plugins)
         hub._source = source
         return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
-        """As :meth:`Hub.from_mapping`."""
-        return cls(load_mapping(mapping, Plugins(plugins)))
+        """See :meth:`Hub.from_mapping`."""
+        usable = Plugins(plugins)
+        return cls(load_mapping(mapping, usable), plugins=usable)
 
     async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
-        """As :meth:`Hub.solve`. Cancelling it cancels the solve."""
-        return await self._ours().solve(task, checked_timeout(timeout), share=share)
+        """See :meth:`Hub.solve`. Cancelling the call cancels the solve."""
+        return await self._open_engine().solve(task, checked_timeout(timeout), share=share)
 
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
-        """As :meth:`Hub.submit`; call it where the event loop runs, and await the ticket."""
-        engine, seconds, progress = self._ours(), checked_timeout(timeout), Progress()
-        return AsyncTicket(
-            asyncio.ensure_future(engine.solve(task, seconds, progress, share=share)), progress
-        )
+        """See :meth:`Hub.submit`. Call it while the event loop is running, and await the ticket."""
+        engine, progress = self._open_engine(), Progress()
+        solving = engine.solve(task, checked_timeout(timeout), progress, share=share)
+        return AsyncTicket(asyncio.ensure_future(solving), progress)
 
     def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
-        """As :meth:`Hub.attach`."""
-        engine, seconds, progress = self._ours(), checked_timeout(timeout), Progress()
-        return AsyncTicket(asyncio.ensure_future(engine.attach(token, seconds, progress)), progress)
+        """See :meth:`Hub.attach`."""
+        engine, progress = self._open_engine(), Progress()
+        waiting = engine.attach(token, checked_timeout(timeout), progress)
+        return AsyncTicket(asyncio.ensure_future(waiting), progress)
 
     def solve_many(
         self,
@@ -94,68 +97,68 @@ class AsyncHub:
         in_flight: int = 32,
         share: bool = True,
     ) -> AsyncIterator[Outcome[S]]:
-        """As :meth:`Hub.solve_many`; ``tasks`` may be asynchronous, and callables run in the event loop."""
+        """See :meth:`Hub.solve_many`. ``tasks`` may be asynchronous; callables run in the event loop."""
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
         return as_completed_async(tasks, submit, checked_in_flight(in_flight))
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
-        """As :meth:`Hub.balances`."""
-        return await self._ours().balances()
+        """See :meth:`Hub.balances`."""
+        return await self._open_engine().balances()
 
     async def services(self, provider: str) -> tuple[Service, ...]:
-        """As :meth:`Hub.services`."""
-        return await self._ours().services(provider)
+        """See :meth:`Hub.services`."""
+        return await self._open_engine().services(provider)
 
     async def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
-        """As :meth:`Hub.report`."""
-        await self._ours().report(answer, correct=correct)
+        """See :meth:`Hub.report`."""
+        await self._open_engine().report(answer, correct=correct)
 
     async def health(self) -> dict[str, ProviderHealth]:
-        """As :meth:`Hub.health`."""
-        return await self._ours().health()
+        """See :meth:`Hub.health`."""
+        return await self._open_engine().health()
 
     def plugins(self) -> list[PluginRecord]:
-        """As :meth:`Hub.plugins`."""
-        return list(hooks_of(self._engine.settings).records)
+        """See :meth:`Hub.plugins`."""
+        return list(self._engine.plugins.records)
 
     async def reload(self) -> None:
-        """As :meth:`Hub.reload`. The file is read in the event loop's thread."""
-        engine, settings = self._ours(), self._source.read()
-        await engine.reload(settings)
-        self._engine.settings = settings
+        """See :meth:`Hub.reload`. Reading the file blocks the event loop."""
+        engine, loaded = self._open_engine(), self._source.read()
+        await engine.reload(loaded.settings, loaded.plugins)
+        self._engine.follow(loaded.settings, loaded.plugins)
 
     async def revive(self, provider: str) -> None:
-        """As :meth:`Hub.revive`."""
-        await self._ours().revive(provider)
+        """See :meth:`Hub.revive`."""
+        await self._open_engine().revive(provider)
 
     async def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
-        """As :meth:`Hub.spend`."""
-        return await self._ours().spend(checked_zone(zone), checked_since(since))
+        """See :meth:`Hub.spend`."""
+        return await self._open_engine().spend(checked_zone(zone), checked_since(since))
 
     async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
-        """As :meth:`Hub.jobs`."""
-        wanted, most = None if state is None else checked_state(state), checked_limit(limit)
-        return await self._ours().jobs(wanted, most)
+        """See :meth:`Hub.jobs`."""
+        wanted = None if state is None else checked_state(state)
+        return await self._open_engine().jobs(wanted, checked_limit(limit))
 
     async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
-        """As :meth:`Hub.resolve`."""
-        entry, wanted, known = checked_job(job), checked_state(state), checked_cost(cost)
-        await self._ours().resolve(entry, wanted, known)
+        """See :meth:`Hub.resolve`."""
+        engine = self._open_engine()
+        await engine.resolve(checked_job(job), checked_state(state), checked_cost(cost))
 
     def resume(self, *, in_flight: int = 32) -> AsyncIterator[Collected]:
-        """As :meth:`Hub.resume`."""
-        return self._ours().resume(checked_in_flight(in_flight))
+        """See :meth:`Hub.resume`."""
+        return self._open_engine().resume(checked_in_flight(in_flight))
 
     async def close(self) -> None:
-        """As :meth:`Hub.close`."""
-        self._stay_in_loop()
+        """See :meth:`Hub.close`."""
+        self._check_loop()
         self._is_closed = True
         engine = self._engine.made
         if engine is not None:
             await engine.aclose()
 
     async def __aenter__(self) -> Self:
-        self._stay_in_loop()
+        self._check_loop()
         return self
 
     async def __aexit__(
@@ -163,19 +166,20 @@ class AsyncHub:
     ) -> None:
         await self.close()
 
-    def _ours(self) -> Engine:
-        """The engine, for the loop it belongs to."""
-        self._stay_in_loop()
+    def _open_engine(self) -> Engine:
+        """Return the engine. Raises HubClosed, or RuntimeError in another loop than the hub's."""
+        self._check_loop()
         if self._is_closed:
             raise HubClosed
         return self._engine.get()
 
-    def _stay_in_loop(self) -> None:
+    def _check_loop(self) -> None:
         running = asyncio.get_running_loop()
         if self._process != process():
+            # The first loop that the child calls from becomes the hub's own.
             keep(self._loop)
             self._process, self._loop = process(), None
         if self._loop is None:
             self._loop = running
         if self._loop is not running:
-            raise RuntimeError("this AsyncHub belongs to another event loop; make one for each loop")
+            raise RuntimeError("this AsyncHub belongs to another event loop; create one for each loop")

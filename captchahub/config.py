@@ -81,6 +81,14 @@ def _no_mapping(given: object) -> str:
 
 
 @attrs.frozen
+class LoadedConfiguration:
+    """The settings of a hub, and the plugins that were loaded for them."""
+
+    settings: HubSettings
+    plugins: Plugins
+
+
+@attrs.frozen
 class Source:
     """Where the settings of a hub come from; ``path`` is None where they were given."""
 
@@ -89,8 +97,8 @@ class Source:
     base: Path | None = attrs.field(factory=working_directory)
     """Where a relative path begins, wherever the program works later; None where nobody knows."""
 
-    def read(self) -> HubSettings:
-        """The settings as they are there now."""
+    def read(self) -> LoadedConfiguration:
+        """Read the file as it is now."""
         if self.path is None:
             raise RuntimeError(
                 "this hub was made of settings and not by from_yaml: there is no file to reload"
@@ -99,4 +107,5 @@ class Source:
         path = self.path
         if self.base is not None and self.base != working_directory():
             path = self.base / path
-        return load_yaml(path, Plugins(self.plugins))
+        plugins = Plugins(self.plugins)
+        return LoadedConfiguration(load_yaml(path, plugins), plugins)

@@ -1,4 +1,4 @@
-"""The library for threads: :class:`Hub`. For event loops there is :mod:`captchahub.async_hub`."""
+"""The library for blocking code: :class:`Hub`. For event loops see :mod:`captchahub.async_hub`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from captchahub._engine.engine import Engine, hooks_of
+from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
@@ -51,52 +51,64 @@ S = TypeVar("S", bound=Solution)
 
 T = TypeVar("T")
 
+P = ParamSpec("P")
+
 
 class Hub:
-    """The library for ordinary, blocking code: make one, share it among threads, close it.
+    """The library for ordinary, blocking code: create one, share it among threads, close it.
 
-    The work is done in one background thread, started by the first call. A hub made before a fork works in
-    the child as well, as a hub of its own that shares the journal; tickets and iterators stay in the process
-    that got them. A hub that is never closed is ended with the program.
+    All work runs in one background thread, which the first call starts. A hub created before a fork works in
+    the child too, as a separate hub that shares the journal; tickets and iterators belong to the process that
+    created them. A hub that is never closed ends with the program.
+
+    Methods that wait raise ``RuntimeError`` if they are called in the background thread, as a callback is,
+    and warn with ``RuntimeWarning`` if they block an event loop. All of them raise
+    :class:`~captchahub.errors.HubClosed` after :meth:`close`.
+
+    ``plugins`` are those that were loaded with the settings. If None, the hub loads those that they name.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
+    def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
         self._source = Source()
-        self._engine = ProcessEngine(settings)
+        self._engine = ProcessEngine(settings, plugins)
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
         self._lock = threading.Lock()
-        self._reloading = threading.Lock()
+        self._reload_lock = threading.Lock()
         _hubs.add(self)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str], *, plugins: Sequence[object] = ()) -> Self:
-        """A hub as a YAML file describes it; ``plugins`` are plugin objects that need no installation.
+        """Create a hub from a YAML file. ``plugins`` are plugin objects that need not be installed.
 
         Raises :class:`~captchahub.errors.ConfigError` with every problem of the file.
         """
         source = Source(checked_path(path), checked_plugins(plugins))
-        hub = cls(source.read())
+        loaded = source.read()
+        hub = cls(loaded.settings, plugins=loaded.plugins)
         hub._source = source
         return hub
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
-        """A hub as a mapping of the same shape describes it; else as :meth:`from_yaml`."""
-        return cls(load_mapping(mapping, Plugins(plugins)))
+        """Create a hub from a mapping with the keys of the YAML file. See :meth:`from_yaml`."""
+        usable = Plugins(plugins)
+        return cls(load_mapping(mapping, usable), plugins=usable)
 
     def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.
 
-        ``timeout`` is for the whole solve, every attempt together, in seconds, None for the hub's own. Equal
-        tasks (the same picture, the same options) in flight share one job, also across the processes of one
-        journal, unless ``share`` is False. Raises :class:`~captchahub.errors.AllProvidersFailed` (as
-        ``SolveTimeout`` where time ran out), :class:`~captchahub.errors.TaskError` for the caller's own
-        mistake, ``ConfigError`` where no provider takes such tasks, ``JournalError`` where nothing can be
-        written down, ``HubClosed``, or ValueError for a timeout that is not positive.
+        ``timeout`` limits the whole solve with all its attempts, in seconds; None means the ``timeout`` of
+        the configuration. Equal tasks (the same picture and options) that are solved at the same time share
+        one job, also across the processes of one journal, unless ``share`` is False.
+
+        Raises :class:`~captchahub.errors.AllProvidersFailed` (its subclass ``SolveTimeout`` if time ran out),
+        :class:`~captchahub.errors.TaskError` if the task cannot be solved as it is, ``ConfigError`` if no
+        provider takes such tasks, ``JournalError`` if the job cannot be recorded, ``HubClosed``, and
+        ``ValueError`` if ``timeout`` is not positive.
         """
-        self._refuse_to_block_itself("solve")
+        self._check_may_wait("solve")
         ticket = self.submit(task, timeout=timeout, share=share)
         try:
             return ticket.result()
@@ -104,25 +116,27 @@ class Hub:
             ticket.cancel()
             raise
         finally:
-            del ticket  # it holds the error, and the error this frame
+            # The ticket refers to the error, the error to this frame, and this frame to the picture. Without
+            # this cycle the picture is freed at once and not by the next garbage collection.
+            del ticket
 
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Ticket[S]:
-        """Begin to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
-        seconds = checked_timeout(timeout)
+        """Start to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
         progress = Progress()
-        return Ticket(
-            self._start(lambda engine: engine.solve(task, seconds, progress, share=share)), progress
-        )
+        solving = self._start(Engine.solve, task, checked_timeout(timeout), progress, share=share)
+        return Ticket(solving, progress)
 
     def attach(self, token: str, *, timeout: float | None = None) -> Ticket[Solution]:
-        """A ticket for a job that was ordered before, here or by another process with the same account.
+        """Return a ticket for a job that this or another process with the same account has created.
 
-        ``token`` is what ``ticket.token`` or ``JobTimeout.token`` gave. The answer is not checked, for the
-        task is not there. The ticket raises the ``ProviderError`` that the job ended with, ValueError for a
-        text that is no token, or ``ConfigError`` where its account is not configured.
+        ``token`` is the text of ``ticket.token`` or ``JobTimeout.token``; ``timeout`` is in seconds. The
+        answer is not checked, because the task is not known here.
+
+        The ticket raises the ``ProviderError`` that the job ended with, ``ConfigError`` if the account of the
+        job is not configured, and ``ValueError`` if the text is not a token.
         """
-        seconds, progress = checked_timeout(timeout), Progress()
-        return Ticket(self._start(lambda engine: engine.attach(token, seconds, progress)), progress)
+        progress = Progress()
+        return Ticket(self._start(Engine.attach, token, checked_timeout(timeout), progress), progress)
 
     def solve_many(
         self,
@@ -132,159 +146,157 @@ class Hub:
         in_flight: int = 32,
         share: bool = True,
     ) -> Iterator[Outcome[S]]:
-        """Solve many tasks; outcomes come in order of completion, errors as values.
+        """Solve many tasks, and yield their outcomes in order of completion, errors as values.
 
-        Each is a task, or a callable without arguments that makes one: what that raises is the error of its
-        own outcome. :func:`~captchahub.files.tasks_from` gives such callables for files. ``tasks`` may be
-        endless: it is read lazily, with at most ``in_flight`` tasks open. ``timeout`` is for each solve, in
-        seconds. Stopping the iteration cancels what is under way. An error raised by ``tasks`` itself comes
-        out last.
+        Each item is a task, or a callable without arguments that returns one; an error that the callable
+        raises is the error of its own outcome. :func:`~captchahub.files.tasks_from` makes such callables from
+        paths. ``tasks`` is read lazily and may be endless: at most ``in_flight`` tasks are open at a time.
+        ``timeout`` limits each solve, in seconds. Stopping the iteration cancels the open solves. An error
+        raised by ``tasks`` itself is raised last, after all outcomes.
         """
-        self._refuse_to_block_itself("solve_many")
+        self._check_may_wait("solve_many")
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
         return as_completed(tasks, submit, checked_in_flight(in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
-        """What is left on each account, by provider; an error stands in for what could not be learned.
+        """Return the balance of each account by provider, or the error that its service answered with.
 
-        A provider that was out is asked again from now on where money is on its account.
+        A provider that was out is used again if its account has money.
         """
-        self._refuse_to_block_itself("balances")
-        return self._start(lambda engine: engine.balances()).result()
+        return self._call("balances", Engine.balances)
 
     def services(self, provider: str) -> tuple[Service, ...]:
-        """A provider's price list.
+        """Return the price list of a provider.
 
-        Raises :class:`~captchahub.errors.NotOffered` where the service has none, ``ConfigError`` for an
-        unknown name, or a ``ProviderError``.
+        Raises :class:`~captchahub.errors.NotOffered` if the service has none, ``ConfigError`` if the name is
+        unknown, or a ``ProviderError``.
         """
-        self._refuse_to_block_itself("services")
-        return self._start(lambda engine: engine.services(provider)).result()
+        return self._call("services", Engine.services, provider)
 
     def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
-        """Tell the service whether an answer was right. Some refund wrong answers, and ban false reports.
+        """Report to the service whether an answer was right.
 
-        It is that of a result, or one of its votes, or of an attempt, such as one whose answer failed a
-        check. Raises :class:`~captchahub.errors.NotOffered` where the service takes no such report, or no job
-        is known, or the job is of another account than the provider is now; ``ConfigError`` where it is of a
-        provider that this hub has not got; or a ``ProviderError``.
+        Some services refund wrong answers, and block accounts that report falsely. ``answer`` is a result,
+        one of its votes, or an attempt, for example one whose answer failed a check.
+
+        Raises :class:`~captchahub.errors.NotOffered` if the service takes no such report, the job id is
+        unknown, or the provider's account has changed since; ``ConfigError`` if this hub does not have the
+        provider; or a ``ProviderError``.
         """
-        self._refuse_to_block_itself("report")
-        self._start(lambda engine: engine.report(answer, correct=correct)).result()
+        self._call("report", Engine.report, answer, correct=correct)
 
     def health(self) -> dict[str, ProviderHealth]:
-        """Which providers are asked, which are left alone, until when and why."""
-        self._refuse_to_block_itself("health")
-        return self._start(lambda engine: engine.health()).result()
+        """Return the health of each provider by name: whether it is used and, if not, why and until when."""
+        return self._call("health", Engine.health)
 
     def plugins(self) -> list[PluginRecord]:
-        """Every plugin, installed or passed in: whether it is used, and if it can't be, why."""
-        return list(hooks_of(self._engine.settings).records)
+        """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""
+        return list(self._engine.plugins.records)
 
     def reload(self) -> None:
-        """Read the configuration file again, and go by it from now on.
+        """Read the configuration file again, and use it from now on.
 
-        Solves under way end by the settings that they began with; their jobs are collected, and providers
-        that are gone or changed are let go of after their last one. Providers whose settings are the same
-        keep their connections and health. Raises :class:`~captchahub.errors.ConfigError` where the file has
-        problems or names another journal, and all stays as it was; RuntimeError where the hub was not made
-        by :meth:`from_yaml`.
+        Open solves finish with the settings they started with, and their jobs are still collected. Providers
+        whose settings are the same keep their connections and health; removed and changed ones are closed
+        after their last solve.
+
+        Raises :class:`~captchahub.errors.ConfigError` if the file has problems or names another journal, and
+        ``RuntimeError`` if the hub was not created by :meth:`from_yaml`. In both cases nothing changes.
         """
-        self._refuse_to_block_itself("reload")
-        # Who reads later also sets later.
-        with self._reloading:
-            settings = self._source.read()
-            self._start(lambda engine: engine.reload(settings)).result()
-            self._engine.settings = settings
+        self._check_may_wait("reload")
+        # Of two concurrent calls the one that reads the file later also has to apply it later.
+        with self._reload_lock:
+            loaded = self._source.read()
+            self._start(Engine.reload, loaded.settings, loaded.plugins).result()
+            self._engine.follow(loaded.settings, loaded.plugins)
 
     def revive(self, provider: str) -> None:
-        """Ask a provider again from now on, such as one that was out and whose account was topped up.
+        """Use a provider again from now on, for example one that was out until its account was topped up.
 
-        Raises ``ConfigError`` for an unknown name.
+        Raises ``ConfigError`` if the name is unknown.
         """
-        self._refuse_to_block_itself("revive")
-        self._start(lambda engine: engine.revive(provider)).result()
+        self._call("revive", Engine.revive, provider)
 
     def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
-        """What was spent by day of a time zone, provider and task kind, the oldest day first.
+        """Return what was spent, by day in a time zone, provider and task kind, the oldest day first.
 
-        It is what the services charged, or may have: an open or ambiguous job counts with its full price.
-        Without a configured journal it begins with the hub. ``since`` leaves out what was ordered before,
-        give or take a quarter of an hour. Raises ``JournalError``.
+        The amounts are what the services charged or may have charged: an open or ambiguous job counts with
+        its full price. Without a configured journal they start when the hub was created. ``since`` excludes
+        jobs created earlier, to within a quarter of an hour. Raises ``JournalError``, or TypeError and
+        ValueError for invalid arguments.
         """
-        self._refuse_to_block_itself("spend")
-        return self._start(lambda engine: engine.spend(checked_zone(zone), checked_since(since))).result()
+        return self._call("spend", Engine.spend, checked_zone(zone), checked_since(since))
 
     def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
-        """The newest jobs of the journal, the newest one first; all, or those in one state.
+        """Return the newest jobs of the journal, newest first: at most ``limit``, all or those in one state.
 
-        Those of accounts that this hub has not got are among them: ``is_of_other_account`` says so.
-        Raises ``JournalError``, or TypeError and ValueError for other arguments than these.
+        Jobs of accounts that this hub does not have are included; ``is_of_other_account`` marks them.
+        Raises ``JournalError``, or TypeError and ValueError for invalid arguments.
         """
-        self._refuse_to_block_itself("jobs")
-        wanted, most = None if state is None else checked_state(state), checked_limit(limit)
-        return self._start(lambda engine: engine.jobs(wanted, most)).result()
+        wanted = None if state is None else checked_state(state)
+        return self._call("jobs", Engine.jobs, wanted, checked_limit(limit))
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
-        """Settle by hand what nobody can tell: say what became of an ambiguous or created job, and its cost.
+        """Record by hand what became of an ambiguous or created job, and what it cost.
 
-        Without a cost nothing is charged for one that was not sent or refused, and the full price for every
-        other. Raises ValueError where the job can't be settled so, or was settled meanwhile, TypeError for
-        other arguments than these, or ``JournalError``.
+        If ``cost`` is None, a job that was not sent or was refused costs nothing, and any other job its full
+        price. Raises ValueError if the job cannot be settled like this or was settled in the meantime,
+        TypeError for invalid arguments, or ``JournalError``.
         """
-        self._refuse_to_block_itself("resolve")
-        entry, wanted, known = checked_job(job), checked_state(state), checked_cost(cost)
-        self._start(lambda engine: engine.resolve(entry, wanted, known)).result()
+        self._call("resolve", Engine.resolve, checked_job(job), checked_state(state), checked_cost(cost))
 
     def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
-        """Give every answer that was paid for with the accounts of this hub and that nobody has got, once.
+        """Yield, once, every answer that the accounts of this hub have paid for and no caller has received.
 
-        They are those of processes that have ended, and of solves that timed out or were cancelled without
-        another answer. An answer has been got where a solve returned it, or ``attach``, or where it was taken
-        from this iterator; one that an iteration left half-way has not given is given the next time. Should
-        the process be killed right after it took an answer, that comes once more.
+        These answers are those of processes that have ended, and of solves that timed out or were cancelled
+        without another answer. An answer counts as received once a solve or :meth:`attach` returned it, or
+        once this iterator yielded it and was advanced or closed. If the process is killed right after an
+        answer was yielded, the answer comes once more.
 
-        What is not over is asked for, by one process only, and given as it comes. What could not be collected
-        is given with its error, and stays for the next time where the job is not over. Jobs of a process that
-        is alive are its own. On this machine it is known at once that one has ended; else it is taken for
-        dead after a minute without a word, and its jobs are left out until then: ``held_until`` of
-        :meth:`jobs` says when that is over. Raises ``JournalError``, or ``HubClosed``.
+        Jobs that are not done are polled, each by one process only, at most ``in_flight`` at a time, and
+        yielded in order of completion. A job that could not be collected is yielded with its error; if it is
+        not over, the next call tries again.
+
+        Jobs of a running process are left to it. A process on this machine is known to have ended at once;
+        one on another machine is taken for dead after a minute without a sign of life. Its jobs are left out
+        until then: ``held_until`` of :meth:`jobs` says how long. Raises ``JournalError``, or ``HubClosed``.
         """
-        self._refuse_to_block_itself("resume")
+        self._check_may_wait("resume")
         return self._resumed(checked_in_flight(in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
-        collecting = self._start(lambda engine: _collecting(engine, in_flight)).result()
-        is_taken = True
+        answers = self._start(_resume, in_flight).result()
+        is_delivered = True
         try:
             while True:
-                refuse_elsewhere(collecting.home, "an iterator of resume")
-                coming = self._start(lambda _: collecting.next())
-                is_taken = False
+                refuse_elsewhere(answers.home, "an iterator of resume")
+                coming = self._start(lambda _: answers.next())
+                # Ctrl-C can strike between here and the yield: the answer then has to come again.
+                is_delivered = False
                 try:
                     collected = coming.result()
                 finally:
                     coming.cancel()
                 if collected is None:
                     return
-                is_taken = True
+                is_delivered = True
                 yield collected
         finally:
-            self._end(collecting, is_taken=is_taken)
+            self._end(answers, is_delivered=is_delivered)
 
-    def _end(self, collecting: ResumeIterator, *, is_taken: bool) -> None:
-        if collecting.home != process():
+    def _end(self, answers: ResumeIterator, *, is_delivered: bool) -> None:
+        if answers.home != process():
             return
         with suppress(HubClosed):
-            ending = self._start(lambda _: collecting.end(is_taken=is_taken))
-            # The garbage collector may call this from the hub's own thread, which can't wait for itself.
+            ending = self._start(lambda _: answers.end(is_taken=is_delivered))
+            # The garbage collector may call this in the background thread, which cannot wait for itself.
             if self._thread is not None and not self._thread.is_current():
                 ending.result()
 
     def close(self) -> None:
-        """Cancel what is under way, and let go of threads and sockets. Harmless to repeat.
+        """Cancel the open solves, and release threads and sockets. Closing twice is harmless.
 
-        A thread that nothing can interrupt, in a name look-up or in a local engine, is left to end by itself.
+        A thread that nothing can interrupt, in a name lookup or in a local provider, ends by itself.
         """
         with self._lock:
             self._is_closed = True
@@ -300,33 +312,55 @@ class Hub:
     ) -> None:
         self.close()
 
-    def _start(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
+    def _call(
+        self,
+        name: str,
+        method: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a method of the engine in the background thread, and wait for what it returns."""
+        self._check_may_wait(name, stacklevel=5)
+        return self._start(method, *args, **kwargs).result()
+
+    def _start(
+        self,
+        method: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[T]:
+        """Start a method of the engine in the background thread, which is started first if there is none."""
+        # Held to the end, so that close() cannot stop the thread before it has the work.
         with self._lock:
             if self._is_closed:
                 raise HubClosed
-            self._leave_parent()
+            self._drop_thread_of_parent()
             engine = self._engine.get()
             if self._thread is None:
                 self._thread = LoopThread()
-                # Ends the thread when the hub is forgotten, or when the program ends without close().
+                # Stops the thread if the hub is forgotten, or the program ends, without close().
                 self._finalizer = weakref.finalize(self, partial(self._thread.stop, engine.aclose))
-            return self._thread.submit(partial(work, engine))
+            return self._thread.submit(partial(method, engine, *args, **kwargs))
 
-    def _refuse_to_block_itself(self, name: str) -> None:
+    def _check_may_wait(self, name: str, *, stacklevel: int = 4) -> None:
+        """Raise RuntimeError in the background thread, and warn if the call blocks an event loop.
+
+        ``stacklevel`` is that of :func:`warnings.warn`, and leads to the caller of the public method.
+        """
         if self._thread is not None and self._thread.is_current():
             raise RuntimeError(
                 f"Hub.{name} would wait for itself in the hub's own thread, where callbacks run; use submit"
             )
-        _warn_if_it_blocks_a_loop(name)
+        _warn_if_loop_is_blocked(name, stacklevel)
 
     def _after_fork(self) -> None:
-        """Begin anew in the child, where a lock that a thread of the parent held would stay locked."""
+        """Make new locks in the child: a lock that a thread of the parent held would stay locked."""
         self._lock = threading.Lock()
-        self._reloading = threading.Lock()
-        self._leave_parent()
+        self._reload_lock = threading.Lock()
+        self._drop_thread_of_parent()
 
-    def _leave_parent(self) -> None:
-        """Forget the thread where it is the parent's, which a fork does not copy."""
+    def _drop_thread_of_parent(self) -> None:
+        """Forget the background thread in a forked child, because a fork does not copy threads."""
         if self._thread is None or self._thread.process == process():
             return
         if self._finalizer is not None:
@@ -340,7 +374,7 @@ _hubs: weakref.WeakSet[Hub] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for hub in list(_hubs):
-        # A fork leaves no other way to reach the hubs.
+        # A fork has no other way to reach the hubs.
         hub._after_fork()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
@@ -348,16 +382,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _warn_if_it_blocks_a_loop(name: str) -> None:
-    # A notebook's cells run inside its loop and block it anyhow, whatever they call.
+def _warn_if_loop_is_blocked(name: str, stacklevel: int) -> None:
+    # The cells of a notebook run inside its loop and always block it, whatever they call.
     if "ipykernel" not in sys.modules and blocks_a_loop():
         warnings.warn(
-            f"Hub.{name} blocks the event loop running in this thread until it is done; "
-            f"here use AsyncHub and await it",
+            f"Hub.{name} blocks the event loop of this thread until it is done; use AsyncHub and await it",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 
-async def _collecting(engine: Engine, in_flight: int) -> ResumeIterator:
+async def _resume(engine: Engine, in_flight: int) -> ResumeIterator:
     return ResumeIterator(engine.resume(in_flight))

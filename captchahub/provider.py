@@ -1,9 +1,9 @@
-"""What a provider plugin implements, and the values it exchanges with the core.
+"""The interface that a provider plugin implements, and the values it exchanges with the engine.
 
-A :class:`Provider` is a translation, not a program: it turns a task into a :class:`Request` and a
-:class:`Reply` into a meaning. It does no I/O, keeps no state between calls, and is shared by threads. The
-core sends the requests, owns the deadlines and decides what is tried again. A :class:`LocalProvider` is the
-other shape: an engine in the same process. For reading what a service wrote there is :mod:`captchahub.words`.
+A :class:`Provider` only translates: it turns a task into a :class:`Request`, and a :class:`Reply` into a
+value or an error. It does no I/O, keeps no state between calls, and is shared by threads. The engine sends
+the requests, keeps the deadlines and decides what is repeated. A :class:`LocalProvider` solves tasks in the
+same process instead. :mod:`captchahub.words` has functions for reading replies.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ __all__ = [
 ]
 
 JobId = int | str
-"""A service's own job id, carried exactly as the service gave it: a number stays a number."""
+"""A service's own job id, exactly as the service sent it: a number stays a number."""
 
 
 @attrs.frozen
 class Request:
-    """One HTTP request. Body and headers may hold a token, so neither shows in ``repr``."""
+    """One HTTP request. ``repr`` leaves out body and headers, which may hold a token."""
 
     url: str
     body: bytes = attrs.field(default=b"", repr=False)
@@ -69,13 +69,13 @@ class Request:
 
     @classmethod
     def post_json(cls, url: str, payload: Mapping[str, object]) -> Request:
-        """A POST with a JSON body."""
+        """Return a POST request with a JSON body."""
         body = json.dumps(payload, separators=(",", ":")).encode()
         return cls(url, body, headers={"Content-Type": "application/json"})
 
 
-# A reason longer than this, in characters, is no reason; it is cut before it is looked through.
-_LONGEST_SAID = 20_000
+# In characters. A body can be megabytes; it is cut before each secret is searched for in it.
+_LONGEST_REASON = 20_000
 
 
 def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -84,35 +84,36 @@ def _lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 @attrs.frozen
 class Reply:
-    """One whole HTTP reply. ``headers`` are looked up by lower-case name."""
+    """One complete HTTP reply. The names in ``headers`` are in lower case."""
 
     status: int
     body: bytes = attrs.field(default=b"", repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, converter=_lower_names)
     hidden: Sequence[str] = attrs.field(default=(), repr=False, eq=False)
-    """What must not show where the service repeats it: the secrets that the request was made with."""
+    """The secrets that the request was made with. They are masked if the service repeats them."""
 
     @property
     def reason(self) -> str:
-        """The service's own words for a failure, in whatever shape it wrote them; empty where it gives none.
+        """The service's own words for a failure, found in JSON, HTML or plain text; empty if there are none.
 
-        They are short, on one line, and without what is ``hidden``.
+        They are short, on one line, and without the ``hidden`` secrets.
         """
         try:
-            said = reason_in(json.loads(self.body))
+            reason = reason_in(json.loads(self.body))
         except (ValueError, RecursionError):
-            said = reason_in_page(self.body)
-        said = said[:_LONGEST_SAID]
+            reason = reason_in_page(self.body)
+        reason = reason[:_LONGEST_REASON]
         for secret in self.hidden:
-            # Before it is made short, which could leave a part of one.
-            said = Words("", Secret(secret), longest=_LONGEST_SAID).of(said)
-        return Words("").of(said)
+            # Masked before the text is shortened, because the cut could leave a part of a secret.
+            reason = Words("", Secret(secret), longest=_LONGEST_REASON).of(reason)
+        return Words("").of(reason)
 
     @property
     def retry_after(self) -> float | None:
-        """The pause the service asks for, in seconds, or None (RFC 9110, section 10.2.3)."""
+        """The pause in the ``Retry-After`` header, in seconds, or None (RFC 9110, section 10.2.3)."""
         text = self.headers.get("retry-after", "").strip()
         if text.isascii() and text.isdigit():
+            # Nine digits are 31 years; a float of more than 308 digits would be infinite.
             return float(text[:9])
         try:
             when = parsedate_to_datetime(text)
@@ -122,17 +123,18 @@ class Reply:
         return max(0.0, (aware - datetime.now(UTC)).total_seconds())
 
     def http_error(self) -> ProviderError | None:
-        """What the status says, or None for 2xx: for replies that are not in the service's dialect.
+        """Return the error that the status code stands for, or None for 2xx.
 
-        The service's own words stand beside it, where there are any.
+        It is meant for replies that are not in the service's own format. The message includes the service's
+        own words, if there are any.
         """
-        error = self._by_status()
+        error = self._status_error()
         if error is not None and self.status >= 400:
-            said = self.reason
-            error.args = (f"{error}; it says {said!r}" if said else str(error),)
+            reason = self.reason
+            error.args = (f"{error}; it says {reason!r}" if reason else str(error),)
         return error
 
-    def _by_status(self) -> ProviderError | None:
+    def _status_error(self) -> ProviderError | None:
         status = self.status
         if 200 <= status < 300:
             return None
@@ -140,7 +142,7 @@ class Reply:
             return ServiceUnavailable(f"HTTP {status} from the service", retry_after=self.retry_after)
         if status >= 400:
             return self._refusal()
-        return MalformedReply(f"HTTP {status}: not an answer of this service{self._where_to()}")
+        return MalformedReply(f"HTTP {status}: not an answer of this service{self._redirect()}")
 
     def failure(
         self,
@@ -151,22 +153,23 @@ class Reply:
         nothing_created: bool = False,
         retry_after: float | None = None,
     ) -> ProviderError:
-        """The error for a failure that the service tells of in its own dialect.
+        """Return the error for a failure that the service reports in its own format.
 
-        ``said`` is what to show of its words, ``error`` what they stand for. Where that is None the status
-        decides, and where the status says no more than that the call failed, ``otherwise``. A pause that the
-        service asks for is kept, else ``retry_after`` is it, in seconds; ``nothing_created`` is for a
-        ServiceUnavailable that the words stand for.
+        ``said`` is the message: the service's words, as they may be shown. ``error`` is the class that these
+        words stand for. If it is None, the status code decides; if the code only says that the call failed,
+        the class is ``otherwise``. ``retry_after`` is the pause in seconds if the reply has no
+        ``Retry-After`` header. ``nothing_created`` is passed on to a
+        :class:`~captchahub.errors.ServiceUnavailable`.
         """
         pause = retry_after if self.retry_after is None else self.retry_after
         if error is None and self.status == 401:
             return AuthenticationError(f"HTTP 401: the service refuses the account; {said}")
         if error is None:
-            by_status = self._by_status()
-            # Any other 4xx says no more than that the call failed.
-            if by_status is not None and not isinstance(by_status, JobRefused):
-                by_status.args = (f"{by_status}; {said}",)
-                return by_status
+            status_error = self._status_error()
+            # JobRefused stands for the 4xx codes that only say that the call failed.
+            if status_error is not None and not isinstance(status_error, JobRefused):
+                status_error.args = (f"{status_error}; {said}",)
+                return status_error
             error = otherwise
         if issubclass(error, ServiceUnavailable):
             return error(said, nothing_created=nothing_created, retry_after=pause)
@@ -175,24 +178,26 @@ class Reply:
         return error(said)
 
     def _refusal(self) -> ProviderError:
-        said = f"HTTP {self.status}"
+        code = f"HTTP {self.status}"
         if self.status == 429:
-            return RateLimited(f"{said}: too many requests", retry_after=self.retry_after)
+            return RateLimited(f"{code}: too many requests", retry_after=self.retry_after)
         if self.status == 402:
-            return InsufficientBalance(f"{said}: the account has no money left")
+            return InsufficientBalance(f"{code}: the account has no money left")
         if self.status in (401, 403):
-            # The account is refused by the service's own words alone: this may be a firewall in front of it.
-            why = "something on the way refuses the request, such as a firewall"
+            # Not an AuthenticationError, which takes the provider out until someone intervenes: without words
+            # of the service it may come from a firewall in front of it, and end by itself.
+            why = "something in between, such as a firewall, refuses the request"
             return ServiceUnavailable(
-                f"{said}: {why}; where that lasts, check base_url and the token",
+                f"{code}: {why}; if this persists, check base_url and the token",
                 nothing_created=True,
                 retry_after=self.retry_after,
             )
         if self.status in (404, 405):
-            return JobRefused(f"{said}: this address has no such call; check base_url")
-        return JobRefused(f"{said}: the service refuses the request")
+            return JobRefused(f"{code}: this address has no such call; check base_url")
+        return JobRefused(f"{code}: the service refuses the request")
 
-    def _where_to(self) -> str:
+    def _redirect(self) -> str:
+        # Only the host, because the rest of the address may repeat a secret.
         try:
             host = urlsplit(self.headers.get("location", "")).hostname
         except ValueError:
@@ -200,17 +205,17 @@ class Reply:
         return f" (it redirects to {host[:253]!r}, which is not followed)" if host else ""
 
     def json_object(self) -> dict[str, object]:
-        """The body as a JSON object.
+        """Return the body as a JSON object.
 
-        Raises :class:`~captchahub.errors.MalformedReply` for anything else, and the :meth:`http_error` where
-        the status already says what is wrong.
+        If the body is anything else, raises the :meth:`http_error` of the status, or
+        :class:`~captchahub.errors.MalformedReply` for 2xx.
         """
         try:
             value: object = json.loads(self.body)
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
-            # JSON objects have text keys; pyright can't know it of json.loads.
+            # The keys of a JSON object are strings, but json.loads returns Any.
             return value  # pyright: ignore[reportUnknownVariableType]
         raise self.http_error() or MalformedReply(f"HTTP {self.status} with a body that is not a JSON object")
 
@@ -218,27 +223,30 @@ class Reply:
 def _id_or_answer(created: Created, _field: attrs.Attribute[Any], job_id: object) -> None:
     if job_id is None:
         if created.solution is None:
-            raise ValueError("without a job id there has to be a solution: nobody could ask for one")
+            raise ValueError("without a job id there must be a solution, because the job could not be polled")
     elif isinstance(job_id, bool) or not isinstance(job_id, (int, str)):
-        raise ValueError(f"a job id is a whole number or a text, not a {type(job_id).__name__}")
+        raise ValueError(f"a job id must be an integer or a text, not a {type(job_id).__name__}")
 
 
 def _known(amount: object) -> Decimal | None:
-    """An amount as it can be charged, or None: an answer is not lost for what its price looks like."""
+    """Return an amount that can be charged, or None.
+
+    It does not raise, because an unreadable price must not lose an answer that is paid for.
+    """
     return amount if isinstance(amount, Decimal) and amount.is_finite() and amount >= 0 else None
 
 
 def _finite(_balance: object, _field: attrs.Attribute[Any], amount: object) -> None:
     if not (isinstance(amount, Decimal) and amount.is_finite()):
-        raise ValueError(f"a balance is a finite Decimal, not {amount!r:.40}")
+        raise ValueError(f"a balance must be a finite Decimal, not {amount!r:.40}")
 
 
 @attrs.frozen
 class Created:
-    """The service took the job. ``solution`` and ``cost`` are set where it answered at once.
+    """The service accepted the job. ``solution`` and ``cost`` are set if it answered at once.
 
-    ``job_id`` is None only where it answered at once and named no id. Raises ValueError for one that is None
-    without a ``solution``, and for one that is no id.
+    ``job_id`` may be None only if the service answered at once and named no id. Raises ValueError if it is
+    None without a ``solution``, or neither an integer nor a text.
     """
 
     job_id: JobId | None = attrs.field(validator=_id_or_answer)
@@ -248,7 +256,7 @@ class Created:
 
 @attrs.frozen
 class Job:
-    """A job to ask for: the service's id and the kind of the task it was created for."""
+    """A job to poll: the service's id, and the kind of the task it was created for."""
 
     id: JobId
     kind: str
@@ -256,10 +264,11 @@ class Job:
 
 @attrs.frozen
 class Pending:
-    """The job is not done. ``status`` is the service's own word for it.
+    """The job is not done. ``status`` is the service's own word for its state.
 
-    ``retry_after`` is when the service wants to be asked again, in seconds from now, None where it does not
-    say so. ``is_known`` is False for a word that the plugin has never heard of, which is logged.
+    ``retry_after`` is the time until the next poll that the service asks for, in seconds, or None if it names
+    none. ``is_known`` is False for a word that the plugin does not know: the job is polled on, and the word
+    is logged.
     """
 
     status: str = ""
@@ -269,7 +278,7 @@ class Pending:
 
 @attrs.frozen
 class Solved:
-    """The job is done. ``cost`` is what the reply says was charged, None where it does not say."""
+    """The job is done. ``cost`` is what was charged according to the reply, or None if it does not say."""
 
     solution: Solution
     cost: Decimal | None = attrs.field(default=None, converter=_known)
@@ -277,10 +286,10 @@ class Solved:
 
 @attrs.frozen
 class Balance:
-    """What is left on the account. ``currency`` is an ISO 4217 code, None where the service names none.
+    """What is left on the account. ``currency`` is an ISO 4217 code, or None if the service names none.
 
-    ``in_kind`` is what the account can pay with beside money, by the service's own names: vouchers, the jobs
-    that are left of a package. Raises ValueError for an amount that is no finite Decimal.
+    ``in_kind`` is what the account can pay with besides money, by the service's own names: vouchers, or the
+    jobs left in a package. Raises ValueError for an amount that is not a finite Decimal.
     """
 
     amount: Decimal = attrs.field(validator=_finite)
@@ -293,16 +302,16 @@ class Balance:
 
     @property
     def can_pay(self) -> bool:
-        """Whether any of it is left."""
+        """Whether the account can pay for another job, with money or in kind."""
         return self.amount > 0 or any(amount > 0 for amount in self.in_kind.values())
 
 
 @attrs.frozen
 class Service:
-    """One line of a service's price list; everything the service does not say is None.
+    """One line of a service's price list. What the list does not say is None.
 
-    ``kind`` is the task type it serves. ``price`` is for one job. ``average_time`` is in seconds;
-    ``success_rate`` is between 0 and 1.
+    ``kind`` is the kind of task that the line is for. ``price`` is for one job, in ``currency``.
+    ``average_time`` is in seconds; ``success_rate`` is between 0 and 1.
     """
 
     id: str
@@ -316,88 +325,92 @@ class Service:
 
 
 class Provider(ABC):
-    """A service as seen by the core: the pairs of "make the request" and "read the reply".
+    """A service as the engine sees it: pairs of methods, one makes a request and one reads its reply.
 
-    Every ``read_*`` is total: any reply gives its value or raises a
-    :class:`~captchahub.errors.ProviderError`, never another exception.
+    For any reply at all, a ``read_*`` method returns its value or raises a
+    :class:`~captchahub.errors.ProviderError`. Any other exception counts as a
+    :class:`~captchahub.errors.PluginFault`.
     """
 
     kinds: ClassVar[frozenset[str]]
-    """The task kinds this provider can take."""
+    """The kinds of task that this provider accepts."""
     min_poll_interval: float = 1.0
     """The shortest time between two polls of one job that the service allows, in seconds."""
     min_first_poll_delay: float | None = None
-    """The shortest time between the order and the first poll that it allows, in seconds.
+    """The shortest time between the create call and the first poll that the service allows, in seconds.
 
-    Nothing is ordered where less time than that is left. None where the service says nothing of it: the first
-    poll then comes after ``min_poll_interval``, or sooner where little time is left.
+    No job is created if less time than that is left. None means that the service names no such time: the
+    first poll then comes after ``min_poll_interval``, or sooner if little time is left.
     """
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
-        """The names of the task's options that reach the service; the others are reported as ignored."""
+        """Return the names of the options that are sent to the service; results list the rest as ignored."""
         return ()
 
     @abstractmethod
     def create_job(self, task: Task[Solution]) -> Request:
-        """The order for a task. Raises UnsupportedTask for a task that this service can't be asked."""
+        """Return the request that creates a job. Raises UnsupportedTask if the service cannot do the task."""
 
     @abstractmethod
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:
-        """What the service made of the order. Raises a ProviderError."""
+        """Read the reply to :meth:`create_job`. Raises a ProviderError if no job was created."""
 
     @abstractmethod
     def poll_job(self, job: Job) -> Request:
-        """The question for a job's answer; free, and safe to repeat."""
+        """Return the request that polls a job. The call must be free of charge and safe to repeat."""
 
     @abstractmethod
     def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
-        """The state of the job. Raises a ProviderError; JobFailed where it ended without an answer."""
+        """Read the reply to :meth:`poll_job`.
+
+        Raises a ProviderError: JobFailed if the job ended without an answer.
+        """
 
     def ask_balance(self) -> Request:
-        """The question for the balance. Raises NotOffered where the service has no such call."""
-        raise NotOffered("this service does not tell a balance")
+        """Return the request for the balance. Raises NotOffered if the service has no such call."""
+        raise NotOffered("this service has no call for the balance")
 
     def read_balance(self, reply: Reply) -> Balance:
-        """The balance. Raises a ProviderError."""
-        raise NotOffered("this service does not tell a balance")
+        """Read the reply to :meth:`ask_balance`. Raises a ProviderError."""
+        raise NotOffered("this service has no call for the balance")
 
     def ask_services(self) -> Request:
-        """The question for the price list. Raises NotOffered where the service has no such call."""
+        """Return the request for the price list. Raises NotOffered if the service has no such call."""
         raise NotOffered("this service has no price list")
 
     def read_services(self, reply: Reply) -> Sequence[Service]:
-        """The price list. Raises a ProviderError."""
+        """Read the reply to :meth:`ask_services`. Raises a ProviderError."""
         raise NotOffered("this service has no price list")
 
     def ask_report(self, job: Job, *, correct: bool) -> Request:
-        """The call that tells the service whether a job's answer was right.
+        """Return the request that reports whether the answer of a job was right.
 
-        Raises NotOffered where the service has no such call, or only one for wrong answers.
+        Raises NotOffered if the service has no such call, or only one for the other case.
         """
         raise NotOffered("this service takes no reports of right or wrong answers")
 
     def read_report(self, reply: Reply) -> None:
-        """Nothing where the service took the report. Raises a ProviderError."""
+        """Read the reply to :meth:`ask_report`. Raises a ProviderError if the report was not accepted."""
         raise NotOffered("this service takes no reports of right or wrong answers")
 
 
 class LocalProvider(ABC):
-    """An engine in the same process: the user's own OCR, or a person at a prompt.
+    """A solver in the same process: the user's own OCR, or a person at a prompt.
 
-    ``solve`` is called in a worker thread, so it may block; it is left alone when its time is up. Any
-    exception it raises fails its attempt, and the next provider is tried.
+    :meth:`solve` is called in a worker thread, so it may block. A call whose time is up is not interrupted;
+    its answer is dropped.
     """
 
     kinds: ClassVar[frozenset[str]]
-    """The task kinds this provider can take."""
+    """The kinds of task that this provider accepts."""
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
-        """The names of the task's options that this engine honours."""
+        """Return the names of the options that this provider uses; results name the others as ignored."""
         return ()
 
     @abstractmethod
     def solve(self, task: Task[Solution]) -> Solution:
-        """The answer to a task. Raises a ProviderError."""
+        """Solve a task. Any exception ends the attempt, and the next provider is called."""
 
 
 C = TypeVar("C")
@@ -407,13 +420,15 @@ C = TypeVar("C")
 class ProviderKind(Generic[C]):
     """A kind of provider that a plugin adds.
 
-    ``name`` is what ``plugin:`` names in the configuration. ``settings`` is a frozen attrs class: its fields
-    are the plugin's own keys, its field types what they must hold. ``build`` makes the provider from them.
-    ``is_free`` says that its jobs cost nothing, unless the configuration or a reply names a price.
-    ``aliases`` are other names that people may write, as the name or as the value of a key, each with the
-    keys to write in place of it: ``{"twocaptcha": {"dialect": "2captcha"}}``. They are not valid; the error
-    says what is. To be found before the plugin is imported, each is also the name of an entry point of the
-    group ``captchahub.aliases``, with the value of the kind's own.
+    ``name`` is the value of ``plugin:`` in the configuration. ``settings`` is a frozen attrs class; its
+    fields are the plugin's own keys, with the types of their values. ``build`` creates the provider from
+    them. ``is_free`` means that jobs cost nothing, unless the configuration or a reply names a price.
+
+    ``aliases`` are other names that users may write as the name or as the value of a key, each with the keys
+    to write instead: ``{"twocaptcha": {"dialect": "2captcha"}}``. An alias is not accepted; the error says
+    what to write. Each alias must also be the name of an entry point in the group ``captchahub.aliases``,
+    with the same value as the entry point of the kind, because the plugin is not imported to look for
+    aliases.
     """
 
     name: str

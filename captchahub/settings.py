@@ -1,4 +1,8 @@
-"""What a hub is told: frozen settings, as :mod:`captchahub.config` makes them of a file or a mapping."""
+"""The settings of a hub, as :mod:`captchahub.config` reads them from a file or a mapping.
+
+These classes are the list of keys. A field is a key of the configuration, its type says how the value is
+written there, and the first paragraph of its docstring describes it in the JSON Schema.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,30 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import attrs
 
+from captchahub._support.notation import (
+    CertificatesPath,
+    Count,
+    Currency,
+    Duration,
+    FailureLimit,
+    FilePath,
+    HeaderText,
+    HedgeDelay,
+    Inline,
+    Internal,
+    Key,
+    Limit,
+    Pause,
+    Price,
+    ProxyAddress,
+    Share,
+    ShareLimit,
+    TimeZone,
+)
 from captchahub.errors import ProviderError
 from captchahub.provider import ProviderKind
 
@@ -32,50 +56,59 @@ __all__ = [
 ]
 
 KEPT_IN_MEMORY = 3600.0
-"""How long ended jobs are kept at most where the journal is in memory, in seconds."""
+"""The longest time for which a journal in memory keeps ended jobs, in seconds."""
 
 
 @attrs.frozen
 class HttpSettings:
     """How requests to one provider travel."""
 
-    ca_bundle: Path | None = None
-    """The certificates to trust: a PEM file, or a folder made by ``openssl rehash``.
+    ca_bundle: Annotated[Path | None, CertificatesPath] = None
+    """Certificates to trust instead of the usual ones: a PEM file, or a folder made by `openssl rehash`.
 
     None for those that the environment names: REQUESTS_CA_BUNDLE, else CURL_CA_BUNDLE, else SSL_CERT_FILE and
     SSL_CERT_DIR together; and else for those that come with requests.
     """
-    proxy: str | None = attrs.field(default=None, repr=False)
-    """The address of an HTTP proxy; it can hold a password, so it never shows.
+    proxy: Annotated[str | None, ProxyAddress] = attrs.field(default=None, repr=False)
+    """The HTTP proxy of your own network, such as http://127.0.0.1:3128.
 
-    None for the one that HTTPS_PROXY or ALL_PROXY names, but for hosts that NO_PROXY names. What goes to this
-    machine never goes through a proxy.
+    None for the one that HTTPS_PROXY or ALL_PROXY names, except for hosts that NO_PROXY names. Requests to
+    this machine never go through a proxy. The address can hold a password, so it never shows.
     """
-    user_agent: str | None = None
-    """The ``User-Agent`` to send; None for the library's own."""
-    max_reply_bytes: int = 1_000_000
+    user_agent: Annotated[str | None, HeaderText] = None
+    """The User-Agent that the service sees; without it, the library's own."""
+    max_reply_bytes: Annotated[int, Count] = 1_000_000
     """The largest reply that is read, in bytes."""
 
 
 @attrs.frozen
 class HealthSettings:
-    """When a provider is left alone, and for how long."""
+    """When a provider is left alone, and for how long. Times are in seconds."""
 
-    failures: float = 5
-    """So many failures in a row; infinite where their number does not matter."""
-    error_rate: float = 0.5
-    """A share of failures above this, from 0 to 1; infinite where it does not matter."""
-    window: float = 60.0
-    """The time over which that share is taken, in seconds."""
-    min_samples: int = 20
-    """The least number of attempts in that time for the share to say anything."""
-    cooldown: float = 30.0
-    """How long a provider that failed is left alone before one attempt tries it again, in seconds.
+    failures: Annotated[float, FailureLimit] = 5
+    """How many failures in a row cause a cooldown, or never.
 
-    A solve that has nobody else to ask does not wait as long.
+    Infinite if their number does not matter.
     """
-    busy_cooldown: float = 2.0
-    """How long one that is busy, or asks for fewer requests, is, where it does not say so, in seconds."""
+    error_rate: Annotated[float, ShareLimit] = 0.5
+    """The share of failed attempts above which a cooldown begins, such as 50%, or never.
+
+    From 0 to 1; infinite if it does not matter.
+    """
+    window: Annotated[float, Duration] = 60.0
+    """The time over which that share is taken, such as 60s."""
+    min_samples: Annotated[int, Count] = 20
+    """The fewest attempts in that time for the share to count."""
+    cooldown: Annotated[float, Pause] = 30.0
+    """How long the provider is left alone while another one can be used, such as 30s.
+
+    Then one attempt tries it again. A solve that has no other provider does not wait as long.
+    """
+    busy_cooldown: Annotated[float, Pause] = 2.0
+    """The same after a busy answer, if the service does not say how long.
+
+    It also follows an answer that asks for fewer requests.
+    """
 
 
 _RATE_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86_400.0: "day"}
@@ -83,7 +116,7 @@ _RATE_UNITS = {1.0: "second", 60.0: "minute", 3600.0: "hour", 86_400.0: "day"}
 
 @attrs.frozen
 class Rate:
-    """At most ``jobs`` orders in any ``seconds``."""
+    """At most ``jobs`` new jobs in any ``seconds``."""
 
     jobs: int
     seconds: float
@@ -94,7 +127,7 @@ class Rate:
 
 
 class Period(Enum):
-    """How long a budget lasts until it begins anew."""
+    """The period that a budget is for."""
 
     HOUR = "hour"
     DAY = "day"
@@ -106,9 +139,12 @@ class Period(Enum):
 class Budget:
     """The most that may be spent in a period; days and months are those of the zone."""
 
-    limit: Decimal
+    limit: Annotated[Decimal, Limit]
+    """How much may be spent, such as 5.00; 0 is nothing at all."""
     per: Period
-    zone: tzinfo = UTC
+    """The period that the limit is for."""
+    zone: Annotated[tzinfo, TimeZone] = UTC
+    """Where days and months begin, as a name of the IANA database; without it, UTC."""
 
     def __str__(self) -> str:
         per = "in total" if self.per is Period.TOTAL else f"per {self.per.value}"
@@ -117,55 +153,69 @@ class Budget:
 
 @attrs.frozen
 class JournalSettings:
-    """Where jobs and money are written down."""
+    """Where jobs and costs are recorded."""
 
-    path: Path | None = None
-    """The file, which several processes may share; None for memory, which is gone with the hub."""
-    keep: float = 30 * 86_400.0
-    """How long jobs that have ended stay in it, in seconds; what they cost stays for ever."""
+    path: Annotated[Path | None, FilePath] = None
+    """The file, such as jobs.db; relative paths begin at the configuration.
+
+    Several processes may share it. None for memory, which is gone with the hub.
+    """
+    keep: Annotated[float, Pause] = 30 * 86_400.0
+    """How long ended jobs stay in it, such as 30d.
+
+    In seconds. What they cost stays for ever.
+    """
 
 
 @attrs.frozen
 class ProviderSettings:
-    """One configured account at one service."""
+    """One configured account at one service. Times are in seconds."""
 
-    name: str
-    """What routes and results call it."""
+    name: Annotated[str, Internal]
+    """The name of the account in routes and results."""
     plugin: str
-    """The name of the provider kind."""
-    own: object = attrs.field(repr=False)
+    """Which service this is: the name of an installed plugin."""
+    own: Annotated[object, Internal] = attrs.field(repr=False)
     """The plugin's own settings: an instance of ``kind.settings``."""
-    kind: ProviderKind[object] = attrs.field(eq=False)
-    timeout: float | None = None
-    """How long one job may take, in seconds; None for a fair share of what the solve has left."""
-    create_timeout: float = 30.0
-    """How long the call that creates a job may take, in seconds."""
-    poll_timeout: float = 10.0
-    """How long any other call may take, in seconds."""
-    poll_interval: float | None = None
-    """The least time between two questions for one job, in seconds; None for what the plugin says."""
-    max_in_flight: int = 50
+    kind: Annotated[ProviderKind[object], Internal] = attrs.field(eq=False)
+    """What the plugin registered under that name."""
+    timeout: Annotated[float | None, Duration] = None
+    """How long one job may take, such as 60s; without it, a share of the time that is left."""
+    create_timeout: Annotated[float, Duration] = 30.0
+    """How long the call that creates a job may take, such as 30s."""
+    poll_timeout: Annotated[float, Duration] = 10.0
+    """How long any other call may take, such as 10s."""
+    poll_interval: Annotated[float | None, Duration] = None
+    """The shortest time between two polls of a job, instead of the service's own."""
+    max_in_flight: Annotated[int, Count] = 50
     """How many jobs may be open at once."""
-    rate: Rate | None = None
-    """How many jobs may be ordered in a time."""
-    health: HealthSettings = HealthSettings()
+    rate: Annotated[Rate | None, Rate] = None
+    """How many jobs may be created in a time, such as 20/second."""
     report_wrong: bool = False
-    """Whether the service is told of answers that fail a check."""
-    prices: Mapping[str, Decimal] = attrs.field(factory=dict[str, Decimal])
-    """What one job costs, by task kind, in the account's own currency."""
-    currency: str | None = None
-    """The account's currency, as an ISO 4217 code; None where it was not said."""
+    """Whether answers that fail a check are reported to the service."""
+    prices: Mapping[str, Annotated[Decimal, Price]] = attrs.field(factory=dict[str, Decimal])
+    """What one job costs, by task kind, if the service does not publish it.
+
+    In the currency of the account.
+    """
+    currency: Annotated[str | None, Currency] = None
+    """The currency of the account: three capital letters, such as USD."""
+    journal_account: Annotated[str | None, HeaderText] = None
+    """The name of the account in the journal, so that a new token is still the same account.
+
+    None if the token identifies the account.
+    """
+    health: HealthSettings = HealthSettings()
+    """When a failing provider is left alone, and for how long."""
     budget: Budget | None = None
-    """The most that may be spent at this provider."""
-    http: HttpSettings = HttpSettings()
-    journal_account: str | None = None
-    """What the journal calls the account, in place of its token; None where the token tells which it is."""
-    unusable: str | None = None
-    """Why its plugin can't be used and what to do, so that it is never asked; None where it can."""
+    """The most that may be spent here, such as {limit: 5.00, per: day}."""
+    http: Annotated[HttpSettings, Inline] = HttpSettings()
+    unusable: Annotated[str | None, Internal] = None
+    """Why its plugin can't be used and what to do, or None. A provider that has it is never called."""
 
 
 class Strategy(Enum):
-    """In which order the providers of one priority are asked."""
+    """The order in which the providers of one priority are tried."""
 
     ORDERED = "ordered"
     CHEAPEST = "cheapest"
@@ -182,7 +232,7 @@ class Otherwise(Enum):
 
 @attrs.frozen
 class Percentile:
-    """A time that so many of a hundred finished jobs did not exceed."""
+    """The time within which ``rank`` percent of the finished jobs were done."""
 
     rank: int
 
@@ -192,26 +242,38 @@ class Percentile:
 
 @attrs.frozen
 class RouteSettings:
-    """Who is asked for one kind of task, in which order, and what may follow."""
+    """Which providers are tried for one kind of task, in which order, and what may follow a failure."""
 
-    groups: Sequence[Mapping[str, float]]
-    """The priorities, first one first: each the names of its providers, with their weights."""
+    groups: Annotated[Sequence[Mapping[str, float]], Key("providers")]
+    """The providers to try, in order: names, or priorities such as {omo: 3, spare: 1} with weights.
+
+    The priorities, first one first: each maps the names of its providers to their weights.
+    """
     strategy: Strategy = Strategy.ORDERED
-    """The order within a priority. ``ordered`` and ``balanced`` draw it by weight."""
+    """The order within a priority.
+
+    ``ordered`` and ``balanced`` draw it by weight.
+    """
     fallback_on: tuple[type[ProviderError], ...] = (ProviderError,)
-    """The errors after which another provider is asked."""
+    """The errors after which another provider is tried; ProviderError is every one of them."""
     on_ambiguous: Otherwise = Otherwise.NEXT
-    """What follows an order of which nobody knows whether it arrived."""
+    """What follows if a job may or may not have been created: next may pay twice."""
     on_timeout: Otherwise = Otherwise.NEXT
-    """What follows a job that took too long."""
-    max_attempts: int | None = None
-    """The most attempts of one solve, None for no such limit."""
-    hedge_after: float | Percentile | None = None
-    """When to ask a second provider while the first still works, in seconds; None for never."""
-    hedge_limit: float = 0.05
-    """The largest share of solves for which that is done, from 0 to 1."""
-    agree: int = 1
-    """How many providers must give the same answer."""
+    """What follows a job that took too long, which may have to be paid for as well."""
+    max_attempts: Annotated[int | None, Count] = None
+    """The most attempts of one solve."""
+    hedge_after: Annotated[float | Percentile | None, HedgeDelay] = None
+    """When to try a second provider while the first still works, such as 15s or p95.
+
+    In seconds; None for never.
+    """
+    hedge_limit: Annotated[float, Share] = 0.05
+    """The largest share of solves for which that is done, such as 5%.
+
+    From 0 to 1.
+    """
+    agree: Annotated[int, Count] = 1
+    """How many providers must return the same answer; each is paid."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -221,29 +283,32 @@ class RouteSettings:
 
 @attrs.frozen
 class PluginSettings:
-    """Which plugins are used beside those of the providers, and which must not be used at all."""
+    """Which plugins are used besides those of the providers, and which must not be used at all."""
 
     load: tuple[str, ...] = ()
-    """Those to import for their other hooks, by their names."""
+    """Plugins to import for their other hooks, such as observers, by their names."""
     block: tuple[str, ...] = ()
-    """Those that are never imported, by their names or those of their packages."""
+    """Plugins that must not be imported, by their names or those of their packages."""
 
 
 @attrs.frozen
 class HubSettings:
-    """Everything a hub needs to know."""
+    """Everything a hub needs to know. Times are in seconds."""
 
     providers: Mapping[str, ProviderSettings]
-    """By name, in the order of the file."""
+    """The accounts, by the names that routes and results use.
+
+    In the order of the file.
+    """
     routes: Mapping[str, RouteSettings]
-    """Who is asked for a task kind; a kind can be missing."""
-    timeout: float = 120.0
-    """How long a solve may take, every attempt together, in seconds."""
+    """The providers for each task kind, in order; without a route, every provider that can do it."""
+    timeout: Annotated[float, Duration] = 120.0
+    """How long a solve may take, every attempt together, such as 120s."""
     budget: Budget | None = None
-    """The most that may be spent at all providers together."""
+    """The most that may be spent at all providers together, such as {limit: 100, per: month}."""
     journal: JournalSettings = JournalSettings()
-    cache: float = 0.0
-    """How long an answer is given to equal tasks again, in seconds."""
+    """The file in which jobs and costs are recorded, which several processes may share."""
+    cache: Annotated[float, Pause] = 0.0
+    """How long an answer is reused for an equal task, without paying, such as 1h."""
     plugins: PluginSettings = PluginSettings()
-    hooks: Any = attrs.field(default=None, repr=False, eq=False)
-    """What the plugins have a say in; None for what the library itself brings."""
+    """Which plugins are used besides those of the providers, and which must not be used."""

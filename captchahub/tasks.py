@@ -1,4 +1,4 @@
-"""What can be solved: the tasks, and the solutions they are answered with."""
+"""The types of task that can be solved, and the types of their solutions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ __all__ = ["ImageToText", "PhoneSlide", "Point", "Size", "SlideSolution", "Solut
 
 
 class Solution:
-    """The typed answer to a task; each task type has its own."""
+    """The base class of the answers to tasks. Each task type has a solution type of its own."""
 
     __slots__ = ()
 
-    def placed(self, frame: Frame) -> Solution:  # noqa: ARG002 - for those that have places in them
-        """The same answer for the picture that its own was made of; itself, where it has no places."""
+    def placed(self, frame: Frame) -> Solution:  # noqa: ARG002 - for solutions with coordinates
+        """Map an answer for a prepared picture back to the original picture.
+
+        ``frame`` is where the prepared picture lies in the original. A solution without coordinates is
+        returned unchanged.
+        """
         return self
 
 
@@ -36,11 +40,11 @@ OptionValue = str | int | bool
 
 
 class Task(ABC, Generic[S_co]):
-    """One picture to solve, and what is known of its answer.
+    """One picture to solve, and what is known about its answer.
 
-    A task type is a frozen attrs class with an ``image`` and its options as fields, None meaning "not
-    given". It names its ``kind`` (the word used in routes and in the journal) and its ``solution_type``,
-    and says in :meth:`check` which answers can't be right.
+    A task type is a frozen attrs class whose fields are the ``image`` and the options; an option that was not
+    given is None. ``kind`` is its name in routes and in the journal, ``solution_type`` the type of its
+    answers. :meth:`check` says which answers cannot be right.
     """
 
     __slots__ = ()
@@ -52,21 +56,21 @@ class Task(ABC, Generic[S_co]):
 
     @abstractmethod
     def check(self, solution: Solution) -> str | None:
-        """Why this answer can't be right, or None where nothing speaks against it."""
+        """Return why an answer cannot be right, or None if it may be right."""
 
     def is_answered_by(self, solution: Solution) -> TypeGuard[S_co]:
-        """Whether the answer is of the type this task asks for."""
+        """Whether an answer is of this task's ``solution_type``."""
         return isinstance(solution, self.solution_type)
 
     def complete(self, solution: Solution) -> Solution:
-        """The solution as the task wants it, before it is checked; the same one where nothing is to be done.
+        """Return a solution in the form that the task expects. It is called before :meth:`check`.
 
-        What only the task knows is filled in, and what is written otherwise than the task has it is changed.
+        A task type fills in what only the task knows, and normalises what services write differently.
         """
         return solution
 
     def agrees(self, one: Solution, other: Solution) -> bool:
-        """Whether two answers to this task are the same answer."""
+        """Whether two answers to this task count as the same answer when providers have to agree."""
         return one == other
 
     @property
@@ -81,7 +85,7 @@ class Task(ABC, Generic[S_co]):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the kind, the options and the picture: the same in every process for an equal task."""
+        """A hash of the kind, the options and the picture. Equal tasks have the same one in every process."""
         facts = [self.kind, dict(self.options), self.image.sha256]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -121,7 +125,7 @@ def _words(_task: object, field: Field, value: object) -> None:
     if not isinstance(value, str):
         raise TaskError(f"{field.name} must be text, not {value!r}")
     if not value.strip():
-        raise TaskError(f"{field.name} is empty; leave it out where there is nothing to say")
+        raise TaskError(f"{field.name} is empty; pass a text, or leave it out")
 
 
 def _image(_task: object, _field: Field, value: object) -> None:
@@ -148,10 +152,10 @@ _SHORTEST_PHRASE = len("a b")
 class ImageToText(Task[TextSolution]):
     """Read the text in a picture.
 
-    Every option is None where it is not known. Options that a service can't be told still serve the local
-    check of its answer, and are named in the result's ``ignored_options``.
+    Leave an option None if it is not known. An option that a service does not accept is still used to check
+    its answer, and is listed in the result's ``ignored_options``.
 
-    Raises :class:`~captchahub.errors.TaskError` when built from options of the wrong type, or that
+    Creating one raises :class:`~captchahub.errors.TaskError` if an option is of the wrong type, or if options
     contradict each other.
     """
 
@@ -160,23 +164,23 @@ class ImageToText(Task[TextSolution]):
 
     image: Image = attrs.field(validator=_image)
     length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
-    """How many characters the answer has."""
+    """The number of characters in the answer."""
     min_length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
-    """The fewest characters the answer can have."""
+    """The smallest number of characters in the answer."""
     max_length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
-    """The most characters the answer can have."""
+    """The largest number of characters in the answer."""
     charset: str | None = attrs.field(default=None, kw_only=True, validator=_words)
-    """Every character that can occur, such as ``string.digits``; spaces are always allowed between words."""
+    """All characters that can occur, such as ``string.digits``. Spaces between words are always allowed."""
     case_sensitive: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
-    """Whether upper and lower case make a difference."""
+    """Whether the answer is case-sensitive."""
     phrase: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
-    """Whether the picture shows several words (True) or exactly one (False)."""
+    """True if the picture shows several words, False if it shows exactly one."""
     math: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
-    """Whether the picture shows a sum, whose result is the answer."""
+    """Whether the picture shows a sum whose result is the answer."""
     language: str | None = attrs.field(default=None, kw_only=True, validator=_language)
-    """The language of the text, as a code: ``en``, ``ru``, ``zh-Hans``."""
+    """The language of the text, as a code such as ``en``, ``ru`` or ``zh-Hans``."""
     hint: str | None = attrs.field(default=None, kw_only=True, validator=_words)
-    """A remark for the person who reads the picture."""
+    """An instruction for the person who reads the picture."""
 
     def __attrs_post_init__(self) -> None:
         contradiction = self._contradiction()
@@ -186,7 +190,7 @@ class ImageToText(Task[TextSolution]):
     def _contradiction(self) -> str | None:
         shortest, longest = self.min_length, self.max_length
         if self.length is not None and (shortest is not None or longest is not None):
-            return "give either length, or min_length and max_length"
+            return "pass either length, or min_length and max_length"
         if shortest is not None and longest is not None and shortest > longest:
             return f"min_length {shortest} is more than max_length {longest}"
         room = self.length or longest
@@ -199,7 +203,7 @@ class ImageToText(Task[TextSolution]):
         return None
 
     def check(self, solution: Solution) -> str | None:
-        """Why this text can't be right: its length, its characters, its words."""
+        """Return why a text cannot be right (its length, characters or words), or None if it may be right."""
         if not isinstance(solution, TextSolution):
             return _wrong_type(type(self), solution)
         return self._wrong(solution.text)
@@ -208,16 +212,17 @@ class ImageToText(Task[TextSolution]):
         if not text.strip():
             return "the answer is empty"
         if self.math and not re.fullmatch(r"[-+\u2212]?\d+", text):
-            return f"{text!r} is not a number, and the picture shows a sum"
+            return f"{text!r} is not a number, but the picture shows a sum"
         if self.phrase is False and len(text.split()) > 1:
-            return f"{text!r} has several words, and one was asked"
+            return f"{text!r} has several words, but the task expects one"
         return self._wrong_length(text) or self._wrong_characters(text)
 
     def complete(self, solution: Solution) -> Solution:
-        """The text as a person would type it, and for a sum the result alone.
+        """Return the text as a person would type it, and for a sum only the result.
 
-        Full-width characters become plain ones (NFKC), and format characters are left out, unless charset has
-        them or only the text as it came can be right. A sum that is written out, as ``5+3=8``, is its result.
+        Full-width characters become plain ones (NFKC) and invisible format characters are removed, unless
+        ``charset`` has them or only the text as received can be right. A sum that is written out, such as
+        ``5+3=8``, becomes its result.
         """
         if not isinstance(solution, TextSolution):
             return solution
@@ -231,16 +236,18 @@ class ImageToText(Task[TextSolution]):
             typed = result_of_sum(typed)
         if not typed:
             return typed
+        # Folding can change the length, so of the three forms the first that passes the check is meant.
         might_be_right = (one for one in (typed, without_marks(text, kept), text) if not self._wrong(one))
         return next(might_be_right, typed)
 
     def agrees(self, one: Solution, other: Solution) -> bool:
-        """Whether two texts are the same, but for white space, and for case where it does not count."""
+        """Whether two texts are equal, ignoring white space, and case unless the task is case-sensitive."""
         if isinstance(one, TextSolution) and isinstance(other, TextSolution):
-            return self._compared(one.text) == self._compared(other.text)
+            return self._comparable(one.text) == self._comparable(other.text)
         return False
 
-    def _compared(self, text: str) -> str:
+    def _comparable(self, text: str) -> str:
+        # Services write a minus as a hyphen or as U+2212, the minus sign.
         words = " ".join(self._typed(text).replace("\u2212", "-").split())
         return words if self.case_sensitive else words.casefold()
 
@@ -256,11 +263,11 @@ class ImageToText(Task[TextSolution]):
     def _wrong_characters(self, text: str) -> str | None:
         if self.charset is None:
             return None
-        strange = sorted(set("".join(text.split())) - self._allowed())
-        return f"{text!r} has {''.join(strange)!r}, which charset does not allow" if strange else None
+        foreign = sorted(set("".join(text.split())) - self._allowed())
+        return f"{text!r} has {''.join(foreign)!r}, which charset does not allow" if foreign else None
 
     def _allowed(self) -> set[str]:
-        """The characters that charset allows; none where there is no charset."""
+        """Return the characters that ``charset`` allows, or an empty set if there is no charset."""
         if self.charset is None:
             return set()
         allowed = set(self.charset)
@@ -271,7 +278,7 @@ class ImageToText(Task[TextSolution]):
 
 @attrs.frozen
 class Point:
-    """A place in a picture, in pixels from its left (x) and its top (y)."""
+    """A point in a picture, in pixels from its left (x) and top (y) edge."""
 
     x: float
     y: float
@@ -290,9 +297,9 @@ class Size:
 
 @attrs.frozen
 class SlideSolution(Solution):
-    """Drag from ``start`` to ``end``, in pixels of ``screen``: the screenshot that was sent.
+    """A drag from ``start`` to ``end``, in pixels of the task's screenshot, whose size is ``screen``.
 
-    A provider leaves ``screen`` out; the task fills it in.
+    Providers leave ``screen`` out; the task fills it in.
     """
 
     start: Point
@@ -300,39 +307,37 @@ class SlideSolution(Solution):
     screen: Size | None = None
 
     def placed(self, frame: Frame) -> SlideSolution:
-        """The same drag on the screenshot that this one's was made of."""
+        """Map a drag on a prepared screenshot back to the original one. See :meth:`Solution.placed`."""
         start, end = (Point(*frame.place(point.x, point.y)) for point in (self.start, self.end))
         return SlideSolution(start, end)
 
     def scaled(self, width: int, height: int) -> SlideSolution:
-        """The same drag on the same screen at another size, such as the device's own, in pixels.
+        """Return the same drag on a screen of another size in pixels, such as the device's own.
 
-        Raises ValueError where ``width`` or ``height`` is not positive, or ``screen`` is not known.
+        Raises ValueError if ``width`` or ``height`` is not positive, or if ``screen`` is unknown.
         """
         if self.screen is None:
-            raise ValueError(
-                "the size of the screenshot is not known; build the solution with screen=Size(...)"
-            )
+            raise ValueError("the size of the screenshot is unknown; pass screen=Size(...) to the solution")
         if width <= 0 or height <= 0:
-            raise ValueError(f"a screen can't be {width}x{height} pixels")
+            raise ValueError(f"a screen cannot be {width}x{height} pixels")
         across, down = width / self.screen.width, height / self.screen.height
         start, end = (Point(point.x * across, point.y * down) for point in (self.start, self.end))
         return SlideSolution(start, end, Size(width, height))
 
 
-# Two people who mark the same place do not hit the same pixel.
-_SAME_PLACE = 0.01
+# As a share of the longer side. Two people who mark the same point do not hit the same pixel.
+_TOLERANCE = 0.01
 
 
-def _is_near(one: Point, other: Point, most: float) -> bool:
-    return math.hypot(one.x - other.x, one.y - other.y) <= most
+def _is_near(one: Point, other: Point, distance: float) -> bool:
+    return math.hypot(one.x - other.x, one.y - other.y) <= distance
 
 
 @attrs.frozen
 class PhoneSlide(Task[SlideSolution]):
-    """Find the drag that solves a puzzle on a phone: ``image`` is the screenshot of the whole screen.
+    """Find the drag that solves a slide puzzle on a phone. ``image`` is a screenshot of the whole screen.
 
-    Raises :class:`~captchahub.errors.TaskError` when built from anything but an Image.
+    Creating one raises :class:`~captchahub.errors.TaskError` if ``image`` is not an Image.
     """
 
     kind = "phone-slide"
@@ -341,7 +346,7 @@ class PhoneSlide(Task[SlideSolution]):
     image: Image = attrs.field(validator=_image)
 
     def check(self, solution: Solution) -> str | None:
-        """Why this drag can't be right: a point outside the screenshot, or no way between the two."""
+        """Return why a drag cannot be right: a point is outside the screenshot, or both are the same."""
         if not isinstance(solution, SlideSolution):
             return _wrong_type(type(self), solution)
         for name, point in (("start", solution.start), ("end", solution.end)):
@@ -351,22 +356,22 @@ class PhoneSlide(Task[SlideSolution]):
                     f"{self.image.width}x{self.image.height} pixels"
                 )
         if solution.start == solution.end:
-            return f"the drag begins and ends at ({solution.start.x}, {solution.start.y})"
+            return f"the drag starts and ends at ({solution.start.x}, {solution.start.y})"
         return None
 
     def agrees(self, one: Solution, other: Solution) -> bool:
-        """Whether two drags are the same, give or take a hundredth of the screenshot's longer side."""
+        """Whether two drags are the same to within a hundredth of the screenshot's longer side."""
         if not (isinstance(one, SlideSolution) and isinstance(other, SlideSolution)):
             return False
-        most = max(self.image.width, self.image.height) * _SAME_PLACE
-        return _is_near(one.start, other.start, most) and _is_near(one.end, other.end, most)
+        distance = max(self.image.width, self.image.height) * _TOLERANCE
+        return _is_near(one.start, other.start, distance) and _is_near(one.end, other.end, distance)
 
     def _contains(self, point: Point) -> bool:
-        # Not a number, and infinity, are not less than anything here either.
+        # NaN and infinity fail these comparisons too.
         return 0 <= point.x < self.image.width and 0 <= point.y < self.image.height
 
     def complete(self, solution: Solution) -> Solution:
-        """The solution with the size of the screenshot, so that it can be scaled."""
+        """Fill in the size of the screenshot, so that the solution can be scaled."""
         if isinstance(solution, SlideSolution) and solution.screen is None:
             return attrs.evolve(solution, screen=Size(self.image.width, self.image.height))
         return solution

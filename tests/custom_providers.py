@@ -171,7 +171,7 @@ def in_lab(
         return stalls[settings.name].connect()
 
     async def run() -> T:
-        engine = Engine(load_mapping(mapping, known), connect=connect, chance=lambda: 1.0)
+        engine = Engine(load_mapping(mapping, known), plugins=known, connect=connect, chance=lambda: 1.0)
         try:
             return await main(engine)
         finally:

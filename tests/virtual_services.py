@@ -15,7 +15,7 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub._journal.writer import Writer
+from captchahub._journal.journal import Writer
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
@@ -159,6 +159,7 @@ def in_town(
         known = Plugins(plugins) if plugins else INSTALLED
         engine = Engine(
             load_mapping(mapping, known),
+            plugins=known,
             connect=connect,
             chance=chance,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),

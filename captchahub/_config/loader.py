@@ -6,36 +6,28 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import attrs
 
-from captchahub._config.budgets import BudgetReader
+from captchahub._config.budgets import read_budget, refuse_mixed_currencies
 from captchahub._config.env_overrides import override
 from captchahub._config.inspected import Inspected, value_at
-from captchahub._config.keys import (
-    COMMON_KEYS,
-    HEALTH_KEYS,
-    HTTP_KEYS,
-    HUB_KEYS,
-    JOURNAL_KEYS,
-    LIMIT_KEYS,
-    PLUGIN_KEYS,
-    PROVIDER_NAME,
-    TOP_KEYS,
-    task_kinds,
-)
+from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME, task_kinds
 from captchahub._config.near_variables import refuse_near
 from captchahub._config.problems import EXAMPLE, KeyPath, Problems, mapping_in
-from captchahub._config.reader import Reader, keys, settings_fault, unknown_key
+from captchahub._config.reader import ValueReader, settings_fault, unknown_key
 from captchahub._config.references import resolve
 from captchahub._config.routes import RouteReader
-from captchahub._config.scalars import FilePath
-from captchahub._config.structure import strict_converter
+from captchahub._config.scalar_readers import ReadContext
+from captchahub._config.structure import StrictConverter
+from captchahub._config.type_info import keys_of
 from captchahub._config.yaml_documents import Document
 from captchahub._plugins.aliases import meant_value
 from captchahub._plugins.manager import Plugins, Unusable
+from captchahub._support.notation import FilePath
 from captchahub._support.paths import anchored
 from captchahub._support.wording import advise
 from captchahub.errors import ConfigError
@@ -43,7 +35,6 @@ from captchahub.provider import Provider, ProviderKind
 from captchahub.settings import (
     KEPT_IN_MEMORY,
     Budget,
-    HealthSettings,
     HttpSettings,
     HubSettings,
     JournalSettings,
@@ -87,7 +78,9 @@ def _known_keys(plugins: Plugins, base: Path, place: KeyPath, top: Mapping[str, 
         return task_kinds(kind for each in named if (kind := _kind_of(plugins, each)) is not None)
     if len(place) == 2 and place[0] == "providers":
         kind = _kind_of(plugins, value_at(top, place))
-        return keys(kind.settings) if kind is not None and attrs.has(kind.settings) else ()
+        # A class that can't be read has no keys here; the loader reports it.
+        with suppress(Exception):
+            return keys_of(kind.settings) if kind is not None and attrs.has(kind.settings) else ()
     return ()
 
 
@@ -116,16 +109,16 @@ class Loader:
     def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
         self._plugins = plugins
         self._problems = problems
-        # Absolute, for the program may work elsewhere by the time that a path is used.
-        self._reader = Reader(strict_converter(anchored(base), problems.is_followed), problems)
-        self._budgets = BudgetReader(self._reader, problems)
+        # Absolute, because the program may change its working directory before a path is used.
+        context = ReadContext(anchored(base), problems.is_followed)
+        self._reader = ValueReader(StrictConverter(context), problems)
 
     def settings(self, value: object) -> HubSettings | None:
         """The settings, or None where something essential is missing."""
         top = self._mapping(value, ())
         if top is None:
             return None
-        self._refuse_unknown(top, TOP_KEYS, ())
+        self._reader.refuse_unknown(top, keys_of(HubSettings), ())
         plugins = self._see_to_plugins(top.get("plugins", {}), ("plugins",))
         read = self._providers(top)
         providers = {name: provider for name, provider in read.items() if provider is not None}
@@ -134,30 +127,25 @@ class Loader:
         for name in providers:
             place = ("providers", name, "prices")
             self._refuse_unknown_kinds(mapping_in(value_at(top, place)), kinds, place)
-        given = self._reader.given(top, HUB_KEYS, ())
+        given = self._reader.fields(
+            top, HubSettings, (), skip=("providers", "routes", "budget", "journal", "plugins")
+        )
         if "journal" in top:
             given["journal"] = self._journal(top["journal"], ("journal",))
         budget = self._budget(top, ())
         if budget is not None:
-            self._budgets.refuse_mixed(providers.values(), ("budget",))
-        return HubSettings(
-            providers, routes, budget=budget, plugins=plugins, hooks=self._plugins.hooks, **given
-        )
+            refuse_mixed_currencies(self._problems, providers.values(), ("budget",))
+        return HubSettings(providers, routes, budget=budget, plugins=plugins, **given)
 
     def _mapping(self, value: object, place: KeyPath) -> dict[str, object] | None:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
         return result
 
-    def _refuse_unknown(self, mapping: Mapping[str, object], valid: Sequence[str], place: KeyPath) -> None:
-        for key in mapping:
-            if key not in valid:
-                self._problems.add((*place, key), unknown_key(key, valid))
-
     def _see_to_plugins(self, value: object, place: KeyPath) -> PluginSettings:
         """Block and load plugins, before any is used."""
         raw = self._mapping(value, place) or {}
-        self._refuse_unknown(raw, tuple(PLUGIN_KEYS), place)
-        wanted = PluginSettings(**self._reader.given(raw, PLUGIN_KEYS, place))
+        self._reader.refuse_unknown(raw, keys_of(PluginSettings), place)
+        wanted = PluginSettings(**self._reader.fields(raw, PluginSettings, place))
         for unknown in self._plugins.block(wanted.block, _BLOCK):
             self._plugins.warn_of_unknown(unknown, "plugins.block")
         for number, name in enumerate(wanted.load):
@@ -184,9 +172,8 @@ class Loader:
         raw = self._mapping(value, place)
         if raw is None:
             return None
-        limits = self._reader.given(raw, LIMIT_KEYS, place)
-        http = HttpSettings(**self._reader.given(raw, HTTP_KEYS, place))
-        health = self._health(raw.get("health", {}), (*place, "health"))
+        common = self._reader.fields(raw, ProviderSettings, place, skip=("plugin", "budget"))
+        http = HttpSettings(**self._reader.fields(raw, HttpSettings, place))
         budget = self._budget(raw, place)
         own_raw = {key: item for key, item in raw.items() if key not in COMMON_KEYS}
         try:
@@ -203,27 +190,23 @@ class Loader:
             plugin=kind.name,
             own=own,
             kind=kind,
-            health=health,
             budget=budget,
             http=http,
             unusable=unusable,
-            **limits,
+            **common,
         )
 
-    def _health(self, value: object, place: KeyPath) -> HealthSettings:
-        raw = self._mapping(value, place) or {}
-        self._refuse_unknown(raw, tuple(HEALTH_KEYS), place)
-        return HealthSettings(**self._reader.given(raw, HEALTH_KEYS, place))
-
     def _budget(self, raw: Mapping[str, object], place: KeyPath) -> Budget | None:
-        return self._budgets.budget(raw["budget"], (*place, "budget")) if "budget" in raw else None
+        if "budget" not in raw:
+            return None
+        return read_budget(self._reader, raw["budget"], (*place, "budget"))
 
     def _journal(self, value: object, place: KeyPath) -> JournalSettings:
         if not isinstance(value, dict):
             return JournalSettings(self._reader.read(value, FilePath, place))
         raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
-        self._refuse_unknown(raw, tuple(JOURNAL_KEYS), place)
-        read = self._reader.given(raw, JOURNAL_KEYS, place)
+        self._reader.refuse_unknown(raw, keys_of(JournalSettings), place)
+        read = self._reader.fields(raw, JournalSettings, place)
         if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
             told = "without a path the journal is in memory, where jobs are kept for an hour at most"
             self._problems.add((*place, "keep"), f"{told}; name the file as well, as in path: jobs.db")
@@ -266,8 +249,8 @@ class Loader:
         if fault is not None:
             self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
             return None
-        valid = (*COMMON_KEYS, *keys(kind.settings))
-        self._refuse_unknown(raw, valid, place)
+        valid = (*COMMON_KEYS, *keys_of(kind.settings))
+        self._reader.refuse_unknown(raw, valid, place)
         known = {key: value for key, value in raw.items() if key in valid}
         self._note_aliases(known, kind, place)
         return self._reader.read(known, kind.settings, place)

@@ -5,22 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from captchahub._config.budgets import BUDGET_KEYS
 from captchahub._config.env_overrides import BETWEEN, PREFIX, as_variable
-from captchahub._config.keys import (
-    COMMON_KEYS,
-    HEALTH_KEYS,
-    HUB_KEYS,
-    JOURNAL_KEYS,
-    PLUGIN_KEYS,
-    TOP_KEYS,
-    task_kinds,
-)
+from captchahub._config.names import task_kinds
 from captchahub._config.problems import Problems, mapping_in
 from captchahub._config.references import references_in
-from captchahub._config.routes import ROUTE_KEYS
+from captchahub._config.type_info import ClassType, UnionType, keys_of, settings_fields, type_info
 from captchahub._support.log import log
+from captchahub.settings import HubSettings, ProviderSettings, RouteSettings
 
 __all__ = ["OUR_OWN", "refuse_near"]
 
@@ -51,37 +44,46 @@ def refuse_near(value: object, environment: Iterable[str], problems: Problems) -
                 told = f"nothing reads it; write {right}, or another name where it is your own program's"
                 problems.add((), told, variable=name)
                 continue
-            near = difflib.get_close_matches(rest.lower(), TOP_KEYS, n=1, cutoff=0.8)
+            near = difflib.get_close_matches(rest.lower(), keys_of(HubSettings), n=1, cutoff=0.8)
             if near:
                 log.warning("$%s is read by nothing; did you mean %s?", name, PREFIX + as_variable(near[0]))
 
 
 def _at_the_top(top: Mapping[str, object]) -> Split:
-    provider = _provider()
+    common = _of_class(ProviderSettings, {"prices": _one_of(dict.fromkeys(task_kinds(())))})
     kinds = task_kinds(()).union(mapping_in(top.get("routes")))
-    return _one_of(
+
+    def provider(rest: str) -> Sequence[str] | None:
+        # Any other key may be one of its plugin, which is not imported for this.
+        return common(rest) or [rest]
+
+    return _of_class(
+        HubSettings,
         {
-            **dict.fromkeys(HUB_KEYS),
-            "budget": _one_of(dict.fromkeys(BUDGET_KEYS)),
-            "journal": _one_of(dict.fromkeys(JOURNAL_KEYS)),
-            "plugins": _one_of(dict.fromkeys(PLUGIN_KEYS)),
             "providers": _one_of(dict.fromkeys(mapping_in(top.get("providers")), provider)),
-            "routes": _one_of(dict.fromkeys(kinds, _one_of(dict.fromkeys(ROUTE_KEYS)))),
-        }
+            "routes": _one_of(dict.fromkeys(kinds, _of_class(RouteSettings))),
+        },
     )
 
 
-def _provider() -> Split:
-    common = _one_of(
-        {
-            **dict.fromkeys(COMMON_KEYS),
-            "budget": _one_of(dict.fromkeys(BUDGET_KEYS)),
-            "health": _one_of(dict.fromkeys(HEALTH_KEYS)),
-            "prices": _one_of(dict.fromkeys(task_kinds(()))),
-        }
+def _of_class(target: type[Any], named: Mapping[str, Split] | None = None) -> Split:
+    """Return what splits a name that begins with a key of a settings class.
+
+    ``named`` are the keys whose mappings hold names of the user's own.
+    """
+    return _one_of(
+        {field.key: (named or {}).get(field.key) or _of_type(field.type) for field in settings_fields(target)}
     )
-    # Any other may be one of its plugin, which is not imported for this.
-    return lambda rest: common(rest) or [rest]
+
+
+def _of_type(target: Any) -> Split | None:
+    match type_info(target):
+        case ClassType(inner):
+            return _of_class(inner)
+        case UnionType(members):
+            return next(filter(None, map(_of_type, members)), None)
+        case _:
+            return None
 
 
 def _one_of(keys: Mapping[str, Split | None]) -> Split:

@@ -29,13 +29,20 @@ class Problem:
 
 
 class InvalidValue(Exception):
-    """A value that is not of its type. ``hidden`` where the value must not be shown."""
+    """A value that is not of its type.
 
-    def __init__(self, expected: str, value: object, advice: str = "", *, hidden: bool = False) -> None:
+    ``guess`` is advice that spells out what the value is like. It replaces ``advice``, unless the value came
+    from a reference and so may be a secret. ``hidden`` means that the value must not be shown.
+    """
+
+    def __init__(
+        self, expected: str, value: object, advice: str = "", *, guess: str = "", hidden: bool = False
+    ) -> None:
         super().__init__(expected)
         self.expected = expected
         self.value = value
         self.advice = advice
+        self.guess = guess
         self.hidden = hidden
 
 

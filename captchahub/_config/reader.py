@@ -1,8 +1,8 @@
-"""What cattrs and a plugin's own checks refuse, told as problems at their keys."""
+"""Reads typed values, and reports what cattrs and a plugin's own checks refuse as problems at their keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,113 +17,129 @@ from cattrs import (
 
 from captchahub._config.problems import InvalidValue, KeyPath, Problems
 from captchahub._config.structure import StrictConverter
+from captchahub._config.type_info import keys_of, settings_fields
 from captchahub._support.redaction import secrets_in
 from captchahub._support.wording import advise
 
-_TELLING = 8
-"""So many characters in a row give something away; fewer are in common words, such as 'token'."""
+_REVEALING = 8
+"""How many characters in a row reveal a part of a secret; fewer are in common words, such as 'token'."""
 
-Structured = ClassValidationError | IterableValidationError
+_Grouped = ClassValidationError | IterableValidationError
 
-Noted = tuple[Exception, "AttributeValidationNote | IterableValidationNote | None"]
+_Note = AttributeValidationNote | IterableValidationNote
 
 
 @attrs.frozen
-class Reader:
-    """Structures values; what does not fit goes to ``problems``."""
+class ValueReader:
+    """Turns plain values into typed ones, and reports what does not fit to ``problems``."""
 
     converter: StrictConverter
     problems: Problems
 
     def read(self, value: object, target: Any, place: KeyPath) -> Any:
-        """The value as a ``target``, or None where it is not one."""
+        """Return the value as a ``target``, or None if it does not fit."""
         try:
             return self.converter.structure(value, target)
-        except Exception as error:  # noqa: BLE001  # whatever a plugin's own checks raise is told, not lost
-            self._tell(error, value, target, place)
+        except Exception as error:  # noqa: BLE001  # whatever a plugin's own checks raise is reported, not lost
+            self._report(error, value, target, place)
             return None
 
-    def given(self, raw: Mapping[str, object], types: Mapping[str, Any], place: KeyPath) -> dict[str, Any]:
-        """Those of the keys that are there and fit, so that a class keeps its defaults for the others."""
-        read = {key: self.read(raw[key], types[key], (*place, key)) for key in types if key in raw}
-        return {key: value for key, value in read.items() if value is not None}
+    def fields(
+        self,
+        raw: Mapping[str, object],
+        target: type[Any],
+        place: KeyPath,
+        *,
+        skip: Iterable[str] = (),
+    ) -> dict[str, Any]:
+        """Return the fields of a settings class that are in a mapping and fit, by their names in Python.
 
-    def misfit(self, misfit: InvalidValue, place: KeyPath) -> None:
-        """Tell that a value is not what its place should hold, unless it could not even be read."""
+        The class keeps its defaults for all others. The caller reads the keys to ``skip``, and those of a
+        class that stands inline.
+        """
+        read = {
+            field.path[0]: self.read(raw[field.key], field.type, (*place, field.key))
+            for field in settings_fields(target)
+            if field.key in raw and field.key not in skip and len(field.path) == 1
+        }
+        return {name: value for name, value in read.items() if value is not None}
+
+    def refuse_unknown(self, raw: Iterable[str], valid: Sequence[str], place: KeyPath) -> None:
+        """Report the keys of a mapping that are none of the valid ones."""
+        for key in raw:
+            if key not in valid:
+                self.problems.add((*place, key), unknown_key(key, valid))
+
+    def report_invalid(self, error: InvalidValue, place: KeyPath) -> None:
+        """Report a value that is not of its type, unless the value itself could not be read."""
         if place in self.problems.spoilt:
             return
-        if misfit.hidden and place not in self.problems.origins:
+        followed = place in self.problems.origins
+        if error.hidden and not followed:
             found = "something else, which is not shown as it may be a secret"
         else:
-            found = self.problems.shown(place, misfit.value)
-        said = misfit.advice or self.problems.hints.get(place)
-        advice = f"; {said}" if said else ""
-        self.problems.add(place, f"expected {misfit.expected}, found {found}{advice}")
+            found = self.problems.shown(place, error.value)
+        advice = (not followed and error.guess) or error.advice or self.problems.hints.get(place)
+        ending = f"; {advice}" if advice else ""
+        self.problems.add(place, f"expected {error.expected}, found {found}{ending}")
 
-    def _tell(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
+    def _report(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
         if isinstance(error, InvalidValue):
-            self.misfit(error, place)
+            self.report_invalid(error, place)
         elif isinstance(error, ForbiddenExtraKeysError):
-            self._unknown_keys(error, place)
-        elif isinstance(error, (ClassValidationError, IterableValidationError)):
-            members = _members(error)
-            for inner, note in members:
-                self._tell_member(inner, note, error, value, place)
-            if any(note or isinstance(inner, ForbiddenExtraKeysError) for inner, note in members):
-                self._tell_checks(error.cl, value, place)
+            for key in sorted(error.extra_fields):
+                self.problems.add((*place, key), unknown_key(key, keys_of(error.cl)))
+        elif isinstance(error, _Grouped):
+            self._report_group(error, value, place)
         else:
-            self._refused(error, value, target, place)
+            self._report_check(error, value, target, place)
 
-    def _tell_member(
-        self,
-        inner: Exception,
-        note: AttributeValidationNote | IterableValidationNote | None,
-        error: Structured,
-        value: object,
-        place: KeyPath,
+    def _report_group(self, group: _Grouped, value: object, place: KeyPath) -> None:
+        noted, bare = group.group_exceptions()
+        for error in bare:
+            self._report(error, value, group.cl, place)
+        for error, note in noted:
+            self._report_member(error, note, group.cl, value, place)
+        if noted or any(isinstance(error, ForbiddenExtraKeysError) for error in bare):
+            # cattrs has not built the class, so the plugin's own checks have not run yet.
+            self._report_other_checks(group.cl, value, place)
+
+    def _report_member(
+        self, error: Exception, note: _Note, target: Any, value: object, place: KeyPath
     ) -> None:
-        if note is None:
-            self._tell(inner, value, error.cl, place)
-            return
-        step: str | int = (
-            _alias(error.cl, note.name) if isinstance(note, AttributeValidationNote) else note.index
-        )
-        there, item = _item(value, step)
-        if there:
-            self._tell(inner, item, note.type, (*place, step))
+        step = note.index if isinstance(note, IterableValidationNote) else _key_of(target, note.name)
+        is_there, item = _item(value, step)
+        if is_there:
+            self._report(error, item, note.type, (*place, step))
         else:
             self.problems.add((*place, step), "missing; the plugin needs it")
 
-    def _unknown_keys(self, error: ForbiddenExtraKeysError, place: KeyPath) -> None:
-        for key in sorted(error.extra_fields):
-            self.problems.add((*place, key), unknown_key(key, keys(error.cl)))
-
-    def _refused(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
-        """A check of the plugin's own, run again key by key to learn which one it means."""
+    def _report_check(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
+        """Report what a check of the plugin raised; it runs again key by key, to find the key."""
         if not (isinstance(target, type) and attrs.has(target) and isinstance(value, dict)):
             reason = f"the plugin can't take this value ({type(error).__name__})"
             self.problems.add(place, f"{reason}; leave the key out, and tell the plugin's author")
             return
-        trial = _Trial(self.converter, target, value)  # pyright: ignore[reportUnknownArgumentType]  # read above
-        if not self._blame(trial, place):
-            self.problems.add(place, self._plugin_words(error, trial.values, place))
+        checks = _FieldChecks(self.converter, target, value)  # pyright: ignore[reportUnknownArgumentType]  # read above
+        if not self._report_refused(checks, place):
+            self.problems.add(place, self._plugin_words(error, checks.values, place))
 
-    def _tell_checks(self, target: Any, value: object, place: KeyPath) -> None:
-        """What the plugin's own checks say of the keys that fit, where others do not or are missing."""
+    def _report_other_checks(self, target: Any, value: object, place: KeyPath) -> None:
+        """Report which of the keys that fit their types the plugin's own checks refuse."""
         if isinstance(target, type) and attrs.has(target) and isinstance(value, dict):
             raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
             readable = {key: item for key, item in raw.items() if not self.problems.is_spoilt((*place, key))}
-            self._blame(_Trial(self.converter, target, readable), place)
+            self._report_refused(_FieldChecks(self.converter, target, readable), place)
 
-    def _blame(self, trial: _Trial, place: KeyPath) -> bool:
-        """Tell which keys are refused by themselves; False where none is."""
-        blamed = trial.blamed()
-        for key, refusal in blamed.items():
-            self.problems.add((*place, key), self._plugin_words(refusal, trial.values[key], (*place, key)))
-        return bool(blamed)
+    def _report_refused(self, checks: _FieldChecks, place: KeyPath) -> bool:
+        """Report the keys that are refused by themselves; return whether there are any."""
+        refused = checks.refused()
+        for key, error in refused.items():
+            self.problems.add((*place, key), self._plugin_words(error, checks.values[key], (*place, key)))
+        return bool(refused)
 
     def _plugin_words(self, error: Exception, value: object, place: KeyPath) -> str:
-        """What the plugin said, unless that repeats a secret or a value that came from a reference."""
+        """Return what the plugin said, unless that repeats a secret or a value that came from a reference."""
         words = words_of(error)
         origins = self.problems.origins_under(place)
         hidden = [*(text for origin in origins for text in origin.texts), *secrets_in(value)]
@@ -134,63 +150,53 @@ class Reader:
 
 
 def _repeats(words: str, hidden: str) -> bool:
-    """Whether a telling part of the hidden text stands in the words, or all of it where it is short."""
+    """Whether the words hold a part of the hidden text that is long enough, or all of a short text."""
     words, text = words.casefold(), " ".join(hidden.casefold().split())
-    return any(text[start : start + _TELLING] in words for start in range(max(1, len(text) - _TELLING + 1)))
+    return any(
+        text[start : start + _REVEALING] in words for start in range(max(1, len(text) - _REVEALING + 1))
+    )
 
 
 def unknown_key(key: str, valid: Iterable[str]) -> str:
-    """The problem of a key that nothing reads."""
+    """Return the message for a key that nothing reads."""
     return f"unknown key; {advise(key, valid, 'valid keys')}"
 
 
-def keys(target: Any) -> tuple[str, ...]:
-    """The keys that a settings class takes."""
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(target)
-    return tuple(field.alias or field.name for field in fields if field.init)
-
-
 def settings_fault(target: Any, converter: StrictConverter, taken: Iterable[str]) -> str | None:
-    """Why a plugin's settings class can't be filled from a configuration, or None where it can."""
+    """Return why a plugin's settings class can't be filled from a configuration, or None if it can."""
     if not (isinstance(target, type) and attrs.has(target)):
         return "its settings are not an attrs class"
-    clash = sorted({*keys(target)} & {*taken})
-    if clash:
-        return f"its settings have keys that every provider has: {', '.join(clash)}"
     try:
+        own = keys_of(target)
         converter.get_structure_hook(target)
     except Exception as error:  # noqa: BLE001  # a plugin's annotations can fail in any way
         return f"its settings class can't be read ({type(error).__name__}: {words_of(error)})"
-    return None
+    clash = sorted({*own} & {*taken})
+    return f"its settings have keys that every provider has: {', '.join(clash)}" if clash else None
 
 
 def words_of(error: Exception) -> str:
-    """What an exception says, on one line; attrs puts more than the words into its own."""
+    """Return the message of an exception, on one line; attrs puts more than the message into its own."""
     words = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
     return " ".join(words.split()) or type(error).__name__
 
 
-def _members(error: Structured) -> list[Noted]:
-    noted, bare = error.group_exceptions()
-    return [*noted, *((inner, None) for inner in bare)]
-
-
-def _alias(target: Any, name: str) -> str:
+def _key_of(target: Any, name: str) -> str:
     return str(attrs.fields_dict(target)[name].alias) if attrs.has(target) else name
 
 
 def _item(value: object, step: str | int) -> tuple[bool, object]:
-    """Whether there is something at this step into a value, and what."""
+    """Return whether a value has something at this step, and what."""
     try:
         return True, value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known
     except (LookupError, TypeError):
         return False, None
 
 
-class _Trial:
-    """Runs the converters and validators of a settings class one by one, to see which key is refused.
+class _FieldChecks:
+    """The converters and validators of a settings class, run one by one to see which key they refuse.
 
-    ``values`` are those of the keys that are there and of the right types.
+    ``values`` has the keys that are there and whose values are of the right types.
     """
 
     def __init__(
@@ -201,19 +207,20 @@ class _Trial:
         }
         self.values: dict[str, object] = {}
         for key in [key for key in self._fields if key in raw]:
-            # What is not of its type was told before.
+            # A value that is not of its type has been reported already.
             with suppress(Exception):
                 self.values[key] = converter.structure(raw[key], self._fields[key].type or object)
+        # Validators take the instance. Its class cannot build one, because a key is refused or missing.
         self._instance = object.__new__(target)
 
-    def blamed(self) -> dict[str, Exception]:
-        """What each refused key was refused with; empty where all are fine by themselves."""
+    def refused(self) -> dict[str, Exception]:
+        """Return the keys that are refused, each with what was raised; none if all are fine by themselves."""
         found: dict[str, Exception] = {}
-        for step in (self._convert, self._validate):
+        for check in (self._convert, self._validate):
             for key in [key for key in self.values if key not in found]:
                 try:
-                    step(key)
-                except Exception as error:  # noqa: BLE001  # handed to the caller
+                    check(key)
+                except Exception as error:  # noqa: BLE001  # returned to the caller
                     if not self._misses_another_key(error):
                         found[key] = error
         return found
@@ -227,7 +234,7 @@ class _Trial:
         more = (self._instance, field) if isinstance(convert, attrs.Converter) else ()
         if convert is not None:
             value = _call(convert, value, *more)
-        # The classes are frozen, and this is no instance that anybody will see.
+        # The class is frozen, and this instance never leaves this module.
         object.__setattr__(self._instance, field.name, value)
 
     def _validate(self, key: str) -> None:

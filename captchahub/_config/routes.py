@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
 from captchahub import errors
 from captchahub._config.problems import KeyPath, Problems
-from captchahub._config.reader import Reader, unknown_key
-from captchahub._config.scalars import Count, HedgeDelay, Share, Weight
+from captchahub._config.reader import ValueReader
+from captchahub._config.type_info import keys_of
+from captchahub._support.notation import Weight
 from captchahub._support.wording import advise
 from captchahub.errors import AmbiguousCreate, JobTimeout, ProviderError, TaskError
 from captchahub.settings import Otherwise, RouteSettings, Strategy
 
-__all__ = ["FALLBACK_ERRORS", "ROUTE_KEYS", "RULES", "RouteReader", "contradictions"]
+__all__ = ["FALLBACK_ERRORS", "RouteReader", "contradictions"]
 
 Group = Mapping[str, float]
-
-RULES: Mapping[str, Any] = {
-    "strategy": Strategy,
-    "on_ambiguous": Otherwise,
-    "on_timeout": Otherwise,
-    "max_attempts": Count,
-    "hedge_after": HedgeDelay,
-    "hedge_limit": Share,
-    "agree": Count,
-}
-
-ROUTE_KEYS = ("providers", "fallback_on", *RULES)
 
 _BY_WEIGHT = (Strategy.ORDERED, Strategy.BALANCED)
 
@@ -46,7 +34,7 @@ FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {
 class RouteReader:
     """Reads routes; what is wrong with them goes to ``problems``. ``defined`` are the providers there are."""
 
-    reader: Reader
+    reader: ValueReader
     problems: Problems
     defined: Sequence[str]
 
@@ -57,10 +45,8 @@ class RouteReader:
         return RouteSettings(self._groups(value, Strategy.ORDERED, place))
 
     def _with_rules(self, raw: Mapping[str, object], place: KeyPath) -> RouteSettings:
-        for key in raw:
-            if key not in ROUTE_KEYS:
-                self.problems.add((*place, key), unknown_key(key, ROUTE_KEYS))
-        rules = self.reader.given(raw, RULES, place)
+        self.reader.refuse_unknown(raw, keys_of(RouteSettings), place)
+        rules = self.reader.fields(raw, RouteSettings, place, skip=("providers", "fallback_on"))
         if "fallback_on" in raw:
             rules["fallback_on"] = self._errors(raw["fallback_on"], (*place, "fallback_on"))
         groups: list[Group] = []
@@ -144,7 +130,7 @@ def _named(item: object, place: KeyPath) -> Iterator[tuple[str, KeyPath]]:
                 yield name, (*place, index)
 
 
-def contradictions(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+def contradictions(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
     """The keys that make no sense for what another says: the key, the other one, what to tell.
 
     ``rules`` are the rules that are there and could be read.
@@ -163,7 +149,7 @@ def _hopeless(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
         yield "max_attempts", "agree", f"fewer than agree, which needs {route.agree}; raise it"
 
 
-def _idle(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+def _idle(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
     if route.hedge_after is None:
         if "hedge_limit" in rules:
             told = "without hedge_after nobody is asked as well; write hedge_after, or leave it out"
@@ -180,7 +166,7 @@ def _idle(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[s
         yield "hedge_after", "agree", told
 
 
-def _undone(route: RouteSettings, rules: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
+def _undone(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
     for key, error, choice in (
         ("on_ambiguous", AmbiguousCreate, route.on_ambiguous),
         ("on_timeout", JobTimeout, route.on_timeout),

@@ -9,8 +9,7 @@ import attrs
 
 from captchahub._engine.late_answers import may_be_elsewhere
 from captchahub._engine.undelivered import UndeliveredAnswers
-from captchahub._journal.journal import JobRow, Journal
-from captchahub._journal.rows import NewJob
+from captchahub._journal.journal import JobRow, Journal, NewJob
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._plugins.hooks import Hooks
 from captchahub._plugins.preparation import TaskPreparer

@@ -24,12 +24,8 @@ from captchahub._engine.resume import attached, resume
 from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import narrated
-from captchahub._journal.journal import Journal
-from captchahub._journal.ledger_table import spend as spend_of
-from captchahub._journal.liveness import ProcessLock
-from captchahub._journal.writer import Writer, open_writer
+from captchahub._journal.journal import Writer, open_journal
 from captchahub._plugins.dispatcher import EventDispatcher
-from captchahub._plugins.hooks import Hooks
 from captchahub._plugins.manager import Plugins
 from captchahub._plugins.preparation import TaskPreparer
 from captchahub._policy.job_token import read_token
@@ -58,7 +54,7 @@ from captchahub.settings import HubSettings, RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["Engine", "hooks_of"]
+__all__ = ["Engine"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -75,6 +71,7 @@ class Engine:
         self,
         settings: HubSettings,
         *,
+        plugins: Plugins | None = None,
         connect: TransportFactory = http_transport,
         chance: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
@@ -85,21 +82,13 @@ class Engine:
             found = type(settings).__name__
             raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        changes, hooks = ChangeSignal(), hooks_of(settings)
+        self.plugins = Plugins.named_by(settings) if plugins is None else plugins
+        changes, hooks = ChangeSignal(), self.plugins.hooks
         dispatcher = EventDispatcher(hooks.observers, wall_clock)
         background = BackgroundTasks()
         self._accounts = ProviderRegistry(settings, connect, changes, dispatcher, background)
-        book = open_writer(settings.journal.path) if journal is None else journal
-        is_alone = journal is None and settings.journal.path is None
-        presence = ProcessLock(settings.journal.path if journal is None else None)
-        self._journal = Journal(
-            book,
-            settings,
-            self._accounts.identities,
-            background,
-            wall_clock,
-            is_alone=is_alone,
-            presence=presence,
+        self._journal = open_journal(
+            settings, self._accounts.identities, background, wall_clock, writer=journal
         )
         self._desk = EngineServices(
             chance, hooks, dispatcher, changes, background, self._journal, TaskPreparer()
@@ -212,8 +201,7 @@ class Engine:
 
     async def spend(self, zone: tzinfo, since: float | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
-        work = partial(spend_of, zone=zone, since=since or 0.0)
-        return await self._while_open(self._journal.read(work))
+        return await self._while_open(self._journal.spend(zone, since or 0.0))
 
     async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
@@ -241,7 +229,7 @@ class Engine:
             raise ConfigError(f"providers.{name}: {account.settings.unusable}")
         account.admission.revive()
 
-    async def reload(self, settings: HubSettings) -> None:
+    async def reload(self, settings: HubSettings, plugins: Plugins) -> None:
         """See :meth:`captchahub.hub.Hub.reload`."""
         self._refuse_closed()
         path, wanted = self._settings.journal.path, settings.journal.path
@@ -250,9 +238,9 @@ class Engine:
                 f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
                 f"{wanted or 'one in memory'}; close the hub and make a new one"
             )
-        desk, hooks = self._desk, hooks_of(settings)
+        desk, hooks = self._desk, plugins.hooks
         self._accounts.replace(settings)
-        self._settings = settings
+        self._settings, self.plugins = settings, plugins
         self._journal.follow(settings, self._accounts.identities)
         self._hedges = _hedges_of(settings)
         self._desk = attrs.evolve(desk, hooks=hooks)
@@ -293,11 +281,6 @@ class Engine:
         await self._desk.preparing.aclose()
         await self._journal.aclose()
         await self._desk.dispatcher.aclose(_PATIENCE)
-
-
-def hooks_of(settings: HubSettings) -> Hooks:
-    """What the plugins of a hub with these settings have a say in."""
-    return Plugins().hooks if settings.hooks is None else settings.hooks
 
 
 def _hedges_of(settings: HubSettings) -> dict[str, HedgeBudget]:

@@ -20,7 +20,7 @@ from captchahub._policy.scheduling import backoff
 from captchahub._providers.account import Account, LocalAccount, RemoteAccount, least_time
 from captchahub._providers.calls import is_of_contract, translate
 from captchahub._support.clock import now
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask, secrets_in
 from captchahub._support.tracebacks import let_go
 from captchahub.errors import (
@@ -176,7 +176,7 @@ class RemoteExecution:
             # Before anything else is waited for, as a cancel then would lose it.
             self.answer = self._placed(created.solution, created.cost)
         if created.job_id is not None and self.page is not None:
-            await self.page.note_created(created.job_id)
+            await self.page.mark_created(created.job_id)
             self._terms.context.note_job(created.job_id, frame)
         self._account.admission.created(self._terms.given)
         # Without an answer Created has an id.
@@ -320,9 +320,7 @@ def _checked(one: Execution, task: Task[Solution], answer: Solved, hooks: Hooks)
     try:
         solution = task.complete(answer.solution)
         wrong = task.check(solution)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS as error:
+    except foreign_errors() as error:
         # The answer is paid for; whatever is wrong with it must not take the other providers down.
         raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error
     wrong = wrong or hooks.check_solution(task, solution)

@@ -18,7 +18,7 @@ class UndeliveredAnswers:
     def add(self, page: JobRow, *, is_held: bool = False) -> None:
         """One more; ``is_held`` where the solve looks at it, so that nobody else may have it meanwhile."""
         if self._is_answered:
-            page.give()
+            page.mark_delivered()
             return
         self._pages.append(page)
         if is_held:
@@ -29,7 +29,7 @@ class UndeliveredAnswers:
         self._is_answered = True
         self._held.clear()
         while self._pages:
-            self._pages.pop().give()
+            self._pages.pop().mark_delivered()
 
     @property
     def is_holding(self) -> bool:

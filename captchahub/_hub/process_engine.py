@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
 from captchahub._support.forking import keep, process
 from captchahub.settings import HubSettings
 
@@ -17,11 +18,16 @@ class ProcessEngine:
     engine raises: here at once, and in a child from :meth:`get`.
     """
 
-    def __init__(self, settings: HubSettings) -> None:
-        self.settings = settings
-        """What a child's engine begins with."""
+    def __init__(self, settings: HubSettings, plugins: Plugins | None = None) -> None:
+        engine = Engine(settings, plugins=plugins)
+        self._settings = settings
+        self.plugins = engine.plugins
         self._process = process()
-        self._engine: Engine | None = Engine(settings)
+        self._engine: Engine | None = engine
+
+    def follow(self, settings: HubSettings, plugins: Plugins) -> None:
+        """Make the engines of later children with these settings and plugins."""
+        self._settings, self.plugins = settings, plugins
 
     @property
     def made(self) -> Engine | None:
@@ -36,5 +42,5 @@ class ProcessEngine:
         engine = self.made
         if engine is None:
             # Not right after the fork: an error there would reach nobody.
-            engine = self._engine = Engine(self.settings)
+            engine = self._engine = Engine(self._settings, plugins=self.plugins)
         return engine

@@ -1,54 +1,48 @@
-"""What the journal is asked and told: each a function of an open transaction and plain values.
+"""The jobs: each function reads or changes them in an open transaction.
 
-Every change names the state that it starts from, and says whether it was made: of two who try, one wins. The
-ledger is moved with each charge. Times are wall clock, in seconds since 1970.
+Every change names the state that it starts from and returns whether it was made: if two hubs try, one wins.
+Each charge is added to the ledger in the same transaction. Times are wall clock, in seconds since 1970.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import cast
 
 import attrs
 
-from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, OwnAccounts
-from captchahub._journal.ledger_table import check_budgets, move
-from captchahub._journal.rows import NewJob, read_entries, token_params
-from captchahub._policy.budgets import BudgetScope, to_units
-from captchahub._policy.job_token import Token
+from captchahub._journal.accounts_table import NO_ACCOUNTS, OF_HUB, OF_PROVIDER, OwnAccounts
+from captchahub._journal.database import Connection
+from captchahub._journal.ledger_table import add_to_ledger
+from captchahub._journal.rows import COLUMNS, HELD_BY_LIVING, NewJob, read_entries, storable
+from captchahub._policy.accounting import to_units
 from captchahub.frames import WHOLE
-from captchahub.jobs import JobEntry as Entry
-from captchahub.jobs import JobState, Spend
+from captchahub.jobs import JobEntry, JobState
 
 __all__ = [
     "ENDED",
-    "SOUGHT",
-    "Entry",
-    "JobState",
-    "NewJob",
-    "Spend",
-    "entries",
-    "find_answer",
     "find_equal",
+    "get",
+    "insert_intent",
     "is_known",
     "jobs_of",
     "mark_created",
     "mark_delivered",
+    "newest_jobs",
     "prune",
-    "reserve",
     "settle",
     "stop_sharing",
 ]
 
+# The service never had the job or did not accept it, so its price can be spent again.
 _RELEASED = {JobState.NOT_SENT, JobState.REFUSED}
 
 ENDED = {JobState.SOLVED, JobState.FAILED, JobState.EXPIRED} | _RELEASED
 """The states that nothing follows."""
 
-# An intent ends at once at services that answer at once. One that seemed lost can still turn up.
+# An intent ends at once at services that answer with the reply to the create. A job that is ambiguous,
+# because no reply came, can still turn out to be anything.
 _NEXT = {
     JobState.INTENT: ENDED - {JobState.EXPIRED} | {JobState.AMBIGUOUS},
     JobState.CREATED: ENDED - _RELEASED,
@@ -56,67 +50,50 @@ _NEXT = {
 }
 
 
-def reserve(
-    connection: sqlite3.Connection,
-    order: NewJob,
-    limits: Iterable[BudgetScope],
-    *,
-    owner: str,
-    now: float,
-    own: OwnAccounts = NOBODYS,
-) -> int:
-    """Write down the intent to send an order, with its price where the budgets have room for it; its id.
+def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: str, now: float) -> int:
+    """Insert a job that is about to be sent, charge its price, and return its id.
 
-    ``own`` are the accounts of the hub, that of the order among them. Only the hub's budgets and those of the
-    order's provider count. Raises BudgetExceeded, or PriceUnknown where there is such a budget and no price.
+    ``account`` is the number of the provider's account, ``owner`` the hub that sends it.
     """
-    check_budgets(connection, order, limits, now, own)
-    account = own.number(order.provider)
-    charge = 0 if order.price is None else to_units(order.price)
-    added = connection.execute(
+    charge = 0 if job.price is None else to_units(job.price)
+    currency = storable(job.currency)
+    inserted = connection.execute(
         """
         INSERT INTO jobs (submission, state, provider, kind, fingerprint, options, price, price_source,
             currency, charge, owner, is_shared, frame, account, ordered_at, updated_at)
-        VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        VALUES (:submission, 'intent', :provider, :kind, :fingerprint, :options, :price, :price_source,
+            :currency, :charge, :owner, :is_shared, :frame, :account, :now, :now)
         """,
-        (
-            order.submission,
-            order.provider,
-            order.kind,
-            order.fingerprint,
-            json.dumps(dict(order.options)),
-            None if order.price is None else charge,
-            order.price_source,
-            _storable(order.currency),
-            charge,
-            owner,
-            order.is_shared,
-            None if order.frame == WHOLE else json.dumps(attrs.asdict(order.frame)),
-            account,
-            now,
-            now,
-        ),
+        {
+            "submission": job.submission,
+            "provider": job.provider,
+            "kind": job.kind,
+            "fingerprint": job.fingerprint,
+            "options": json.dumps(dict(job.options)) if job.options else "{}",
+            "price": None if job.price is None else charge,
+            "price_source": job.price_source,
+            "currency": currency,
+            "charge": charge,
+            "owner": owner,
+            "is_shared": int(job.is_shared),
+            "frame": None if job.frame == WHOLE else json.dumps(attrs.asdict(job.frame)),
+            "account": account,
+            "now": now,
+        },
     )
-    line = account, order.provider, order.kind, _storable(order.currency)
-    move(connection, line, now, charge=charge, jobs=1)
-    return cast("int", added.lastrowid)
+    add_to_ledger(connection, (account, job.provider, job.kind, currency), now, charge=charge, jobs=1)
+    return cast("int", inserted.lastrowid)
 
 
-def mark_created(
-    connection: sqlite3.Connection, entry_id: int, job_id: int | str, *, owner: str | None, now: float
-) -> bool:
-    """Write down the service's id of a job, so that its answer can be collected.
+def mark_created(connection: Connection, entry_id: int, job_id: int | str, *, owner: str, now: float) -> bool:
+    """Write down the service's id of an owner's job, so that its answer can be collected.
 
-    A late reply still counts for an intent that was taken for lost. Without an owner, a person has found the
-    id of an ambiguous job, and whoever claims it collects the answer.
+    A late reply also counts for a job that was taken for lost, and is ambiguous by now.
     """
     changed = connection.execute(
         """
-        UPDATE jobs SET state = 'created', job_id = :job_id, error = NULL, owner = :owner,
-            is_by_hand = :owner IS NULL, updated_at = :now
-        WHERE id = :id
-            AND (state = 'ambiguous' AND :owner IS NULL
-                OR state IN ('intent', 'ambiguous') AND owner = :owner)
+        UPDATE jobs SET state = 'created', job_id = :job_id, error = NULL, updated_at = :now
+        WHERE id = :id AND state IN ('intent', 'ambiguous') AND owner = :owner
         """,
         {"id": entry_id, "job_id": json.dumps(job_id), "owner": owner, "now": now},
     )
@@ -124,111 +101,112 @@ def mark_created(
 
 
 def settle(
-    connection: sqlite3.Connection,
+    connection: Connection,
     entry_id: int,
     state: JobState,
     *,
     owner: str | None,
     now: float,
     cost: Decimal | None = None,
-    answer: Mapping[str, object] | None = None,
+    answer: str | None = None,
     error: str | None = None,
     is_given: bool = True,
 ) -> bool:
-    """Write down what became of a job, and charge what it costs.
+    """Write down how a job ended, and charge what it costs.
 
-    That is ``cost`` where it is known; else nothing for an order that was not sent or not taken, and the
-    reserved price for every other. Without an owner, a person settles a job that is created or ambiguous.
-    ``is_given`` is False where there is an answer that nobody has got so far.
+    ``answer`` is JSON. The charge is ``cost`` if it is known, else nothing for a job that was not sent or was
+    refused, and the reserved price for any other. ``is_given`` is False if there is an answer that no caller
+    has received yet.
+
+    An owner settles its own jobs only. If ``owner`` is None, a person settles a job that is created or
+    ambiguous; one that is just being sent is left to its hub.
     """
     row = connection.execute(
-        "SELECT state, owner, charge, ordered_at, account, provider, kind, currency FROM jobs WHERE id = ?",
-        (entry_id,),
+        """
+        SELECT state, owner, charge, ordered_at, account, provider, kind, currency FROM jobs WHERE id = :id
+        """,
+        {"id": entry_id},
     ).fetchone()
     if row is None:
         return False
-    was, whose, reserved, ordered_at, *line = row
-    before = JobState(was)
-    is_allowed = state in _NEXT.get(before, ())
-    if not is_allowed or (before is JobState.INTENT if owner is None else owner != whose):
+    state_before, owner_before, reserved, ordered_at, *line = row
+    before = JobState(state_before)
+    may_settle = before is not JobState.INTENT if owner is None else owner == owner_before
+    if not may_settle or state not in _NEXT.get(before, ()):
         return False
     is_released = state in _RELEASED
     charge = to_units(cost) if cost is not None else 0 if is_released else reserved
     connection.execute(
         """
-        UPDATE jobs SET state = ?, charge = ?, answer = ?, error = ?, is_by_hand = ?, is_given = ?,
-            updated_at = ?
-        WHERE id = ? AND state = ?
+        UPDATE jobs SET state = :state, charge = :charge, answer = :answer, error = :error,
+            is_by_hand = :is_by_hand, is_given = :is_given, updated_at = :now
+        WHERE id = :id
         """,
-        (
-            state.value,
-            charge,
-            None if answer is None else json.dumps(dict(answer)),
-            _storable(error),
-            owner is None,
-            is_given or answer is None,
-            now,
-            entry_id,
-            was,
-        ),
+        {
+            "id": entry_id,
+            "state": state.value,
+            "charge": charge,
+            "answer": answer,
+            "error": storable(error),
+            "is_by_hand": int(owner is None),
+            "is_given": int(is_given or answer is None),
+            "now": now,
+        },
     )
     if charge != reserved or is_released:
-        move(connection, tuple(line), ordered_at, charge=charge - reserved, jobs=-is_released)
+        # At the time when it was created, for that is the period whose budget it was reserved in.
+        add_to_ledger(connection, tuple(line), ordered_at, charge=charge - reserved, jobs=-is_released)
     return True
 
 
-def mark_delivered(connection: sqlite3.Connection, entry_id: int) -> None:
-    """Write down that somebody has got the answer."""
-    connection.execute("UPDATE jobs SET is_given = 1 WHERE id = ? AND is_given = 0", (entry_id,))
+def mark_delivered(connection: Connection, entry_id: int) -> None:
+    """Write down that a caller has received the answer."""
+    connection.execute("UPDATE jobs SET is_given = 1 WHERE id = :id AND is_given = 0", {"id": entry_id})
 
 
-def find_answer(connection: sqlite3.Connection, job: Token, provider: str, own: OwnAccounts) -> Entry | None:
-    """A job of a provider that is solved, with its answer; None where the journal has none."""
+def get(connection: Connection, entry_id: int) -> JobEntry | None:
+    """Return one job, or None if it is not in the journal (any more)."""
     found = connection.execute(
-        f"""
-        SELECT * FROM jobs
-        WHERE state = 'solved' AND answer IS NOT NULL AND {SOUGHT} ORDER BY id DESC LIMIT 1
-        """,  # noqa: S608 - our own condition
-        token_params(job, provider, own),
+        f"SELECT {COLUMNS} FROM jobs WHERE id = :id",  # noqa: S608 - our own columns
+        {"id": entry_id},
     )
     return next(iter(read_entries(found)), None)
 
 
-# Only where all of it is as it was: what somebody has changed in a token is to ruin no entry.
-SOUGHT = f"job_id = :job_id AND kind = :kind AND fingerprint = :fingerprint AND {OF_PROVIDER}"
-"""The condition of SQL for the job of a token, with the values of :func:`sought`."""
-
-
 def find_equal(
-    connection: sqlite3.Connection,
+    connection: Connection,
     fingerprint: str,
     *,
     now: float,
     fresh_since: float | None = None,
-    own: OwnAccounts = NOBODYS,
-) -> Entry | None:
-    """A shared job of the hub's accounts for an equal task: solved since a time, else one in living hands."""
+    own: OwnAccounts = NO_ACCOUNTS,
+) -> JobEntry | None:
+    """Return a shared job of the hub's accounts for an equal task, or None if there is none.
+
+    One that was solved since ``fresh_since`` comes first, then one that a living hub works on.
+    """
     found = connection.execute(
         f"""
-        SELECT * FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND {OF_HUB}
+        SELECT {COLUMNS} FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND {OF_HUB}
             AND (state = 'solved' AND answer IS NOT NULL AND updated_at >= :fresh_since
-                OR state IN ('intent', 'created')
-                AND EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now))
+                OR state IN ('intent', 'created') AND {HELD_BY_LIVING})
         ORDER BY state = 'solved' DESC, id DESC LIMIT 1
-        """,  # noqa: S608 - our own condition
-        {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since, **own.of_hub},
+        """,  # noqa: S608 - our own conditions
+        {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since, **own.hub},
     )
     return next(iter(read_entries(found)), None)
 
 
-def stop_sharing(connection: sqlite3.Connection, entry_id: int) -> bool:
-    """Give a job, whose answer was found to be wrong, to no other task."""
-    changed = connection.execute("UPDATE jobs SET is_shared = 0 WHERE id = ? AND is_shared = 1", (entry_id,))
+def stop_sharing(connection: Connection, entry_id: int) -> bool:
+    """Share a job no more with equal tasks, because its answer is wrong."""
+    changed = connection.execute(
+        "UPDATE jobs SET is_shared = 0 WHERE id = :id AND is_shared = 1", {"id": entry_id}
+    )
     return changed.rowcount == 1
 
 
-def jobs_of(connection: sqlite3.Connection, provider: str, job_id: int | str, own: OwnAccounts) -> list[int]:
-    """The jobs of a provider that have that id."""
+def jobs_of(connection: Connection, provider: str, job_id: int | str, own: OwnAccounts) -> list[int]:
+    """Return the ids of a provider's jobs that the service has given this id."""
     found = connection.execute(
         f"SELECT id FROM jobs WHERE job_id = :job_id AND {OF_PROVIDER}",  # noqa: S608 - our own condition
         {"job_id": json.dumps(job_id), **own.of(provider)},
@@ -236,34 +214,41 @@ def jobs_of(connection: sqlite3.Connection, provider: str, job_id: int | str, ow
     return [row[0] for row in found]
 
 
-def is_known(connection: sqlite3.Connection, provider: str, job_id: int | str) -> bool:
-    """Whether there is a job of that id, at a provider of that name, of whatever account."""
-    sql = "SELECT 1 FROM jobs WHERE job_id = ? AND provider = ?"
-    return connection.execute(sql, (json.dumps(job_id), provider)).fetchone() is not None
+def is_known(connection: Connection, provider: str, job_id: int | str) -> bool:
+    """Return whether any account has a job with this id under this provider's name."""
+    found = connection.execute(
+        "SELECT 1 FROM jobs WHERE job_id = :job_id AND provider = :provider",
+        {"job_id": json.dumps(job_id), "provider": provider},
+    )
+    return found.fetchone() is not None
 
 
-def entries(
-    connection: sqlite3.Connection, state: JobState | None = None, *, limit: int = 100
-) -> list[Entry]:
-    """The newest jobs, the newest one first."""
-    wanted = None if state is None else state.value
-    sql = """
-        SELECT jobs.*, CASE WHEN state IN ('intent', 'created') THEN alive_until END AS held_until,
-            accounts.plugin, accounts.address
-        FROM jobs LEFT JOIN owners ON owners.id = jobs.owner LEFT JOIN accounts ON accounts.id = jobs.account
-        WHERE ?1 IS NULL OR state = ?1 ORDER BY jobs.id DESC LIMIT ?2
-        """
-    return read_entries(connection.execute(sql, (wanted, limit)))
+def newest_jobs(connection: Connection, state: JobState | None = None, *, limit: int = 100) -> list[JobEntry]:
+    """Return the newest jobs, the newest one first."""
+    found = connection.execute(
+        f"""
+        SELECT {COLUMNS},
+            CASE WHEN state IN ('intent', 'created')
+                THEN (SELECT alive_until FROM owners WHERE owners.id = jobs.owner) END,
+            (SELECT plugin FROM accounts WHERE accounts.id = jobs.account),
+            (SELECT address FROM accounts WHERE accounts.id = jobs.account)
+        FROM jobs WHERE :state IS NULL OR state = :state ORDER BY id DESC LIMIT :limit
+        """,  # noqa: S608 - our own columns
+        {"state": None if state is None else state.value, "limit": limit},
+    )
+    return read_entries(found)
 
 
 def prune(
-    connection: sqlite3.Connection, older_than: float, *, limit: int = 1000, own: OwnAccounts = NOBODYS
+    connection: Connection, older_than: float, *, limit: int = 1000, own: OwnAccounts = NO_ACCOUNTS
 ) -> int:
-    """Forget jobs that ended before a time, so many at once; how many they were. The ledger keeps them.
+    """Delete up to ``limit`` jobs that ended before a time, and return how many. The ledger keeps their cost.
 
-    An ambiguous job is kept until somebody has settled it, and that of another account until a hub that has
-    the account forgets it.
+    An ambiguous job is kept until a person has settled it. A job of another account is left to the hubs that
+    have the account, because they may keep jobs for longer.
     """
+    # The list of states is that of the partial index jobs_ended, which SQLite uses only if it is repeated
+    # literally.
     return connection.execute(
         f"""
         DELETE FROM jobs WHERE id IN (
@@ -272,10 +257,5 @@ def prune(
                 AND updated_at < :older_than AND {OF_HUB}
             ORDER BY updated_at LIMIT :limit)
         """,  # noqa: S608 - our own condition
-        {"older_than": older_than, "limit": limit, **own.of_hub},
+        {"older_than": older_than, "limit": limit, **own.hub},
     ).rowcount
-
-
-def _storable(text: str | None) -> str | None:
-    """The words of a service as SQLite can keep them: without halves of characters."""
-    return None if text is None else text.encode(errors="backslashreplace").decode()

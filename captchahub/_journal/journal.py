@@ -1,383 +1,497 @@
-"""What a hub writes down of its jobs: one page a job, kept alive while the hub lives."""
+"""The journal of a hub: every job has its row here before a byte of it is sent, and its price is reserved.
+
+This module is the way into the journal for the rest of the package; what is behind it is nobody else's
+concern.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import tzinfo
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
 import attrs
 
-from captchahub._journal import jobs_table as entries
-from captchahub._journal import owners_table as owners
-from captchahub._journal.accounts_table import OwnAccounts, own_accounts
-from captchahub._journal.liveness import Heartbeat, ProcessLock
-from captchahub._journal.rows import NewJob, get
-from captchahub._journal.writer import Work, Writer
+from captchahub._journal import claims, jobs_table, ledger_table
+from captchahub._journal.accounts_table import NO_ACCOUNTS, OwnAccounts
+from captchahub._journal.database import Connection
+from captchahub._journal.hub_accounts import HubAccounts
+from captchahub._journal.liveness import LEASE, Heartbeat, ProcessLock, sign_off
+from captchahub._journal.rows import NewJob
+from captchahub._journal.sqlite import SqliteDatabase
+from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
-from captchahub._policy.budgets import BudgetScope
+from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub._policy.job_token import Token
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
-from captchahub.errors import INSTEAD_OF_WAITING, CaptchaHubError, NotAsked, NotOffered
-from captchahub.jobs import JobEntry as Entry
-from captchahub.jobs import JobState
+from captchahub.errors import (
+    INSTEAD_OF_WAITING,
+    CaptchaHubError,
+    JournalError,
+    NotAsked,
+    NotOffered,
+    PriceUnknown,
+)
+from captchahub.jobs import JobEntry, JobState, Spend
 from captchahub.provider import JobId
-from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
+from captchahub.settings import KEPT_IN_MEMORY, HubSettings
 
-__all__ = ["ClaimedJob", "JobRow", "Journal", "PendingWrites"]
+__all__ = ["ClaimedJob", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
 
 T = TypeVar("T")
 
-# So old a job, in seconds, is not waited for in place of a new one: it may never end.
-_WORTH_ASKING = 600.0
+# A job that was left behind is taken over for an equal task if it is at most this old, in seconds. Services
+# answer within a minute or two, and an older job may never end, while the solve waits for it.
+_TAKEN_OVER_UP_TO = 600.0
+
+# Old jobs are looked for this often, in seconds: they are kept for days, so an hour more does not matter.
+_PRUNE_INTERVAL = 3600.0
+
+# The most jobs deleted in one transaction, because the reservation in it waits.
+_PRUNE_LIMIT = 1000
 
 
 @attrs.frozen
 class ClaimedJob:
-    """A job that was left behind, and its account; None where nobody knows that."""
+    """A job that was left behind, and its account, or None if that is unknown."""
 
-    entry: Entry
+    entry: JobEntry
     identity: AccountIdentity | None
 
 
-class Journal:
-    """The journal of one hub, whose providers are the accounts of these ``identities``.
+def open_journal(
+    settings: HubSettings,
+    identities: Mapping[str, AccountIdentity],
+    background: BackgroundTasks,
+    clock: Callable[[], float],
+    *,
+    writer: Writer | None = None,
+) -> Journal:
+    """Return the journal of a hub with these settings. Raises JournalError if it cannot be opened.
 
-    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
-    ``presence`` tells which of the other hubs are surely dead, before their lease is over.
+    ``identities`` are the accounts of its providers; ``clock`` is the wall clock, in seconds since 1970.
+    Tests and the simulator pass a ``writer`` of their own, which several hubs may share.
+    """
+    path = settings.journal.path
+    is_shared = writer is not None or path is not None
+    if writer is None:
+        # Before the lock, because it explains what is wrong with the file or its folder.
+        writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
+        lock = ProcessLock(path)
+    else:
+        lock = ProcessLock(None)
+    journal = Journal(writer, lock, background, clock, is_shared=is_shared)
+    journal.follow(settings, identities)
+    return journal
+
+
+class Journal:
+    """The journal as one hub uses it. See :func:`open_journal`; :meth:`follow` completes it.
+
+    ``is_shared`` is False if no other hub can see it, as in memory.
     """
 
     def __init__(
         self,
-        journal: Writer,
-        settings: HubSettings,
-        identities: Mapping[str, AccountIdentity],
+        writer: Writer,
+        lock: ProcessLock,
         background: BackgroundTasks,
         clock: Callable[[], float],
         *,
-        is_alone: bool,
-        presence: ProcessLock,
+        is_shared: bool,
     ) -> None:
-        self._journal = journal
-        self._is_alone = is_alone
+        self.pending = PendingWrites(writer)
+        """Where to write what must not get lost."""
+        self._writer = writer
         self._background = background
         self._clock = clock
-        self.later = PendingWrites(journal)
-        """Where to write what must not get lost."""
-        self._lease = Heartbeat(
-            journal, clock, presence, self.later.catch_up, entries.prune, is_alone=is_alone
-        )
-        self._lease.own = self._own
-        self._had: dict[AccountIdentity, None] = {}
-        self.follow(settings, identities)
+        self._is_shared = is_shared
+        self._heartbeat = Heartbeat(self._beat, lock, lease=LEASE if is_shared else math.inf)
+        self._accounts = HubAccounts(writer)
+        self._scopes: Sequence[BudgetScope] = ()
+        self._cache = 0.0
+        self._keep = math.inf
+        self._pruned = -math.inf
 
     @property
     def owner(self) -> str:
         """What this hub is called in the journal."""
-        return self._lease.owner
-
-    def follow(self, settings: HubSettings, identities: Mapping[str, AccountIdentity]) -> None:
-        """Keep to these budgets and times from now on, with these accounts."""
-        self._identities = identities
-        # What was spent there while the hub had it stays part of what the hub may spend.
-        self._had |= dict.fromkeys(identities.values())
-        self._limits = tuple(_limits(settings))
-        self._cache = settings.cache
-        keep = settings.journal.keep
-        # What is in memory only is gone with the hub anyhow, and must not fill it until then.
-        keep = min(keep, KEPT_IN_MEMORY) if self._is_alone else keep
-        self._lease.keep = max(keep, settings.cache)
+        return self._heartbeat.owner
 
     @property
     def now(self) -> float:
-        """What the clock on the wall shows, in seconds since 1970."""
+        """The time of the wall clock, in seconds since 1970."""
         return self._clock()
 
-    def has_budget_for(self, provider: str) -> bool:
-        """Whether what a provider costs is limited."""
-        return any(limit.provider in (None, provider) for limit in self._limits)
+    def follow(self, settings: HubSettings, identities: Mapping[str, AccountIdentity]) -> None:
+        """Keep to these budgets, times and accounts from now on."""
+        self._accounts.replace(identities)
+        self._scopes = _scopes(settings)
+        self._cache = settings.cache
+        keep = settings.journal.keep
+        # A journal in memory ends with the hub, and must not fill the memory until then.
+        keep = keep if self._is_shared else min(keep, KEPT_IN_MEMORY)
+        self._keep = max(keep, settings.cache)
 
-    def _own(
-        self, connection: sqlite3.Connection, beside: Mapping[str, AccountIdentity] | None = None
-    ) -> OwnAccounts:
-        """The accounts of this hub in the journal, with those ``beside`` that it may have let go of."""
-        return own_accounts(connection, {**self._identities, **(beside or {})}, self._had)
+    def has_budget_for(self, provider: str) -> bool:
+        """Return whether what a provider costs is limited."""
+        return any(scope.provider in (None, provider) for scope in self._scopes)
 
     async def reserve(
         self,
-        order: NewJob,
+        job: NewJob,
         begun: float,
-        refused: Entry | None = None,
+        refused: JobEntry | None = None,
         identity: AccountIdentity | None = None,
-    ) -> JobRow | Entry:
-        """Write down that an order is about to be sent, and reserve its price.
+    ) -> JobRow | JobEntry:
+        """Write down that a job is about to be sent, and reserve its price.
 
-        Where an equal shared task was solved since the solve begun, or within the time of the cache, it is
-        that job instead, and nothing need be sent. Where a dead hub has ordered an equal one here, it
-        is the page of that one, which is still to be asked for. ``refused`` is a job whose answer can't be
-        right, and that goes to nobody else; ``identity`` is the account. Raises NotAsked where another
-        process is solving an equal task, BudgetExceeded, PriceUnknown, or JournalError; nothing may be sent
-        then.
+        If an equal shared task was solved since the solve began, or within the time of the cache, return that
+        job instead, and nothing need be sent. If a dead hub has created an equal one, return its row, and the
+        service is polled for that one.
+
+        ``refused`` is a job whose answer was found to be wrong, and which is shared no more. ``identity`` is
+        the account. Raises NotAsked if another process is solving an equal task, BudgetExceeded, PriceUnknown
+        or JournalError; nothing may be sent then.
         """
 
-        def work(connection: sqlite3.Connection, moment: float) -> int | Entry:
+        def work(connection: Connection, own: OwnAccounts, moment: float) -> int | JobEntry:
             if refused is not None:
-                entries.stop_sharing(connection, refused.id)
-            fresh_since = min(begun, moment - self._cache)
-            beside = {} if identity is None else {order.provider: identity}
-            own = self._own(connection, beside)
-            equal = self._equal(connection, order, moment, fresh_since, own) if order.is_shared else None
-            if equal is not None:
-                return own.named(equal)
-            return entries.reserve(connection, order, self._limits, owner=self.owner, now=moment, own=own)
+                jobs_table.stop_sharing(connection, refused.id)
+            if job.is_shared:
+                equal = self._find_equal(connection, job, moment, min(begun, moment - self._cache), own)
+                if equal is not None:
+                    return own.named(equal)
+            return reserve(connection, job, self._scopes, owner=self.owner, now=moment, own=own)
 
-        opened = await self._begin(work, self._take_back)
+        opened = await self._write_or_undo(
+            work, self._accounts.including(job.provider, identity), self._undo_reservation
+        )
         if isinstance(opened, int):
             return JobRow(self, opened)
         return opened if opened.state is JobState.SOLVED else JobRow(self, opened.id, opened)
 
-    def _equal(
-        self, connection: sqlite3.Connection, order: NewJob, now: float, fresh_since: float, own: OwnAccounts
-    ) -> Entry | None:
+    def _find_equal(
+        self, connection: Connection, job: NewJob, now: float, fresh_since: float, own: OwnAccounts
+    ) -> JobEntry | None:
         find = partial(
-            entries.find_equal, connection, order.fingerprint, now=now, fresh_since=fresh_since, own=own
+            jobs_table.find_equal, connection, job.fingerprint, now=now, fresh_since=fresh_since, own=own
         )
         equal = find()
-        if equal is not None and equal.state is not JobState.SOLVED and self._lease.is_gone(equal.owner):
-            self._lease.bury(connection, now)
+        if equal is not None and equal.state is not JobState.SOLVED and self._heartbeat.is_dead(equal.owner):
+            self._heartbeat.expire_dead_owners(connection, now)
             equal = find()
         if equal is not None and equal.state is JobState.SOLVED:
             return equal
-        # Within one hub equal solves are one, and all its orders are that one's.
+        # Within one hub equal tasks share a solve, so a job of this hub is one of the same solve's.
         if equal is None or equal.owner == self.owner:
-            since = now - _WORTH_ASKING
-            return owners.claim_equal(connection, order, owner=self.owner, now=now, since=since, own=own)
-        raise NotAsked("another process is having an equal task solved", advice=INSTEAD_OF_WAITING)
+            since = now - _TAKEN_OVER_UP_TO
+            return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
+        raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
 
-    async def _take_back(self, opened: int | Entry) -> None:
+    async def _undo_reservation(self, opened: int | JobEntry) -> None:
         if isinstance(opened, int):
             await JobRow(self, opened).settle(JobState.NOT_SENT)
         elif opened.state is not JobState.SOLVED:
             await self.release([opened.id])
 
-    async def resolve(self, entry: Entry, state: JobState, cost: Decimal | None) -> None:
-        """Write down what a person says became of a job. Raises ValueError where that can't be."""
+    async def claim(self, limit: int) -> Sequence[ClaimedJob]:
+        """Take over up to ``limit`` jobs that were left behind at the hub's accounts."""
+        # A reload may replace them meanwhile: a job goes with the account that it was claimed for.
+        identities = self._accounts.identities
 
-        def work(connection: sqlite3.Connection) -> None:
-            moment, error = self._clock(), entry.error
-            if entries.settle(connection, entry.id, state, owner=None, now=moment, cost=cost, error=error):
-                return
-            found = get(connection, entry.id)
+        def work(connection: Connection, own: OwnAccounts, moment: float) -> Sequence[ClaimedJob]:
+            self._heartbeat.expire_dead_owners(connection, moment)
+            found = map(own.named, claims.claim(connection, self.owner, moment, limit, own))
+            return [ClaimedJob(entry, _identity_of(entry, identities)) for entry in found]
+
+        return await self._write_or_undo(
+            work, identities, lambda claimed: self.release(one.entry.id for one in claimed)
+        )
+
+    async def claim_one(self, job: Token, provider: str, identity: AccountIdentity) -> JobEntry | None:
+        """Return the job of a token if it is solved, or take it over if it is created.
+
+        Return None if it is neither, or if a living hub works on it.
+        """
+
+        def work(connection: Connection, own: OwnAccounts, moment: float) -> Sequence[JobEntry]:
+            self._heartbeat.expire_dead_owners(connection, moment)
+            found = claims.find_answer(connection, job, provider, own)
             if found is None:
-                raise ValueError(f"job {entry.id} is not in this journal, or not any more")
+                found = claims.claim_one(connection, job, provider, own, owner=self.owner, now=moment)
+            return [] if found is None else [found]
+
+        identities = self._accounts.including(provider, identity)
+        found = await self._write_or_undo(
+            work, identities, lambda claimed: self.release(one.id for one in claimed)
+        )
+        return found[0] if found else None
+
+    async def release(self, ids: Iterable[int]) -> None:
+        """Leave created jobs, which this hub polls no more, to any hub that resumes."""
+        releasing = list(ids)
+        if not releasing:
+            return
+        try:
+            await self._writer.write(partial(claims.release, ids=releasing, owner=self.owner))
+        except CaptchaHubError as error:
+            log.warning("jobs stay with this hub until it is closed, because the journal failed: %s", error)
+
+    def mark_delivered(self, entry_id: int) -> asyncio.Task[None]:
+        """Write down in the background that a caller has received the answer of a job."""
+        work = partial(jobs_table.mark_delivered, entry_id=entry_id)
+        return self._background.start(self.pending.write(work, "that an answer was received"))
+
+    async def report(self, provider: str, job_id: JobId, *, correct: bool) -> None:
+        """Share an answer that was found to be wrong no more.
+
+        Raises NotOffered if the job is known to be of another account than the provider is now.
+        """
+
+        def work(connection: Connection, own: OwnAccounts) -> bool:
+            found = jobs_table.jobs_of(connection, provider, job_id, own)
+            for entry_id in () if correct else found:
+                jobs_table.stop_sharing(connection, entry_id)
+            return bool(found) or not jobs_table.is_known(connection, provider, job_id)
+
+        identities = self._accounts.identities
+        may_be_its_own = await self._accounts.write(work, identities)
+        if provider in identities and not may_be_its_own:
+            raise NotOffered(
+                f"job {job_id} is of another account than {provider!r} is now, and only that can report on it"
+            )
+
+    async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
+        """Settle a job as a person says that it ended. Raises ValueError if it cannot have ended so."""
+
+        def work(connection: Connection) -> None:
+            moment, error = self._clock(), entry.error
+            if jobs_table.settle(connection, entry.id, state, owner=None, now=moment, cost=cost, error=error):
+                return
+            found = jobs_table.get(connection, entry.id)
+            if found is None:
+                raise ValueError(f"job {entry.id} is not in this journal (any more)")
             if found.state is not entry.state:
                 raise ValueError(f"job {entry.id} was settled meanwhile: it is {found.state.value}")
             was, wanted = entry.state.value, state.value
             raise ValueError(f"a job that is {was} can't be settled as {wanted} by hand")
 
-        await self._journal.write(work)
+        await self._writer.write(work)
 
-    async def claim(self, limit: int) -> Sequence[ClaimedJob]:
-        """Take over what its accounts have left behind; what dead hubs were about to send is ambiguous."""
+    async def jobs(self, state: JobState | None, limit: int) -> Sequence[JobEntry]:
+        """Return the newest jobs, the newest one first."""
 
-        def work(connection: sqlite3.Connection, moment: float) -> Sequence[ClaimedJob]:
-            self._lease.bury(connection, moment)
-            own = self._own(connection)
-            found = map(own.named, owners.claim(connection, self.owner, moment, limit, own))
-            return [ClaimedJob(entry, own.identity_of(entry)) for entry in found]
+        def expire(connection: Connection, _own: OwnAccounts) -> None:
+            self._heartbeat.expire_dead_owners(connection, self._clock())
 
-        return await self._begin(work, self._hand_back_left)
-
-    async def claim_one(self, job: Token, provider: str, identity: AccountIdentity) -> Entry | None:
-        """Take over one created job of an account, or find it solved.
-
-        None where it is neither, or somebody works on it.
-        """
-
-        def work(connection: sqlite3.Connection, moment: float) -> Sequence[Entry]:
-            self._lease.bury(connection, moment)
-            own = self._own(connection, {provider: identity})
-            solved = entries.find_answer(connection, job, provider, own)
-            found = solved or owners.claim_one(connection, job, provider, own, owner=self.owner, now=moment)
-            return [] if found is None else [found]
-
-        found = await self._begin(work, self._hand_back)
-        return found[0] if found else None
-
-    def mark_delivered(self, entry_id: int) -> asyncio.Task[None]:
-        """Write down in the background that somebody has got the answer of a job."""
-        return self._background.start(self._note_given(entry_id))
-
-    async def _note_given(self, entry_id: int) -> None:
-        await self.later.write(
-            partial(entries.mark_delivered, entry_id=entry_id), "that somebody got an answer"
-        )
-
-    async def _hand_back_left(self, found: Sequence[ClaimedJob]) -> None:
-        await self._hand_back([left.entry for left in found])
-
-    async def _hand_back(self, found: Sequence[Entry]) -> None:
-        await self.release(entry.id for entry in found)
-
-    async def release(self, ids: Iterable[int]) -> None:
-        """Leave created jobs, which nobody here asks for any more, to whoever resumes."""
-        leaving = list(ids)
-        if not leaving:
-            return
         try:
-            await self._journal.write(lambda connection: owners.release(connection, leaving, self.owner))
-        except CaptchaHubError as error:
-            log.warning("jobs stay with this hub until it is closed, for the journal failed: %s", error)
+            await self._accounts.write(expire, self._accounts.identities)
+        except JournalError as error:
+            # The jobs can be read all the same from a disk that is full or a file that is locked.
+            log.warning("what dead hubs were about to send is not marked as ambiguous: %s", error)
 
-    async def report(self, provider: str, job_id: JobId, *, correct: bool) -> None:
-        """Give an answer that was found to be wrong to nobody else.
+        def work(connection: Connection) -> Sequence[JobEntry]:
+            own = self._accounts.look_up(connection)
+            return [own.named(entry) for entry in jobs_table.newest_jobs(connection, state, limit=limit)]
 
-        Raises NotOffered where the job is known to be of another account than the provider is now.
-        """
+        return await self._writer.read(work)
 
-        def work(connection: sqlite3.Connection) -> bool:
-            found = entries.jobs_of(connection, provider, job_id, self._own(connection))
-            for entry_id in () if correct else found:
-                entries.stop_sharing(connection, entry_id)
-            return bool(found) or not entries.is_known(connection, provider, job_id)
+    async def spend(self, zone: tzinfo, since: float) -> list[Spend]:
+        """Return what the jobs since a time cost, by day of a zone, provider, kind and account."""
+        return await self._writer.read(partial(ledger_table.spend, zone=zone, since=since))
 
-        may_be_its = await self._journal.write(work)
-        if provider in self._identities and not may_be_its:
-            raise NotOffered(
-                f"job {job_id} is of another account than {provider!r} is now, and only that can report on it"
-            )
+    async def aclose(self) -> None:
+        """Leave what is open to other hubs, and close the database."""
+        if self._heartbeat.has_begun:
+            await self._heartbeat.stop()
+            await self.pending.catch_up()
+            try:
+                await self._writer.write(partial(sign_off, owner=self.owner))
+            except CaptchaHubError as error:
+                log.warning("this hub could not sign off in its journal: %s", error)
+        await self._writer.aclose()
+        self._heartbeat.release_lock()
 
-    async def jobs(self, state: JobState | None, limit: int) -> Sequence[Entry]:
-        """The newest jobs; what dead hubs were about to send is ambiguous by now."""
-
-        def work(connection: sqlite3.Connection) -> Sequence[Entry]:
-            self._lease.bury(connection, self._clock())
-            own = self._own(connection)
-            return [own.named(entry) for entry in entries.entries(connection, state, limit=limit)]
-
-        return await self._journal.write(work)
-
-    async def read(self, work: Work[T]) -> T:
-        """What a look at the journal gives."""
-        return await self._journal.write(work)
-
-    async def _begin(
+    async def _write_or_undo(
         self,
-        work: Callable[[sqlite3.Connection, float], T],
+        work: Callable[[Connection, OwnAccounts, float], T],
+        identities: Mapping[str, AccountIdentity],
         undo: Callable[[T], Coroutine[object, object, None]],
     ) -> T:
-        """What a work gives. Where nobody waits for it any more when it is done, it is undone."""
-        writing = asyncio.ensure_future(self._lease.write(work))
+        """Return what a work of this hub does. If its caller is cancelled meanwhile, it is undone."""
+        moment = self._clock()
+        self._heartbeat.begin()
+
+        def signed_on(connection: Connection, own: OwnAccounts) -> T:
+            self._sign_on(connection, own, moment)
+            return work(connection, own, moment)
+
+        write = self._accounts.write(signed_on, identities)
+        if not self._is_shared:
+            # In memory it never waits, so it is over before its caller can be cancelled.
+            return await write
+        writing = asyncio.ensure_future(write)
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
-            self._background.start(_undone(writing, undo))
+            self._background.start(_undo_once_written(writing, undo))
             raise
 
-    async def aclose(self) -> None:
-        """Leave what is open to others, and let go of the file."""
-        await self._lease.end()
-        await self._journal.aclose()
-        self._lease.leave()
+    async def _beat(self) -> None:
+        moment = self._clock()
+        try:
+            await self._accounts.write(partial(self._sign_on, moment=moment), self._accounts.identities)
+        except CaptchaHubError as error:
+            log.warning("this hub could not write its heartbeat to the journal: %s", error)
+        await self.pending.catch_up()
+
+    def _sign_on(self, connection: Connection, own: OwnAccounts, moment: float) -> None:
+        """Write down that this hub is alive, before anything that it owns. Delete old jobs now and then."""
+        self._heartbeat.sign_on(connection, moment)
+        if moment - self._pruned < _PRUNE_INTERVAL:
+            return
+        # What is left over after the limit goes with the next write.
+        older_than = moment - self._keep
+        if jobs_table.prune(connection, older_than, limit=_PRUNE_LIMIT, own=own) < _PRUNE_LIMIT:
+            self._pruned = moment
 
 
 class JobRow:
-    """One job in the journal. Once it is reserved nothing that fails here may cost its answer."""
+    """One job in the journal. Once it is reserved, nothing that fails here may cost its answer."""
 
-    def __init__(self, books: Journal, entry_id: int, found: Entry | None = None) -> None:
-        self._books = books
+    def __init__(self, journal: Journal, entry_id: int, found: JobEntry | None = None) -> None:
         self.entry_id = entry_id
         self.found = found
-        """The job as a dead hub has left it; None where it is still to be ordered."""
+        """The job as a dead hub left it, or None if it is still to be created."""
+        self._journal = journal
 
-    async def note_created(self, job_id: JobId) -> None:
+    async def mark_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
-        work = partial(entries.mark_created, entry_id=self.entry_id, job_id=job_id, owner=self._books.owner)
-        await self._books.later.write(lambda one: work(one, now=self._books.now), f"job {job_id}")
+        journal = self._journal
+
+        def work(connection: Connection) -> bool:
+            return jobs_table.mark_created(
+                connection, self.entry_id, job_id, owner=journal.owner, now=journal.now
+            )
+
+        await journal.pending.write(work, f"job {job_id}")
 
     async def settle(
         self,
         state: JobState,
         *,
         cost: Decimal | None = None,
-        answer: Mapping[str, object] | None = None,
+        answer: str | None = None,
         error: str | None = None,
         is_given: bool = True,
     ) -> None:
-        """Write down what became of it; ``is_given`` is False where nobody has got the answer so far."""
-        work = partial(
-            entries.settle,
-            entry_id=self.entry_id,
-            state=state,
-            owner=self._books.owner,
-            cost=cost,
-            answer=answer,
-            error=error,
-            is_given=is_given,
-        )
-        await self._books.later.write(lambda one: work(one, now=self._books.now), "the end of a job")
+        """Write down how it ended.
 
-    async def keep_undelivered(self, cost: Decimal | None, answer: Mapping[str, object] | None) -> None:
-        """Leave an answer that nobody waits for any more to whoever resumes."""
+        ``answer`` is the solution as :func:`captchahub._journal.solutions.pack` returns it; ``is_given`` is
+        False if no caller has received it yet.
+        """
+        journal = self._journal
+
+        def work(connection: Connection) -> bool:
+            return jobs_table.settle(
+                connection,
+                self.entry_id,
+                state,
+                owner=journal.owner,
+                now=journal.now,
+                cost=cost,
+                answer=answer,
+                error=error,
+                is_given=is_given,
+            )
+
+        await journal.pending.write(work, "the end of a job")
+
+    async def keep_undelivered(self, cost: Decimal | None, answer: str | None) -> None:
+        """Leave an answer that no caller waits for any more to any hub that resumes."""
         await self.settle(JobState.SOLVED, cost=cost, answer=answer)
-        # Also where it was settled before, for somebody who did not wait for the end of that.
-        work = partial(owners.mark_undelivered, entry_id=self.entry_id, owner=self._books.owner)
-        await self._books.later.write(work, "that nobody got an answer")
+        # It may have been settled as delivered before, for a caller that was cancelled meanwhile.
+        work = partial(claims.mark_undelivered, entry_id=self.entry_id, owner=self._journal.owner)
+        await self._journal.pending.write(work, "that an answer was not received")
 
-    def give(self) -> None:
-        """Write down in the background that somebody has its answer."""
-        self._books.mark_delivered(self.entry_id)
+    def mark_delivered(self) -> None:
+        """Write down in the background that a caller has received the answer."""
+        self._journal.mark_delivered(self.entry_id)
 
     async def release(self) -> None:
-        """Leave it, where it is not over or its answer is nobody's yet, to whoever resumes."""
-        await self._books.release([self.entry_id])
+        """Leave the job, if it is open or no caller has its answer, to any hub that resumes."""
+        await self._journal.release([self.entry_id])
 
 
-async def _undone(writing: asyncio.Future[T], undo: Callable[[T], Coroutine[object, object, None]]) -> None:
+def reserve(
+    connection: Connection,
+    job: NewJob,
+    scopes: Iterable[BudgetScope],
+    *,
+    owner: str,
+    now: float,
+    own: OwnAccounts = NO_ACCOUNTS,
+) -> int:
+    """Check the budgets and write down a job with its price, in one transaction; return its id.
+
+    ``own`` are the accounts of the hub. Raises BudgetExceeded, or PriceUnknown if there is a budget and no
+    price.
+    """
+    check_budgets(connection, job, scopes, now, own)
+    return jobs_table.insert_intent(connection, job, account=own.number(job.provider), owner=owner, now=now)
+
+
+def check_budgets(
+    connection: Connection, job: NewJob, scopes: Iterable[BudgetScope], now: float, own: OwnAccounts
+) -> None:
+    """Raise BudgetExceeded or PriceUnknown if a budget has no room for a job.
+
+    The budget of a provider counts what its account was charged, and that of the hub what all its accounts
+    were, past ones too. Both also count jobs that may not exist at the service.
+    """
+    for scope in scopes:
+        if scope.provider not in (None, job.provider):
+            continue
+        if job.price is None:
+            raise PriceUnknown(
+                f"the price of {job.kind} at {job.provider} is unknown, and {scope.name} has a budget"
+            )
+        since, _ = period_of(scope.budget, now)
+        if scope.provider is None:
+            spent = ledger_table.spent_by_hub(connection, own, since)
+        else:
+            spent = ledger_table.spent_by_provider(connection, own, job.provider, since)
+        refusal = refusal_of(scope, spent, job.price, now)
+        # What is free fits into a budget that is used up.
+        if refusal is not None and job.price > 0:
+            raise refusal
+
+
+def _scopes(settings: HubSettings) -> Sequence[BudgetScope]:
+    scopes = [] if settings.budget is None else [BudgetScope("the hub", None, settings.budget)]
+    for name, provider in settings.providers.items():
+        if provider.budget is not None:
+            scopes.append(BudgetScope(name, name, provider.budget))
+    return scopes
+
+
+def _identity_of(entry: JobEntry, identities: Mapping[str, AccountIdentity]) -> AccountIdentity | None:
+    """Return the account of a job that has the hub's name of it, or None if it is unknown."""
+    name = None if entry.account is None else entry.configured_as
+    return None if name is None else identities[name]
+
+
+async def _undo_once_written(
+    writing: asyncio.Future[T], undo: Callable[[T], Coroutine[object, object, None]]
+) -> None:
     try:
         written = await writing
     except CaptchaHubError:
         return
     await undo(written)
-
-
-def _limits(settings: HubSettings) -> Sequence[BudgetScope]:
-    budgets: list[tuple[str, str | None, Budget | None]] = [("the hub", None, settings.budget)]
-    budgets += [(name, name, one.budget) for name, one in settings.providers.items()]
-    return [BudgetScope(name, whose, budget) for name, whose, budget in budgets if budget is not None]
-
-
-class PendingWrites:
-    """The works that a journal did not take. To do one of them twice does no harm."""
-
-    def __init__(self, journal: Writer) -> None:
-        self._journal = journal
-        self._waiting: list[Work[object]] = []
-
-    async def write(self, work: Work[object], what: str) -> None:
-        """Write now, or where that fails, with the next :meth:`catch_up`; ``what`` it is, is for the log."""
-        if not self._waiting:
-            try:
-                await self._journal.write(work)
-            except CaptchaHubError as error:
-                log.error("%s could not be written into the journal, and is tried again: %s", what, error)
-                self._waiting.append(work)
-            return
-        self._waiting.append(work)
-        await self.catch_up()
-
-    async def catch_up(self) -> None:
-        """Write what could not be written before."""
-        try:
-            while self._waiting:
-                work = self._waiting[0]
-                await self._journal.write(work)
-                # Two can be at it at the same time.
-                if self._waiting[:1] == [work]:
-                    del self._waiting[0]
-        except CaptchaHubError as error:
-            log.warning("the journal still fails; %d entries wait for it: %s", len(self._waiting), error)

@@ -1,122 +1,97 @@
-"""The ledger: what was ordered, added up in slots of time, and the budgets that it is held against.
+"""The ledger: what jobs cost, added up in slots of time. Each function runs in an open transaction.
 
-Each function is one of an open transaction. The ledger is moved with every charge of a job.
+Every charge stands there twice, in its slot and in its day in UTC, so that the months of a budget are summed
+from few rows while a reservation waits.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
-from decimal import Decimal
 
-from captchahub._journal.accounts_table import NOBODYS, OF_HUB, OF_PROVIDER, OwnAccounts
-from captchahub._journal.rows import NewJob
-from captchahub._policy.budgets import (
-    DAY,
-    SLOT,
-    BudgetScope,
-    day_of,
-    from_units,
-    period_of,
-    refusal_of,
-    slot_of,
-)
-from captchahub.errors import PriceUnknown
+from captchahub._journal.accounts_table import OF_HUB, OF_PROVIDER, OwnAccounts
+from captchahub._journal.database import Connection
+from captchahub._policy.accounting import DAY, SLOT, day_of, from_units, slot_of
 from captchahub.jobs import Spend
 
-__all__ = ["check_budgets", "move", "spend", "spent"]
+__all__ = ["add_to_ledger", "spend", "spent_by_hub", "spent_by_provider"]
 
 
-def check_budgets(
-    connection: sqlite3.Connection,
-    order: NewJob,
-    limits: Iterable[BudgetScope],
-    now: float,
-    own: OwnAccounts = NOBODYS,
-) -> None:
-    """Nothing where the budgets have room for an order. Raises BudgetExceeded or PriceUnknown.
-
-    That of a provider counts what was ordered with its account; that of the hub, with all accounts that the
-    hub has or had. Both count what may have been, too.
-    """
-    for limit in limits:
-        if limit.provider not in (None, order.provider):
-            continue
-        if order.price is None:
-            raise PriceUnknown(
-                f"nobody says what {order.kind} costs at {order.provider}, and {limit.name} has a budget"
-            )
-        since, _ = period_of(limit.budget, now)
-        # What is free fits into a budget that is used up.
-        if limit.provider is None:
-            spent_so_far = _sum(connection, OF_HUB, own.of_hub_so_far, since)
-        else:
-            spent_so_far = _sum(connection, OF_PROVIDER, own.of(order.provider), since)
-        refusal = refusal_of(limit, spent_so_far, order.price, now)
-        if refusal is not None and order.price > 0:
-            raise refusal
-
-
-def move(
-    connection: sqlite3.Connection,
+def add_to_ledger(
+    connection: Connection,
     line: tuple[int, str, str, str | None],
     moment: float,
     *,
     charge: int,
     jobs: int,
 ) -> None:
-    """Add to a line of the ledger at the time of an order, or take from it.
+    """Add to the ledger at the time when a job was created; a negative charge is taken off.
 
-    ``line`` is its account, provider, kind and currency.
+    ``line`` is the account, the provider, the kind and the currency of the job. ``charge`` is in units.
     """
     account, provider, kind, currency = line
-    rest = account, provider, kind, currency or "", charge, jobs
-    connection.executemany(
+    # "ledger." is needed: in other databases than SQLite a bare column could be the excluded row's as well.
+    connection.execute(
         """
         INSERT INTO ledger (span, slot, account, provider, kind, currency, charge, jobs)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        VALUES (:slots, :slot, :account, :provider, :kind, :currency, :charge, :jobs),
+            (:days, :day, :account, :provider, :kind, :currency, :charge, :jobs)
         ON CONFLICT (span, slot, account, provider, kind, currency)
-            DO UPDATE SET charge = charge + excluded.charge, jobs = jobs + excluded.jobs
+            DO UPDATE SET charge = ledger.charge + excluded.charge, jobs = ledger.jobs + excluded.jobs
         """,
-        [(SLOT, slot_of(moment), *rest), (DAY, day_of(moment), *rest)],
+        {
+            "slots": SLOT,
+            "slot": slot_of(moment),
+            "days": DAY,
+            "day": day_of(moment),
+            "account": account,
+            "provider": provider,
+            "kind": kind,
+            "currency": currency or "",
+            "charge": charge,
+            "jobs": jobs,
+        },
     )
 
 
-def spent(connection: sqlite3.Connection, provider: str | None, since: float) -> Decimal:
-    """What may have been charged under a provider's name, or any, for orders since the slot of a time."""
-    called = ":provider IS NULL OR provider = :provider"
-    return from_units(_sum(connection, called, {"provider": provider}, slot_of(since)))
+def spent_by_hub(connection: Connection, own: OwnAccounts, since: int) -> int:
+    """Return what all accounts of a hub, past ones too, were charged since a slot, in units."""
+    return _sum(connection, OF_HUB, own.hub_ever, since)
 
 
-def _sum(connection: sqlite3.Connection, whose: str, values: Mapping[str, str | None], since: int) -> int:
-    """What was charged since a time; ``whose`` is a condition of SQL with these values."""
-    # There is no end to it: after a clock was set back, what was ordered before counts all the same.
+def spent_by_provider(connection: Connection, own: OwnAccounts, provider: str, since: int) -> int:
+    """Return what the account of a provider was charged since a slot, in units."""
+    return _sum(connection, OF_PROVIDER, own.of(provider), since)
+
+
+def _sum(connection: Connection, condition: str, values: Mapping[str, str], since: int) -> int:
+    # There is no upper bound: if a clock was set back, the jobs of its former future count all the same.
     (total,) = connection.execute(
         f"""
         SELECT (SELECT coalesce(sum(charge), 0) FROM ledger WHERE span = :slots AND slot >= :since
-                AND slot < :days_from AND ({whose}))
+                AND slot < :days_from AND ({condition}))
             + (SELECT coalesce(sum(charge), 0) FROM ledger WHERE span = :days AND slot >= :days_from
-                AND ({whose}))
+                AND ({condition}))
         """,  # noqa: S608 - one of our own conditions
+        # Whole days from the first midnight in UTC on, and the slots before it.
         {**values, "slots": SLOT, "days": DAY, "since": since, "days_from": -day_of(-since)},
     ).fetchone()
     return int(total)
 
 
-def spend(connection: sqlite3.Connection, *, zone: tzinfo = UTC, since: float = 0) -> list[Spend]:
-    """The ledger by day of a zone, provider, kind, currency and account, the oldest day first."""
+def spend(connection: Connection, *, zone: tzinfo = UTC, since: float = 0) -> list[Spend]:
+    """Return the ledger by day of a zone, provider, kind, currency and account, the oldest day first."""
     days: dict[tuple[date, str, str, str, int], tuple[int, int]] = {}
     for slot, provider, kind, currency, account, charge, jobs in connection.execute(
         """
         SELECT slot, provider, kind, currency, account, charge, jobs FROM ledger
-        WHERE span = ? AND slot >= ?
+        WHERE span = :slots AND slot >= :since
         """,
-        (SLOT, slot_of(since)),
+        {"slots": SLOT, "since": slot_of(since)},
     ):
         key = datetime.fromtimestamp(slot, zone).date(), provider, kind, currency, account
-        so_far = days.get(key, (0, 0))
-        days[key] = so_far[0] + int(charge), so_far[1] + jobs
+        charge_so_far, jobs_so_far = days.get(key, (0, 0))
+        days[key] = charge_so_far + int(charge), jobs_so_far + jobs
     return [
         Spend(day, provider, kind, currency or None, from_units(charge), jobs, account or None)
         for (day, provider, kind, currency, account), (charge, jobs) in sorted(days.items())

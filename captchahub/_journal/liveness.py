@@ -1,134 +1,128 @@
-"""One hub's being alive, as its journal knows it: before it has a job there, and for as long as it lives."""
+"""Which hubs are alive, as the journal they share knows it.
+
+A hub that works on jobs has a row in the table ``owners``, which says until when it is alive; its heartbeat
+puts that time off. A hub whose time is over is dead, and others take its jobs. On one machine a lock on a
+file tells sooner that a process has ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import os
-import sqlite3
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import Context
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from captchahub._journal import owners_table as owners
-from captchahub._journal.accounts_table import NOBODYS, OwnAccounts
-from captchahub._journal.writer import Writer
+from captchahub._journal.database import Connection
 from captchahub._support.forking import no_fork, watch
-from captchahub._support.log import log
-from captchahub.errors import CaptchaHubError
 
-__all__ = ["Heartbeat", "ProcessLock"]
+__all__ = ["LEASE", "Heartbeat", "ProcessLock", "expire_dead_owners", "heartbeat", "sign_off"]
 
-T = TypeVar("T")
+LEASE = 60.0
+"""A hub without a heartbeat for this long is taken for dead, in seconds. It is three heartbeats, so that two
+of them may fail or be late, as with a suspended process or a slow disk. A user waits so long for the jobs of
+a machine that was switched off."""
 
-# A hub that says nothing for so long is taken for dead, in seconds; it says something three times as often.
-_LEASE = 60.0
 
-# How many old jobs are forgotten at once.
-_AT_ONCE = 1000
+def heartbeat(connection: Connection, owner: str, until: float) -> None:
+    """Write down that a hub is alive until a time."""
+    connection.execute(
+        """
+        INSERT INTO owners (id, alive_until) VALUES (:id, :until)
+        ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until
+        """,
+        {"id": owner, "until": until},
+    )
 
-# How often old jobs are looked for, in seconds.
-_PRUNING = 3600.0
+
+def sign_off(connection: Connection, owner: str) -> None:
+    """Write down that a hub is dead, so that others can claim its jobs."""
+    connection.execute("DELETE FROM owners WHERE id = :id", {"id": owner})
+
+
+def expire_dead_owners(connection: Connection, now: float) -> None:
+    """Mark the jobs that dead hubs were about to send as ambiguous. Their price stays charged."""
+    connection.execute("DELETE FROM owners WHERE alive_until <= :now", {"now": now})
+    # "state IN (...)" repeats the condition of the partial index jobs_open, which SQLite uses only if it
+    # finds that condition in the query.
+    connection.execute(
+        """
+        UPDATE jobs SET state = 'ambiguous', error = :error, updated_at = :now
+        WHERE state IN ('intent', 'created') AND state = 'intent' AND owner NOT IN (SELECT id FROM owners)
+        """,
+        {"error": "the process that sent it, or was about to send it, ended before the reply", "now": now},
+    )
 
 
 class Heartbeat:
-    """Says that a hub is alive, and knows which of the others are dead.
+    """Keeps one hub alive in the journal, and knows which others are dead.
 
-    ``clock`` is the wall clock, in seconds since 1970; ``is_alone`` where no other hub can see the journal;
-    ``presence`` tells which hubs are surely dead before their time is over; ``meanwhile`` is done each time
-    that the hub says it is alive.
+    ``beat`` is called three times a lease, and has to write :meth:`sign_on`. ``lease`` is the time that this
+    is good for, in seconds; if it is infinite, because no other hub can see the journal, nothing beats.
     """
 
     def __init__(
-        self,
-        journal: Writer,
-        clock: Callable[[], float],
-        presence: ProcessLock,
-        meanwhile: Callable[[], Awaitable[None]],
-        prune: Callable[..., int],
-        *,
-        is_alone: bool,
+        self, beat: Callable[[], Awaitable[None]], lock: ProcessLock, *, lease: float = LEASE
     ) -> None:
         self.owner = uuid.uuid4().hex
         """What this hub is called in the journal."""
-        self.keep = math.inf
-        """How long jobs that have ended are kept, in seconds."""
-        self.own: Callable[[sqlite3.Connection], OwnAccounts] = lambda _: NOBODYS
-        """The accounts whose jobs are kept for so long."""
-        self._journal = journal
-        self._clock = clock
-        self._presence = presence
-        self._meanwhile = meanwhile
-        self._prune = prune
-        self._seconds = math.inf if is_alone else _LEASE
-        self._pruned = -math.inf
-        self._alive: asyncio.Task[None] | None = None
+        self._beat = beat
+        self._lock = lock
+        self._lease = lease
+        self._beating: asyncio.Task[None] | None = None
 
-    async def write(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        """What a work at this moment gives, of a hub that is known to be alive from here on."""
-        moment = self._clock()
-        # Not in the transaction: a fork waits for that, and this for the fork.
-        self._presence.hold(self.owner)
-        if self._alive is None and math.isfinite(self._seconds):
-            # In a context of its own, for it outlives the solve that begins it.
-            self._alive = asyncio.get_running_loop().create_task(self._beat_for_ever(), context=Context())
+    @property
+    def has_begun(self) -> bool:
+        """Whether other hubs may know of this one."""
+        return self._beating is not None
 
-        def signed_on(connection: sqlite3.Connection) -> T:
-            self._sign_on(connection, moment)
-            return work(connection, moment)
+    def begin(self) -> None:
+        """Keep the hub alive from now on, before its first job is written."""
+        # Before the hub's row is written: whoever finds the row must find the lock held. And not in a
+        # transaction: a fork waits for that, and taking the lock would wait for the fork.
+        self._lock.acquire(self.owner)
+        if self._beating is None and math.isfinite(self._lease):
+            # In a context of its own, because it outlives the solve that begins it.
+            self._beating = asyncio.get_running_loop().create_task(
+                self._beat_until_stopped(), context=Context()
+            )
 
-        return await self._journal.write(signed_on)
+    def sign_on(self, connection: Connection, moment: float) -> None:
+        """Write down that this hub is alive, in the same transaction as anything that it owns.
 
-    def is_gone(self, owner: str | None) -> bool:
-        """Whether another hub is surely dead, whatever its time in the journal."""
-        return owner is not None and self._presence.is_gone(owner)
+        A hub that was suspended may have been taken for dead, and its row is gone.
+        """
+        heartbeat(connection, self.owner, moment + self._lease)
 
-    def bury(self, connection: sqlite3.Connection, moment: float) -> None:
-        """Note which other hubs are dead, and what they were about to send as ambiguous."""
-        for owner in owners.owners(connection):
-            if self._presence.is_gone(owner):
-                owners.sign_off(connection, owner)
-        owners.expire_dead_owners(connection, moment)
+    def is_dead(self, owner: str | None) -> bool:
+        """Return whether a hub is surely dead, whatever its time in the journal."""
+        return owner is not None and self._lock.is_free(owner)
 
-    def _sign_on(self, connection: sqlite3.Connection, moment: float) -> None:
-        """Say that this hub is alive, before anything of it is in the journal; and tidy up, now and then."""
-        owners.heartbeat(connection, self.owner, moment + self._seconds)
-        if moment - self._pruned < _PRUNING:
-            return
-        # Not all at once, for others wait; the rest goes with the next order.
-        own = self.own(connection)
-        if self._prune(connection, moment - self.keep, limit=_AT_ONCE, own=own) < _AT_ONCE:
-            self._pruned = moment
+    def expire_dead_owners(self, connection: Connection, moment: float) -> None:
+        """Note which other hubs are dead, and mark what they were about to send as ambiguous."""
+        for (owner,) in list(connection.execute("SELECT id FROM owners")):
+            if self.is_dead(owner):
+                sign_off(connection, owner)
+        expire_dead_owners(connection, moment)
 
-    async def _beat_for_ever(self) -> None:
+    async def _beat_until_stopped(self) -> None:
         while True:
-            await asyncio.sleep(self._seconds / 3)
-            try:
-                await self._journal.write(partial(self._sign_on, moment=self._clock()))
-            except CaptchaHubError as error:
-                log.warning("this hub could not say in its journal that it is alive: %s", error)
-            await self._meanwhile()
+            await asyncio.sleep(self._lease / 3)
+            await self._beat()
 
-    async def end(self) -> None:
-        """Leave what is open to others."""
-        if self._alive is None:
-            return
-        self._alive.cancel()
-        await asyncio.wait([self._alive])
-        await self._meanwhile()
-        try:
-            await self._journal.write(partial(owners.sign_off, owner=self.owner))
-        except CaptchaHubError as error:
-            log.warning("this hub could not sign off in its journal: %s", error)
+    async def stop(self) -> None:
+        """Beat no more. The hub is alive until it signs off or its lease is over."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
 
-    def leave(self) -> None:
-        """Be there no more, once the journal is closed."""
-        self._presence.leave(self.owner)
+    def release_lock(self) -> None:
+        """Give up the lock, once the journal is closed and nothing more is written in this hub's name."""
+        self._lock.release(self.owner)
 
 
 if sys.platform != "win32":
@@ -136,22 +130,27 @@ if sys.platform != "win32":
 
 
 class ProcessLock:
-    """The files of the owners beside one journal; there are none where it is None, as for one in memory."""
+    """Locked files beside a journal, one for each hub that uses it, which end with their process.
+
+    The system releases the lock however the process ends, so that its jobs can be claimed at once and not
+    only after :data:`LEASE`. Without a file (``journal`` is None), on Windows, or for a hub on another
+    machine nothing is known, and the lease decides.
+    """
 
     def __init__(self, journal: Path | None) -> None:
-        # Whatever the folder is that the program works in later.
+        # Absolute, so that it stays the same file if the program changes its working directory.
         self._journal = None if journal is None else journal.absolute()
         self._held: dict[str, int] = {}
-        self._gone: set[str] = set()
+        self._dead: set[str] = set()
         with no_fork:
             watch(self)
 
-    def hold(self, owner: str) -> None:
-        """Be there in the name of an owner, until :meth:`leave` or the end of the process."""
+    def acquire(self, owner: str) -> None:
+        """Hold the lock of a hub of this process, until :meth:`release` or the end of the process."""
         if owner in self._held or self._journal is None or sys.platform == "win32":
             return
         path = _file(self._journal, owner)
-        # A child that had the file as well would be taken for its parent.
+        # A child that inherits the open file would hold the lock after its parent's end.
         with no_fork:
             try:
                 opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -160,13 +159,14 @@ class ProcessLock:
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                # A file system without locks. A file that is not locked would look like that of a dead hub.
                 os.close(opened)
                 _remove(path)
                 return
             self._held[owner] = opened
 
-    def leave(self, owner: str) -> None:
-        """Be there no more."""
+    def release(self, owner: str) -> None:
+        """Release the lock of a hub, and remove its file."""
         # A child must find the file either held or closed.
         with no_fork:
             opened = self._held.pop(owner, None)
@@ -174,9 +174,9 @@ class ProcessLock:
                 _remove(_file(self._journal, owner))
                 os.close(opened)
 
-    def is_gone(self, owner: str) -> bool:
-        """Whether an owner is surely not there any more; its file is removed then."""
-        if owner in self._gone:
+    def is_free(self, owner: str) -> bool:
+        """Return whether a hub has a lock file that no process holds: it is dead, and its file is removed."""
+        if owner in self._dead:
             return True
         if self._journal is None or sys.platform == "win32" or owner in self._held:
             return False
@@ -191,7 +191,8 @@ class ProcessLock:
             return False
         else:
             _remove(path)
-            self._gone.add(owner)
+            # Remembered, because without its file the next look could not tell.
+            self._dead.add(owner)
             return True
         finally:
             os.close(opened)
@@ -202,7 +203,7 @@ class ProcessLock:
     def after_fork(self, *, is_child: bool) -> None:
         """See :class:`captchahub._support.forking.Forked`."""
         if is_child:
-            # Its copies alone: the parent keeps its locks.
+            # This closes the child's copies only: the parent's keep the locks.
             while self._held:
                 os.close(self._held.popitem()[1])
 

@@ -1,47 +1,31 @@
-"""Rows of the journal as entries, and what a new job is written with."""
+"""Jobs as rows of the table ``jobs``, and back."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from captchahub._journal.accounts_table import OwnAccounts
-from captchahub._policy.budgets import from_units
-from captchahub._policy.job_token import Token
+from captchahub._policy.accounting import from_units
 from captchahub.errors import JournalError
 from captchahub.frames import WHOLE, Frame, frame_of
-from captchahub.jobs import JobEntry as Entry
-from captchahub.jobs import JobState
-from captchahub.tasks import OptionValue
+from captchahub.jobs import JobEntry, JobState
 
-__all__ = ["NewJob", "by_id", "get", "read_entries", "token_params"]
+if TYPE_CHECKING:
+    from captchahub.tasks import OptionValue
 
+__all__ = ["COLUMNS", "HELD_BY_LIVING", "NewJob", "read_entries", "storable"]
 
-def token_params(job: Token, provider: str, own: OwnAccounts) -> Mapping[str, str]:
-    """What a statement is given that looks for the job of a token at a provider."""
-    whole = {"kind": job.kind, "job_id": json.dumps(job.job_id), "fingerprint": job.fingerprint}
-    return {**whole, **own.of(provider)}
-
-
-def get(connection: sqlite3.Connection, entry_id: int) -> Entry | None:
-    """One job, None where the journal does not have it (any more)."""
-    return next(iter(read_entries(connection.execute("SELECT * FROM jobs WHERE id = ?", (entry_id,)))), None)
-
-
-def by_id(connection: sqlite3.Connection, ids: Iterable[int]) -> list[Entry]:
-    """Those of some jobs that the journal has."""
-    found = (get(connection, entry_id) for entry_id in ids)
-    return [entry for entry in found if entry is not None]
+HELD_BY_LIVING = "EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)"
+"""The SQL condition for a job that a living hub works on."""
 
 
 @attrs.frozen
 class NewJob:
-    """What is about to be sent to a provider. ``price`` is None where nobody knows it."""
+    """A job that is about to be created at a provider. ``price`` is None if it is unknown."""
 
     submission: str
     provider: str
@@ -55,50 +39,71 @@ class NewJob:
     frame: Frame = WHOLE
 
 
-_PLAIN = (
+_FIELDS = (
     "id",
     "submission",
+    "state",
     "provider",
     "kind",
     "fingerprint",
+    "options",
+    "job_id",
+    "price",
     "price_source",
     "currency",
+    "charge",
+    "answer",
     "error",
     "owner",
+    "is_shared",
+    "is_by_hand",
     "ordered_at",
     "updated_at",
+    "frame",
+    "is_given",
+    "account",
+    # What a query may add to the columns of the table.
+    "held_until",
+    "plugin",
+    "address",
 )
 
-# What a query may find beside the job's own row.
-_BESIDE = ("held_until", "plugin", "address")
+COLUMNS = ", ".join(_FIELDS[:-3])
+"""The columns of ``jobs`` as :func:`read_entries` expects them."""
 
 
-def read_entries(found: sqlite3.Cursor) -> list[Entry]:
-    """The rows of ``jobs`` that a query found."""
-    found.row_factory = sqlite3.Row
-    return [_entry(row) for row in found]
+def read_entries(rows: Iterable[Any]) -> list[JobEntry]:
+    """Return the jobs of a query for :data:`COLUMNS`. Raises JournalError if a row is damaged.
+
+    After these the query may have ``held_until``, ``plugin`` and ``address``.
+    """
+    return [_entry(row) for row in rows]
 
 
-def _entry(row: sqlite3.Row) -> Entry:
+def _entry(row: Any) -> JobEntry:
+    fields = dict(zip(_FIELDS, row, strict=False))
+    price, frame = fields["price"], fields["frame"]
     try:
-        return Entry(
-            **{name: row[name] for name in _PLAIN},
-            state=JobState(row["state"]),
-            options=json.loads(row["options"]),
-            job_id=_decoded(row["job_id"]),
-            price=None if row["price"] is None else from_units(row["price"]),
-            charge=from_units(row["charge"]),
-            answer=_decoded(row["answer"]),
-            frame=WHOLE if row["frame"] is None else frame_of(json.loads(row["frame"])),
-            is_shared=bool(row["is_shared"]),
-            is_by_hand=bool(row["is_by_hand"]),
-            is_given=bool(row["is_given"]),
-            account=row["account"] or None,
-            **{name: row[name] for name in _BESIDE if name in row.keys()},  # noqa: SIM118 - a Row
-        )
+        fields["state"] = JobState(fields["state"])
+        fields["options"] = json.loads(fields["options"])
+        fields["job_id"] = _decoded(fields["job_id"])
+        fields["price"] = None if price is None else from_units(price)
+        fields["charge"] = from_units(fields["charge"])
+        fields["answer"] = _decoded(fields["answer"])
+        fields["frame"] = WHOLE if frame is None else frame_of(json.loads(frame))
+        for flag in ("is_shared", "is_by_hand", "is_given"):
+            fields[flag] = bool(fields[flag])
+        # Account 0 stands for all that were written before the journal knew accounts.
+        fields["account"] = fields["account"] or None
     except (LookupError, TypeError, ValueError) as error:
         raise JournalError(f"job {row[0]} of the journal is damaged: {error}") from error
+    return JobEntry(**fields)
 
 
 def _decoded(text: str | None) -> Any:  # as it was written
     return None if text is None else json.loads(text)
+
+
+def storable(text: str | None) -> str | None:
+    """Return a service's text with lone surrogates escaped, which no database stores."""
+    return None if text is None else text.encode(errors="backslashreplace").decode()

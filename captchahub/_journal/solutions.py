@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import attrs
 from cattrs.preconf.json import make_converter
@@ -16,20 +15,18 @@ __all__ = ["pack", "unpack", "unpack_of_kind"]
 _converter = make_converter()
 
 
-def pack(solution: Solution) -> Mapping[str, object] | None:
-    """A solution as JSON can hold it; None for one that it can't."""
+def pack(solution: Solution) -> str | None:
+    """Return a solution as JSON, or None if JSON cannot hold it."""
     if not attrs.has(type(solution)):
         return None
     try:
-        answer = cast("Mapping[str, object]", _converter.unstructure(solution))
-        json.dumps(answer)
-    except Exception:  # noqa: BLE001 - whatever a plugin has put in there, its answer is not to be lost
+        return _converter.dumps(solution)
+    except Exception:  # noqa: BLE001 - whatever a plugin has put in there, its answer must not get lost
         return None
-    return answer
 
 
 def unpack(solution_type: type[Solution], answer: Mapping[str, object]) -> Solution | None:
-    """The solution of a type; None where it does not fit."""
+    """Return an answer of the journal as a solution of this type, or None if it does not fit."""
     try:
         solution: Solution = _converter.structure(answer, solution_type)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is no such solution
@@ -38,7 +35,7 @@ def unpack(solution_type: type[Solution], answer: Mapping[str, object]) -> Solut
 
 
 def unpack_of_kind(kind: str, answer: Mapping[str, object]) -> Solution | None:
-    """The solution of a task kind; None where it does not fit, or this program knows no such task."""
+    """Return an answer as a solution of a task kind, or None if no task of this program fits."""
     solutions = (
         unpack(one.solution_type, answer) for one in _subclasses(Task) if getattr(one, "kind", None) == kind
     )

@@ -1,87 +1,71 @@
-"""The journal as the engine sees it: writes that are awaited, grouped into few commits under load.
-
-A file is written by one thread of its own, for a commit waits for the disk. A journal in memory is written
-in the loop itself: it takes microseconds, and needs no thread on a virtual clock.
-"""
+"""The way into the database: writes are awaited, and grouped into few commits under load."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from captchahub._journal.database import Database
+from captchahub._journal.database import Database, Work
 from captchahub._support.clock import steady
-from captchahub.errors import HubClosed
+from captchahub._support.log import log
+from captchahub.errors import CaptchaHubError, HubClosed
 
-__all__ = ["FileWriter", "MemoryWriter", "Writer", "open_writer"]
+__all__ = ["DatabaseWriter", "PendingWrites", "Writer"]
 
 T = TypeVar("T")
 
-Work = Callable[[sqlite3.Connection], T]
+# The most works in one commit: they take some 20 ms, for which the first of them waits.
+_GROUP_LIMIT = 500
 
-# The most works in one commit: more would let the first of them wait for long.
-_MOST_AT_ONCE = 500
+# The shortest time from one commit to the next, in seconds. It costs a solve, which takes seconds, nothing
+# that is felt, and under load each commit, which waits for the disk, carries many works: 0.03 commits a job
+# at 500 solves a second (benchmarks/journal.py).
+_COMMIT_INTERVAL = 0.012
 
-# Commits are at least this far apart, in seconds, so that under load each carries many works.
-_APART = 0.012
-
-# How long closing waits for the last commit, in seconds.
-_PATIENCE = 5.0
+# How long closing waits for the last commit, in seconds: as long as it may wait for a lock of the file.
+_CLOSE_TIMEOUT = 5.0
 
 
 class Writer(Protocol):
-    """Where jobs and money are written down."""
+    """Where the journal reads and writes. The simulator has one whose thread is a timer."""
 
     async def write(self, work: Work[T]) -> T:
-        """What a work returns or raises, once that is committed. Raises JournalError where it can't be."""
+        """Return or raise what a work does, once it is committed. Raises JournalError if it cannot be."""
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Return what a work that only reads finds. Raises JournalError if it cannot be read."""
         ...
 
     async def aclose(self) -> None:
-        """Commit what is waiting, and let go of the file."""
+        """Commit what is waiting, and close the database."""
         ...
-
-
-def open_writer(path: Path | None) -> Writer:
-    """The journal in a file, or one in memory. Raises JournalError where the file can't be used."""
-    store = Database(path)
-    return MemoryWriter(store) if path is None else FileWriter(store)
-
-
-class MemoryWriter:
-    """A journal that is gone with the hub."""
-
-    def __init__(self, store: Database) -> None:
-        self._store = store
-
-    async def write(self, work: Work[T]) -> T:
-        """See :meth:`Journal.write`."""
-        return _settled(self._store.transact([work])[0])
-
-    async def aclose(self) -> None:
-        """See :meth:`Journal.aclose`."""
-        self._store.close()
 
 
 @attrs.frozen(eq=False)
 class _Waiting:
     work: Work[Any]
+    is_read: bool
     future: asyncio.Future[Any]
 
 
-class FileWriter:
-    """A journal that outlives the process."""
+class DatabaseWriter:
+    """Reads and writes one database, by one thread of its own if ``thread`` is true.
 
-    def __init__(self, store: Database) -> None:
-        self._store = store
+    A database on a disk or behind a network needs the thread, because a commit waits. One in memory takes
+    microseconds, and without a thread it also works on a virtual clock.
+    """
+
+    def __init__(self, database: Database, *, thread: bool) -> None:
+        self._database = database
+        self._has_thread = thread
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -89,42 +73,61 @@ class FileWriter:
         self._committed = 0.0
 
     async def write(self, work: Work[T]) -> T:
-        """See :meth:`Journal.write`. What was begun is committed even where nobody waits any more."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._lock:
-            if self._is_closed:
-                raise HubClosed
-            self._queue.put(_Waiting(work, future))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="captchahub journal", daemon=True)
-                self._thread.start()
-        return await future
+        """See :meth:`Writer.write`. A write that was begun is committed even if its caller is cancelled."""
+        if self._has_thread:
+            return await self._enqueue(work)
+        if self._is_closed:
+            raise HubClosed
+        (outcome,) = self._database.transact([work])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def read(self, work: Work[T]) -> T:
+        """See :meth:`Writer.read`."""
+        if self._has_thread:
+            return await self._enqueue(work, is_read=True)
+        if self._is_closed:
+            raise HubClosed
+        return self._database.read(work)
 
     async def aclose(self) -> None:
-        """See :meth:`Journal.aclose`."""
+        """See :meth:`Writer.aclose`."""
         with self._lock:
             self._is_closed = True
             thread = self._thread
             self._queue.put(None)
         if thread is None:
-            self._store.close()
+            self._database.close()
         else:
-            await asyncio.to_thread(thread.join, _PATIENCE)
+            await asyncio.to_thread(thread.join, _CLOSE_TIMEOUT)
+
+    async def _enqueue(self, work: Work[T], *, is_read: bool = False) -> T:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        # Closing must not come between the check and the queue, where nothing reads after it.
+        with self._lock:
+            if self._is_closed:
+                raise HubClosed
+            self._queue.put(_Waiting(work, is_read, future))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="captchahub journal", daemon=True)
+                self._thread.start()
+        return await future
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
-            self._commit(batch)
+            self._execute(batch)
             self._committed = steady()
-        self._store.close()
+        self._database.close()
 
     def _next_batch(self) -> Sequence[_Waiting] | None:
-        """All that waits, at least one; None at the end."""
+        """Wait for a request, and return all that wait by then; None at the end."""
         first = self._queue.get()
         if first is None:
             return None
-        time.sleep(max(0.0, self._committed + _APART - steady()))
+        time.sleep(max(0.0, self._committed + _COMMIT_INTERVAL - steady()))
         batch = [first]
-        while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
+        while len(batch) < _GROUP_LIMIT and not self._queue.empty():
             following = self._queue.get()
             if following is None:
                 # The end comes after this batch.
@@ -133,27 +136,70 @@ class FileWriter:
             batch.append(following)
         return batch
 
-    def _commit(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            done: Sequence[object] = self._store.transact([waiting.work for waiting in batch])
-        except Exception as error:  # noqa: BLE001 - it belongs to all who wait
-            done = [error] * len(batch)
-        # One wake-up of the loop for all of them. A loop that is closed has nobody who waits.
+    def _execute(self, batch: Sequence[_Waiting]) -> None:
+        writes = [one for one in batch if not one.is_read]
+        outcomes = list(zip(writes, self._transact(writes), strict=True)) if writes else []
+        # After the writes, so that a read finds what was written before it.
+        outcomes += [(one, self._read(one)) for one in batch if one.is_read]
+        # One wake-up of the loop for all of them. In a loop that is closed, nothing waits any more.
         with suppress(RuntimeError):
-            batch[0].future.get_loop().call_soon_threadsafe(_deliver, batch, done)
+            batch[0].future.get_loop().call_soon_threadsafe(_deliver, outcomes)
+
+    def _transact(self, writes: Sequence[_Waiting]) -> Sequence[object]:
+        try:
+            return self._database.transact([one.work for one in writes])
+        except Exception as error:  # noqa: BLE001 - all that wait get it
+            return [error] * len(writes)
+
+    def _read(self, request: _Waiting) -> object:
+        try:
+            return self._database.read(request.work)
+        except Exception as error:  # noqa: BLE001 - the caller of the work gets it
+            return error
 
 
-def _deliver(batch: Sequence[_Waiting], done: Sequence[object]) -> None:
-    for waiting, outcome in zip(batch, done, strict=True):
-        if waiting.future.done():  # who asked was cancelled; it is committed all the same
+def _deliver(outcomes: Sequence[tuple[_Waiting, object]]) -> None:
+    for request, outcome in outcomes:
+        future = request.future
+        if future.done():  # the caller was cancelled; it is committed all the same
             continue
         if isinstance(outcome, Exception):
-            waiting.future.set_exception(outcome)
+            future.set_exception(outcome)
         else:
-            waiting.future.set_result(outcome)
+            future.set_result(outcome)
 
 
-def _settled(outcome: T | Exception) -> T:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+class PendingWrites:
+    """Writes that must not get lost: those that fail are tried again later, in their order.
+
+    A work must do no harm if it is done twice, because a commit can succeed and yet report a failure.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._pending: list[Work[object]] = []
+
+    async def write(self, work: Work[object], what: str) -> None:
+        """Write now or, if that fails, with the next :meth:`catch_up`. ``what`` describes it for the log."""
+        if not self._pending:
+            try:
+                await self._writer.write(work)
+            except CaptchaHubError as error:
+                log.error("%s could not be written to the journal, and is tried again later: %s", what, error)
+                self._pending.append(work)
+            return
+        # After the others: a job cannot be settled before its id is written.
+        self._pending.append(work)
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Write what could not be written before."""
+        try:
+            while self._pending:
+                work = self._pending[0]
+                await self._writer.write(work)
+                # Another task may have written it meanwhile, as both of them wait for the writer.
+                if self._pending[:1] == [work]:
+                    del self._pending[0]
+        except CaptchaHubError as error:
+            log.warning("the journal still fails; %d writes wait for it: %s", len(self._pending), error)

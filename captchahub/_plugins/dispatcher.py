@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 
 from captchahub._plugins.hooks import Observer
-from captchahub._support.guard import FAULTS
 from captchahub._support.log import log
 from captchahub.events import Event
 
@@ -35,13 +34,18 @@ class EventDispatcher:
         self._dropped = 0
         self._faulty: set[str] = set()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether an event that is emitted now reaches anybody."""
+        return bool(self._observers) and not self._is_closed
+
     def replace(self, observers: Sequence[tuple[str, Observer]]) -> None:
         """Tell these from now on, and of what still waits."""
         self._observers = observers
 
     def emit(self, make: Callable[[float], Event]) -> None:
         """Something happened. ``make`` gives the event for the time on the wall, where anybody observes."""
-        if not self._observers or self._is_closed:
+        if not self.is_watched:
             return
         event = make(self._clock())
         with self._change:
@@ -82,7 +86,7 @@ class EventDispatcher:
             for who, observe in self._observers:
                 try:
                     context.run(observe, event)
-                except FAULTS:
+                except BaseException:  # noqa: BLE001 - Ctrl-C never reaches this thread
                     self._tell_fault(who)
 
     def _next(self) -> tuple[Context, Event] | None:

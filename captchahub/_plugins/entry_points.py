@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, DistributionFinder, EntryPoint, entry_points
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 
 __all__ = ["package_of", "points_in", "version_of"]
@@ -23,9 +23,7 @@ def points_in(group: str) -> Sequence[EntryPoint]:
     try:
         places = _places()
         return list(entry_points(group=group)) if places is None else _points_at(group, places)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         # It gives all or nothing. Looking at one package after the other takes longer.
         return [point for point in _readable_points() if point.group == group]
 
@@ -78,9 +76,7 @@ def _readable_points() -> Iterator[EntryPoint]:
         seen.add(name.lower())
         try:
             points = list(package.entry_points)
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             if name not in _told:
                 _told.add(name)
                 told = "the metadata of %s can't be read (%s), so that it adds no plugin; reinstall it"
@@ -96,17 +92,13 @@ def _packages() -> Iterator[Distribution]:
             continue
         try:
             yield from find(DistributionFinder.Context())
-        except KeyboardInterrupt:
-            raise
-        except FAULTS:
+        except foreign_errors():
             log.warning("%s can't tell what is installed", type(finder).__name__, exc_info=True)
 
 
 def _text(read: Callable[[], object]) -> str | None:
     try:
         value = read()
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return None
     return value if isinstance(value, str) else None

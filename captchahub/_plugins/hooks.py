@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 import pluggy
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
 from captchahub.frames import Frame
-from captchahub.plugins import PluginRecord
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Hooks", "ManagedHooks", "Observer", "name_of"]
+__all__ = ["Hooks", "Observer", "name_of"]
 
 
-class ManagedHooks:
-    """The hooks of one plugin manager, as :class:`captchahub.settings.Hooks`.
+Observer = Callable[[Event], None]
+"""Takes note of an event; it is called in a thread of its own."""
 
-    ``records`` gives what there is to tell of the plugins.
-    """
 
-    def __init__(self, manager: pluggy.PluginManager, records: Callable[[], Sequence[PluginRecord]]) -> None:
+class Hooks:
+    """The hooks of the plugins that one manager knows, as :mod:`captchahub.hookspecs` describes them."""
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
         self._manager = manager
-        self._records = records
-
-    @property
-    def records(self) -> Sequence[PluginRecord]:
-        """What there is to tell of each plugin, used or not."""
-        return self._records()
 
     def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
         """What the first plugin that has anything against an answer says, None where that is nobody."""
@@ -102,9 +95,7 @@ class ManagedHooks:
             who = name_of(impl.plugin)
             try:
                 said = _call(impl, given)
-            except KeyboardInterrupt:
-                raise
-            except FAULTS:
+            except foreign_errors():
                 log.exception("%s of %s failed: left out", hook, who)
                 continue
             yield who, said
@@ -114,9 +105,7 @@ def name_of(plugin: object) -> str:
     """What to call a plugin object."""
     try:
         return str(getattr(plugin, "__name__", type(plugin).__name__))
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return type(plugin).__name__
 
 
@@ -155,9 +144,7 @@ def _names_among(known: set[str], said: object) -> Sequence[str]:
         return ()
     try:
         names: list[object] = [*said]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return ()  # a subclass with a will of its own
     strings = [name for name in names if isinstance(name, str) and name in known]
     return strings if len(strings) == len(names) == len(set(strings)) else ()
@@ -168,44 +155,3 @@ def _tell_left_out(hook: str, who: str, said: object) -> None:
     # One that was written with "async def" waits for ever; Python would complain of it.
     if isinstance(said, Coroutine):
         said.close()
-
-
-Observer = Callable[[Event], None]
-"""Takes note of an event; it is called in a thread of its own."""
-
-
-class Hooks(Protocol):
-    """What the plugins of a hub have a say in, as :mod:`captchahub.hookspecs` describes it."""
-
-    @property
-    def records(self) -> Sequence[PluginRecord]:
-        """What there is to tell of each plugin, used or not."""
-        ...
-
-    def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
-        """Why an answer can't be right, None where nothing speaks against it."""
-        ...
-
-    @property
-    def prepares(self) -> bool:
-        """Whether there is anybody who prepares tasks."""
-        ...
-
-    def prepare_task(self, task: Task[Solution], provider: str, plugin: str) -> Prepared:
-        """The task as a provider, of a kind, is to get it."""
-        ...
-
-    def order_providers(
-        self,
-        task: Task[Solution],
-        route: RouteSettings,
-        candidates: Sequence[Candidate],
-        chance: Callable[[], float],
-    ) -> Sequence[str]:
-        """The names of those to ask, in order."""
-        ...
-
-    @property
-    def observers(self) -> Sequence[tuple[str, Observer]]:
-        """Whoever is to be told of events, with their plugins' names."""
-        ...

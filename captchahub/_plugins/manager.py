@@ -24,7 +24,7 @@ import pluggy
 from captchahub._plugins.aliases import is_alias, keys_of_alias
 from captchahub._plugins.builtin import Builtin
 from captchahub._plugins.entry_points import package_of, points_in, version_of
-from captchahub._plugins.hooks import Hooks, ManagedHooks, name_of
+from captchahub._plugins.hooks import Hooks, name_of
 from captchahub._plugins.validation import (
     InvalidPlugin,
     hooks_of,
@@ -34,13 +34,14 @@ from captchahub._plugins.validation import (
     tasks_of,
     trace_of,
 )
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub._support.wording import advise
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import PROJECT, HookSpecs
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import ProviderKind
+from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 
 __all__ = ["BLOCKED", "Plugins", "Unusable", "checked_plugins", "is_blocked_by_environment"]
@@ -111,10 +112,27 @@ class Plugins:
         for unknown in self.block(_blocked_by_environment(), f"${BLOCKED}"):
             self.warn_of_unknown(unknown, f"${BLOCKED}")
 
+    @classmethod
+    def named_by(cls, settings: HubSettings) -> Plugins:
+        """Return the installed plugins that settings name, loaded.
+
+        A provider's plugin that cannot be loaded is left out: its kind is in the settings already. Raises
+        :class:`~captchahub.errors.ConfigError` if a plugin to load is not installed.
+        """
+        plugins = cls()
+        plugins.block(settings.plugins.block, "plugins.block of the settings")
+        # In the order of the configuration loader: of two hooks, the one registered last is called first.
+        for name in settings.plugins.load:
+            plugins.load(name)
+        for provider in settings.providers.values():
+            with suppress(ConfigError, Unusable):
+                plugins.kind(provider.plugin)
+        return plugins
+
     @property
     def hooks(self) -> Hooks:
         """What the plugins loaded so far, and from now on, have a say in."""
-        return ManagedHooks(self._manager, lambda: self.records)
+        return Hooks(self._manager)
 
     def kind_names(self) -> tuple[str, ...]:
         """The names of the provider kinds there are, sorted; nothing is imported for it."""
@@ -286,9 +304,7 @@ class Plugins:
     def _imported(self, point: EntryPoint) -> object:
         try:
             plugin: object = point.load()
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             raise misfit_of(error, "can't be imported") from error
         if isinstance(plugin, type):
             raise InvalidPlugin(
@@ -328,9 +344,7 @@ class Plugins:
         was_there = self._has(plugin)
         try:
             self._introduce(one, plugin, was_there=was_there)
-        except KeyboardInterrupt:
-            raise
-        except FAULTS as error:
+        except foreign_errors() as error:
             if not was_there and self._has(plugin):
                 self._manager.unregister(plugin)
             if isinstance(error, InvalidPlugin):

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pluggy
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub.hookspecs import CONTRACT, HookSpecs
 from captchahub.plugins import PluginState
 from captchahub.provider import ProviderKind
@@ -48,9 +48,7 @@ def _words_of(error: BaseException) -> str:
     """What an error says, on one line and in not too many words, if it can say anything."""
     try:
         words = " ".join(str(error).split())
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return "its words can't be read"
     return _cut(words)
 

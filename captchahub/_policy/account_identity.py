@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Job, Provider, Secret
 from captchahub.settings import ProviderSettings
@@ -100,9 +100,7 @@ def _address_of(settings: ProviderSettings, provider: Provider) -> str:
     """Return the address of the service: ``base_url`` if the plugin has it, else that of its polls."""
     try:
         configured: object = getattr(settings.own, "base_url", None)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         # It may be a property of the plugin's settings, with a fault of its own.
         configured = None
     if isinstance(configured, str):
@@ -115,9 +113,7 @@ def polled_url(provider: Provider) -> str | None:
     """Return the address at which a provider would poll a job, or None if its plugin does not say."""
     try:
         return provider.poll_job(Job("1", min(provider.kinds, default=""))).url
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return None
 
 

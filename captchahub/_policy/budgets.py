@@ -1,4 +1,4 @@
-"""Money: amounts as whole numbers, the periods of budgets, and whether a job fits into one.
+"""Budgets: the period of each, and whether a job fits into it.
 
 Pure: the caller passes the time. Times are wall clock, in seconds since 1970.
 """
@@ -6,40 +6,14 @@ Pure: the caller passes the time. Times are wall clock, in seconds since 1970.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, tzinfo
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
+from captchahub._policy.accounting import SLOT, from_units, slot_of, to_units
 from captchahub.errors import BudgetExceeded
 from captchahub.settings import Budget, Period
 
-__all__ = [
-    "DAY",
-    "SLOT",
-    "BudgetScope",
-    "day_of",
-    "from_units",
-    "period_of",
-    "refusal_of",
-    "slot_of",
-    "to_units",
-]
-
-SLOT = 900
-"""The ledger has a sum for each slot of this length, in seconds.
-
-Offsets from UTC are multiples of a quarter of an hour, so in every time zone each hour and day begins with a
-slot.
-"""
-
-DAY = 86_400
-"""The ledger has sums by days in UTC as well, so that a month needs few rows."""
-
-# Amounts are whole numbers of billionths, because SQLite adds up integers exactly, and has no decimal type.
-# A signed 64-bit integer holds 9.2 billion units of money, so the sum of nine amounts at the limit fits in.
-_UNITS = Decimal(10**9)
-_LARGEST = Decimal(10**9)
-
-_ROUND_UP = Context(prec=28, rounding=ROUND_CEILING)
+__all__ = ["BudgetScope", "period_of", "refusal_of"]
 
 
 class BudgetScope(NamedTuple):
@@ -48,34 +22,6 @@ class BudgetScope(NamedTuple):
     name: str
     provider: str | None
     budget: Budget
-
-
-def to_units(amount: Decimal) -> int:
-    """Return an amount in the ledger's units.
-
-    Fractions of a unit are rounded up, because the ledger must never be too low. An amount above a billion
-    counts as a billion. Raises ValueError if the amount is negative or not a number.
-    """
-    if amount.is_nan() or amount < 0:
-        raise ValueError(f"an amount of money is 0 or more, not {amount}")
-    return int(_ROUND_UP.multiply(min(amount, _LARGEST), _UNITS).to_integral_value(ROUND_CEILING))
-
-
-def from_units(units: int) -> Decimal:
-    """Return the amount of the ledger's units, without needless zeros."""
-    amount = (Decimal(units) / _UNITS).normalize()
-    # normalize() writes 100 as 1E+2.
-    return amount if amount != amount.to_integral_value() else amount.quantize(Decimal(1))
-
-
-def slot_of(moment: float) -> int:
-    """Return the start of the slot that contains a time."""
-    return int(moment // SLOT) * SLOT
-
-
-def day_of(moment: float) -> int:
-    """Return the start of the day in UTC that contains a time."""
-    return int(moment // DAY) * DAY
 
 
 def period_of(budget: Budget, moment: float) -> tuple[int, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 
 __all__ = ["Tally"]
@@ -57,9 +57,7 @@ class Tally(Generic[T]):
     def _are_same(self, one: T, other: T) -> bool:
         try:
             return bool(self._agree(one, other))
-        except KeyboardInterrupt:
-            raise
-        except FAULTS:
+        except foreign_errors():
             # Both answers are paid for, so a fault in a plugin's comparison must not lose them.
             log.exception("two answers could not be compared, so they count as different")
             return False

@@ -10,7 +10,7 @@ import attrs
 
 from captchahub._policy.error_table import row_for
 from captchahub._providers.account import RemoteAccount
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask_error, secrets_in, tokens_in
 from captchahub.errors import NotOffered, PluginFault, ProviderError, TaskError
 from captchahub.provider import Balance, Job, Reply, Request, Service
@@ -97,9 +97,7 @@ def _translate(
 ) -> T:
     try:
         made = call()
-    except KeyboardInterrupt:
-        raise
-    except FAULTS as error:
+    except foreign_errors() as error:
         mask_error(error, secrets_in(settings.own))
         if is_of_contract(error, passing):
             raise

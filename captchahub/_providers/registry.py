@@ -22,7 +22,7 @@ from captchahub._providers.calls import translate_beside
 from captchahub._providers.price_list import read_price_list
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 from captchahub._support.threads import Workers
 from captchahub.errors import CaptchaHubError, ConfigError, NotOffered, UnsupportedTask
 from captchahub.extending import Candidate
@@ -303,9 +303,7 @@ def _open(settings: ProviderSettings, connect: TransportFactory, admission: Admi
     try:
         provider: object = _Absent() if settings.unusable else settings.kind.build(settings.own)
         kinds: object = getattr(provider, "kinds", None)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS as error:
+    except foreign_errors() as error:
         # The plugin's words may hold what it was given, a token among it; its type does not.
         raise ConfigError(
             f"providers.{settings.name}: the plugin {settings.plugin!r} could not be built "

@@ -18,9 +18,9 @@ def class_doc(target: type) -> str:
 
 
 def field_docs(target: type) -> Mapping[str, str]:
-    """The docstring below each field, on one line, those of its bases among them.
+    """Return the first paragraph of each field's docstring, on one line; fields of base classes are included.
 
-    Fields without one are not there, and none is where the source is not at hand.
+    Fields without a docstring are missing, and so are all of them if the source is not available.
     """
     found: dict[str, str] = {}
     for base in reversed(target.__mro__):
@@ -46,7 +46,7 @@ def _docstring(statement: ast.stmt) -> str:
     if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
         return ""
     written = statement.value.value
-    return _words(written) if isinstance(written, str) else ""
+    return _words(written.partition("\n\n")[0]) if isinstance(written, str) else ""
 
 
 def _words(written: str) -> str:

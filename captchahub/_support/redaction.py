@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from captchahub._support.credentials import Secret
-from captchahub._support.guard import FAULTS
+from captchahub._support.guard import foreign_errors
 
 __all__ = ["chain_of", "mask", "mask_error", "secrets_in", "tokens_in"]
 
@@ -75,9 +75,7 @@ def _masked(value: Any, secrets: Sequence[str]) -> Any:
         return mask(value, secrets)
     try:
         shown = repr(value)
-    except KeyboardInterrupt:
-        raise
-    except FAULTS:
+    except foreign_errors():
         return value
     masked = mask(shown, secrets)
     return value if masked == shown else masked

@@ -102,7 +102,7 @@ def amount(text: str) -> Decimal:
 
 
 def named_value(text: str) -> tuple[str, object]:
-    """A name and a value, which is written as in a configuration: ``least_gap=2``."""
+    """A name and a value, which is written as in a configuration: ``min_poll_interval=2``."""
     name, sign, written = text.partition("=")
     if not (sign and name):
         raise click.BadParameter(f"{text!r} is not NAME=VALUE such as dialect=capsolver")

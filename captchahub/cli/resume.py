@@ -46,7 +46,9 @@ def resume(config: Path | None) -> None:
     """
     need_stdout()
     failed = False
-    with Hub(with_journal(load_yaml(find_config(config), Plugins()))) as hub:
+    plugins = Plugins()
+    settings = with_journal(load_yaml(find_config(config), plugins))
+    with Hub(settings, plugins=plugins) as hub:
         try:
             for collected in hub.resume():
                 failed |= collected.error is not None

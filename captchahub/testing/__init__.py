@@ -1,4 +1,4 @@
-"""What tests and trials need: the sandbox, a virtual clock, a scripted transport."""
+"""Tools for tests and trials: the sandbox, a virtual clock, transports without a network."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Bodies of requests and replies as documents: the values in them, and the body with one of them changed.
+"""Reads bodies of requests and replies as documents whose values can be changed one at a time.
 
-A service may write JSON, XML, a form, a line of text or bytes of its own. :func:`read_document` finds out
-which, so that a check can put a value into each place of a reply whatever the service writes.
+A service may use JSON, XML, a form, a line of text or a binary format. :func:`read_document` finds out
+which, so that a check can put a value into each place of any reply.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import attrs
 
-from captchahub.testing._json_values import Path, changed, leaves, lost
-from captchahub.testing._xml_body import XmlBody, read_xml, written_out
+from captchahub.testing._json_values import Path, changed, values_in, without
+from captchahub.testing._xml_body import XmlBody, as_text, read_xml
 
 __all__ = ["BinaryBody", "Document", "FormBody", "JsonBody", "TextBody", "read_document"]
 
@@ -25,7 +25,7 @@ class Document(Protocol):
     """A body whose values can be changed one at a time."""
 
     def values(self) -> Iterator[tuple[Path, object]]:
-        """Every value with its place."""
+        """Yield every value with its place."""
         ...
 
     def changed(self, place: Path, value: object) -> bytes:
@@ -49,7 +49,7 @@ class JsonBody:
 
     def values(self) -> Iterator[tuple[Path, object]]:
         """See :class:`Document`."""
-        return leaves(self.top)
+        return values_in(self.top)
 
     def changed(self, place: Path, value: object) -> bytes:
         """See :class:`Document`."""
@@ -57,7 +57,7 @@ class JsonBody:
 
     def without(self, place: Path) -> bytes:
         """See :class:`Document`."""
-        return json.dumps(lost(self.top, place)).encode()
+        return json.dumps(without(self.top, place)).encode()
 
     def distortions(self) -> Iterator[bytes]:
         """See :class:`Document`."""
@@ -66,7 +66,7 @@ class JsonBody:
 
 @attrs.frozen
 class FormBody:
-    """A form as browsers send it, ``state=done&text=x7kp2``. A step is the name of a field."""
+    """A form as browsers send it, ``state=done&text=x7kp2``. A place is the name of a field."""
 
     fields: Sequence[tuple[str, str]]
 
@@ -76,8 +76,8 @@ class FormBody:
 
     def changed(self, place: Path, value: object) -> bytes:
         """See :class:`Document`."""
-        told = written_out(value)
-        return _form((name, told if (name,) == place else old) for name, old in self.fields)
+        new = as_text(value)
+        return _form((name, new if (name,) == place else old) for name, old in self.fields)
 
     def without(self, place: Path) -> bytes:
         """See :class:`Document`."""
@@ -90,12 +90,12 @@ class FormBody:
 
 
 # What separates the words of a line such as "OK|x7kp2".
-_BETWEEN = re.compile(r"([|,;:=\s]+)")
+_SEPARATOR = re.compile(r"([|,;:=\s]+)")
 
 
 @attrs.frozen
 class TextBody:
-    """Plain text: its values are its words. A step is the number of a word."""
+    """Plain text, whose values are its words. A place is the number of a word."""
 
     text: str
 
@@ -106,13 +106,13 @@ class TextBody:
     def changed(self, place: Path, value: object) -> bytes:
         """See :class:`Document`."""
         pieces = self._pieces()
-        pieces[int(place[0])] = written_out(value)
+        pieces[int(place[0])] = as_text(value)
         return _encoded("".join(pieces))
 
     def without(self, place: Path) -> bytes:
         """See :class:`Document`."""
         pieces, number = self._pieces(), int(place[0])
-        # The mark before a word goes with it, and the one after the first word.
+        # The separator before a word is removed with it, and the one after the first word.
         del pieces[max(number - 1, 0) : number + 1 if number else 2]
         return _encoded("".join(pieces))
 
@@ -122,19 +122,19 @@ class TextBody:
         yield _encoded(self.text * 2)
 
     def _pieces(self) -> list[str]:
-        """The words, and between each two of them the mark that separates them."""
-        return _BETWEEN.split(self.text)
+        """Return the words and the separators between them, in turn."""
+        return _SEPARATOR.split(self.text)
 
 
 # Readable text of some length, and what stands between two such texts.
 _RUNS = re.compile(rb"[\x20-\x7e]{3,}|(?:(?![\x20-\x7e]{3}).)+", re.DOTALL)
 
-_ORDERS: Sequence[Literal["big", "little"]] = ("big", "little")
+_BYTE_ORDERS: Sequence[Literal["big", "little"]] = ("big", "little")
 
 
 @attrs.frozen
 class BinaryBody:
-    """Bytes of no known format: its values are the readable texts in them, and the numbers between those."""
+    """Bytes of an unknown format, whose values are the ASCII texts in them and the numbers between those."""
 
     body: bytes
 
@@ -150,7 +150,7 @@ class BinaryBody:
         if isinstance(value, int) and not _is_text(old):
             runs[number] = (value % 256 ** len(old)).to_bytes(len(old), "big")
             return b"".join(runs)
-        runs[number] = new = _encoded(written_out(value))
+        runs[number] = new = _encoded(as_text(value))
         if number:
             runs[number - 1] = _with_length(runs[number - 1], len(old), len(new))
         return b"".join(runs)
@@ -177,9 +177,9 @@ def _is_text(run: bytes) -> bool:
 def _with_length(before: bytes, old: int, new: int) -> bytes:
     """Return the bytes before a text with its new length, if they end with its old one.
 
-    A text often stands behind its length, and is not read if that is wrong.
+    Binary formats often write a text's length before it, and a reader refuses a text with a wrong length.
     """
-    for width, order in product((4, 2, 1), _ORDERS):
+    for width, order in product((4, 2, 1), _BYTE_ORDERS):
         if len(before) >= width and int.from_bytes(before[-width:], order) == old and new < 256**width:
             return before[:-width] + new.to_bytes(width, order)
     return before

@@ -11,7 +11,7 @@ import attrs
 
 from captchahub.testing._json_values import Path
 
-__all__ = ["XmlBody", "read_xml", "written_out"]
+__all__ = ["XmlBody", "as_text", "read_xml"]
 
 
 def read_xml(body: bytes) -> ET.Element | None:
@@ -22,8 +22,8 @@ def read_xml(body: bytes) -> ET.Element | None:
         return None
 
 
-def written_out(value: object) -> str:
-    """Return a value as text, for formats that have nothing else."""
+def as_text(value: object) -> str:
+    """Return a value as text, for formats without other types."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
@@ -31,9 +31,9 @@ def written_out(value: object) -> str:
 
 @attrs.frozen
 class XmlBody:
-    """An XML document: its values are the texts and attributes of its elements.
+    """An XML document, whose values are the texts and attributes of its elements.
 
-    A step of a place is an element's name and its number among those of that name, such as ``job[0]``.
+    A place is a path of elements, each with its name and its number among those of that name: ``job[0]``.
     """
 
     top: ET.Element
@@ -51,10 +51,10 @@ class XmlBody:
         top, element = self._copy(place)
         last = str(place[-1])
         if last == "text()":
-            element.text = written_out(value)
+            element.text = as_text(value)
         else:
-            element.set(last.removeprefix("@"), written_out(value))
-        return _written(top)
+            element.set(last.removeprefix("@"), as_text(value))
+        return _encoded(top)
 
     def without(self, place: Path) -> bytes:
         """See :class:`Document`."""
@@ -64,7 +64,7 @@ class XmlBody:
             element.text = None
         else:
             del element.attrib[last.removeprefix("@")]
-        return _written(top)
+        return _encoded(top)
 
     def distortions(self) -> Iterator[bytes]:
         """See :class:`Document`."""
@@ -72,11 +72,11 @@ class XmlBody:
             for distort in (_renamed, _emptied, _doubled_children, _nested):
                 top = deepcopy(self.top)
                 distort(_at(top, place))
-                yield _written(top)
+                yield _encoded(top)
             if element.text:
                 top = deepcopy(self.top)
                 _at(top, place).text = f"\n  {element.text}\n"
-                yield _written(top)
+                yield _encoded(top)
 
     def _copy(self, place: Path) -> tuple[ET.Element, ET.Element]:
         top = deepcopy(self.top)
@@ -84,12 +84,12 @@ class XmlBody:
 
 
 def _elements(element: ET.Element, place: Path) -> Iterator[tuple[Path, ET.Element]]:
-    """Return an element and all elements in it, each with its place."""
+    """Yield an element and all elements in it, each with its place."""
     yield place, element
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for child in element:
-        number = seen.get(child.tag, 0)
-        seen[child.tag] = number + 1
+        number = counts.get(child.tag, 0)
+        counts[child.tag] = number + 1
         yield from _elements(child, (*place, f"{child.tag}[{number}]"))
 
 
@@ -97,7 +97,7 @@ def _at(top: ET.Element, place: Path) -> ET.Element:
     return next(element for at, element in _elements(top, ()) if at == place)
 
 
-def _written(top: ET.Element) -> bytes:
+def _encoded(top: ET.Element) -> bytes:
     return ET.tostring(top, encoding="unicode").encode(errors="replace")
 
 
@@ -114,6 +114,6 @@ def _doubled_children(element: ET.Element) -> None:
 
 
 def _nested(element: ET.Element) -> None:
-    """Put the text of an element into an element of its own."""
+    """Move the text of an element into a new child."""
     inner = ET.SubElement(element, "part")
     inner.text, element.text = element.text, None

@@ -1,4 +1,4 @@
-"""Pictures of the user's own with their answers: for a sandbox to know, and in the file of ``--answers``."""
+"""The user's own pictures and their answers, for :meth:`Sandbox.know` and for the file of ``--answers``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from captchahub.words import fields_of
 
 __all__ = ["answers", "picture_of", "read_answers", "solution_of"]
 
-_ANSWERED_BY: Final[Mapping[str, type[Solution]]] = {
+_SOLUTION_TYPES: Final[Mapping[str, type[Solution]]] = {
     ImageToText.kind: TextSolution,
     PhoneSlide.kind: SlideSolution,
 }
 
 
 def picture_of(given: object) -> Image:
-    """The picture in an Image, in bytes or at a path. Raises TaskError where it is none."""
+    """Return the picture in an Image, in bytes or at a path. Raises TaskError if it is not a picture."""
     if isinstance(given, Image):
         return given
     if isinstance(given, (str, os.PathLike)):
@@ -32,40 +32,41 @@ def picture_of(given: object) -> Image:
 
 
 def solution_of(answer: object) -> Solution:
-    """The solution that an answer stands for. Raises TypeError where it is none."""
+    """Return an answer as a solution; a text becomes a TextSolution. Raises TypeError for anything else."""
     if isinstance(answer, Solution):
         return answer
     if not isinstance(answer, str):
         found = "nothing" if answer is None else f"a {type(answer).__name__}"
         raise TypeError(
-            f"the answer of a picture is a text or a Solution, not {found}: know(picture, 'x7kp2')"
+            f"the answer to a picture must be a text or a Solution, not {found}: know(picture, 'x7kp2')"
         )
     return TextSolution(answer)
 
 
 def answers(kind: str, solution: Solution) -> bool:
-    """Whether a task of a kind can be answered so; of kinds that plugins add nobody knows."""
-    wanted = _ANSWERED_BY.get(kind)
-    return wanted is None or isinstance(solution, wanted)
+    """Return whether a task of a kind accepts this solution. Any solution fits a kind that a plugin adds."""
+    expected = _SOLUTION_TYPES.get(kind)
+    return expected is None or isinstance(solution, expected)
 
 
 def read_answers(path: Path) -> Iterator[tuple[Image, Solution]]:
-    """The pictures that a file names, beside it, each with its answer.
+    """Yield the pictures that a file of answers names, each with its answer.
 
-    It is such as ``captchahub sandbox --pictures`` writes: ``{"login.png": {"kind": "image-to-text",
-    "solution": {"text": "x7kp2"}}}``, or for a text only ``{"login.png": "x7kp2"}``. Raises ValueError where
-    it is not, OSError where it can't be read, TaskError where a picture is none.
+    The pictures are in the file's folder. The file has the format that ``captchahub sandbox --pictures``
+    writes: ``{"login.png": {"kind": "image-to-text", "solution": {"text": "x7kp2"}}}``, or for a text only
+    ``{"login.png": "x7kp2"}``. Raises ValueError for another format, OSError if the file can't be read, and
+    TaskError if a picture is not one.
     """
     try:
         document: object = json.loads(decoded(path.read_bytes()))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise ValueError(f"{path} has no answers by picture; {_FORMS}")  # noqa: TRY004 - one error for a wrong file
+        raise ValueError(f"{path} does not map pictures to answers; {_FORMS}")  # noqa: TRY004 - one error for a wrong file
     for name, answer in cast("dict[str, object]", document).items():
         solution = _solution_in(answer)
         if solution is None:
-            raise ValueError(f"{path}: {name!r:.60} has no answer that can be read; {_FORMS}")
+            raise ValueError(f"{path}: {name!r:.60} has no valid answer; {_FORMS}")
         yield Image.open(path.parent / name), solution
 
 

@@ -1,4 +1,4 @@
-"""What happened in a sandbox: a record of every call, which a test can read and wait for."""
+"""The calls that a sandbox received, which a test can read and wait for."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["CallRecord"]
 
 @attrs.frozen
 class CallRecord:
-    """One call as the service saw it; recorded before the first byte of the reply is sent.
+    """One call as the service received it, recorded before the first byte of the reply is sent.
 
-    ``connection`` counts from 1. ``fault`` is None where nothing went wrong on the wire. ``status`` is the
-    HTTP status that was sent, None where the client got none.
+    ``connection`` is the number of the connection, from 1. ``fault`` is None if nothing went wrong on the
+    wire. ``status`` is the HTTP status that was sent, or None if the client got none.
     """
 
     name: str
@@ -30,38 +30,38 @@ class CallRecord:
 
     @property
     def received(self) -> float:
-        """When the call arrived, in seconds of the world's time."""
+        """When the call arrived, in seconds since the sandbox was created."""
         return self.call.received
 
     @property
     def handled(self) -> bool:
-        """Whether the service had the call, or a fault came first."""
+        """Whether the service handled the call. False if a fault struck before."""
         return self.fault is None or self.fault.handled
 
 
-class Books:
-    """The records, and the one lock under which a sandbox works."""
+class CallLog:
+    """The records, and the lock that guards them and all other state of a sandbox."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self._calls: list[CallRecord] = []
 
     def record(self, call: CallRecord) -> None:
-        """Write a call down; the caller holds ``changed``."""
+        """Add a call. The caller must hold ``changed``."""
         self._calls.append(call)
         self.changed.notify_all()
 
     @property
     def calls(self) -> list[CallRecord]:
-        """Every call until now, in order of handling."""
+        """Every call so far, in the order in which they were handled."""
         with self.changed:
             return list(self._calls)
 
     def calls_to(self, name: str) -> list[CallRecord]:
-        """The calls of one name until now."""
+        """Return the calls with one name so far."""
         return [call for call in self.calls if call.name == name]
 
-    def wait_until(self, happened: Callable[[], bool], timeout: float) -> bool:
-        """Wait until something is true, looked at after every call; False where time ran out, in seconds."""
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition holds, and check it after every call. False after ``timeout`` seconds."""
         with self.changed:
-            return self.changed.wait_for(happened, timeout)
+            return self.changed.wait_for(condition, timeout)

@@ -1,4 +1,4 @@
-"""A clock that runs as fast as the program: an event loop whose time only passes while all wait."""
+"""A virtual clock: an event loop whose time passes only while every coroutine waits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class _NoWaiting(selectors.DefaultSelector):
-    """A selector that lets the loop's clock jump where another would wait."""
+class _JumpingSelector(selectors.DefaultSelector):
+    """A selector that advances the loop's clock instead of waiting."""
 
     loop: VirtualClockLoop
 
@@ -25,7 +25,7 @@ class _NoWaiting(selectors.DefaultSelector):
         if ready or timeout == 0:
             return ready
         if self.loop.works_in_threads:
-            # The thread wakes it when it is done.
+            # The thread wakes the selector when it ends.
             return super().select(None)
         self.loop.advance(timeout)
         return ready
@@ -34,33 +34,33 @@ class _NoWaiting(selectors.DefaultSelector):
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """An event loop that never waits: when nothing can run, its time jumps to the next timer.
 
-    The engine takes its time from the loop, so a solve of two minutes takes milliseconds, and takes them the
-    same way each time. Its time stands still while work given to ``asyncio.to_thread`` is done. It does not
-    wait for other threads, or for sockets.
+    The engine reads the time from its loop, so a solve of two minutes takes milliseconds, and every run is
+    the same. Time stands still while ``asyncio.to_thread`` works. The loop does not wait for other threads or
+    for sockets.
     """
 
     def __init__(self) -> None:
-        selector = _NoWaiting()
+        selector = _JumpingSelector()
         selector.loop = self
         self._now = 0.0
-        # The loop's own pool would be waited for with a timer when the loop is closed.
+        # Shutting down the loop's own pool sets a timer, which this clock would jump over.
         self._pool = ThreadPoolExecutor(thread_name_prefix="virtual clock")
         self._in_threads = 0
         super().__init__(selector)
 
     def time(self) -> float:
-        """Seconds since the loop was made, as the coroutines in it see them."""
+        """Return the seconds since the loop was created, as its coroutines see them."""
         return self._now
 
     @property
     def works_in_threads(self) -> bool:
-        """Whether any work in a thread is still to be done."""
+        """Whether any thread still works for the loop."""
         return self._in_threads > 0
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
-        """Work in a thread, during which no time passes."""
+        """Run a function in a thread. No time passes until it ends."""
         work = super().run_in_executor(executor or self._pool, func, *args)
         self._in_threads += 1
         work.add_done_callback(self._note_done)
@@ -70,18 +70,18 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._in_threads -= 1
 
     def close(self) -> None:
-        """Close the loop, once the work in its threads is done."""
+        """Wait for the threads and close the loop."""
         self._pool.shutdown()
         super().close()
 
     def advance(self, seconds: float | None) -> None:
-        """Let time pass. Raises RuntimeError for None: all wait, and no timer will ever wake them."""
+        """Let time pass. Raises RuntimeError for None, because no timer would ever wake a coroutine."""
         if seconds is None:
-            raise RuntimeError("every coroutine waits and no timer is set: this would hang for ever")
+            raise RuntimeError("every coroutine waits and no timer is set: this would hang forever")
         self._now += seconds
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on a virtual clock that starts at 0."""
+    """Run a coroutine on a virtual clock that starts at 0, and return its result."""
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         return runner.run(main)

@@ -1,7 +1,8 @@
-"""What a plugin writes to stand in for its service: the emulation, and the world it answers from.
+"""The base class of emulated services, and the world that they answer from.
 
-A plugin ships one :class:`Emulation` and names it in the entry-point group ``captchahub.sandbox``, under the
-name of its provider kind. The :class:`~captchahub.testing.sandbox.Sandbox` puts it behind a real HTTP server.
+A plugin ships one :class:`Emulation` of its service and names it in the entry-point group
+``captchahub.sandbox``, under the name of its provider kind. The :class:`~captchahub.testing.sandbox.Sandbox`
+puts it behind a real HTTP server.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SLACK = 0.005
 
 @attrs.frozen
 class Call:
-    """One HTTP request as the sandbox received it. ``received`` is the world's time, in seconds."""
+    """One HTTP request as the sandbox received it. ``received`` is in seconds of the world's time."""
 
     method: str
     path: str
@@ -37,7 +38,7 @@ class Call:
     received: float
 
     def json(self) -> dict[str, object]:
-        """The body as a JSON object, empty where it is none."""
+        """Return the body as a JSON object, or an empty one if the body is not a JSON object."""
         try:
             return fields_of(json.loads(self.body))
         except (ValueError, RecursionError):
@@ -54,7 +55,7 @@ class Answer:
 
     @classmethod
     def json(cls, payload: object, status: int = 200) -> Answer:
-        """A JSON reply."""
+        """Return a JSON reply."""
         body = json.dumps(payload, ensure_ascii=False).encode()
         return cls(status, body, {"Content-Type": "application/json; charset=utf-8"})
 
@@ -63,7 +64,7 @@ class Answer:
 class Account:
     """An account at the emulated service, found by its token.
 
-    ``is_quick`` where its client may ask faster than the service allows, as a suite of tests does.
+    A client with an ``is_quick`` account may poll faster than the service allows, to keep tests short.
     """
 
     token: str = attrs.field(repr=False)
@@ -73,12 +74,11 @@ class Account:
 
 @attrs.define
 class JobRecord:
-    """A job as the emulated service keeps it: the sandbox's own books.
+    """A job as the emulated service stores it.
 
-    ``ready_at`` is the world's time in seconds; ``solution`` is None where the job ends in failure.
-    ``delivered`` counts how often the answer was given out; ``asked_at`` is when it was last asked for,
-    without the questions that were refused for their haste; ``reported`` is what the client said of it, True
-    for right and False for wrong.
+    Times are in seconds of the world's time. ``solution`` is None if the job will fail. ``delivered`` counts
+    how often the answer was sent. ``asked_at`` is the time of the last poll, without polls that were refused
+    because they came too soon. ``reported`` is the client's report, True for right and False for wrong.
     """
 
     id: int
@@ -94,16 +94,16 @@ class JobRecord:
     reported: bool | None = None
 
     def state(self, now: float) -> Literal["working", "solved", "failed"]:
-        """What the job is at a time."""
+        """Return the job's state at a time."""
         if now < self.ready_at:
             return "working"
         return "failed" if self.solution is None else "solved"
 
 
 class World:
-    """Everything an emulation answers from: time, chance, the accounts, the jobs, and what pictures show.
+    """The state of an emulated service: its clock, accounts, jobs, and the answers to pictures.
 
-    It is used by one call at a time; the sandbox sees to that.
+    The sandbox uses it for one call at a time.
     """
 
     def __init__(
@@ -124,15 +124,15 @@ class World:
         self._random = random.Random(seed)
 
     def add_account(self, token: str, balance: Decimal | str = "10") -> Account:
-        """Open an account; the token is what a client must send."""
+        """Open an account. A client must send its token."""
         account = self.accounts[token] = Account(token, Decimal(balance))
         return account
 
     def create_job(self, account: Account, kind: str, picture: bytes, price: Decimal) -> JobRecord | None:
-        """Charge the account and take the job, or None where the balance does not reach.
+        """Charge the account and create a job, or return None if the balance is too low.
 
-        The answer is the truth of a picture that the sandbox drew, or what the test scripted for it;
-        for any other picture, and at ``failure_rate``, the job will fail.
+        The job's answer is what the sandbox drew, or what the test scripted for the picture. The job will
+        fail for any other picture, and by chance at ``failure_rate``.
         """
         if account.balance < price:
             return None
@@ -153,13 +153,13 @@ class World:
         return job
 
     def find_job(self, account: Account, job_id: int) -> JobRecord | None:
-        """The job of that number, None where there is none that this account has paid for."""
+        """Return the job with that number, or None if this account has no such job."""
         job = self.jobs.get(job_id)
         return job if job is not None and job.account.token == account.token else None
 
 
 def unpack_base64(value: object) -> bytes | None:
-    """The bytes in a plain base64 text: no line breaks, no data-URL head. None for anything else."""
+    """Return the bytes in a base64 text without line breaks or a data-URL head. None for anything else."""
     try:
         return base64.b64decode(value, validate=True) if isinstance(value, (str, bytes)) else None
     except ValueError:
@@ -167,47 +167,47 @@ def unpack_base64(value: object) -> bytes | None:
 
 
 def picture_hash(picture: bytes) -> str:
-    """The name under which a picture is known: the SHA-256 of its bytes, in hexadecimal."""
+    """Return the key that a picture is found by: the SHA-256 of its bytes, in hexadecimal."""
     return hashlib.sha256(picture).hexdigest()
 
 
 class Emulation(ABC):
-    """A service's side of its own dialect: a call in, an answer out."""
+    """The service's side of its dialect: answers each call as the service would."""
 
     base_path: ClassVar[str] = ""
-    """What stands before every call's name, such as ``/api``."""
+    """The path before every call's name, such as ``/api``."""
     base_url_key: ClassVar[str] = "base_url"
-    """The settings key under which the provider takes the sandbox's address."""
+    """The provider's settings key for the service's address."""
     token_key: ClassVar[str] = "api_token"  # noqa: S105 - the name of a key, not a token
-    """The settings key under which the provider takes an account's token; empty where there are no tokens."""
+    """The provider's settings key for an account's token. Empty if the service has no tokens."""
     create_call: ClassVar[str]
     """The name of the call that creates a job."""
     poll_call: ClassVar[str]
-    """The name of the call that asks for a job's answer."""
+    """The name of the call that polls a job."""
     calls: ClassVar[frozenset[str]]
-    """The names of all calls there are, so that a misspelt one in a test is refused."""
+    """The names of all calls. A test that names another one gets an error."""
     prices: ClassVar[Mapping[str, Decimal]]
     """The price of one job, by task kind."""
-    least_gap: float | None = None
-    """The least time between two questions for one job, in seconds, in place of what the service allows.
+    min_poll_interval: float | None = None
+    """The minimum seconds between two polls of one job, in place of what the service allows.
 
-    Quick accounts keep to it as well. 0 refuses none.
+    It applies to quick accounts too. 0 accepts every poll.
     """
 
     @property
     def provider_settings(self) -> Mapping[str, str]:
-        """What its provider's settings need beside address and token: ``{"dialect": "capsolver"}``."""
+        """What the provider's settings need besides address and token: ``{"dialect": "capsolver"}``."""
         return {}
 
     def is_hasty(self, job: JobRecord, now: float, *, between: float, first: float = 0.0) -> bool:
-        """Return whether a question for a job comes too soon after the one before, or after the order.
+        """Return whether a poll comes too soon after the last poll, or after the job was created.
 
-        ``between`` and ``first`` are what the service allows, in seconds. :attr:`least_gap` takes their place
-        if it is set; a quick account may ask at any pace. A question that is not hasty is noted, so call this
-        once for each question.
+        ``between`` and ``first`` are the minimum seconds that the service asks for. If it is set,
+        :attr:`min_poll_interval` replaces both, and a quick account may poll at any time. A poll that is not
+        too soon is recorded, so call this once for each poll.
         """
-        if self.least_gap is not None:
-            between, first = self.least_gap, 0.0
+        if self.min_poll_interval is not None:
+            between, first = self.min_poll_interval, 0.0
         elif job.account.is_quick:
             between, first = 0.0, 0.0
         since = job.created_at if job.asked_at is None else job.asked_at
@@ -217,14 +217,14 @@ class Emulation(ABC):
         return False
 
     def name_of(self, call: Call) -> str:
-        """What the service calls this call (``createJob``); fault rules are written with it."""
+        """Return the call's name (``createJob``), which fault rules use."""
         return call.path.partition("?")[0].removeprefix(self.base_path).strip("/")
 
     def token_of(self, call: Call) -> str | None:
-        """The token a call was made with; None where there is none."""
+        """Return the token that a call was made with, or None if it has none."""
         token = call.json().get(self.token_key) if self.token_key else None
         return token if isinstance(token, str) else None
 
     @abstractmethod
     def answer(self, call: Call, world: World) -> Answer:
-        """What the service replies."""
+        """Return the service's reply."""

@@ -1,4 +1,4 @@
-"""Faults on the wire: rules that say which calls go wrong, how, and how often."""
+"""Faults on the wire: rules that select calls and say how each of them fails."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ GIGABYTE = 1_000_000_000
 
 
 class Where(TypedDict, total=False):
-    """Which calls a rule hits; every constructor of :class:`Fault` takes these."""
+    """Which calls a rule applies to; every constructor of :class:`Fault` takes these."""
 
     on: str | None
     """The name of the call, such as ``createJob``; None for every call."""
     token: str | None
     """Only calls of the account with this token."""
     times: int | None
-    """How many calls it hits; None, the default, for ever."""
+    """The maximum number of calls that fail. No limit by default."""
     after: int
-    """How many matching calls go well before it begins."""
+    """How many matching calls succeed first."""
     rate: float
-    """The chance that a matching call is hit, from 0 to 1; seeded by the sandbox."""
+    """The probability that a matching call fails, from 0 to 1. The sandbox's seed fixes the outcome."""
 
 
 def _count(_fault: object, field: attrs.Attribute[int], value: int) -> None:
@@ -39,15 +39,15 @@ def _count(_fault: object, field: attrs.Attribute[int], value: int) -> None:
 
 def _share(_fault: object, _field: attrs.Attribute[float], value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"rate must be a share from 0 to 1, not {value}")
+        raise ValueError(f"rate must be a number from 0 to 1, not {value}")
 
 
 @attrs.frozen
 class Fault:
-    """A rule: these calls go wrong in this way, as in ``Fault.drop(on="createJob", times=1)``.
+    """A rule that makes calls fail in one way, as in ``Fault.drop(on="createJob", times=1)``.
 
-    ``handled`` says whether the service had the call, so that a job exists and is paid for, though its
-    client may never learn of it.
+    ``handled`` says whether the service handles the call before it fails. If it does, a call that creates a
+    job is charged, though the client may never learn the job's id.
     """
 
     effect: effects.Effect
@@ -60,11 +60,11 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """What goes wrong, in a word: ``drop``, ``drip``, ``oversized``."""
+        """The name of the failure, such as ``drop``, ``drip`` or ``oversized``."""
         return self.effect.kind
 
     def matches(self, name: str, token: str | None) -> bool:
-        """Whether the rule is about calls of this name and account."""
+        """Return whether the rule applies to calls with this name and token."""
         return self.on in (None, name) and self.token in (None, token)
 
     @classmethod
@@ -75,16 +75,16 @@ class Fault:
     @classmethod
     def hang(cls, *, handled: bool = False, **where: Unpack[Where]) -> Fault:
         """Keep the connection open and never reply."""
-        return cls(effects.Hang(), handled, **where)
+        return cls(effects.NoReply(), handled, **where)
 
     @classmethod
     def reset(cls, *, handled: bool = True, **where: Unpack[Where]) -> Fault:
-        """Tear the connection down (TCP RST) in the middle of the reply."""
+        """Reset the connection (TCP RST) in the middle of the reply."""
         return cls(effects.Reset(), handled, **where)
 
     @classmethod
     def late(cls, seconds: float, **where: Unpack[Where]) -> Fault:
-        """Handle the call at once and reply so many seconds later."""
+        """Handle the call at once, and reply after ``seconds``."""
         return cls(effects.Late(seconds), handled=True, **where)
 
     @classmethod
@@ -93,7 +93,7 @@ class Fault:
     ) -> Fault:
         """Send interim replies, such as 102 or 103, each with the headers, and then the reply.
 
-        Raises ValueError where there is none, or a status is not an interim one: 100, or 102 to 199.
+        Raises ValueError without a status, or for one that is not interim (100, or 102 to 199).
         """
         if not statuses or not all(100 <= status <= 199 and status != 101 for status in statuses):
             raise ValueError(f"{statuses} are not interim statuses (100, 102 to 199)")
@@ -101,12 +101,12 @@ class Fault:
 
     @classmethod
     def only_interim(cls, *, handled: bool = True, **where: Unpack[Where]) -> Fault:
-        """Send interim replies (103) without end, and never the reply."""
+        """Send interim replies (103) endlessly, and never the reply."""
         return cls(effects.OnlyInterim(), handled, **where)
 
     @classmethod
     def drip(cls, interval: float = 0.05, **where: Unpack[Where]) -> Fault:
-        """Send the reply one byte at a time, so many seconds apart, from its status line on."""
+        """Send the whole reply, status line included, one byte every ``interval`` seconds."""
         return cls(effects.Drip(interval), handled=True, **where)
 
     @classmethod
@@ -116,7 +116,7 @@ class Fault:
 
     @classmethod
     def wrong_length(cls, by: int, **where: Unpack[Where]) -> Fault:
-        """Announce so many bytes too many, or (negative) too few, and keep the connection open."""
+        """Announce ``by`` bytes too many, or (negative) too few, and keep the connection open."""
         return cls(effects.WrongLength(by), handled=True, **where)
 
     @classmethod
@@ -128,12 +128,12 @@ class Fault:
         handled: bool = True,
         **where: Unpack[Where],
     ) -> Fault:
-        """Send a body of so many bytes, announced in Content-Length or of open length (chunked)."""
+        """Send a body of ``size`` bytes, announced in Content-Length or sent in chunks."""
         return cls(effects.Oversize(size, announced), handled, **where)
 
     @classmethod
     def bomb(cls, size: int = GIGABYTE, *, handled: bool = True, **where: Unpack[Where]) -> Fault:
-        """Send a gzip body that is small on the wire and unpacks to so many bytes."""
+        """Send a gzip body that is small on the wire and unpacks to ``size`` bytes."""
         return cls(effects.Bomb(size), handled, **where)
 
     @classmethod
@@ -144,7 +144,7 @@ class Fault:
     @classmethod
     def not_http(cls, *, handled: bool = False, **where: Unpack[Where]) -> Fault:
         """Send bytes that are no HTTP reply."""
-        return cls(effects.Garble(), handled, **where)
+        return cls(effects.NotHttp(), handled, **where)
 
     @classmethod
     def empty(cls, *, handled: bool = True, **where: Unpack[Where]) -> Fault:
@@ -165,9 +165,9 @@ class Fault:
         handled: bool = False,
         **where: Unpack[Where],
     ) -> Fault:
-        """Reply with an HTTP error; ``retry_after`` is in seconds, or an HTTP date.
+        """Reply with an HTTP error. ``retry_after`` is in seconds, or an HTTP date.
 
-        Raises ValueError where the status is not an error's, 400 to 599.
+        Raises ValueError if the status is not an error (400 to 599).
         """
         if not 400 <= status <= 599:
             raise ValueError(f"{status} is not an HTTP error (400 to 599); use Fault.reply or Fault.redirect")
@@ -183,13 +183,13 @@ class Fault:
         handled: bool = False,
         **where: Unpack[Where],
     ) -> Fault:
-        """Send the client elsewhere, by default to a place in the same sandbox, where the records show it."""
+        """Redirect the client. By default to this sandbox, whose records show whether it followed."""
         return cls.reply(_page(status, "Moved", {"Location": location}), handled=handled, **where)
 
     @classmethod
     def reply(cls, answer: Answer, *, handled: bool = True, **where: Unpack[Where]) -> Fault:
-        """Reply with exactly this, whatever the service had to say."""
-        return cls(effects.Instead(answer), handled, **where)
+        """Reply with this answer instead of the service's own."""
+        return cls(effects.Replace(answer), handled, **where)
 
 
 def _page(status: int, title: str, headers: Mapping[str, str] | None = None) -> Answer:
@@ -199,25 +199,25 @@ def _page(status: int, title: str, headers: Mapping[str, str] | None = None) -> 
 
 @attrs.define
 class _Rule:
-    """A fault with its own count and its own chance."""
+    """A fault with the number of calls so far and a random generator."""
 
     fault: Fault
     chance: random.Random
-    seen: int = 0
-    hits: int = 0
+    matched: int = 0
+    struck: int = 0
 
     def strikes(self, name: str, token: str | None) -> bool:
         fault = self.fault
-        if not fault.matches(name, token) or self.hits == fault.times:
+        if not fault.matches(name, token) or self.struck == fault.times:
             return False
-        self.seen += 1
-        struck = self.seen > fault.after and self.chance.random() < fault.rate
-        self.hits += struck
-        return struck
+        self.matched += 1
+        strikes = self.matched > fault.after and self.chance.random() < fault.rate
+        self.struck += strikes
+        return strikes
 
 
 class FaultRules:
-    """The rules in force, in order: the first that strikes takes the call, and later ones do not see it."""
+    """The rules in force. The first rule that strikes takes the call, and later rules do not count it."""
 
     def __init__(self, faults: Iterable[Fault] = (), seed: int = 0) -> None:
         self._seeds = random.Random(seed)
@@ -225,29 +225,29 @@ class FaultRules:
         self.add(*faults)
 
     def add(self, *faults: Fault) -> None:
-        """Put rules behind those in force."""
+        """Append rules."""
         self._rules += [_Rule(fault, random.Random(self._seeds.random())) for fault in faults]
 
     def clear(self) -> None:
-        """From now on every call goes well."""
+        """Remove all rules."""
         self._rules.clear()
 
     def pick(self, name: str, token: str | None) -> Fault | None:
-        """What goes wrong with this call, or None."""
+        """Return the fault for this call, or None."""
         return next((rule.fault for rule in self._rules if rule.strikes(name, token)), None)
 
 
 def wire_faults(**where: Unpack[Where]) -> Mapping[str, Fault]:
-    """Every fault there is, under a readable name, for a parametrised test: ``wire_faults(on="createJob")``.
+    """Return every fault by a readable name, for a parametrised test: ``wire_faults(on="createJob")``.
 
-    Where a fault can strike before and after the service handled the call, both are there.
+    A fault that can strike before or after the service handles the call is included in both variants.
     """
     return MappingProxyType(dict(_catalogue(where)))
 
 
 def _catalogue(where: Where) -> Iterator[tuple[str, Fault]]:
-    yield from _lost(where)
-    yield from _misshapen(where)
+    yield from _without_reply(where)
+    yield from _malformed(where)
     for status in (400, 403, 404, 429, 500, 502, 503, 504):
         yield f"{status}-not-handled", Fault.status(status, **where)
     yield "429-retry-after", Fault.status(429, retry_after=1, **where)
@@ -259,7 +259,7 @@ def _catalogue(where: Where) -> Iterator[tuple[str, Fault]]:
     yield "redirect-307", Fault.redirect(status=307, **where)
 
 
-def _lost(where: Where) -> Iterator[tuple[str, Fault]]:
+def _without_reply(where: Where) -> Iterator[tuple[str, Fault]]:
     yield "drop-not-handled", Fault.drop(**where)
     yield "drop-handled", Fault.drop(handled=True, **where)
     yield "reset-not-handled", Fault.reset(handled=False, **where)
@@ -273,7 +273,7 @@ def _lost(where: Where) -> Iterator[tuple[str, Fault]]:
     yield "not-http-handled", Fault.not_http(handled=True, **where)
 
 
-def _misshapen(where: Where) -> Iterator[tuple[str, Fault]]:
+def _malformed(where: Where) -> Iterator[tuple[str, Fault]]:
     yield "truncated", Fault.truncated(**where)
     yield "oversized-announced", Fault.oversized(**where)
     yield "oversized-open", Fault.oversized(announced=False, **where)
@@ -287,4 +287,4 @@ def _misshapen(where: Where) -> Iterator[tuple[str, Fault]]:
 
 
 ALL_WIRE_FAULTS = wire_faults()
-"""Every fault there is, on every call, by its readable name."""
+"""Every fault by its readable name, each on every call."""

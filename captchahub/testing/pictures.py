@@ -1,4 +1,4 @@
-"""Pictures with known answers, drawn on the spot: distorted text, and phone screens with a puzzle.
+"""Draws pictures with known answers: distorted text, and phone screens with a puzzle.
 
 Drawing needs the packages ``captcha`` and ``pillow``: ``pip install 'captchahub[testing]'``.
 """
@@ -21,11 +21,11 @@ from captchahub.tasks import ImageToText, PhoneSlide, Point, SlideSolution, Solu
 __all__ = ["CLEAR_CHARACTERS", "DrawnPicture", "DrawnSlide", "DrawnText", "Painter"]
 
 CLEAR_CHARACTERS = "ACEFHJKLMNPRTUWXY3479"
-"""Capital letters and digits that are not taken for one another, even when bent."""
+"""Capital letters and digits that stay distinguishable when distorted."""
 
 
 class DrawnPicture(ABC):
-    """A picture and the truth about it."""
+    """A picture and its right answer."""
 
     kind: ClassVar[str]
     image: Image
@@ -33,20 +33,20 @@ class DrawnPicture(ABC):
     @property
     @abstractmethod
     def solution(self) -> Solution:
-        """What a perfect solver answers."""
+        """The right answer."""
 
     @abstractmethod
     def accepts(self, solution: Solution) -> bool:
-        """Whether an answer is right."""
+        """Return whether an answer is right."""
 
     @abstractmethod
     def task(self) -> Task[Solution]:
-        """The task that asks for it."""
+        """Return a task with this picture."""
 
 
 @attrs.frozen
 class DrawnText(DrawnPicture):
-    """A picture of a text; capitals count only where ``case_sensitive`` says so, white space never does."""
+    """A picture of a text. Case matters only if ``case_sensitive`` is set; white space never matters."""
 
     kind = ImageToText.kind
 
@@ -56,15 +56,15 @@ class DrawnText(DrawnPicture):
 
     @property
     def solution(self) -> TextSolution:
-        """The text, as it was drawn."""
+        """The text as it was drawn."""
         return TextSolution(self.text)
 
     def accepts(self, solution: Solution) -> bool:
-        """Whether this is the text."""
+        """Return whether this is the text."""
         return isinstance(solution, TextSolution) and self._plain(solution.text) == self._plain(self.text)
 
     def task(self) -> ImageToText:
-        """The task without any option: the picture says it all."""
+        """Return a task with this picture and no options."""
         return ImageToText(self.image)
 
     def _plain(self, text: str) -> str:
@@ -74,10 +74,10 @@ class DrawnText(DrawnPicture):
 
 @attrs.frozen
 class DrawnSlide(DrawnPicture):
-    """A phone's screen with a puzzle: the handle below the picture drags the piece to its gap.
+    """A phone's screen with a puzzle: dragging the handle moves the piece to its gap.
 
-    ``handle`` and ``piece`` are their centres before the drag, ``gap`` is where the piece's centre must go,
-    ``tolerance`` how far off it may end; all in pixels.
+    ``handle`` and ``piece`` are their centres before the drag, ``gap`` is the right place for the piece's
+    centre, and ``tolerance`` is the maximum error of the drag; all in pixels.
     """
 
     kind = PhoneSlide.kind
@@ -88,29 +88,29 @@ class DrawnSlide(DrawnPicture):
     gap: Point
     tolerance: float = 6.0
     grip: float = 30.0
-    """How far from the centre of the handle or the piece a drag may begin, in pixels."""
+    """The maximum distance of a drag's start from the centre of the handle or the piece, in pixels."""
 
     @property
     def distance(self) -> float:
-        """How far to drag to the right, in pixels."""
+        """The length of the right drag, in pixels."""
         return self.gap.x - self.piece.x
 
     @property
     def solution(self) -> SlideSolution:
-        """The drag of the handle, from its centre."""
+        """The drag of the handle from its centre."""
         return SlideSolution(self.handle, Point(self.handle.x + self.distance, self.handle.y))
 
     def accepts(self, solution: Solution) -> bool:
-        """Whether this drag takes the handle, or the piece itself, by the right way."""
+        """Return whether this drag starts on the handle or the piece and moves it into the gap."""
         if not isinstance(solution, SlideSolution):
             return False
         if solution.screen is not None:
             solution = solution.scaled(self.image.width, self.image.height)
-        way = solution.end.x - solution.start.x
-        return self._grips(solution.start) and abs(way - self.distance) <= self.tolerance
+        moved = solution.end.x - solution.start.x
+        return self._grips(solution.start) and abs(moved - self.distance) <= self.tolerance
 
     def task(self) -> PhoneSlide:
-        """The task that asks for the drag."""
+        """Return a task with this picture."""
         return PhoneSlide(self.image)
 
     def _grips(self, start: Point) -> bool:
@@ -123,28 +123,28 @@ class TextOptions(TypedDict, total=False):
     """How :meth:`Painter.text` draws."""
 
     length: int
-    """Characters a word, where no text is given; 5 by default."""
+    """Characters in a word, if no text is given. 5 by default."""
     words: int
-    """Words, where no text is given; 1 by default."""
+    """Words, if no text is given. 1 by default."""
     characters: str
-    """What the characters are chosen from; CLEAR_CHARACTERS by default."""
+    """The characters to choose from. CLEAR_CHARACTERS by default."""
     case_sensitive: bool
-    """Whether an answer must have the same capitals; False by default."""
+    """Whether an answer must have the same case. False by default."""
 
 
 class SlideOptions(TypedDict, total=False):
     """How :meth:`Painter.slide` draws."""
 
     width: int
-    """Of the screen, in pixels; 540 by default."""
+    """The screen's size, in pixels. 540 by default."""
     height: int
-    """Of the screen, in pixels; 1140 by default."""
+    """The screen's size, in pixels. 1140 by default."""
     tolerance: float
-    """How far off the piece may end, in pixels; 6 by default."""
+    """The maximum error of the drag, in pixels. 6 by default."""
 
 
 class Painter:
-    """Draws pictures: equal seeds give the same texts and the same puzzles in the same order."""
+    """Draws pictures. The same seed yields the same texts and puzzles in the same order."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
@@ -158,25 +158,27 @@ class Painter:
         characters: str = CLEAR_CHARACTERS,
         case_sensitive: bool = False,
     ) -> DrawnText:
-        """A picture of ``text``, or of so many ``words`` of ``length`` characters each.
+        """Draw ``text``, or ``words`` random words of ``length`` characters.
 
-        How the characters are bent differs from run to run. Raises ImportError without the extra.
+        The distortion of the characters is not seeded. Raises ImportError if the extra ``testing`` is not
+        installed.
         """
         if text is None:
             text = " ".join(self._word(length, characters) for _ in range(words))
         if not text.strip():
-            raise ValueError("there is nothing to draw: give a text, or a length and words of 1 or more")
-        with _explained():
-            # Only here: the sandbox must work without the drawing packages.
+            raise ValueError("there is nothing to draw: pass a text, or a length and words of 1 or more")
+        with _explained_import_error():
+            # Imported late, because the sandbox must work without the drawing packages.
             from captchahub.testing._drawing.text import draw_text  # noqa: PLC0415
         return DrawnText(Image.from_pil(draw_text(text, self._random)), text, case_sensitive)
 
     def slide(self, *, width: int = 540, height: int = 1140, tolerance: float = 6.0) -> DrawnSlide:
-        """A phone's screen of this size in pixels, with a puzzle on it.
+        """Draw a phone's screen of this size in pixels, with a puzzle on it.
 
-        Raises ValueError for a size that is not a phone's, ImportError without the extra.
+        Raises ValueError for a size that is not a phone's, and ImportError if the extra ``testing`` is not
+        installed.
         """
-        with _explained():
+        with _explained_import_error():
             from captchahub.testing._drawing.screen import draw_screen  # noqa: PLC0415 - as above
         screen = draw_screen(width, height, self._random)
         image = Image.from_pil(screen.picture)
@@ -187,8 +189,8 @@ class Painter:
 
 
 @contextmanager
-def _explained() -> Generator[None]:
-    # First, for the import would run a script of that name once more.
+def _explained_import_error() -> Generator[None]:
+    # Before the import, which would run a script of the user's with that name again.
     refuse_shadows(("captcha", "PIL"))
     try:
         yield

@@ -1,7 +1,7 @@
-"""For pytest: ``pytest_plugins = ["captchahub.testing.pytest_plugin"]`` in a ``conftest.py`` has the fixture.
+"""The pytest plugin: ``pytest_plugins = ["captchahub.testing.pytest_plugin"]`` in a ``conftest.py``.
 
-With ``-p captchahub.testing.pytest_plugin --captchahub-plugin NAME`` an installed plugin is held against the
-contract of all providers, without any test file.
+It adds the fixture ``captchahub_sandbox``. With ``-p captchahub.testing.pytest_plugin --captchahub-plugin
+NAME`` it runs the contract suite on an installed plugin, without a test file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["captchahub_sandbox", "pytest_addoption", "pytest_collection_modifyit
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the contract suite."""
+    """Add the options of the contract suite."""
     group = parser.getgroup("captchahub")
     group.addoption("--captchahub-plugin", metavar="NAME", help="check an installed plugin's provider kind")
     group.addoption(
@@ -39,12 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Put the checks of the plugin that is named behind the tests that were found."""
+    """Append the contract suite of the plugin that is named to the collected tests."""
     name: str | None = config.getoption("--captchahub-plugin")
     file: str | None = config.getoption("--captchahub-settings")
     if name is None:
         if file is not None:
-            raise pytest.UsageError("--captchahub-settings is for --captchahub-plugin NAME: give both")
+            raise pytest.UsageError("--captchahub-settings needs --captchahub-plugin NAME: pass both")
         return
     suite: type[ProviderContract] = type(
         "TestPlugin", (ProviderContract,), {"kind": name, "settings": _read(file)}
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(
 
 
 def _read(file: str | None) -> dict[str, Any]:
-    """The keys in a file, which may hold references such as ``${env:NAME}``."""
+    """Return the keys in a YAML file, which may contain references such as ``${env:NAME}``."""
     if file is None:
         return {}
     try:
@@ -74,17 +74,18 @@ def _read(file: str | None) -> dict[str, Any]:
         raise pytest.UsageError(f"--captchahub-settings {file} can't be read: {error}") from error
     if not isinstance(keys, dict):
         raise pytest.UsageError(
-            f"--captchahub-settings {file} holds no keys: write one a line, api_token: ..."
+            f"--captchahub-settings {file} contains no keys: write one on each line, as in api_token: ..."
         )
     return keys  # pyright: ignore[reportUnknownVariableType] - checked with the rest of the configuration
 
 
 @pytest.fixture
 def captchahub_sandbox() -> Iterator[SandboxFactory]:
-    """Starts sandboxes: ``captchahub_sandbox("omocaptcha", job_time=0.2)``; all are stopped after the test.
+    """Starts sandboxes, which stop after the test: ``captchahub_sandbox("omocaptcha", job_time=0.2)``.
 
-    The service is the name of a provider kind or an Emulation, such as
-    ``load_emulation("createtask", dialect="capsolver")``; without it, the only one that is installed.
+    The first argument is the name of a provider kind, or an Emulation such as
+    ``load_emulation("createtask", dialect="capsolver")``. It may be left out if only one emulation is
+    installed.
     """
     with ExitStack() as stack:
 
@@ -99,8 +100,10 @@ def captchahub_sandbox() -> Iterator[SandboxFactory]:
 def _only_installed() -> str:
     names = installed_emulations()
     if not names:
-        raise ConfigError("no emulation is installed: install a plugin, or give an Emulation of your own")
+        raise ConfigError("no emulation is installed: install a plugin, or pass an Emulation of your own")
     if len(names) > 1:
-        there = ", ".join(names)
-        raise ConfigError(f"several emulations are installed, {there}: captchahub_sandbox({names[0]!r})")
+        listed = ", ".join(names)
+        raise ConfigError(
+            f"several emulations are installed ({listed}): name one, as in captchahub_sandbox({names[0]!r})"
+        )
     return names[0]

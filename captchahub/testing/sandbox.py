@@ -1,4 +1,4 @@
-"""The sandbox: a local stand-in of a service, on real HTTP, for trials and tests."""
+"""The sandbox: a local server that behaves like a solving service, for trials and tests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from captchahub._support.clock import steady
 from captchahub._support.wording import advise
 from captchahub.images import Image
 from captchahub.tasks import Solution
-from captchahub.testing._wire.effects import Pause, Step
+from captchahub.testing._wire.effects import Pause, WireAction
 from captchahub.testing._wire.http import render
 from captchahub.testing._wire.server import HttpServer
 from captchahub.testing.answers import answers, picture_of, solution_of
-from captchahub.testing.call_records import Books, CallRecord
+from captchahub.testing.call_records import CallLog, CallRecord
 from captchahub.testing.emulation import Answer, Call, Emulation, JobRecord, World, picture_hash
 from captchahub.testing.faults import Fault, FaultRules
 from captchahub.testing.pictures import (
@@ -36,13 +36,13 @@ __all__ = ["Sandbox", "SandboxFactory", "SandboxOptions"]
 DEFAULT_TOKEN = "sandbox-token"  # noqa: S105 - opens nothing but the sandbox
 
 # Often enough for an answer to be found at once, in seconds.
-_QUICK_GAP = 0.01
+_QUICK_POLL_INTERVAL = 0.01
 
 Picture = TypeVar("Picture", bound=DrawnPicture)
 
 
 class SandboxOptions(TypedDict, total=False):
-    """What a sandbox can be told, beside whom it stands in for; see :class:`Sandbox`."""
+    """The options of a sandbox besides its emulation; see :class:`Sandbox`."""
 
     latency: Seconds
     job_time: Seconds
@@ -56,11 +56,13 @@ class SandboxOptions(TypedDict, total=False):
 class Sandbox:
     """Serves an emulation on 127.0.0.1 from :meth:`start` to :meth:`stop`, or as a context manager.
 
-    ``latency`` is the way there and back of each call, ``job_time`` how long a job takes, both in seconds;
-    ``failure_rate`` is the share of jobs that fail. ``seed`` fixes what is left to chance. ``faults`` is what
-    goes wrong on the wire. ``port`` 0 takes a free one. With ``tls``, a context for servers that has loaded a
-    certificate for 127.0.0.1, it speaks https only. Raises TypeError where the emulation is none, ValueError
-    where a fault is on a call that the service has not got, or the context is one for clients.
+    ``latency`` is the round-trip time of each call and ``job_time`` the duration of each job, both in
+    seconds. ``failure_rate`` is the share of jobs that fail, from 0 to 1. ``seed`` makes the random choices
+    reproducible. ``faults`` are the rules for failures on the wire. ``port`` 0 picks a free port. With
+    ``tls``, a server context that has loaded a certificate for 127.0.0.1, the sandbox serves https only.
+
+    Raises TypeError if ``emulation`` is not an Emulation, and ValueError if a fault names an unknown call or
+    the context is for clients.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Sandbox:
         seeds = random.Random(seed)
         self.emulation = emulation
         faults = self._checked(faults)
-        self._books = Books()
+        self._log = CallLog()
         self._rules = FaultRules(faults, seeds.getrandbits(32))
         self._painter = Painter(seeds.getrandbits(32))
         self._latency = sampler(latency, seeds.getrandbits(32))
@@ -106,12 +108,12 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close()
-        # A test that already failed keeps its own error.
+        # Do not hide the error of a test that has already failed.
         if error is None:
             self._raise_error()
 
     def start(self) -> Self:
-        """Begin to serve; after a stop, again at the same port. Raises OSError where the port is taken."""
+        """Start to serve; after a stop, on the same port again. Raises OSError if the port is taken."""
         if self._server is not None:
             raise RuntimeError(f"this sandbox already serves {self.url}")
         self._server = HttpServer(self._port, self._respond, self._now, self._accepted, self._tls)
@@ -119,9 +121,9 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """Close every connection and end every thread, at once; the records stay.
+        """Close every connection and end every thread at once. The records stay.
 
-        Raises what the emulation raised while it answered, if it did: the client only saw a 500.
+        Raises the first exception that the emulation raised, for which the client got only a status 500.
         """
         self._close()
         self._raise_error()
@@ -147,12 +149,13 @@ class Sandbox:
     def settings(
         self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10", quick: bool = True
     ) -> dict[str, str]:
-        """All settings that the plugin needs for an account here: ``{"plugin": ..., **sandbox.settings()}``.
+        """Return the plugin's settings for an account here: ``{"plugin": ..., **sandbox.settings()}``.
 
-        The account is opened with this balance unless it exists. A ``quick`` one is asked for answers many
-        times a second, so that a test takes no longer than its jobs; else as often as the service allows.
+        Opens the account with this balance if it does not exist. A client of a ``quick`` account polls many
+        times a second, so that a test takes no longer than its jobs; otherwise it polls at the service's
+        pace.
         """
-        with self._books.changed:
+        with self._log.changed:
             if token not in self.world.accounts:
                 self.world.add_account(token, balance)
             self.world.accounts[token].is_quick = quick
@@ -160,61 +163,61 @@ class Sandbox:
         if self.emulation.token_key:
             own[self.emulation.token_key] = token
         if quick:
-            gap = max(_QUICK_GAP, self.emulation.least_gap or 0.0)
-            own["poll_interval"] = f"{round(1000 * gap)}ms"
+            interval = max(_QUICK_POLL_INTERVAL, self.emulation.min_poll_interval or 0.0)
+            own["poll_interval"] = f"{round(1000 * interval)}ms"
         return {**self.emulation.provider_settings, **own}
 
     @property
     def calls(self) -> list[CallRecord]:
-        """Every call until now, in order of handling."""
-        return self._books.calls
+        """Every call so far, in the order in which they were handled."""
+        return self._log.calls
 
     def calls_to(self, name: str) -> list[CallRecord]:
-        """The calls of one name until now, such as ``createJob``. Raises ValueError for an unknown name."""
+        """Return the calls with a name, such as ``createJob``. Raises ValueError for an unknown name."""
         self._check_call(name)
-        return self._books.calls_to(name)
+        return self._log.calls_to(name)
 
     @property
     def jobs(self) -> list[JobRecord]:
-        """Every job until now, oldest first."""
-        with self._books.changed:
+        """Every job so far, oldest first."""
+        with self._log.changed:
             return list(self.world.jobs.values())
 
     @property
     def connections(self) -> int:
-        """How many TCP connections were accepted until now."""
+        """The number of TCP connections accepted so far."""
         return self._accepted if self._server is None else self._server.accepted
 
     def wait_for_calls(self, name: str, count: int = 1, *, timeout: float = 5.0) -> list[CallRecord]:
-        """Wait until a call was made so often; the records.
+        """Wait for ``count`` calls with one name, and return their records.
 
         Raises TimeoutError after ``timeout`` seconds, ValueError for an unknown name.
         """
         self._check_call(name)
-        if not self._books.wait_until(lambda: len(self.calls_to(name)) >= count, timeout):
-            seen = ", ".join(call.name for call in self.calls) or "none"
-            raise TimeoutError(f"no {count} calls to {name!r} within {timeout} s; calls: {seen}")
+        if not self._log.wait_until(lambda: len(self.calls_to(name)) >= count, timeout):
+            received = ", ".join(call.name for call in self.calls) or "none"
+            raise TimeoutError(f"fewer than {count} calls to {name!r} within {timeout} s; calls: {received}")
         return self.calls_to(name)
 
     def wait_for_jobs(self, count: int = 1, *, timeout: float = 5.0) -> list[JobRecord]:
-        """Wait until so many jobs were created. Raises TimeoutError after ``timeout`` seconds."""
-        if not self._books.wait_until(lambda: len(self.jobs) >= count, timeout):
-            raise TimeoutError(f"no {count} jobs within {timeout} s, but {len(self.jobs)}")
+        """Wait until ``count`` jobs were created. Raises TimeoutError after ``timeout`` seconds."""
+        if not self._log.wait_until(lambda: len(self.jobs) >= count, timeout):
+            raise TimeoutError(f"only {len(self.jobs)} of {count} jobs within {timeout} s")
         return self.jobs
 
     def finish_jobs(self) -> None:
-        """End every job now, whatever time it had left."""
-        with self._books.changed:
+        """Finish every job now."""
+        with self._log.changed:
             for job in self.world.jobs.values():
                 job.ready_at = min(job.ready_at, self._now())
 
     def add_faults(self, *faults: Fault) -> None:
-        """From now on these go wrong too; rules in force come first.
+        """Add faults after the rules in force.
 
-        Raises ValueError where one is on a call that the service has not got.
+        Raises ValueError if one names a call that the service does not have.
         """
         checked = self._checked(faults)
-        with self._books.changed:
+        with self._log.changed:
             self._rules.add(*checked)
 
     def _checked(self, faults: Iterable[Fault]) -> list[Fault]:
@@ -230,19 +233,19 @@ class Sandbox:
             raise ValueError(f"the service has no call {name!r}; {advise(name, known, 'calls')}")
 
     def clear_faults(self) -> None:
-        """From now on nothing goes wrong on the wire."""
-        with self._books.changed:
+        """Remove all faults."""
+        with self._log.changed:
             self._rules.clear()
 
     def draw_text(self, text: str | None = None, **options: Unpack[TextOptions]) -> DrawnText:
-        """Draw a text and know it; as :class:`~captchahub.testing.pictures.Painter` does."""
-        with self._books.changed:
+        """Draw a text like :class:`~captchahub.testing.pictures.Painter`, and :meth:`know` its answer."""
+        with self._log.changed:
             drawn = self._painter.text(text, **options)
         return self.know(drawn)
 
     def draw_slide(self, **options: Unpack[SlideOptions]) -> DrawnSlide:
-        """Draw a puzzle and know it; as :class:`~captchahub.testing.pictures.Painter` does."""
-        with self._books.changed:
+        """Draw a puzzle like :class:`~captchahub.testing.pictures.Painter`, and :meth:`know` its answer."""
+        with self._log.changed:
             drawn = self._painter.slide(**options)
         return self.know(drawn)
 
@@ -258,29 +261,32 @@ class Sandbox:
         answer: str | Solution | None = None,
         /,
     ) -> DrawnPicture | Image:
-        """Answer jobs for this picture with its truth, where they ask for that; the picture is given back.
+        """Answer jobs for this picture rightly, and return the picture.
 
-        It is one that was drawn, also by another sandbox; or any other, as an Image, bytes or a path, with
-        its ``answer``: a text, or a solution such as ``SlideSolution(Point(60, 900), Point(310, 900))``. It
-        is known by its bytes, as they are sent. Raises :class:`~captchahub.errors.TaskError` for what is no
-        picture, TypeError for an answer that is none.
+        The picture is a drawn one (of any sandbox), or an Image, bytes or a path with its ``answer``: a text,
+        or a solution such as ``SlideSolution(Point(60, 900), Point(310, 900))``. Jobs of a kind that the
+        answer does not fit fail. The sandbox recognises a picture by the bytes that it receives. Raises
+        :class:`~captchahub.errors.TaskError` if the picture is not one, and TypeError if the answer is not
+        one.
         """
         if isinstance(picture, DrawnPicture):
             if answer is not None:
-                raise TypeError("a picture that was drawn has its answer: know(picture)")
-            self._learn(picture.image.data, lambda kind: picture.solution if kind == picture.kind else None)
+                raise TypeError("a drawn picture has its own answer: know(picture)")
+            self._set_answer(
+                picture.image.data, lambda kind: picture.solution if kind == picture.kind else None
+            )
             return picture
         image, solution = picture_of(picture), solution_of(answer)
-        self._learn(image.data, lambda kind: solution if answers(kind, solution) else None)
+        self._set_answer(image.data, lambda kind: solution if answers(kind, solution) else None)
         return image
 
     def script(self, picture: Image | bytes, solution: Solution | None) -> None:
-        """Answer jobs for this picture with this solution; None lets them fail."""
+        """Answer jobs for this picture with this solution. With None they fail."""
         data = picture.data if isinstance(picture, Image) else picture
-        self._learn(data, lambda _kind: solution)
+        self._set_answer(data, lambda _kind: solution)
 
-    def _learn(self, picture: bytes, answer: Callable[[str], Solution | None]) -> None:
-        with self._books.changed:
+    def _set_answer(self, picture: bytes, answer: Callable[[str], Solution | None]) -> None:
+        with self._log.changed:
             self._answers[picture_hash(picture)] = answer
 
     def _read_picture(self, kind: str, picture: bytes) -> Solution | None:
@@ -290,28 +296,28 @@ class Sandbox:
     def _now(self) -> float:
         return steady() - self._began
 
-    def _respond(self, call: Call, connection: int) -> Iterator[Step]:
-        with self._books.changed:
-            half_way = Pause(self._latency() / 2)
-        yield half_way
-        with self._books.changed:
-            steps = self._handle(call, connection)
-        yield half_way
-        yield from steps
+    def _respond(self, call: Call, connection: int) -> Iterator[WireAction]:
+        with self._log.changed:
+            half_latency = Pause(self._latency() / 2)
+        yield half_latency
+        with self._log.changed:
+            actions = self._handle(call, connection)
+        yield half_latency
+        yield from actions
 
-    def _handle(self, call: Call, connection: int) -> Iterator[Step]:
+    def _handle(self, call: Call, connection: int) -> Iterator[WireAction]:
         name, token = self.emulation.name_of(call), self.emulation.token_of(call)
         fault = self._rules.pick(name, token)
         own = Answer(200, b"") if fault and not fault.handled else self._answer(call)
         reply = fault.effect.reply(own) if fault else own
         status = None if fault and fault.effect.silent else reply.status
-        self._books.record(CallRecord(name, call, connection, fault, status, token))
+        self._log.record(CallRecord(name, call, connection, fault, status, token))
         return fault.effect.play(reply) if fault else iter([render(reply)])
 
     def _answer(self, call: Call) -> Answer:
         try:
             return self.emulation.answer(call, self.world)
-        # An emulation is somebody's code: its mistake must reach the test, not end the server's thread.
+        # The emulation is a plugin's code. Its error must reach the test and not end the server's thread.
         except Exception as error:  # noqa: BLE001 - raised again by stop()
             self._errors.append(error)
             return Answer(500, f"the emulation raised {error!r}\n".encode(), {"Content-Type": "text/plain"})
@@ -319,26 +325,26 @@ class Sandbox:
 
 def _check_emulation(emulation: object) -> None:
     if isinstance(emulation, str):
-        raise TypeError(f"a sandbox takes an Emulation, not its name: load_emulation({emulation!r})")
+        raise TypeError(f"a sandbox needs an Emulation, not its name: load_emulation({emulation!r})")
     if not isinstance(emulation, Emulation):
-        raise TypeError(f"a sandbox takes an Emulation, not {emulation!r}; see load_emulation()")
+        raise TypeError(f"a sandbox needs an Emulation, not {emulation!r}; see load_emulation()")
 
 
 def _check_tls(tls: ssl.SSLContext | None) -> None:
     if tls is not None and tls.protocol is ssl.PROTOCOL_TLS_CLIENT:
-        raise ValueError("a sandbox takes a context for servers: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)")
+        raise ValueError("tls must be a context for servers: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)")
 
 
 class SandboxFactory(Protocol):
-    """What the fixture ``captchahub_sandbox`` is: ``captchahub_sandbox("omocaptcha", job_time=0.2)``."""
+    """The type of the fixture: ``captchahub_sandbox("omocaptcha", job_time=0.2)``."""
 
     def __call__(
         self, emulation: str | Emulation | None = None, /, **options: Unpack[SandboxOptions]
     ) -> Sandbox:
-        """A sandbox that serves: of a provider kind by its name, or of an emulation.
+        """Start a sandbox of a provider kind, or of an Emulation.
 
-        One with options is ``load_emulation("createtask", dialect="capsolver")``. None takes the only
-        emulation that is installed. Raises :class:`~captchahub.errors.ConfigError` where there are several or
-        none.
+        Use ``load_emulation("createtask", dialect="capsolver")`` for an emulation with options. None selects
+        the only installed emulation, and raises :class:`~captchahub.errors.ConfigError` if there are several
+        or none.
         """
         ...

@@ -1,4 +1,4 @@
-"""How long things take in the sandbox: always the same time, or a spread as real services have it."""
+"""Durations in the sandbox: fixed, or spread like those of real services."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def _not_negative(_owner: object, field: attrs.Attribute[float], value: float) -
 
 @attrs.frozen
 class LogNormal:
-    """Times with a long tail: half are below ``median`` seconds; ``sigma`` is the spread of the logarithm."""
+    """Times with a long tail. Half are below ``median`` seconds; ``sigma`` is the spread of the logarithm."""
 
     median: float = attrs.field(validator=_not_negative)
     sigma: float = attrs.field(default=0.5, validator=_not_negative)
 
     def sample(self, chance: random.Random) -> float:
-        """One time, in seconds."""
+        """Return a random time, in seconds."""
         return self.median * math.exp(chance.gauss(0.0, self.sigma))
 
 
 Seconds = float | LogNormal
-"""A time in seconds, fixed or drawn anew each time."""
+"""A time in seconds, fixed or different for each use."""
 
 
 def sampler(seconds: Seconds, seed: int) -> Callable[[], float]:
-    """A source of times: equal seeds give equal times."""
+    """Return a source of times in seconds. The same seed yields the same times."""
     if isinstance(seconds, LogNormal):
         chance = random.Random(seed)
         return lambda: seconds.sample(chance)

@@ -1,4 +1,4 @@
-"""Transports without HTTP, on whatever clock their event loop has: from a script, or from an emulation."""
+"""Transports without a network: they answer from a script or an emulation, in the event loop's time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 
 from captchahub.errors import ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request
-from captchahub.testing._wire.client_view import Hang, Slow, Step, as_seen
+from captchahub.testing._wire.client_view import Hang, Slow, Step, client_view
 from captchahub.testing.emulation import Answer, Call, Emulation, World
 from captchahub.testing.faults import Fault, FaultRules
 
@@ -29,14 +29,14 @@ __all__ = [
 
 
 def json_reply(payload: object, status: int = 200, **headers: str) -> Reply:
-    """A reply with a JSON body; a header ``Retry-After`` is written ``retry_after``."""
+    """Return a reply with a JSON body. The header ``Retry-After`` is passed as ``retry_after``."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, json.dumps(payload).encode(), named)
 
 
 @attrs.frozen
 class Sent:
-    """A request that was sent, and when, in seconds of the loop's clock."""
+    """A request, and the time when it was sent, in seconds of the loop's clock."""
 
     at: float
     request: Request
@@ -49,49 +49,51 @@ class Sent:
 
 
 class ScriptedTransport:
-    """Answers each request with the script's next step, or with what a function makes of the request.
+    """Answers each request with the next step of a script, or with the step that a function returns.
 
-    An error in the script is raised as the real transport would raise it. ``sent`` is what was sent so far.
-    A request that the script has no reply for is an AssertionError, there and again when it is closed.
+    An error in the script is raised as the real transport would raise it. ``sent`` lists the requests so far.
+    A request after the end of the script raises AssertionError, and so does closing the transport then,
+    because the engine may have swallowed the first error.
     """
 
     def __init__(self, script: Iterable[Step] | Callable[[Request], Step]) -> None:
         self.sent: list[Sent] = []
         self.is_closed = False
-        self._fault: AssertionError | None = None
-        self._step = script if callable(script) else _one_after_another(script)
+        self._error: AssertionError | None = None
+        self._step = script if callable(script) else _steps_of(script)
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
-        """The next reply of the script."""
+        """Return the next reply of the script."""
         self.sent.append(Sent(asyncio.get_running_loop().time(), request))
         try:
             step = self._step(request)
         except AssertionError as error:
-            self._fault = error
+            self._error = error
             raise
         return await _play(step, timeout)
 
     async def aclose(self) -> None:
-        """Nothing is held; the closing is noted in ``is_closed``."""
+        """Set ``is_closed``."""
         self.is_closed = True
-        if self._fault is not None:
-            raise self._fault
+        if self._error is not None:
+            raise self._error
 
 
 @attrs.frozen
 class Mishap:
-    """What becomes of one call instead: ``handled`` where the service had it before it went wrong."""
+    """The step that replaces a call's reply. ``handled`` says whether the service handles the call first."""
 
     step: Step
     handled: bool = False
 
 
 class EmulatedTransport:
-    """Answers each request as an emulated service does, in the time of the event loop.
+    """Answers each request as an emulated service does, in the event loop's time.
 
-    ``world`` is what the service answers from; its ``now`` should be the loop's time. ``mishap`` is asked, by
-    the name of each call, whether something becomes of it; ``faults`` are those of the wire, as a client is
-    told of them; ``latency`` is the way there and back, in seconds. ``sent`` is what was sent so far.
+    ``world`` is the state of the service; its ``now`` should return the loop's time. ``mishap`` is called
+    with the name of each call and returns what replaces its reply, or None. ``faults`` are faults on the
+    wire, as a client would see them. ``latency`` is the round-trip time in seconds. ``sent`` lists the
+    requests so far.
     """
 
     def __init__(
@@ -112,14 +114,14 @@ class EmulatedTransport:
         self._latency = latency
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
-        """The service's reply, or what happened to it."""
+        """Return the service's reply, or fail as the fault or mishap says."""
         begun = asyncio.get_running_loop().time()
         self.sent.append(Sent(begun, request))
-        step = self._happens(received(request, begun))
+        step = self._step_for(received(request, begun))
         await asyncio.sleep(min(self._latency, timeout))
         return await _play(step, timeout - self._latency)
 
-    def _happens(self, call: Call) -> Step:
+    def _step_for(self, call: Call) -> Step:
         name = self._emulation.name_of(call)
         mishap = self._mishap(name)
         if mishap is not None:
@@ -129,19 +131,19 @@ class EmulatedTransport:
         fault = self._rules.pick(name, self._emulation.token_of(call))
         is_handled = fault is None or fault.handled
         own = self._emulation.answer(call, self._world) if is_handled else Answer(200, b"")
-        return Reply(own.status, own.body, own.headers) if fault is None else as_seen(fault, own)
+        return Reply(own.status, own.body, own.headers) if fault is None else client_view(fault, own)
 
     def calls_to(self, name: str) -> list[Sent]:
-        """What was sent of one call, by its name."""
+        """Return the requests of one call, by its name."""
         return [one for one in self.sent if one.request.url.rpartition("/")[2] == name]
 
     async def aclose(self) -> None:
-        """Nothing is held; the closing is noted in ``is_closed``."""
+        """Set ``is_closed``."""
         self.is_closed = True
 
 
 def received(request: Request, at: float) -> Call:
-    """The request as the service gets it."""
+    """Return the request as the service receives it."""
     address = urlsplit(request.url)
     target = f"{address.path}?{address.query}" if address.query else address.path
     return Call(request.method, target, request.headers, request.body, at)
@@ -159,7 +161,7 @@ async def _play(step: Step, timeout: float) -> Reply:
     return step
 
 
-def _one_after_another(script: Iterable[Step]) -> Callable[[Request], Step]:
+def _steps_of(script: Iterable[Step]) -> Callable[[Request], Step]:
     steps = iter(script)
 
     def step(request: Request) -> Step:

@@ -286,7 +286,7 @@ def test_contradicting_options_are_refused_once_before_anything_is_ordered(
     files = [text_file(home, service, text) for text in ("ONE", "TWO")]
     result = run("solve", *files, "--length", "3", "--max-length", "5")
     assert result.exit_code == 4
-    assert result.stderr == "Error: give either length, or min_length and max_length\n"
+    assert result.stderr == "Error: pass either length, or min_length and max_length\n"
     assert service.calls == []
 
 
@@ -826,7 +826,7 @@ def test_the_sandbox_answers_pictures_of_the_users_own(home: Path, service: Sand
     ("text", "said"),
     [
         (None, "answers.json: No such file or directory"),
-        ("[]", "answers.json has no answers by picture"),
+        ("[]", "answers.json does not map pictures to answers"),
         ('{"none.png": "x"}', "cannot read the picture none.png: No such file or directory"),
         ('{"answers.json": "x"}', "answers.json: not a PNG"),
     ],
@@ -923,9 +923,13 @@ def test_a_service_that_nobody_emulates_is_a_configuration_error() -> None:
             "dialect=2captch",
             "dialect can't be '2captch'; did you mean '2captcha'? valid: 2captcha",
         ),
-        ("createtask", "dialekt=capsolver", "did you mean 'dialect'? options: dialect, least_gap, spoken"),
+        (
+            "createtask",
+            "dialekt=capsolver",
+            "did you mean 'dialect'? options: dialect, min_poll_interval, spoken",
+        ),
         ("createtask", "spoken=x", "spoken must be a Dialect, not 'x'"),
-        ("createtask", "least_gap=soon", "least_gap must be a number, not 'soon'"),
+        ("createtask", "min_poll_interval=soon", "min_poll_interval must be a number, not 'soon'"),
         ("omocaptcha", "dialect=capsolver", "it has no option 'dialect'; options: closed, flags"),
         ("omocaptcha", "with_messages=", "with_messages must be true or false, not nothing"),
     ],

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 from jsonschema import Draft202012Validator
 
-from captchahub._config.keys import COMMON_KEYS, JOURNAL_KEYS, TOP_KEYS
-from captchahub._config.routes import ROUTE_KEYS
+from captchahub._config.names import COMMON_KEYS
+from captchahub._config.type_info import keys_of
 from captchahub._plugins.manager import Plugins
 from captchahub.cli import cli
 from captchahub.cli.config.effective import effective
@@ -25,7 +25,7 @@ from captchahub.cli.config.rendering import yaml_lines
 from captchahub.config import inspect_yaml, load_yaml
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Secret
-from captchahub.settings import HubSettings
+from captchahub.settings import HubSettings, JournalSettings, RouteSettings
 from tests.config.test_config import PLUGINS, START
 from tests.config.test_schema import EVERY_TYPE
 from tests.installed_distributions import Shelf
@@ -202,10 +202,10 @@ def test_show_has_every_key() -> None:
     write(FINE + "journal: jobs.db\n")
     shown = json.loads(run("show", "--json").stdout)["configuration"]
     own = {field.alias for field in attrs.fields(OmoSettings)}
-    assert set(shown) == set(TOP_KEYS)
+    assert set(shown) == set(keys_of(HubSettings))
     assert set(shown["providers"]["omo"]) == {*COMMON_KEYS, *own}
-    assert set(shown["routes"]["image-to-text"]) == set(ROUTE_KEYS)
-    assert set(shown["journal"]) == set(JOURNAL_KEYS)
+    assert set(shown["routes"]["image-to-text"]) == set(keys_of(RouteSettings))
+    assert set(shown["journal"]) == set(keys_of(JournalSettings))
 
 
 def test_show_of_a_broken_configuration_tells_the_problems() -> None:

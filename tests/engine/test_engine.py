@@ -457,7 +457,8 @@ class TestAFaultyPlugin:
                 return [ProviderKind("faulty", OmoSettings, provider)]
 
         async def run() -> Exception:
-            engine = Engine(load_mapping(mapping, Plugins([Plugin()])), connect=lambda _: transport)
+            plugins = Plugins([Plugin()])
+            engine = Engine(load_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
             with pytest.raises(AllProvidersFailed) as caught:
                 await engine.solve(TASK, None)
             return caught.value

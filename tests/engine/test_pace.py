@@ -61,7 +61,7 @@ def asked(
     transport = ScriptedTransport(whole_reply)
 
     async def run() -> Result[TextSolution]:
-        engine = Engine(load_mapping(mapping, plugins), connect=lambda _: transport)
+        engine = Engine(load_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
         try:
             return await engine.solve(TASK, timeout)
         finally:

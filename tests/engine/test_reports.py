@@ -25,7 +25,7 @@ from captchahub.testing import Fault, Sandbox, load_emulation
 @pytest.fixture
 def service() -> Iterator[Sandbox]:
     """A stand-in of 2Captcha, which takes reports of right and of wrong answers."""
-    with Sandbox(CreateTaskEmulation("2captcha", least_gap=0)) as sandbox:
+    with Sandbox(CreateTaskEmulation("2captcha", min_poll_interval=0)) as sandbox:
         yield sandbox
 
 
@@ -68,7 +68,7 @@ def test_an_answer_that_failed_a_check_can_be_reported(service: Sandbox) -> None
 
 
 def test_so_can_every_answer_of_an_agreement(service: Sandbox) -> None:
-    with Sandbox(CreateTaskEmulation("2captcha", least_gap=0)) as other:
+    with Sandbox(CreateTaskEmulation("2captcha", min_poll_interval=0)) as other:
         picture = other.draw_text("x7kp2")
         service.know(picture)
         routes = {"image-to-text": {"providers": ["first", "second"], "agree": 2}}

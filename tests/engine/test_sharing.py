@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Coroutine
 from datetime import UTC
 from decimal import Decimal
@@ -25,8 +24,9 @@ from captchahub import (
 )
 from captchahub._engine.engine import Engine
 from captchahub._engine.sharing import Sharing
-from captchahub._journal.jobs_table import reserve
-from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.database import Connection
+from captchahub._journal.journal import reserve
+from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
@@ -250,7 +250,7 @@ class TestAcrossProcesses:
     def test_where_that_one_dies_the_other_goes_on_when_its_lease_is_over(self) -> None:
         service, book = Service(seconds=lambda: 5.0), Shared()
 
-        def of_the_dead(connection: sqlite3.Connection) -> None:
+        def of_the_dead(connection: Connection) -> None:
             order = NewJob("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
             heartbeat(connection, "dead", MORNING + 60)
             reserve(connection, order, [], owner="dead", now=MORNING)

@@ -647,7 +647,9 @@ class TestAgreement:
             ("c", True),
         ]
         assert failures(result) == [("a", Outvoted)]
-        assert "answered 'wrong', and 2 others agreed on 'x7kp2'; hub.report" in str(result.attempts[0])
+        assert "answered 'wrong', and 2 others agreed on 'x7kp2'; report the answer with hub.report" in str(
+            result.attempts[0]
+        )
         assert result.provider == "b"
 
     def test_case_counts_where_the_task_says_so(self) -> None:

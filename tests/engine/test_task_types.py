@@ -78,8 +78,10 @@ TASK = ClickOn(PICTURE, "bicycles")
 
 
 def engine(journal: Shared | None = None, mapping: Mapping[str, object] = MAPPING) -> Engine:
+    plugins = Plugins([Clicking()])
     return Engine(
-        load_mapping(mapping, Plugins([Clicking()])),
+        load_mapping(mapping, plugins),
+        plugins=plugins,
         connect=lambda _: ScriptedTransport(whole_reply),
         wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
         journal=journal,

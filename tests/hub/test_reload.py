@@ -38,7 +38,7 @@ async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **
     accounts = {name: {"plugin": "omocaptcha", **at(name), **own} for name in names}
     route = {"routes": {"image-to-text": list(names)}}
     known = Plugins(plugins) if plugins else INSTALLED
-    await engine.reload(load_mapping({"providers": accounts, **route}, known))
+    await engine.reload(load_mapping({"providers": accounts, **route}, known), known)
 
 
 def solving(engine: Engine) -> asyncio.Task[Any]:

@@ -23,7 +23,7 @@ Done = Callable[[Any], Any]
 
 @pytest.fixture
 def sandbox(serve: Serve) -> Sandbox:
-    return serve(CreateTaskEmulation("anti-captcha", least_gap=0))
+    return serve(CreateTaskEmulation("anti-captcha", min_poll_interval=0))
 
 
 @pytest.fixture(params=[AnticaptchaClient, AsyncAnticaptchaClient])
@@ -57,7 +57,7 @@ def test_it_solves_a_picture_with_options(connect: Connect, sandbox: Sandbox, do
 
 
 def test_it_asks_again_until_the_job_is_done(serve: Serve, connect: Connect, done: Done) -> None:
-    sandbox = serve(CreateTaskEmulation("anti-captcha", least_gap=0), working_until="getTaskResult")
+    sandbox = serve(CreateTaskEmulation("anti-captcha", min_poll_interval=0), working_until="getTaskResult")
     job = done(connect(sandbox).create_task(ImageToTextTask(sandbox.draw_text("x7kp2").image.data)))
     done(job.join(backoff=True))
     assert job.get_captcha_text() == "x7kp2"

@@ -51,7 +51,7 @@ def dialect(request: pytest.FixtureRequest) -> DialectName:
 
 @pytest.fixture
 def sandbox(serve: Serve, dialect: DialectName) -> Sandbox:
-    return serve(CreateTaskEmulation(dialect, least_gap=0))
+    return serve(CreateTaskEmulation(dialect, min_poll_interval=0))
 
 
 @pytest.fixture(params=[Solver, AsyncSolver])
@@ -109,7 +109,7 @@ def test_it_solves_a_picture_with_the_options_of_one_service(
 def test_it_asks_again_until_the_job_is_done(
     serve: Serve, dialect: DialectName, connect: Connect, done: Done
 ) -> None:
-    sandbox = serve(CreateTaskEmulation(dialect, least_gap=0), working_until="getTaskResult")
+    sandbox = serve(CreateTaskEmulation(dialect, min_poll_interval=0), working_until="getTaskResult")
     assert done(connect(sandbox).solve(drawn(sandbox))).solution.text == "x7kp2"
     assert len(sandbox.calls_to("getTaskResult")) > 1
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC
 from decimal import Decimal
@@ -32,8 +31,10 @@ from captchahub import (
     TextSolution,
 )
 from captchahub._engine.engine import Engine
-from captchahub._journal.jobs_table import mark_created, reserve
-from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.database import Connection
+from captchahub._journal.jobs_table import mark_created
+from captchahub._journal.journal import reserve
+from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
 from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
@@ -68,6 +69,7 @@ class City:
         """A hub of the account with this token, as a process of its own has it."""
         engine = Engine(
             self.settings(token, **how),
+            plugins=INSTALLED,
             connect=lambda _: self.service.connect(),
             chance=lambda: 1.0,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
@@ -414,7 +416,7 @@ class TestBudgets:
         async def main() -> None:
             hub = city.hub(top=top)
             await ordered(hub)
-            await hub.reload(city.settings(OTHER, top=top))
+            await hub.reload(city.settings(OTHER, top=top), INSTALLED)
             with pytest.raises(AllProvidersFailed):
                 await ordered(hub)
             assert city.paid == [TOKEN]
@@ -542,7 +544,7 @@ class TestAReport:
         async def main() -> None:
             hub = city.hub()
             result = await solved(hub)
-            await hub.reload(city.settings(OTHER))
+            await hub.reload(city.settings(OTHER), INSTALLED)
             for correct in (True, False):
                 with pytest.raises(NotOffered, match="another account"):
                     await hub.report(result, correct=correct)
@@ -562,7 +564,7 @@ class TestAReport:
             with pytest.raises((NotOffered, ProviderError)):
                 await other.report(attrs.evolve(result, job_id=7), correct=False)
             shared = await city.book.write(
-                lambda one: one.execute("SELECT is_shared FROM jobs ORDER BY id").fetchall()
+                lambda one: list(one.execute("SELECT is_shared FROM jobs ORDER BY id"))
             )
             assert shared == [(1,), (0,)]
 
@@ -576,11 +578,11 @@ class TestAReload:
         async def main() -> None:
             await left_behind(city.hub())
             hub = city.hub()
-            await hub.reload(city.settings(OTHER))
+            await hub.reload(city.settings(OTHER), INSTALLED)
             assert await resumed(hub) == []
             await solved(hub)
             assert city.paid == [TOKEN, OTHER]
-            await hub.reload(city.settings())
+            await hub.reload(city.settings(), INSTALLED)
             assert told(await resumed(hub)) == [X7KP2]
 
         city.live(main)
@@ -596,10 +598,10 @@ class TestAReload:
             # It is claimed by now, and not asked for.
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await hub.reload(city.settings(OTHER))
+            await hub.reload(city.settings(OTHER), INSTALLED)
             await collecting
             assert "expired" not in city.book.states()
-            await hub.reload(city.settings())
+            await hub.reload(city.settings(), INSTALLED)
             await resumed(hub)
             assert city.book.states() == ["solved"]
 
@@ -666,7 +668,7 @@ class TestJobsOfBefore:
     """Those that a version wrote which did not know accounts: they go by the name of the provider."""
 
     def of_before(self, city: City, *, provider: str = "omo", days: float = 0.0) -> Callable[[Any], None]:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             at = MORNING - days * 86_400
             price = Decimal("0.001")
             order = NewJob(

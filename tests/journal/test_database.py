@@ -22,14 +22,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captchahub._journal.database import Database
-from captchahub._journal.jobs_table import entries, mark_created, reserve, settle
-from captchahub._journal.ledger_table import spent
-from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.jobs_table import mark_created, newest_jobs, settle
+from captchahub._journal.journal import reserve
+from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
+from captchahub._journal.sqlite import SqliteDatabase
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
+from tests.journal.ledger import spent
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 PRICE = Decimal("0.5")
@@ -51,8 +52,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Database]:
-    with closing(Database(path)) as store:
+def store(path: Path) -> Iterator[SqliteDatabase]:
+    with closing(SqliteDatabase(path)) as store:
         yield store
 
 
@@ -60,8 +61,8 @@ def connected(path: Path) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(path, isolation_level=None))
 
 
-def jobs_in(store: Database) -> list[Entry]:
-    (found,) = store.transact([partial(entries, limit=100_000)])
+def jobs_in(store: SqliteDatabase) -> list[Entry]:
+    (found,) = store.transact([partial(newest_jobs, limit=100_000)])
     assert not isinstance(found, Exception)
     return found
 
@@ -79,16 +80,16 @@ def failing(connection: sqlite3.Connection) -> int:
 
 
 class TestTransactions:
-    def test_works_come_back_in_order(self, store: Database) -> None:
+    def test_works_come_back_in_order(self, store: SqliteDatabase) -> None:
         assert store.transact([one_order, one_order, one_order]) == [1, 2, 3]
         assert store.transact(list[Callable[[sqlite3.Connection], int]]()) == []
 
-    def test_a_work_that_raises_leaves_nothing_behind_and_spoils_no_other(self, store: Database) -> None:
+    def test_a_work_that_raises_leaves_nothing_and_spoils_no_other(self, store: SqliteDatabase) -> None:
         first, error, last = store.transact([one_order, failing, one_order])
         assert isinstance(error, LookupError)
         assert [job.id for job in jobs_in(store)] == [last, first]
 
-    def test_so_does_one_that_breaks_a_rule_of_the_tables(self, store: Database) -> None:
+    def test_so_does_one_that_breaks_a_rule_of_the_tables(self, store: SqliteDatabase) -> None:
         senseless = "UPDATE jobs SET state = 'lost'"
         done = store.transact([one_order, lambda connection: connection.execute(senseless).rowcount])
         assert done[0] == 1
@@ -96,7 +97,7 @@ class TestTransactions:
         assert "CHECK constraint failed" in str(done[1])
         assert [job.state for job in jobs_in(store)] == [JobState.INTENT]
 
-    def test_an_interrupt_undoes_them_all(self, store: Database) -> None:
+    def test_an_interrupt_undoes_them_all(self, store: SqliteDatabase) -> None:
         def interrupted(_connection: sqlite3.Connection) -> int:
             raise KeyboardInterrupt
 
@@ -104,17 +105,17 @@ class TestTransactions:
             store.transact([one_order, interrupted])
         assert jobs_in(store) == []
 
-    def test_what_was_committed_is_seen_by_others_at_once(self, store: Database, path: Path) -> None:
+    def test_what_was_committed_is_seen_by_others_at_once(self, store: SqliteDatabase, path: Path) -> None:
         store.transact([one_order])
-        with closing(Database(path)) as other:
+        with closing(SqliteDatabase(path)) as other:
             assert len(jobs_in(other)) == 1
 
     def test_a_journal_in_memory_is_one_of_its_own(self) -> None:
-        with closing(Database(None)) as one, closing(Database(None)) as other:
+        with closing(SqliteDatabase(None)) as one, closing(SqliteDatabase(None)) as other:
             assert one.transact([one_order]) == [1]
             assert jobs_in(other) == []
 
-    def test_a_closed_one_writes_nothing(self, store: Database) -> None:
+    def test_a_closed_one_writes_nothing(self, store: SqliteDatabase) -> None:
         store.close()
         store.close()
         (error,) = store.transact([one_order])
@@ -122,14 +123,49 @@ class TestTransactions:
         assert "closed" in str(error)
 
 
+class TestReading:
+    def test_finds_what_was_committed(self, store: SqliteDatabase) -> None:
+        store.transact([one_order])
+        assert [job.id for job in store.read(newest_jobs)] == [1]
+
+    def test_needs_no_lock_that_a_writer_holds(self, path: Path) -> None:
+        with closing(SqliteDatabase(path, busy_timeout=0.01)) as store:
+            store.transact([one_order])
+            with connected(path) as other:
+                other.execute("BEGIN IMMEDIATE")
+                assert isinstance(store.transact([one_order])[0], JournalError)
+                assert len(store.read(newest_jobs)) == 1
+
+    def test_writes_nothing(self, store: SqliteDatabase) -> None:
+        store.read(one_order)
+        assert jobs_in(store) == []
+
+    def test_raises_what_the_work_raises(self, store: SqliteDatabase) -> None:
+        with pytest.raises(LookupError, match="no such thing"):
+            store.read(failing)
+        assert store.transact([one_order]) == [1]
+
+    def test_that_fails_says_that_nothing_was_read(self, store: SqliteDatabase, path: Path) -> None:
+        def senseless(connection: sqlite3.Connection) -> object:
+            return connection.execute("SELECT * FROM nowhere")
+
+        assert "no such table: nowhere; it was not read. " in why(lambda: store.read(senseless))
+        path.rename(path.with_name("elsewhere.db"))
+        assert "moved, deleted or replaced while it was in use; it was not read. " in why(
+            lambda: store.read(newest_jobs)
+        )
+        store.close()
+        assert "it is closed; it was not read. " in why(lambda: store.read(newest_jobs))
+
+
 class TestTheFile:
     def test_survives_being_closed(self, path: Path) -> None:
-        with closing(Database(path)) as store:
+        with closing(SqliteDatabase(path)) as store:
             store.transact([one_order])
-        with closing(Database(path)) as store:
+        with closing(SqliteDatabase(path)) as store:
             assert len(jobs_in(store)) == 1
 
-    def test_is_written_ahead_and_to_the_disk(self, store: Database) -> None:
+    def test_is_written_ahead_and_to_the_disk(self, store: SqliteDatabase) -> None:
         def pragmas(connection: sqlite3.Connection) -> list[object]:
             names = "journal_mode", "synchronous"
             return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
@@ -141,35 +177,35 @@ class TestTheFile:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         for path in (Path(":memory:"), Path("file:jobs?mode=memory")):
-            with closing(Database(path)) as store:
+            with closing(SqliteDatabase(path)) as store:
                 store.transact([one_order])
             assert path.stat().st_size > 0
 
     def test_is_not_looked_for_in_a_folder_that_is_missing(self, tmp_path: Path) -> None:
         path = tmp_path / "there" / "jobs.db"
-        assert why(lambda: Database(path)) == (
-            f"journal {path}: its folder {path.parent} does not exist; nothing was ordered. Make the folder"
+        assert why(lambda: SqliteDatabase(path)) == (
+            f"journal {path}: its folder {path.parent} does not exist; no job was created. Make the folder"
         )
         assert not path.parent.exists()
 
     def test_is_not_a_folder(self, tmp_path: Path) -> None:
-        assert why(lambda: Database(tmp_path)) == (
-            f"journal {tmp_path}: it is not a file; nothing was ordered. "
+        assert why(lambda: SqliteDatabase(tmp_path)) == (
+            f"journal {tmp_path}: it is not a file; no job was created. "
             "Name a file for the journal, not a folder"
         )
 
     @pytest.mark.parametrize("text", ["hi", "jobs: none\n" * 1000])
     def test_is_not_a_text(self, path: Path, text: str) -> None:
         path.write_text(text)
-        assert why(lambda: Database(path)) == (
-            f"journal {path}: it is not a journal (file is not a database); nothing was ordered. "
+        assert why(lambda: SqliteDatabase(path)) == (
+            f"journal {path}: it is not a journal (file is not a database); no job was created. "
             "Name another file for the journal"
         )
         assert path.read_text() == text
 
     def test_can_be_an_empty_one(self, path: Path) -> None:
         path.touch()
-        Database(path).close()
+        SqliteDatabase(path).close()
 
     def test_can_not_be_where_nobody_may_write(self) -> None:
         folder = Path(tempfile.mkdtemp())
@@ -179,27 +215,27 @@ class TestTheFile:
         finally:
             shutil.rmtree(folder)
         assert told == (
-            f"journal {folder / 'jobs.db'}: its folder {folder} can't be written to; nothing was ordered. "
-            "Allow this program to write there, for a journal has several files"
+            f"journal {folder / 'jobs.db'}: its folder {folder} can't be written to; no job was created. "
+            "Allow this program to write there, because a journal consists of several files"
         )
 
     def test_can_not_be_one_that_may_only_be_read(self) -> None:
         folder = Path(tempfile.mkdtemp())
         path = folder / "jobs.db"
         try:
-            Database(path).close()
+            SqliteDatabase(path).close()
             folder.chmod(0o777)
             path.chmod(0o444)
             told = in_child(open_as_nobody, path)
         finally:
             shutil.rmtree(folder)
         assert told == (
-            f"journal {path}: it can't be opened for writing; nothing was ordered. "
+            f"journal {path}: it can't be opened for writing; no job was created. "
             "Allow this program to write to the file and its folder"
         )
 
     def test_can_not_have_a_senseless_name(self) -> None:
-        assert "it can't be opened" in why(lambda: Database(Path("a\0b")))
+        assert "it can't be opened" in why(lambda: SqliteDatabase(Path("a\0b")))
 
 
 def in_child(work: Callable[[Path, Connection], None], path: Path) -> Any:
@@ -218,22 +254,22 @@ def in_child(work: Callable[[Path, Connection], None], path: Path) -> Any:
 def open_as_nobody(path: Path, told: Connection) -> None:
     if os.geteuid() == 0:  # to whom nothing is forbidden
         os.setuid(65534)
-    told.send(why(lambda: Database(path)))
+    told.send(why(lambda: SqliteDatabase(path)))
 
 
 class TestAFileThatIsNotThereAnyMore:
     @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
-    def test_is_written_no_more(self, store: Database, path: Path, is_replaced: bool) -> None:
+    def test_is_written_no_more(self, store: SqliteDatabase, path: Path, is_replaced: bool) -> None:
         store.transact([one_order])
         path.rename(path.with_name("elsewhere.db"))
         if is_replaced:
-            Database(path).close()
+            SqliteDatabase(path).close()
         (error,) = store.transact([one_order])
         assert isinstance(error, JournalError)
         assert "moved, deleted or replaced while it was in use; it was not written" in str(error)
         assert "Put it back, or make a new hub" in str(error)
 
-    def test_goes_on_where_it_is_put_back(self, store: Database, path: Path) -> None:
+    def test_goes_on_where_it_is_put_back(self, store: SqliteDatabase, path: Path) -> None:
         path.rename(path.with_name("elsewhere.db"))
         assert isinstance(store.transact([one_order])[0], JournalError)
         path.with_name("elsewhere.db").rename(path)
@@ -243,12 +279,12 @@ class TestAFileThatIsNotThereAnyMore:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        with closing(Database(Path("jobs.db"))) as store:
+        with closing(SqliteDatabase(Path("jobs.db"))) as store:
             monkeypatch.chdir("/")
             assert store.transact([one_order]) == [1]
 
 
-def order_in_a_child(store: Database, is_written: Any, may_go_on: Any) -> None:
+def order_in_a_child(store: SqliteDatabase, is_written: Any, may_go_on: Any) -> None:
     assert store.transact([one_order]) == [2]
     is_written.set()
     assert may_go_on.wait(30)
@@ -257,7 +293,7 @@ def order_in_a_child(store: Database, is_written: Any, may_go_on: Any) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 class TestAFork:
-    def test_loses_nothing_that_parent_or_child_commit(self, store: Database, path: Path) -> None:
+    def test_loses_nothing_that_parent_or_child_commit(self, store: SqliteDatabase, path: Path) -> None:
         """SQLite takes a parent's locks for those of its child, and could lose what one of them wrote."""
         fork = multiprocessing.get_context("fork")
         is_written, may_go_on = fork.Event(), fork.Event()
@@ -270,10 +306,10 @@ class TestAFork:
         may_go_on.set()
         child.join(30)
         assert child.exitcode == 0
-        with closing(Database(path)) as later:
+        with closing(SqliteDatabase(path)) as later:
             assert len(jobs_in(later)) == 4
 
-    def test_does_not_open_what_was_closed(self, store: Database) -> None:
+    def test_does_not_open_what_was_closed(self, store: SqliteDatabase) -> None:
         fork = multiprocessing.get_context("fork")
         store.close()
         child = fork.Process(target=store.transact, args=([one_order],))
@@ -282,7 +318,7 @@ class TestAFork:
         (error,) = store.transact([one_order])
         assert "it is closed" in str(error)
 
-    def test_waits_for_what_is_being_written(self, store: Database) -> None:
+    def test_waits_for_what_is_being_written(self, store: SqliteDatabase) -> None:
         fork, begun = multiprocessing.get_context("fork"), threading.Event()
         child = fork.Process(target=store.transact, args=([one_order],))
 
@@ -316,7 +352,7 @@ class TestAFork:
             is_written.set()
             return written
 
-        with closing(Database(None)) as store:
+        with closing(SqliteDatabase(None)) as store:
             writing = threading.Thread(target=store.transact, args=([write_slowly],))
             writing.start()
             assert begun.wait(30)
@@ -330,16 +366,16 @@ class TestAFork:
 
 class TestALockedFile:
     def test_is_waited_for_as_long_as_was_said(self, path: Path) -> None:
-        Database(path).close()
+        SqliteDatabase(path).close()
         with connected(path) as other:
             other.execute("BEGIN IMMEDIATE")
-            assert why(lambda: Database(path, busy_timeout=0.01)) == (
-                f"journal {path}: another process has kept it locked for 0.01 s; nothing was ordered. "
+            assert why(lambda: SqliteDatabase(path, busy_timeout=0.01)) == (
+                f"journal {path}: another process has kept it locked for 0.01 s; no job was created. "
                 "See which program has it open, such as a backup or an SQLite shell"
             )
 
     def test_fails_the_works_and_serves_again_once_it_is_free(self, path: Path) -> None:
-        with closing(Database(path, busy_timeout=0.01)) as store:
+        with closing(SqliteDatabase(path, busy_timeout=0.01)) as store:
             with connected(path) as other:
                 other.execute("BEGIN IMMEDIATE")
                 errors = store.transact([one_order, one_order])
@@ -349,7 +385,7 @@ class TestALockedFile:
             assert store.transact([one_order]) == [1]
 
     def test_is_waited_for_also_where_sqlite_does_not(self, path: Path) -> None:
-        with connected(path) as new, connected(path) as other, closing(Database(None)) as store:
+        with connected(path) as new, connected(path) as other, closing(SqliteDatabase(None)) as store:
             new.execute("CREATE TABLE t (a)")
             other.execute("BEGIN IMMEDIATE")
             tries = list[str]()
@@ -363,7 +399,7 @@ class TestALockedFile:
             store._write_ahead(new)  # pyright: ignore[reportPrivateUsage]  # nothing else can wait just there
             assert tries == ["PRAGMA journal_mode = WAL"] * 3
 
-    def test_may_be_read_by_others_meanwhile(self, store: Database, path: Path) -> None:
+    def test_may_be_read_by_others_meanwhile(self, store: SqliteDatabase, path: Path) -> None:
         with connected(path) as other:
             other.execute("BEGIN")
             assert other.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
@@ -371,7 +407,7 @@ class TestALockedFile:
 
 
 class TestAFullDisk:
-    def test_fails_what_does_not_fit_and_keeps_what_does(self, store: Database) -> None:
+    def test_fails_what_does_not_fit_and_keeps_what_does(self, store: SqliteDatabase) -> None:
         def fill(connection: sqlite3.Connection) -> None:
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             connection.execute(f"PRAGMA max_page_count = {pages + 3}")
@@ -392,17 +428,17 @@ class TestAFullDisk:
             f"journal {path}: reading or writing it failed (disk I/O error); it was not written. "
             "Check the disk, and the limits of this user for files and space"
         )
-        with closing(Database(path)) as store:
+        with closing(SqliteDatabase(path)) as store:
             assert [job.id for job in jobs_in(store)] == written[::-1]
             assert store.transact([partial(spent, provider="omo", since=0)]) == [len(written) * PRICE]
 
     def test_is_found_before_a_new_file_is_used(self, path: Path) -> None:
         error = in_child(open_without_room, path)
-        assert "reading or writing it failed (disk I/O error); nothing was ordered" in error
+        assert "reading or writing it failed (disk I/O error); no job was created" in error
 
 
 def write_until_limit(path: Path, told: Connection) -> None:
-    with closing(Database(path)) as store:
+    with closing(SqliteDatabase(path)) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50 * PAGE, 50 * PAGE))
         written = list[int]()
         while not isinstance(done := store.transact([one_order])[0], Exception):
@@ -412,14 +448,14 @@ def write_until_limit(path: Path, told: Connection) -> None:
 
 def open_without_room(path: Path, told: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, PAGE))
-    told.send(why(lambda: Database(path)))
+    told.send(why(lambda: SqliteDatabase(path)))
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed journal with some hundred jobs."""
     path = tmp_path_factory.mktemp("filled") / "jobs.db"
-    with closing(Database(path)) as store:
+    with closing(SqliteDatabase(path)) as store:
         store.transact([one_order] * 300)
     return path
 
@@ -430,8 +466,8 @@ class TestADamagedFile:
         damaged = bytearray(filled.read_bytes())
         damaged[-5 * PAGE : -4 * PAGE] = random.Random(4).randbytes(PAGE)
         path.write_bytes(damaged)
-        assert why(lambda: Database(path)) == (
-            f"journal {path}: it is damaged; nothing was ordered. "
+        assert why(lambda: SqliteDatabase(path)) == (
+            f"journal {path}: it is damaged; no job was created. "
             "Move it away, with its -wal and -shm files, to begin a new one; "
             "look for open jobs at the services"
         )
@@ -439,7 +475,7 @@ class TestADamagedFile:
     def test_is_refused_where_its_end_is_missing(self, path: Path, filled: Path) -> None:
         whole = filled.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
-        assert "damaged" in why(lambda: Database(path))
+        assert "damaged" in why(lambda: SqliteDatabase(path))
 
     @settings(max_examples=50)
     @given(st.integers(0, 10 * PAGE), st.binary(min_size=1, max_size=200))
@@ -451,11 +487,11 @@ class TestADamagedFile:
             whole = filled.read_bytes()
             path.write_bytes(whole[:place] + damage + whole[place + len(damage) :])
             try:
-                store = Database(path)
+                store = SqliteDatabase(path)
             except JournalError:
                 return
             with closing(store):
-                works: list[Callable[[sqlite3.Connection], object]] = [one_order, entries, settle_one]
+                works: list[Callable[[sqlite3.Connection], object]] = [one_order, newest_jobs, settle_one]
                 for done in store.transact(works):
                     assert isinstance(done, JournalError) or not isinstance(done, Exception)
 
@@ -466,9 +502,9 @@ def settle_one(connection: sqlite3.Connection) -> bool:
 
 def work_on(path: Path, told: Connection, owner: str) -> None:
     """Order, note and settle for ever, and tell what was committed only after it was."""
-    with closing(Database(path)) as store:
+    with closing(SqliteDatabase(path)) as store:
         store.transact([partial(heartbeat, owner=owner, until=9e9)])
-        place = partial(reserve, order=ORDER, limits=(), owner=owner, now=1000.0)
+        place = partial(reserve, job=ORDER, scopes=(), owner=owner, now=1000.0)
         while True:
             ids = [done for done in store.transact([place] * 3) if isinstance(done, int)]
             told.send(dict.fromkeys(ids, "intent"))
@@ -523,7 +559,7 @@ class TestSeveralProcesses:
     def check(self, path: Path, told_of: dict[int, str]) -> None:
         with connected(path) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        with closing(Database(path)) as store:
+        with closing(SqliteDatabase(path)) as store:
             found = {job.id: job for job in jobs_in(store)}
             for entry_id, state in told_of.items():
                 assert how_far(found[entry_id].state) >= ("intent", "created", "ended").index(state)
@@ -544,5 +580,5 @@ def rest_of(told: Connection) -> dict[int, str]:
 
 def open_together(path: Path, told: Connection, start: threading.Barrier) -> None:
     start.wait()
-    Database(path).close()
+    SqliteDatabase(path).close()
     told.send("opened")

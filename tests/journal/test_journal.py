@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC
@@ -34,12 +33,13 @@ from captchahub import (
 )
 from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
-from captchahub._journal.database import Database
-from captchahub._journal.jobs_table import entries as all_entries
-from captchahub._journal.jobs_table import reserve, settle
-from captchahub._journal.owners_table import heartbeat
+from captchahub._journal.database import Connection, Work
+from captchahub._journal.jobs_table import newest_jobs, settle
+from captchahub._journal.journal import reserve
+from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
-from captchahub._journal.writer import MemoryWriter, Work
+from captchahub._journal.sqlite import SqliteDatabase
+from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.job_token import Token
 from captchahub.config import load_mapping
@@ -71,11 +71,12 @@ async def spent(engine: Engine) -> Decimal:
     return sum((one.amount for one in await engine.spend(UTC, None)), Decimal(0))
 
 
-class Shared(MemoryWriter):
+class Shared(DatabaseWriter):
     """A journal that outlives its hubs, as a file does."""
 
     def __init__(self) -> None:
-        super().__init__(Database(None))
+        self._store = SqliteDatabase(None)
+        super().__init__(self._store, thread=False)
         self.fault: Exception | None = None
 
     async def write(self, work: Work[T]) -> T:
@@ -83,14 +84,26 @@ class Shared(MemoryWriter):
             raise self.fault
         return await super().write(work)
 
+    async def read(self, work: Work[T]) -> T:
+        if self.fault is not None:
+            raise self.fault
+        return await super().read(work)
+
     async def aclose(self) -> None:
         """Stay open."""
 
     def states(self) -> list[str]:
         """Those of all jobs, the oldest first."""
-        (entries,) = self._store.transact([lambda connection: all_entries(connection, limit=1000)])
+        (entries,) = self._store.transact([lambda connection: newest_jobs(connection, limit=1000)])
         assert isinstance(entries, list)
         return [entry.state.value for entry in reversed(entries)]
+
+
+class Unwritable(Shared):
+    """One whose faults concern what is written only."""
+
+    async def read(self, work: Work[T]) -> T:
+        return await DatabaseWriter.read(self, work)
 
 
 class Slowly(Shared):
@@ -570,8 +583,10 @@ def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], 
     """What a coroutine makes of an engine whose service answers so with the order."""
 
     async def run() -> T:
+        plugins = Plugins([AtOncePlugin(answer)])
         engine = Engine(
-            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, Plugins([AtOncePlugin(answer)])),
+            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, plugins),
+            plugins=plugins,
             connect=lambda _: ScriptedTransport(lambda _: json_reply({})),
             journal=book,
         )
@@ -724,7 +739,7 @@ class TestByHand:
     def test_what_a_dead_hub_was_about_to_send_is_ambiguous_once_its_lease_is_over(self) -> None:
         book = Shared()
 
-        def of_the_dead(connection: sqlite3.Connection) -> None:
+        def of_the_dead(connection: Connection) -> None:
             order = NewJob("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
             heartbeat(connection, "dead", MORNING + 60)
             reserve(connection, order, [], owner="dead", now=MORNING)
@@ -735,7 +750,7 @@ class TestByHand:
             assert await engine.jobs(JobState.AMBIGUOUS, 10) == []
             await asyncio.sleep(1)
             (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
-            assert "ended before it knew more" in (entry.error or "")
+            assert "ended before the reply" in (entry.error or "")
 
         in_town({"omo": Service()}, main, journal=book)
 
@@ -920,7 +935,7 @@ class TestAJournalThatFails:
             book.fault = None
 
         in_town(town, main, journal=book)
-        assert "could not be written into the journal, and is tried again" in caplog.text
+        assert "could not be written to the journal, and is tried again later" in caplog.text
         # As the hub was closed.
         assert book.states() == ["solved"]
 
@@ -961,10 +976,24 @@ class TestAJournalThatFails:
 
         in_town(town, main, journal=book)
 
+    def test_can_still_be_read(self, caplog: pytest.LogCaptureFixture) -> None:
+        book = Unwritable()
+
+        async def main(engine: Engine) -> None:
+            result = await engine.solve(TASK, None)
+            book.fault = JournalError("journal jobs.db: the disk is full")
+            (entry,) = await jobs(engine)
+            assert (entry.job_id, entry.configured_as) == (result.job_id, "omo")
+            assert await spent(engine) == Decimal("0.001")
+            book.fault = None
+
+        in_town({"omo": Service(settings=PRICE)}, main, journal=book)
+        assert "is not marked as ambiguous: journal jobs.db: the disk is full" in caplog.text
+
     def test_keeps_its_room_where_there_is_much_to_forget(self) -> None:
         book = Shared()
 
-        def long_ago(connection: sqlite3.Connection) -> None:
+        def long_ago(connection: Connection) -> None:
             heartbeat(connection, "dead", MORNING - 90 * 86_400)
             for _ in range(2500):
                 order = NewJob("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from captchahub._journal.liveness import ProcessLock
 presence = ProcessLock(Path(sys.argv[1]))
-presence.hold("other")
+presence.acquire("other")
 print("there", flush=True)
 sys.stdin.read()
 """
@@ -44,48 +44,48 @@ def another_process(journal: Path) -> Generator[subprocess.Popen[str]]:
 def test_who_lives_is_not_gone_and_who_was_killed_is(journal: Path) -> None:
     here = ProcessLock(journal)
     with another_process(journal) as running:
-        assert not here.is_gone("other")
+        assert not here.is_free("other")
         running.kill()
         running.wait()
-        assert here.is_gone("other")
-        assert here.is_gone("other")
+        assert here.is_free("other")
+        assert here.is_free("other")
     # Nothing is left of it.
     assert list(journal.parent.iterdir()) == []
 
 
 def test_two_of_one_process_know_of_each_other(journal: Path) -> None:
     here, there = ProcessLock(journal), ProcessLock(journal)
-    here.hold("me")
-    here.hold("me")
-    assert not there.is_gone("me")
-    assert not here.is_gone("me")
-    here.leave("me")
+    here.acquire("me")
+    here.acquire("me")
+    assert not there.is_free("me")
+    assert not here.is_free("me")
+    here.release("me")
     assert list(journal.parent.iterdir()) == []
 
 
 def test_of_who_has_left_no_trace_nobody_can_tell(journal: Path) -> None:
-    assert not ProcessLock(journal).is_gone("somebody on another machine")
+    assert not ProcessLock(journal).is_free("somebody on another machine")
 
 
 def test_a_journal_that_no_other_can_see_needs_no_files() -> None:
     alone = ProcessLock(None)
-    alone.hold("me")
-    assert not alone.is_gone("me")
-    alone.leave("me")
+    alone.acquire("me")
+    assert not alone.is_free("me")
+    alone.release("me")
 
 
 def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
     nowhere = ProcessLock(tmp_path / "missing" / "jobs.db")
-    nowhere.hold("me")
-    assert not nowhere.is_gone("me")
-    nowhere.leave("me")
+    nowhere.acquire("me")
+    assert not nowhere.is_free("me")
+    nowhere.release("me")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_is_not_there_in_the_name_of_its_parent(journal: Path) -> None:
     here, there = ProcessLock(journal), ProcessLock(journal)
-    here.hold("me")
+    here.acquire("me")
     (may_end, end), (is_there, tell) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
@@ -95,10 +95,10 @@ def test_a_child_is_not_there_in_the_name_of_its_parent(journal: Path) -> None:
         os._exit(0)
     try:
         assert os.read(is_there, 1) == b"!"
-        assert not there.is_gone("me")
+        assert not there.is_free("me")
         # As the end of the parent would.
         here.after_fork(is_child=True)
-        assert there.is_gone("me")
+        assert there.is_free("me")
     finally:
         for pipe in (may_end, end, is_there, tell):
             os.close(pipe)

@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from captchahub._journal.accounts_table import OwnAccounts
-from captchahub._journal.database import Database
-from captchahub._journal.jobs_table import entries
-from captchahub._journal.ledger_table import check_budgets
+from captchahub._journal.jobs_table import newest_jobs
+from captchahub._journal.journal import check_budgets
 from captchahub._journal.rows import NewJob
-from captchahub._journal.schema import MIGRATIONS, VERSION, migrate
-from captchahub._policy.budgets import BudgetScope, from_units
+from captchahub._journal.sqlite import SqliteDatabase
+from captchahub._journal.sqlite_schema import MIGRATIONS, VERSION, migrate
+from captchahub._policy.accounting import from_units
+from captchahub._policy.budgets import BudgetScope
 from captchahub.errors import BudgetExceeded, JournalError
 from captchahub.jobs import JobState
 from captchahub.settings import Budget, Period
@@ -87,7 +88,7 @@ def old(tmp_path: Path) -> Path:
 class TestMigrations:
     def test_a_new_file_is_of_the_newest_version(self, tmp_path: Path) -> None:
         path = tmp_path / "new.db"
-        Database(path).close()
+        SqliteDatabase(path).close()
         with connected(path) as connection:
             assert version_of(connection) == VERSION
             assert tables_of(connection) == tables_of_version(VERSION)
@@ -99,8 +100,8 @@ class TestMigrations:
         with connected(old) as connection:
             migrate(connection, "old", upto=version)
             assert version_of(connection) == version
-        with closing(Database(old)) as store:
-            (jobs,) = store.transact([partial(entries, limit=JOBS + 1)])
+        with closing(SqliteDatabase(old)) as store:
+            (jobs,) = store.transact([partial(newest_jobs, limit=JOBS + 1)])
         assert not isinstance(jobs, Exception)
         assert [job.id for job in jobs] == list(range(JOBS, 0, -1))
         assert {(job.state, job.job_id, job.is_by_hand) for job in jobs} == {(JobState.SOLVED, 7, False)}
@@ -115,9 +116,9 @@ class TestMigrations:
         with connected(old) as connection:
             migrate(connection, "old", upto=version)
         price = from_units(1000)
-        theirs = OwnAccounts({}, {"omo": (7,)}, frozenset({7}))
-        elsewhere = OwnAccounts({}, {"other": (7,)}, frozenset({7}))
-        with closing(Database(old)) as store:
+        theirs = OwnAccounts({"omo": (7,)}, frozenset({7}))
+        elsewhere = OwnAccounts({"other": (7,)}, frozenset({7}))
+        with closing(SqliteDatabase(old)) as store:
             for own, provider, whose in (
                 (theirs, "omo", "omo"),
                 (theirs, "omo", None),
@@ -125,33 +126,33 @@ class TestMigrations:
             ):
                 budget = BudgetScope("it", whose, Budget(price * JOBS, Period.TOTAL))
                 order = NewJob("s", provider, "image-to-text", "f", {}, price, None, None, is_shared=True)
-                work = partial(check_budgets, order=order, limits=[budget], now=1000.0, own=own)
+                work = partial(check_budgets, job=order, scopes=[budget], now=1000.0, own=own)
                 (refused,) = store.transact([work])
                 assert isinstance(refused, BudgetExceeded)
                 assert refused.spent == price * JOBS
             order = NewJob("s", "other", "image-to-text", "f", {}, price, None, None, is_shared=True)
             limits = [BudgetScope("other", "other", Budget(price, Period.TOTAL))]
-            work = partial(check_budgets, order=order, limits=limits, now=1000.0, own=elsewhere)
+            work = partial(check_budgets, job=order, scopes=limits, now=1000.0, own=elsewhere)
             assert store.transact([work]) == [None]
 
     def test_each_file_hashes_tokens_with_a_key_of_its_own(self, tmp_path: Path) -> None:
         keys = set[bytes]()
         for name in ("one.db", "two.db"):
-            Database(tmp_path / name).close()
+            SqliteDatabase(tmp_path / name).close()
             with connected(tmp_path / name) as connection:
                 keys |= {key for (key,) in connection.execute("SELECT key FROM mark_key")}
         assert sorted(map(len, keys)) == [32, 32]
 
     def test_a_newer_file_is_left_alone(self, tmp_path: Path) -> None:
         path = tmp_path / "newer.db"
-        Database(path).close()
+        SqliteDatabase(path).close()
         with connected(path) as connection:
             connection.execute(f"PRAGMA user_version = {VERSION + 1}")
         with pytest.raises(JournalError) as raised:
-            Database(path)
+            SqliteDatabase(path)
         assert str(raised.value) == (
             f"journal {path}: it is of version {VERSION + 1}, written by a newer captchahub, and this one "
-            f"knows versions up to {VERSION}; nothing was ordered. Update captchahub, or name another file "
+            f"knows versions up to {VERSION}; no job was created. Update captchahub, or name another file "
             "for the journal"
         )
         with connected(path) as connection:
@@ -165,17 +166,17 @@ class TestMigrations:
             connection.execute(f"PRAGMA user_version = {version}")
         before = path.read_bytes()
         with pytest.raises(JournalError, match="it is a database of something else, not a journal"):
-            Database(path)
+            SqliteDatabase(path)
         assert path.read_bytes() == before
 
     @pytest.mark.parametrize("version", [0, -1])
     def test_so_is_one_of_a_version_that_cannot_be(self, tmp_path: Path, version: int) -> None:
         path = tmp_path / "odd.db"
-        Database(path).close()
+        SqliteDatabase(path).close()
         with connected(path) as connection:
             connection.execute(f"PRAGMA user_version = {version}")
         with pytest.raises(JournalError, match="it is a database of something else, not a journal"):
-            Database(path)
+            SqliteDatabase(path)
 
     def test_a_step_that_fails_changes_nothing(self, old: Path) -> None:
         with connected(old) as connection:
@@ -224,8 +225,8 @@ class TestKilledInTheMiddle:
             version = version_of(connection)
             assert tables_of(connection) == tables_of_version(version)
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        with closing(Database(path)) as store:
-            (found,) = store.transact([partial(entries, limit=JOBS + 1)])
+        with closing(SqliteDatabase(path)) as store:
+            (found,) = store.transact([partial(newest_jobs, limit=JOBS + 1)])
         assert not isinstance(found, Exception)
         assert len(found) == jobs
         return version

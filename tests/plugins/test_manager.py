@@ -287,6 +287,22 @@ class TestLoading:
         plugins.load("watch")
         assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
 
+    def test_repeats_what_settings_name(self, shelf: Shelf) -> None:
+        source = "from captchahub.hookspecs import hookimpl\n@hookimpl\ndef captchahub_observe(event): pass"
+        shelf.install("shelf-watch", "shelf_watch", source, "watch", group="captchahub.plugins")
+        account = {"plugin": "omocaptcha", "api_token": "t0ken"}
+        mapping = {"providers": {"a": account}, "plugins": {"load": ["watch"]}}
+        plugins = Plugins.named_by(load_mapping(mapping, Plugins()))
+        used = [record.name for record in plugins.records if record.state is PluginState.LOADED]
+        assert sorted(used) == ["omocaptcha", "watch"]
+        assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
+
+    def test_leaves_out_a_kind_that_was_passed_in(self) -> None:
+        settings = load_mapping(
+            {"providers": {"a": {"plugin": "mine"}}}, Plugins([Offering(kind_named("mine"))])
+        )
+        assert Plugins.named_by(settings).hooks.observers == []
+
     def test_gives_them_to_no_provider(self, shelf: Shelf) -> None:
         shelf.install("shelf-eyes", "shelf_eyes", BROKEN, "eyes", group="captchahub.plugins")
         assert "eyes" not in Plugins().kind_names()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from captchahub._policy.budgets import SLOT, BudgetScope, from_units, period_of, refusal_of, slot_of, to_units
+from captchahub._policy.accounting import SLOT, from_units, slot_of, to_units
+from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub.errors import BudgetExceeded
 from captchahub.settings import Budget, Period
 

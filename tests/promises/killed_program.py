@@ -91,7 +91,7 @@ async def resume(engine: Engine, results: Results) -> None:
 async def live(orders: Orders, tasks: Sequence[ImageToText]) -> None:
     settings = load_mapping(orders.mapping, PLUGINS)
     results, chance = Results(orders.results), random.Random(orders.seed)
-    engine = Engine(settings, wall_clock=lambda: time.time() - orders.behind)
+    engine = Engine(settings, plugins=PLUGINS, wall_clock=lambda: time.time() - orders.behind)
     async with asyncio.TaskGroup() as group:
         group.create_task(resume(engine, results))
         for _ in range(AT_ONCE):

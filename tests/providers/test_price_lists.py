@@ -172,7 +172,11 @@ class TestAKindThatIsFreeOfCharge:
         mapping = {"providers": {"own": {"plugin": "free", **own}}, "budget": self.BUDGETS[1]}
 
         async def run() -> Result[TextSolution]:
-            engine = Engine(load_mapping(mapping, plugins), connect=lambda _: ScriptedTransport(whole_reply))
+            engine = Engine(
+                load_mapping(mapping, plugins),
+                plugins=plugins,
+                connect=lambda _: ScriptedTransport(whole_reply),
+            )
             result = await engine.solve(TASK, None)
             await engine.aclose()
             return result

@@ -19,6 +19,7 @@ from tests.simulation.accounts import account_of
 from tests.simulation.attaching import Attaching
 from tests.simulation.by_hand import ByHand
 from tests.simulation.call_monitor import PICTURE
+from tests.simulation.configuration import INSTALLED
 from tests.simulation.environment import Ground, Told
 from tests.simulation.loop import NOBODY
 from tests.simulation.patience import Waited
@@ -106,6 +107,7 @@ class Client(Ground):
         process.accounts = self.configured.accounts[version].values()
         engine = process.engine = Engine(
             self.configured.versions[version],
+            plugins=INSTALLED,
             connect=connect,
             chance=chance.random,
             wall_clock=self.town.wall,
@@ -113,7 +115,7 @@ class Client(Ground):
         )
         if copied is not None:
             # One that was never used has nothing else of its own.
-            engine._journal._lease.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
+            engine._journal._heartbeat.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
         self.book.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 
@@ -125,7 +127,7 @@ class Client(Ground):
         # What is under way goes on with those that it began with.
         other, process.version, process.accounts = 1 - process.version, None, None
         self.town.count("accounts changed in a living hub")
-        await engine.reload(self.configured.versions[other])
+        await engine.reload(self.configured.versions[other], INSTALLED)
 
     def _stall(self, process: Process, seconds: float) -> None:
         if not process.over.is_set():

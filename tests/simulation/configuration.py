@@ -20,7 +20,7 @@ from tests.simulation.service_types import CREATE_TASK, OMO, Make
 __all__ = ["Configuration", "any_configuration"]
 
 # Looking for what is installed takes longer than a run, and to read a configuration a good part of one.
-_INSTALLED = Plugins()
+INSTALLED = Plugins()
 _CONFIGURATIONS = 96
 
 _TEXT, _SLIDE = "image-to-text", "phone-slide"
@@ -91,7 +91,7 @@ def _configuration(number: int, *, changes: bool) -> Configuration:
     other = others(chance, makes)
     changed = {name: {**own, **other.get(name, {})} for name, own in providers.items()}
     versions = [
-        load_mapping({"providers": these, "routes": routes, **top}, _INSTALLED)
+        load_mapping({"providers": these, "routes": routes, **top}, INSTALLED)
         for these in ((providers, changed) if changes else (providers,))
     ]
     return Configuration(versions, makes, limits)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from captchahub._engine.engine import Engine
-from captchahub._journal.writer import Work
+from captchahub._journal.database import Work
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from tests.simulation.accounts import Account
@@ -160,7 +160,7 @@ class Pen:
         self._idle.set()
 
     async def write(self, work: Work[T]) -> T:
-        """See :class:`captchahub._journal.writer.Journal`."""
+        """See :class:`captchahub._journal.writer.Writer`."""
         self._process.refuse_if_dead()
         if self._is_closed:
             raise HubClosed
@@ -171,6 +171,10 @@ class Pen:
             self._idle.clear()
             loop.call_later(self._book.latency(), self._commit, context=NOBODY)
         return cast("T", await asyncio.shield(future))
+
+    async def read(self, work: Work[T]) -> T:
+        """See :class:`captchahub._journal.writer.Writer`: in turn with the writes, and failing as they do."""
+        return await self.write(work)
 
     def _commit(self) -> None:
         process = self._process
@@ -195,7 +199,7 @@ class Pen:
                 future.set_result(outcome)
 
     async def aclose(self) -> None:
-        """See :class:`captchahub._journal.writer.Journal`; the file is the world's, and stays."""
+        """See :class:`captchahub._journal.writer.Writer`; the file is the world's, and stays."""
         self._process.refuse_if_dead()
         self._is_closed = True
         await self._idle.wait()

@@ -11,9 +11,9 @@ import pytest
 
 from captchahub._engine.engine import Engine
 from captchahub._hub.process_engine import ProcessEngine
-from captchahub._journal import jobs_table as _journal_entries
-from captchahub._journal import ledger_table as _journal_money
-from captchahub._journal import owners_table as _journal_owners
+from captchahub._journal import claims as _claims
+from captchahub._journal import jobs_table as _jobs_table
+from captchahub._journal import ledger_table as _ledger_table
 
 __all__ = ["SABOTAGES"]
 
@@ -32,17 +32,17 @@ def engine_of_the_parent(patch: pytest.MonkeyPatch) -> None:
 
 def jobs_of_any_account(patch: pytest.MonkeyPatch) -> None:
     """Who collects what others left takes the jobs of all accounts."""
-    patch.setattr(_journal_owners, "OF_HUB", "1")
+    patch.setattr(_claims, "OF_HUB", "1")
 
 
 def budget_by_name(patch: pytest.MonkeyPatch) -> None:
     """A provider's budget counts what was spent under its name, at whatever account."""
-    patch.setattr(_journal_money, "OF_PROVIDER", "provider = :provider")
+    patch.setattr(_ledger_table, "OF_PROVIDER", "provider = :provider")
 
 
 def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
     """An equal task that another process has ordered is waited for, at whatever account."""
-    patch.setattr(_journal_entries, "OF_HUB", "1")
+    patch.setattr(_jobs_table, "OF_HUB", "1")
 
 
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

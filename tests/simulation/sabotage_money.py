@@ -5,8 +5,7 @@ See :mod:`tests.simulation.sabotage`.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,14 +18,14 @@ from captchahub._engine import resume as _resume
 from captchahub._engine.execution import RemoteExecution
 from captchahub._engine.late_answers import LateOutcome, collect
 from captchahub._engine.poller import Poller
-from captchahub._journal import jobs_table as _journal_entries
-from captchahub._journal import owners_table as _journal_owners
+from captchahub._journal import claims as _claims
+from captchahub._journal import jobs_table as _jobs_table
+from captchahub._journal import journal as _journal
 from captchahub._journal.accounts_table import OwnAccounts
+from captchahub._journal.database import Connection
 from captchahub._journal.journal import JobRow, Journal
-from captchahub._journal.ledger_table import check_budgets
 from captchahub._journal.rows import NewJob
 from captchahub._policy.account_identity import AccountIdentity
-from captchahub._policy.budgets import BudgetScope
 from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate
@@ -71,37 +70,34 @@ def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """Whether a budget has room is looked at first, and the price reserved in the next transaction."""
-    reserve, check, reserve_checked = _journal_entries.reserve, check_budgets, Journal.reserve
+    check, reserve = _journal.check_budgets, Journal.reserve
 
-    def reserve_unchecked(
-        connection: sqlite3.Connection, order: NewJob, _limits: Iterable[BudgetScope], **named: Any
-    ) -> int:
-        return reserve(connection, order, (), **named)
+    def nothing(*_values: object) -> None:
+        pass
 
     async def check_first(
         self: Journal, order: NewJob, begun: float, refused: Entry | None, identity: AccountIdentity
     ) -> JobRow | Entry:
-        def look(connection: sqlite3.Connection) -> None:
-            own = self._own(connection, {order.provider: identity})
-            check(connection, order, self._limits, self._clock(), own)
+        def look(connection: Connection, own: OwnAccounts) -> None:
+            check(connection, order, self._scopes, self._clock(), own)
 
-        await self._journal.write(look)
-        return await reserve_checked(self, order, begun, refused, identity)
+        await self._accounts.write(look, self._accounts.including(order.provider, identity))
+        return await reserve(self, order, begun, refused, identity)
 
-    patch.setattr(_journal_entries, "reserve", reserve_unchecked)
+    patch.setattr(_journal, "check_budgets", nothing)
     patch.setattr(Journal, "reserve", check_first)
 
 
 def lost_lease(patch: pytest.MonkeyPatch) -> None:
     """Created jobs are taken over from whoever has them, dead or alive."""
-    claim = _journal_owners.claim
+    claim = _claims.claim
 
     def claim_all(
-        connection: sqlite3.Connection, owner: str, now: float, limit: int, own: OwnAccounts
+        connection: Connection, owner: str, now: float, limit: int, own: OwnAccounts
     ) -> list[Entry]:
         return claim(connection, owner, now + 1e9, limit, own)
 
-    patch.setattr(_journal_owners, "claim", claim_all)
+    patch.setattr(_claims, "claim", claim_all)
 
 
 def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
@@ -132,33 +128,33 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
 
 def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
     """A job that is done is charged with its reserved price, whatever the service says that it has cost."""
-    settle = _journal_entries.settle
+    settle = _jobs_table.settle
 
     def settle_as_reserved(*values: Any, cost: Decimal | None = None, **named: Any) -> bool:
         return settle(*values, **named)
 
-    patch.setattr(_journal_entries, "settle", settle_as_reserved)
+    patch.setattr(_jobs_table, "settle", settle_as_reserved)
 
 
 def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
     """What is old is forgotten, whether or not it has ended."""
 
-    def prune_all(connection: sqlite3.Connection, older_than: float, **_rest: object) -> int:
-        return connection.execute("DELETE FROM jobs WHERE updated_at < ?", (older_than,)).rowcount
+    def prune_all(connection: Connection, older_than: float, **_rest: object) -> int:
+        return connection.execute("DELETE FROM jobs WHERE updated_at < :time", {"time": older_than}).rowcount
 
-    patch.setattr(_journal_entries, "prune", prune_all)
+    patch.setattr(_jobs_table, "prune", prune_all)
 
 
 def stale_answers(patch: pytest.MonkeyPatch) -> None:
     """Answers are given to equal tasks again for ever."""
-    find = _journal_entries.find_equal
+    find = _jobs_table.find_equal
 
     def find_any(
-        connection: sqlite3.Connection, fingerprint: str, *, now: float, own: OwnAccounts, **_rest: object
+        connection: Connection, fingerprint: str, *, now: float, own: OwnAccounts, **_rest: object
     ) -> Entry | None:
         return find(connection, fingerprint, now=now, fresh_since=0.0, own=own)
 
-    patch.setattr(_journal_entries, "find_equal", find_any)
+    patch.setattr(_jobs_table, "find_equal", find_any)
 
 
 def unused_cache(patch: pytest.MonkeyPatch) -> None:
@@ -167,7 +163,7 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
     def find_none(*_values: object) -> None:
         return None
 
-    patch.setattr(Journal, "_equal", find_none)
+    patch.setattr(Journal, "_find_equal", find_none)
 
 
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
@@ -183,8 +179,8 @@ def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
 
 def last_word_to_the_latest(patch: pytest.MonkeyPatch) -> None:
     """What has ended can end once more, in another way: whoever speaks last is right."""
-    again = dict.fromkeys(_journal_entries.ENDED, _journal_entries.ENDED)
-    patch.setattr(_journal_entries, "_NEXT", _journal_entries._NEXT | again)
+    again = dict.fromkeys(_jobs_table.ENDED, _jobs_table.ENDED)
+    patch.setattr(_jobs_table, "_NEXT", _jobs_table._NEXT | again)
 
 
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

@@ -84,9 +84,8 @@ class TestTheLinesOfASolve:
         async def main(engine: Engine) -> None:
             await solve(engine)
             caplog.clear()
-            await engine.reload(
-                load_mapping({"providers": {"good": {"plugin": "omocaptcha", "api_token": TOKEN}}}, Plugins())
-            )
+            plugins, account = Plugins(), {"plugin": "omocaptcha", "api_token": TOKEN}
+            await engine.reload(load_mapping({"providers": {"good": account}}, plugins), plugins)
 
         in_town({"good": Service()}, main)
         assert lines(caplog)[0].startswith("the configuration is read anew")

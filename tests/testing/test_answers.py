@@ -75,12 +75,12 @@ class TestASandboxKnows:
 
     @pytest.mark.parametrize("answer", [None, 5, b"x7kp2", ["x7kp2"]])
     def test_no_answer_that_is_none(self, sandbox: Sandbox, answer: Any) -> None:
-        with pytest.raises(TypeError, match="is a text or a Solution, not"):
+        with pytest.raises(TypeError, match="must be a text or a Solution, not"):
             sandbox.know(PICTURE, answer)
 
     def test_no_other_answer_of_a_picture_that_was_drawn(self, sandbox: Sandbox) -> None:
         wrong: Any = (sandbox.draw_text("x7kp2"), "y")
-        with pytest.raises(TypeError, match=r"has its answer: know\(picture\)"):
+        with pytest.raises(TypeError, match=r"has its own answer: know\(picture\)"):
             sandbox.know(*wrong)
 
     @pytest.mark.parametrize("picture", ["none.png", b"no picture", b""])
@@ -128,12 +128,18 @@ class TestAFileOfAnswers:
             ("", "is not JSON"),
             ("{", "is not JSON"),
             ("[" * 100_000, "is not JSON"),
-            ("[]", "has no answers by picture; write"),
-            ('{"login.gif": 5}', "'login.gif' has no answer that can be read; write"),
-            ('{"login.gif": {}}', "'login.gif' has no answer that can be read"),
-            ('{"login.gif": {"solution": {"text": 5}}}', "'login.gif' has no answer that can be read"),
-            ('{"login.gif": {"kind": "phone-slide", "answer": "1 2 3 4"}}', "'login.gif' has no answer"),
-            ('{"login.gif": {"kind": "nothing-known", "solution": {"a": 1}}}', "'login.gif' has no answer"),
+            ("[]", "does not map pictures to answers; write"),
+            ('{"login.gif": 5}', "'login.gif' has no valid answer; write"),
+            ('{"login.gif": {}}', "'login.gif' has no valid answer"),
+            ('{"login.gif": {"solution": {"text": 5}}}', "'login.gif' has no valid answer"),
+            (
+                '{"login.gif": {"kind": "phone-slide", "answer": "1 2 3 4"}}',
+                "'login.gif' has no valid answer",
+            ),
+            (
+                '{"login.gif": {"kind": "nothing-known", "solution": {"a": 1}}}',
+                "'login.gif' has no valid answer",
+            ),
         ],
     )
     def test_with_a_mistake_is_told_with_its_name(self, file: Path, text: str, said: str) -> None:
@@ -171,7 +177,7 @@ class TestQuickPolls:
         assert sandbox.world.accounts["sandbox-token"].is_quick
 
     def test_are_no_quicker_than_the_emulation_takes_them(self) -> None:
-        with Sandbox(load_emulation("createtask", least_gap=0.2), job_time=0.3) as sandbox:
+        with Sandbox(load_emulation("createtask", min_poll_interval=0.2), job_time=0.3) as sandbox:
             assert sandbox.settings()["poll_interval"] == "200ms"
             with hub_at(sandbox, "createtask") as hub:
                 assert hub.solve(sandbox.draw_text("x7kp2").task()).solution.text == "x7kp2"

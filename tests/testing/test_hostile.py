@@ -103,7 +103,7 @@ def test_the_token_is_found_wherever_it_shows(read: Callable[[str], object]) -> 
 
 
 def test_what_would_break_a_log_is_found() -> None:
-    with pytest.raises(AssertionError, match="not fit for a log"):
+    with pytest.raises(AssertionError, match="control characters show, which would break a log"):
         check_reading(lambda: refuse("a\x1b[31m"), TOKEN)
 
 

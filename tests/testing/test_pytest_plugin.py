@@ -50,7 +50,9 @@ def test_with_several_installed_a_name_is_asked_for(
 ) -> None:
     install(packages, "stamp")
     install(packages, "seal")
-    with pytest.raises(ConfigError, match=r"installed, seal, stamp: captchahub_sandbox\('seal'\)"):
+    with pytest.raises(
+        ConfigError, match=r"installed \(seal, stamp\): name one, as in captchahub_sandbox\('seal'\)"
+    ):
         captchahub_sandbox()
 
 

@@ -620,7 +620,7 @@ def test_of_faults_with_a_mistake_none_is_in_force(sandbox: Sandbox) -> None:
     ("wrong", "advice"),
     [
         ("omocaptcha", r"not its name: load_emulation\('omocaptcha'\)"),
-        (Postcard, r"takes an Emulation, not <class .*Postcard'>; see load_emulation"),
+        (Postcard, r"needs an Emulation, not <class .*Postcard'>; see load_emulation"),
     ],
 )
 def test_a_sandbox_of_no_emulation_is_refused_when_it_is_made(wrong: Emulation, advice: str) -> None:
@@ -630,9 +630,9 @@ def test_a_sandbox_of_no_emulation_is_refused_when_it_is_made(wrong: Emulation, 
 
 def test_waiting_in_vain_tells_what_was_seen(sandbox: Sandbox) -> None:
     call(sandbox, "other")
-    with pytest.raises(TimeoutError, match=r"no 1 calls to 'echo' within 0\.01 s; calls: other"):
+    with pytest.raises(TimeoutError, match=r"fewer than 1 calls to 'echo' within 0\.01 s; calls: other"):
         sandbox.wait_for_calls("echo", timeout=0.01)
-    with pytest.raises(TimeoutError, match=r"no 1 jobs within 0\.01 s, but 0"):
+    with pytest.raises(TimeoutError, match=r"only 0 of 1 jobs within 0\.01 s"):
         sandbox.wait_for_jobs(timeout=0.01)
 
 

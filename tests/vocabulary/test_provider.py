@@ -318,7 +318,8 @@ class TestHttpError:
         error = Reply(status, b"<html>Access denied</html>", {"Retry-After": "7"}).http_error()
         assert isinstance(error, ServiceUnavailable)
         assert (error.nothing_created, error.retry_after) == (True, 7.0)
-        assert "such as a firewall; where that lasts, check base_url and the token" in str(error)
+        advice = "such as a firewall, refuses the request; if this persists, check base_url and the token"
+        assert advice in str(error)
 
     def test_what_may_have_created_a_job_does_not_claim_otherwise(self) -> None:
         error = Reply(503).http_error()
@@ -373,7 +374,7 @@ class TestBalance:
 
     def test_what_is_no_amount_is_refused(self) -> None:
         odd: Any = {"jobs": 3}
-        with pytest.raises(ValueError, match="a balance is a finite Decimal"):
+        with pytest.raises(ValueError, match="a balance must be a finite Decimal"):
             Balance(Decimal(0), in_kind=odd)
 
 
@@ -487,7 +488,7 @@ class TestCreated:
         assert Created(None, TextSolution("x7kp2")).job_id is None
 
     def test_without_an_answer_there_has_to_be_an_id_to_ask_for_it(self) -> None:
-        with pytest.raises(ValueError, match="without a job id there has to be a solution"):
+        with pytest.raises(ValueError, match="without a job id there must be a solution"):
             Created(None)
         with pytest.raises(ValueError, match="without a job id"):
             attrs.evolve(Created(7), job_id=None)

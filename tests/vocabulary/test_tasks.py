@@ -234,7 +234,7 @@ class TestOptionsOfTheWrongType:
     @pytest.mark.parametrize("name", ["charset", "language", "hint"])
     @pytest.mark.parametrize("value", ["", "  ", "\n"])
     def test_words_that_say_nothing_are_left_out(self, name: str, value: str) -> None:
-        with pytest.raises(TaskError, match=f"{name} is empty; leave it out"):
+        with pytest.raises(TaskError, match=f"{name} is empty; pass a text, or leave it out"):
             text_task(**{name: value})
 
     @pytest.mark.parametrize("language", ["en", "ru", "fil", "zh-Hans", "pt-BR", "de-1996"])
@@ -251,8 +251,8 @@ class TestContradictions:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"length": 5, "min_length": 5}, "give either length, or min_length and max_length"),
-            ({"length": 5, "max_length": 9}, "give either length, or min_length and max_length"),
+            ({"length": 5, "min_length": 5}, "pass either length, or min_length and max_length"),
+            ({"length": 5, "max_length": 9}, "pass either length, or min_length and max_length"),
             ({"min_length": 6, "max_length": 5}, "min_length 6 is more than max_length 5"),
             ({"math": True, "phrase": True}, "a sum .* is answered by one number, not by several words"),
             ({"math": True, "charset": "abc"}, "a sum .* but charset has no digit"),
@@ -282,7 +282,7 @@ class TestContradictions:
         assert text_task(**options).options == options
 
     def test_a_changed_task_is_checked_as_well(self) -> None:
-        with pytest.raises(TaskError, match="give either length"):
+        with pytest.raises(TaskError, match="pass either length"):
             attrs.evolve(text_task(length=5), min_length=3)
 
 
@@ -302,9 +302,9 @@ class TestTextThatCanNotBeRight:
                 "aBC",
                 "'aBC' has 'a', which charset does not allow",
             ),
-            ({"phrase": False}, "two words", "'two words' has several words, and one was asked"),
+            ({"phrase": False}, "two words", "'two words' has several words, but the task expects one"),
             ({"phrase": False}, "two\twords", "has several words"),
-            ({"math": True}, "3+4", "'3+4' is not a number, and the picture shows a sum"),
+            ({"math": True}, "3+4", "'3+4' is not a number, but the picture shows a sum"),
             ({"math": True}, "seven", "is not a number"),
             ({"math": True, "charset": "12"}, "13", "has '3', which charset does not allow"),
             ({"math": True, "length": 2}, "7", "has 1 characters, not 2"),
@@ -395,7 +395,7 @@ class TestDragsThatCanNotBeRight:
         assert self.TASK.check(drag((10, 10), place)) == f"the end {said}"
 
     def test_a_drag_that_leads_nowhere(self) -> None:
-        assert self.TASK.check(drag((10, 20), (10, 20))) == "the drag begins and ends at (10, 20)"
+        assert self.TASK.check(drag((10, 20), (10, 20))) == "the drag starts and ends at (10, 20)"
 
     def test_an_answer_of_another_type(self) -> None:
         said = "phone-slide is answered by a SlideSolution, not a TextSolution"
@@ -443,11 +443,11 @@ class TestSlideSolution:
 
     @pytest.mark.parametrize(("width", "height"), [(0, 100), (100, 0), (-1, 100)])
     def test_a_screen_has_a_size(self, width: int, height: int) -> None:
-        with pytest.raises(ValueError, match=f"a screen can't be {width}x{height} pixels"):
+        with pytest.raises(ValueError, match=f"a screen cannot be {width}x{height} pixels"):
             SlideSolution(Point(1, 2), Point(3, 4), Size(300, 600)).scaled(width, height)
 
     def test_a_solution_of_no_known_screen_can_not_be_scaled(self) -> None:
-        with pytest.raises(ValueError, match="the size of the screenshot is not known"):
+        with pytest.raises(ValueError, match="the size of the screenshot is unknown"):
             drag((1, 2), (3, 4)).scaled(100, 100)
 
     def test_a_size_reads_as_people_write_it(self) -> None:

@@ -32,8 +32,9 @@ def check(file: Path, *, as_json: bool) -> bool:
 
     Raises :class:`~captchahub.errors.ConfigError` with every problem, where they are not printed as JSON.
     """
-    inspected = inspect_yaml(file, Plugins())
-    problems = problems_of(inspected)
+    plugins = Plugins()
+    inspected = inspect_yaml(file, plugins)
+    problems = problems_of(inspected, plugins)
     settings = None if problems else inspected.settings
     if as_json:
         _print(json.dumps(_checked(inspected, settings, problems)))
@@ -44,30 +45,29 @@ def check(file: Path, *, as_json: bool) -> bool:
     return settings is not None
 
 
-def problems_of(inspected: Inspected) -> list[Located]:
-    """Every problem there is, those among them that a hub finds only when it begins."""
+def problems_of(inspected: Inspected, plugins: Plugins) -> list[Located]:
+    """Return every problem, including those that a hub finds only when it begins."""
     problems = list(inspected.problems)
     if inspected.settings is None or problems:
         return problems
     try:
         # As a hub would begin, but for its journal: checking leaves no file behind.
         journal = attrs.evolve(inspected.settings.journal, path=None)
-        Hub(attrs.evolve(inspected.settings, journal=journal)).close()
+        Hub(attrs.evolve(inspected.settings, journal=journal), plugins=plugins).close()
     except ConfigError as error:
         return [inspected.located(line) for line in str(error).splitlines()]
-    return [inspected.located(line) for line in _unusable(inspected.settings)]
+    return [inspected.located(line) for line in _unusable(inspected.settings, plugins)]
 
 
-def _unusable(settings: HubSettings) -> Iterable[str]:
+def _unusable(settings: HubSettings, plugins: Plugins) -> Iterable[str]:
     """What is wrong with plugins and variables. A hub begins all the same, so it is told here."""
     for name, provider in settings.providers.items():
         if provider.unusable is not None:
             yield f"providers.{name}.plugin: {provider.unusable}"
         for fault in environment_faults(provider):
             yield f"providers.{name}: {fault}"
-    records = () if settings.hooks is None else settings.hooks.records
     for place, name in enumerate(settings.plugins.load):
-        for record in records:
+        for record in plugins.records:
             if record.name == name and record.error is not None:
                 yield f"plugins.load[{place}]: {record.error}"
 

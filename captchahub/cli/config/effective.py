@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import math
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
-from captchahub._config.budgets import NEEDED_KEYS
 from captchahub._config.inspected import Inspected, value_at
-from captchahub._config.keys import (
-    COMMON_KEYS,
-    HEALTH_KEYS,
-    HTTP_KEYS,
-    HUB_KEYS,
-    JOURNAL_KEYS,
-    LIMIT_KEYS,
-    PLUGIN_KEYS,
-)
+from captchahub._config.names import COMMON_KEYS
 from captchahub._config.problems import KeyPath, items_in, mapping_in
-from captchahub._config.routes import RULES, contradictions
-from captchahub._config.scalars import (
-    NEVER,
-    CertificatesPath,
-    Duration,
-    FilePath,
-    HeaderText,
-    HedgeDelay,
-    Pause,
-    ProxyAddress,
+from captchahub._config.routes import contradictions
+from captchahub._config.scalar_readers import NEVER
+from captchahub._config.scalars import SCALARS
+from captchahub._config.type_info import (
+    ChoiceType,
+    ClassType,
+    ListType,
+    MappingType,
+    ScalarType,
+    SettingsField,
+    TupleType,
+    UnionType,
+    UnknownType,
+    keys_of,
+    settings_fields,
+    type_info,
 )
-from captchahub._config.schema import SCALARS
+from captchahub._support.notation import Duration, FilePath, HedgeDelay, Pause, ProxyAddress
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Secret
 from captchahub.settings import Budget, HubSettings, Percentile, ProviderSettings, Rate, RouteSettings
@@ -51,12 +47,7 @@ HIDDEN = "***"
 
 _DEFAULT = "default"
 
-# Texts of these types can be anything, so one that came from a reference is shown as it is written.
-_OPEN = frozenset({str, Secret, Path, CertificatesPath, FilePath, HeaderText, ProxyAddress})
-
-_CLOSED = frozenset(SCALARS) - _OPEN
-
-_TIMES = frozenset({Duration, Pause, HedgeDelay})
+_TIMES = (ScalarType(Duration), ScalarType(Pause), ScalarType(HedgeDelay))
 
 
 @attrs.frozen
@@ -90,39 +81,60 @@ class _Effective:
         self._secrets = [text for each in settings.providers.values() for text in secrets_in(each.own)]
 
     def entries(self) -> Sequence[Entry]:
-        settings, hub = self._settings, self._table((), HUB_KEYS, self._settings)
-        providers = [self._provider(one) for one in settings.providers.values()]
+        return self._settings_entries((), self._settings, self._special())
+
+    def _special(self) -> Mapping[str, Entry]:
+        """Return the keys of the hub that are written in other ways than their types say."""
+        settings = self._settings
         routes = [self._route(kind, route) for kind, route in settings.routes.items()]
+        return {
+            "providers": Entry(
+                "providers", children=[self._provider(one) for one in settings.providers.values()]
+            ),
+            "routes": Entry("routes", children=routes) if routes else Entry("routes", {}, source=_DEFAULT),
+            "budget": self._budget((), settings.budget),
+            "journal": self._journal(),
+        }
+
+    def _settings_entries(
+        self, place: KeyPath, settings: object, special: Mapping[str, Entry] | None = None
+    ) -> list[Entry]:
+        """Return an entry for each key of a settings class of the library."""
         return [
-            Entry("providers", children=providers),
-            Entry("routes", children=routes) if routes else Entry("routes", {}, source=_DEFAULT),
-            *hub,
-            self._budget((), settings.budget),
-            self._journal(),
-            Entry("plugins", children=self._table(("plugins",), PLUGIN_KEYS, settings.plugins)),
+            (special or {}).get(field.key) or self._setting(field, place, settings)
+            for field in settings_fields(type(settings))
         ]
+
+    def _setting(self, field: SettingsField, place: KeyPath, settings: object) -> Entry:
+        value, inner = field.value_in(settings), (*place, field.key)
+        if isinstance(type_info(field.type), ClassType):
+            return Entry(field.key, children=self._settings_entries(inner, value))
+        if field.key in self._written(place):
+            return self._given(inner, field.type)
+        return _by_default(field.key, value, field.type)
 
     def _provider(self, one: ProviderSettings) -> Entry:
         place = ("providers", one.name)
-        own = self._unread(place)
-        if one.unusable is None:
-            own = [self._own(field, one, place) for field in _fields(type(one.own)) if field.init]
-        health = Entry("health", children=self._table((*place, "health"), HEALTH_KEYS, one.health))
-        rest = [health, self._budget(place, one.budget), *self._table(place, HTTP_KEYS, one.http)]
         plugin = Entry("plugin", one.plugin, source=self._inspected.source((*place, "plugin")))
-        return Entry(one.name, children=[plugin, *own, *self._table(place, LIMIT_KEYS, one), *rest])
+        first, *common = self._settings_entries(
+            place, one, {"plugin": plugin, "budget": self._budget(place, one.budget)}
+        )
+        if one.unusable is None:
+            own = [self._own(field, one, place) for field in settings_fields(type(one.own))]
+        else:
+            own = self._unread(place)
+        return Entry(one.name, children=[first, *own, *common])
 
     def _unread(self, place: KeyPath) -> list[Entry]:
-        """The keys of a plugin that can't be used: nobody knows which of them are secrets."""
+        # Without the plugin it is unknown which of its keys are secrets.
         keys = [key for key in self._written(place) if key not in COMMON_KEYS]
         return [Entry(key, HIDDEN, source=self._inspected.source((*place, key))) for key in keys]
 
-    def _own(self, field: attrs.Attribute[Any], one: ProviderSettings, place: KeyPath) -> Entry:
-        key = field.alias or field.name
+    def _own(self, field: SettingsField, one: ProviderSettings, place: KeyPath) -> Entry:
         target = _hiding(field)
-        if key in self._written(place):
-            return self._given((*place, key), target)
-        entry = _by_default(key, getattr(one.own, field.name), target)
+        if field.key in self._written(place):
+            return self._given((*place, field.key), target)
+        entry = _by_default(field.key, field.value_in(one.own), target)
         return attrs.evolve(entry, value=self._masked(entry.value))
 
     def _masked(self, value: object) -> object:
@@ -137,47 +149,33 @@ class _Effective:
     def _route(self, kind: str, route: RouteSettings) -> Entry:
         place: KeyPath = ("routes", kind)
         written = self._written(place)
-        asked = self._given((*place, "providers") if written else place, list[object], "providers")
-        # Some rules mean nothing beside others, and the loader refuses them even where they say the default.
-        idle = {key for key, _other, _told in contradictions(route, dict.fromkeys(RULES))}
-        rules = [
-            attrs.evolve(entry, in_use=entry.in_use and entry.key not in idle)
-            for entry in self._table(place, RULES, route)
-        ]
+        providers = self._given((*place, "providers") if written else place, list[object], "providers")
         if "fallback_on" in written:
             errors = self._given((*place, "fallback_on"), list[Enum])
         else:
-            errors = Entry("fallback_on", [kind.__name__ for kind in route.fallback_on], source=_DEFAULT)
-        return Entry(kind, children=[asked, *rules, errors])
+            errors = Entry("fallback_on", [error.__name__ for error in route.fallback_on], source=_DEFAULT)
+        entries = self._settings_entries(place, route, {"providers": providers, "fallback_on": errors})
+        # Some rules mean nothing beside others, and the loader refuses them even with their default values.
+        idle = {key for key, _other, _problem in contradictions(route, keys_of(RouteSettings))}
+        in_use = [attrs.evolve(one, in_use=one.in_use and one.key not in idle) for one in entries]
+        return Entry(kind, children=in_use)
 
     def _budget(self, around: KeyPath, budget: Budget | None) -> Entry:
         if budget is None:
             return Entry("budget", source=_DEFAULT, in_use=False)
-        place = (*around, "budget")
-        zone = self._table(place, {"zone": str}, budget)
-        return Entry("budget", children=[*self._table(place, NEEDED_KEYS, budget), *zone])
+        return Entry("budget", children=self._settings_entries((*around, "budget"), budget))
 
     def _journal(self) -> Entry:
         place, journal = ("journal",), self._settings.journal
-        if journal.path is None and not self._written(place):
-            # Its keys make no sense without a file.
+        is_mapping = bool(self._written(place))
+        if journal.path is None and not is_mapping:
+            # Without a file its keys mean nothing.
             return Entry("journal", source=_DEFAULT, in_use=False)
-        entries = self._table(place, JOURNAL_KEYS, journal)
-        if journal.path is not None and not self._written(place):
-            entries[0] = self._given(place, FilePath, "path")
-        return Entry("journal", children=entries)
+        special = {} if is_mapping else {"path": self._given(place, FilePath, "path")}
+        return Entry("journal", children=self._settings_entries(place, journal, special))
 
     def _written(self, place: KeyPath) -> Mapping[str, object]:
         return mapping_in(value_at(self._inspected.written, place))
-
-    def _table(self, place: KeyPath, types: Mapping[str, Any], settings: object) -> list[Entry]:
-        written = self._written(place)
-        return [
-            self._given((*place, key), target)
-            if key in written
-            else _by_default(key, getattr(settings, key), target)
-            for key, target in types.items()
-        ]
 
     def _given(self, place: KeyPath, target: Any, key: str = "") -> Entry:
         """What was written at a place; ``key`` where it is called otherwise."""
@@ -198,7 +196,7 @@ class _Effective:
         )
         if _is_secret(target):
             return HIDDEN
-        if target is ProxyAddress:
+        if type_info(target) == ScalarType(ProxyAddress):
             return _without_password(str(resolved))
         if isinstance(written, str):
             return mask(str(resolved) if _is_closed(target) else written, self._secrets)
@@ -224,61 +222,64 @@ def _by_default(key: str, value: object, target: Any) -> Entry:
 
 
 def _is_closed(target: Any) -> bool:
-    """Whether a text that fits a type can be nothing that must not be seen."""
-    return all(
-        one is types.NoneType
-        or typing.get_origin(one) is typing.Literal
-        or (isinstance(one, typing.Hashable) and one in _CLOSED)
-        or (isinstance(one, type) and issubclass(one, Enum))
-        for one in _alternatives(target)
-    )
+    """Whether a text that fits a type can't be a secret."""
+    match type_info(target):
+        case ScalarType(notation):
+            return not SCALARS[notation].is_open
+        case ChoiceType():
+            return True
+        case UnionType(members):
+            return all(map(_is_closed, members))
+        case _:
+            return False
 
 
 def _is_secret(target: Any) -> bool:
-    if typing.get_origin(target) in (typing.Union, types.UnionType, typing.Annotated):
-        return any(_is_secret(one) for one in typing.get_args(target))
-    return target is Secret or (hasattr(target, "__supertype__") and _is_secret(target.__supertype__))
+    match type_info(target):
+        case ScalarType(notation):
+            return notation is Secret
+        case UnionType(members) | UnknownType(members):
+            return any(map(_is_secret, members))
+        case _:
+            return False
 
 
 def _member(target: Any, step: str | int) -> Any:
-    """The type of what stands at a step into a value of a type; text where nobody can say."""
-    members = [one for one in _alternatives(target) if one is not types.NoneType]
-    for one in members:
-        if isinstance(one, type) and attrs.has(one):
-            return next(
-                (_hiding(field) for field in _fields(one) if (field.alias or field.name) == step), str
-            )
-    # A value of either form is as secret as one of the other.
-    inner = [part for one in members for part in typing.get_args(one) if part is not Ellipsis]
-    return Secret if any(map(_is_secret, inner)) else (inner[-1] if inner else str)
+    """Return the type of what is at a step into a value of a type; text if that is unknown."""
+    match type_info(target):
+        case ClassType(inner):
+            return next((_hiding(one) for one in settings_fields(inner) if one.key == step), str)
+        case ListType(item) | MappingType(value=item):
+            return item
+        case TupleType(items):
+            # A value of either form is as secret as one of the other.
+            return items[step] if isinstance(step, int) and step < len(items) else str
+        case UnionType(members):
+            found = [_member(one, step) for one in members]
+            return Secret if any(map(_is_secret, found)) else next(iter(found), str)
+        case _:
+            return str
 
 
-def _alternatives(target: Any) -> Sequence[Any]:
-    if typing.get_origin(target) in (typing.Union, types.UnionType):
-        return typing.get_args(target)
-    return (target,)
+def _hiding(field: SettingsField) -> Any:
+    # A plugin leaves a field out of its repr to hide it.
+    return field.type if field.is_shown else Secret
 
 
-def _fields(target: Any) -> Sequence[attrs.Attribute[Any]]:
-    fields: Sequence[attrs.Attribute[Any]] = attrs.fields(target)
-    return fields
-
-
-def _hiding(field: attrs.Attribute[Any]) -> Any:
-    # A repr of its own is there to hide something.
-    return field.type if field.repr is True else Secret
-
-
-def _plain(value: object, target: Any = None) -> object:
-    """A typed value as the file would have it."""
+def _plain(value: object, target: Any = object) -> object:
+    """Return a typed value as the file would have it."""
     if isinstance(value, float):
-        return _time(value) if target in _TIMES else NEVER if math.isinf(value) else value
+        if type_info(target) in _TIMES:
+            return _time(value)
+        return NEVER if math.isinf(value) else value
     if isinstance(value, (Mapping, Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
         return _plain_container(value)  # pyright: ignore[reportUnknownArgumentType]  # of any values
     written = next((write for kind, write in _WRITTEN if isinstance(value, kind)), None)
     if written is None and attrs.has(type(value)):
-        shown = ((field, getattr(value, field.name)) for field in _fields(type(value)) if field.init)
-        return {str(field.alias): _plain(one) if field.repr is True else HIDDEN for field, one in shown}
+        return {
+            field.key: _plain(field.value_in(value)) if field.is_shown else HIDDEN
+            for field in settings_fields(type(value))
+        }
     if written is None:
         raise _Unwritable(type(value).__name__)
     return written(value)
@@ -289,7 +290,7 @@ _WRITTEN: Sequence[tuple[Any, Callable[[Any], object]]] = (
     (Enum, lambda member: member.value),
     (Decimal, float),
     ((Rate, Percentile, Path, tzinfo), str),
-    ((str, int, types.NoneType), lambda value: value),
+    ((str, int, NoneType), lambda value: value),
 )
 
 
@@ -308,7 +309,7 @@ def _time(seconds: float) -> str:
 
 
 def _without_password(address: str) -> str:
-    """The address of a proxy; whatever else it carries may be a password or a token."""
+    """Return the address of a proxy without anything that may be a password or a token."""
     parts = urlsplit(address)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = "" if parts.port is None else f":{parts.port}"

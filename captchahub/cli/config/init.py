@@ -14,10 +14,11 @@ import attrs
 import click
 import yaml
 
-from captchahub._config.keys import COMMON_KEYS, PROVIDER_NAME
+from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME
 from captchahub._config.problems import InvalidValue, Located
-from captchahub._config.reader import keys, unknown_key
-from captchahub._config.scalars import Duration, scalar_readers
+from captchahub._config.reader import unknown_key
+from captchahub._config.scalar_readers import read_duration
+from captchahub._config.type_info import keys_of
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.config.check import problems_of, summary
 from captchahub.cli.config.kinds import usable_kinds
@@ -81,7 +82,7 @@ def _without_line(problem: Located) -> str:
 
 def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[Located]:
     """What would be wrong with the file if every secret were there."""
-    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)))
+    return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)), plugins)
 
 
 def _with_prices(answers: Answers, problems: Sequence[Located], *, asks: bool) -> Answers:
@@ -174,7 +175,7 @@ class _Interview:
         return list(self._ask(question, given, usual, chosen, option="--plugin"))
 
     def _refuse_unused(self, chosen: Sequence[ProviderKind[Any]]) -> None:
-        valid = {*COMMON_KEYS[1:], *(key for kind in chosen for key in keys(kind.settings))}
+        valid = {*COMMON_KEYS[1:], *(key for kind in chosen for key in keys_of(kind.settings))}
         for key in self.given.values:
             if key not in valid:
                 raise click.UsageError(f"--set {key}: {unknown_key(key, valid)}")
@@ -252,9 +253,9 @@ def _own_fields(kind: ProviderKind[Any]) -> Sequence[attrs.Attribute[Any]]:
 
 def _duration(text: str) -> str:
     try:
-        scalar_readers(Path(), lambda _text: False)[Duration](text)
-    except InvalidValue as misfit:
-        raise click.BadParameter(f"{misfit.expected} is needed") from None
+        read_duration(text)
+    except InvalidValue as error:
+        raise click.BadParameter(f"{error.expected} is needed") from None
     return text
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from captchahub._config.keys import COMMON_KEYS
+from captchahub._config.names import COMMON_KEYS
 from captchahub._config.reader import settings_fault
-from captchahub._config.structure import strict_converter
+from captchahub._config.scalar_readers import ReadContext
+from captchahub._config.structure import StrictConverter
 from captchahub._plugins.manager import Plugins, Unusable
 from captchahub.cli.streams import say
 from captchahub.errors import ConfigError
@@ -17,7 +17,7 @@ __all__ = ["usable_kinds"]
 
 
 def usable_kinds(plugins: Plugins) -> list[ProviderKind[Any]]:
-    """Those of every installed plugin; what can't be used is told on stderr, and left out."""
+    """Return the kinds of all installed plugins; report the unusable ones on stderr, and leave them out."""
     kinds: list[ProviderKind[Any]] = []
     for name in plugins.kind_names():
         try:
@@ -25,7 +25,7 @@ def usable_kinds(plugins: Plugins) -> list[ProviderKind[Any]]:
         except (ConfigError, Unusable) as error:
             say(f"left out: {error}")
             continue
-        fault = settings_fault(kind.settings, strict_converter(Path(), lambda _text: False), COMMON_KEYS)
+        fault = settings_fault(kind.settings, StrictConverter(ReadContext()), COMMON_KEYS)
         if fault is None:
             kinds.append(kind)
         else:

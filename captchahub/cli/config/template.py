@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
-from captchahub._config.keys import KEY_TEXTS
-from captchahub._support.field_docs import class_doc, field_docs
+from captchahub._config.type_info import settings_fields
+from captchahub._support.field_docs import class_doc
 from captchahub.cli.config.rendering import written
 from captchahub.provider import ProviderKind
+from captchahub.settings import HubSettings, ProviderSettings
 
 __all__ = ["SCHEMA", "Account", "Answers", "SecretPlace", "configuration_text"]
 
@@ -67,12 +69,13 @@ class Answers:
 
 def configuration_text(answers: Answers, secret: str | None = None) -> str:
     """The file; with ``secret`` in the places of all secrets, for a trial."""
+    about = _descriptions(HubSettings)
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
         f'# Editors complete and check with that: "captchahub config schema > {SCHEMA}" writes it.',
         "# What begins with '#' and a key is not in use; \"captchahub config show\" tells every key.",
         "",
-        f"# {KEY_TEXTS['providers']}",
+        f"# {about['providers']}",
         "# They are asked in this order.",
         "providers:",
     ]
@@ -80,39 +83,42 @@ def configuration_text(answers: Answers, secret: str | None = None) -> str:
         lines += [*_account(account, secret), ""]
     names = ", ".join(written(account.name) for account in answers.accounts)
     lines += [
-        f"# {KEY_TEXTS['routes']}",
+        f"# {about['routes']}",
         "# routes:",
         f"#   image-to-text: [{names}]",
         "",
-        *_key("timeout", answers.timeout, ""),
-        *_key("budget", answers.budget, "{limit: 100, per: month}"),
-        *_key("journal", answers.journal, "jobs.db"),
+        *_key("timeout", answers.timeout, "", about),
+        *_key("budget", answers.budget, "{limit: 100, per: month}", about),
+        *_key("journal", answers.journal, "jobs.db", about),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _account(account: Account, secret: str | None) -> Iterator[str]:
     words = class_doc(account.kind.settings)
-    told = field_docs(account.kind.settings)
+    about = {**_descriptions(ProviderSettings), **_descriptions(account.kind.settings)}
     yield f"  {written(account.name)}:"
     if words:
         yield f"    # {words}"
     yield f"    plugin: {written(account.kind.name)}"
     for key, value in account.keys.items():
-        about = told.get(key) or KEY_TEXTS.get(f"provider.{key}")
-        if about:
-            yield f"    # {about}"
+        if about.get(key):
+            yield f"    # {about[key]}"
         if isinstance(value, SecretPlace):
             yield f"    {key}: {written(value.reference if secret is None else secret)}"
         else:
             yield f"    {key}: {written(value)}"
     for key, example in (("timeout", "60s"), ("max_in_flight", "50")):
         if key not in account.keys:
-            yield f"    # {KEY_TEXTS[f'provider.{key}']}"
+            yield f"    # {about[key]}"
             yield f"    # {key}: {example}"
 
 
-def _key(key: str, value: object, example: str) -> Iterator[str]:
-    yield f"# {KEY_TEXTS[key]}"
+def _descriptions(target: type[Any]) -> Mapping[str, str]:
+    return {field.key: field.description for field in settings_fields(target)}
+
+
+def _key(key: str, value: object, example: str, about: Mapping[str, str]) -> Iterator[str]:
+    yield f"# {about[key]}"
     yield f"# {key}: {example}" if value is None else f"{key}: {written(value)}"
     yield ""

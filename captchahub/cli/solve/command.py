@@ -116,7 +116,7 @@ def solve(
     plugins = Plugins((reporter,))
     settings = load_yaml(find_config(config), plugins)
     make_task = task_maker(plugins.task_types(), kind, options, dict(further))
-    with reporter.reporting(), Hub(with_journal(settings)) as hub:
+    with reporter.reporting(), Hub(with_journal(settings), plugins=plugins) as hub:
         wanted = _while_stdout_works(files, codes)
         _show_all(solve_files(hub, wanted, kind, make_task, timeout), show, codes, len(files))
     click.get_current_context().exit(worst(codes))

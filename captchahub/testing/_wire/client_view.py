@@ -1,4 +1,4 @@
-"""What a client is told of a fault on the wire, for transports without a wire: pure."""
+"""What a client sees of a fault on the wire, for transports without a network. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from captchahub.testing._wire import effects
 from captchahub.testing.emulation import Answer
 from captchahub.testing.faults import Fault
 
-__all__ = ["Hang", "Slow", "Step", "as_seen"]
+__all__ = ["Hang", "Slow", "Step", "client_view"]
 
 
 @attrs.frozen
 class Hang:
-    """The service takes the request and never replies."""
+    """The service receives the request and never replies."""
 
 
 @attrs.frozen
 class Slow:
-    """The service replies after some seconds."""
+    """The service replies after ``seconds``."""
 
     seconds: float
     reply: Reply | ProviderError
@@ -30,32 +30,32 @@ class Slow:
 
 Step = Reply | ProviderError | Hang | Slow
 
-_BROKEN = "the connection was closed before the whole reply was there"
+_BROKEN_OFF = "the connection was closed before the whole reply was there"
 
 _TOO_LARGE = "the reply is larger than is read"
 
-_ENDS: Mapping[type[effects.Effect], Step] = {
-    effects.Drop: ServiceUnavailable(_BROKEN),
-    effects.Reset: ServiceUnavailable(_BROKEN),
-    effects.Truncate: ServiceUnavailable(_BROKEN),
-    effects.Hang: Hang(),
-    # Both take longer than anybody waits.
+_WITHOUT_ANSWER: Mapping[type[effects.Effect], Step] = {
+    effects.Drop: ServiceUnavailable(_BROKEN_OFF),
+    effects.Reset: ServiceUnavailable(_BROKEN_OFF),
+    effects.Truncate: ServiceUnavailable(_BROKEN_OFF),
+    effects.NoReply: Hang(),
+    # A byte every 50 ms takes longer than any timeout in a test.
     effects.Drip: Hang(),
-    effects.Garble: ServiceUnavailable("the reply is not HTTP"),
+    effects.NotHttp: ServiceUnavailable("the reply is not HTTP"),
     effects.OnlyInterim: ServiceUnavailable("the reply never came, only interim ones"),
     effects.Oversize: MalformedReply(_TOO_LARGE),
     effects.Bomb: MalformedReply(_TOO_LARGE),
 }
 
 
-def as_seen(fault: Fault, own: Answer) -> Step:
-    """What comes of a call that is hit; ``own`` is the service's answer, empty where it had no call."""
+def client_view(fault: Fault, own: Answer) -> Step:
+    """Return the client's view of a faulty call. ``own`` is the service's answer, empty if it got no call."""
     effect = fault.effect
-    if type(effect) in _ENDS:
-        return _ENDS[type(effect)]
+    if type(effect) in _WITHOUT_ANSWER:
+        return _WITHOUT_ANSWER[type(effect)]
     answer = effect.reply(own)
     if isinstance(effect, effects.WrongLength):
-        # A client that waits for bytes that never come, or one that reads a part.
+        # The client waits for bytes that never come, or reads only a part.
         if effect.by > 0:
             return Hang()
         answer = attrs.evolve(answer, body=answer.body[: effect.by])

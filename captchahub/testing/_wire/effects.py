@@ -1,4 +1,4 @@
-"""What can happen to a reply on the wire, written as scripts of steps; the server plays them."""
+"""The failures of a reply on the wire, written as scripts of actions that the server plays."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ _JSON = {"Content-Type": "application/json"}
 
 @attrs.frozen
 class Pause:
-    """Wait so many seconds; None means until the client leaves."""
+    """Wait for ``seconds``, or until the client disconnects if None."""
 
     seconds: float | None
 
 
 class Ending(Enum):
-    """How a connection ends; a script without one keeps it open for the next call."""
+    """How a connection ends. A script without an ending keeps it open for the next call."""
 
     CLOSE = "close"
     RESET = "reset"
 
 
-Step = bytes | Pause | Ending
+WireAction = bytes | Pause | Ending
 
 
 class Effect(ABC):
-    """What becomes of a reply: which one is sent, and how."""
+    """Decides which reply is sent, and how."""
 
     kind: ClassVar[str]
     silent: ClassVar[bool] = False
-    """Whether no HTTP status ever reaches the client."""
+    """Whether the client gets no HTTP status."""
 
     def reply(self, own: Answer, /) -> Answer:
-        """The reply to send. ``own`` is the service's, or an empty 200 where it never had the call."""
+        """Return the reply to send. ``own`` is the service's, or an empty 200 if it did not get the call."""
         return own
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
-        """The reply's way over the wire."""
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
+        """Yield the actions that send the reply."""
         yield render(reply)
 
 
@@ -58,28 +58,28 @@ class Drop(Effect):
     kind = "drop"
     silent = True
 
-    def play(self, _reply: Answer, /) -> Iterator[Step]:
+    def play(self, _reply: Answer, /) -> Iterator[WireAction]:
         yield Ending.CLOSE
 
 
 @attrs.frozen
-class Hang(Effect):
+class NoReply(Effect):
     """The connection stays open and no reply comes."""
 
     kind = "hang"
     silent = True
 
-    def play(self, _reply: Answer, /) -> Iterator[Step]:
+    def play(self, _reply: Answer, /) -> Iterator[WireAction]:
         yield Pause(None)
 
 
 @attrs.frozen
 class Reset(Effect):
-    """The connection is torn down (TCP RST) in the middle of the reply."""
+    """The connection is reset (TCP RST) in the middle of the reply."""
 
     kind = "reset"
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         wire = render(reply)
         yield wire[: len(wire) // 2]
         yield Ending.RESET
@@ -92,20 +92,20 @@ class Late(Effect):
     kind = "late"
     seconds: float
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         yield Pause(self.seconds)
         yield render(reply)
 
 
 @attrs.frozen
 class Interim(Effect):
-    """Interim replies (1xx) come ahead of the reply, in this order; each carries the headers."""
+    """Interim replies (1xx) come before the reply, in this order. Each has the headers."""
 
     kind = "interim"
     statuses: Sequence[int]
     headers: Mapping[str, str]
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         for status in self.statuses:
             yield interim_head(status, self.headers)
         yield render(reply)
@@ -113,23 +113,23 @@ class Interim(Effect):
 
 @attrs.frozen
 class OnlyInterim(Effect):
-    """Interim replies (103) come one after the other, and the reply never does."""
+    """Interim replies (103) come endlessly, and the reply never does."""
 
     kind = "only-interim"
 
-    def play(self, _reply: Answer, /) -> Iterator[Step]:
+    def play(self, _reply: Answer, /) -> Iterator[WireAction]:
         while True:
             yield interim_head(103, {})
 
 
 @attrs.frozen
 class Drip(Effect):
-    """The reply comes one byte at a time, ``interval`` seconds apart, its status line included."""
+    """The whole reply, status line included, comes one byte every ``interval`` seconds."""
 
     kind = "drip"
     interval: float
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         for byte in render(reply):
             yield bytes([byte])
             yield Pause(self.interval)
@@ -145,17 +145,17 @@ class Truncate(Effect):
         announced = max(1, len(own.body))
         return _announcing(announced, attrs.evolve(own, body=own.body[: announced // 2]))
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         yield render(reply)
         yield Ending.CLOSE
 
 
 @attrs.frozen
 class WrongLength(Effect):
-    """Content-Length is off by so many bytes; the connection stays open.
+    """Content-Length is wrong by ``by`` bytes, and the connection stays open.
 
-    Announced too many: the client waits for bytes that never come. Announced too few: the surplus stands
-    in front of the connection's next reply.
+    If it is too high, the client waits for bytes that never come. If it is too low, the surplus bytes come
+    before the connection's next reply.
     """
 
     kind = "wrong-length"
@@ -164,7 +164,7 @@ class WrongLength(Effect):
     def reply(self, own: Answer, /) -> Answer:
         return _announcing(max(0, len(own.body) + self.by), own)
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         yield render(reply)
         if self.by > 0:
             yield Pause(None)
@@ -172,9 +172,9 @@ class WrongLength(Effect):
 
 @attrs.frozen
 class Oversize(Effect):
-    """A body of ``size`` bytes of white space, which is never held in memory.
+    """A body of ``size`` bytes of white space, made block by block to save memory.
 
-    Its size is announced in Content-Length, or left open (chunked).
+    Its size is announced in Content-Length, or left open by sending chunks.
     """
 
     kind = "oversized"
@@ -186,7 +186,7 @@ class Oversize(Effect):
             return _announcing(self.size, Answer(200, b"", _JSON))
         return Answer(200, b"", _JSON | {"Transfer-Encoding": "chunked"})
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         yield head(reply)
         yield from _blanks(self.size) if self.announced else _chunks(_blanks(self.size))
 
@@ -201,14 +201,14 @@ class Bomb(Effect):
     def reply(self, _own: Answer, /) -> Answer:
         return Answer(200, b"", _JSON | {"Transfer-Encoding": "chunked", "Content-Encoding": "gzip"})
 
-    def play(self, reply: Answer, /) -> Iterator[Step]:
+    def play(self, reply: Answer, /) -> Iterator[WireAction]:
         yield head(reply)
         yield from _chunks(_gzipped(_blanks(self.size)))
 
 
 @attrs.frozen
 class BreakJson(Effect):
-    """The body is whole for HTTP, but its JSON ends halfway."""
+    """The HTTP reply is complete, but its JSON ends halfway."""
 
     kind = "broken-json"
 
@@ -218,20 +218,20 @@ class BreakJson(Effect):
 
 
 @attrs.frozen
-class Garble(Effect):
+class NotHttp(Effect):
     """Bytes that are not HTTP."""
 
     kind = "not-http"
     silent = True
 
-    def play(self, _reply: Answer, /) -> Iterator[Step]:
+    def play(self, _reply: Answer, /) -> Iterator[WireAction]:
         yield b"\x16\x03\x01 220 ready when you are\r\n\r\n"
         yield Ending.CLOSE
 
 
 @attrs.frozen
-class Instead(Effect):
-    """Another reply stands in for the service's own."""
+class Replace(Effect):
+    """Another reply replaces the service's own."""
 
     kind = "reply"
     answer: Answer

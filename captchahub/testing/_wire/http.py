@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the sandbox speaks it: a call off the wire, an answer onto it (RFC 9112)."""
+"""The sandbox's HTTP/1.1 (RFC 9112): reads calls and renders answers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from requests.structures import CaseInsensitiveDict
 from captchahub.testing.emulation import Answer, Call
 
 MAX_BODY = 20_000_000
-"""The largest request body taken, in bytes."""
+"""The maximum size of a request body, in bytes."""
 
 _MAX_LINE = 65_536
 
 
 class BadRequest(Exception):
-    """A request that can't be read; ``status`` is what the client is told."""
+    """A request that can't be read. ``status`` is the status to reply with."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -34,10 +34,13 @@ class Incoming:
     keep_alive: bool
 
 
-def read_call(stream: BinaryIO, now: Callable[[], float], go_on: Callable[[], None]) -> Incoming | None:
-    """The next call on a connection, or None where the client has left.
+def read_call(
+    stream: BinaryIO, now: Callable[[], float], send_continue: Callable[[], None]
+) -> Incoming | None:
+    """Read the next call on a connection. Return None if the client has disconnected.
 
-    ``go_on`` is called where the client waits to be told before it sends the body. Raises BadRequest.
+    ``send_continue`` is called if the client waits for a status 100 before it sends the body. Raises
+    BadRequest.
     """
     line = _line(stream)
     if line is None:
@@ -45,13 +48,13 @@ def read_call(stream: BinaryIO, now: Callable[[], float], go_on: Callable[[], No
     method, target, version = _request_line(line)
     headers = _headers(stream)
     if headers.get("Expect", "").lower() == "100-continue":
-        go_on()
+        send_continue()
     body = _body(stream, headers)
     if body is None:
         return None
-    # A client that asked with HEAD or HTTP/1.0 would take the reply's body for the next reply.
-    lasting = version == "HTTP/1.1" and method != "HEAD"
-    keep_alive = lasting and headers.get("Connection", "").lower() != "close"
+    # The answer to HEAD has no body, and HTTP/1.0 clients expect the connection to be closed.
+    is_persistent = version == "HTTP/1.1" and method != "HEAD"
+    keep_alive = is_persistent and headers.get("Connection", "").lower() != "close"
     return Incoming(Call(method, target, headers, body, now()), keep_alive)
 
 
@@ -92,7 +95,7 @@ def _chunked_body(stream: BinaryIO) -> bytes | None:
             return None
         size = _size(line.split(b";")[0].strip().decode("latin-1"), base=16)
         body += stream.read(size)
-        _fits(len(body))
+        _check_size(len(body))
         ending = _line(stream)
         if size == 0 or ending is None:
             return None if ending is None else bytes(body)
@@ -105,17 +108,17 @@ def _size(text: str, base: int) -> int:
         size = -1
     if size < 0:
         raise BadRequest(HTTPStatus.BAD_REQUEST, f"{text!r} is not a number of bytes")
-    return _fits(size)
+    return _check_size(size)
 
 
-def _fits(size: int) -> int:
+def _check_size(size: int) -> int:
     if size > MAX_BODY:
         raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY} bytes")
     return size
 
 
 def head(answer: Answer) -> bytes:
-    """The status line and the headers; Content-Length is the body's, unless the answer sets its own."""
+    """Render the status line and headers. Content-Length is the body's unless the answer sets its own."""
     headers = CaseInsensitiveDict(answer.headers)
     if "Transfer-Encoding" not in headers:
         headers.setdefault("Content-Length", str(len(answer.body)))
@@ -123,14 +126,14 @@ def head(answer: Answer) -> bytes:
 
 
 def interim_head(status: int, headers: Mapping[str, str]) -> bytes:
-    """The status line and exactly these headers; an interim reply (1xx) is no more than that."""
+    """Render a status line and exactly these headers, which is a whole interim reply (1xx)."""
     lines = [f"HTTP/1.1 {status} {_reason(status)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def render(answer: Answer) -> bytes:
-    """The whole reply as it goes over the wire."""
+    """Render the whole reply."""
     return head(answer) + answer.body
 
 

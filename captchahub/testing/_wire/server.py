@@ -1,4 +1,4 @@
-"""A small HTTP server on 127.0.0.1 that plays scripts on the socket, and can be stopped at any moment."""
+"""A small HTTP server on 127.0.0.1 that replies with scripts, and can be stopped at any moment."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from collections.abc import Callable, Iterable
 from typing import BinaryIO, cast
 
 from captchahub._support.forking import no_fork, process, watch
-from captchahub.testing._wire.effects import Ending, Pause, Step
+from captchahub.testing._wire.effects import Ending, Pause, WireAction
 from captchahub.testing._wire.http import BadRequest, read_call, render
 from captchahub.testing.emulation import Answer, Call
 
-Respond = Callable[[Call, int], Iterable[Step]]
-"""From a call and its connection's number, counted from 1, to the script of the reply."""
+Respond = Callable[[Call, int], Iterable[WireAction]]
+"""Called with a call and the number of its connection, from 1. Returns the script of the reply."""
 
 _BACKLOG = 1024
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-_GOODBYE_SECONDS = 0.5
+_CLOSING_SECONDS = 0.5
 
 _HANDSHAKE_SECONDS = 10.0
 
 
 class HttpServer:
-    """Listens from the moment it is made until :meth:`stop`; one thread a connection.
+    """Listens from its creation until :meth:`stop`, with one thread for each connection.
 
-    ``accepted`` counts the connections; it goes on from the number given. With ``tls`` every connection
-    begins with a handshake, and one that fails at it is closed. A forked child closes its copies of the
-    sockets: nobody there would answer, and the port would stay taken after :meth:`stop`.
+    ``accepted`` counts the connections, starting from the number that is passed. With ``tls`` every
+    connection starts with a handshake, and is closed if that fails. A forked child closes its copies of the
+    sockets: no thread would answer there, and the port would stay in use after :meth:`stop`.
     """
 
     def __init__(
@@ -56,34 +56,34 @@ class HttpServer:
         self._home = process()
         with no_fork:
             self._listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
-            self._bell, self._clapper = socket.socketpair()
+            self._wake_reader, self._wake_writer = socket.socketpair()
             self._selector = selectors.DefaultSelector()
             watch(self)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._acceptor = threading.Thread(target=self._accept_all, name="sandbox", daemon=True)
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Close every connection, whatever it is doing, and wait for its thread to end.
+        """Close every connection in any state, and wait for its thread to end.
 
-        In a forked child it does nothing.
+        Does nothing in a forked child.
         """
         if process() != self._home:
             return
         self._stopping.set()
-        self._clapper.send(b"!")
+        self._wake_writer.send(b"!")
         self._acceptor.join()
-        self._hang_up()
+        self._disconnect_all()
         for thread in self._threads:
             thread.join()
-        self._let_go()
+        self._close_sockets()
 
-    def _let_go(self) -> None:
+    def _close_sockets(self) -> None:
         self._selector.close()
-        for sock in (self._listener, self._bell, self._clapper):
+        for sock in (self._listener, self._wake_reader, self._wake_writer):
             sock.close()
 
     def before_fork(self) -> None:
@@ -92,18 +92,18 @@ class HttpServer:
     def after_fork(self, *, is_child: bool) -> None:
         """See :class:`captchahub._support.forking.Forked`."""
         if is_child:
-            self._let_go()
+            self._close_sockets()
             for sock in self._open:
-                # A shutdown would reach the parent's as well, and close() would wait for the reader.
+                # shutdown() would affect the parent's connection too, and close() would wait for the reader.
                 copy = sock.detach()
                 if copy >= 0:
                     os.close(copy)
 
-    def _hang_up(self) -> None:
+    def _disconnect_all(self) -> None:
         with self._lock:
             connections = list(self._open)
         for sock in connections:
-            # Wakes a thread that is reading or writing; it closes the socket itself.
+            # This wakes a thread that reads or writes. The thread closes the socket itself.
             with contextlib.suppress(OSError):
                 _shut_down(sock, socket.SHUT_RDWR)
 
@@ -118,12 +118,12 @@ class HttpServer:
         except BlockingIOError:
             return
         except OSError:
-            # Out of file descriptors, most likely: some may be free again in a moment.
+            # Most likely the process has too many open files. Some may be closed in a moment.
             self._stopping.wait(0.01)
             return
         sock.setblocking(True)
         self.accepted += 1
-        # An OSError here is a client that has left already.
+        # An OSError here means that the client has already disconnected.
         with contextlib.suppress(OSError):
             sock = self._wrap(sock)
             with self._lock:
@@ -131,7 +131,7 @@ class HttpServer:
             self._start(self._serve, sock, self.accepted)
 
     def _wrap(self, sock: socket.socket) -> socket.socket:
-        """The socket to speak through; the handshake is left to the connection's own thread."""
+        """Return the socket, wrapped for TLS. The connection's own thread makes the handshake."""
         if self._tls is None:
             return sock
         return self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
@@ -144,27 +144,27 @@ class HttpServer:
         self._threads = [old for old in self._threads if old.is_alive()] + [thread]
 
     def _serve(self, sock: socket.socket, number: int) -> None:
-        # makefile("rb") gives a BufferedReader, which is all that BinaryIO asks for reading.
+        # makefile("rb") returns a BufferedReader, which has every method of BinaryIO that is used.
         stream = cast("BinaryIO", sock.makefile("rb"))
         try:
-            # An OSError here is a client that left or can't speak TLS, or a server that is being stopped.
+            # An OSError means that the client disconnected or does not speak TLS, or that stop() was called.
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _shake_hands(sock)
-                self._converse(sock, stream, number)
+                _do_handshake(sock)
+                self._serve_calls(sock, stream, number)
         finally:
             stream.close()
             sock.close()
             with self._lock:
                 self._open.discard(sock)
 
-    def _converse(self, sock: socket.socket, stream: BinaryIO, number: int) -> None:
-        def go_on() -> None:
+    def _serve_calls(self, sock: socket.socket, stream: BinaryIO, number: int) -> None:
+        def send_continue() -> None:
             sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
         while not self._stopping.is_set():
             try:
-                incoming = read_call(stream, self._now, go_on)
+                incoming = read_call(stream, self._now, send_continue)
             except BadRequest as error:
                 return _refuse(sock, error)
             if incoming is None:
@@ -174,27 +174,27 @@ class HttpServer:
                 return None
         return None
 
-    def _play(self, steps: Iterable[Step], sock: socket.socket) -> bool:
-        for step in steps:
-            if isinstance(step, bytes):
-                sock.sendall(step)
-            elif isinstance(step, Pause):
-                if self._pause(step, sock):
+    def _play(self, script: Iterable[WireAction], sock: socket.socket) -> bool:
+        for action in script:
+            if isinstance(action, bytes):
+                sock.sendall(action)
+            elif isinstance(action, Pause):
+                if self._pause(action, sock):
                     return False
             else:
-                _end(sock, step)
+                _end(sock, action)
                 return False
         return True
 
     def _pause(self, pause: Pause, sock: socket.socket) -> bool:
-        """Whether the connection is over after the pause."""
+        """Wait, and return whether the connection must be closed."""
         if pause.seconds is not None:
             return self._stopping.wait(pause.seconds)
         _drain(sock)
         return True
 
 
-def _shake_hands(sock: socket.socket) -> None:
+def _do_handshake(sock: socket.socket) -> None:
     if isinstance(sock, ssl.SSLSocket):
         sock.settimeout(_HANDSHAKE_SECONDS)
         sock.do_handshake()
@@ -202,7 +202,7 @@ def _shake_hands(sock: socket.socket) -> None:
 
 
 def _shut_down(sock: socket.socket, how: int) -> None:
-    # The method of an SSLSocket drops its TLS state as well, which another thread may be using.
+    # SSLSocket.shutdown() also drops the TLS state, which another thread may be using.
     socket.socket.shutdown(sock, how)
 
 
@@ -219,7 +219,7 @@ def _drain(sock: socket.socket) -> None:
 def _refuse(sock: socket.socket, error: BadRequest) -> None:
     text = f"{error}\n".encode()
     sock.sendall(render(Answer(error.status, text, {"Content-Type": "text/plain", "Connection": "close"})))
-    # Closing with unread bytes would reset the connection, and the client would lose the reply.
+    # Closing a socket with unread bytes resets the connection, and the client would lose the reply.
     _shut_down(sock, socket.SHUT_WR)
-    sock.settimeout(_GOODBYE_SECONDS)
+    sock.settimeout(_CLOSING_SECONDS)
     _drain(sock)

@@ -52,7 +52,8 @@ class SolvingChecks(Checks):
         subject = self._paced()
         with Sandbox(subject.emulation()) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
-            with Hub(load_mapping({"providers": {NAME: keys}}, subject.plugins)) as hub:
+            settings = load_mapping({"providers": {NAME: keys}}, subject.plugins)
+            with Hub(settings, plugins=subject.plugins) as hub:
                 for task in subject.first_tasks():
                     sandbox.script(task.image, subject.answer_to(task.kind))
                     try:
@@ -117,7 +118,10 @@ def _solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Trial:
 
     async def run() -> _Trial:
         engine = Engine(
-            load_mapping(mapping, subject.plugins), connect=lambda _: transport, chance=lambda: 0.5
+            load_mapping(mapping, subject.plugins),
+            plugins=subject.plugins,
+            connect=lambda _: transport,
+            chance=lambda: 0.5,
         )
         result, failed = None, None
         try:

@@ -93,10 +93,10 @@ class CreateTaskEmulation(Emulation):
         default=attrs.Factory(lambda self: find_dialect(self.dialect), takes_self=True), kw_only=True
     )
     """The dialect's facts; those of a provider's settings, where they differ: ``spoken=settings.spoken``."""
-    least_gap: float | None = attrs.field(default=None, kw_only=True)
-    """Questions for one job that come faster than this, in seconds, are refused; 0 refuses none.
+    min_poll_interval: float | None = attrs.field(default=None, kw_only=True)
+    """The minimum seconds between two polls of a job. 0 accepts every poll.
 
-    None keeps to the pace of ``spoken``, before the first question too, but for quick accounts.
+    By default the intervals of ``spoken`` apply, also before the first poll. Quick accounts are exempt.
     """
 
     @property

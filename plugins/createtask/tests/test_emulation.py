@@ -356,7 +356,7 @@ def test_every_delivery_of_an_answer_is_counted(service: Service, picture: Image
 def test_questions_that_come_too_fast_are_refused_where_the_test_wants_it(
     service_of: Callable[..., Service], picture: Image
 ) -> None:
-    service = service_of("capmonster", least_gap=3.0)
+    service = service_of("capmonster", min_poll_interval=3.0)
     created = service.create(picture)
     assert service.poll(created) == Pending("processing")
     service.now = 2.9
@@ -412,7 +412,7 @@ def test_capsolver_objects_with_its_own_status_and_code(
 
 def test_another_pace_can_be_set(service_of: Callable[..., Service], picture: Image) -> None:
     service = service_of("2captcha")
-    service.emulation.least_gap = 0.05
+    service.emulation.min_poll_interval = 0.05
     created = service.create(picture)
     assert service.poll(created) == Pending("processing")
     service.now = 0.03

@@ -27,7 +27,7 @@ EVERY = get_args(DialectName)
 
 @pytest.fixture(params=EVERY)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(CreateTaskEmulation(request.param, least_gap=0), job_time=0.1) as running:
+    with Sandbox(CreateTaskEmulation(request.param, min_poll_interval=0), job_time=0.1) as running:
         yield running
 
 
@@ -212,7 +212,7 @@ def test_any_client_of_the_protocol_gets_its_answer(sandbox: Sandbox) -> None:
 
 
 def test_a_job_is_not_asked_for_faster_than_the_settings_say() -> None:
-    with Sandbox(CreateTaskEmulation("capmonster", least_gap=0.2), job_time=0.5) as sandbox:
+    with Sandbox(CreateTaskEmulation("capmonster", min_poll_interval=0.2), job_time=0.5) as sandbox:
         own = {**sandbox.settings(quick=False), "seconds_between_polls": 0.2}
         with Hub.from_mapping({"providers": {"backup": {"plugin": "createtask", **own}}}) as hub:
             hub.solve(sandbox.draw_text().task())

@@ -197,5 +197,5 @@ def test_every_other_name_is_in_the_metadata_with_that_of_its_dialect() -> None:
 
 
 def test_the_sandbox_of_a_service_is_found_by_its_name() -> None:
-    with pytest.raises(ConfigError, match="it is one of createtask: use createtask, dialect=2captcha"):
+    with pytest.raises(ConfigError, match="it belongs to createtask: use createtask, dialect=2captcha"):
         load_emulation("rucaptcha")

@@ -49,9 +49,9 @@ class OmoEmulation(Emulation):
     """Whether answers carry a ``message``."""
     closed: Collection[str] = ()
     """The task kinds that are closed now: refused, and marked so in the price list."""
-    least_gap: float | None = None
-    """As :attr:`Emulation.least_gap`. None refuses none: the service's page wants 2 s between two questions,
-    and does not say what becomes of others."""
+    min_poll_interval: float | None = None
+    """See :attr:`Emulation.min_poll_interval`. None accepts every poll, because the service's documentation
+    asks for 2 s between polls but does not say how it answers faster ones."""
 
     def answer(self, call: Call, world: World) -> Answer:
         """What the service replies: HTTP 200 whatever happened, the failure in the body."""

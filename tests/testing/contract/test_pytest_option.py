@@ -31,4 +31,4 @@ def test_a_plugin_that_is_not_installed_is_told_in_a_sentence(tmp_path: Path) ->
 def test_settings_alone_are_no_plugin(tmp_path: Path) -> None:
     status, said = run(tmp_path, "--captchahub-settings", "mine.yaml")
     assert status == 4
-    assert "--captchahub-settings is for --captchahub-plugin NAME" in said
+    assert "--captchahub-settings needs --captchahub-plugin NAME" in said

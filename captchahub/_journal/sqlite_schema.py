@@ -1,4 +1,4 @@
-"""The journal's tables, the way from every older version of them to the newest one, and what their rows say.
+"""The journal's tables in SQLite, and the way from every older version of them to the newest one.
 
 To change them, append the statements of the next version to ``MIGRATIONS`` and leave what is there as it is.
 SQLite 3.26 has to understand them, so no RETURNING, no STRICT and no DROP COLUMN.
@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from captchahub.errors import JournalError
-from captchahub.jobs import JobEntry as Entry
-from captchahub.jobs import JobState
 
-__all__ = ["MIGRATIONS", "VERSION", "Entry", "JobState", "migrate", "roll_back"]
+__all__ = ["MIGRATIONS", "VERSION", "migrate", "roll_back"]
 
 # Marks a file as a journal: "cHub".
 _APPLICATION = 0x63487562
@@ -171,13 +169,13 @@ def _version(connection: sqlite3.Connection, name: str) -> int:
     is_empty = not (application or version or _number(connection, "SELECT count(*) FROM sqlite_master"))
     if not is_empty and (application != _APPLICATION or version < 1):
         raise JournalError(
-            f"{name}: it is a database of something else, not a journal; nothing was ordered. "
+            f"{name}: it is a database of something else, not a journal; no job was created. "
             "Name another file for the journal"
         )
     if version > VERSION:
         raise JournalError(
             f"{name}: it is of version {version}, written by a newer captchahub, and this one knows versions "
-            f"up to {VERSION}; nothing was ordered. Update captchahub, or name another file for the journal"
+            f"up to {VERSION}; no job was created. Update captchahub, or name another file for the journal"
         )
     return version
 

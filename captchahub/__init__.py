@@ -1,12 +1,12 @@
 """One typed API for captcha recognition services: describe the picture, name the providers, get the answer.
 
-Everything a program needs is here; plugin authors also use :mod:`captchahub.provider` and
-:mod:`captchahub.hookspecs`, tests :mod:`captchahub.testing`.
+This package exports everything that a program needs. Plugins also use :mod:`captchahub.provider` and
+:mod:`captchahub.hookspecs`, and tests use :mod:`captchahub.testing`.
 """
 
 from __future__ import annotations
 
-import captchahub._support.required_packages  # noqa: F401 # pyright: ignore[reportUnusedImport]  # it looks, first of all
+import captchahub._support.required_packages  # noqa: F401 # pyright: ignore[reportUnusedImport]  # first, because it checks what the other imports need
 from captchahub._version import __version__
 from captchahub.async_hub import AsyncHub
 from captchahub.errors import (

@@ -10,7 +10,7 @@ import attrs
 
 from captchahub._config.env_overrides import override
 from captchahub._config.inspected import Inspected
-from captchahub._config.loader import Loader, block_plugins, inspect_document, settled
+from captchahub._config.loader import Loader, block_plugins, inspect_document, settings_or_error
 from captchahub._config.mappings import plain
 from captchahub._config.problems import EXAMPLE, Problems
 from captchahub._config.references import resolve
@@ -31,7 +31,9 @@ def load_yaml(path: Path, plugins: Plugins) -> HubSettings:
     :class:`~captchahub.errors.ConfigError` that lists every problem with file, line and place.
     """
     problems = Problems()
-    return settled(inspect_document(path, read_document(path, problems), plugins, problems), problems)
+    return settings_or_error(
+        inspect_document(path, read_document(path, problems), plugins, problems), problems
+    )
 
 
 def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspected:

@@ -1,7 +1,7 @@
-"""What observers are told of solves: a frozen event for each thing that happens.
+"""The events that observers receive: one frozen object for each thing that happens in a hub.
 
-An observer is the hook ``captchahub_observe`` of :mod:`captchahub.hookspecs`. It is called in a thread of its
-own, after the fact, so that it can neither slow down a solve nor lose its answer.
+An observer is a plugin with the hook ``captchahub_observe`` of :mod:`captchahub.hookspecs`. It is called in a
+separate thread after the event, so that it can neither slow down a solve nor lose its answer.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Event:
-    """Something that happened in a hub. ``at`` is the time on the wall, in seconds since 1970."""
+    """Something that happened in a hub. ``at`` is the wall-clock time, in seconds since 1970."""
 
     at: float
 
 
 @attrs.frozen(kw_only=True)
 class SolveEvent(Event):
-    """Something that happened to one solve.
+    """Something that happened in one solve.
 
-    ``solve`` is the same text in all its events, and the ``submission`` of its jobs in the journal; ``kind``
-    is that of the task.
+    ``solve`` is the id of the solve: the same text in all its events, and the ``submission`` of its jobs in
+    the journal. ``kind`` is the kind of the task.
     """
 
     solve: str
@@ -53,9 +53,9 @@ class SolveEvent(Event):
 
 @attrs.frozen(kw_only=True)
 class Submitted(SolveEvent):
-    """A task was given to the hub. One of Solved, Failed and Cancelled follows.
+    """A task was submitted. Solved, Failed or Cancelled follows.
 
-    ``timeout`` is for the whole solve, in seconds.
+    ``timeout`` is the time limit of the whole solve, in seconds.
     """
 
     timeout: float
@@ -63,7 +63,7 @@ class Submitted(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class JobCreated(SolveEvent):
-    """A provider has taken the job; ``price`` is what is reserved for it, None where nobody knows."""
+    """A provider accepted the job. ``price`` is what is reserved for it, or None if unknown."""
 
     provider: str
     job_id: int | str
@@ -72,9 +72,9 @@ class JobCreated(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class Polled(SolveEvent):
-    """A provider was asked for the answer of a job, for the ``number``-th time, and has it or not.
+    """A job was polled. ``number`` counts its polls from 1; ``is_done`` is True if the job has ended.
 
-    ``error`` is what the question met where it got no answer; it is asked again.
+    ``error`` is set if the poll failed. The job is polled again.
     """
 
     provider: str
@@ -86,10 +86,10 @@ class Polled(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class Attempted(SolveEvent):
-    """One provider's try at the task ended: well, or with ``attempt.error``.
+    """One attempt ended, with an answer or with ``attempt.error``.
 
-    One that another provider has overtaken can end after its solve. It began ``attempt.elapsed`` seconds
-    before.
+    It started ``attempt.elapsed`` seconds before. An attempt that another provider has overtaken can end
+    after its solve.
     """
 
     attempt: Attempt
@@ -97,7 +97,7 @@ class Attempted(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class FellBack(SolveEvent):
-    """A provider's try failed with ``error``, and the solve goes on with others."""
+    """An attempt failed with ``error``, and the solve continues with other providers."""
 
     provider: str
     error: ProviderError
@@ -105,7 +105,7 @@ class FellBack(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class Retrying(SolveEvent):
-    """An order failed with ``error``, and nobody else is asked: the provider gets it again after a pause."""
+    """A create call failed with ``error``, and is repeated at the same provider after a pause."""
 
     provider: str
     error: ProviderError
@@ -113,7 +113,7 @@ class Retrying(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class BudgetRefused(SolveEvent):
-    """Nothing was ordered at a provider, because a budget has no room for it, or its price is unknown."""
+    """No job was created at a provider, because a budget has no room for it or its price is unknown."""
 
     provider: str
     error: BudgetExceeded | PriceUnknown
@@ -121,7 +121,7 @@ class BudgetRefused(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class Solved(SolveEvent):
-    """The solve ended with a result. ``result.is_shared`` where it is the answer of an equal task."""
+    """The solve ended with a result. ``result.is_shared`` is True if it is the answer of an equal task."""
 
     result: Result[Solution]
 
@@ -130,7 +130,7 @@ class Solved(SolveEvent):
 class Failed(SolveEvent):
     """The solve ended without a result, ``elapsed`` seconds after it was submitted.
 
-    ``error`` is what the caller got: most often an AllProvidersFailed.
+    ``error`` is the error that the caller receives, usually an AllProvidersFailed.
     """
 
     error: Exception
@@ -139,16 +139,17 @@ class Failed(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class Cancelled(SolveEvent):
-    """Nobody waits for the solve any more, ``elapsed`` seconds after it was submitted."""
+    """The solve was cancelled, ``elapsed`` seconds after it was submitted."""
 
     elapsed: float
 
 
 @attrs.frozen(kw_only=True)
 class CooledDown(Event):
-    """A provider is left alone: it cools until a time on the wall, or is out where ``until`` is None.
+    """A provider is left alone from now on.
 
-    ``state`` is :attr:`State.COOLING` or :attr:`State.OUT`; ``reason`` is what led to it.
+    ``state`` is ``ProviderState.COOLING`` or ``ProviderState.OUT``, and ``reason`` says why. ``until`` is the
+    end of the pause in seconds since 1970, or None if the provider is out.
     """
 
     provider: str
@@ -159,6 +160,6 @@ class CooledDown(Event):
 
 @attrs.frozen(kw_only=True)
 class Recovered(Event):
-    """A provider that was left alone is asked again."""
+    """A provider that was left alone is used again."""
 
     provider: str

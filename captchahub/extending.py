@@ -1,4 +1,4 @@
-"""What hooks and the core exchange, beyond the task, its solution, and the events."""
+"""The values that hooks exchange with the engine, besides tasks, solutions and events."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Candidate", "Prepared"]
 
 @attrs.frozen
 class Prepared:
-    """A task as one provider is to get it.
+    """A task as one provider will receive it.
 
-    ``frame`` is where its picture lies in that of the task it was made of, so that an answer with places in
-    it can be mapped back, also by a process that collects the job later.
+    ``frame`` is where its picture lies in the picture of the original task. It is stored in the journal, so
+    that a process that collects the job later can also map the coordinates of the answer back.
     """
 
     task: Task[Solution]
@@ -27,10 +27,11 @@ class Prepared:
 
 @attrs.frozen
 class Candidate:
-    """A provider that can be asked for a task, and what is known of it.
+    """A provider that can solve a task, and what is known about it.
 
-    ``plugin`` is the name of its kind. ``price`` is what a job costs there, and ``seconds`` what an answer
-    takes, failures counted; None where not known.
+    ``plugin`` is the name of its kind. ``price`` is what a job costs there, in the provider's currency.
+    ``seconds`` is the recent time per answer, including the time lost to failures; it is infinite if nothing
+    but failures came. Both are None if unknown.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Files to solve: a task for each, made when its turn comes."""
+"""Tasks from files, each made only when its turn comes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ P = ParamSpec("P")
 
 @attrs.frozen
 class FileTask(Generic[S]):
-    """A file that a task is to be made of, by calling this.
+    """A callable that makes a task from a file.
 
-    Raises :class:`~captchahub.errors.TaskError` then, where the file is no picture.
+    The call raises :class:`~captchahub.errors.TaskError` if the file cannot be read or is not a picture.
     """
 
     path: str | os.PathLike[str]
@@ -39,10 +39,10 @@ def tasks_from(
     *args: P.args,
     **options: P.kwargs,
 ) -> Iterator[FileTask[S]]:
-    """The files as ``solve_many`` takes them: ``tasks_from(paths, ImageToText, length=5)``.
+    """Yield a callable for each file, for ``solve_many``: ``tasks_from(paths, ImageToText, length=5)``.
 
-    ``make`` makes a task of a picture and the options. A file that can't be read, or is no picture, is an
-    outcome with its error like any other.
+    ``make`` is called with the picture and the options, and returns the task. A file that cannot be read or
+    is not a picture becomes an outcome with that error; the other files are still solved.
     """
 
     def made(image: Image) -> Task[S]:

@@ -1,4 +1,4 @@
-"""Where a prepared picture lies in the one that it was made of."""
+"""Where a prepared picture lies in the original picture."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ __all__ = ["WHOLE", "Frame", "frame_of"]
 
 
 def _finite(_frame: object, field: attrs.Attribute[Any], value: float) -> None:
-    # Callers need not use a type checker.
+    # Checked at run time because plugins may be written without a type checker.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"{field.name} of a frame is a finite number, not {value!r:.40}")
+        raise ValueError(f"{field.name} of a frame must be a finite number, not {value!r:.40}")
 
 
 def _positive(frame: object, field: attrs.Attribute[Any], value: float) -> None:
     _finite(frame, field, value)
     if value <= 0:
-        raise ValueError(f"{field.name} of a frame is more than 0, not {value}")
+        raise ValueError(f"{field.name} of a frame must be more than 0, not {value}")
 
 
 @attrs.frozen
 class Frame:
-    """The part of a picture that another one was made of.
+    """The part of the original picture that a prepared picture shows.
 
-    ``left`` and ``top`` are where it begins, in pixels of the original; ``across`` and ``down`` are how many
-    pixels of the original one pixel of the new picture stands for. A picture of which 10 pixels at the left
-    were cut off, and which was halved then, has ``Frame(left=10, across=2, down=2)``. Raises ValueError for
-    what is no such number.
+    ``left`` and ``top`` are its top left corner, in pixels of the original. ``across`` and ``down`` are the
+    pixels of the original for each pixel of the prepared picture, horizontally and vertically. A picture
+    whose 10 leftmost columns were cut off and which was then scaled to half its size has ``Frame(left=10,
+    across=2, down=2)``. Raises ValueError if a number is not finite, or a scale not positive.
     """
 
     left: float = attrs.field(default=0.0, validator=_finite)
@@ -39,22 +39,25 @@ class Frame:
     down: float = attrs.field(default=1.0, validator=_positive)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Where a place in the new picture is in the original, in pixels."""
+        """Return the point of the original for a point of the prepared picture, both in pixels."""
         return self.left + self.across * x, self.top + self.down * y
 
     def within(self, outer: Frame) -> Frame:
-        """The same picture's frame in the original of ``outer``, whose picture is this one's original."""
+        """Return the frame in the first original, for a picture that was prepared twice.
+
+        ``outer`` is the frame of the first preparation, whose picture is the original of this one.
+        """
         left, top = outer.place(self.left, self.top)
         return Frame(left, top, outer.across * self.across, outer.down * self.down)
 
 
 WHOLE = Frame()
-"""The frame of a picture in which nothing has moved."""
+"""The frame of a picture that is not cropped or scaled."""
 
 
 def frame_of(fields: Mapping[str, object]) -> Frame:
-    """The frame of its written fields, as :func:`attrs.asdict` gives them. Raises ValueError for others."""
+    """Return the frame with the fields that :func:`attrs.asdict` returned. Raises ValueError for others."""
     try:
-        return Frame(**fields)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # checked by it
+        return Frame(**fields)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]  # Frame checks the types
     except TypeError as error:
-        raise ValueError(f"this is no frame: {error}") from error
+        raise ValueError(f"not a frame: {error}") from error

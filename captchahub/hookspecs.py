@@ -1,12 +1,14 @@
 """The hooks a plugin can implement.
 
-A plugin is any object, most often a module, with functions or methods that are named like a hook here and
-marked with :data:`hookimpl`. They can leave out arguments that they do not need. One that adds kinds of
-provider is found through the entry-point group ``captchahub``, under the name of the kind, and is imported
-for providers whose ``plugin:`` that is. Any other one is found through the group ``captchahub.plugins``, and
-imported where the configuration names it in ``plugins: {load: [...]}``.
+A plugin is any object, usually a module, with functions or methods that have the name of a hook and are
+marked with :data:`hookimpl`. They may leave out arguments that they do not need.
 
-A plugin says with ``captchahub_contract = 1`` for which version of all this it was written.
+A plugin that adds a kind of provider is found through the entry-point group ``captchahub``, under the name of
+the kind. It is imported if a provider of the configuration has that name as its ``plugin:``. Any other plugin
+is found through the group ``captchahub.plugins``, and is imported if the configuration names it in
+``plugins: {load: [...]}``.
+
+A plugin states the version of this contract that it was written for with ``captchahub_contract = 1``.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ __all__ = ["CONTRACT", "HookSpecs", "hookimpl"]
 PROJECT = "captchahub"
 
 CONTRACT = 1
-"""The version of the contract between plugins and the core: these hooks, and ``captchahub.provider``."""
+"""The version of the contract between plugins and the library: these hooks, and ``captchahub.provider``."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 
@@ -34,34 +36,35 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class HookSpecs:
-    """Every hook there is, with what it must return."""
+    """Every hook, and what it must return."""
 
     @hookspec
     def captchahub_provider_kinds(self) -> Iterable[ProviderKind[object]]:
-        """The kinds of provider that this plugin adds.
+        """Return the kinds of provider that this plugin adds.
 
-        The name of each is also the name of an entry point, so that only plugins which the configuration
-        uses are ever imported.
+        The name of each kind must also be the name of an entry point. This lets the library import only the
+        plugins that the configuration uses.
         """
         raise NotImplementedError
 
     @hookspec
     def captchahub_task_types(self) -> Iterable[type[Task[Solution]]]:
-        """The types of task that this plugin adds: attrs classes with the picture in a field ``image``.
+        """Return the types of task that this plugin adds: attrs classes with a field ``image``.
 
-        Their kinds can have routes and prices in the configuration, and ``captchahub solve --type`` takes
-        them; their further fields are ``--option NAME=VALUE`` there.
+        Their kinds can have routes and prices in the configuration, and are valid for
+        ``captchahub solve --type``, where their other fields are set with ``--option NAME=VALUE``.
         """
         raise NotImplementedError
 
     @hookspec
     def captchahub_prepare_task(self, task: Task[Solution], provider: str, plugin: str) -> Prepared | None:
-        """The task as one provider is to get it, such as with a smaller picture; None to leave it as it is.
+        """Return the task as one provider will receive it, or None to leave it unchanged.
 
-        ``provider`` is the name in the configuration, ``plugin`` that of its kind. It is called for each
-        attempt, in a worker thread, before anything is ordered; of several plugins each gets what the one
-        before has made. What it raises is logged, and the task is sent as it was. The answer is mapped back
-        by the frame before it is checked.
+        The new task can have a smaller picture, for example. ``provider`` is the name in the configuration,
+        ``plugin`` the name of its kind. The hook is called for each attempt, in a worker thread, before a job
+        is created. If several plugins have it, each receives what the one before returned. If it raises, the
+        error is logged and the task is sent unchanged. The answer is mapped back through the frame before it
+        is checked.
         """
         raise NotImplementedError
 
@@ -73,31 +76,32 @@ class HookSpecs:
         candidates: Sequence[Candidate],
         chance: Callable[[], float],
     ) -> Sequence[str] | None:
-        """The names of the providers in the order in which to ask them; None to leave that to others.
+        """Return the names of the providers in the order to call them, or None to leave it to other plugins.
 
-        The first answer counts. Who is left out is not asked. ``candidates`` has every provider of the route;
-        ``chance`` gives numbers from 0 to 1, for those who draw lots. It is called in the hub's own thread,
-        which it must not block. What it raises, or names that are not on the route, are logged and left out.
+        The first answer that is not None counts. A provider that is left out is not called. ``candidates``
+        has every provider of the route; ``chance()`` returns a random number from 0 to 1. The hook is called
+        in the hub's own thread, which it must not block. An error that it raises, and names that are not on
+        the route, are logged and ignored.
         """
         raise NotImplementedError
 
     @hookspec
     def captchahub_check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
-        """Why an answer can't be right, None where nothing speaks against it.
+        """Return why an answer cannot be right, or None if it may be right.
 
-        It is asked for every answer that passes the task's own check. An answer that it refuses is a failed
-        attempt (``WrongSolution``), so that the next provider is asked. It is called in the hub's own thread,
-        which it must not block. What it raises, or returns that is no text, is logged and counts as nothing
-        against the answer, which is paid for.
+        The hook is called for every answer that passes the task's own check. A reason fails the attempt with
+        ``WrongSolution``, and the next provider is called. The hook is called in the hub's own thread, which
+        it must not block. If it raises, or returns anything but a text, that is logged and the answer is
+        accepted, because it is already paid for.
         """
         raise NotImplementedError
 
     @hookspec
     def captchahub_observe(self, event: Event) -> None:
-        """Take note of something that happened: one of the classes of :mod:`captchahub.events`.
+        """Receive an event, which is an object of a class in :mod:`captchahub.events`.
 
-        It is called in a thread for observers alone, with the context variables of who submitted the task.
-        What it raises is logged, once for each plugin. Where observers are slower than the hub for so long
-        that thousands of events wait, the newest are dropped, and the log says how many.
+        The hook is called in a thread that only runs observers, with the context variables of the caller that
+        submitted the task. An error that it raises is logged, once for each plugin. If observers are so slow
+        that thousands of events wait, the newest are dropped, and their number is logged.
         """
         raise NotImplementedError

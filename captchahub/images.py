@@ -1,4 +1,4 @@
-"""The picture to solve: its bytes, what they are, and how large."""
+"""The picture to solve: its bytes, their format, and its size in pixels."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from captchahub.errors import TaskError
 __all__ = ["MAX_BYTES", "Image", "ImageFormat", "PilImage"]
 
 MAX_BYTES = 10_000_000
-"""The largest picture taken where no other limit is given, in bytes."""
+"""The default size limit of a picture, in bytes."""
 
-_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF")
 
-# That of a data URL whose content is no base64.
+# The head of a data URL whose content is not base64.
 _DATA_HEAD = re.compile(rb"\A\s*data:[^,<]*,", re.IGNORECASE)
 
 
 class PilImage(Protocol):
-    """The part of ``PIL.Image.Image`` that :meth:`Image.from_pil` uses; Pillow itself is not needed."""
+    """The part of ``PIL.Image.Image`` that :meth:`Image.from_pil` uses. Pillow itself is not required."""
 
     @property
     def mode(self) -> str:
@@ -40,7 +40,7 @@ class PilImage(Protocol):
         ...
 
     def convert(self, mode: str, /) -> PilImage:
-        """The picture in another mode."""
+        """Return the picture in another mode."""
         ...
 
     def save(self, fp: BinaryIO, /, format: str) -> None:  # noqa: A002 - Pillow's own name for it
@@ -50,11 +50,12 @@ class PilImage(Protocol):
 
 @attrs.frozen(repr=False)
 class Image:
-    """A whole picture in memory; equal to another with the same bytes.
+    """A complete picture in memory. Pictures with the same bytes are equal.
 
-    Made by :meth:`open`, :meth:`from_bytes`, :meth:`from_base64`, :meth:`from_pil` or :meth:`from_svg`, which
-    all raise :class:`~captchahub.errors.TaskError` for anything that is not a PNG, JPEG, GIF, WebP or BMP
-    picture, lacks pixels, or is larger than ``max_bytes``. One that lacks only its end mark is taken.
+    Create one with :meth:`open`, :meth:`from_bytes`, :meth:`from_base64`, :meth:`from_pil` or
+    :meth:`from_svg`. All of them raise :class:`~captchahub.errors.TaskError` if the data is not a PNG, JPEG,
+    GIF, WebP or BMP picture, lacks pixels, or is larger than ``max_bytes`` bytes. A picture that lacks only
+    its end marker is accepted.
     """
 
     data: bytes
@@ -69,9 +70,9 @@ class Image:
 
     @classmethod
     def open(cls, source: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = MAX_BYTES) -> Image:
-        """Read a picture from a path, or from where a file object opened in binary mode stands to its end.
+        """Read a picture from a path, or from the current position of a file object opened in binary mode.
 
-        No more than ``max_bytes`` and one are read.
+        At most ``max_bytes`` + 1 bytes are read.
         """
         name = name_of(source)
         try:
@@ -82,21 +83,22 @@ class Image:
                 data = _read(source, max_bytes + 1)
         except (AttributeError, TypeError, UnicodeDecodeError) as error:
             raise TaskError(
-                f"cannot read the picture {name}: give a path, or a file opened in binary mode ('rb')"
+                f"cannot read the picture {name}: pass a path, or a file opened in binary mode ('rb')"
                 f"{instead_of(source)}"
             ) from error
-        except (OSError, ValueError) as error:  # ValueError: a closed file, a path with a NUL in it
-            said = getattr(error, "strerror", None) or error
-            raise TaskError(f"cannot read the picture {name}: {said}{instead_of(source)}") from error
-        if not data and not isinstance(source, (str, os.PathLike)) and _was_read(source):
+        except (OSError, ValueError) as error:  # ValueError: a closed file, or a path with a NUL
+            reason = getattr(error, "strerror", None) or error
+            raise TaskError(f"cannot read the picture {name}: {reason}{instead_of(source)}") from error
+        if not data and not isinstance(source, (str, os.PathLike)) and _is_past_start(source):
             raise TaskError(
-                f"{name}: the picture is empty (0 bytes), for the file was read before: seek(0) first"
+                f"{name}: the picture is empty (0 bytes), because the file was read before; call seek(0) "
+                "first"
             )
         return _checked(data, name, max_bytes)
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, max_bytes: int = MAX_BYTES) -> Image:
-        """Take a picture that is already in memory."""
+        """Create a picture from bytes in memory."""
         try:
             plain = bytes(memoryview(data))
         except TypeError:
@@ -108,10 +110,10 @@ class Image:
 
     @classmethod
     def from_base64(cls, text: str | bytes, *, max_bytes: int = MAX_BYTES) -> Image:
-        r"""Take a picture in base64, as pages, JSON and URLs have it.
+        r"""Create a picture from base64 text, as it is found in web pages, JSON and URLs.
 
-        It may have line breaks and a ``data:image/png;base64,`` head, use the alphabet for URLs, lack its
-        padding, and be escaped (``%2B``, ``\/``).
+        The text may have line breaks and a ``data:image/png;base64,`` head, use the URL-safe alphabet, lack
+        its padding, and be escaped (``%2B``, ``\/``).
         """
         try:
             plain = text.decode("ascii") if isinstance(text, bytes) else text
@@ -120,22 +122,22 @@ class Image:
             found = type(text).__name__
             raise TaskError(f"a base64 picture must be text, not {found}{instead_of(text)}") from None
         except ValueError as error:
-            said = _no_base64(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
-            raise TaskError(f"the picture is not valid base64: {error}{said}") from None
+            instead = _instead_of_base64(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
+            raise TaskError(f"the picture is not valid base64: {error}{instead}") from None
         return _checked(data, "the base64 text", max_bytes)
 
     @classmethod
     def from_pil(cls, picture: PilImage, *, max_bytes: int = MAX_BYTES) -> Image:
-        """Take a Pillow image; it is stored as PNG, without loss where PNG has its mode.
+        """Create a picture from a Pillow image. It is stored as PNG, without loss if PNG has its mode.
 
-        Other modes are converted to the nearest that PNG has, most of them to RGB.
+        Other modes are converted to the nearest mode that PNG has, which is RGB for most.
         """
         buffer = io.BytesIO()
         try:
             for mode in _PNG_MODES.get(picture.mode, ("RGB",)):
                 picture = picture.convert(mode)
             picture.save(buffer, format="PNG")
-        except Exception as error:  # of a decoder's many, for Pillow may read the file only now
+        except Exception as error:  # any error of a decoder, because Pillow may read the file only now
             raise TaskError(
                 f"cannot store this {type(picture).__name__} as PNG: {error}{instead_of(picture)}"
             ) from error
@@ -150,10 +152,11 @@ class Image:
         background: str = "white",
         max_bytes: int = MAX_BYTES,
     ) -> Image:
-        """Draw an SVG picture, as text or as bytes, gzip-compressed or not; it is stored as PNG.
+        """Render an SVG picture, given as text or as bytes, gzip-compressed or not. It is stored as PNG.
 
-        It is drawn by resvg, which ``pip install 'captchahub[svg]'`` installs. ``scale`` enlarges it;
-        ``background`` is a CSS colour. A drawing that names other files is refused.
+        The renderer is resvg, which ``pip install 'captchahub[svg]'`` installs. ``scale`` multiplies width
+        and height; ``background`` is a CSS colour. Raises TaskError if the SVG refers to other files, because
+        it may come from a stranger.
         """
         try:
             data = rendered(svg, scale, background)
@@ -167,36 +170,37 @@ class Image:
 
     @property
     def base64(self) -> str:
-        """The bytes in plain base64: no line breaks, no data-URL head."""
+        """The bytes in plain base64, without line breaks and without the head of a data URL."""
         return base64.b64encode(self.data).decode("ascii")
 
     @property
     def sha256(self) -> str:
-        """The hash of the bytes, in hexadecimal."""
+        """The SHA-256 hash of the bytes, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
 
-# The way from a Pillow mode to one that PNG has; CMYK, YCbCr, LAB, HSV and F go through RGB.
+# The conversions from a Pillow mode to one that PNG has. CMYK, YCbCr, LAB, HSV and F, missing here, become
+# RGB.
 _PNG_MODES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), ()),
     **dict.fromkeys(("PA", "RGBa"), ("RGBA",)),
     "La": ("LA",),
     "I": ("I;16",),
-    # Converted at once they would lose all but eight bits.
+    # Converted directly, these would keep only eight of their sixteen bits.
     **dict.fromkeys(("I;16B", "I;16L", "I;16N"), ("I", "I;16")),
 }
 
 
 def _read(file: BinaryIO, limit: int) -> bytes:
-    """All that is left of a file, up to a limit; a pipe or a socket gives it piece by piece."""
+    """Read a file to its end, but at most ``limit`` bytes. One read of a pipe or a socket may return less."""
     data = bytearray()
     while len(data) < limit and (piece := file.read(limit - len(data))):
         data += piece
     return bytes(data)
 
 
-def _was_read(file: BinaryIO) -> bool:
-    """Whether a file stands elsewhere than at its start."""
+def _is_past_start(file: BinaryIO) -> bool:
+    """Whether the position of a file is not its start. False if it has no position."""
     try:
         return file.tell() > 0
     except (AttributeError, OSError, TypeError, ValueError):
@@ -204,13 +208,13 @@ def _was_read(file: BinaryIO) -> bool:
 
 
 def _advice(data: bytes) -> str:
-    said = advice(data)
-    return f"; {said}" if said else ""
+    text = advice(data)
+    return f"; {text}" if text else ""
 
 
-def _no_base64(data: bytes) -> str:
-    """What to do with what was given as base64 and is something else."""
-    if data.startswith(_PICTURES):
+def _instead_of_base64(data: bytes) -> str:
+    """Return what to do with data that was passed as base64 but is something else."""
+    if data.startswith(_SIGNATURES):
         return "; for the bytes of a picture use Image.from_bytes"
     return _advice(_DATA_HEAD.sub(b"", data, count=1)) if b"<" in data else ""
 

@@ -1,4 +1,4 @@
-"""Jobs as the journal tells them, and what they cost."""
+"""Jobs as the journal records them, and what they cost."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ __all__ = ["Collected", "JobEntry", "JobState", "Spend"]
 
 
 class JobState(Enum):
-    """How far a job has come."""
+    """The state of a job in the journal."""
 
     INTENT = "intent"
-    """It may be sent from now on."""
+    """The price is reserved; the create call is about to be sent, or was just sent."""
     CREATED = "created"
-    """The service gave it an id; its answer can be collected."""
+    """The service returned an id, so the answer can be polled."""
     SOLVED = "solved"
-    """The answer is there."""
+    """The answer was received."""
     FAILED = "failed"
-    """It ended without an answer, or with one that can't be right."""
+    """The job ended without an answer, or with one that cannot be right."""
     EXPIRED = "expired"
-    """The service does not know it any more."""
+    """The service no longer knows the job."""
     NOT_SENT = "not_sent"
-    """The service never had it."""
+    """The create call was certainly not sent. Nothing is charged."""
     REFUSED = "refused"
-    """The service did not take it, and charges nothing."""
+    """The service refused the job. Nothing is charged."""
     AMBIGUOUS = "ambiguous"
-    """The service may have it, and nobody knows its id: ``hub.resolve()`` is for what a person finds out."""
+    """The service may have the job, but its id is unknown. ``hub.resolve()`` records what became of it."""
 
 
 @attrs.frozen
 class JobEntry:
     """One job of the journal, as a hub sees it.
 
-    ``provider`` is what the hub that ordered it called its account. ``id`` is the journal's own number of it,
-    ``job_id`` the service's. ``submission`` is the same for the jobs of one solve. ``fingerprint`` is that of
-    the task. ``price`` is what was reserved, in ``currency``, and ``price_source`` who said so:
-    ``configuration``, ``reply`` or ``list``. Times are seconds since 1970.
+    ``id`` is the journal's number of the job, ``job_id`` the service's id. ``submission`` is the same for all
+    jobs of one solve. ``provider`` is the name of the provider in the hub that created the job. ``kind``,
+    ``fingerprint`` and ``options`` are those of the task. ``price`` is what was reserved, in ``currency``;
+    ``price_source`` says where it comes from: ``configuration``, ``reply`` or ``list``. Times are in seconds
+    since 1970.
     """
 
     id: int
@@ -59,40 +60,43 @@ class JobEntry:
     price_source: str | None
     currency: str | None
     charge: Decimal
-    """What the ledger counts for it now."""
+    """What the ledger counts for the job now, in ``currency``."""
     answer: Mapping[str, object] | None
     error: str | None
     owner: str | None
-    """Who works on it, or did so last; None where it waits for somebody."""
+    """The id of the hub that works on the job or did so last, or None if the job waits for a hub."""
     is_shared: bool
+    """Whether equal tasks may use the answer of this job instead of creating another."""
     is_by_hand: bool
-    """Whether a person, and not the library, said what became of it."""
+    """Whether ``hub.resolve()`` recorded the outcome."""
     ordered_at: float
+    """When the price was reserved, just before the create call."""
     updated_at: float
+    """When the entry last changed."""
     frame: Frame = WHOLE
-    """Where the picture that was sent lies in the task's own."""
+    """Where the picture that was sent lies in the picture of the task."""
     held_until: float | None = None
-    """Until when it is its owner's at the latest, should that be dead; None where it is nobody's."""
+    """When another hub may take the job over if its owner has died; None if no hub works on it."""
     is_given: bool = True
-    """False where it is solved and nobody has got the answer yet: ``hub.resume()`` gives it."""
+    """False if the job is solved and no caller has received the answer yet; ``hub.resume()`` yields it."""
     account: int | None = None
-    """The journal's number of the account it was ordered with; None where an older version wrote it."""
+    """The journal's number of the account that created the job, or None if an older version wrote it."""
     plugin: str | None = None
-    """The plugin of that account."""
+    """The name of the plugin of that account."""
     address: str | None = None
-    """Where that account is."""
+    """The URL of the service of that account."""
     configured_as: str | None = None
-    """The provider of this hub that is that account; None where it has none."""
+    """The name of the provider of this hub that has that account, or None if no provider has."""
 
     @property
     def is_of_other_account(self) -> bool:
-        """Whether it is of an account that this hub has not got, so that nothing here asks for it."""
+        """Whether no provider of this hub has the account of the job, so that this hub cannot poll it."""
         return self.account is not None and self.configured_as is None
 
 
 @attrs.frozen
 class Spend:
-    """What the orders of one day cost: at a provider, for a task kind."""
+    """What the jobs of one day cost at one provider, for one task kind. ``amount`` is in ``currency``."""
 
     day: date
     provider: str
@@ -100,17 +104,18 @@ class Spend:
     currency: str | None
     amount: Decimal
     jobs: int
-    """The orders that the service has taken, or may have."""
+    """The number of jobs that the service accepted or may have accepted."""
     account: int | None = None
-    """The journal's number of the account; None where an older version wrote it."""
+    """The journal's number of the account, or None if an older version wrote the jobs."""
 
 
 @attrs.frozen
 class Collected:
-    """What came of a job that was left behind: its answer, or why there is none.
+    """What became of a job that an earlier solve left behind: its answer, or why there is none.
 
-    ``entry`` is the job as it was found in the journal, which may have the answer already. The answer is not
-    checked, for the task is not there.
+    ``entry`` is the job as it was found in the journal; it may already contain the answer. ``solution`` is
+    not checked, because the task is not known. ``cost`` is in ``entry.currency``, or None if unknown.
+    ``error`` is None if there is a solution.
     """
 
     entry: JobEntry

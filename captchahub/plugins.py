@@ -1,4 +1,4 @@
-"""What there is to tell of a plugin: whether it can be used, and if not, why."""
+"""Records about plugins: whether each can be used and, if not, why."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ __all__ = ["PluginRecord", "PluginState"]
 
 
 class PluginState(Enum):
-    """How far a plugin has come."""
+    """The state of a plugin."""
 
     INSTALLED = "installed"
-    """Nothing uses it, so it was not imported."""
+    """It was not imported, because the configuration does not use it."""
     LOADED = "loaded"
+    """It was imported, or passed in, and is used."""
     FAILED = "failed"
-    """It can't be imported, or breaks the contract."""
+    """It cannot be imported, or breaks the contract."""
     BLOCKED = "blocked"
-    """The configuration or the environment forbids it, so it was not imported."""
+    """It was not imported, because the configuration or the environment blocks it."""
     INCOMPATIBLE = "incompatible"
     """It was written for another version of the contract."""
 
@@ -27,10 +28,10 @@ class PluginState(Enum):
 class PluginRecord:
     """One plugin.
 
-    ``name`` is that of its entry point, or of the object that was passed in; ``distribution`` and ``version``
-    are those of its package, None where it was passed in. ``kinds`` are the provider kinds and ``tasks`` the
-    task kinds that it adds, ``hooks`` what it implements. ``error`` says why it can't be used and what to do;
-    ``traceback`` is that of the error, where it raised one.
+    ``name`` is the name of its entry point, or of the object that was passed in. ``distribution`` and
+    ``version`` are those of its package, or None if it was passed in. ``kinds`` are the provider kinds and
+    ``tasks`` the task kinds that it adds; ``hooks`` are the hooks that it implements. ``error`` says why it
+    cannot be used and what to do, and ``traceback`` is the traceback of the error if it raised one.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a solve gives back."""
+"""What a solve returns, and how providers are doing."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ S = TypeVar("S", bound=Solution)
 
 @attrs.frozen
 class Vote(Generic[S]):
-    """What one provider answered. ``agrees`` where that is the answer which enough of them gave.
+    """The answer of one provider. ``agrees`` is True if it is the answer that enough providers gave.
 
-    ``kind`` is that of the task.
+    ``kind`` is the kind of the task.
     """
 
     provider: str
@@ -34,14 +34,14 @@ class Vote(Generic[S]):
 
 @attrs.frozen
 class Result(Generic[S]):
-    """A checked solution, who delivered it, and on which way.
+    """A checked solution, the provider that delivered it, and every attempt that was made.
 
-    ``kind`` is that of the task. ``job_id`` is the service's own id, None for a local provider, and where a
-    service that answered at once gave none. ``cost`` is what this job cost, in the provider's currency, None
-    where it is not known; what failed attempts and those overtaken by another cost is in ``attempts``.
-    ``elapsed`` is the whole solve in seconds. ``ignored_options`` names the options of the task that could
-    not be sent to the provider; they did serve the check. ``votes`` has every answer, more than one where the
-    route wants several to agree.
+    ``kind`` is the kind of the task. ``job_id`` is the service's own id, or None for a local provider and for
+    a service that answered at once without one. ``cost`` is what this job cost, in the provider's currency,
+    or None if unknown; ``attempts`` has the costs of failed and overtaken attempts. ``elapsed`` is the
+    duration of the whole solve, in seconds. ``ignored_options`` are the names of the task's options that were
+    not sent to the provider; they were still used to check the answer. ``votes`` has all answers, which are
+    several if the route requires agreement.
     """
 
     solution: S
@@ -54,24 +54,24 @@ class Result(Generic[S]):
     ignored_options: tuple[str, ...] = ()
     votes: tuple[Vote[S], ...] = ()
     is_shared: bool = False
-    """Whether it is the answer of a job that was ordered for an equal task: this one cost nothing."""
+    """Whether this is the answer of a job created for an equal task, so that it cost nothing extra."""
 
     @property
     def total_cost(self) -> Decimal | None:
-        """What all attempts cost together, None where that of one is not known.
+        """What all attempts cost together, or None if the cost of one of them is unknown.
 
-        It is a sum of plain numbers: providers that charge in several currencies make it meaningless.
+        The currencies are ignored, so the sum has no meaning if the providers charge in different ones.
         """
         costs = [attempt.cost for attempt in self.attempts]
         return sum((cost for cost in costs if cost is not None), Decimal(0)) if None not in costs else None
 
 
 class ProviderState(Enum):
-    """How a provider stands.
+    """The state of a provider, which is that of a circuit breaker.
 
-    ``HEALTHY`` is asked. ``COOLING`` is left alone for a time, after failures or because it asked for fewer
-    requests; then it is ``HALF_OPEN``, and one attempt finds out whether it works again. ``OUT`` refused the
-    account, or has no money left.
+    A ``HEALTHY`` provider is used. A ``COOLING`` one is left alone for a time, after failures or because it
+    asked for fewer requests. Then it is ``HALF_OPEN``: one attempt finds out whether it works again. One that
+    is ``OUT`` refused the account or has no money left, and stays so until it is revived.
     """
 
     HEALTHY = "healthy"
@@ -86,11 +86,11 @@ State = ProviderState
 
 @attrs.frozen
 class ProviderHealth:
-    """Whether a provider is asked.
+    """Whether a provider is used.
 
-    ``reason`` is what put it into this ``state``, None where it is healthy. ``since`` is when that was, None
-    where it has always been healthy; ``until`` is when it is tried again, None where that is no matter of
-    time. Both are in UTC.
+    ``reason`` is why it is in this ``state``, or None if it is healthy. ``since`` is when the state changed,
+    or None if the provider has always been healthy. ``until`` is when it is tried again, or None if that does
+    not depend on time. Both are in UTC.
     """
 
     state: ProviderState
@@ -101,10 +101,10 @@ class ProviderHealth:
 
 @attrs.frozen
 class Outcome(Generic[S]):
-    """How one task of many ended: with a result or with an error.
+    """How one task of ``solve_many`` ended: with a result or with an error.
 
-    ``index`` is its place in what was given, from 0. ``source`` is what was given there: the task, or the
-    callable that was to make it.
+    ``index`` is the position of the task in the input, from 0. ``source`` is the item of the input: the task,
+    or the callable that makes it.
     """
 
     index: int
@@ -115,13 +115,13 @@ class Outcome(Generic[S]):
 
     @property
     def task(self) -> Task[S]:
-        """The task; raises the error where none could be made, as of a file that is no picture."""
+        """The task. Raises the error if the task could not be made, for example from a broken file."""
         if self._task is not None:
             return self._task
         raise self.error or CaptchaHubError("this task was not made")
 
     def unwrap(self) -> Result[S]:
-        """The result; raises the error where there is none."""
+        """Return the result, or raise the error if there is none."""
         if self.result is not None:
             return self.result
         raise self.error or CaptchaHubError("this task was not solved")

@@ -215,7 +215,7 @@ class ProviderSettings:
 
 
 class Strategy(Enum):
-    """The order in which the providers of one priority are tried."""
+    """The order in which the providers of one priority are called."""
 
     ORDERED = "ordered"
     CHEAPEST = "cheapest"
@@ -242,10 +242,10 @@ class Percentile:
 
 @attrs.frozen
 class RouteSettings:
-    """Which providers are tried for one kind of task, in which order, and what may follow a failure."""
+    """Which providers are called for one kind of task, in which order, and what may follow a failure."""
 
     groups: Annotated[Sequence[Mapping[str, float]], Key("providers")]
-    """The providers to try, in order: names, or priorities such as {omo: 3, spare: 1} with weights.
+    """The providers to call, in order: names, or priorities such as {omo: 3, spare: 1} with weights.
 
     The priorities, first one first: each maps the names of its providers to their weights.
     """
@@ -255,7 +255,7 @@ class RouteSettings:
     ``ordered`` and ``balanced`` draw it by weight.
     """
     fallback_on: tuple[type[ProviderError], ...] = (ProviderError,)
-    """The errors after which another provider is tried; ProviderError is every one of them."""
+    """The errors after which another provider is called; ProviderError is every one of them."""
     on_ambiguous: Otherwise = Otherwise.NEXT
     """What follows if a job may or may not have been created: next may pay twice."""
     on_timeout: Otherwise = Otherwise.NEXT
@@ -263,7 +263,7 @@ class RouteSettings:
     max_attempts: Annotated[int | None, Count] = None
     """The most attempts of one solve."""
     hedge_after: Annotated[float | Percentile | None, HedgeDelay] = None
-    """When to try a second provider while the first still works, such as 15s or p95.
+    """When to call a second provider while the first still works, such as 15s or p95.
 
     In seconds; None for never.
     """

@@ -1,7 +1,7 @@
-"""What a service wrote: read with care, and made fit to show.
+"""Functions for plugins that read what a service wrote, and make it fit to be shown.
 
-A reply can hold whatever JSON can: a number where a text was promised, a megabyte of text, half of a
-character, the very token it was asked with. So every function here takes any value and raises nothing.
+A reply can hold anything that JSON can: a number instead of a text, a megabyte of text, half of a character,
+even the token of the request. So every function here accepts any value and never raises.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ __all__ = [
 
 _LONGEST_ID: Final = 200
 
-# What a signed 64-bit number holds, which is what databases keep.
+# The largest signed 64-bit integer, which is also the largest that SQLite stores.
 _LARGEST_ID: Final = 2**63 - 1
 
-# A shorter token can stand in a job's id by chance.
-_TELLING: Final = 8
+# In characters. A shorter token can be part of a job id by chance.
+_SHORTEST_TOKEN: Final = 8
 
-# JSON can carry half of a surrogate pair, which no file, terminal or database takes.
+# JSON can hold half of a surrogate pair, which cannot be encoded as UTF-8 for a file, terminal or database.
 _HALF_A_PAIR: Final = re.compile("[\ud800-\udfff]")
 
-# Python's own idea of a number is wider than any service's: 1_000, other scripts' digits, NaN.
+# Stricter than Decimal(), which also reads 1_000, NaN and the digits of other scripts, at any length.
 _AMOUNT: Final = re.compile(r"[-+]?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
 
 
 def text_of(value: object) -> str:
-    """A text without blanks at its ends, or a number written out; empty for anything else.
+    """Return a text without white space at its ends, or a number as text; empty for anything else.
 
-    So it is for NaN and infinity, for text with half of a character in it, and for a whole number of so many
-    digits that Python refuses to write them (:func:`sys.set_int_max_str_digits`).
+    It is also empty for NaN and infinity, for text with half of a surrogate pair, and for an integer with
+    more digits than Python converts (:func:`sys.set_int_max_str_digits`).
     """
     if isinstance(value, float) and not math.isfinite(value):
         return ""
-    text = value if isinstance(value, str) else _written(value)
+    text = value if isinstance(value, str) else _number(value)
     return "" if _HALF_A_PAIR.search(text) else text.strip()
 
 
 def job_id_of(value: object) -> int | str | None:
-    """A job's id, unchanged; None for what is none.
+    """Return a job id unchanged, or None if the value is not one.
 
-    An id is a whole number above 0 that 64 bits hold, or a printable text of up to 200 characters.
+    A job id is a positive integer of at most 64 bits (signed), or a printable text of at most 200 characters.
     """
     if isinstance(value, bool):
         return None
@@ -71,18 +71,19 @@ def job_id_of(value: object) -> int | str | None:
 
 
 def money(value: object) -> Decimal | None:
-    """An amount as services write it, a number or text, or None where it is not one."""
+    """Return an amount of money from a number or a text, or None if it is not an amount."""
     text = text_of(value)
     return Decimal(text) if _AMOUNT.fullmatch(text) else None
 
 
 def fields_of(value: object) -> dict[str, object]:
-    """The fields of a JSON object; none for anything else."""
-    # JSON objects have text keys; pyright can't know it.
+    """Return the fields of a JSON object, or an empty dict for anything else."""
+    # The keys of a JSON object are strings, but the type checker does not know that it is one.
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
-# Where services write what went wrong, the most telling names first, in small letters without underscores.
+# The fields in which services write what went wrong, the most informative first, in lower case and without
+# underscores.
 _REASONS: Final = (
     "errordescription",
     "errormessage",
@@ -99,41 +100,41 @@ _REASONS: Final = (
     "errorcode",
 )
 
-# What may hold an object with such a name.
-_WRAPPINGS: Final = ("data", "result", "response")
+# The fields in which services wrap an object with such a field.
+_WRAPPERS: Final = ("data", "result", "response")
 
-# A yes or no is no reason.
+# Values of such fields that are not a reason.
 _FLAGS: Final = frozenset({"true", "false", "yes", "no", "null", "none", "0", "1", "ok", "success", "fail"})
 
 _DEEPEST: Final = 5
 
-# Neither looks at a character twice, whatever a page has in it.
+# Both take linear time, whatever a page contains.
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 
 _TAG: Final = re.compile(r"<[^<>]*>")
 
 _LONGEST_PAGE: Final = 20_000
 
-# In small letters, and letters only.
-_ENDS: Final = re.compile(
+# Both are matched against a status in lower case without anything but letters.
+_FAILED: Final = re.compile(
     "fail(s|ed|ure)?|error(s|ed)?|cancell?(ed)?|abort(ed)?|reject(ed)?|refused|expired|time(d)?out|killed"
     "|terminated|unsolvable|unsolved|notsolved|unrecogni[sz]ed"
 )
 
-_IN_WORK: Final = re.compile(
+_WORKING: Final = re.compile(
     "(in)?(process|progress|queue|work)(ing|ed)?|pending|wait(ing)?|run(ning)?|queu(e)?ing|idle|new|created"
     "|start(ed|ing)|accepted|received|submitted|solving|notready|scheduled"
 )
 
 
 def says_failed(status: str) -> bool:
-    """Whether a job's status, in English, says that it has ended without an answer."""
-    return _ENDS.fullmatch(_letters(status)) is not None
+    """Whether a job's status, in English, says that the job ended without an answer."""
+    return _FAILED.fullmatch(_letters(status)) is not None
 
 
 def says_working(status: str) -> bool:
-    """Whether a job's status, in English, says that it is not over."""
-    return _IN_WORK.fullmatch(_letters(status)) is not None
+    """Whether a job's status, in English, says that the job is not done."""
+    return _WORKING.fullmatch(_letters(status)) is not None
 
 
 def _letters(status: str) -> str:
@@ -141,12 +142,13 @@ def _letters(status: str) -> str:
 
 
 def reason_in(value: object) -> str:
-    """A service's own words for what went wrong, in any JSON value; empty where there are none.
+    """Return a service's own words for what went wrong, from any JSON value; empty if there are none.
 
-    They are looked for under the names that services use (``message``, ``error``, ``msg``, ``detail``), in
-    objects and in the first items of a list. Laravel's ``{"message": ..., "errors": {field: [...]}}`` gives
-    the message and the mistake of the first field. The words are as the service wrote them: show them with
-    :class:`Words`.
+    They are looked for in fields that services use (``message``, ``error``, ``msg``, ``detail``), in objects
+    and in the first items of lists. For ``{"message": ..., "errors": {field: [...]}}``, the format of the
+    Laravel framework, the result is the message and the mistake in the first field.
+
+    The words are returned as the service wrote them; use :class:`Words` to show them.
     """
     return _reason(value, _DEEPEST)
 
@@ -155,55 +157,56 @@ def _reason(value: object, depth: int) -> str:
     if isinstance(value, str):
         text = value.strip()
         return "" if text.lower() in _FLAGS else text
-    given = fields_of(value)
-    if depth == 0 or not (given or isinstance(value, list)):
+    original = fields_of(value)
+    # The depth is limited because a hostile reply can be nested very deeply.
+    if depth == 0 or not (original or isinstance(value, list)):
         return ""
     if isinstance(value, list):
         items: list[object] = value[:_DEEPEST]  # pyright: ignore[reportUnknownVariableType] - any JSON
-        return next((said for item in items if (said := _reason(item, depth - 1))), "")
-    fields = {name.lower().replace("_", ""): field for name, field in given.items()}
-    told = (_reason(fields[name], depth - 1) for name in _REASONS if name in fields)
-    said = next(filter(None, told), "")
+        return next((reason for item in items if (reason := _reason(item, depth - 1))), "")
+    fields = {name.lower().replace("_", ""): field for name, field in original.items()}
+    reasons = (_reason(fields[name], depth - 1) for name in _REASONS if name in fields)
+    reason = next(filter(None, reasons), "")
     mistake = _mistake_in(fields_of(fields.get("errors")), depth - 1)
-    if mistake and mistake not in said:
-        return f"{said} ({mistake})" if said else mistake
-    if said:
-        return said
-    wrapped = [fields[name] for name in _WRAPPINGS if isinstance(fields.get(name), (dict, list))]
-    return _reason(wrapped, depth - 1) or _mistake_in(given, depth - 1, only_lists=True)
+    if mistake and mistake not in reason:
+        return f"{reason} ({mistake})" if reason else mistake
+    if reason:
+        return reason
+    wrapped = [fields[name] for name in _WRAPPERS if isinstance(fields.get(name), (dict, list))]
+    return _reason(wrapped, depth - 1) or _mistake_in(original, depth - 1, only_lists=True)
 
 
 def _mistake_in(fields: Mapping[str, object], depth: int, *, only_lists: bool = False) -> str:
-    """The first of the mistakes that are told by the names of fields."""
+    """Return the first entry of an object that maps the names of fields to the mistakes in them."""
     kinds = list if only_lists else (list, str)
     listed = (name for name, field in fields.items() if depth > 0 and isinstance(field, kinds))
-    return next((f"{name}: {said}" for name in listed if (said := _reason(fields[name], depth))), "")
+    return next((f"{name}: {reason}" for name in listed if (reason := _reason(fields[name], depth))), "")
 
 
 def reason_in_page(body: bytes) -> str:
-    """The same in what is no JSON: the title of a page, or else its text; empty where there is none."""
+    """Return the reason in a body that is not JSON: the title of a page, else its text; empty if none."""
     text = body[:_LONGEST_PAGE].decode("utf-8", "replace").strip("\ufeff \t\r\n")
     if text.startswith("<"):
         title = _TITLE.search(text)
         text = html.unescape(title[1] if title else _TAG.sub(" ", text))
-    # What is not text is not for people either.
+    # Binary data says nothing to a person.
     is_text = "\ufffd" not in text and "\0" not in text
     return " ".join(text.split()) if is_text else ""
 
 
 @attrs.frozen
 class Words:
-    """Makes what a service wrote fit for an error: one line, short, and never with the token in it."""
+    """Makes what a service wrote fit for an error message: one line, short, and without the token."""
 
     service: str
-    """What errors call the service."""
+    """The name of the service in error messages."""
     secret: Secret = attrs.field(factory=lambda: Secret(""))
-    """The token that may be repeated in its replies, found in any case; left out where there is none."""
+    """The token of the request, which is masked in upper and lower case if the service repeats it."""
     longest: int = 200
-    """In characters."""
+    """The longest text, in characters."""
 
     def of(self, text: str) -> str:
-        """The text with the token masked, on one line without control characters, and cut to ``longest``."""
+        """Return a text on one line, without the token and control characters, cut to ``longest``."""
         token = self.secret.reveal()
         masked = re.sub(re.escape(token), "***", text, flags=re.IGNORECASE) if token else text
         # Nearly every text is printable, and a hostile one may be long.
@@ -213,31 +216,31 @@ class Words:
         return line if len(line) <= self.longest else line[: self.longest - 1] + "…"
 
     def said(self, text: str) -> str:
-        """The service's own reason for a failure, as an error tells it: ``Example says: no such key``."""
+        """Return the service's reason for a failure as a message: ``Example says: no such key``."""
         return f"{self.service} says: {self.of(text) or 'no reason'}"
 
     def shown(self, value: object) -> str:
-        """Any JSON value as it can stand in an error; a list or an object is only named as one."""
+        """Return any JSON value as it can be shown in an error; of a list or an object only the type."""
         if isinstance(value, str):
             return repr(self.of(value))
         if value is None:
             return "nothing"
         if isinstance(value, (bool, int, float)):
-            return self.of(str(value) if isinstance(value, bool) else _written(value)) or "a vast number"
+            return self.of(str(value) if isinstance(value, bool) else _number(value)) or "a vast number"
         return "a list" if isinstance(value, list) else "an object"
 
     def has_secret(self, value: int | str) -> bool:
-        """Whether the token stands in a value that will be carried around unmasked, such as a job's id.
+        """Whether the token is part of a value that will be stored unmasked, such as a job id.
 
-        A token of fewer than 8 characters is not looked for: an id can hold one by chance.
+        A token of fewer than 8 characters is not looked for, because an id can contain one by chance.
         """
         token = self.secret.reveal()
-        text = value if isinstance(value, str) else _written(value)
-        return len(token) >= _TELLING and token.lower() in text.lower()
+        text = value if isinstance(value, str) else _number(value)
+        return len(token) >= _SHORTEST_TOKEN and token.lower() in text.lower()
 
 
-def _written(value: object) -> str:
-    """A number as Python writes it; empty for what is none, or of too many digits to be written."""
+def _number(value: object) -> str:
+    """Return a number as Python writes it; empty for anything else, or if it has too many digits."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return ""
     try:

@@ -1,7 +1,7 @@
-"""Single keys from the environment, such as ``CAPTCHAHUB__PROVIDERS__OMO__TIMEOUT=30s``.
+"""Environment variables that override single keys, such as ``CAPTCHAHUB__PROVIDERS__OMO__TIMEOUT=30s``.
 
-Names of keys are written in any case, with ``_`` for ``-`` and ``.``, and ``__`` between them. The value is
-read as the file's own values are.
+Keys are written in any case, with ``_`` for ``-`` and ``.``, and with ``__`` between them. A value is read as
+YAML, as in the file.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from captchahub._config.problems import KeyPath, Origin, Problems, items_in, mapping_in
+from captchahub._config.problems import KeyPath, Problems, ValueOrigin, items_in, mapping_in
 from captchahub._config.yaml_documents import Document, parse_document
 from captchahub._support.wording import advise
 
 __all__ = ["BETWEEN", "PREFIX", "as_variable", "override"]
 
 PREFIX = "CAPTCHAHUB__"
-"""What the names of these variables begin with."""
+"""The beginning of the names of these variables."""
 
 KnownKeys = Callable[[KeyPath, Mapping[str, object]], Iterable[str]]
-"""The keys that the mapping at a place can have, given the whole configuration; as many as matter here."""
+"""Returns the keys that only plugins know of the mapping at a place, given the whole configuration."""
 
 BETWEEN = "__"
-"""What stands between two keys in them."""
+"""The separator between two keys in a name."""
 
 _NOT_TEXT = "a key in it is not text; put it in quotes, or the whole if it is one text"
 
 _NAMES = ("providers",)
-"""Mappings whose keys are names that the file defines, so that a new one is a misspelt one."""
+"""The place whose keys are names that the file defines, so that a new one is misspelt."""
 
 
 class _Refused(Exception):
-    """A variable that leads nowhere: the place where that was found, and what to do."""
+    """A variable that sets no key: the place up to which its name was understood, and what to do."""
 
     def __init__(self, place: KeyPath, message: str) -> None:
         super().__init__(message)
@@ -43,24 +43,24 @@ class _Refused(Exception):
 def override(
     document: Document, environment: Mapping[str, str], known: KnownKeys, problems: Problems
 ) -> Document:
-    """The document with the values of the environment in their places, which ``problems`` then knows."""
+    """Return the document with the values of the environment; ``problems`` gets the places that they set."""
     if not _is_mapping(document.value):
-        return document  # told as no configuration
-    applied = _Applied(mapping_in(document.value), dict(document.lines), known, problems)
-    # What sets a whole goes before what sets a key in it.
-    for variable in sorted((name for name in environment if name.startswith(PREFIX)), key=_depth):
+        return document  # the loader reports that it is no configuration
+    applied = _Overridden(mapping_in(document.value), dict(document.lines), known, problems)
+    # A variable that sets a whole mapping is applied before those that set a key in it.
+    for variable in sorted((name for name in environment if name.startswith(PREFIX)), key=_turn):
         applied.apply(variable, environment[variable])
     return Document(applied.top, applied.lines)
 
 
-def _depth(variable: str) -> tuple[bool, int, str]:
-    # Which plugins are blocked is known before any is imported for the names of its keys.
+def _turn(variable: str) -> tuple[bool, int, str]:
+    # Blocked plugins come first, because another variable may need a plugin imported for its keys.
     return not variable.upper().startswith(f"{PREFIX}PLUGINS"), variable.count(BETWEEN), variable
 
 
 @attrs.frozen
-class _Applied:
-    """What the document is by now."""
+class _Overridden:
+    """The document with the variables that have been applied so far."""
 
     top: dict[str, object]
     lines: dict[KeyPath, int]
@@ -68,7 +68,7 @@ class _Applied:
     problems: Problems
 
     def apply(self, variable: str, text: str) -> None:
-        """Put one variable's value into its place; one that leads nowhere is told."""
+        """Set the key that one variable names; report the variable if there is no such key."""
         try:
             place = self._place(variable)
             if place in self.problems.overrides:
@@ -88,8 +88,8 @@ class _Applied:
         while rest:
             if not _is_mapping(here):
                 whole = f"{PREFIX}{BETWEEN.join(as_variable(str(step)) for step in place)}"
-                told = "there is no mapping here in which a key could be set"
-                raise _Refused(place, f"{told}; set the whole of it with {whole}")
+                message = "there is no mapping here in which a key could be set"
+                raise _Refused(place, f"{message}; set the whole of it with {whole}")
             key, rest = self._step(rest, mapping_in(here), place)
             place = (*place, key)
             here = mapping_in(here).get(key, {})
@@ -98,18 +98,18 @@ class _Applied:
         return place
 
     def _step(self, rest: str, mapping: Mapping[str, object], place: KeyPath) -> tuple[str, str]:
-        """The key that the rest of a name begins with, and what is left then."""
+        """Return the key that the rest of a name begins with, and what remains after it."""
         found = _matching(rest, mapping)
         if not found and place == _NAMES:
             word = rest.partition(BETWEEN)[0].lower()
-            told = advise(word, mapping, "defined in the file")
-            raise _Refused((*place, word), f"there is no such provider to override; {told}")
+            advice = advise(word, mapping, "defined in the file")
+            raise _Refused((*place, word), f"there is no such provider to override; {advice}")
         found = found or _matching(rest, set(self.known(place, self.top)))
         if len(found) > 1:
             named = " and ".join(repr(key) for key in found)
             raise _Refused(place, f"the name can mean {named}; rename one of them, or write it in the file")
         if not found:
-            # The loader tells what would be valid in its place.
+            # The loader reports it, with the keys that are valid there.
             found = [rest.partition(BETWEEN)[0].lower()]
         if not found[0]:
             raise _Refused(place, f"there is no key between two '{BETWEEN}'; leave one of these out")
@@ -119,17 +119,17 @@ class _Applied:
         read = Problems()
         value = parse_document(text, read)
         for problem in read.found:
-            # A key can be a piece of a token that looks like a mapping, so none is repeated.
+            # A token that looks like a mapping has a piece of itself as a key, so no key is repeated.
             self.problems.add(place, _NOT_TEXT if problem.message.startswith("the key ") else problem.message)
-        self.problems.spoilt.update((*place, *spoilt) for spoilt in read.spoilt)
+        self.problems.unreadable.update((*place, *unreadable) for unreadable in read.unreadable)
         if value is None:
-            self.problems.spoilt.add(place)
+            self.problems.unreadable.add(place)
         for inner in [inner for inner in self.lines if inner[: len(place)] == place]:
             del self.lines[inner]
         self.problems.overrides[place] = variable
         here = self.top
         for step in map(str, place[:-1]):
-            here = mapping_in(here.setdefault(step, {}))  # _place() saw to it that it is one
+            here = mapping_in(here.setdefault(step, {}))  # _place() has checked that it is one
         here[str(place[-1])] = None if value is None else value.value
         self._note_origins(here[str(place[-1])], place, f"${variable}")
 
@@ -138,11 +138,11 @@ class _Applied:
             self._note_origins(item, (*place, step), name)
         if not isinstance(value, (dict, list)):
             texts = (value,) if isinstance(value, str) else ()
-            self.problems.origins[place] = Origin(name, texts, is_reference=False)
+            self.problems.origins[place] = ValueOrigin(name, texts, is_reference=False)
 
 
 def _matching(rest: str, keys: Iterable[str]) -> list[str]:
-    """The keys that the rest of a name can begin with, sorted."""
+    """Return the keys that the rest of a name can begin with, sorted."""
     names = ((key, as_variable(key)) for key in keys)
     return sorted(key for key, name in names if name and f"{rest}{BETWEEN}".startswith(f"{name}{BETWEEN}"))
 
@@ -156,5 +156,5 @@ def _is_empty(text: str) -> bool:
 
 
 def as_variable(key: str) -> str:
-    """A key as the name of a variable has it."""
+    """Return a key as it stands in the name of a variable."""
     return re.sub("[-.]", "_", key).upper()

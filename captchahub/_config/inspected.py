@@ -1,4 +1,4 @@
-"""A configuration with all that is known of how it came to be."""
+"""A configuration, with where each of its values came from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from captchahub._config.problems import KeyPath, Located, Problem, Problems, dotted, line_of, variable_of
+from captchahub._config.problems import (
+    KeyPath,
+    LocatedProblem,
+    Problem,
+    Problems,
+    dotted,
+    line_of,
+    variable_of,
+)
 from captchahub._config.references import references_in
 from captchahub.settings import HubSettings
 
@@ -15,10 +23,10 @@ __all__ = ["Inspected"]
 
 @attrs.frozen
 class Inspected:
-    """What a file gave.
+    """What was read from a file.
 
-    ``written`` has the values as they were written, in the file and the environment; ``resolved`` has the
-    same with their references followed, so it can hold secrets.
+    ``settings`` is None if something essential is missing. ``written`` has the values as they stand in the
+    file and the environment; ``resolved`` has them with their references followed, so it can hold secrets.
     """
 
     settings: HubSettings | None
@@ -29,12 +37,12 @@ class Inspected:
     _problems: Problems = attrs.field(repr=False)
 
     @property
-    def problems(self) -> Sequence[Located]:
-        """What is wrong, in the order of the file."""
+    def problems(self) -> Sequence[LocatedProblem]:
+        """The problems, in the order of the file."""
         return self._problems.located(self.file, self.lines)
 
-    def located(self, message: str) -> Located:
-        """A problem that somebody else found, whose message begins with its place."""
+    def located(self, message: str) -> LocatedProblem:
+        """Return a problem found elsewhere, whose message begins with its place, with its position."""
         word, _colon, rest = message.partition(": ")
         named = {dotted(place): place for place in {*self.lines, *self._problems.overrides}}
         parts = word.split(".")
@@ -44,7 +52,7 @@ class Inspected:
         return attrs.evolve(found, place=word)
 
     def source(self, place: KeyPath) -> str:
-        """Where the value at a place came from, as in ``$OMO_TOKEN, config.yaml:4``."""
+        """Return where the value at a place came from, as in ``$OMO_TOKEN, config.yaml:4``."""
         variable = variable_of(place, self.lines, self._problems.overrides)
         written = f"{self.file}:{line_of(place, self.lines)}" if variable is None else f"${variable}"
         return ", ".join([*_references(value_at(self.written, place)), written])
@@ -56,7 +64,7 @@ def _references(value: object) -> Iterator[str]:
 
 
 def value_at(value: object, place: KeyPath) -> object:
-    """What stands at a place in plain values, None where there is nothing."""
+    """Return what stands at a place in plain values, or None if there is nothing."""
     for step in place:
         try:
             value = value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known

@@ -1,4 +1,4 @@
-"""Plain values to the settings of a hub, or every problem with them."""
+"""Plain values → the settings of a hub, or every problem with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from captchahub._config.budgets import read_budget, refuse_mixed_currencies
 from captchahub._config.env_overrides import override
 from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME, task_kinds
-from captchahub._config.near_variables import refuse_near
+from captchahub._config.near_variables import report_near_variables
 from captchahub._config.problems import EXAMPLE, KeyPath, Problems, mapping_in
 from captchahub._config.reader import ValueReader, settings_fault, unknown_key
 from captchahub._config.references import resolve
@@ -47,31 +47,34 @@ from captchahub.settings import (
 def inspect_document(
     path: Path, document: Document | None, plugins: Plugins, problems: Problems
 ) -> Inspected:
+    """Return what a document says, with every problem; ``document`` is None if it could not be read."""
     if document is None:
         return Inspected(None, str(path), {}, None, None, problems)
-    # The names of keys in the environment may depend on plugins, which must not be imported for it.
+    # Before anything else: to match a variable with a key, a plugin may have to be imported for its keys.
     block_plugins(plugins, document.value, path.parent)
-    refuse_near(document.value, os.environ, problems)
+    report_near_variables(document.value, os.environ, problems)
     document = override(document, os.environ, partial(_known_keys, plugins, path.parent), problems)
     resolved = resolve(document.value, (), path.parent, problems)
     settings = Loader(plugins, problems, path.parent).settings(resolved)
     return Inspected(settings, str(path), document.lines, document.value, resolved, problems)
 
 
-def settled(inspected: Inspected, problems: Problems) -> HubSettings:
+def settings_or_error(inspected: Inspected, problems: Problems) -> HubSettings:
+    """Return the settings. Raises :class:`~captchahub.errors.ConfigError` with every problem there is."""
     if inspected.settings is None or problems.found:
         raise ConfigError("\n".join(map(str, inspected.problems))) from problems.cause
     return inspected.settings
 
 
 def block_plugins(plugins: Plugins, top: object, base: Path) -> None:
+    """Block the plugins that ``plugins.block`` names. Problems with it are left to the loader."""
     blocked = resolve(value_at(top, ("plugins", "block")), (), base, Problems())
-    plugins.block(_texts_in(blocked), _BLOCK)
+    plugins.block(_texts_of(blocked), _BLOCK)
 
 
 def _known_keys(plugins: Plugins, base: Path, place: KeyPath, top: Mapping[str, object]) -> Iterable[str]:
-    """Keys that are not as a variable would write them: task kinds, and those of plugins."""
-    # What the environment blocks is overridden first.
+    """Return the keys at a place that only plugins know: task kinds, and the keys of their own settings."""
+    # Variables that set plugins.block are applied before all others, so what is blocked may have changed.
     block_plugins(plugins, top, base)
     named = mapping_in(top.get("providers")).values()
     if place == ("routes",) or (len(place) == 3 and place[2] == "prices"):
@@ -89,22 +92,22 @@ def _kind_of(plugins: Plugins, provider: object) -> ProviderKind[object] | None:
     try:
         return plugins.kind(name) if isinstance(name, str) else None
     except (ConfigError, Unusable):
-        return None  # the loader tells it
+        return None  # the loader reports it
 
 
-def _texts_in(value: object) -> list[str]:
-    """The texts of a list, none where there is no list."""
+def _texts_of(value: object) -> list[str]:
+    """Return the texts in a list, or nothing if it is no list."""
     texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
     return [text for text in texts if isinstance(text, str)]
 
 
-_NAME = re.compile(PROVIDER_NAME)
+_PROVIDER_NAME = re.compile(PROVIDER_NAME)
 
 _BLOCK = "plugins.block of the configuration"
 
 
 class Loader:
-    """One configuration on its way to settings; what is wrong with it goes to ``problems``."""
+    """Reads the settings of one configuration; reports what is wrong to ``problems``."""
 
     def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
         self._plugins = plugins
@@ -114,12 +117,12 @@ class Loader:
         self._reader = ValueReader(StrictConverter(context), problems)
 
     def settings(self, value: object) -> HubSettings | None:
-        """The settings, or None where something essential is missing."""
+        """Return the settings, or None if something essential is missing."""
         top = self._mapping(value, ())
         if top is None:
             return None
         self._reader.refuse_unknown(top, keys_of(HubSettings), ())
-        plugins = self._see_to_plugins(top.get("plugins", {}), ("plugins",))
+        plugins = self._load_plugins(top.get("plugins", {}), ("plugins",))
         read = self._providers(top)
         providers = {name: provider for name, provider in read.items() if provider is not None}
         kinds = task_kinds(provider.kind for provider in providers.values()).union(self._plugins.task_types())
@@ -141,25 +144,25 @@ class Loader:
         result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
         return result
 
-    def _see_to_plugins(self, value: object, place: KeyPath) -> PluginSettings:
-        """Block and load plugins, before any is used."""
+    def _load_plugins(self, value: object, place: KeyPath) -> PluginSettings:
+        """Block and load plugins. Providers are read later, since reading one may import its plugin."""
         raw = self._mapping(value, place) or {}
         self._reader.refuse_unknown(raw, keys_of(PluginSettings), place)
-        wanted = PluginSettings(**self._reader.fields(raw, PluginSettings, place))
-        for unknown in self._plugins.block(wanted.block, _BLOCK):
+        settings = PluginSettings(**self._reader.fields(raw, PluginSettings, place))
+        for unknown in self._plugins.block(settings.block, _BLOCK):
             self._plugins.warn_of_unknown(unknown, "plugins.block")
-        for number, name in enumerate(wanted.load):
+        for number, name in enumerate(settings.load):
             try:
                 self._plugins.load(name)
             except ConfigError as error:
                 self._problems.add((*place, "load", number), str(error))
-        return wanted
+        return settings
 
     def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
-        """Every provider there is by name, None for those that can't be made."""
+        """Return the providers by name, None for one that is not usable."""
         place = ("providers",)
         if "providers" not in top and difflib.get_close_matches("providers", top, n=1):
-            return {}  # told as a misspelt key
+            return {}  # reported as a misspelt key
         raw = self._mapping(top["providers"], place) if "providers" in top else {}
         if raw is not None and not raw:
             self._problems.add(place, f"there is none; name at least one, as in: {EXAMPLE}")
@@ -167,7 +170,7 @@ class Loader:
 
     def _provider(self, name: str, value: object) -> ProviderSettings | None:
         place = ("providers", name)
-        if not _NAME.fullmatch(name):
+        if not _PROVIDER_NAME.fullmatch(name):
             self._problems.add(place, "a provider's name is made of letters, digits, '-', '_' and '.'")
         raw = self._mapping(value, place)
         if raw is None:
@@ -179,12 +182,12 @@ class Loader:
         try:
             kind, unusable = self._kind(raw, place), None
         except Unusable as error:
-            kind, unusable = _stand_in(raw), str(error)
+            kind, unusable = _unusable_kind(raw), str(error)
         if kind is None or unusable is not None:
             self._refuse_misspelt(own_raw, place)
         if kind is None:
             return None
-        own = None if unusable is not None else self._own(own_raw, kind, place)
+        own = None if unusable is not None else self._plugin_settings(own_raw, kind, place)
         return ProviderSettings(
             name=name,
             plugin=kind.name,
@@ -208,8 +211,8 @@ class Loader:
         self._reader.refuse_unknown(raw, keys_of(JournalSettings), place)
         read = self._reader.fields(raw, JournalSettings, place)
         if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
-            told = "without a path the journal is in memory, where jobs are kept for an hour at most"
-            self._problems.add((*place, "keep"), f"{told}; name the file as well, as in path: jobs.db")
+            message = "without a path the journal is in memory, where jobs are kept for an hour at most"
+            self._problems.add((*place, "keep"), f"{message}; name the file as well, as in path: jobs.db")
         return JournalSettings(**read)
 
     def _kind(self, raw: Mapping[str, object], place: KeyPath) -> ProviderKind[object] | None:
@@ -223,12 +226,12 @@ class Loader:
         try:
             return self._plugins.kind(name)
         except ConfigError as error:
-            self._tell_no_kind(error, place)
+            self._report_no_kind(error, place)
             return None
 
-    def _tell_no_kind(self, error: ConfigError, place: KeyPath) -> None:
+    def _report_no_kind(self, error: ConfigError, place: KeyPath) -> None:
         if place in self._problems.origins:
-            # The error names what was asked for, so neither its words nor the error itself are passed on.
+            # The error names the value, which may be secret, so neither it nor its message is passed on.
             found = self._problems.shown(place, None)
             self._problems.add(place, f"{found} names no usable plugin; installed: {self._installed()}")
         else:
@@ -239,12 +242,14 @@ class Loader:
         return ", ".join(self._plugins.kind_names()) or "none"
 
     def _refuse_misspelt(self, own: Mapping[str, object], place: KeyPath) -> None:
-        """Without its plugin nobody knows which keys are wrong, except those close to a common one."""
+        """Report keys close to a common one; without the plugin, any other key may be right."""
         for key in own:
             if difflib.get_close_matches(key[:40], COMMON_KEYS, n=1, cutoff=0.8):
                 self._problems.add((*place, key), unknown_key(key, COMMON_KEYS))
 
-    def _own(self, raw: Mapping[str, object], kind: ProviderKind[object], place: KeyPath) -> object:
+    def _plugin_settings(
+        self, raw: Mapping[str, object], kind: ProviderKind[object], place: KeyPath
+    ) -> object:
         fault = settings_fault(kind.settings, self._reader.converter, COMMON_KEYS)
         if fault is not None:
             self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
@@ -256,7 +261,7 @@ class Loader:
         return self._reader.read(known, kind.settings, place)
 
     def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: KeyPath) -> None:
-        """Note what is meant by values that are other names for a service, should they be refused."""
+        """Keep a hint for each value that is another name of a service, if the plugin refuses it."""
         for key, value in own.items():
             meant = meant_value(kind, key, value)
             if meant is not None and (*place, key) not in self._problems.origins:
@@ -276,8 +281,8 @@ class Loader:
                 self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")
 
 
-def _stand_in(raw: Mapping[str, object]) -> ProviderKind[object]:
-    """A kind in the place of one whose plugin can't be used. Nothing is ever built of it."""
+def _unusable_kind(raw: Mapping[str, object]) -> ProviderKind[object]:
+    """Return a kind that replaces one whose plugin can't be used. No provider is ever built from it."""
     return ProviderKind(str(raw["plugin"]), object, _never_built)
 
 

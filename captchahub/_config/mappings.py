@@ -1,25 +1,20 @@
-"""A mapping made in Python → the plain values that a file would give."""
+"""A mapping made in Python → the plain values that a file would have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from captchahub._config.problems import KeyPath, Problems
+from captchahub._config.yaml_documents import MAX_DEPTH, MAX_VALUES
 from captchahub._support.wording import shown
-
-MAX_VALUES = 50_000
-"""The most values read, counting those that are reached in several ways."""
-
-MAX_DEPTH = 50
-"""How deep values may be nested; what contains itself goes deeper."""
 
 
 class _TooMuch(Exception):
-    pass
+    """The value has more in it than a configuration can."""
 
 
 def plain(value: object, problems: Problems) -> object:
-    """The value with its mappings as dicts and its lists and tuples as lists, or None where it has no end."""
+    """Return the value with its mappings as dicts and its sequences as lists, or None if it has no end."""
     try:
         return _Copy(problems).value(value, ())
     except _TooMuch as error:
@@ -33,6 +28,7 @@ class _Copy:
         self._count = 0
 
     def value(self, value: object, place: KeyPath) -> object:
+        # A value that is reached in several ways counts each time. One that contains itself is too deep.
         self._count += 1
         if self._count > MAX_VALUES:
             raise _TooMuch(f"more than {MAX_VALUES} values; give only the configuration")

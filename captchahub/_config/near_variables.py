@@ -1,4 +1,4 @@
-"""Variables that look as if they set a key, and are read by nothing, such as ``CAPTCHAHUB_TIMEOUT``."""
+"""Finds variables that look as if they set a key, but that nothing reads, such as ``CAPTCHAHUB_TIMEOUT``."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from captchahub._config.type_info import ClassType, UnionType, keys_of, settings
 from captchahub._support.log import log
 from captchahub.settings import HubSettings, ProviderSettings, RouteSettings
 
-__all__ = ["OUR_OWN", "refuse_near"]
+__all__ = ["RESERVED_NAMES", "report_near_variables"]
 
-OUR_OWN = frozenset({"CAPTCHAHUB_BLOCK_PLUGINS", "CAPTCHAHUB_CONFIG", "CAPTCHAHUB_CONTRACT_RUNS"})
+RESERVED_NAMES = frozenset({"CAPTCHAHUB_BLOCK_PLUGINS", "CAPTCHAHUB_CONFIG", "CAPTCHAHUB_CONTRACT_RUNS"})
 """The variables of this library that set no key."""
 
 _BEGINNING = PREFIX.removesuffix(BETWEEN) + "_"
 
 Split = Callable[[str], Sequence[str] | None]
-"""The keys in the rest of a name, as variables write them; None where it has others."""
+"""Splits the rest of a name into keys, as variables write them; returns None if it has other words."""
 
 
-def refuse_near(value: object, environment: Iterable[str], problems: Problems) -> None:
-    """Tell which names in the environment are those of keys, but for their signs.
+def report_near_variables(value: object, environment: Iterable[str], problems: Problems) -> None:
+    """Report the names in the environment that would be those of keys if they had the right underscores.
 
-    One that the configuration refers to is the user's own. One that is only near a key may be, too, and is
-    logged. ``value`` is the configuration as it was written.
+    A variable that the configuration refers to is the user's own. One that is only similar to a key may be
+    the user's own too, so it is logged. ``value`` is the configuration as it is written.
     """
-    own = OUR_OWN.union(name for scheme, name in references_in(value) if scheme == "env")
+    own = RESERVED_NAMES.union(name for scheme, name in references_in(value) if scheme == "env")
     split = _at_the_top(mapping_in(value))
     for name in sorted(environment):
         upper = name.upper()
@@ -41,8 +41,8 @@ def refuse_near(value: object, environment: Iterable[str], problems: Problems) -
             keys = split(rest)
             if keys is not None:
                 right = PREFIX + BETWEEN.join(keys)
-                told = f"nothing reads it; write {right}, or another name where it is your own program's"
-                problems.add((), told, variable=name)
+                message = f"nothing reads it; write {right}, or another name if it is your own program's"
+                problems.add((), message, variable=name)
                 continue
             near = difflib.get_close_matches(rest.lower(), keys_of(HubSettings), n=1, cutoff=0.8)
             if near:
@@ -87,7 +87,7 @@ def _of_type(target: Any) -> Split | None:
 
 
 def _one_of(keys: Mapping[str, Split | None]) -> Split:
-    """What splits a name that begins with one of the keys, each with what splits the rest behind it."""
+    """Return what splits a name that begins with one of the keys; each has what splits the rest, or None."""
 
     def split(rest: str) -> Sequence[str] | None:
         for key, below in keys.items():

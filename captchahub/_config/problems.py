@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: places, found values and advice, collected into one error."""
+"""Problems with a configuration: each has a place and a message, and all go into one error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 
 @attrs.frozen
 class Problem:
-    """One thing wrong at one place. ``line`` and ``variable`` are there where the place does not tell."""
+    """One thing wrong at one place. ``line`` and ``variable`` are set if the place does not imply them."""
 
     place: KeyPath
     message: str
@@ -47,8 +47,8 @@ class InvalidValue(Exception):
 
 
 @attrs.frozen
-class Origin:
-    """What a value came from: what it is called, such as ``${env:NAME}``, and what it gave.
+class ValueOrigin:
+    """Where a value came from: the name, such as ``${env:NAME}``, and the texts that it contributed.
 
     ``is_reference`` is false for a variable that overrides a key: it holds what could stand in the file.
     """
@@ -59,8 +59,8 @@ class Origin:
 
 
 @attrs.frozen
-class Located:
-    """A problem with all that is known of where it is. ``variable`` is the one that overrides the place."""
+class LocatedProblem:
+    """A problem with its position: the file and the line, or the variable that overrides the place."""
 
     file: str | None
     line: int | None
@@ -77,77 +77,78 @@ class Located:
 
 @attrs.define
 class Problems:
-    """The problems found so far.
+    """The problems found so far, and what is known of the places where others may be found."""
 
-    ``origins`` tells, by place, which values came from the environment, files or a keyring: those are never
-    shown. ``overrides`` are the places that an environment variable sets, with its name.
-    ``spoilt`` are the places whose values could not be read, so that nothing is said of their types.
-    ``hints`` say what to write at a place, should what stands there be refused.
-    ``cause`` is the first failure that was more than a wrong value, such as a plugin that can't be imported.
-    """
-
-    origins: dict[KeyPath, Origin] = attrs.field(factory=dict[KeyPath, Origin])
+    origins: dict[KeyPath, ValueOrigin] = attrs.field(factory=dict[KeyPath, ValueOrigin])
+    """The values that came from the environment, files or a keyring. They are never shown."""
     found: list[Problem] = attrs.field(factory=list[Problem])
+    """The problems, in the order in which they were found."""
     cause: Exception | None = None
-    spoilt: set[KeyPath] = attrs.field(factory=set[KeyPath])
+    """The first failure that was more than a wrong value, such as a plugin that can't be imported."""
+    unreadable: set[KeyPath] = attrs.field(factory=set[KeyPath])
+    """The values that could not be read at all, so their types are not reported as well."""
     hints: dict[KeyPath, str] = attrs.field(factory=dict[KeyPath, str])
+    """What to write instead of a value, in case it is refused."""
     overrides: dict[KeyPath, str] = attrs.field(factory=dict[KeyPath, str])
+    """The values that an environment variable sets, with its name."""
 
     def add(
         self, place: KeyPath, message: str, line: int | None = None, *, variable: str | None = None
     ) -> None:
-        """Note one problem."""
+        """Add one problem."""
         self.found.append(Problem(place, message, line, variable))
 
-    def spoil(self, place: KeyPath, message: str) -> None:
-        """Note that the value at a place can't be read."""
+    def add_unreadable(self, place: KeyPath, message: str) -> None:
+        """Add a problem because of which the value at a place can't be read."""
         self.add(place, message)
-        self.spoilt.add(place)
+        self.unreadable.add(place)
 
     def shown(self, place: KeyPath, value: object) -> str:
-        """How a message speaks of the value found at a place."""
+        """Return the value found at a place as a message shows it."""
         origin = self.origins.get(place)
         return shown(value) if origin is None else f"the value of {origin.name}"
 
     def is_followed(self, text: str) -> bool:
-        """Whether a reference gave exactly this text."""
+        """Whether a reference led to exactly this text."""
         return any(text in origin.texts for origin in self.origins.values() if origin.is_reference)
 
-    def is_spoilt(self, place: KeyPath) -> bool:
+    def is_unreadable(self, place: KeyPath) -> bool:
         """Whether a value, or something in it, could not be read."""
-        return any(where[: len(place)] == place for where in self.spoilt)
+        return any(where[: len(place)] == place for where in self.unreadable)
 
-    def is_blamed(self, place: KeyPath) -> bool:
-        """Whether something was found wrong with a value, or with something in it."""
+    def has_problem(self, place: KeyPath) -> bool:
+        """Whether a value, or something in it, has a problem."""
         return any(problem.place[: len(place)] == place for problem in self.found)
 
-    def origins_under(self, place: KeyPath) -> list[Origin]:
-        """The origins of a value and of everything in it."""
+    def origins_under(self, place: KeyPath) -> list[ValueOrigin]:
+        """Return the origins of a value and of everything in it."""
         return [origin for where, origin in self.origins.items() if where[: len(place)] == place]
 
-    def located(self, file: str | None, lines: Mapping[KeyPath, int]) -> list[Located]:
-        """All problems, in the order of the file; those of variables first."""
+    def located(self, file: str | None, lines: Mapping[KeyPath, int]) -> list[LocatedProblem]:
+        """Return all problems in the order of the file, those of variables first."""
         located = [self.locate(problem, file, lines) for problem in self.found]
         return sorted(located, key=lambda problem: problem.line or 0)
 
-    def locate(self, problem: Problem, file: str | None, lines: Mapping[KeyPath, int]) -> Located:
-        """A problem with all that is known of where it is."""
+    def locate(self, problem: Problem, file: str | None, lines: Mapping[KeyPath, int]) -> LocatedProblem:
+        """Return a problem with its position."""
         place = dotted(problem.place)
         variable = problem.variable
         if variable is None and problem.line is None:
             variable = variable_of(problem.place, lines, self.overrides)
         if variable is not None:
-            return Located(None, None, variable, place, problem.message)
-        return Located(file, problem.line or line_of(problem.place, lines), None, place, problem.message)
+            return LocatedProblem(None, None, variable, place, problem.message)
+        return LocatedProblem(
+            file, problem.line or line_of(problem.place, lines), None, place, problem.message
+        )
 
 
 def variable_of(place: KeyPath, lines: Mapping[KeyPath, int], overrides: Mapping[KeyPath, str]) -> str | None:
-    """The variable that set a value, or the nearest thing around it; None where the file did."""
+    """Return the variable that set a value, or the nearest thing around it; None if the file did."""
     for length in range(len(place), -1, -1):
         if place[:length] in overrides:
             return overrides[place[:length]]
         if place[:length] in lines:
-            # What stands in it and has no line may be there only because a variable sets a key in that.
+            # Something without a line may exist only because a variable sets a key inside it.
             below = place[: length + 1]
             inside = (name for where, name in overrides.items() if where[: len(below)] == below)
             return next(inside, None) if length < len(place) else None
@@ -155,12 +156,12 @@ def variable_of(place: KeyPath, lines: Mapping[KeyPath, int], overrides: Mapping
 
 
 def mapping_in(value: object) -> dict[str, object]:
-    """A plain value that is a mapping, an empty one where it is not."""
+    """Return a plain value that is a mapping, or an empty mapping if it is not one."""
     return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]  # keys are text in plain values
 
 
 def items_in(value: object) -> Iterable[tuple[str | int, object]]:
-    """What a plain mapping or list holds, with the steps there; nothing where it is neither."""
+    """Return the items of a plain mapping or list, each with its key or position; none for other values."""
     if isinstance(value, list):
         items: list[object] = value  # pyright: ignore[reportUnknownVariableType]  # of any values
         return list(enumerate(items))
@@ -168,7 +169,7 @@ def items_in(value: object) -> Iterable[tuple[str | int, object]]:
 
 
 def line_of(place: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
-    """The line of a place, or of the nearest thing around it that has one; lines count from 1."""
+    """Return the line of a place, or of the nearest thing around it that has one; lines count from 1."""
     for length in range(len(place), -1, -1):
         if place[:length] in lines:
             return lines[place[:length]]
@@ -176,7 +177,7 @@ def line_of(place: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
 
 
 def dotted(place: KeyPath) -> str:
-    """The place as a person writes it: ``routes.image-to-text[0]``."""
+    """Return the place as people write it: ``routes.image-to-text[0]``."""
     return "".join(_step(step) for step in place).removeprefix(".")
 
 

@@ -72,7 +72,7 @@ class ValueReader:
 
     def report_invalid(self, error: InvalidValue, place: KeyPath) -> None:
         """Report a value that is not of its type, unless the value itself could not be read."""
-        if place in self.problems.spoilt:
+        if place in self.problems.unreadable:
             return
         followed = place in self.problems.origins
         if error.hidden and not followed:
@@ -128,7 +128,9 @@ class ValueReader:
         """Report which of the keys that fit their types the plugin's own checks refuse."""
         if isinstance(target, type) and attrs.has(target) and isinstance(value, dict):
             raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
-            readable = {key: item for key, item in raw.items() if not self.problems.is_spoilt((*place, key))}
+            readable = {
+                key: item for key, item in raw.items() if not self.problems.is_unreadable((*place, key))
+            }
             self._report_refused(_FieldChecks(self.converter, target, readable), place)
 
     def _report_refused(self, checks: _FieldChecks, place: KeyPath) -> bool:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from captchahub._config.problems import KeyPath, Origin, Problems, items_in
+from captchahub._config.problems import KeyPath, Problems, ValueOrigin, items_in
 from captchahub._support.paths import expanded
 from captchahub._support.shadowing import how_to_get, refuse_shadows
 from captchahub._support.text_files import decoded
@@ -30,14 +30,15 @@ class _Refused(Exception):
 
 
 def resolve(value: object, place: KeyPath, base: Path, problems: Problems) -> object:
-    """The value with the references in all its texts followed; where each led is noted in ``problems``.
+    """Return the value with the references in all its texts replaced by what they name.
 
-    Files are found relative to ``base``. A text with a reference that leads nowhere becomes None.
+    Files are found relative to ``base``. ``problems`` gets the origin of each text. A text with a reference
+    that leads nowhere becomes None.
     """
     if isinstance(value, str):
         return _resolve_text(value, place, base, problems)
     if isinstance(value, dict):
-        pairs: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # plain() saw to it
+        pairs: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
         return {key: resolve(item, (*place, key), base, problems) for key, item in pairs.items()}
     if isinstance(value, list):
         items: list[object] = value  # pyright: ignore[reportUnknownVariableType]  # as above
@@ -46,7 +47,7 @@ def resolve(value: object, place: KeyPath, base: Path, problems: Problems) -> ob
 
 
 def references_in(value: object) -> Iterator[tuple[str, str]]:
-    """The references in all texts of a value, in order: the kind, and what it names."""
+    """Yield the references in all texts of a value, in order: the kind, and what it names."""
     if isinstance(value, str):
         for match in _PIECE.finditer(value):
             scheme, colon, rest = (match["inner"] or "").partition(":")
@@ -73,14 +74,14 @@ def _resolve_text(text: str, place: KeyPath, base: Path, problems: Problems) -> 
 
     resolved = _PIECE.sub(follow, text)
     for refusal in refusals[:1]:
-        problems.spoil(place, refusal)
+        problems.add_unreadable(place, refusal)
     if found:
-        problems.origins[place] = Origin(" and ".join(found), tuple(found.values()))
+        problems.origins[place] = ValueOrigin(" and ".join(found), tuple(found.values()))
     return None if refusals else resolved
 
 
 def _written(inner: str) -> str:
-    """The reference as a message names it, on one line."""
+    """Return the reference as a message names it, on one line."""
     return "${" + repr(inner)[1:-1][:100] + "}"
 
 
@@ -90,7 +91,7 @@ def _follow(inner: str | None, base: Path) -> str:
     scheme, colon, rest = inner.partition(":")
     if colon and scheme in _SCHEMES:
         return _SCHEMES[scheme](rest, base)
-    # What stands there can be a piece of a literal token, so only a plain word is repeated.
+    # The text can be a piece of a literal token, so only a plain word is repeated.
     word = f" {scheme!r}" if colon and scheme.isascii() and scheme.isalpha() else ""
     raise _Refused(f"a reference of an unknown kind{word}; {_FORMS}")
 
@@ -143,13 +144,13 @@ _SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file, "
 
 
 class NoEntry(Exception):
-    """The keyring gives nothing; the message says why, and what to do."""
+    """The keyring has no usable entry; the message says why, and what to do."""
 
 
 def read_entry(service: str, user: str) -> str:
-    """The secret stored for a user of a service.
+    """Return the secret stored for a user of a service.
 
-    Raises :class:`NoEntry` where the package is missing, there is no keyring, or it has no such entry.
+    Raises :class:`NoEntry` if the package is missing, there is no keyring, or it has no such entry.
     """
     try:
         secret = _text_of(_stored(service, user))
@@ -164,10 +165,10 @@ def read_entry(service: str, user: str) -> str:
 
 
 def _stored(service: str, user: str) -> object:
-    """What the keyring gives, which is text unless a backend of others does as it likes."""
+    """Return what the keyring has: text, unless a third-party backend returns something else."""
     try:
         refuse_shadows(("keyring",))
-        # Only here: it is an extra, and looks for the keyrings of the system when it is imported.
+        # Imported here, because it is an extra, and looks for the keyrings of the system when it is imported.
         import keyring  # noqa: PLC0415
         from keyring.errors import NoKeyringError  # noqa: PLC0415
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Routes: who is asked for a task kind, written as a list of names, or as a mapping with rules beside it."""
+"""Routes: the providers for a task kind, written as a list of names, or as a mapping with rules."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {
     if isinstance(kind, type) and issubclass(kind, ProviderError)
     if not issubclass(kind, (TaskError, errors.NotAsked, errors.Outvoted, errors.Overtaken))
 }
-"""What ``fallback_on`` can name: the errors that end an attempt, and after which another may be asked."""
+"""What ``fallback_on`` can name: the errors that end an attempt, and after which another may follow."""
 
 
 @attrs.frozen
 class RouteReader:
-    """Reads routes; what is wrong with them goes to ``problems``. ``defined`` are the providers there are."""
+    """Reads routes; reports what is wrong to ``problems``. ``defined`` are the names of the providers."""
 
     reader: ValueReader
     problems: Problems
     defined: Sequence[str]
 
     def route(self, value: object, place: KeyPath) -> RouteSettings:
-        """The route at a place; where something is wrong with it, what is left of it."""
+        """Return the route at a place, without the parts that are wrong."""
         if isinstance(value, dict):
             return self._with_rules(value, place)  # pyright: ignore[reportUnknownArgumentType]  # its keys are text
         return RouteSettings(self._groups(value, Strategy.ORDERED, place))
@@ -54,11 +54,11 @@ class RouteReader:
             strategy = rules.get("strategy", Strategy.ORDERED)
             groups = self._groups(raw["providers"], strategy, (*place, "providers"))
         else:
-            self.problems.add((*place, "providers"), "missing; name the providers to ask, in order")
+            self.problems.add((*place, "providers"), "missing; name the providers to call, in order")
         route = RouteSettings(groups, **rules)
         for key, other, problem in contradictions(route, rules):
-            # Where the other key could not be read, nobody knows what it says.
-            if not self.problems.is_blamed((*place, other)):
+            # If the other key could not be read, its value here is only a default.
+            if not self.problems.has_problem((*place, other)):
                 self.problems.add((*place, key), problem)
         return route
 
@@ -69,17 +69,17 @@ class RouteReader:
         groups = [self._group(item, strategy, (*place, index)) for index, item in enumerate(items or [])]
         self._refuse_misnamed(items or [], place)
         if strategy is not Strategy.ORDERED and all(isinstance(item, str) for item in items or []):
-            # Names alone are of one priority for a strategy that is to choose among them.
+            # A plain list is one priority, because the strategy chooses among its names.
             return [{name: weight for group in groups for name, weight in group.items()}]
         return groups
 
     def _group(self, item: object, strategy: Strategy, place: KeyPath) -> Group:
-        """One priority: a name, a list of names, or a mapping of names to weights."""
+        """Return one priority: a name, a list of names, or a mapping of names to weights."""
         if isinstance(item, dict):
             weights: Group | None = self.reader.read(item, dict[str, Weight], place)  # pyright: ignore[reportUnknownArgumentType]  # read with care
             if strategy not in _BY_WEIGHT and weights:
                 advice = "write a list of the names alone"
-                self.problems.add(place, f"{strategy.value} goes by no weights; {advice}")
+                self.problems.add(place, f"{strategy.value} uses no weights; {advice}")
         elif isinstance(item, list):
             names: list[str] | None = self.reader.read(item, list[str], place)  # pyright: ignore[reportUnknownArgumentType]  # read with care
             weights = None if names is None else dict.fromkeys(names, 1.0)
@@ -94,10 +94,10 @@ class RouteReader:
         seen: set[str] = set()
         for index, item in enumerate(items):
             for name, where in _named(item, (*place, index)):
-                # Without any provider every name would be told, and none of them is the mistake.
+                # Without any provider every name would be unknown, and none of them is the mistake.
                 if self.defined and name not in self.defined:
-                    told = self._unknown(name, where, "not a provider", self.defined, "defined")
-                    self.problems.add(where, told)
+                    message = self._unknown(name, where, "not a provider", self.defined, "defined")
+                    self.problems.add(where, message)
                 elif name in seen:
                     shown = self.problems.shown(where, name)
                     self.problems.add(where, f"{shown} is named twice; leave one out")
@@ -118,7 +118,7 @@ class RouteReader:
 
 
 def _named(item: object, place: KeyPath) -> Iterator[tuple[str, KeyPath]]:
-    """The names in one item of a route, each with its place."""
+    """Yield the names in one item of a route, each with its place."""
     if isinstance(item, str):
         yield item, place
     elif isinstance(item, dict):
@@ -131,42 +131,42 @@ def _named(item: object, place: KeyPath) -> Iterator[tuple[str, KeyPath]]:
 
 
 def contradictions(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """The keys that make no sense for what another says: the key, the other one, what to tell.
+    """Yield the keys that another key contradicts: the key, the other one, and the message.
 
-    ``rules`` are the rules that are there and could be read.
+    ``rules`` are the keys that are present and could be read.
     """
-    yield from _hopeless(route)
-    yield from _idle(route, rules)
-    yield from _undone(route, rules)
+    yield from _impossible(route)
+    yield from _without_effect(route, rules)
+    yield from _overruled(route, rules)
 
 
-def _hopeless(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
+def _impossible(route: RouteSettings) -> Iterator[tuple[str, str, str]]:
     providers = len(set(route.names))
     if route.agree > providers:
-        told = f"{route.agree} must agree, and the route names {providers}; name more, or lower it"
-        yield "agree", "providers", told
+        message = f"{route.agree} must agree, and the route names {providers}; name more, or lower it"
+        yield "agree", "providers", message
     if route.max_attempts is not None and route.max_attempts < route.agree:
         yield "max_attempts", "agree", f"fewer than agree, which needs {route.agree}; raise it"
 
 
-def _idle(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def _without_effect(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
     if route.hedge_after is None:
         if "hedge_limit" in rules:
-            told = "without hedge_after nobody is asked as well; write hedge_after, or leave it out"
-            yield "hedge_limit", "hedge_after", told
+            message = "without hedge_after no second provider is called; write hedge_after, or leave it out"
+            yield "hedge_limit", "hedge_after", message
         return
     if len(set(route.names)) < 2:
-        told = "there is no second provider to ask; name one, or leave it out"
-        yield "hedge_after", "providers", told
+        message = "there is no second provider to call; name one, or leave it out"
+        yield "hedge_after", "providers", message
     if route.max_attempts == 1:
-        told = "max_attempts lets no second provider be asked; raise that, or leave this out"
-        yield "hedge_after", "max_attempts", told
+        message = "max_attempts allows no second provider; raise it, or leave this out"
+        yield "hedge_after", "max_attempts", message
     if route.agree > 1:
-        told = "where several providers must agree they are asked at once; leave one out"
-        yield "hedge_after", "agree", told
+        message = "providers that must agree are called at once; leave one out"
+        yield "hedge_after", "agree", message
 
 
-def _undone(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def _overruled(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str, str, str]]:
     for key, error, choice in (
         ("on_ambiguous", AmbiguousCreate, route.on_ambiguous),
         ("on_timeout", JobTimeout, route.on_timeout),
@@ -174,5 +174,5 @@ def _undone(route: RouteSettings, rules: Collection[str]) -> Iterator[tuple[str,
         if choice is Otherwise.FAIL and error in route.fallback_on:
             yield key, "fallback_on", f"fallback_on names {error.__name__}; leave one of them out"
         if key in rules and choice is Otherwise.NEXT and not issubclass(error, route.fallback_on):
-            told = f"fallback_on does not name {error.__name__}; add it, or leave this out"
-            yield key, "fallback_on", told
+            message = f"fallback_on does not name {error.__name__}; add it, or leave this out"
+            yield key, "fallback_on", message

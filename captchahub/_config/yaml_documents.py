@@ -1,4 +1,4 @@
-"""YAML text → plain values, with the line of each; nothing in the text is ever run or built."""
+"""YAML text → plain values, with the line of each. No tag of the text is ever constructed or run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BYTES = 1_000_000
 """The largest configuration file that is read, in bytes."""
 
 MAX_VALUES = 50_000
-"""The most values a file may hold, counted after aliases are followed: a bomb is small until then."""
+"""The most values a file may hold, counted after aliases are followed: a "billion laughs" is small before."""
 
 MAX_DEPTH = 50
 """How deep values may be nested."""
@@ -34,7 +34,7 @@ Pair = tuple[yaml.Node, yaml.Node]
 
 @attrs.frozen
 class Document:
-    """What a file holds. ``lines`` are those of the keys and list items, counted from 1."""
+    """The content of a file. ``lines`` are those of the keys and list items, counted from 1."""
 
     value: object = attrs.field(repr=False)
     lines: dict[KeyPath, int]
@@ -46,7 +46,7 @@ class _TooMuch(Exception):
         self.line = line
 
 
-class _Loader(yaml.SafeLoader):
+class _ShallowLoader(yaml.SafeLoader):
     """Stops at deep nesting before it costs anything; PyYAML's faster loader, in C, would crash there."""
 
     _depth = 0
@@ -61,23 +61,23 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_document(path: Path, problems: Problems) -> Document | None:
-    """The document in a file, or None where it can't be read; what is wrong goes to ``problems``."""
+    """Return the document in a file, or None if it can't be read; report what is wrong to ``problems``."""
     text = _text(path, problems)
     return None if text is None else parse_document(text, problems)
 
 
 def parse_document(text: str, problems: Problems) -> Document | None:
-    """The document in a text, or None where it is not one; what is wrong goes to ``problems``."""
+    """Return the document in a text, or None if it is not one; report what is wrong to ``problems``."""
     node = _compose(text, problems)
     if node is None:
         return None
-    walk = _Walk(problems)
+    reader = _NodeReader(problems)
     try:
-        value = walk.value(node, ())
+        value = reader.value(node, ())
     except _TooMuch as error:
         problems.add((), str(error), error.line)
         return None
-    return Document(value, walk.lines)
+    return Document(value, reader.lines)
 
 
 def _text(path: Path, problems: Problems) -> str | None:
@@ -101,9 +101,9 @@ def _text(path: Path, problems: Problems) -> str | None:
 
 
 def _compose(text: str, problems: Problems) -> yaml.Node | None:
-    loader: _Loader | None = None
+    loader: _ShallowLoader | None = None
     try:
-        loader = _Loader(text)
+        loader = _ShallowLoader(text)
         node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         problems.add((), f"not valid YAML: {_syntax_advice(error)}", _syntax_line(error))
@@ -164,7 +164,7 @@ def _syntax_advice(error: yaml.MarkedYAMLError) -> str:
 
 
 def _syntax_line(error: yaml.MarkedYAMLError) -> int | None:
-    """Where to look: what was not closed is noticed at the end of the file, and mended where it began."""
+    """Return the line to look at. Something never closed is noticed at the end, and fixed where it begins."""
     mark = error.context_mark if error.context in _OPENED else error.problem_mark
     return None if mark is None else int(mark.line) + 1
 
@@ -173,8 +173,8 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-class _Walk:
-    """One pass over the nodes of a document."""
+class _NodeReader:
+    """Reads the nodes of a document in one pass."""
 
     def __init__(self, problems: Problems) -> None:
         self.lines: dict[KeyPath, int] = {}
@@ -184,7 +184,7 @@ class _Walk:
         self._constructor: Any = yaml.SafeLoader("")
 
     def value(self, node: yaml.Node, place: KeyPath) -> object:
-        """The plain value of a node."""
+        """Return the plain value of a node."""
         self._admit(node)
         self._open.append(node)
         self.lines.setdefault(place, _line(node))
@@ -208,7 +208,7 @@ class _Walk:
             return self._list(node.value, place)
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             return self._scalar(node, place)
-        self._problems.spoil(
+        self._problems.add_unreadable(
             place, "YAML tags can't be used here; write the plain value, in quotes if it is text"
         )
         return None
@@ -221,7 +221,9 @@ class _Walk:
             return self._constructor.construct_object(node)
         except (ValueError, KeyError, IndexError, OverflowError):
             kind = node.tag.removeprefix(_TAG)
-            self._problems.spoil(place, f"YAML takes this for a {kind}, and it is none; put it in quotes")
+            self._problems.add_unreadable(
+                place, f"YAML takes this for a {kind}, and it is none; put it in quotes"
+            )
             return None
 
     def _mapping(self, node: yaml.MappingNode, place: KeyPath) -> dict[str, object]:
@@ -256,7 +258,7 @@ class _Walk:
         return False
 
     def _inherited(self, node: yaml.MappingNode, place: KeyPath) -> dict[str, Pair]:
-        """What '<<' brings into a mapping; earlier sources go before later ones."""
+        """Return the keys that '<<' brings into a mapping; earlier sources go before later ones."""
         found: dict[str, Pair] = {}
         for source in self._sources(node, place):
             self._admit(source)

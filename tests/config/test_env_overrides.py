@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from captchahub._config.near_variables import OUR_OWN
+from captchahub._config.near_variables import RESERVED_NAMES
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
@@ -271,13 +271,13 @@ class TestAVariableThatIsNearlyOne:
         monkeypatch.setenv(name, SENSITIVE)
         (line,) = told(load)
         assert line == (
-            f"${name}: nothing reads it; write {right}, or another name where it is your own program's"
+            f"${name}: nothing reads it; write {right}, or another name if it is your own program's"
         )
 
     @pytest.mark.parametrize(
         "name",
         [
-            *sorted(OUR_OWN),
+            *sorted(RESERVED_NAMES),
             "CAPTCHAHUB_TOKEN",
             "CAPTCHAHUB_PROVIDERS_NOBODY_TIMEOUT",
             "CAPTCHAHUB_TIMEOUT_SECONDS",

@@ -250,12 +250,12 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "no weight": ("[{a}]", "6: routes.image-to-text[0].a: expected a weight", "found nothing"),
     "weights for the cheapest": (
         "\n    strategy: cheapest\n    providers:\n    - c\n    - {a: 2, b: 1}",
-        "10: routes.image-to-text.providers[1]: cheapest goes by no weights",
+        "10: routes.image-to-text.providers[1]: cheapest uses no weights",
         "write a list of the names alone",
     ),
     "weights for the fastest": (
         "{providers: [{a: 2, b: 1}], strategy: fastest}",
-        "6: routes.image-to-text.providers[0]: fastest goes by no weights",
+        "6: routes.image-to-text.providers[0]: fastest uses no weights",
         "write a list of the names",
     ),
     # the mapping
@@ -267,7 +267,7 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     "no providers": (
         "{strategy: ordered}",
         "6: routes.image-to-text.providers: missing",
-        "name the providers to ask, in order",
+        "name the providers to call, in order",
     ),
     "one provider beside rules": (
         "{providers: a}",
@@ -389,22 +389,22 @@ BROKEN: Mapping[str, tuple[str, str, str]] = {
     # contradictions
     "limit of no hedge": (
         "\n    providers: [a, b]\n    hedge_limit: 5%",
-        "8: routes.image-to-text.hedge_limit: without hedge_after nobody is asked as well",
+        "8: routes.image-to-text.hedge_limit: without hedge_after no second provider is called",
         "write hedge_after, or leave it out",
     ),
     "hedge with nobody": (
         "{providers: [a], hedge_after: 5s}",
-        "6: routes.image-to-text.hedge_after: there is no second provider to ask",
+        "6: routes.image-to-text.hedge_after: there is no second provider to call",
         "name one, or leave it out",
     ),
     "hedge of one attempt": (
         "{providers: [a, b], hedge_after: 5s, max_attempts: 1}",
-        "6: routes.image-to-text.hedge_after: max_attempts lets no second provider be asked",
-        "raise that, or leave this out",
+        "6: routes.image-to-text.hedge_after: max_attempts allows no second provider",
+        "raise it, or leave this out",
     ),
     "hedge of those who agree": (
         "{providers: [a, b, c], hedge_after: 5s, agree: 2}",
-        "6: routes.image-to-text.hedge_after: where several providers must agree they are asked at once",
+        "6: routes.image-to-text.hedge_after: providers that must agree are called at once",
         "leave one out",
     ),
     "too few to agree": (

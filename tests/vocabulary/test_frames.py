@@ -57,13 +57,13 @@ class TestNumbers:
     @pytest.mark.parametrize("name", ["left", "top", "across", "down"])
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "1", None, True])
     def test_that_are_none_are_refused(self, name: str, value: object) -> None:
-        with pytest.raises(ValueError, match=f"{name} of a frame is a finite number"):
+        with pytest.raises(ValueError, match=f"{name} of a frame must be a finite number"):
             frame_of({name: value})
 
     @pytest.mark.parametrize("name", ["across", "down"])
     @pytest.mark.parametrize("value", [0, -1.5])
     def test_a_pixel_stands_for_something(self, name: str, value: float) -> None:
-        with pytest.raises(ValueError, match=f"{name} of a frame is more than 0, not {value}"):
+        with pytest.raises(ValueError, match=f"{name} of a frame must be more than 0, not {value}"):
             frame_of({name: value})
 
 
@@ -73,5 +73,5 @@ class TestWritten:
         assert frame_of(attrs.asdict(frame)) == frame
 
     def test_other_fields_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="this is no frame"):
+        with pytest.raises(ValueError, match="not a frame"):
             frame_of({"left": 1, "right": 2})

@@ -139,7 +139,7 @@ class TestOpen:
             Image.open(cast("BinaryIO", file))
 
     def test_text_in_memory(self) -> None:
-        with pytest.raises(TaskError, match="in the StringIO: give a path, or a file opened in binary"):
+        with pytest.raises(TaskError, match="in the StringIO: pass a path, or a file opened in binary"):
             Image.open(cast("BinaryIO", io.StringIO("text")))
 
     def test_a_file_that_is_closed(self) -> None:
@@ -157,7 +157,7 @@ class TestOpen:
 
     @pytest.mark.parametrize("thing", [PNG, drawn(), 7, None], ids=["bytes", "Pillow", "number", "None"])
     def test_what_is_neither_a_path_nor_a_file(self, thing: object) -> None:
-        with pytest.raises(TaskError, match="give a path, or a file opened in binary mode"):
+        with pytest.raises(TaskError, match="pass a path, or a file opened in binary mode"):
             Image.open(cast("BinaryIO", thing))
 
     @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from captchahub._config.inspected import Inspected
-from captchahub._config.problems import Located
+from captchahub._config.problems import LocatedProblem
 from captchahub._config.schema import configuration_schema
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.config.effective import effective
@@ -45,7 +45,7 @@ def check(file: Path, *, as_json: bool) -> bool:
     return settings is not None
 
 
-def problems_of(inspected: Inspected, plugins: Plugins) -> list[Located]:
+def problems_of(inspected: Inspected, plugins: Plugins) -> list[LocatedProblem]:
     """Return every problem, including those that a hub finds only when it begins."""
     problems = list(inspected.problems)
     if inspected.settings is None or problems:
@@ -81,7 +81,7 @@ def summary(settings: HubSettings) -> str:
 
 
 def _checked(
-    inspected: Inspected, settings: HubSettings | None, problems: list[Located]
+    inspected: Inspected, settings: HubSettings | None, problems: list[LocatedProblem]
 ) -> Mapping[str, object]:
     # What is there of a configuration that is not fine, nobody can rely on.
     told = HubSettings({}, {}) if settings is None else settings

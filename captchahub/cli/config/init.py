@@ -15,7 +15,7 @@ import click
 import yaml
 
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME
-from captchahub._config.problems import InvalidValue, Located
+from captchahub._config.problems import InvalidValue, LocatedProblem
 from captchahub._config.reader import unknown_key
 from captchahub._config.scalar_readers import read_duration
 from captchahub._config.type_info import keys_of
@@ -73,19 +73,19 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
         put("\n".join(_closing(file, answers, plugins)))
 
 
-def _without_line(problem: Located) -> str:
+def _without_line(problem: LocatedProblem) -> str:
     told = str(attrs.evolve(problem, file=None, line=None))
     if not problem.place.endswith(".prices"):
         return told
     return f"{told}\n  here: --set prices='{{image-to-text: 0.001}}', or leave --budget out"
 
 
-def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[Located]:
+def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[LocatedProblem]:
     """What would be wrong with the file if every secret were there."""
     return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)), plugins)
 
 
-def _with_prices(answers: Answers, problems: Sequence[Located], *, asks: bool) -> Answers:
+def _with_prices(answers: Answers, problems: Sequence[LocatedProblem], *, asks: bool) -> Answers:
     """The answers with the prices that a budget needs, where the service has no list of them."""
     lacking = {problem.place for problem in problems} if asks else set[str]()
     accounts = [

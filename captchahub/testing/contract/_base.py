@@ -1,4 +1,4 @@
-"""What an author sets, and what every check starts from."""
+"""The attributes that a plugin's author sets, and the subject that every check uses."""
 
 from __future__ import annotations
 
@@ -21,54 +21,54 @@ class Checks:
     """The attributes of :class:`captchahub.testing.contract.ProviderContract`."""
 
     plugin: ClassVar[object] = None
-    """The plugin: its module, or an object with its hooks. None for one that is installed: set ``kind``.
+    """The plugin: its module, or an object with its hooks. None for an installed plugin; then set ``kind``.
 
-    Of a module, mypy wants to read ``plugin: ClassVar[object] = my_module``.
+    For a module, mypy needs the annotation: ``plugin: ClassVar[object] = my_module``.
     """
     kind: ClassVar[str | None] = None
-    """The name of the provider kind; None where the plugin has only one."""
+    """The name of the provider kind. None if the plugin has only one."""
     settings: ClassVar[Mapping[str, object]] = {}
-    """The plugin's own keys, as in a configuration; the emulation's address and a token are filled in."""
+    """The plugin's own keys, as in a configuration. The emulation's address and a token are added."""
     tasks: ClassVar[Sequence[Task[Any]] | None] = None
-    """Tasks to try; None for some of each kind that the library has."""
+    """Tasks to try. None for several tasks of each built-in kind."""
     answers: ClassVar[Mapping[str, Solution]] = {}
-    """What the emulated service answers, by task kind; needed for kinds that the library has not."""
+    """The emulated service's answers, by task kind. Needed for kinds that are not built in."""
     emulation: ClassVar[Emulation | Callable[[], Emulation] | None] = None
-    """The service's stand-in, or what makes it; None for the one installed under ``captchahub.sandbox``."""
+    """The emulation or its factory. None for the one that is installed under ``captchahub.sandbox``."""
     messages: ClassVar[Mapping[str, type[ProviderError]]] = {}
-    """What the service can say to an order, and the error that it stands for."""
+    """The service's error messages when a job is created, each with the error that it means."""
     job_messages: ClassVar[Mapping[str, type[ProviderError]]] = {}
-    """What the service can say to the question for a job, and the error that it stands for."""
+    """The service's error messages when a job is polled, each with the error that it means."""
 
     _subject: ClassVar[Subject]
 
     def refusal(self, message: str) -> Reply:
-        """How the service says one of ``messages`` or ``job_messages``: the whole reply."""
+        """Return the service's whole reply with one of ``messages`` or ``job_messages``."""
         fail(
-            f"nothing says how a reply with {message!r} looks: write a method refusal(self, message) that "
-            "returns a Reply"
+            f"the suite does not know the format of a reply with {message!r}: define a method "
+            "refusal(self, message) that returns the Reply"
         )
 
     def unknown_status(self) -> Sequence[Reply]:
-        """Replies to the question for a job with a status that nobody has seen before.
+        """Return replies to a poll, each with a status that the plugin cannot know.
 
-        By default they are made of what the emulation says. Write this method where that can't be done, as
-        for a service that writes bytes of its own.
+        By default they are derived from the emulation's replies. Define this method if that is impossible, as
+        for a service with a binary format.
         """
         return ()
 
     @classmethod
     def subject(cls) -> Subject:
-        """The plugin, ready to be tried."""
-        # A class's own: one that inherits from it has other attributes.
+        """Return what the checks use of the plugin."""
+        # Stored on this class only, because a subclass can have other attributes.
         if "_subject" not in vars(cls):
             cls._subject = subject_of(cls)
         return cls._subject
 
 
-def runs(usual: int) -> int:
-    """How often a check by chance is made: ``CAPTCHAHUB_CONTRACT_RUNS``, or so often."""
-    said = os.environ.get(_RUNS, "").strip() or str(usual)
-    if not (said.isascii() and said.isdecimal() and int(said)):
-        fail(f"${_RUNS} is {said!r:.40}: set it to a whole number from 1, such as 20000, or unset it")
-    return int(said)
+def runs(default: int) -> int:
+    """Return the number of random replies to try: ``CAPTCHAHUB_CONTRACT_RUNS``, or the default."""
+    text = os.environ.get(_RUNS, "").strip() or str(default)
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        fail(f"${_RUNS} is {text!r:.40}: set it to a whole number from 1, such as 20000, or unset it")
+    return int(text)

@@ -1,4 +1,4 @@
-"""Talking to the emulated service without HTTP, and what it says in each situation."""
+"""Calls to the emulated service without HTTP, in every situation of a job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from captchahub.testing.contract._subject import Subject, fail, location
 from captchahub.testing.emulation import World
 from captchahub.testing.transport import received
 
-__all__ = ["Exchange", "Line", "Reading", "beside", "conversation", "conversations", "job_of", "readings"]
+__all__ = [
+    "Interaction",
+    "Reader",
+    "Session",
+    "all_readers",
+    "conversation",
+    "conversations",
+    "job_of",
+    "other_calls",
+]
 
 _JOB_SECONDS = 10.0
 
@@ -22,44 +31,44 @@ _LONGEST_WAIT = 60.0
 
 
 @attrs.frozen
-class Reading:
-    """One of a provider's readers, with what it is asked about and what it may give."""
+class Reader:
+    """One of a provider's ``read_*`` methods, with its first arguments and the types it may return."""
 
     method: str
-    about: tuple[object, ...]
-    wanted: Any
+    arguments: tuple[object, ...]
+    expected: Any
 
-    def of(self, provider: Provider, reply: Reply) -> object:
-        """What the provider makes of a reply."""
-        value: object = getattr(provider, self.method)(*self.about, reply)
+    def read(self, provider: Provider, reply: Reply) -> object:
+        """Return what the provider reads from a reply."""
+        value: object = getattr(provider, self.method)(*self.arguments, reply)
         return value
 
     def __str__(self) -> str:
         return self.method
 
 
-def _of_order(task: Task[Solution]) -> Reading:
-    return Reading("read_created", (task,), Created)
+def _created_reader(task: Task[Solution]) -> Reader:
+    return Reader("read_created", (task,), Created)
 
 
-def _of_job(job: Job) -> Reading:
-    return Reading("read_result", (job,), (Pending, Solved))
+def _result_reader(job: Job) -> Reader:
+    return Reader("read_result", (job,), (Pending, Solved))
 
 
 @attrs.frozen
-class Exchange:
-    """One call to the service: the situation, what was sent, the reply, and who reads it."""
+class Interaction:
+    """One call to the service: its situation, the request, the reply, and the method that reads it."""
 
     situation: str
     request: Request
     reply: Reply
-    reading: Reading
+    reader: Reader
 
 
-class Line:
-    """A provider and its emulated service, with a clock that is set by hand.
+class Session:
+    """A provider and its emulated service, with a clock that the checks set.
 
-    ``solves`` says whether jobs end with an answer, ``knows`` whether the account exists.
+    ``solves`` says whether jobs end with an answer, and ``knows`` whether the account exists.
     """
 
     def __init__(
@@ -67,125 +76,133 @@ class Line:
     ) -> None:
         self.now = 0.0
         self.provider = subject.remote()
-        self.first_question = _first_question(self.provider)
-        """When a job may be asked for, in seconds after the order."""
+        self.first_poll = _first_poll_delay(self.provider)
+        """The time of the first poll, in seconds after the job was created."""
         self._emulation = subject.emulation()
         self.world = World(
             now=lambda: self.now,
             read_picture=lambda kind, _picture: subject.answer_to(kind) if solves else None,
-            job_seconds=lambda: self.first_question + _JOB_SECONDS,
+            job_seconds=lambda: self.first_poll + _JOB_SECONDS,
         )
-        self.world.add_account(subject.token if knows else "somebody-elses", balance)
+        self.world.add_account(subject.token if knows else "another-account", balance)
 
-    def ask(self, request: Request) -> Reply:
-        """The service's reply."""
+    def send(self, request: Request) -> Reply:
+        """Return the service's reply."""
         try:
             answer = self._emulation.answer(received(request, self.now), self.world)
         # An emulation is the author's code and can fail in any way.
-        except Exception as error:  # noqa: BLE001 - told to the author
+        except Exception as error:  # noqa: BLE001 - reported to the author
             raised = f"{type(error).__name__}: {error}{location(error)}"
-            fail(f"the emulation raises {raised} on {request.method} {request.url}: let it answer every call")
+            fail(
+                f"the emulation raises {raised} on {request.method} {request.url}: it must answer every call"
+            )
         return Reply(answer.status, answer.body, answer.headers)
 
-    def order(self, task: Task[Solution], situation: str = "order") -> Exchange:
-        """The order for a task, and what came of it."""
+    def create(self, task: Task[Solution], situation: str = "create") -> Interaction:
+        """Create a job for a task."""
         request = self.provider.create_job(task)
-        return Exchange(situation, request, self.ask(request), _of_order(task))
+        return Interaction(situation, request, self.send(request), _created_reader(task))
 
-    def poll(self, job: Job, situation: str) -> Exchange:
-        """The question for a job, and what came of it."""
+    def poll(self, job: Job, situation: str) -> Interaction:
+        """Poll a job."""
         request = self.provider.poll_job(job)
-        return Exchange(situation, request, self.ask(request), _of_job(job))
+        return Interaction(situation, request, self.send(request), _result_reader(job))
 
 
-def conversation(subject: Subject, task: Task[Solution]) -> list[Exchange]:
-    """What is said in the life of a job, in good days and bad ones, and beside it.
+def conversation(subject: Subject, task: Task[Solution]) -> list[Interaction]:
+    """Return the calls for a task in every situation: refused, in work, solved, failed and unknown.
 
-    What the provider can't bring about, for it can't read the order's reply, is left out.
+    The calls that need a job id are left out if the service answers without one, or if the provider can't
+    read it.
     """
-    line, failing = Line(subject), Line(subject, solves=False)
-    said = [line.order(task), *_refusals(subject, task), *beside(line)]
-    job, is_over = _begun(line, task, said[0].reply)
+    session, failing = Session(subject), Session(subject, solves=False)
+    calls = [session.create(task), *_refusals(subject, task), *other_calls(session)]
+    job, is_answered = _created_job(session, task, calls[0].reply)
     if job is not None:
-        line.now = line.first_question
-        said += [] if is_over else [line.poll(job, "job in work")]
-        said.append(Line(subject).poll(job, "unknown job"))
-        line.now = 2 * (line.first_question + _JOB_SECONDS)
-        said += [line.poll(job, "solved job"), *_reports(line, job)]
-    lost, is_over = _begun(failing, task, failing.order(task).reply)
-    if lost is not None and not is_over:
-        failing.now = 2 * (failing.first_question + _JOB_SECONDS)
-        said.append(failing.poll(lost, "failed job"))
-    return said
+        session.now = session.first_poll
+        calls += [] if is_answered else [session.poll(job, "job in work")]
+        calls.append(Session(subject).poll(job, "unknown job"))
+        session.now = 2 * (session.first_poll + _JOB_SECONDS)
+        calls += [session.poll(job, "solved job"), *_reports(session, job)]
+    failed, is_answered = _created_job(failing, task, failing.create(task).reply)
+    if failed is not None and not is_answered:
+        failing.now = 2 * (failing.first_poll + _JOB_SECONDS)
+        calls.append(failing.poll(failed, "failed job"))
+    return calls
 
 
-def _first_question(provider: Provider) -> float:
-    # What is wrong with it, is what another check is about.
+def _first_poll_delay(provider: Provider) -> float:
+    # Another check reports an invalid value.
     wait: Any = provider.min_first_poll_delay
     return wait if isinstance(wait, (int, float)) and 0 < wait <= _LONGEST_WAIT else 0.0
 
 
-def conversations(subject: Subject) -> list[Exchange]:
-    """The conversation about one task of each kind."""
-    return [exchange for task in subject.first_tasks() for exchange in conversation(subject, task)]
+def conversations(subject: Subject) -> list[Interaction]:
+    """Return the calls for one task of each kind."""
+    return [interaction for task in subject.first_tasks() for interaction in conversation(subject, task)]
 
 
 def job_of(provider: Provider, task: Task[Solution], reply: Reply) -> Job | None:
-    """The job that a reply to an order tells of; None where it can't be read, or names none."""
+    """Return the job that a reply creates, or None if it can't be read or has no job id."""
     try:
         job_id = provider.read_created(task, reply).job_id
-    # Why it can't be read is what another check is about.
+    # Other checks report why it can't be read.
     except Exception:  # noqa: BLE001
         return None
     return None if job_id is None else Job(job_id, task.kind)
 
 
-def _refusals(subject: Subject, task: Task[Solution]) -> Iterator[Exchange]:
+def _refusals(subject: Subject, task: Task[Solution]) -> Iterator[Interaction]:
     emulation = subject.emulation()
     if emulation.token_key:
-        yield Line(subject, knows=False).order(task, "order with a wrong token")
-    # What is free can be had without money.
+        yield Session(subject, knows=False).create(task, "create with a wrong token")
+    # A free job needs no balance.
     if emulation.prices.get(task.kind) != 0:
-        yield Line(subject, balance="0").order(task, "order on an empty account")
+        yield Session(subject, balance="0").create(task, "create on an empty account")
 
 
-def _begun(line: Line, task: Task[Solution], reply: Reply) -> tuple[Job | None, bool]:
-    """The job, and whether the service answered at once."""
-    job = job_of(line.provider, task, reply)
-    return job, job is not None and line.provider.read_created(task, reply).solution is not None
+def _created_job(session: Session, task: Task[Solution], reply: Reply) -> tuple[Job | None, bool]:
+    """Return the job, and whether the service answered at once."""
+    job = job_of(session.provider, task, reply)
+    return job, job is not None and session.provider.read_created(task, reply).solution is not None
 
 
-def readings(subject: Subject) -> list[Reading]:
-    """Every reader that the provider has, for each kind of task and each shape of a job's id."""
+def all_readers(subject: Subject) -> list[Reader]:
+    """Return all readers of the provider, for each kind of task and each type of job id."""
     provider = subject.remote()
-    found: list[Reading] = []
+    found: list[Reader] = []
     for task in subject.first_tasks():
-        found += [_of_order(task), _of_job(Job(123456, task.kind)), _of_job(Job("37223a89-06ed", task.kind))]
-    beside = {"read_balance": Balance, "read_services": (list, tuple), "read_report": type(None)}
-    return found + [Reading(name, (), kind) for name, kind in beside.items() if _is_own(provider, name)]
+        found += [
+            _created_reader(task),
+            _result_reader(Job(123456, task.kind)),
+            _result_reader(Job("37223a89-06ed", task.kind)),
+        ]
+    optional = {"read_balance": Balance, "read_services": (list, tuple), "read_report": type(None)}
+    return found + [Reader(name, (), kind) for name, kind in optional.items() if _is_own(provider, name)]
 
 
 def _is_own(provider: Provider, name: str) -> bool:
     return getattr(type(provider), name, None) is not getattr(Provider, name)
 
 
-def beside(line: Line) -> Iterator[Exchange]:
-    """What is asked beside jobs, where the service has such calls."""
-    for ask, name, kind in (
+def other_calls(session: Session) -> Iterator[Interaction]:
+    """Yield the calls that need no job, such as for the balance, if the service has them."""
+    for request_method, name, kind in (
         ("ask_balance", "read_balance", Balance),
         ("ask_services", "read_services", (list, tuple)),
     ):
         try:
-            request: Request = getattr(line.provider, ask)()
+            request: Request = getattr(session.provider, request_method)()
         except CaptchaHubError:
             continue
-        yield Exchange(ask.removeprefix("ask_"), request, line.ask(request), Reading(name, (), kind))
+        situation = request_method.removeprefix("ask_")
+        yield Interaction(situation, request, session.send(request), Reader(name, (), kind))
 
 
-def _reports(line: Line, job: Job) -> Iterator[Exchange]:
+def _reports(session: Session, job: Job) -> Iterator[Interaction]:
     for correct in (True, False):
         try:
-            request = line.provider.ask_report(job, correct=correct)
+            request = session.provider.ask_report(job, correct=correct)
         except CaptchaHubError:
             continue
-        yield Exchange("report", request, line.ask(request), Reading("read_report", (), type(None)))
+        yield Interaction("report", request, session.send(request), Reader("read_report", (), type(None)))

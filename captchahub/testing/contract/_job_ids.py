@@ -1,4 +1,4 @@
-"""Checks of the way of a job's id, from the reply to the order into the question for its answer."""
+"""Checks that a job id passes unchanged from the service's reply into the next request."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from captchahub.testing.contract._subject import Subject, fail, skip
 
 __all__ = ["JobIdChecks"]
 
-# More than a double holds; a number that is not the same number without its zeros; what an address, a form or
-# XML has to quote.
+# Numbers too large for a double, a text whose leading zeros matter, a UUID, and characters that a URL, a form
+# or XML must quote.
 _IDS: tuple[JobId, ...] = (
     2**53 + 1,
     str(2**53 + 1),
@@ -28,29 +28,29 @@ _IDS: tuple[JobId, ...] = (
 
 
 class JobIdChecks(Checks):
-    """What holds for every job's id."""
+    """Checks of every job id."""
 
     def test_a_job_id_comes_out_of_the_reply_exactly_as_the_service_gave_it(self) -> None:
         for _, given, read in _ids(self.subject()):
             if type(read) is not type(given) or read != given:
                 fail(
-                    f"the service gave the job id {given!r} and read_created makes {read!r} of it: "
-                    "keep it as it is, a number a number and a text a text"
+                    f"the service sent the job id {given!r} and read_created makes {read!r} of it: "
+                    "keep it unchanged, a number as a number and a text as a text"
                 )
 
     def test_a_job_id_goes_into_the_next_request_exactly_as_it_was(self) -> None:
         provider = self.subject().remote()
         for kind, _, job_id in _ids(self.subject()):
             request = provider.poll_job(Job(job_id, kind))
-            if not _holds(request, job_id):
+            if not _contains(request, job_id):
                 fail(
-                    f"the request of poll_job does not hold the job id {job_id!r} as it is: "
+                    f"the request of poll_job does not contain the job id {job_id!r} unchanged: "
                     "send Job.id unchanged, a number as a number and a text as a text"
                 )
 
 
 def _ids(subject: Subject) -> Iterator[tuple[str, JobId, JobId]]:
-    """The kind, the id as it stands in a reply, and as it was read; of real replies and changed ones."""
+    """Yield the task kind, an id in a reply, and the id that was read, for real replies and changed ones."""
     provider = subject.remote()
     for task in subject.first_tasks():
         reply = conversation(subject, task)[0].reply
@@ -67,26 +67,26 @@ def _ids_in(
     places = [(place, value) for place, value in document.values() if str(value) == str(job.id)]
     if not places:
         if isinstance(document, BinaryBody):
-            # It may be packed in any way.
+            # The id may be encoded in any way.
             return
-        fail(f"read_created makes the job id {job.id!r}, which is not in the reply: keep it as it is")
+        fail(f"read_created returns the job id {job.id!r}, which is not in the reply: keep it unchanged")
     place, given = places[0]
     for one in (given, *_IDS):
         other = job_of(provider, task, attrs.evolve(reply, body=document.changed(place, one)))
-        # What is no id at this service need not be read as one.
+        # A provider may refuse values that are never an id at its service.
         if other is not None and isinstance(one, (int, str)):
-            # Where every value is text, nobody can say which ones are numbers.
+            # In formats where every value is text, a number cannot be told from a text.
             is_same = not isinstance(document, JsonBody) and str(one) == str(other.id)
             yield task.kind, other.id if is_same else one, other.id
 
 
-def _holds(request: Request, job_id: JobId) -> bool:
-    """Return whether a request names a job, in its address or in its body."""
+def _contains(request: Request, job_id: JobId) -> bool:
+    """Return whether the request's URL or body contains the job id."""
     address = urlsplit(request.url)
-    # An id that is not quoted is torn apart here.
-    named = [unquote(step) for step in address.path.split("/")]
-    named += [value for _, value in parse_qsl(address.query, keep_blank_values=True)]
-    if any(str(job_id) in one for one in named):
+    # An id that is not quoted is split here, and not found.
+    texts = [unquote(step) for step in address.path.split("/")]
+    texts += [value for _, value in parse_qsl(address.query, keep_blank_values=True)]
+    if any(str(job_id) in text for text in texts):
         return True
     document = read_document(request.body)
     if isinstance(document, JsonBody):

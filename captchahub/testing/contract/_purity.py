@@ -1,4 +1,4 @@
-"""Listening for what a call does beside computing: files, sockets, processes, threads, words, sleep."""
+"""Detects I/O in a call: files, sockets, processes, threads, output and sleeping."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-__all__ = ["clients_imported", "log_lines", "noises"]
+__all__ = ["client_imports", "io_attempts", "log_lines"]
 
-_LOUD = (
+_IO_EVENTS = (
     *("open", "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork"),
     *("sqlite3.connect", "urllib.", "http.client.", "_thread.start_new_thread", "os.remove"),
     *("time.sleep", "os.listdir", "os.scandir", "os.rename", "os.mkdir"),
 )
 
 
-class _Ear:
-    """What is heard in the one thread that is listened to, while it is."""
+class _AuditHook:
+    """Records and refuses the I/O events of one thread, while a thread is set."""
 
     def __init__(self) -> None:
         self.thread: int | None = None
-        self.heard: list[str] = []
+        self.events: list[str] = []
         self.is_installed = False
 
-    def hear(self, event: str, args: tuple[object, ...]) -> None:
-        if self.thread != threading.get_ident() or not event.startswith(_LOUD):
+    def audit(self, event: str, args: tuple[object, ...]) -> None:
+        if self.thread != threading.get_ident() or not event.startswith(_IO_EVENTS):
             return
         first = next((repr(arg) for arg in args if isinstance(arg, (str, int, float))), "")
-        self.heard.append(f"{event} {first:.100}".strip())
+        self.events.append(f"{event} {first:.100}".strip())
         raise PermissionError(f"a provider does no I/O: {event}")
 
 
-_ear = _Ear()
+_hook = _AuditHook()
 
 
-def _heard_sleep(seconds: Any, /) -> None:
-    _ear.hear("time.sleep", (seconds,))
+def _audited_sleep(seconds: Any, /) -> None:
+    _hook.audit("time.sleep", (seconds,))
 
 
-def noises(call: Callable[[], object]) -> list[str]:
-    """What a call tried to do beside computing, each as ``open '/etc/hosts'``; it is kept from doing it."""
-    if not _ear.is_installed:
-        # A hook can't be taken away again, so there is one, which is deaf most of the time.
-        sys.addaudithook(_ear.hear)
-        _ear.is_installed = True
-    _ear.heard = []
-    _ear.thread = threading.get_ident()
+def io_attempts(call: Callable[[], object]) -> list[str]:
+    """Run a call, refuse its I/O, and return what it tried, such as ``open '/etc/hosts'``."""
+    if not _hook.is_installed:
+        # An audit hook can't be removed, so there is only one, which ignores events most of the time.
+        sys.addaudithook(_hook.audit)
+        _hook.is_installed = True
+    _hook.events = []
+    _hook.thread = threading.get_ident()
     printed, sleep = io.StringIO(), time.sleep
-    # Before Python 3.13 there is no event for it.
-    time.sleep = _heard_sleep
+    # Before Python 3.13, sleeping raises no audit event.
+    time.sleep = _audited_sleep
     try:
         with redirect_stdout(printed), redirect_stderr(printed):
             call()
     finally:
-        _ear.thread, time.sleep = None, sleep
-    return _ear.heard + ([f"print {printed.getvalue()!r:.100}"] if printed.getvalue() else [])
+        _hook.thread, time.sleep = None, sleep
+    return _hook.events + ([f"print {printed.getvalue()!r:.100}"] if printed.getvalue() else [])
 
 
 class _Lines(logging.Handler):
@@ -75,7 +75,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def log_lines() -> Generator[list[str]]:
-    """What is logged meanwhile, of any level."""
+    """Collect the log lines of all levels."""
     lines: list[str] = []
     root, handler = logging.getLogger(), _Lines(lines)
     level = root.level
@@ -98,11 +98,11 @@ _CLIENTS = (
     "socket",
     "websockets",
 )
-"""What only the core may use, or nobody."""
+"""Modules that a plugin must not import."""
 
 
-def clients_imported(parts: Iterable[object]) -> list[tuple[str, int, str]]:
-    """File, line and name of each such import in the packages that define these classes and functions."""
+def client_imports(parts: Iterable[object]) -> list[tuple[str, int, str]]:
+    """Return file, line and name of each import of a client in the packages that define these objects."""
     modules = sorted({getattr(part, "__module__", "") for part in parts} - {"", "builtins"})
     files = sorted({file for module in modules for file in _files_of(module)})
     return [(file.name, line, name) for file in files for line, name in _imports(file) if _is_client(name)]
@@ -110,10 +110,10 @@ def clients_imported(parts: Iterable[object]) -> list[tuple[str, int, str]]:
 
 def _files_of(module: str) -> Iterator[Path]:
     top = module.partition(".")[0]
-    place = getattr(sys.modules.get(top), "__path__", None)
-    # A package is looked at as a whole, whatever of it is loaded; a namespace belongs to nobody.
-    if place is not None and getattr(sys.modules[top], "__file__", None) is not None:
-        for folder in place:
+    folders = getattr(sys.modules.get(top), "__path__", None)
+    # All files of a package are read, loaded or not. A namespace package is skipped, because others share it.
+    if folders is not None and getattr(sys.modules[top], "__file__", None) is not None:
+        for folder in folders:
             files = Path(folder).rglob("*.py")
             yield from (file for file in files if "tests" not in file.relative_to(folder).parts)
     elif (file := getattr(sys.modules.get(module), "__file__", None)) is not None:

@@ -1,4 +1,4 @@
-"""Checks of what a provider makes of replies: real ones, unknown ones, hostile ones."""
+"""Checks of how a provider reads replies: real ones, unknown ones and hostile ones."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from captchahub.provider import Balance, Job, Pending, Provider, Reply
 from captchahub.testing._documents import read_document
 from captchahub.testing.contract._base import Checks, runs
 from captchahub.testing.contract._conversation import (
-    Exchange,
-    Line,
-    Reading,
-    beside,
+    Interaction,
+    Reader,
+    Session,
+    all_readers,
     conversation,
     conversations,
-    readings,
+    other_calls,
 )
 from captchahub.testing.contract._purity import log_lines
 from captchahub.testing.contract._subject import Subject, fail, location, skip
-from captchahub.testing.contract._values import flaw_in
+from captchahub.testing.contract._values import mistyped_field
 from captchahub.testing.hostile import hostile_replies, what_is_shown
 
 __all__ = ["ReplyChecks"]
 
-_LONGEST_WORDS = 1000
+_MAX_SHOWN = 1000
 
-_UNKNOWN = "quite-a-new-state"
+_UNKNOWN_STATUS = "quite-a-new-state"
 
 # What stands between a client and a service says, and what a service that is overloaded says.
-_TROUBLE = tuple(
+_OUTAGE_REPLIES = tuple(
     Reply(status, body)
     for status in (429, 500, 502, 503, 504)
     for body in (b"", b"Service Unavailable", b"<html><body><h1>Bad Gateway</h1></body></html>")
@@ -50,26 +50,26 @@ _TROUBLE = tuple(
 
 
 class ReplyChecks(Checks):
-    """What holds for every reply."""
+    """Checks of every reply."""
 
     def test_any_reply_is_read_or_refused_with_an_error_of_the_contract(self) -> None:
         provider = self._provider()
-        for reading, reply in _hostile(self.subject(), [*self.messages, *self.job_messages]):
-            _check_total(provider, reading, reply)
+        for reader, reply in _hostile(self.subject(), [*self.messages, *self.job_messages]):
+            _check_total(provider, reader, reply)
 
     def test_what_is_read_of_any_reply_is_fit_for_a_log(self) -> None:
         provider = self._provider()
-        for reading, reply in _hostile(self.subject(), [*self.messages, *self.job_messages]):
-            shown = _shown(provider, reading, reply)
+        for reader, reply in _hostile(self.subject(), [*self.messages, *self.job_messages]):
+            shown = _shown(provider, reader, reply)
             if not shown.isprintable():
                 fail(
-                    f"{reading} shows {shown!r:.200}, which would break a log: show a service's words with "
+                    f"{reader} shows {shown!r:.200}, which would break a log: pass a service's texts through "
                     "captchahub.words.Words"
                 )
-            if len(shown) > _LONGEST_WORDS:
+            if len(shown) > _MAX_SHOWN:
                 fail(
-                    f"{reading} shows {len(shown)} characters of a reply: show a service's words with "
-                    "captchahub.words.Words, which keeps them short"
+                    f"{reader} shows {len(shown)} characters of a reply: pass a service's texts through "
+                    "captchahub.words.Words, which shortens them"
                 )
 
     def test_no_secret_shows_in_a_repr_or_an_address(self) -> None:
@@ -79,57 +79,57 @@ class ReplyChecks(Checks):
         shown = {"the settings": repr(settings.own), "the provider": f"{provider!r} {provider}"}
         if isinstance(provider, Provider):
             with log_lines() as logged:
-                said = conversations(subject)
-                for exchange in said:
-                    _outcome(partial(exchange.reading.of, provider, exchange.reply))
+                interactions = conversations(subject)
+                for interaction in interactions:
+                    _outcome(partial(interaction.reader.read, provider, interaction.reply))
             shown["the log"] = "\n".join(logged)
-            for exchange in said:
-                shown[f"the repr of the request of {exchange.situation}"] = repr(exchange.request)
-                shown[f"the address of {exchange.situation}"] = exchange.request.url
+            for interaction in interactions:
+                shown[f"the repr of the request of {interaction.situation}"] = repr(interaction.request)
+                shown[f"the address of {interaction.situation}"] = interaction.request.url
         for place, text in shown.items():
             if _has_secret(subject.secrets, text):
                 fail(
-                    f"a secret shows in {place}: let its settings field have the type Secret, and reveal() "
-                    "it for a request's body or headers only"
+                    f"a secret shows in {place}: give its settings field the type Secret, and call reveal() "
+                    "only for the body or headers of a request"
                 )
 
     def test_no_secret_shows_even_where_the_service_repeats_it(self) -> None:
         subject, provider = self.subject(), self._provider()
-        secrets, readers = subject.secrets, readings(subject)
-        for exchange in conversations(subject):
-            for reply in _echoes(exchange.reply, secrets):
-                for reading in [exchange.reading, *readers]:
-                    if _has_secret(secrets, _shown(provider, reading, reply)):
+        secrets, readers = subject.secrets, all_readers(subject)
+        for interaction in conversations(subject):
+            for reply in _echoes(interaction.reply, secrets):
+                for reader in [interaction.reader, *readers]:
+                    if _has_secret(secrets, _shown(provider, reader, reply)):
                         fail(
-                            f"{reading} shows a secret that the service repeated in a reply to "
-                            f"{exchange.situation}: show a service's words with captchahub.words.Words"
+                            f"{reader} shows a secret that the service repeated in a reply to "
+                            f"{interaction.situation}: pass a service's texts through captchahub.words.Words"
                         )
 
     def test_trouble_of_the_service_is_neither_an_answer_nor_the_end_of_a_job(self) -> None:
         provider = self._provider()
-        # Nobody asks for a job at a service that answers at once.
-        has_jobs = any(one.reading.method == "read_result" for one in conversations(self.subject()))
-        for reading in readings(self.subject()):
-            for reply in _TROUBLE:
-                read = _outcome(partial(reading.of, provider, reply))
-                said = f"HTTP {reply.status} with the body {reply.body!r}"
+        # A service that answers at once has no jobs to poll.
+        has_jobs = any(one.reader.method == "read_result" for one in conversations(self.subject()))
+        for reader in all_readers(self.subject()):
+            for reply in _OUTAGE_REPLIES:
+                read = _outcome(partial(reader.read, provider, reply))
+                shown = f"HTTP {reply.status} with the body {reply.body!r}"
                 if not isinstance(read, ProviderError):
-                    fail(f"{reading} makes {_named(read)} of {said}: raise Reply.http_error()")
-                if has_jobs and reading.method == "read_result" and isinstance(read, JobFailed):
-                    fail(f"{reading} takes {said} for the end of the job: raise Reply.http_error()")
+                    fail(f"{reader} makes {_named(read)} of {shown}: raise Reply.http_error()")
+                if has_jobs and reader.method == "read_result" and isinstance(read, JobFailed):
+                    fail(f"{reader} takes {shown} for the end of the job: raise Reply.http_error()")
 
     def test_a_status_never_seen_before_leaves_the_job_in_work(self) -> None:
-        for job, reply in _unknown_states(self.subject(), self.unknown_status()):
+        for job, reply in _unknown_statuses(self.subject(), self.unknown_status()):
             read = _outcome(partial(self._provider().read_result, job, reply))
             if not isinstance(read, (Pending, MalformedReply, ServiceUnavailable)):
                 fail(
-                    f"a job with a status never seen before is read as {_named(read)}: return Pending, or "
-                    "raise MalformedReply, for the job is paid for and may yet be solved"
+                    f"a job with an unknown status is read as {_named(read)}: return Pending or raise "
+                    "MalformedReply, because the job is paid for and may still be solved"
                 )
 
     def test_each_message_of_the_service_is_an_error_of_its_class(self) -> None:
         if not (self.messages or self.job_messages):
-            skip("messages is empty: set it to what the service says and the error that it stands for")
+            skip("messages is empty: set it to the service's error messages and the errors that they mean")
         task = self.subject().first_tasks()[0]
         job = Job(123456, task.kind)
         provider = self._provider()
@@ -142,15 +142,15 @@ class ReplyChecks(Checks):
                 found = _outcome(partial(read, self.refusal(message)))
                 if type(found) is not wanted:
                     fail(
-                        f"the service says {message!r} and it is read as {_named(found)}: let it be a "
-                        f"{wanted.__name__}, as the table says"
+                        f"the service's message {message!r} is read as {_named(found)}: raise "
+                        f"{wanted.__name__}, as messages or job_messages says"
                     )
 
     def test_a_wrong_token_is_an_authentication_error(self) -> None:
-        self._check_situation("order with a wrong token", AuthenticationError)
+        self._check_situation("create with a wrong token", AuthenticationError)
 
     def test_an_empty_account_is_an_insufficient_balance(self) -> None:
-        self._check_situation("order on an empty account", InsufficientBalance)
+        self._check_situation("create on an empty account", InsufficientBalance)
 
     def test_a_job_that_failed_is_told_as_failed(self) -> None:
         self._check_situation("failed job", JobFailed)
@@ -162,81 +162,87 @@ class ReplyChecks(Checks):
         self._check_situation("job in work", Pending)
 
     def test_balance_price_list_and_reports_are_read(self) -> None:
-        for exchange in conversations(self.subject()):
-            if exchange.reading.method in ("read_balance", "read_services", "read_report"):
-                read = _outcome(partial(exchange.reading.of, self._provider(), exchange.reply))
-                if not isinstance(read, exchange.reading.wanted):
+        for interaction in conversations(self.subject()):
+            if interaction.reader.method in ("read_balance", "read_services", "read_report"):
+                read = _outcome(partial(interaction.reader.read, self._provider(), interaction.reply))
+                if not isinstance(read, interaction.reader.expected):
                     fail(
-                        f"{exchange.reading} makes {_named(read)} of what the emulation says: read it, or "
-                        "raise NotOffered where the service has no such call"
+                        f"{interaction.reader} makes {_named(read)} of the emulation's reply: read it, or "
+                        "raise NotOffered if the service has no such call"
                     )
 
     def test_the_balance_is_the_one_that_the_service_tells(self) -> None:
-        lines = [Line(self.subject(), balance=balance) for balance in ("10", "7")]
-        told = [exchange for line in lines for exchange in beside(line) if exchange.situation == "balance"]
-        if len({exchange.reply.body for exchange in told}) < len(lines):
-            skip("there is no balance, or the emulation tells the same for any account")
-        read = [_outcome(partial(one.reading.of, self._provider(), one.reply)) for one in told]
+        sessions = [Session(self.subject(), balance=balance) for balance in ("10", "7")]
+        calls = [one for session in sessions for one in other_calls(session) if one.situation == "balance"]
+        if len({one.reply.body for one in calls}) < len(sessions):
+            skip("the service has no balance, or the emulation replies with the same one for any account")
+        read = [_outcome(partial(one.reader.read, self._provider(), one.reply)) for one in calls]
         if isinstance(read[0], Balance) and read[0] == read[-1]:
             fail(
-                f"read_balance makes {read[0].amount} of the balances 10 and 7: read the amount that the "
-                "reply tells, or raise NotOffered where it tells none"
+                f"read_balance makes {read[0].amount} of the balances 10 and 7: read the amount in the "
+                "reply, or raise NotOffered if it contains none"
             )
 
     def _provider(self) -> Provider:
         return self.subject().remote()
 
     def _check_situation(self, situation: str, wanted: type[object]) -> None:
-        for exchange in conversations(self.subject()):
-            if exchange.situation != situation:
+        for interaction in conversations(self.subject()):
+            if interaction.situation != situation:
                 continue
-            read = _outcome(partial(exchange.reading.of, self._provider(), exchange.reply))
+            read = _outcome(partial(interaction.reader.read, self._provider(), interaction.reply))
             if not isinstance(read, wanted):
-                fail(f"the reply to {situation} is read as {_named(read)}: let it be a {wanted.__name__}")
+                fail(f"the reply to {situation!r} is read as {_named(read)}, not as a {wanted.__name__}")
 
 
-def _hostile(subject: Subject, words: Sequence[str]) -> Iterator[tuple[Reading, Reply]]:
-    real = [] if subject.make_emulation is None else [exchange.reply for exchange in conversations(subject)]
+def _hostile(subject: Subject, words: Sequence[str]) -> Iterator[tuple[Reader, Reply]]:
+    real = (
+        []
+        if subject.make_emulation is None
+        else [interaction.reply for interaction in conversations(subject)]
+    )
     words = [*words, *(word for secret in subject.secrets for word in (secret, f"no such key {secret}."))]
-    readers = readings(subject)
+    readers = all_readers(subject)
     for reply in hostile_replies(_distinct(real), words=words, secrets=subject.secrets, runs=runs(200)):
-        for reading in readers:
-            yield reading, reply
+        for reader in readers:
+            yield reader, reply
 
 
 def _distinct(replies: Sequence[Reply]) -> list[Reply]:
     return list({(reply.status, reply.body): reply for reply in replies}.values())
 
 
-def _check_total(provider: Provider, reading: Reading, reply: Reply) -> None:
-    said = f"a reply with status {reply.status} and body {reply.body!r:.200}"
+def _check_total(provider: Provider, reader: Reader, reply: Reply) -> None:
+    shown = f"a reply with status {reply.status} and body {reply.body!r:.200}"
     try:
-        value = reading.of(provider, reply)
-    # What is no error of the contract is what is looked for.
+        value = reader.read(provider, reply)
+    # The check looks for any exception that the contract does not allow.
     except BaseException as error:
         if is_of_contract(error):
             return
         if isinstance(error, KeyboardInterrupt):
             raise
         fail(
-            f"{reading} raises {type(error).__name__} for {said}{location(error)}: let every reply give a "
-            "value or a ProviderError"
+            f"{reader} raises {type(error).__name__} for {shown}{location(error)}: return a value or raise a "
+            "ProviderError for every reply"
         )
-    if not isinstance(value, reading.wanted):
-        fail(f"{reading} returns {_named(value)} for {said}: let it return what the contract says")
-    flaw = next(filter(None, map(flaw_in, _items(value))), None)
-    if flaw is not None:
-        fail(f"{reading} returns {_named(value)} in which {flaw}, for {said}: raise MalformedReply instead")
+    if not isinstance(value, reader.expected):
+        fail(f"{reader} returns {_named(value)} for {shown}: return the type that its annotation says")
+    mistyped = next(filter(None, map(mistyped_field, _items(value))), None)
+    if mistyped is not None:
+        fail(
+            f"{reader} returns {_named(value)} in which {mistyped}, for {shown}: raise MalformedReply instead"
+        )
 
 
 def _items(value: object) -> Sequence[object]:
     return cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _shown(provider: Provider, reading: Reading, reply: Reply) -> str:
+def _shown(provider: Provider, reader: Reader, reply: Reply) -> str:
     try:
-        return what_is_shown(lambda: reading.of(provider, reply))
-    # Whether it may be raised is what another check is about.
+        return what_is_shown(lambda: reader.read(provider, reply))
+    # Another check reports errors that must not be raised.
     except Exception:  # noqa: BLE001
         return ""
 
@@ -244,7 +250,7 @@ def _shown(provider: Provider, reading: Reading, reply: Reply) -> str:
 def _outcome(read: Callable[[], object]) -> object:
     try:
         return read()
-    # Whatever it is, the check says what it should be.
+    # The check compares the error with what it expects.
     except Exception as error:  # noqa: BLE001
         return error
 
@@ -254,45 +260,47 @@ def _named(value: object) -> str:
 
 
 def _has_secret(secrets: Sequence[str], text: str) -> bool:
-    low = text.lower()
-    return any(one.lower() in low or quote(one, safe="").lower() in low for one in secrets)
+    lower = text.lower()
+    return any(one.lower() in lower or quote(one, safe="").lower() in lower for one in secrets)
 
 
 def _echoes(reply: Reply, secrets: Sequence[str]) -> Iterator[Reply]:
-    """Return the reply with a secret in each place, alone and among words, in any case."""
+    """Yield the reply with a secret in each place: alone, in a sentence, and in capitals."""
     document = read_document(reply.body)
     places = [place for place, _ in document.values()]
-    # As the core gives it to the plugin.
+    # The engine passes replies to a plugin with the secrets to hide.
     reply = attrs.evolve(reply, hidden=secrets)
     for secret in secrets:
-        for said in (secret, f"no such key {secret}.", secret.upper(), f"{'x' * 190} {secret}"):
+        for text in (secret, f"no such key {secret}.", secret.upper(), f"{'x' * 190} {secret}"):
             for place in places:
-                yield attrs.evolve(reply, body=document.changed(place, said))
+                yield attrs.evolve(reply, body=document.changed(place, text))
             for name in reply.headers:
-                yield attrs.evolve(reply, headers={**reply.headers, name: said})
+                yield attrs.evolve(reply, headers={**reply.headers, name: text})
         yield attrs.evolve(reply, body=reply.body + secret.encode())
 
 
-def _unknown_states(subject: Subject, given: Sequence[Reply]) -> Iterator[tuple[Job, Reply]]:
+def _unknown_statuses(subject: Subject, given: Sequence[Reply]) -> Iterator[tuple[Job, Reply]]:
     found = False
     for task in subject.first_tasks():
-        said = {exchange.situation: exchange for exchange in conversation(subject, task)}
-        replies = given or _with_unknown_state(said.get("job in work"), said.get("solved job"))
+        by_situation = {interaction.situation: interaction for interaction in conversation(subject, task)}
+        replies = given or _with_unknown_status(
+            by_situation.get("job in work"), by_situation.get("solved job")
+        )
         for reply in replies:
             found = True
             yield Job(123456, task.kind), reply
     if not found:
-        skip("the status of a job was not found in what the emulation says: write unknown_status(self)")
+        skip("the emulation's replies show no status of a job: define unknown_status(self)")
 
 
-def _with_unknown_state(working: Exchange | None, solved: Exchange | None) -> list[Reply]:
-    """The reply of a job in work with another word in each place where a solved job has another word, too."""
+def _with_unknown_status(working: Interaction | None, solved: Interaction | None) -> list[Reply]:
+    """Return a pending job's reply with an unknown word in each place where a solved job's word differs."""
     if working is None or solved is None:
         return []
     document, words = read_document(working.reply.body), dict(read_document(solved.reply.body).values())
-    places = [place for place, word in document.values() if _is_state(word, words.get(place))]
-    return [attrs.evolve(working.reply, body=document.changed(place, _UNKNOWN)) for place in places]
+    places = [place for place, word in document.values() if _is_status(word, words.get(place))]
+    return [attrs.evolve(working.reply, body=document.changed(place, _UNKNOWN_STATUS)) for place in places]
 
 
-def _is_state(word: object, other: object) -> bool:
+def _is_status(word: object, other: object) -> bool:
     return isinstance(word, str) and isinstance(other, str) and word != other

@@ -1,4 +1,4 @@
-"""Checks of the whole engine with the plugin against its emulation: over HTTP, and under every fault."""
+"""Checks of whole solves with the plugin and its emulation, over HTTP and with every fault on the wire."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ _TIMEOUT = 600.0
 
 _JOB_SECONDS = 5.0
 
-_CALLS = ("order", "poll")
+_CALLS = ("create", "poll")
 
 
 class SolvingChecks(Checks):
-    """What holds for whole solves."""
+    """Checks of whole solves."""
 
     def test_the_engine_solves_each_kind_of_task_against_the_emulation(self) -> None:
-        subject = self._paced()
+        subject = self._pollable()
         for task in subject.first_tasks():
-            trial = _solve(subject, task)
-            if trial.result is None:
-                fail(f"a {task.kind} task is not solved against the emulation: {trial.told}")
-            if not task.agrees(trial.result.solution, subject.answer_to(task.kind)):
+            solve = _run_solve(subject, task)
+            if solve.result is None:
+                fail(f"a {task.kind} task is not solved against the emulation: {solve.message}")
+            if not task.agrees(solve.result.solution, subject.answer_to(task.kind)):
                 fail(
                     f"the emulation answers a {task.kind} task with {subject.answer_to(task.kind)!r} and "
-                    f"{trial.result.solution!r} arrives: read the answer as it stands in the reply"
+                    f"{solve.result.solution!r} arrives: read the answer from the reply unchanged"
                 )
 
     def test_the_hub_solves_each_kind_of_task_over_http(self) -> None:
-        subject = self._paced()
+        subject = self._pollable()
         with Sandbox(subject.emulation()) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
             settings = load_mapping({"providers": {NAME: keys}}, subject.plugins)
@@ -66,17 +66,17 @@ class SolvingChecks(Checks):
     @pytest.mark.parametrize("fault", sorted(wire_faults()))
     @pytest.mark.parametrize("call", _CALLS)
     def test_no_job_is_lost_or_ordered_twice_when(self, call: str, fault: str) -> None:
-        subject = self._paced()
+        subject = self._pollable()
         emulation = subject.emulation()
-        name = emulation.create_call if call == "order" else emulation.poll_call
-        # An order is sent once, and a question again and again.
-        times = 1 if call == "order" else 3
+        name = emulation.create_call if call == "create" else emulation.poll_call
+        # A job is created once and polled several times.
+        times = 1 if call == "create" else 3
         for task in subject.first_tasks():
-            trial = _solve(subject, task, attrs.evolve(wire_faults()[fault], on=name, times=times))
-            _check_books(trial, f"{fault} on {name}")
+            solve = _run_solve(subject, task, attrs.evolve(wire_faults()[fault], on=name, times=times))
+            _check_accounting(solve, f"{fault} on {name}")
 
-    def _paced(self) -> Subject:
-        """The subject, unless the engine would ask for ever at one moment of the virtual clock."""
+    def _pollable(self) -> Subject:
+        """Return the subject. Skip it if its polls would never advance the virtual clock."""
         subject = self.subject()
         if not subject.remote().min_poll_interval > 0:
             skip("min_poll_interval is not more than 0")
@@ -84,8 +84,8 @@ class SolvingChecks(Checks):
 
 
 @attrs.frozen
-class _Trial:
-    """A solve that has ended, and the books of both sides."""
+class _Solve:
+    """A finished solve, the journal's entries, and the state of the emulated service."""
 
     result: Result[Solution] | None
     error: Exception | None
@@ -93,18 +93,18 @@ class _Trial:
     world: World
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         return _one_line(self.error)
 
     @property
     def faults(self) -> list[ProviderError]:
-        """What the plugin raised that it may not."""
+        """The errors of the plugin that the contract does not allow."""
         ended = self.result or self.error
         attempts = ended.attempts if isinstance(ended, (Result, AllProvidersFailed)) else ()
         return [one.error for one in attempts if isinstance(one.error, PluginFault)]
 
 
-def _solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Trial:
+def _run_solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Solve:
     emulation = subject.emulation()
     world = World(
         now=lambda: asyncio.get_running_loop().time(),
@@ -116,7 +116,7 @@ def _solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Trial:
     prices = {kind: str(price) for kind, price in emulation.prices.items()}
     mapping = {"providers": {NAME: {**subject.keys, "prices": prices}}}
 
-    async def run() -> _Trial:
+    async def run() -> _Solve:
         engine = Engine(
             load_mapping(mapping, subject.plugins),
             plugins=subject.plugins,
@@ -126,37 +126,37 @@ def _solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Trial:
         result, failed = None, None
         try:
             result = await engine.solve(task, _TIMEOUT)
-        # What it is, is what is looked at.
+        # The checks look at the error.
         except Exception as error:  # noqa: BLE001
             failed = error
         entries = await engine.jobs(None, 10)
         await engine.aclose()
-        return _Trial(result, failed, entries, world)
+        return _Solve(result, failed, entries, world)
 
     return run_virtual(run())
 
 
-def _check_books(trial: _Trial, when: str) -> None:
-    if trial.error is not None and not isinstance(trial.error, CaptchaHubError):
-        fail(f"with {when} the engine raises {type(trial.error).__name__}: {trial.told}")
-    if trial.faults:
-        fail(f"with {when} {trial.faults[0]}: let every reply give a value or a ProviderError")
-    jobs = list(trial.world.jobs.values())
+def _check_accounting(solve: _Solve, when: str) -> None:
+    if solve.error is not None and not isinstance(solve.error, CaptchaHubError):
+        fail(f"with {when} the engine raises {type(solve.error).__name__}: {solve.message}")
+    if solve.faults:
+        fail(f"with {when} {solve.faults[0]}: return a value or raise a ProviderError for every reply")
+    jobs = list(solve.world.jobs.values())
     if len(jobs) > 1:
         fail(
-            f"with {when} the job is ordered {len(jobs)} times and paid for as often: set nothing_created "
-            "only where the service's words say that it took no order"
+            f"with {when} the job is created and paid {len(jobs)} times: set nothing_created only if the "
+            "service's reply says that it did not create a job"
         )
     charged = sum((job.price for job in jobs), Decimal(0))
-    counted = sum((entry.charge for entry in trial.entries), Decimal(0))
+    counted = sum((entry.charge for entry in solve.entries), Decimal(0))
     if counted < charged:
         fail(
-            f"with {when} the service charges {charged} and {counted} is counted, for the order was read as "
-            f"{trial.told}: raise MalformedReply or ServiceUnavailable where nobody says that it was refused"
+            f"with {when} the service charges {charged} and {counted} is counted, because the reply was read "
+            f"as {solve.message}: raise MalformedReply or ServiceUnavailable unless the service refused it"
         )
     open_states = (JobState.SOLVED, JobState.CREATED, JobState.AMBIGUOUS)
-    if jobs and not any(entry.state in open_states for entry in trial.entries):
-        fail(f"with {when} the job is given up, though the service has solved it: {trial.told}")
+    if jobs and not any(entry.state in open_states for entry in solve.entries):
+        fail(f"with {when} the job is abandoned, though the service has solved it: {solve.message}")
 
 
 def _one_line(error: Exception | None) -> str:

@@ -1,4 +1,4 @@
-"""What is checked: a plugin's kind of provider with settings, tasks, and an emulation to talk to."""
+"""The subject of the checks: a plugin's kind of provider with settings, tasks and an emulation."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from captchahub.testing.pictures import Painter
 
 __all__ = [
     "NAME",
-    "Described",
+    "PluginDescription",
     "Subject",
-    "Unheard",
+    "UnknownTask",
     "fail",
     "location",
     "sample_tasks",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 NAME = "checked"
-"""What the provider is called in the configuration."""
+"""The provider's name in the configuration."""
 
 SECRET = "kEy-7f3a91c2e8-b5d04c6f"  # noqa: S105 - opens nothing but the emulation
 
@@ -55,7 +55,7 @@ def skip(reason: str) -> NoReturn:
 
 
 def location(error: BaseException) -> str:
-    """Where an error was raised, as ``provider.py:42``; empty where nobody knows."""
+    """Return where an error was raised, as `` (at provider.py:42)``, or nothing if that is unknown."""
     trace = error.__traceback__
     if trace is None:
         return ""
@@ -63,8 +63,8 @@ def location(error: BaseException) -> str:
     return f" (at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})"
 
 
-class Described(Protocol):
-    """What an author says of the plugin; see :class:`captchahub.testing.contract.ProviderContract`."""
+class PluginDescription(Protocol):
+    """The attributes that an author sets; see :class:`captchahub.testing.contract.ProviderContract`."""
 
     plugin: object
     kind: str | None
@@ -76,39 +76,39 @@ class Described(Protocol):
 
 @attrs.frozen(eq=False)
 class Subject:
-    """A kind of provider, with all that it takes to try it."""
+    """A kind of provider, with what the checks need to run it."""
 
     kind: ProviderKind[object]
     plugins: Plugins
     keys: Mapping[str, object]
-    """What stands below the provider's name in a configuration, ``plugin`` included."""
+    """The provider's keys in a configuration, ``plugin`` included."""
     make_emulation: Callable[[], Emulation] | None
     tasks: Sequence[Task[Solution]]
     answers: Mapping[str, Solution]
 
     def load(self) -> ProviderSettings:
-        """The settings, read anew from the configuration."""
+        """Return the settings, read from the configuration again."""
         return load_mapping({"providers": {NAME: self.keys}}, self.plugins).providers[NAME]
 
     def build(self, own: object = None) -> Provider | LocalProvider:
-        """A new provider; of settings of its own unless some are given."""
+        """Return a new provider, with new settings unless some are passed."""
         provider = self.kind.build(own or self.load().own)
-        # The plugin's author need not use a type checker.
+        # The plugin's author may not use a type checker.
         if not isinstance(provider, (Provider, LocalProvider)):  # pyright: ignore[reportUnnecessaryIsInstance]
             found = type(provider).__name__
-            fail(f"ProviderKind.build gives a {found}: let it return a Provider or a LocalProvider")
+            fail(f"ProviderKind.build returns a {found}: return a Provider or a LocalProvider")
         return provider
 
     def remote(self, own: object = None) -> Provider:
-        """A new provider of a service; skips the check for an engine in this process."""
+        """Return a new provider of a service. Skip the check for an engine in this process."""
         provider = self.build(own)
-        return provider if isinstance(provider, Provider) else skip("this engine has no service to talk to")
+        return provider if isinstance(provider, Provider) else skip("this engine has no service")
 
     def emulation(self) -> Emulation:
-        """The service's stand-in; skips the check where there is none."""
+        """Return a new emulation. Skip the check if there is none."""
         if self.make_emulation is None:
             skip(
-                "no emulation of the service: set emulation, or ship one in the entry-point group "
+                "the service has no emulation: set emulation, or ship one in the entry-point group "
                 "captchahub.sandbox"
             )
         return self.make_emulation()
@@ -120,43 +120,43 @@ class Subject:
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Every text that must not show, longest first."""
+        """Return every text that must not show, longest first."""
         own: object = self.load().own
         found = {*secrets_in(own), *([] if self.make_emulation is None else [self.token])}
-        # A short one stands in other words by chance.
-        return sorted((one for one in found if len(one) >= _TELLING), key=len, reverse=True)
+        # A short secret can be part of another word by chance.
+        return sorted((one for one in found if len(one) >= _MIN_SECRET_LENGTH), key=len, reverse=True)
 
     def first_tasks(self) -> list[Task[Solution]]:
-        """The first task of each kind."""
+        """Return the first task of each kind."""
         return list({task.kind: task for task in reversed(self.tasks)}.values())[::-1]
 
     def answer_to(self, kind: str) -> Solution:
-        """What the emulated service answers to tasks of a kind."""
+        """Return the emulated service's answer to tasks of a kind."""
         if kind not in self.answers:
-            fail(f"nothing says how a {kind!r} task is answered: set answers = {{{kind!r}: a Solution}}")
+            fail(f"the suite has no answer to a {kind!r} task: set answers = {{{kind!r}: a Solution}}")
         return self.answers[kind]
 
 
-_TELLING = 8
+_MIN_SECRET_LENGTH = 8
 
 
-def subject_of(described: Described) -> Subject:
-    """The subject of an author's class; fails where what it says does not fit together."""
-    passed = [] if described.plugin is None else [described.plugin]
-    name = described.kind or _only_kind(described.plugin)
+def subject_of(description: PluginDescription) -> Subject:
+    """Return the subject of an author's class. Fails if its attributes do not fit together."""
+    passed = [] if description.plugin is None else [description.plugin]
+    name = description.kind or _only_kind(description.plugin)
     try:
         plugins = Plugins(passed)
         kind = plugins.kind(name)
     except (ConfigError, Unusable) as error:
         fail(f"the plugin can't be used: {error}")
-    make = _emulation_maker(described, name)
-    keys = _keys(described, name, None if make is None else make())
-    tasks, answers = sample_tasks(described.tasks, described.answers)
-    return _loadable(Subject(kind, plugins, keys, make, tasks, answers), described)
+    make = _emulation_maker(description, name)
+    keys = _keys(description, name, None if make is None else make())
+    tasks, answers = sample_tasks(description.tasks, description.answers)
+    return _loadable(Subject(kind, plugins, keys, make, tasks, answers), description)
 
 
-def _loadable(subject: Subject, described: Described) -> Subject:
-    """The subject with a token that can be told from other words, or its own where that is not taken."""
+def _loadable(subject: Subject, description: PluginDescription) -> Subject:
+    """Return the subject with an unmistakable token, or with its own if the settings refuse that."""
     token_key = None if subject.make_emulation is None else subject.make_emulation().token_key
     for keys in ({**subject.keys, token_key: SECRET} if token_key else subject.keys, subject.keys):
         one = attrs.evolve(subject, keys=keys)
@@ -165,12 +165,12 @@ def _loadable(subject: Subject, described: Described) -> Subject:
         except ConfigError as error:
             refused = error
         else:
-            return _with_its_tasks(one, described)
+            return _with_its_tasks(one, description)
     fail(f"the settings are refused, so set others in settings: {refused}")
 
 
-def _with_its_tasks(subject: Subject, described: Described) -> Subject:
-    if described.tasks is not None:
+def _with_its_tasks(subject: Subject, description: PluginDescription) -> Subject:
+    if description.tasks is not None:
         return subject
     kinds = subject.build().kinds
     return attrs.evolve(subject, tasks=[task for task in subject.tasks if task.kind in kinds])
@@ -184,35 +184,35 @@ def _only_kind(plugin: object) -> str:
         answer: Any = offer()
         names = [one.name for one in answer if isinstance(one, ProviderKind)]
     # The plugin's own code can fail in any way.
-    except Exception as error:  # noqa: BLE001 - told to the author
+    except Exception as error:  # noqa: BLE001 - reported to the author
         fail(f"captchahub_provider_kinds raises {type(error).__name__}: {error}{location(error)}")
     if len(names) != 1:
         fail(f"the plugin offers {', '.join(names) or 'no kind'}: set kind to the name of one of its kinds")
     return names[0]
 
 
-def _emulation_maker(described: Described, kind: str) -> Callable[[], Emulation] | None:
-    given = described.emulation
+def _emulation_maker(description: PluginDescription, kind: str) -> Callable[[], Emulation] | None:
+    given = description.emulation
     if given is None:
-        return _installed(kind, described.settings) if kind in installed_emulations() else None
-    # An emulation can remember what it was asked, and each trial begins with none of that.
+        return _installed(kind, description.settings) if kind in installed_emulations() else None
+    # An emulation can have state, and each check starts with a fresh copy.
     return (lambda: deepcopy(given)) if isinstance(given, Emulation) else given
 
 
 def _installed(kind: str, settings: Mapping[str, object]) -> Callable[[], Emulation]:
-    # What the two have to agree on, such as a dialect, is the author's to say.
+    # The author sets what provider and emulation must agree on, such as a dialect.
     agreed = {key: settings[key] for key in load_emulation(kind).provider_settings if key in settings}
     return partial(load_emulation, kind, **agreed)
 
 
-def _keys(described: Described, kind: str, emulation: Emulation | None) -> Mapping[str, object]:
+def _keys(description: PluginDescription, kind: str, emulation: Emulation | None) -> Mapping[str, object]:
     keys: dict[str, object] = {"plugin": kind}
     if emulation is not None:
-        # Nobody listens there: whatever is sent to the service goes another way.
+        # Nothing listens at this address, because the checks pass the requests to the emulation directly.
         address = f"http://127.0.0.1:1{emulation.base_path}"
         keys |= {**emulation.provider_settings, emulation.base_url_key: address}
         keys |= {emulation.token_key: SECRET} if emulation.token_key else {}
-    return keys | dict(described.settings)
+    return keys | dict(description.settings)
 
 
 # Two values of each option, so that it can be seen whether the value is told and not only that there is one.
@@ -230,10 +230,10 @@ _OPTIONS: Mapping[str, Sequence[Any]] = {
 
 
 @attrs.frozen
-class Unheard(Task[TextSolution]):
+class UnknownTask(Task[TextSolution]):
     """A kind of task that no provider knows."""
 
-    kind = "unheard-of"
+    kind = "unknown-kind"
     solution_type = TextSolution
 
     image: Any
@@ -245,12 +245,12 @@ class Unheard(Task[TextSolution]):
 def sample_tasks(
     given: Sequence[Task[Any]] | None, answers: Mapping[str, Solution]
 ) -> tuple[Sequence[Task[Solution]], Mapping[str, Solution]]:
-    """The tasks that were given, or some of each kind that the library has; and an answer for each kind."""
-    usual: Mapping[str, Solution] = {
+    """Return the tasks, by default several of each built-in kind, and an answer for each kind."""
+    built_in: Mapping[str, Solution] = {
         ImageToText.kind: TextSolution("x7kp2"),
         PhoneSlide.kind: SlideSolution(Point(12, 30), Point(80, 30)),
     }
-    return _drawn_tasks() if given is None else given, {**usual, **answers}
+    return _drawn_tasks() if given is None else given, {**built_in, **answers}
 
 
 # A picture takes longer to draw than most checks take.

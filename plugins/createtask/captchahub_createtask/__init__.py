@@ -1,4 +1,4 @@
-"""The captchahub provider for every service that speaks createTask."""
+"""The captchahub provider for all services that speak the createTask protocol."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _ALIASES: Final = {
     alias: {"dialect": name} for name, others in OTHER_NAMES.items() for alias in (name, *others)
 }
 
-# As the protocol writes its error codes. No picture shows such a word.
+# The form of the protocol's error codes. No picture shows such a word.
 _ERROR_CODE: Final = re.compile(r"ERROR_[A-Z]+(_[A-Z]+)+")
 
 
 @hookimpl
 def captchahub_provider_kinds() -> list[ProviderKind[CreateTaskSettings]]:
-    """The one kind of provider in this package."""
+    """Return the kind of provider in this package."""
     return [ProviderKind("createtask", CreateTaskSettings, CreateTaskProvider, _ALIASES)]
 
 
 @hookimpl
 def captchahub_check_solution(solution: Solution) -> str | None:
-    """An error code where the text of the picture belongs, which a service may send as any other text."""
+    """Refuse an error code, which a service may send in the place of the text."""
     if isinstance(solution, TextSolution) and _ERROR_CODE.fullmatch(solution.text):
-        return f"{solution.text} is an error code of the service, and no text of a picture"
+        return f"{solution.text} is an error code of the service, not the text of a picture"
     return None

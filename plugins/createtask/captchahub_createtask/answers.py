@@ -1,4 +1,4 @@
-"""Reading the parts of an answer: whether the call failed, the text, what it cost."""
+"""Functions that read parts of a reply: whether the call failed, the text, the cost, the balance."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from captchahub.words import fields_of, money, text_of
 
 __all__ = ["cost", "credits_in", "is_failure", "solution", "word"]
 
-# What an account can have beside money: OMOcaptcha v2 and Anti-Captcha. Names differ in their underscores.
+# What an account can have besides money, at OMOcaptcha v2 and Anti-Captcha. The services differ in
+# underscores.
 _IN_KIND: Final = ("quantity", "voucherbalance", "captchacredits")
 
 
 def word(value: object) -> str:
-    """A text without blanks at its ends; empty for anything that is not text."""
+    """Return a text without white space at its ends; empty for anything that is not text."""
     return value.strip() if isinstance(value, str) else ""
 
 
 def is_failure(answer: Mapping[str, object]) -> bool | None:
-    """Whether the answer says that the call failed; None where it does not say."""
+    """Whether the answer says that the call failed, or None if it does not say."""
     error_id = answer.get("errorId")
     if isinstance(error_id, (bool, int, float)):
         return error_id != 0
@@ -31,21 +32,21 @@ def is_failure(answer: Mapping[str, object]) -> bool | None:
 
 
 def solution(answer: Mapping[str, object]) -> TextSolution | None:
-    """The text of a finished job, without blanks at its ends; None where there is none that can be read."""
+    """Return the text of a finished job, or None if there is none that can be read."""
     text = text_of(fields_of(answer.get("solution")).get("text"))
     return TextSolution(text) if text else None
 
 
 def cost(answer: Mapping[str, object]) -> Decimal | None:
-    """What the job cost, written as text or as a number; None where the answer does not say."""
+    """Return what the job cost, sent as a text or a number, or None if the answer does not say."""
     amount = money(answer.get("cost"))
     return None if amount is None or amount < 0 else amount
 
 
 def credits_in(answer: Mapping[str, object]) -> dict[str, Decimal]:
-    """What is left on an account beside money, by the service's names; none of it is nothing.
+    """Return what is left on an account besides money, by the service's names, without what is used up.
 
-    Of CapSolver's ``packages`` those count that are in use and have calls left, or name no number of them.
+    Of CapSolver's ``packages``, those count that are active and have calls left or state no number of calls.
     """
     amounts = {name: money(given) for name, given in answer.items() if _plain(name) in _IN_KIND}
     found = {name: amount for name, amount in amounts.items() if amount is not None and amount > 0}

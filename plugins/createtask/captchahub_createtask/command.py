@@ -1,6 +1,6 @@
-"""``captchahub dialects``: the services that this plugin knows, for whoever writes a configuration.
+"""``captchahub dialects``: the services that this plugin knows, as a help for writing a configuration.
 
-click is there where this is imported, for it is a command of captchahub[cli].
+This module may import click, because only the command line, captchahub[cli], imports it.
 """
 
 from __future__ import annotations
@@ -29,4 +29,4 @@ def dialects(*, as_json: bool) -> None:
 
 def _about(dialect: Dialect) -> str:
     options = ", ".join(dialect.options) or "no options"
-    return f"{dialect.base_url or 'base_url is yours to give'}; takes {options}"
+    return f"{dialect.base_url or 'base_url must be configured'}; takes {options}"

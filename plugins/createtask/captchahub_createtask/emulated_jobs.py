@@ -1,7 +1,7 @@
-"""What the emulated services do with accounts, pictures and jobs, whatever words a protocol has for it.
+"""What the emulated services do with accounts, pictures and jobs, independently of the protocol.
 
-Each function does one thing or raises :class:`Refused`, so that a front for another protocol can say the
-same in its own way.
+Each function does one thing or raises :class:`Refused`, which the emulation of each protocol translates into
+its own reply.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = [
     "Refused",
     "answer_of",
     "check_picture",
+    "create_job",
     "find_account",
     "find_job",
-    "order_job",
     "read_picture",
 ]
 
 PRICE: Final = Decimal("0.0007")
-"""What one picture costs at every emulated service."""
+"""The price of one picture at every emulated service."""
 
 REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "ERROR_KEY_DOES_NOT_EXIST": (1, "The account key was not found."),
@@ -39,19 +39,19 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "ERROR_CAPTCHA_UNSOLVABLE": (12, "Nobody could read the picture."),
     "ERROR_NO_SUCH_METHOD": (14, "There is no such call."),
     "ERROR_IMAGE_TYPE_NOT_SUPPORTED": (15, "This is not a picture."),
-    "ERROR_NO_SUCH_CAPCHA_ID": (16, "There is no such task, or no more."),
+    "ERROR_NO_SUCH_CAPCHA_ID": (16, "There is no such task, or no longer."),
     "ERROR_TASK_ABSENT": (22, "The task is missing."),
     "ERROR_TASK_NOT_SUPPORTED": (23, "There is no task of this type."),
-    "ERROR_IP_BLOCKED": (21, "The address is blocked for a time: the result was asked for too soon."),
-    "ERROR_RATE_LIMIT": (40, "The result was asked for too soon."),
-    "ERROR_TOO_MUCH_REQUESTS": (40, "The result was asked for too soon."),
-    "ERROR_INVALID_TASK_DATA": (41, "A field has a value that it can't have."),
+    "ERROR_IP_BLOCKED": (21, "The address is blocked for a time: the job was polled too soon."),
+    "ERROR_RATE_LIMIT": (40, "The job was polled too soon."),
+    "ERROR_TOO_MUCH_REQUESTS": (40, "The job was polled too soon."),
+    "ERROR_INVALID_TASK_DATA": (41, "A field has a value that it cannot have."),
 }
-"""Every refusal by its code: the number and the words that come with it."""
+"""All refusals by their code, with the number and the text that are sent with it."""
 
 
 class Refused(Exception):
-    """The service says no. ``code`` is a key of :data:`REFUSALS`."""
+    """The service refuses the call. ``code`` is a key of :data:`REFUSALS`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -59,7 +59,7 @@ class Refused(Exception):
 
 
 def find_account(key: str | None, world: World) -> Account:
-    """The account of a key. Raises Refused."""
+    """Return the account with a key. Raises Refused if there is none."""
     account = world.accounts.get(key or "")
     if account is None:
         raise Refused("ERROR_KEY_DOES_NOT_EXIST")
@@ -67,7 +67,7 @@ def find_account(key: str | None, world: World) -> Account:
 
 
 def read_picture(packed: object, dialect: Dialect) -> bytes:
-    """The picture in a base64 text. Raises Refused where it is none, or beyond the limits of the dialect."""
+    """Return the picture in a base64 text. Raises Refused as :func:`check_picture` does."""
     if not isinstance(packed, str) or not packed:
         raise Refused("ERROR_ZERO_CAPTCHA_FILESIZE")
     data = unpack_base64(packed)
@@ -78,7 +78,7 @@ def read_picture(packed: object, dialect: Dialect) -> bytes:
 
 
 def check_picture(data: bytes, dialect: Dialect) -> None:
-    """Nothing where a picture is one, within the limits of the dialect. Raises Refused."""
+    """Raise Refused if the data is not a picture, or exceeds the limits of the dialect."""
     _check_bytes(data, dialect)
     _check_sides(data, dialect)
 
@@ -99,8 +99,8 @@ def _check_sides(data: bytes, dialect: Dialect) -> None:
         raise Refused("ERROR_TOO_BIG_CAPTCHA_FILESIZE")
 
 
-def order_job(account: Account, picture: bytes, world: World) -> JobRecord:
-    """A new job, paid. Raises Refused where the balance does not reach."""
+def create_job(account: Account, picture: bytes, world: World) -> JobRecord:
+    """Create and charge a job. Raises Refused if the balance is too low."""
     job = world.create_job(account, "image-to-text", picture, PRICE)
     if job is None:
         raise Refused("ERROR_ZERO_BALANCE")
@@ -108,7 +108,7 @@ def order_job(account: Account, picture: bytes, world: World) -> JobRecord:
 
 
 def find_job(number: int, account: Account, world: World) -> JobRecord:
-    """The job of that number, if this account paid for it. Raises Refused."""
+    """Return the job with a number. Raises Refused if this account has no such job."""
     job = world.find_job(account, number)
     if job is None:
         raise Refused("ERROR_NO_SUCH_CAPCHA_ID")
@@ -116,9 +116,9 @@ def find_job(number: int, account: Account, world: World) -> JobRecord:
 
 
 def answer_of(job: JobRecord, world: World) -> str | None:
-    """The text that was read, counted as delivered; None while the job is being worked on.
+    """Return the text of a job and count it as delivered, or None if the job is not done.
 
-    Raises Refused where the job failed, TypeError where its solution is no text.
+    Raises Refused if the job failed, and TypeError if its solution is not a text.
     """
     if job.state(world.now()) == "working":
         return None

@@ -1,4 +1,4 @@
-"""The services' side of createTask, for the sandbox: every dialect, as the services' pages show it."""
+"""The emulation of the services for the sandbox: every dialect, as the services' pages describe it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from captchahub_createtask.emulated_jobs import (
     REFUSALS,
     Refused,
     answer_of,
+    create_job,
     find_account,
     find_job,
-    order_job,
     read_picture,
 )
 from captchahub_createtask.options import POOLS
@@ -41,29 +41,29 @@ _REPORTS: Final = frozenset(
     call for dialect in DIALECTS.values() for call in (dialect.wrong_call, dialect.right_call) if call
 )
 
-# The facts without which a client and the service would not understand each other.
+# The facts that a client must share with the service.
 _NAMES: Final = ("task_type", "image_field", "wrong_call", "right_call")
 
 
 @attrs.frozen
 class _Habits:
-    """What a service does that a client need not know beforehand."""
+    """How a service behaves in ways that a client need not know in advance."""
 
     text_ids: bool = False
     answers_at_once: bool = False
     fails_by_status: bool = False
-    """Whether a failure comes with HTTP 400, or 401 for a wrong key."""
+    """Whether a failure has HTTP status 400, or 401 for a wrong key."""
     empty_codes: bool = False
-    """Whether a success carries empty error fields."""
-    tells_cost: bool = False
+    """Whether a successful reply has empty error fields."""
+    reports_cost: bool = False
     has_vouchers: bool = False
     too_soon: str = "ERROR_TOO_MUCH_REQUESTS"
-    """What it answers where it is asked too often. 2Captcha's page says that it blocks the address."""
+    """The error code for polling too often. 2Captcha's page says that it blocks the address."""
 
 
 _HABITS: Final[Mapping[DialectName, _Habits]] = {
-    "anti-captcha": _Habits(tells_cost=True),
-    "2captcha": _Habits(tells_cost=True, too_soon="ERROR_IP_BLOCKED"),
+    "anti-captcha": _Habits(reports_cost=True),
+    "2captcha": _Habits(reports_cost=True, too_soon="ERROR_IP_BLOCKED"),
     "capsolver": _Habits(
         text_ids=True,
         answers_at_once=True,
@@ -80,7 +80,7 @@ _HABITS: Final[Mapping[DialectName, _Habits]] = {
 
 @attrs.define
 class CreateTaskEmulation(Emulation):
-    """A service that speaks one dialect of createTask: ``CreateTaskEmulation("capsolver")``."""
+    """A service that speaks one dialect of createTask, such as ``CreateTaskEmulation("capsolver")``."""
 
     token_key: ClassVar[str] = "client_key"  # noqa: S105 - the name of a key, not a key
     create_call: ClassVar[str] = CREATE
@@ -92,7 +92,7 @@ class CreateTaskEmulation(Emulation):
     spoken: Dialect = attrs.field(
         default=attrs.Factory(lambda self: find_dialect(self.dialect), takes_self=True), kw_only=True
     )
-    """The dialect's facts; those of a provider's settings, where they differ: ``spoken=settings.spoken``."""
+    """The facts of the dialect. Pass ``spoken=settings.spoken`` for a provider whose settings change them."""
     min_poll_interval: float | None = attrs.field(default=None, kw_only=True)
     """The minimum seconds between two polls of a job. 0 accepts every poll.
 
@@ -101,7 +101,7 @@ class CreateTaskEmulation(Emulation):
 
     @property
     def provider_settings(self) -> Mapping[str, str]:
-        """The dialect, and every name of ``spoken`` that is not the dialect's own; its pace, too."""
+        """The dialect, and the facts of ``spoken`` that differ from it."""
         usual = find_dialect(self.dialect)
         pairs = {name: (getattr(self.spoken, name), getattr(usual, name)) for name in _NAMES}
         names = {name: word for name, (word, own) in pairs.items() if word is not None and word != own}
@@ -113,16 +113,16 @@ class CreateTaskEmulation(Emulation):
         )
         if own == known:
             return {}
-        # One key says both; the longer one offends nobody.
+        # One key sets both intervals. The longer one keeps both rules.
         return {"poll_interval": f"{max(1000 * seconds for seconds in own if seconds is not None):g}ms"}
 
     def token_of(self, call: Call) -> str | None:
-        """The key a call was made with, which is ``clientKey`` on the wire; None where there is none."""
+        """Return the key of a call, which is the field ``clientKey``, or None if it has none."""
         key = call.json().get("clientKey")
         return key if isinstance(key, str) else None
 
     def answer(self, call: Call, world: World) -> Answer:
-        """What the service replies; a failure comes on HTTP 200 too, but for CapSolver."""
+        """Return the reply. A failure also has HTTP status 200, except at CapSolver."""
         try:
             fields = self._handle(call, world)
         except Refused as refused:
@@ -162,7 +162,7 @@ class CreateTaskEmulation(Emulation):
             raise Refused("ERROR_TASK_NOT_SUPPORTED")
         _check_options(task, body, self.spoken)
         picture = read_picture(task.get(self.spoken.image_field), self.spoken)
-        job = order_job(account, picture, world)
+        job = create_job(account, picture, world)
         if not self._habits.answers_at_once:
             return {"taskId": self._id_of(job)}
         job.ready_at = world.now()
@@ -183,7 +183,7 @@ class CreateTaskEmulation(Emulation):
         if text is None:
             return {"status": "processing"}
         said: Fields = {"status": "ready", "solution": {"text": text}}
-        return said | self._bill(job) if self._habits.tells_cost else said
+        return said | self._bill(job) if self._habits.reports_cost else said
 
     def _bill(self, job: JobRecord) -> Fields:
         return {
@@ -218,7 +218,7 @@ class CreateTaskEmulation(Emulation):
         return str(uuid.UUID(int=job.id)) if self._habits.text_ids else job.id
 
     def _job(self, body: Fields, account: Account, world: World) -> JobRecord:
-        """The job that is meant; an id in another shape than the one given out is unknown."""
+        """Return the job that a call names. An id of another type than the service's own is unknown."""
         given = body.get("taskId")
         number = _number(given) if self._habits.text_ids else given
         if isinstance(number, bool) or not isinstance(number, int):
@@ -254,7 +254,7 @@ _FITS: Final[Mapping[OptionName, Callable[[object], bool]]] = {
 
 
 def _check_options(task: Fields, body: Fields, spoken: Dialect) -> None:
-    """Refuse a known option with a value it can't have; unknown fields are passed over, as services do."""
+    """Raise Refused for an option with an impossible value. Services ignore unknown fields."""
     for name, field in spoken.options.items():
         place = body if name == "language" else task
         if field in place and not _FITS[name](place[field]):

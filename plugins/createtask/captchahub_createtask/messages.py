@@ -1,7 +1,7 @@
 """What the services' error codes mean.
 
-Sources: the services' pages of error codes. A code is one word for every service that uses it; what it
-means for the caller depends on the call.
+Sources: the services' pages of error codes. A code has the same meaning at all services that use it, but the
+class of error that it stands for depends on the call.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CODES: Final[Mapping[type[ProviderError], str]] = {
     TaskRefused: """
         ERROR_INVALID_TASK_DATA ERROR_TASK_ABSENT ERROR_BAD_REQUEST ERROR_BAD_PARAMETERS ERROR_REQUIRED_FIELDS
     """,
-    # The limits of one service: what is too large for it, another one may take.
+    # These are limits of one service. Another one may accept the picture.
     UnsupportedTask: """
         ERROR_ZERO_CAPTCHA_FILESIZE ERROR_TOO_BIG_CAPTCHA_FILESIZE ERROR_IMAGE_TYPE_NOT_SUPPORTED
         ERROR_TASK_NOT_SUPPORTED ERROR_NO_SUCH_METHOD
@@ -61,7 +61,7 @@ _CODES: Final[Mapping[type[ProviderError], str]] = {
 _MEANINGS: Final[Mapping[str, type[ProviderError]]] = {
     code: error for error, codes in _CODES.items() for code in codes.split()
 }
-# Where a meaning makes sense on some calls only. Of the picture, a poll can only say that the job has failed:
+# The calls for which a meaning makes sense. If a poll complains about the picture, the job has failed, but
 # another service may read it.
 _CALLS: Final[Mapping[type[ProviderError], tuple[str, ...]]] = {
     TaskRefused: (CREATE,),
@@ -70,9 +70,9 @@ _CALLS: Final[Mapping[type[ProviderError], tuple[str, ...]]] = {
     JobUnknown: (POLL, REPORT),
 }
 _UNSORTED: Final[Mapping[str, type[ProviderError]]] = {CREATE: JobRefused, POLL: JobFailed}
-# Codes that are listed nowhere, but say that it is the service that has the trouble, not the job.
+# Undocumented codes that say that the service has a problem, not the job.
 _TROUBLE: Final = re.compile("INTERNAL|SERVER_ERROR")
-# Codes that are listed nowhere, but say plainly what a listed one says.
+# Undocumented codes that clearly mean the same as a documented one.
 _ALIKE: Final[tuple[tuple[type[ProviderError], re.Pattern[str]], ...]] = (
     (
         TemporarilyBlocked,
@@ -83,37 +83,39 @@ _ALIKE: Final[tuple[tuple[type[ProviderError], re.Pattern[str]], ...]] = (
     (ServiceBusy, re.compile("BUSY|OVERLOAD|TRY_?(AGAIN|LATER)|QUEUE_?(IS_)?FULL")),
     (ServiceBusy, re.compile("(?<![A-Z])NO_?([A-Z]+_)?(SLOT|WORKER)")),
 )
-# The same said beside a code that says nothing, folded: in English, Vietnamese, Chinese and Russian.
+# The same as a text next to an unclear code, folded: in English, Vietnamese, Chinese and Russian.
 _BUSY_WORDS: Final = re.compile(
     r"\b(busy|overloaded|at (full |maximum )?capacity|queue is full|no ([a-z]+ )?(slots?|workers?))\b"
     r"|\b(dang ban|qua tai)\b|繁忙|过载|перегружен|нет свободных"
 )
+# In characters: a reply can be megabytes.
 _LONGEST: Final = 1000
-# In seconds: 2Captcha's page of request limits asks for 5 after ERROR_NO_SLOT_AVAILABLE, and its page of
-# error codes says that a ban ends after 5 minutes. CapMonster's last 10, which the probe after 5 is told.
+# In seconds. 2Captcha's page of request limits asks for 5 after ERROR_NO_SLOT_AVAILABLE, and its page of
+# error codes says that a ban ends after 5 minutes. CapMonster bans for 10 minutes; the probe after 5 is
+# refused again then.
 _PAUSES: Final[Mapping[type[ProviderError], float]] = {ServiceBusy: 5.0, TemporarilyBlocked: 300.0}
 
 
 def reason(answer: Mapping[str, object]) -> str:
-    """The service's reason for a failure: its code, and what it says beside it."""
+    """Return the service's reason for a failure: its code, and the text next to it."""
     code, said = word(answer.get("errorCode")), reason_in(answer)
     return ": ".join(part for part in (code, said if said != code else "") if part)
 
 
 def is_not_ready(answer: Mapping[str, object]) -> bool:
-    """Whether an answer is the error that says no more than the status ``processing`` does."""
+    """Whether an answer is the error that means the same as the status ``processing``."""
     return _code(answer) in _NOT_READY
 
 
 def failure(call: str, answer: Mapping[str, object], words: Words, reply: Reply) -> ProviderError:
-    """The error for a failed call: by its code, or where that says nothing by the HTTP status.
+    """Return the error for a failed call, from its code or, if that says nothing, from the HTTP status.
 
-    ``call`` is one of CREATE, POLL, BALANCE and REPORT.
+    ``call`` is CREATE, POLL, BALANCE or REPORT.
     """
     code = _code(answer)
     error = _MEANINGS.get(code) or _meaning_alike(code, word(answer.get("errorDescription")))
     otherwise = _UNSORTED.get(call, ProviderError)
-    # A paid job is asked for again; a create that met trouble inside the service is a refusal.
+    # A job that is paid for is polled again. A create call that met a problem in the service is a refusal.
     if error is None and call != CREATE and _TROUBLE.search(code):
         otherwise = ServiceUnavailable
     if error is not None and call not in _CALLS.get(error, (call,)):
@@ -123,13 +125,13 @@ def failure(call: str, answer: Mapping[str, object], words: Words, reply: Reply)
 
 
 def _meaning_alike(code: str, description: str) -> type[ProviderError] | None:
-    """What a code that is listed nowhere says plainly, or the words beside it; None for anything else."""
+    """Return what an undocumented code, or the text next to it, clearly means, or None if that is unclear."""
     alike = next((error for error, pattern in _ALIKE if pattern.search(code)), None)
     return alike or (ServiceBusy if _BUSY_WORDS.search(_folded(description)) else None)
 
 
 def _folded(text: str) -> str:
-    """A text in lower case and without diacritics, words parted by one blank."""
+    """Return a text in lower case, without diacritics, its words separated by one space."""
     apart = unicodedata.normalize("NFKD", text[:_LONGEST].casefold().replace("đ", "d"))
     return " ".join("".join(one for one in apart if not unicodedata.combining(one)).split())
 

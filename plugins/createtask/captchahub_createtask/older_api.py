@@ -1,7 +1,7 @@
-"""2Captcha's older API, for the sandbox: ``in.php`` takes forms, ``res.php`` answers in one word.
+"""2Captcha's older API for the sandbox: ``in.php`` accepts forms, ``res.php`` replies with one word.
 
-Many clients of long standing speak it, 2Captcha's own ``2captcha-python`` among them. Sources: 2Captcha's
-page of this API (https://2captcha.com/2captcha-api) and what version 2.1 of that client sends and reads.
+Many older clients speak it, among them 2Captcha's own ``2captcha-python``. Sources: 2Captcha's page on this
+API (https://2captcha.com/2captcha-api), and what version 2.1 of that client sends and reads.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from captchahub_createtask.emulated_jobs import (
     Refused,
     answer_of,
     check_picture,
+    create_job,
     find_account,
     find_job,
-    order_job,
 )
 
 __all__ = ["OlderApiEmulation"]
@@ -33,7 +33,7 @@ __all__ = ["OlderApiEmulation"]
 Form = Mapping[str, bytes]
 
 _SUBMIT: Final = "in.php"
-_ASK: Final = "res.php"
+_RESULT: Final = "res.php"
 _KEY_LENGTH: Final = 32
 
 _LARGEST: Final[Mapping[str, int]] = {
@@ -45,15 +45,15 @@ _LARGEST: Final[Mapping[str, int]] = {
     "max_len": 20,
     "language": 2,
 }
-"""The options that are whole numbers from 0, and the largest one."""
+"""The options that are integers from 0, with their largest value."""
 
 _OLDER_CODES: Final[Mapping[str, str]] = {"ERROR_NO_SUCH_CAPCHA_ID": "ERROR_WRONG_CAPTCHA_ID"}
-"""What this API says instead of a code of createTask."""
+"""The code of this API for a code of createTask, if they differ."""
 
 _OWN_REFUSALS: Final[Mapping[str, str]] = {
     "ERROR_WRONG_USER_KEY": "A key has 32 characters.",
     "ERROR_UPLOAD": "There is no picture in the form, or not in base64.",
-    "ERROR_BAD_PARAMETERS": "A parameter is missing, or has a value that it can't have.",
+    "ERROR_BAD_PARAMETERS": "A parameter is missing, or has a value that it cannot have.",
     "ERROR_EMPTY_ACTION": "The action is missing, or there is none of this name.",
     "ERROR_WRONG_ID_FORMAT": "An id is a number.",
     "ERROR_DUPLICATE_REPORT": "This answer was reported before.",
@@ -61,35 +61,35 @@ _OWN_REFUSALS: Final[Mapping[str, str]] = {
 
 
 class _OwnRefusal(Exception):
-    """The service says no in words that only this API has: a key of _OWN_REFUSALS."""
+    """The service refuses the call with a code that only this API has: a key of _OWN_REFUSALS."""
 
 
 @attrs.frozen
-class _Said:
-    """One answer, as the plain text and as the object that ``json=1`` asks for."""
+class _Reply:
+    """One reply, as the plain text and as the object for ``json=1``."""
 
     plain: str
     fields: Mapping[str, object]
 
     @classmethod
-    def ok(cls, request: str) -> _Said:
+    def ok(cls, request: str) -> _Reply:
         return cls(f"OK|{request}", {"status": 1, "request": request})
 
     @classmethod
-    def word(cls, word: str) -> _Said:
-        """An answer that has no ``OK|`` before it."""
+    def word(cls, word: str) -> _Reply:
+        """Return a successful reply without the prefix ``OK|``."""
         return cls(word, {"status": 1, "request": word})
 
     @classmethod
-    def no(cls, code: str, **more: str) -> _Said:
+    def no(cls, code: str, **more: str) -> _Reply:
         return cls(code, {"status": 0, "request": code, **more})
 
 
 class OlderApiEmulation(Emulation):
-    """2Captcha as ``in.php`` and ``res.php``: ``Sandbox(OlderApiEmulation())``.
+    """2Captcha with ``in.php`` and ``res.php``: ``Sandbox(OlderApiEmulation())``.
 
-    A call is named by its ``action``, such as ``get``, and the order of a job ``in.php``. No provider of this
-    package speaks it; it stands in for the service where other clients are tried.
+    The name of a call is its ``action``, such as ``get``; that of the create call is ``in.php``. No provider
+    of this package speaks this API. The emulation is for testing other clients against the sandbox.
     """
 
     token_key: ClassVar[str] = "key"  # noqa: S105 - the name of a key, not a key
@@ -101,39 +101,39 @@ class OlderApiEmulation(Emulation):
     prices: ClassVar[Mapping[str, Decimal]] = {"image-to-text": PRICE}
 
     def name_of(self, call: Call) -> str:
-        """``in.php``, or the action of a ``res.php``."""
+        """Return ``in.php``, or the action of a call of ``res.php``."""
         page = super().name_of(call)
-        return _text(_read_form(call), "action") or page if page == _ASK else page
+        return _text(_read_form(call), "action") or page if page == _RESULT else page
 
     def token_of(self, call: Call) -> str | None:
-        """The key a call was made with; None where there is none."""
+        """Return the key of a call, or None if it has none."""
         return _text(_read_form(call), "key") or None
 
     def answer(self, call: Call, world: World) -> Answer:
-        """What the service replies: HTTP 200 whatever happened, but for a page that it does not have."""
+        """Return the reply. Its HTTP status is 200 for every outcome, and 404 for an unknown page."""
         page, form = super().name_of(call), _read_form(call)
-        if page not in {_SUBMIT, _ASK}:
+        if page not in {_SUBMIT, _RESULT}:
             return Answer(404, b"")
         said = self._said(page, form, world)
         if _text(form, "json") == "1":
             return Answer.json(said.fields)
         return Answer(200, said.plain.encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
-    def _said(self, page: str, form: Form, world: World) -> _Said:
+    def _said(self, page: str, form: Form, world: World) -> _Reply:
         try:
             return self._handle(page, form, world)
         except _OwnRefusal as refused:
             code = str(refused)
-            return _Said.no(code, error_text=_OWN_REFUSALS[code])
+            return _Reply.no(code, error_text=_OWN_REFUSALS[code])
         except Refused as refused:
             code = _OLDER_CODES.get(refused.code, refused.code)
-            return _Said.no(code, error_text=REFUSALS[refused.code][1])
+            return _Reply.no(code, error_text=REFUSALS[refused.code][1])
 
-    def _handle(self, page: str, form: Form, world: World) -> _Said:
+    def _handle(self, page: str, form: Form, world: World) -> _Reply:
         account = _account(form, world)
         if page == _SUBMIT:
             return _submit(form, account, world)
-        actions: Mapping[str, Callable[[Form, Account, World], _Said]] = {
+        actions: Mapping[str, Callable[[Form, Account, World], _Reply]] = {
             "get": _get,
             "get2": _get_with_price,
             "getbalance": _get_balance,
@@ -154,13 +154,13 @@ def _account(form: Form, world: World) -> Account:
     return find_account(key, world)
 
 
-def _submit(form: Form, account: Account, world: World) -> _Said:
+def _submit(form: Form, account: Account, world: World) -> _Reply:
     if not all(_fits(form, name, largest) for name, largest in _LARGEST.items()):
         raise _OwnRefusal("ERROR_BAD_PARAMETERS")
     picture = _sent_picture(form)
     check_picture(picture, DIALECTS["2captcha"])
-    job = order_job(account, picture, world)
-    return _Said.ok(str(job.id))
+    job = create_job(account, picture, world)
+    return _Reply.ok(str(job.id))
 
 
 def _fits(form: Form, name: str, largest: int) -> bool:
@@ -179,35 +179,35 @@ def _sent_picture(form: Form) -> bytes:
     return picture
 
 
-def _get(form: Form, account: Account, world: World) -> _Said:
+def _get(form: Form, account: Account, world: World) -> _Reply:
     text = answer_of(_job(form, account, world), world)
-    return _Said.no("CAPCHA_NOT_READY") if text is None else _Said.ok(text)
+    return _Reply.no("CAPCHA_NOT_READY") if text is None else _Reply.ok(text)
 
 
-def _get_with_price(form: Form, account: Account, world: World) -> _Said:
+def _get_with_price(form: Form, account: Account, world: World) -> _Reply:
     said, price = _get(form, account, world), str(_job(form, account, world).price)
     if said.fields["status"] == 0:
         return said
-    return _Said(f"{said.plain}|{price}", {**said.fields, "price": price})
+    return _Reply(f"{said.plain}|{price}", {**said.fields, "price": price})
 
 
-def _get_balance(_form: Form, account: Account, _world: World) -> _Said:
-    return _Said.word(str(account.balance))
+def _get_balance(_form: Form, account: Account, _world: World) -> _Reply:
+    return _Reply.word(str(account.balance))
 
 
-def _report_good(form: Form, account: Account, world: World) -> _Said:
+def _report_good(form: Form, account: Account, world: World) -> _Reply:
     return _report(_job(form, account, world), correct=True)
 
 
-def _report_bad(form: Form, account: Account, world: World) -> _Said:
+def _report_bad(form: Form, account: Account, world: World) -> _Reply:
     return _report(_job(form, account, world), correct=False)
 
 
-def _report(job: JobRecord, *, correct: bool) -> _Said:
+def _report(job: JobRecord, *, correct: bool) -> _Reply:
     if job.reported is not None:
         raise _OwnRefusal("ERROR_DUPLICATE_REPORT")
     job.reported = correct
-    return _Said.word("OK_REPORT_RECORDED")
+    return _Reply.word("OK_REPORT_RECORDED")
 
 
 def _job(form: Form, account: Account, world: World) -> JobRecord:
@@ -222,7 +222,7 @@ def _text(form: Form, name: str) -> str:
 
 
 def _read_form(call: Call) -> Form:
-    """The parameters of a call, wherever they stand: in the address, or in the body of either kind."""
+    """Return the parameters of a call, from the URL and from either kind of body."""
     queried = _pairs(call.path.partition("?")[2])
     kind = call.headers.get("Content-Type", "")
     if kind.lower().startswith("multipart/form-data"):
@@ -231,13 +231,13 @@ def _read_form(call: Call) -> Form:
 
 
 def _pairs(encoded: str) -> Form:
-    # Through Latin-1 every byte comes out as it went in.
+    # Latin-1 preserves every byte.
     pairs = parse_qsl(encoded, keep_blank_values=True, encoding="latin-1")
     return {name: value.encode("latin-1", "replace") for name, value in pairs}
 
 
 def _parts(kind: str, body: bytes) -> Form:
-    """The fields of a multipart body, which is built like a mail with attachments (RFC 7578)."""
+    """Return the fields of a multipart body, which has the form of a mail with attachments (RFC 7578)."""
     head = f"Content-Type: {kind}\r\n\r\n".encode("latin-1", "replace")
     message = email.message_from_bytes(head + body)
     parts = (part for part in message.walk() if not part.is_multipart())

@@ -1,4 +1,4 @@
-"""What a task's options become on the wire, and which of them arrive there whole."""
+"""The fields that a task's options become in a request, and which options they state in full."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ import attrs
 from captchahub.tasks import ImageToText
 from captchahub_createtask.dialects import Dialect, OptionName
 
-__all__ = ["POOLS", "Telling", "tell"]
+__all__ = ["POOLS", "TaskFields", "task_fields"]
 
 POOLS: Final[Mapping[str, str]] = {"en": "en", "ru": "rn", "uk": "rn", "be": "rn", "kk": "rn"}
-"""The pool of workers for a language: English, or that of Russia, Ukraine, Belarus and Kazakhstan."""
+"""The pool of workers for a language: English, or Russia, Ukraine, Belarus and Kazakhstan."""
 
 _DIGITS_ONLY: Final = 1
 _LETTERS_ONLY: Final = 2
 
 
 @attrs.frozen
-class Telling:
-    """What a service is told of a task: fields of the task object, and fields beside it."""
+class TaskFields:
+    """The fields of a request that state the options of a task."""
 
     inside: Mapping[str, object]
+    """The fields in the task object."""
     beside: Mapping[str, object]
+    """The fields next to the task object."""
     sent: frozenset[str]
-    """The task's options that the fields say in full."""
+    """The names of the task's options that the fields state in full."""
 
 
-def tell(task: ImageToText, dialect: Dialect) -> Telling:
-    """The fields for a task; an option is left out where the dialect has no way to say its value."""
-    said: dict[OptionName, object] = {
+def task_fields(task: ImageToText, dialect: Dialect) -> TaskFields:
+    """Return the fields for a task. An option is left out if the dialect has no way to state its value."""
+    stated: dict[OptionName, object] = {
         name: value for name in dialect.options if (value := _value(name, task, dialect)) is not None
     }
-    inside = {dialect.options[name]: value for name, value in said.items() if name != "language"}
-    beside = {dialect.options[name]: value for name, value in said.items() if name == "language"}
-    sent = (name for name in task.options if _is_said(name, task, said))
-    return Telling(inside, beside, frozenset(sent))
+    inside = {dialect.options[name]: value for name, value in stated.items() if name != "language"}
+    beside = {dialect.options[name]: value for name, value in stated.items() if name == "language"}
+    sent = (name for name in task.options if _is_stated(name, task, stated))
+    return TaskFields(inside, beside, frozenset(sent))
 
 
 def _value(name: OptionName, task: ImageToText, dialect: Dialect) -> object:
@@ -46,10 +48,10 @@ def _value(name: OptionName, task: ImageToText, dialect: Dialect) -> object:
     return None if name == "charset" and value not in dialect.numeric else value
 
 
-def _is_said(name: str, task: ImageToText, said: Collection[str]) -> bool:
+def _is_stated(name: str, task: ImageToText, stated: Collection[str]) -> bool:
     if name == "length":
-        return "min_length" in said and "max_length" in said
-    return name in said and (name != "charset" or _is_whole(task))
+        return "min_length" in stated and "max_length" in stated
+    return name in stated and (name != "charset" or _is_whole(task))
 
 
 def _numeric(task: ImageToText) -> int | None:
@@ -62,7 +64,7 @@ def _numeric(task: ImageToText) -> int | None:
 
 
 def _is_whole(task: ImageToText) -> bool:
-    """Whether "digits only" or "letters only" says all that the charset does."""
+    """Whether "digits only" or "letters only" means exactly the charset of the task."""
     characters = _characters(task)
     if not task.case_sensitive:
         characters = {cased for character in characters for cased in (character.lower(), character.upper())}
@@ -70,7 +72,7 @@ def _is_whole(task: ImageToText) -> bool:
 
 
 def _characters(task: ImageToText) -> set[str]:
-    # Blanks between words are always allowed.
+    # Spaces between words are always allowed.
     return set("".join((task.charset or "").split()))
 
 

@@ -1,4 +1,4 @@
-"""What a user configures: the account, the dialect, and where a service differs from it."""
+"""The settings: the account, the dialect, and how the service differs from the dialect."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _naming(_settings: object, field: Field, value: Mapping[str, object] | None)
 def _check_words(field: Field, names: Iterable[object]) -> None:
     for name in names:
         if not (isinstance(name, str) and _WORD.fullmatch(name)):
-            raise ValueError(f"{field.name} must name fields of the service by plain words, not {name!r}")
+            raise ValueError(f"{field.name} must name fields of the service as plain words, not {name!r}")
 
 
 def _positive(_settings: object, field: Field, value: float | None) -> None:
@@ -59,40 +59,40 @@ def _positive(_settings: object, field: Field, value: float | None) -> None:
 class CreateTaskSettings:
     """The keys of a createTask provider.
 
-    Those from ``task_type`` on are None where the dialect's own facts hold; given, they take the place of
-    that one fact. Raises ValueError for an unusable key, address or fact; the message never holds the key.
+    The keys from ``task_type`` on replace one fact of the dialect each; None keeps the fact of the dialect.
+    Raises ValueError for an unusable key, URL or fact. The message never contains the key of the account.
     """
 
     dialect: DialectName = attrs.field(validator=_known)
-    """Which service this is; ``custom`` for any other that speaks the protocol."""
+    """The service, or ``custom`` for any other service that speaks the protocol."""
     client_key: Secret = attrs.field(validator=usable_secret)
-    """The key of the account, best given as ``${env:NAME}`` or ``${file:PATH}``."""
+    """The key of the account, best written as ``${env:NAME}`` or ``${file:PATH}``."""
     base_url: str | None = attrs.field(default=None, converter=optional(service_url))
-    """Where the service's calls are: ``https``, or ``http`` on this machine for a sandbox. The dialect's own
-    where None, which ``custom`` has not got."""
+    """The URL of the service's calls: ``https``, or ``http`` on this machine for a sandbox. None means the
+    URL of the dialect, which ``custom`` does not have."""
     task_fields: Mapping[str, bool | int | float | str] = attrs.field(
         factory=dict[str, bool | int | float | str], validator=_named
     )
-    """What is sent in every task object as it is: ``{module: common}``."""
+    """Fields that are sent unchanged in every task object, such as ``{module: common}``."""
     task_type: str | None = attrs.field(default=None, validator=_word)
     """The ``type`` of the task object."""
     image_field: str | None = attrs.field(default=None, validator=_word)
-    """The field of the task object for the picture in base64."""
+    """The field of the task object that holds the picture in base64."""
     options: Mapping[OptionName, str] | None = attrs.field(default=None, validator=_naming)
-    """The field for each option that the service takes; all that it takes."""
+    """The field for each option that the service accepts. It replaces the whole list of the dialect."""
     numeric: tuple[Literal[1, 2], ...] | None = None
-    """What the field of ``charset`` can say: 1 for digits only, 2 for letters only."""
+    """The values that the field for ``charset`` accepts: 1 for digits only, 2 for letters only."""
     min_bytes: int | None = attrs.field(default=None, validator=_positive)
-    """The smallest picture, in bytes."""
+    """The size of the smallest accepted picture, in bytes."""
     max_bytes: int | None = attrs.field(default=None, validator=_positive)
-    """The largest picture, in bytes."""
+    """The size of the largest accepted picture, in bytes."""
     max_side: int | None = attrs.field(default=None, validator=_positive)
-    """The greatest width or height of a picture, in pixels."""
+    """The largest accepted width or height of a picture, in pixels."""
     seconds_between_polls: float | None = attrs.field(default=None, validator=_positive)
-    """The least time between two questions for the same job; where it is given, the dialect's time before the
-    first one does not hold either."""
+    """The shortest time between two polls of the same job, in seconds. If it is set, the dialect's time
+    before the first poll does not apply either."""
     seconds_before_first_poll: float | None = attrs.field(default=None, validator=_positive)
-    """The least time between the order and the first question."""
+    """The shortest time between the create call and the first poll, in seconds."""
     wrong_call: str | None = attrs.field(default=None, validator=_word)
     """The call that reports a wrong answer."""
     right_call: str | None = attrs.field(default=None, validator=_word)
@@ -106,7 +106,7 @@ class CreateTaskSettings:
     def _mistake(self) -> str | None:
         spoken = self.spoken
         if spoken.base_url is None:
-            return f"the dialect {self.dialect} needs base_url: say where the service is"
+            return f"the dialect {self.dialect} needs base_url, the URL of the service"
         if self.numeric is not None and "charset" not in spoken.options:
             return "numeric says how charset is sent, but options has no field for charset"
         if (spoken.min_bytes or 0) > (spoken.max_bytes or math.inf):
@@ -115,7 +115,7 @@ class CreateTaskSettings:
 
     @property
     def spoken(self) -> Dialect:
-        """The facts of the dialect, with those that were given in their places."""
+        """The facts of the dialect, with the configured ones in their place."""
         given = {name: getattr(self, name) for name in _FACTS}
         changes = {name: value for name, value in given.items() if value is not None}
         if self.seconds_between_polls is not None:

@@ -16,7 +16,7 @@ from captchahub import Point, SlideSolution, TextSolution
 @pytest.mark.parametrize("text", ["ERROR_CAPTCHA_UNSOLVABLE", "ERROR_NO_SLOT_AVAILABLE"])
 def test_an_error_code_is_no_text_of_a_picture(text: str) -> None:
     assert captchahub_check_solution(TextSolution(text)) == (
-        f"{text} is an error code of the service, and no text of a picture"
+        f"{text} is an error code of the service, not the text of a picture"
     )
 
 
@@ -33,7 +33,7 @@ def test_the_command_lists_every_dialect_with_what_it_takes() -> None:
     lines = CliRunner().invoke(dialects).stdout.splitlines()
     assert [line.split()[0] for line in lines] == list(DIALECTS)
     assert lines[2] == "capsolver      https://api.capsolver.com; takes no options"
-    assert "base_url is yours to give" in lines[-1]
+    assert "base_url must be configured" in lines[-1]
 
 
 def test_the_command_gives_programs_all_facts() -> None:

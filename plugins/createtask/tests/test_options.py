@@ -1,4 +1,4 @@
-"""What of a task reaches each service, and what the hub has to report as ignored."""
+"""Which options of a task each service receives, and which the hub reports as ignored."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 from captchahub_createtask.dialects import DIALECTS, DialectName
-from captchahub_createtask.options import Telling, tell
+from captchahub_createtask.options import TaskFields, task_fields
 
 from captchahub import Image, ImageToText
 
 ANY = string.digits + string.ascii_lowercase
 
 
-def told(picture: Image, dialect: DialectName = "2captcha", /, **options: Any) -> Telling:
-    return tell(ImageToText(picture, **options), DIALECTS[dialect])
+def fields_for(picture: Image, dialect: DialectName = "2captcha", /, **options: Any) -> TaskFields:
+    return task_fields(ImageToText(picture, **options), DIALECTS[dialect])
 
 
 @pytest.mark.parametrize("dialect", ["anti-captcha", "2captcha", "custom"])
-def test_every_option_has_a_field_at_the_services_of_the_first_kind(
+def test_services_like_anti_captcha_have_a_field_for_every_option(
     picture: Image, dialect: DialectName
 ) -> None:
-    telling = told(
+    fields = fields_for(
         picture,
         dialect,
         min_length=4,
@@ -34,7 +34,7 @@ def test_every_option_has_a_field_at_the_services_of_the_first_kind(
         language="ru",
         hint="the red ones",
     )
-    assert telling.inside == {
+    assert fields.inside == {
         "minLength": 4,
         "maxLength": 6,
         "numeric": 1,
@@ -43,12 +43,12 @@ def test_every_option_has_a_field_at_the_services_of_the_first_kind(
         "math": True,
         "comment": "the red ones",
     }
-    assert telling.beside == {"languagePool": "rn"}
-    assert len(telling.sent) == 8
+    assert fields.beside == {"languagePool": "rn"}
+    assert len(fields.sent) == 8
 
 
 @pytest.mark.parametrize(
-    ("dialect", "fields", "sent"),
+    ("dialect", "inside", "sent"),
     [
         ("capmonster", {"numeric": 1, "Case": True, "math": False}, {"charset", "case_sensitive", "math"}),
         ("capsolver", {}, set[str]()),
@@ -56,10 +56,10 @@ def test_every_option_has_a_field_at_the_services_of_the_first_kind(
         ("omocaptcha-v2", {}, set[str]()),
     ],
 )
-def test_the_others_are_told_what_they_have_a_field_for(
-    picture: Image, dialect: DialectName, fields: dict[str, object], sent: set[str]
+def test_other_services_receive_only_the_options_they_have_a_field_for(
+    picture: Image, dialect: DialectName, inside: dict[str, object], sent: set[str]
 ) -> None:
-    telling = told(
+    fields = fields_for(
         picture,
         dialect,
         length=5,
@@ -69,18 +69,18 @@ def test_the_others_are_told_what_they_have_a_field_for(
         language="en",
         hint="the red ones",
     )
-    assert telling == Telling(fields, {}, frozenset(sent))
+    assert fields == TaskFields(inside, {}, frozenset(sent))
 
 
-def test_an_exact_length_is_told_as_both_bounds(picture: Image) -> None:
-    telling = told(picture, length=5)
-    assert telling.inside == {"minLength": 5, "maxLength": 5}
-    assert telling.sent == {"length"}
+def test_an_exact_length_is_sent_as_both_bounds(picture: Image) -> None:
+    fields = fields_for(picture, length=5)
+    assert fields.inside == {"minLength": 5, "maxLength": 5}
+    assert fields.sent == {"length"}
 
 
-def test_one_bound_is_told_alone(picture: Image) -> None:
-    assert told(picture, min_length=3).inside == {"minLength": 3}
-    assert told(picture, max_length=8).inside == {"maxLength": 8}
+def test_one_bound_is_sent_alone(picture: Image) -> None:
+    assert fields_for(picture, min_length=3).inside == {"minLength": 3}
+    assert fields_for(picture, max_length=8).inside == {"maxLength": 8}
 
 
 @pytest.mark.parametrize(
@@ -101,33 +101,33 @@ def test_one_bound_is_told_alone(picture: Image) -> None:
         ("\u0661\u0662", {}, None, False),
     ],
 )
-def test_a_charset_is_told_as_digits_only_or_letters_only_and_is_sent_where_that_says_it_all(
+def test_a_charset_is_stated_as_digits_only_or_letters_only_and_counts_as_sent_if_that_is_exact(
     picture: Image, charset: str, options: dict[str, Any], numeric: int | None, in_full: bool
 ) -> None:
-    telling = told(picture, charset=charset, **options)
-    assert telling.inside.get("numeric") == numeric
-    assert ("charset" in telling.sent) is in_full
+    fields = fields_for(picture, charset=charset, **options)
+    assert fields.inside.get("numeric") == numeric
+    assert ("charset" in fields.sent) is in_full
 
 
-def test_letters_only_is_not_told_where_the_service_knows_only_digits(picture: Image) -> None:
-    assert told(picture, "capmonster", charset=string.ascii_letters) == Telling({}, {}, frozenset())
+def test_letters_only_is_not_sent_if_the_service_accepts_only_digits(picture: Image) -> None:
+    assert fields_for(picture, "capmonster", charset=string.ascii_letters) == TaskFields({}, {}, frozenset())
 
 
 @pytest.mark.parametrize(
     ("language", "pool"),
     [("en", "en"), ("en-GB", "en"), ("ru", "rn"), ("uk", "rn"), ("be", "rn"), ("kk", "rn")],
 )
-def test_a_language_is_told_as_a_pool_of_workers_beside_the_task(
+def test_a_language_is_sent_as_a_pool_of_workers_next_to_the_task(
     picture: Image, language: str, pool: str
 ) -> None:
-    telling = told(picture, language=language)
-    assert telling == Telling({}, {"languagePool": pool}, frozenset({"language"}))
+    fields = fields_for(picture, language=language)
+    assert fields == TaskFields({}, {"languagePool": pool}, frozenset({"language"}))
 
 
 @pytest.mark.parametrize("language", ["zh-Hans", "de", "enm"])
 def test_a_language_without_a_pool_is_not_sent(picture: Image, language: str) -> None:
-    assert told(picture, language=language) == Telling({}, {}, frozenset())
+    assert fields_for(picture, language=language) == TaskFields({}, {}, frozenset())
 
 
-def test_nothing_known_is_nothing_told(picture: Image) -> None:
-    assert told(picture) == Telling({}, {}, frozenset())
+def test_a_task_without_options_sends_no_fields(picture: Image) -> None:
+    assert fields_for(picture) == TaskFields({}, {}, frozenset())

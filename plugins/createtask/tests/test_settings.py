@@ -52,7 +52,7 @@ def test_any_other_service_is_named_by_its_address() -> None:
     assert CreateTaskSettings("custom", KEY, "https://solver.example/api/").spoken.base_url == (
         "https://solver.example/api"
     )
-    assert "the dialect custom needs base_url: say where the service is" in refusal(dialect="custom")
+    assert "the dialect custom needs base_url, the URL of the service" in refusal(dialect="custom")
 
 
 def test_a_dialect_has_to_be_one_of_those_there_are() -> None:
@@ -105,7 +105,7 @@ def test_the_facts_of_every_dialect_can_be_written_in_a_file_too(dialect: str) -
     ("keys", "message"),
     [
         ({"options": {"length": "len"}}, "backup.options.length: expected one of min_length, max_length"),
-        ({"options": {"hint": "a b"}}, "options must name fields of the service by plain words, not 'a b'"),
+        ({"options": {"hint": "a b"}}, "options must name fields of the service as plain words, not 'a b'"),
         ({"options": {"hint": "body"}}, "two things would be sent as body"),
         ({"options": {"language": "clientKey"}}, "two things would be sent as clientKey"),
         ({"options": {"min_length": "len", "max_length": "len"}}, "two things would be sent as len"),
@@ -114,7 +114,7 @@ def test_the_facts_of_every_dialect_can_be_written_in_a_file_too(dialect: str) -
         ({"numeric": [3]}, "backup.numeric[0]: expected one of 1, 2, found 3"),
         ({"task_fields": {"type": "x"}}, "task_fields has type, which is filled in for every task"),
         ({"task_fields": {"case": True}}, "task_fields has case, which is filled in for every task"),
-        ({"task_fields": {"": 1}}, "task_fields must name fields of the service by plain words, not ''"),
+        ({"task_fields": {"": 1}}, "task_fields must name fields of the service as plain words, not ''"),
         ({"task_fields": {"module": []}}, "backup.task_fields.module: expected true or false or a whole"),
         ({"min_bytes": 200_000}, "min_bytes 200000 is more than max_bytes 100000"),
         ({"max_side": 0}, "max_side must be more than 0, not 0"),

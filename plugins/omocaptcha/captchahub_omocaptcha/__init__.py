@@ -16,5 +16,5 @@ captchahub_contract: Final = 1
 
 @hookimpl
 def captchahub_provider_kinds() -> list[ProviderKind[OmoSettings]]:
-    """The one kind of provider in this package."""
+    """Return the kind of provider in this package."""
     return [ProviderKind("omocaptcha", OmoSettings, OmoProvider)]

@@ -1,4 +1,4 @@
-"""The service's side of its dialect, for the sandbox: all four calls, as the service's pages show them."""
+"""The emulation of the service for the sandbox: all four calls, as the service's pages describe them."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ Fields = dict[str, object]
 
 
 class _Refused(Exception):
-    """What the service says instead of doing it."""
+    """The service refuses the call with this message."""
 
 
 @attrs.define
 class OmoEmulation(Emulation):
-    """OMOcaptcha, version 1. The knobs choose among what was seen in use; they can be turned at any time."""
+    """OMOcaptcha, version 1. The attributes choose among replies seen in use, and can be set at any time."""
 
     base_path: ClassVar[str] = "/api"
     create_call: ClassVar[str] = CREATE
     poll_call: ClassVar[str] = POLL
     calls: ClassVar[frozenset[str]] = frozenset(CALLS)
-    # The page names no price for the drag: this one is made up.
+    # The service's page names no price for the drag: this one is invented.
     prices: ClassVar[Mapping[str, Decimal]] = {
         "image-to-text": Decimal("0.00055"),
         "phone-slide": Decimal("0.0012"),
     }
 
     flags: Literal["error", "success", "both"] = "error"
-    """Which keys say whether a call went well."""
+    """The keys that say whether a call succeeded."""
     job_ids: Literal["number", "text"] = "number"
-    """How a new job's id is written; both are understood."""
+    """How the id of a new job is written. Polls may use both."""
     working: str = "running"
     """The status of a job that is not done: ``running`` or ``waiting``."""
     with_messages: bool = True
     """Whether answers carry a ``message``."""
     closed: Collection[str] = ()
-    """The task kinds that are closed now: refused, and marked so in the price list."""
+    """The task kinds that are closed now: they are refused, and marked as closed in the price list."""
     min_poll_interval: float | None = None
     """See :attr:`Emulation.min_poll_interval`. None accepts every poll, because the service's documentation
     asks for 2 s between polls but does not say how it answers faster ones."""
 
     def answer(self, call: Call, world: World) -> Answer:
-        """What the service replies: HTTP 200 whatever happened, the failure in the body."""
+        """Return the reply. Its HTTP status is always 200; the body says whether the call failed."""
         try:
-            return self._say(failed=False, fields=self._handle(call, world))
+            return self._reply(failed=False, fields=self._handle(call, world))
         except _Refused as refused:
-            return self._say(failed=True, fields={"message": str(refused)})
+            return self._reply(failed=True, fields={"message": str(refused)})
 
-    def _say(self, *, failed: bool, fields: Fields) -> Answer:
-        said: Fields = {}
+    def _reply(self, *, failed: bool, fields: Fields) -> Answer:
+        body: Fields = {}
         if self.flags != "success":
-            said["error"] = failed
+            body["error"] = failed
         if self.flags != "error":
-            said["success"] = not failed
-        said |= fields
+            body["success"] = not failed
+        body |= fields
         if not self.with_messages:
-            said.pop("message", None)
-        return Answer.json(said)
+            body.pop("message", None)
+        return Answer.json(body)
 
     def _handle(self, call: Call, world: World) -> Fields:
         calls: Mapping[str, Callable[[Fields, Account, World], Fields]] = {
@@ -90,10 +90,10 @@ class OmoEmulation(Emulation):
         return account
 
     def _create_job(self, body: Fields, account: Account, world: World) -> Fields:
-        order = fields_of(body.get("data"))
-        if not order:
+        data = fields_of(body.get("data"))
+        if not data:
             raise _Refused("The data field is required.")
-        kind, picture = self._kind(order.get("type_job_id")), _picture(order.get("image_base64"))
+        kind, picture = self._kind(data.get("type_job_id")), _picture(data.get("image_base64"))
         job = world.create_job(account, kind, picture, self.prices[kind])
         if job is None:
             raise _Refused("Your balance is not enough.")

@@ -1,7 +1,7 @@
 """What the service's free-text messages mean.
 
-The service lists its messages nowhere: they come in English or Vietnamese, and an unknown one is a plain
-refusal in the service's own words.
+The service documents its messages nowhere. They are in English or Vietnamese. An unknown message becomes a
+plain refusal with the service's own words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNSORTED: Final[Mapping[str, type[ProviderError]]] = {CREATE: JobRefused, POLL:
 
 
 def meaning(call: str, message: str) -> type[ProviderError] | None:
-    """The class of error that a message of this call stands for; None where the table does not know it."""
+    """Return the class of error that a message of a call stands for, or None if it is unknown."""
     text = fold(message)
     return next((row.error for row in TABLE if row.matches(call, text)), None)
 
@@ -31,12 +31,12 @@ _ENDS: Final = frozenset({"that bai", "loi", "bi loi", "da huy", "huy", "khong t
 
 
 def is_end(status: str) -> bool:
-    """Whether a job's status says that it has ended without an answer, in English or Vietnamese."""
+    """Whether the status of a job says, in English or Vietnamese, that it ended without an answer."""
     return says_failed(status) or fold(status) in _ENDS
 
 
 def failure(call: str, message: str, words: Words, reply: Reply) -> ProviderError:
-    """The error for a failed call: by the service's words, or where they say nothing by the HTTP status."""
+    """Return the error for a failed call, from the message or, if that says nothing, from the HTTP status."""
     otherwise = _UNSORTED.get(call, ProviderError)
     return reply.failure(
         words.said(message), meaning(call, message), otherwise, nothing_created=call == CREATE

@@ -1,7 +1,8 @@
-"""The table of patterns that sorts the service's messages.
+"""The table of patterns that classifies the service's messages.
 
-Patterns are matched on folded text: lower case, no diacritics, words parted by one blank, sentences by a full
-stop. So one pattern reads Vietnamese with and without its marks, and no match runs over a sentence's end.
+Patterns are matched against folded text: lower case, no diacritics, words separated by one space and
+sentences by a full stop. So one pattern matches Vietnamese with and without its diacritics, and no match
+crosses the end of a sentence.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from captchahub_omocaptcha.dialect import CREATE, POLL
 
 __all__ = ["TABLE", "Row", "fold"]
 
+# In characters: a reply can be megabytes.
 _LONGEST: Final = 1000
 
 
 def fold(message: str) -> str:
-    """The message as the patterns expect it; only its first 1000 characters count."""
+    """Return a message in the form that the patterns expect, from its first 1000 characters."""
     lower = message[:_LONGEST].casefold().replace("đ", "d")
     # NFKD also writes full-width letters as plain ones.
     marks_apart = unicodedata.normalize("NFKD", lower)
@@ -44,7 +46,7 @@ def _any(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(rf"\b(?:{pattern})\b") for pattern in patterns)
 
 
-# Words that stand between a thing and what is wrong with it: "token [you provided is] invalid".
+# Words that may stand between a thing and what is wrong with it: "token [you provided is] invalid".
 _FILL = (
     r"(?: (?:a|an|the|this|your|you|is|are|was|has|have|been|be|does|do|did|it|that|provided|sent|given|field"
     r"|value|data|temporarily|currently|already|nay|cua|ban|da|bi|dang|hien|tai|khach|hang|toi|la)){0,5}"
@@ -106,7 +108,7 @@ _CROWDED = "(?:busy|overloaded|full|at (?:full |maximum )?capacity|qua tai|dang 
 _BUSY = _any(
     rf"{_SERVICE} {_CROWDED}|(?:system|server|service) {_CROWDED}|(?:he thong|may chu|dich vu) qua tai",
     rf"(?:we|queue|hang doi|{_WORKERS})(?: [a-z]+){{0,3}} {_CROWDED}|(?:hang doi|hang cho)(?: [a-z]+)? day",
-    # Without its marks this is "you" as well.
+    # "bận" (busy) is followed by one of these; without its diacritics it also reads "bạn" (you).
     r"(?:he thong|may chu|dich vu|worker) ban(?= vui| xin| hay| thu| \.|$)",
     rf"(?:no|not enough|out of|khong co|khong con|het)(?: [a-z]+)? {_WORKERS}",
     rf"{_WORKERS}(?: [a-z]+){{0,3}} {_NOT} (?:available|free|enough)",
@@ -134,7 +136,7 @@ _PICTURE = _any(
     rf"(?:{_BROKEN}|bad|wrong){_OF_YOURS} {_IMAGE}",
     rf"{_IMAGE}{_FILL} (?:{_BROKEN}|damaged|required|too (?:large|big|small|long)|exceeds|larger than)",
     rf"{_IMAGE}{_FILL} (?:{_NOT} (?:valid|readable|correct|an? (?:valid )?(?:image|picture))|must be a)",
-    # A type of captcha that is "not supported" is no fault of the picture; its format is.
+    # An unsupported type of captcha is not a fault of the picture, but an unsupported format is.
     rf"(?:image|picture|file) (?:format|type){_FILL} {_NOT} supported",
     rf"dinh dang {_IMAGE}{_FILL} khong (?:duoc )?ho tro",
     rf"{_NOT} (?:an? )?(?:valid )?(?:image|picture|base ?64)",
@@ -157,7 +159,7 @@ _JOB_UNKNOWN = _any(
 
 @attrs.frozen
 class Row:
-    """The error that any of the patterns stands for; ``only_on`` names the one call it counts for, if one."""
+    """The error that each of the patterns stands for, on one call only if ``only_on`` names it."""
 
     error: type[ProviderError]
     patterns: tuple[re.Pattern[str], ...]
@@ -173,13 +175,14 @@ TABLE: Final = (
     Row(InsufficientBalance, _BALANCE),
     Row(TemporarilyBlocked, _BLOCKED),
     Row(AuthenticationError, _AUTHENTICATION),
-    # On a poll it comes from the worker who could not read the picture: another service may.
+    # On a poll it comes from a worker who could not read the picture. Another service may read it.
     Row(TaskRefused, _PICTURE, only_on=CREATE),
     Row(ServiceBusy, _BUSY),
     Row(ServiceUnavailable, _UNAVAILABLE),
-    # The paid job may still finish, so it is asked for again; a failed create is a refusal, whatever it says.
+    # The paid job may still finish, so it is polled again. A failed create call is a refusal, whatever it
+    # says.
     Row(ServiceUnavailable, _TROUBLE, only_on=POLL),
-    # On create it is the type of job that is unknown.
+    # On create, the same words mean that the type of job is unknown.
     Row(JobUnknown, _JOB_UNKNOWN, only_on=POLL),
 )
-"""Every meaning with its patterns; the first that matches counts."""
+"""All meanings with their patterns. The first row that matches counts."""

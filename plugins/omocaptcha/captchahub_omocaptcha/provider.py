@@ -1,7 +1,7 @@
 """The OMOcaptcha API, version 1, as a provider.
 
 Sources: the service's pages "Hình ảnh thành văn bản" (image to text) and "Kéo thả trên phone" (drag on a
-phone); where programs in use met more than the pages say, it is noted at the place.
+phone). What is not on these pages but was received by programs in use is marked "seen in use".
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ __all__ = ["OmoProvider"]
 class OmoProvider(Provider):
     """An account at OMOcaptcha: ``image-to-text`` (type 30) and ``phone-slide`` (type 24).
 
-    The service takes no options with a picture, so none is sent.
+    The service accepts no options with a picture, so none is sent.
     """
 
     kinds = frozenset(TYPE_IDS)
+    # The service's pages say to wait 2 s before polling again.
     min_poll_interval = 2.0
 
     def __init__(self, settings: OmoSettings) -> None:
@@ -45,16 +46,16 @@ class OmoProvider(Provider):
         self._words = Words("OMOcaptcha", settings.api_token)
 
     def create_job(self, task: Task[Solution]) -> Request:
-        """``createJob``. Raises UnsupportedTask for any other kind of task."""
+        """Return the ``createJob`` call. Raises UnsupportedTask for any other kind of task."""
         type_id = TYPE_IDS.get(task.kind)
         if type_id is None:
             raise UnsupportedTask(f"OMOcaptcha has no {task.kind!r}, only {' and '.join(TYPE_IDS)}")
-        return self._ask(CREATE, data={"type_job_id": type_id, "image_base64": task.image.base64})
+        return self._request(CREATE, data={"type_job_id": type_id, "image_base64": task.image.base64})
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:  # noqa: ARG002 - the contract's
-        """The job's id, a number or (seen in use) a text of digits.
+        """Return the job id: a number, or (seen in use) a text of digits.
 
-        Raises MalformedReply where the service took the job and gives no such id.
+        Raises MalformedReply if the service accepted the job but returned no such id.
         """
         given = self._answer(CREATE, reply).get("job_id")
         created = job_id(given)
@@ -63,14 +64,14 @@ class OmoProvider(Provider):
         return Created(created)
 
     def poll_job(self, job: Job) -> Request:
-        """``getJobResult``, with the id as the service wrote it."""
-        return self._ask(POLL, job_id=job.id)
+        """Return the ``getJobResult`` call, with the id as the service sent it."""
+        return self._request(POLL, job_id=job.id)
 
     def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
-        """``running`` and ``waiting`` are Pending, and so is every new word that comes without a result.
+        """Return Pending for ``running`` and ``waiting``, and for an unknown status without a result.
 
-        Raises JobFailed for ``fail`` and other words for such an end, and for a finished job whose result is
-        empty or can't be read: it would be the same at the next poll.
+        Raises JobFailed for ``fail`` and similar words. It also does if the result of a finished job cannot
+        be read, because the next poll would return the same.
         """
         answer = self._answer(POLL, reply)
         status = answer.get("status")
@@ -84,11 +85,11 @@ class OmoProvider(Provider):
         return Pending(self._words.of(status), is_known=is_working)
 
     def ask_balance(self) -> Request:
-        """``getBalance``."""
-        return self._ask(BALANCE)
+        """Return the ``getBalance`` call."""
+        return self._request(BALANCE)
 
     def read_balance(self, reply: Reply) -> Balance:
-        """The balance, written as text or (seen in use) as a number; the service names no currency."""
+        """Return the balance, sent as a text or (seen in use) as a number. The service names no currency."""
         given = self._answer(BALANCE, reply).get("balance")
         amount = money(given)
         if amount is None:
@@ -96,18 +97,18 @@ class OmoProvider(Provider):
         return Balance(amount)
 
     def ask_services(self) -> Request:
-        """``getService``."""
-        return self._ask(SERVICES)
+        """Return the ``getService`` call."""
+        return self._request(SERVICES)
 
     def read_services(self, reply: Reply) -> Sequence[Service]:
-        """The price list; lines that can't be read are left out."""
+        """Return the price list without the lines that cannot be read."""
         lines = self._answer(SERVICES, reply).get("service")
         if not isinstance(lines, list):
             raise MalformedReply(f"getService has {self._words.shown(lines)} as service, not a list")
         read = (read_line(fields_of(line), self._words) for line in lines)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any JSON
         return [service for service in read if service is not None]
 
-    def _ask(self, call: str, **fields: object) -> Request:
+    def _request(self, call: str, **fields: object) -> Request:
         payload = {"api_token": self._settings.api_token.reveal(), **fields}
         return Request.post_json(f"{self._settings.base_url}/{call}", payload)
 
@@ -116,7 +117,7 @@ class OmoProvider(Provider):
         failed = is_failure(answer)
         if failed:
             raise failure(call, _message(answer), self._words, reply)
-        # An object that says neither yes nor no may come from something between us and the service.
+        # An object that says neither success nor failure may come from a proxy in front of the service.
         error = reply.http_error() if failed is None else None
         if error is not None:
             raise error

@@ -1,7 +1,7 @@
-"""Reading what a finished job holds.
+"""Functions that read the result of a finished job.
 
-Asking again would bring the same result, so the provider makes JobFailed of one that can't be read, and not
-MalformedReply.
+The next poll would return the same result. So the provider raises JobFailed and not MalformedReply, after
+which a job is polled again, for one that cannot be read.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _DRAG: Final = re.compile(r"\|".join([_NUMBER] * 4))
 
 
 def read_text(result: object) -> TextSolution | None:
-    """The text of an ``image-to-text`` job; None where there is none."""
+    """Return the text of an ``image-to-text`` job, or None if there is none."""
     text = text_of(result)
     return TextSolution(text) if text else None
 
 
 def read_slide(result: object) -> SlideSolution | None:
-    """The drag of a ``phone-slide`` job, ``"x1|y1|x2|y2"`` in pixels; None where it is not one."""
+    """Return the drag of a ``phone-slide`` job, ``"x1|y1|x2|y2"`` in pixels, or None if it is not one."""
     drag = _DRAG.fullmatch(result) if isinstance(result, str) else None
     if drag is None:
         return None
@@ -38,4 +38,4 @@ READERS: Final[Mapping[str, Callable[[object], Solution | None]]] = {
     "image-to-text": read_text,
     "phone-slide": read_slide,
 }
-"""How a result is read, by task kind."""
+"""The function that reads a result, by task kind."""

@@ -1,4 +1,4 @@
-"""Reading the price list: a field that can't be read is None, a line without an id is left out."""
+"""Functions that read the price list. A field that cannot be read becomes None."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PERCENT: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%")
 
 
 def read_line(line: Mapping[str, object], words: Words) -> Service | None:
-    """One line of the list; None where it has no id. ``words`` makes the service's text fit to show."""
+    """Return one line of the list, or None if it has no id. ``words`` makes the texts fit to be shown."""
     type_id = _type_id(line.get("id"), words)
     if not type_id:
         return None
@@ -50,7 +50,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _share(value: object) -> float | None:
-    # Without the sign, 1 could mean all of them or one in a hundred.
+    # Without the percent sign, 1 could mean all jobs or one in a hundred.
     found = _PERCENT.fullmatch(text_of(value))
     share = float(found[1]) / 100 if found else None
     return share if share is not None and share <= 1 else None

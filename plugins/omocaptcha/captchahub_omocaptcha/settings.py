@@ -1,4 +1,4 @@
-"""What a user configures."""
+"""The settings of an OMOcaptcha provider."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["OmoSettings"]
 class OmoSettings:
     """The keys of an OMOcaptcha provider.
 
-    Raises ValueError for an unusable token or address; the message never holds the token.
+    Raises ValueError for an unusable token or URL. The message never contains the token.
     """
 
     api_token: Secret = attrs.field(validator=usable_secret)
-    """The token of the OMOcaptcha account, best given as ``${env:NAME}`` or ``${file:PATH}``."""
+    """The token of the OMOcaptcha account, best written as ``${env:NAME}`` or ``${file:PATH}``."""
     base_url: str = attrs.field(default="https://omocaptcha.com/api", converter=service_url)
-    """Where the service's calls are: ``https``, or ``http`` on this machine for a sandbox."""
+    """The URL of the service's calls: ``https``, or ``http`` on this machine for a sandbox."""

@@ -1,6 +1,7 @@
 """Traces of captchahub for OpenTelemetry.
 
-Loaded by its name it uses the global tracer provider; :class:`OpenTelemetry` is for another one.
+The plugin uses the global tracer provider if the configuration loads it by name. Pass an
+:class:`OpenTelemetry` to the hub to use another one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["OpenTelemetry", "captchahub_contract", "captchahub_observe"]
 
 captchahub_contract = 1
 
-# At the first event rather than on import, so that a program can set its tracer provider in between.
+# Created at the first event and not on import, so that the program can set its tracer provider in between.
 _tracing = cache(Tracing)
 
 
@@ -28,7 +29,7 @@ def captchahub_observe(event: Event) -> None:
 
 
 class OpenTelemetry:
-    """The plugin for a tracer provider of one's own, the global one where there is none."""
+    """The plugin with a given tracer provider, or with the global one if it is None."""
 
     captchahub_contract = 1
 

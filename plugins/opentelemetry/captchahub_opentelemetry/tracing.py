@@ -1,4 +1,4 @@
-"""Events as spans: one for each solve, with a child for each attempt."""
+"""Turns events into spans: one for each solve, with a child for each attempt."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ Value = str | bool | int | float
 
 
 class Tracing:
-    """Makes spans of the events of any number of hubs.
+    """Turns the events of any number of hubs into spans.
 
-    Observers are called with the context variables of who submitted the task, so that the span of a solve is
-    a child of the span that was current there.
+    Observers are called with the context variables of the caller that submitted the task, so the span of a
+    solve is a child of the span that was current there.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer = get_tracer("captchahub", __version__, tracer_provider)
-        self._begin_anew()
+        self._reset()
         _all.add(self)
 
-    def _begin_anew(self) -> None:
-        """Know of no spans. Those of its parent are not a forked child's to end."""
+    def _reset(self) -> None:
+        """Forget all spans. A forked child must not end those of its parent."""
         self._spans = Spans()
-        # Each hub has a thread of its own for observers.
+        # Each hub calls observers in a thread of its own.
         self._lock = threading.Lock()
 
     def note(self, event: Event) -> None:
-        """Trace an event; what is no event of a solve is nothing to trace."""
+        """Trace an event. Events that belong to no solve are ignored."""
         if isinstance(event, SolveEvent):
             with self._lock:
                 self._note(event)
 
     @singledispatchmethod
     def _note(self, event: SolveEvent) -> None:
-        """Nothing, for others than those below."""
+        """Ignore events that have no method below."""
 
     @_note.register
     def _(self, event: Submitted) -> None:
@@ -86,11 +86,11 @@ class Tracing:
         attempt, solve = event.attempt, self._spans.of(event.solve)
         span = self._tracer.start_span(
             f"captchahub attempt {attempt.provider}",
-            # Where nothing is known of the solve, its parent's span is the nearest there is.
+            # If the solve is unknown, the current span, which is the caller's, becomes the parent.
             None if solve is None else with_span(solve),
             kind=SpanKind.CLIENT,
             attributes={
-                **_who(event),
+                **_attributes(event),
                 "captchahub.provider": attempt.provider,
                 "captchahub.polls": attempt.polls,
             },
@@ -131,7 +131,7 @@ class Tracing:
 
     def _begin(self, event: SolveEvent, at: float) -> Span:
         return self._tracer.start_span(
-            f"captchahub solve {event.kind}", attributes=_who(event), start_time=_ns(at)
+            f"captchahub solve {event.kind}", attributes=_attributes(event), start_time=_ns(at)
         )
 
     def _add(self, event: SolveEvent, name: str, facts: Mapping[str, Value]) -> None:
@@ -140,7 +140,7 @@ class Tracing:
             span.add_event(name, facts, _ns(event.at))
 
     def _ended(self, event: SolveEvent, elapsed: float) -> Span:
-        """The span of a solve that ends now; a new one where nothing was heard of its beginning."""
+        """Return the span of a solve that ends now, or a new one if the event of its start was lost."""
         span = self._spans.close(event.solve)
         if span is None:
             span = self._begin(event, event.at - elapsed)
@@ -153,15 +153,15 @@ _all: WeakSet[Tracing] = WeakSet()
 
 def _after_fork() -> None:
     for tracing in list(_all):
-        # A fork leaves no other way to reach them.
-        tracing._begin_anew()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        # A fork has no other way to reach them.
+        tracing._reset()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _who(event: SolveEvent) -> dict[str, Value]:
+def _attributes(event: SolveEvent) -> dict[str, Value]:
     return {"captchahub.kind": event.kind, "captchahub.solve": event.solve}
 
 

@@ -1,6 +1,7 @@
-"""Pictures that services take: converted and shrunk with Pillow, before they are sent.
+"""Converts and shrinks pictures with Pillow before they are sent, so that services accept them.
 
-Loaded by its name it has the limits that most services have; :class:`Pillow` is for others.
+The plugin has the limits of most services if the configuration loads it by name. Pass a :class:`Pillow` to
+the hub for other limits.
 """
 
 from __future__ import annotations
@@ -19,5 +20,5 @@ _USUAL = Pillow()
 
 @hookimpl
 def captchahub_prepare_task(task: Task[Solution], provider: str) -> Prepared | None:
-    """The task with a picture that most services take, None where its own is one."""
+    """Return the task with a picture that most services accept, or None if its own is accepted."""
     return _USUAL.captchahub_prepare_task(task, provider)

@@ -1,4 +1,4 @@
-"""Which pictures are worked on, and what becomes of the task."""
+"""The plugin: it decides which pictures to change, and makes the prepared task."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _log = logging.getLogger("captchahub.pillow")
 
 
 class Pillow:
-    """The plugin, for pictures as one's services want them.
+    """The plugin with the limits of particular services.
 
-    ``formats`` are those that they take, png or jpeg among them; ``max_bytes`` is the largest file and
-    ``max_side`` the longest side in pixels, None for no limit. ``providers`` names those that it is for, as
-    in the configuration; None for all of them. Raises ValueError for limits that no picture can keep,
-    and TypeError for one name alone.
+    ``formats`` are the formats that they accept, with png or jpeg among them. ``max_bytes`` is the largest
+    file in bytes and ``max_side`` the longest side in pixels; None means no limit. ``providers`` are the
+    names of the providers that the limits apply to, or None for all. Raises ValueError for limits that no
+    picture can meet, and TypeError if ``providers`` is a single name.
     """
 
     captchahub_contract = 1
@@ -40,25 +40,25 @@ class Pillow:
     ) -> None:
         self._limits = Limits(formats, max_bytes, max_side)
         if isinstance(providers, str):
-            raise TypeError(f"providers is a list of names: write [{providers!r}]")
+            raise TypeError(f"providers must be a list of names: write [{providers!r}]")
         self._providers = None if providers is None else frozenset(providers)
 
     @hookimpl
     def captchahub_prepare_task(self, task: Task[Solution], provider: str) -> Prepared | None:
-        """The task with a picture within the limits, None where its own is, or can't be made so."""
+        """Return the task with a picture within the limits, or None if no change is needed or possible."""
         image = task.image
-        is_meant = self._providers is None or provider in self._providers
-        if not is_meant or self._limits.allow(image) or not attrs.has(type(task)):
+        is_for_provider = self._providers is None or provider in self._providers
+        if not is_for_provider or self._limits.allow(image) or not attrs.has(type(task)):
             return None
         if is_bomb(image):
-            _log.warning("%r has too many pixels to be worked on: it is sent as it is", image)
+            _log.warning("%r has too many pixels to be changed: it is sent unchanged", image)
             return None
         made = fitting(image, self._limits)
         if made is None:
-            _log.info("%r can't be brought within the limits: it is sent as it is", image)
+            _log.info("%r cannot be brought within the limits: it is sent unchanged", image)
             return None
-        _log.debug("%s gets %r made of %r", provider, made, image)
-        changed = attrs.evolve(task, image=made)  # type: ignore[misc]  # an attrs class, as was asked above
+        _log.debug("%s receives %r, made from %r", provider, made, image)
+        changed = attrs.evolve(task, image=made)  # type: ignore[misc]  # an attrs class, as was checked above
         return Prepared(changed, _frame(image, made))
 
 

@@ -217,9 +217,9 @@ class TestLimitsThatNoPictureCanKeep:
     @pytest.mark.parametrize(
         ("limits", "error", "said"),
         [
-            ({"max_bytes": 0}, ValueError, "max_bytes is 1 or more, or None for no limit, not 0"),
-            ({"max_side": -1}, ValueError, "max_side is 1 or more, or None for no limit, not -1"),
-            ({"formats": ["gif"]}, ValueError, "formats needs png or jpeg"),
+            ({"max_bytes": 0}, ValueError, "max_bytes must be 1 or more, or None for no limit, not 0"),
+            ({"max_side": -1}, ValueError, "max_side must be 1 or more, or None for no limit, not -1"),
+            ({"formats": ["gif"]}, ValueError, "formats must contain png or jpeg"),
             ({"formats": ["png", "tiff"]}, ValueError, "formats has tiff; valid: png, jpeg, gif, webp, bmp"),
             ({"providers": "omo"}, TypeError, r"write \['omo'\]"),
         ],

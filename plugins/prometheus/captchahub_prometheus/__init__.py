@@ -1,6 +1,7 @@
 """Metrics of captchahub for Prometheus.
 
-Loaded by its name it uses the default registry; :class:`Prometheus` is for another one.
+The plugin uses the default registry if the configuration loads it by name. Pass a :class:`Prometheus` to the
+hub to use another one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def captchahub_observe(event: Event) -> None:
 
 
 class Prometheus:
-    """The plugin for a registry of one's own; several hubs, and several of these, can share one."""
+    """The plugin with a given registry. Several hubs, and several of these plugins, can share one."""
 
     captchahub_contract = 1
 

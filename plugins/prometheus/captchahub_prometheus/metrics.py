@@ -1,7 +1,7 @@
-"""What is counted, and how events are.
+"""The metrics, and how events change them.
 
-Labels are names from the configuration, kinds of task, and classes of captchahub's errors: never a job id, a
-text of a service, or anything else without bounds.
+Labels are names from the configuration, kinds of task, and classes of captchahub's errors. They are never a
+job id, a text of a service, or anything else of which there is no limited number.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from captchahub.events import (
 
 __all__ = ["Metrics", "metrics_in"]
 
-# In seconds. Services take some seconds for a text, up to a minute for a screenshot; two minutes are a usual
-# limit of a solve.
+# In seconds. Services take a few seconds for a text and up to a minute for a screenshot; two minutes is a
+# common time limit of a solve.
 _BUCKETS = (0.25, 0.5, 1, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 _OURS = CaptchaHubError.__module__
 
@@ -50,15 +50,23 @@ class Metrics:
         self._solve_seconds = seconds("solve_duration_seconds", "How long solves took.", *solve)
         self._attempts = counter("attempts_total", "Attempts that ended.", *attempt)
         self._attempt_seconds = seconds("attempt_duration_seconds", "How long attempts took.", *attempt)
-        self._polls = counter("polls_total", "Questions for an answer.", "provider", "kind")
+        self._polls = counter("polls_total", "Polls of jobs.", "provider", "kind")
         self._cost = counter(
             "cost_total", "What attempts cost, in the provider's currency, where known.", "provider", "kind"
         )
         self._fallbacks = counter(
-            "fallbacks_total", "Solves that went on with others.", "provider", "kind", "error"
+            "fallbacks_total",
+            "Solves that continued with other providers.",
+            "provider",
+            "kind",
+            "error",
         )
         self._refusals = counter(
-            "budget_refusals_total", "Orders that a budget forbade.", "provider", "kind", "error"
+            "budget_refusals_total",
+            "Jobs that were not created because of a budget.",
+            "provider",
+            "kind",
+            "error",
         )
         self._states = Gauge(
             "captchahub_provider_state",
@@ -70,7 +78,7 @@ class Metrics:
 
     @singledispatchmethod
     def note(self, event: Event) -> None:
-        """Count an event; others than those below are nothing to count."""
+        """Count an event. Events that have no method below are ignored."""
 
     @note.register
     def _(self, event: Solved) -> None:
@@ -90,7 +98,7 @@ class Metrics:
         labels = (attempt.provider, event.kind, _outcome_of(attempt))
         self._attempts.labels(*labels).inc()
         self._attempt_seconds.labels(*labels).observe(attempt.elapsed)
-        # A service may say that it has paid something back: counters don't go down.
+        # The cost is negative if a service says that it refunded something, but counters cannot go down.
         if attempt.cost is not None and attempt.cost > 0:
             self._cost.labels(attempt.provider, event.kind).inc(float(attempt.cost))
 
@@ -128,10 +136,10 @@ _KNOWN: WeakKeyDictionary[CollectorRegistry, Metrics] = WeakKeyDictionary()
 
 
 def metrics_in(registry: CollectorRegistry) -> Metrics:
-    """The metrics of a registry: the same for all hubs, for a name can be registered once only."""
+    """Return the metrics of a registry. All hubs share them, because a name can be registered only once."""
     known = _KNOWN.get(registry)
     if known is not None:
-        # Without the lock: a process that forks just then leaves it locked for its child.
+        # Without the lock, because a child that was forked while it was held would find it locked forever.
         return known
     with _LOCK:
         if registry not in _KNOWN:
@@ -144,6 +152,6 @@ def _outcome_of(attempt: Attempt) -> str:
 
 
 def _class_of(error: Exception) -> str:
-    """The nearest class of captchahub's own: a plugin may make as many as it likes."""
+    """Return the nearest class of captchahub itself, because plugins may define any number of others."""
     ours = (one.__name__ for one in type(error).__mro__ if one.__module__ == _OURS)
     return next(ours, "Exception")

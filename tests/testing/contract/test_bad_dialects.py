@@ -243,7 +243,7 @@ BAD: Mapping[type[Translated], tuple[str, str]] = {
     TakesTheKeyForAnId: (REPEATED, "read_created shows a secret"),
     LeavesTheIdUnquoted: (
         "a_job_id_goes_into_the_next_request_exactly_as_it_was",
-        "does not hold the job id",
+        "does not contain the job id",
     ),
     AlwaysReportsWrong: (REPORT, "the opposite"),
     MixesReportsUp: (REPORT, "the opposite"),

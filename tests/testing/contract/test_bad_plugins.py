@@ -159,7 +159,7 @@ class NamesWhatIsNotThere(Good):
 
 class TakesEverything(Good):
     def create_job(self, task: Task[Solution]) -> Request:
-        return super().create_job(ImageToText(task.image) if task.kind == "unheard-of" else task)
+        return super().create_job(ImageToText(task.image) if task.kind == "unknown-kind" else task)
 
 
 class TakesNothing(Good):
@@ -343,8 +343,8 @@ BAD: Mapping[type[Good], tuple[str, str]] = {
     LogsTheToken: (SHOWN, "a secret shows in the log"),
     AlwaysRich: ("the_balance_is_the_one_that_the_service_tells", "makes 1000 of the balances 10 and 7"),
     CallsAGatewayARefusal: (BOOKS, "0.001 and 0 is counted"),
-    SaysThatNothingWasCreated: (BOOKS, "ordered 2 times"),
-    RefusesOddly: ("each_message_of_the_service_is_an_error_of_its_class", "let it be a JobRefused"),
+    SaysThatNothingWasCreated: (BOOKS, "created and paid 2 times"),
+    RefusesOddly: ("each_message_of_the_service_is_an_error_of_its_class", "raise JobRefused"),
     CanNotReadTheBalance: ("balance_price_list_and_reports_are_read", "read_balance makes a MalformedReply"),
     GoesInTheClear: ("every_request_goes_to_the_service_over_https_or_on_this_machine", "service_url"),
 }
@@ -363,7 +363,7 @@ def test_a_bad_provider_fails_the_check_that_is_meant_for_it(provider: type[Good
 @pytest.mark.parametrize(
     ("settings", "check", "told"),
     [
-        (Silent, "every_setting_is_documented", "Silent says nothing of speed"),
+        (Silent, "every_setting_is_documented", "Silent does not document speed"),
         (Changeable, "the_settings_are_a_frozen_attrs_class", "@attrs.frozen"),
         (NotToBeSent, "the_settings_can_be_pickled_but_for_their_secrets", "can't be pickled"),
     ],

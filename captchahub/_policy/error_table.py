@@ -123,42 +123,47 @@ TABLE: tuple[Row, ...] = (
     Row(AuthenticationError, Then.NEXT,  HealthEffect.REFUSED,      None,             JobState.REFUSED,   True,  True,  True),
     Row(InsufficientBalance, Then.NEXT,  HealthEffect.REFUSED,      None,             JobState.REFUSED,   True,  True,  True),
 
-    # No worker is free for a moment. That the service says so proves that it works.
+    # They say that nothing was created, so the same job may be created later. A service that says that no
+    # worker is free works: no probe is needed. A ban is a long rate limit.
     Row(ServiceBusy,         Then.LATER, HealthEffect.SERVICE_BUSY, None,             JobState.REFUSED,   True,  True,  True),
     Row(TemporarilyBlocked,  Then.LATER, HealthEffect.RATE_LIMITED, None,             JobState.REFUSED,   True,  True,  True),
     Row(RateLimited,         Then.LATER, HealthEffect.RATE_LIMITED, None,             JobState.REFUSED,   True,  True,  True),
 
-    # A bad or late answer to one picture is ordinary work; a service without a worker would not get there.
+    # A job without an answer is ordinary work, if the picture is unclear. A service that says so works.
     Row(JobUnknown,          Then.NEXT,  HealthEffect.ANSWERED,     JobState.EXPIRED, JobState.FAILED,    False, False, True),
     Row(JobFailed,           Then.NEXT,  HealthEffect.ANSWERED,     JobState.FAILED,  JobState.FAILED,    False, False, True),
     # Without an id the answer came with the reply to the create.
     Row(WrongSolution,       Then.NEXT,  HealthEffect.ANSWERED,     JobState.FAILED,  JobState.FAILED,    False, False, True),
-    # Met by a poll, it is about the poll; the job may still be done.
+    # The reply to a create means that there is no job; to a poll, it is about the poll, and the job may
+    # still be done.
     Row(JobRefused,          Then.NEXT,  HealthEffect.ANSWERED,     None,             JobState.REFUSED,   True,  False, True),
-    # The job may still be done, and is collected late.
+    # The job may still be done, so it is collected late.
     Row(JobTimeout,          Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, False, False, True),
 
+    # Only the create failed, so a job that is created shows that the service works again.
     Row(AmbiguousCreate,     Then.NEXT,  HealthEffect.LOST,         None,             JobState.AMBIGUOUS, False, False, True),
     Row(ServiceUnavailable,  Then.LATER, HealthEffect.UNREACHED,    None,             JobState.NOT_SENT,  True,  True,  True, nothing_created=True),
     Row(ServiceUnavailable,  Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, True,  True,  True),
-    # A poll is read again. If the answer itself can't be read, the next reading fails the same way.
+    # A fault in reading a poll may pass with the next reply. One with the answer that has come does not, so
+    # with_job is for that.
     Row(PluginFault,         Then.NEXT,  HealthEffect.FAILED,       JobState.FAILED,  JobState.AMBIGUOUS, True,  True,  True),
     Row(MalformedReply,      Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, True,  True,  True),
+    # Raised before a request is made, or for a reply that says so.
     Row(UnsupportedTask,     Then.NEXT,  HealthEffect.NONE,         None,             JobState.REFUSED,   False, False, True),
 
     # What the engine finds out by itself.
     Row(Outvoted,            Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
     Row(Overtaken,           Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
-    # A budget frees, and a price comes, long after the solve is over.
+    # The next period of a budget, or a price, would come long after the solve is over.
     Row(BudgetExceeded,      Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
     Row(PriceUnknown,        Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
-    # Without the journal, no provider can be paid safely.
+    # Without the journal, a job of any provider could be lost or paid twice.
     Row(JournalError,        Then.STOP,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
     Row(NotAsked,            Then.LATER, HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
 
-    # A plugin's own class, or whatever else went wrong at one provider.
+    # A class of a plugin's own, or another failure at one provider.
     Row(ProviderError,       Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, True),
-    # The caller's mistake, a closed hub, a cancelled solve: no provider can change it.
+    # The caller's mistake, a closed hub, a cancelled solve: another provider does not help.
     Row(Exception,           Then.STOP,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, True),
 )
 # fmt: on
@@ -169,8 +174,7 @@ def row_for(error: Exception) -> Row:
     return next(row for row in TABLE if row.is_for(error))
 
 
-# In less time than this, in seconds, even a working service may not reply to a create. Replies take well under
-# a second on a good day; the rest is for TLS and a slow network.
+# In less time than this, in seconds, even a working service may fail to reply to a create over a slow network.
 _TIME_FOR_ONE_CALL = 2.0
 
 # An attempt whose time is up ends a moment before or after that, in seconds: timers are not exact.

@@ -670,9 +670,8 @@ class TestAgreement:
         error = in_town(town, fail, agree=2)
         assert failures(error) == [("a", Outvoted), ("b", Outvoted), ("c", Outvoted)]
         assert str(error).startswith("no 2 providers gave the same answer to this image-to-text task")
-        assert (
-            "a (job 100000), 4.0 s: Outvoted: answered 'texta', and no other provider did, but 2 "
-            in str(error)
+        assert "a (job 100000), 4.0 s: Outvoted: answered 'texta', and no other provider did, but 2 " in str(
+            error
         )
 
     def test_where_too_few_agree_it_says_how_many_did(self) -> None:

@@ -89,7 +89,7 @@ def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """A loop that a test which stops the clock does not stop."""
+    """Return a loop whose clock a test cannot stop by patching :mod:`time`."""
     loop = asyncio.new_event_loop()
     # One with a clock of its own, such as uvloop's, keeps it.
     if type(loop).time is asyncio.BaseEventLoop.time:

@@ -1,6 +1,7 @@
 """What each class of error means: for the next provider, for health, for the job and for a poll.
 
-``TABLE`` is the whole rule, one row per class. What a route makes of it is in
+``TABLE`` is the rule, one row per class. A create whose reply is lost becomes an AmbiguousCreate before it is
+looked up here. :func:`blames_provider` may drop the effect on health, and what a route makes of an error is in
 :mod:`captchahub._policy.fallback`.
 """
 

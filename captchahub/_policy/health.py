@@ -24,7 +24,7 @@ from captchahub._policy.outcome_window import OutcomeWindow
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
-__all__ = ["Health", "HealthPermit", "Pass"]
+__all__ = ["Health", "HealthPermit"]
 
 # How long after a failure a solve without another provider may send a probe, in seconds: after the first
 # failure, and at most. The delay doubles from one to the other. A probe that is known not to arrive is free.
@@ -45,9 +45,6 @@ class HealthPermit:
     """Whether the attempt finds out whether the provider works again."""
     is_early: bool = False
     """Whether the probe is sent before the cooldown is over."""
-
-
-Pass = HealthPermit
 
 
 class _Reopens(IntEnum):

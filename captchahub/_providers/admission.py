@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from captchahub._policy.error_table import HealthEffect
-from captchahub._policy.health import Health, Pass
+from captchahub._policy.health import Health, HealthPermit
 from captchahub._providers.limits import RateLimiter, Slots
 from captchahub._support.clock import now
 from captchahub._support.log import log
@@ -53,7 +53,7 @@ class Permit:
     """
 
     admission: Admission
-    given: Pass
+    given: HealthPermit
     waited_for: str | None = None
     """The limit that the attempt had to wait for, or None."""
     busy: Future[Any] | None = None
@@ -147,7 +147,7 @@ class Admission:
 
         busy.add_done_callback(release)
 
-    def _admit(self, *, is_early: bool) -> Pass | None:
+    def _admit(self, *, is_early: bool) -> HealthPermit | None:
         health, given = self.health.admit(now(), is_early=is_early)
         if given is not None and given.is_probe:
             # Observers hear of what the probe finds, and not of the probe.
@@ -166,7 +166,7 @@ class Admission:
         """Return whether the circuit breaker allows an attempt now. ``is_early`` is as for :meth:`permit`."""
         return self.health.admits(now(), is_early=is_early)
 
-    def job_created(self, given: Pass) -> None:
+    def job_created(self, given: HealthPermit) -> None:
         """Note that the service has created a job for an attempt."""
         self._set(self.health.created(given, now()), is_probe=given.is_probe)
 
@@ -245,7 +245,7 @@ class Admission:
         else:
             log.info("%s: the probe said nothing about it, so that the next attempt is a probe", name)
 
-    def refusal(self, given: Pass | None = None) -> NotAsked | None:
+    def refusal(self, given: HealthPermit | None = None) -> NotAsked | None:
         """Return why the provider may not be called now, or None if it may.
 
         ``given`` is the pass of the attempt that wants to call it, or None if there is no attempt yet.

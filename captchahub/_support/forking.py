@@ -57,7 +57,7 @@ def keep(inherited: object) -> None:
 
 
 def watch(one: Forked) -> None:
-    """Have it told of every fork from now on, for as long as it is used. The caller holds ``no_fork``."""
+    """Call its before_fork and after_fork at each fork, while it exists. The caller holds ``no_fork``."""
     _watched.add(one)
 
 

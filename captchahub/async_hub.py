@@ -18,13 +18,14 @@ from captchahub._hub.arguments import (
     checked_job,
     checked_limit,
     checked_path,
+    checked_settings,
     checked_since,
     checked_state,
     checked_timeout,
     checked_zone,
 )
 from captchahub._hub.bulk import as_completed_async
-from captchahub._hub.process_engine import ProcessEngine
+from captchahub._hub.per_process import PerProcess
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process
 from captchahub.config import Source, load_mapping
@@ -52,7 +53,9 @@ class AsyncHub:
     """
 
     def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
-        self._engine = ProcessEngine(settings, plugins)
+        checked_settings(settings)
+        self._plugins = Plugins.named_by(settings) if plugins is None else plugins
+        self._engine = PerProcess(partial(Engine, settings, plugins=self._plugins))
         self._source = Source()
         self._process = process()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -119,13 +122,14 @@ class AsyncHub:
 
     def plugins(self) -> list[PluginRecord]:
         """See :meth:`Hub.plugins`."""
-        return list(self._engine.plugins.records)
+        return list(self._plugins.records)
 
     async def reload(self) -> None:
         """See :meth:`Hub.reload`. Reading the file blocks the event loop."""
         engine, loaded = self._open_engine(), self._source.read()
         await engine.reload(loaded.settings, loaded.plugins)
-        self._engine.follow(loaded.settings, loaded.plugins)
+        self._plugins = loaded.plugins
+        self._engine.make = partial(Engine, loaded.settings, plugins=loaded.plugins)
 
     async def revive(self, provider: str) -> None:
         """See :meth:`Hub.revive`."""

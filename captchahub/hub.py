@@ -24,6 +24,7 @@ from captchahub._hub.arguments import (
     checked_job,
     checked_limit,
     checked_path,
+    checked_settings,
     checked_since,
     checked_state,
     checked_timeout,
@@ -32,7 +33,7 @@ from captchahub._hub.arguments import (
 from captchahub._hub.blocking import blocks_a_loop
 from captchahub._hub.bulk import as_completed
 from captchahub._hub.loop_thread import LoopThread
-from captchahub._hub.process_engine import ProcessEngine
+from captchahub._hub.per_process import PerProcess
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
 from captchahub.config import Source, load_mapping
@@ -70,7 +71,9 @@ class Hub:
 
     def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
         self._source = Source()
-        self._engine = ProcessEngine(settings, plugins)
+        checked_settings(settings)
+        self._plugins = Plugins.named_by(settings) if plugins is None else plugins
+        self._engine = PerProcess(partial(Engine, settings, plugins=self._plugins))
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -191,7 +194,7 @@ class Hub:
 
     def plugins(self) -> list[PluginRecord]:
         """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""
-        return list(self._engine.plugins.records)
+        return list(self._plugins.records)
 
     def reload(self) -> None:
         """Read the configuration file again, and use it from now on.
@@ -208,7 +211,8 @@ class Hub:
         with self._reload_lock:
             loaded = self._source.read()
             self._start(Engine.reload, loaded.settings, loaded.plugins).result()
-            self._engine.follow(loaded.settings, loaded.plugins)
+            self._plugins = loaded.plugins
+            self._engine.make = partial(Engine, loaded.settings, plugins=loaded.plugins)
 
     def revive(self, provider: str) -> None:
         """Use a provider again from now on, for example one that was out until its account was topped up.

@@ -77,13 +77,9 @@ class Engine:
         wall_clock: Callable[[], float] = time.time,
         journal: Writer | None = None,
     ) -> None:
-        # Callers need not use a type checker, and a path is a likely slip.
-        if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
-            found = type(settings).__name__
-            raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        self.plugins = Plugins.named_by(settings) if plugins is None else plugins
-        changes, hooks = ChangeSignal(), self.plugins.hooks
+        hooks = (Plugins.named_by(settings) if plugins is None else plugins).hooks
+        changes = ChangeSignal()
         dispatcher = EventDispatcher(hooks.observers, wall_clock)
         background = BackgroundTasks()
         self._accounts = ProviderRegistry(settings, connect, changes, dispatcher, background)
@@ -240,7 +236,7 @@ class Engine:
             )
         desk, hooks = self._desk, plugins.hooks
         self._accounts.replace(settings)
-        self._settings, self.plugins = settings, plugins
+        self._settings = settings
         self._journal.follow(settings, self._accounts.identities)
         self._hedges = _hedges_of(settings)
         self._desk = attrs.evolve(desk, hooks=hooks)

@@ -1,4 +1,7 @@
-"""What the docstrings of a settings class say, read from its source: Python keeps none of its fields."""
+"""Reads the docstrings of a settings class and of its fields.
+
+Those of fields are read from the source, because Python does not keep them.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,13 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 
 __all__ = ["class_doc", "documented_fields", "field_docs"]
 
 
 def class_doc(target: type) -> str:
-    """The first paragraph of a class's docstring, on one line; empty where there is none."""
-    # What attrs writes where there is none is of no use to anybody.
-    return _words((target.__dict__.get("__doc__") or "").partition("\n\n")[0])
+    """Return the first paragraph of a class's docstring, on one line, or an empty text."""
+    return _words((target.__doc__ or "").partition("\n\n")[0])
 
 
 def field_docs(target: type) -> Mapping[str, str]:
@@ -53,33 +54,15 @@ def _words(written: str) -> str:
     return " ".join(written.replace("``", "`").split())
 
 
-def documented_fields(kind: type) -> set[str]:
-    """The names of fields that a class, or one that it inherits from, has words for."""
-    found: set[str] = set()
-    for one in kind.__mro__[:-1]:
-        words = one.__doc__ or ""
-        found |= {name for name in getattr(one, "__annotations__", {}) if _is_named(name, words)}
-        found |= set(_docstrings(one))
-    return found
+_SIGNS = str.maketrans("`:,", "   ")
 
 
-def _is_named(name: str, words: str) -> bool:
-    return name in words.replace("`", " ").replace(":", " ").replace(",", " ").split()
-
-
-def _docstrings(kind: type) -> list[str]:
-    try:
-        (definition,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind))).body
-    except (OSError, TypeError, SyntaxError):
-        return []
-    body = definition.body if isinstance(definition, ast.ClassDef) else []
-    return [
-        field.target.id
-        for field, words in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_words(words)
-    ]
-
-
-def _is_words(statement: ast.stmt) -> bool:
-    value = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str) and bool(value.value.strip())
+def documented_fields(target: type) -> set[str]:
+    """Return the fields that have a docstring, or are named in the docstring of the class or of a base."""
+    named = {
+        name
+        for base in target.__mro__[:-1]
+        for name in getattr(base, "__annotations__", {})
+        if name in (base.__doc__ or "").translate(_SIGNS).split()
+    }
+    return named.union(field_docs(target))

@@ -14,7 +14,6 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._engine.engine import Engine
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, World, run_virtual
@@ -51,7 +50,7 @@ def solve_times(rules: dict[str, object]) -> tuple[list[float], int]:
     }
 
     async def run() -> list[float]:
-        engine = Engine(load_mapping(mapping, Plugins()), connect=connect)
+        engine = Engine(load_mapping(mapping), connect=connect)
         times = [(await engine.solve(ImageToText(PICTURE), 300)).elapsed for _ in range(SOLVES)]
         await engine.aclose()
         return sorted(times)

@@ -19,12 +19,12 @@ from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Image, ImageToText, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal.database import Work
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, Writer
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.results import Result
@@ -120,7 +120,7 @@ def measure(journal: Writer) -> Cost:
     mapping = {"providers": {"omo": account}, "budget": {"limit": 1000, "per": "day"}}
 
     async def run() -> Cost:
-        engine = Engine(load_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)
+        engine = Engine(read_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)
         await engine.solve(TASK, None)
         cpu, begun = time.process_time(), time.perf_counter()
         solves: list[asyncio.Task[Result[TextSolution]]] = []

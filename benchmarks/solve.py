@@ -15,7 +15,6 @@ from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import AsyncHub, Hub, ImageToText
 from captchahub._engine.engine import Engine
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Request
@@ -57,7 +56,7 @@ def engine_alone(task: ImageToText) -> float:
 
     async def run() -> float:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "t0ken"}}}
-        engine = Engine(load_mapping(mapping, Plugins()), connect=lambda _: ScriptedTransport(script))
+        engine = Engine(load_mapping(mapping), connect=lambda _: ScriptedTransport(script))
         begun = time.process_time()
         for _ in range(SOLVES):
             await engine.solve(task, None)

@@ -11,24 +11,22 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from captchahub._engine.engine import Engine
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._hub.arguments import (
     checked_cost,
     checked_in_flight,
     checked_job,
     checked_limit,
     checked_path,
-    checked_settings,
     checked_since,
     checked_state,
     checked_timeout,
     checked_zone,
 )
 from captchahub._hub.bulk import as_completed_async
-from captchahub._hub.per_process import PerProcess
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process
-from captchahub.config import Source, load_mapping
+from captchahub.config import LoadedConfiguration, Source
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -53,9 +51,7 @@ class AsyncHub:
     """
 
     def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
-        checked_settings(settings)
-        self._plugins = Plugins.named_by(settings) if plugins is None else plugins
-        self._engine = PerProcess(partial(Engine, settings, plugins=self._plugins))
+        self._engine = ProcessEngine(settings, plugins)
         self._source = Source()
         self._process = process()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -73,8 +69,8 @@ class AsyncHub:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """See :meth:`Hub.from_mapping`."""
-        usable = Plugins(plugins)
-        return cls(load_mapping(mapping, usable), plugins=usable)
+        loaded = LoadedConfiguration.from_mapping(mapping, Plugins(plugins))
+        return cls(loaded.settings, plugins=loaded.plugins)
 
     async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """See :meth:`Hub.solve`. Cancelling the call cancels the solve."""
@@ -122,14 +118,13 @@ class AsyncHub:
 
     def plugins(self) -> list[PluginRecord]:
         """See :meth:`Hub.plugins`."""
-        return list(self._plugins.records)
+        return list(self._engine.plugins.records)
 
     async def reload(self) -> None:
         """See :meth:`Hub.reload`. Reading the file blocks the event loop."""
         engine, loaded = self._open_engine(), self._source.read()
         await engine.reload(loaded.settings, loaded.plugins)
-        self._plugins = loaded.plugins
-        self._engine.make = partial(Engine, loaded.settings, plugins=loaded.plugins)
+        self._engine.follow(loaded.settings, loaded.plugins)
 
     async def revive(self, provider: str) -> None:
         """See :meth:`Hub.revive`."""

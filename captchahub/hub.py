@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from captchahub._engine.engine import Engine
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
@@ -24,7 +24,6 @@ from captchahub._hub.arguments import (
     checked_job,
     checked_limit,
     checked_path,
-    checked_settings,
     checked_since,
     checked_state,
     checked_timeout,
@@ -33,10 +32,9 @@ from captchahub._hub.arguments import (
 from captchahub._hub.blocking import blocks_a_loop
 from captchahub._hub.bulk import as_completed
 from captchahub._hub.loop_thread import LoopThread
-from captchahub._hub.per_process import PerProcess
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
-from captchahub.config import Source, load_mapping
+from captchahub.config import LoadedConfiguration, Source
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -71,9 +69,7 @@ class Hub:
 
     def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
         self._source = Source()
-        checked_settings(settings)
-        self._plugins = Plugins.named_by(settings) if plugins is None else plugins
-        self._engine = PerProcess(partial(Engine, settings, plugins=self._plugins))
+        self._engine = ProcessEngine(settings, plugins)
         self._thread: LoopThread | None = None
         self._finalizer: weakref.finalize[[], Any] | None = None
         self._is_closed = False
@@ -96,8 +92,8 @@ class Hub:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """Create a hub from a mapping with the keys of the YAML file. See :meth:`from_yaml`."""
-        usable = Plugins(plugins)
-        return cls(load_mapping(mapping, usable), plugins=usable)
+        loaded = LoadedConfiguration.from_mapping(mapping, Plugins(plugins))
+        return cls(loaded.settings, plugins=loaded.plugins)
 
     def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.
@@ -194,7 +190,7 @@ class Hub:
 
     def plugins(self) -> list[PluginRecord]:
         """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""
-        return list(self._plugins.records)
+        return list(self._engine.plugins.records)
 
     def reload(self) -> None:
         """Read the configuration file again, and use it from now on.
@@ -211,8 +207,7 @@ class Hub:
         with self._reload_lock:
             loaded = self._source.read()
             self._start(Engine.reload, loaded.settings, loaded.plugins).result()
-            self._plugins = loaded.plugins
-            self._engine.make = partial(Engine, loaded.settings, plugins=loaded.plugins)
+            self._engine.follow(loaded.settings, loaded.plugins)
 
     def revive(self, provider: str) -> None:
         """Use a provider again from now on, for example one that was out until its account was topped up.

@@ -1,4 +1,4 @@
-"""A solve that was submitted: wait for it, look at it, cancel it."""
+"""Tickets for solves under way: wait for one, look at it, cancel it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TICKET = "a ticket"
 class Ticket(Generic[S]):
     """A solve submitted to a :class:`~captchahub.hub.Hub`; any thread of the process may use it.
 
-    In a forked child it can't be waited for: solve the task there, which shares the job, or attach its token.
+    A forked child can't wait for it. Solve the task there, which shares the job, or attach its token.
     """
 
     def __init__(self, future: concurrent.futures.Future[Result[S]], progress: Progress) -> None:
@@ -34,17 +34,18 @@ class Ticket(Generic[S]):
 
     @property
     def token(self) -> str | None:
-        """The job as a text for ``hub.attach``, here or elsewhere; None until there is one.
+        """The job as a text for ``hub.attach``, here or elsewhere, or None if there is no job yet.
 
-        Where several jobs were ordered, it is the latest. It holds no secret.
+        If several jobs were created, it is the latest. It holds no secret.
         """
         return self._progress.token
 
     def result(self, timeout: float | None = None) -> Result[S]:
-        """Wait for the result, for at most ``timeout`` seconds; the solve goes on where that is too short.
+        """Wait for the result, for at most ``timeout`` seconds, and return it.
 
-        Raises TimeoutError when the wait is over, :class:`~captchahub.errors.SolveCancelled`, and whatever
-        the solve raised; RuntimeError in a forked child.
+        Raises TimeoutError if the result is not there by then (the solve goes on),
+        :class:`~captchahub.errors.SolveCancelled`, whatever the solve raised, or RuntimeError in a forked
+        child.
         """
         self._refuse_child()
         try:
@@ -53,20 +54,20 @@ class Ticket(Generic[S]):
             raise SolveCancelled("this solve was cancelled") from None
 
     def done(self) -> bool:
-        """Whether the solve has ended, in whatever way."""
+        """Return whether the solve has ended, in whatever way."""
         return self._future.done()
 
     def cancel(self) -> bool:
-        """End the solve; False where it has already ended. A job that was created stays paid for.
+        """Cancel the solve. Return False if it has already ended. A job that was created stays paid for.
 
-        In a forked child it does nothing.
+        Does nothing in a forked child.
         """
         return process() == self._home and self._future.cancel()
 
     def when_done(self, call: Callable[[], object]) -> None:
-        """Have ``call()`` called once the solve has ended, at once where it has.
+        """Call ``call()`` once the solve has ended; at once if it has.
 
-        It is called in this thread or in the hub's own, which it must not block.
+        The call is made in this thread or in the hub's own, which it must not block.
         """
         self._refuse_child()
         self._future.add_done_callback(lambda _: call())
@@ -103,7 +104,7 @@ class AsyncTicket(Generic[S]):
         return self.result().__await__()
 
     def done(self) -> bool:
-        """Whether the solve has ended, in whatever way."""
+        """Return whether the solve has ended, in whatever way."""
         return self._task.done()
 
     def cancel(self) -> bool:
@@ -112,22 +113,23 @@ class AsyncTicket(Generic[S]):
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """Asyncio complains of errors that nobody looked at; a ticket may be dropped."""
+    # A ticket may be dropped, and asyncio logs errors that were never retrieved.
     if not task.cancelled():
         task.exception()
 
 
 @attrs.define
 class Progress:
-    """Where a solve leaves the token of its latest job, for whoever holds the ticket.
+    """Where a solve leaves the token of its latest job for the ticket."""
 
-    ``leader`` is that of the solve for an equal task which is waited for, None where there is none.
-    """
-
-    own: str | None = None
-    leader: Progress | None = None
+    job: object = None
+    """The latest job, whose ``str()`` is its token, or None. Made a text on demand, which is seldom."""
+    followed: Progress | None = None
+    """The progress of the solve for an equal task that this one waits for, or None."""
 
     @property
     def token(self) -> str | None:
-        """The token, None until there is one."""
-        return self.own if self.leader is None else self.leader.token
+        """The token of the latest job, or None if there is none yet."""
+        if self.followed is not None:
+            return self.followed.token
+        return None if self.job is None else str(self.job)

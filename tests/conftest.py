@@ -1,4 +1,4 @@
-"""What several test modules use: a sandbox, and the OMOcaptcha plugin without its two seconds of patience."""
+"""Shared fixtures: a sandbox, and the OMOcaptcha plugin with a short poll interval."""
 
 from __future__ import annotations
 

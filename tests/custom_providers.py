@@ -1,4 +1,4 @@
-"""Plugins of a test's own: a whole provider, of which it replaces what it is about, on the virtual clock."""
+"""Providers for tests: complete ones, of which a test replaces methods, with an engine on a virtual clock."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NoReturn, TypeVar
 import attrs
 
 from captchahub import AllProvidersFailed, Attempt, ImageToText, Result, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.errors import ProviderError
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import (
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Whole(Provider):
-    """A service with nothing wrong: its answer is there at the first question, a second after the order."""
+    """A provider without faults, whose first poll returns the answer."""
 
     kinds = frozenset({"image-to-text", "phone-slide"})
 
@@ -65,7 +65,7 @@ class Whole(Provider):
 
 
 def odd(**methods: Callable[..., object]) -> Whole:
-    """A whole provider, but for these methods."""
+    """Return a complete provider with these methods replaced."""
     provider = Whole()
     for name, method in methods.items():
         setattr(provider, name, method)
@@ -73,7 +73,7 @@ def odd(**methods: Callable[..., object]) -> Whole:
 
 
 def raising(make: Callable[[], BaseException]) -> Callable[..., NoReturn]:
-    """A method that raises, whatever it is given."""
+    """Return a method that raises, for any arguments."""
 
     def method(*_values: object, **_named: object) -> NoReturn:
         raise make()
@@ -82,12 +82,12 @@ def raising(make: Callable[[], BaseException]) -> Callable[..., NoReturn]:
 
 
 def giving(value: object) -> Callable[..., object]:
-    """A method that returns a value, whatever it is given."""
+    """Return a method that returns a value, for any arguments."""
     return lambda *_values, **_named: value
 
 
 class Reader(LocalProvider):
-    """An engine in this process: it does what a test says."""
+    """An engine in this process that calls a function of the test."""
 
     kinds = frozenset({"image-to-text"})
 
@@ -109,7 +109,7 @@ Step = Reply | ProviderError | Hang | Slow
 
 @attrs.define
 class Stall:
-    """A plugin of the test's own, and what becomes of its requests."""
+    """A provider with its settings, and the replies to its requests."""
 
     provider: Provider = attrs.field(factory=Whole)
     step: Callable[[Request], Step] = whole_reply
@@ -117,17 +117,17 @@ class Stall:
     transport: ScriptedTransport = attrs.field(init=False)
 
     def connect(self) -> ScriptedTransport:
-        """The way to it."""
+        """Return a transport with these replies."""
         self.transport = ScriptedTransport(self.step)
         return self.transport
 
     def calls(self, name: str) -> list[float]:
-        """When it was sent a call of this name."""
+        """Return the times of the calls with this name."""
         return [one.at for one in self.transport.sent if one.request.url.endswith(f"/{name}")]
 
     @property
     def orders(self) -> list[float]:
-        """When it was sent an order."""
+        """The times at which it was asked to create a job."""
         return self.calls("create")
 
 
@@ -139,7 +139,7 @@ class OddSettings:
 
 @attrs.frozen(eq=False)
 class OddPlugin:
-    """The plugin ``odd``, whose settings name one of these objects."""
+    """The plugin ``odd``, whose settings select one of these providers."""
 
     providers: Mapping[str, Provider | LocalProvider]
 
@@ -157,7 +157,7 @@ def in_lab(
     clock: Callable[[], VirtualClockLoop] = VirtualClockLoop,
     **route: object,
 ) -> T:
-    """What a coroutine makes of an engine that knows these plugins; ``route`` are rules of the route."""
+    """Run a coroutine with an engine that has these providers. ``route`` are keys of its route."""
     mapping = {
         "providers": {
             name: {"plugin": "odd", "who": name, "token": TOKEN, **stall.settings}
@@ -171,7 +171,7 @@ def in_lab(
         return stalls[settings.name].connect()
 
     async def run() -> T:
-        engine = Engine(load_mapping(mapping, known), plugins=known, connect=connect, chance=lambda: 1.0)
+        engine = Engine(read_mapping(mapping, known), plugins=known, connect=connect, chance=lambda: 1.0)
         try:
             return await main(engine)
         finally:
@@ -182,7 +182,7 @@ def in_lab(
 
 
 def failures(ended: Result[Any] | Exception) -> list[tuple[str, type[Exception]]]:
-    """Who failed with what, in order."""
+    """Return the provider and the type of the error of each failed attempt."""
     attempts: Sequence[Attempt] = ended.attempts if isinstance(ended, (Result, AllProvidersFailed)) else ()
     return [(one.provider, type(one.error)) for one in attempts if one.error is not None]
 
@@ -192,7 +192,7 @@ async def solve(engine: Engine) -> Result[TextSolution]:
 
 
 async def fail(engine: Engine, timeout: float = 60, task: Task[TextSolution] = TASK) -> Exception:
-    """The error of a solve that ends with one."""
+    """Return the error of a solve that fails."""
     try:
         result = await engine.solve(task, timeout)
     except Exception as error:  # noqa: BLE001 - what it was is what the tests look at
@@ -201,7 +201,7 @@ async def fail(engine: Engine, timeout: float = 60, task: Task[TextSolution] = T
 
 
 def task_whose(method: str, does: Callable[..., object]) -> ImageToText:
-    """A task of somebody's own, with another method."""
+    """Return a task with one method replaced."""
 
     class Odd(ImageToText):
         pass

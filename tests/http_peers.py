@@ -1,4 +1,4 @@
-"""The transport, what it sends to, and what it goes through: a server that speaks TLS, and a proxy."""
+"""Calls with the HTTP transport, and its peers: a TLS server and a proxy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def send(
     times: int = 1,
     resolve: Resolve = socket.getaddrinfo,
 ) -> Reply:
-    """The reply to a request, the last of several sent one after the other."""
+    """Send a request ``times`` times, and return the last reply."""
     asked = Request.post_json(request, {"api_token": "s3cret"}) if isinstance(request, str) else request
 
     async def run() -> Reply:
@@ -52,14 +52,14 @@ def failure(
     timeout: float = 5.0,
     resolve: Resolve = socket.getaddrinfo,
 ) -> ProviderError:
-    """The error that sending gives."""
+    """Return the error that sending a request raises."""
     with pytest.raises(ProviderError) as caught:
         send(request, settings=settings, timeout=timeout, resolve=resolve)
     return caught.value
 
 
 class TlsServer:
-    """A server whose certificate only its own authority vouches for."""
+    """A server with a certificate of a private CA."""
 
     def __init__(self, folder: Path) -> None:
         self.requests: list[bytes] = []
@@ -68,7 +68,7 @@ class TlsServer:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.authority)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # It takes OpenSSL's own context as well, which is not installed.
+        # Its annotation also names a class of pyOpenSSL, which is not installed.
         authority.issue_cert("localhost", "service.test").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
         plain = socket.create_server(("127.0.0.1", 0))
         self._socket = context.wrap_socket(plain, server_side=True)
@@ -106,9 +106,9 @@ class TlsServer:
 
 @contextmanager
 def connect_proxy(answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Generator[tuple[str, list[str]]]:
-    """A proxy for one connection: its address, and what it was asked. Every name leads to this machine.
+    """Run a proxy for one connection, and yield its address and the request lines that it receives.
 
-    It connects where what it answers is a 200 in the end.
+    It connects every host name to this machine, if its answer contains a status 200.
     """
     asked: list[str] = []
 
@@ -136,7 +136,7 @@ def connect_proxy(answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> Generator[tuple
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
-    """Hand bytes on until either end is closed."""
+    """Copy bytes until either end is closed."""
     with suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -1,4 +1,4 @@
-"""Distributions that are installed for one test: a directory on the import path, with metadata."""
+"""Distributions that are installed for one test: modules with metadata in a directory on the import path."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Settings:
 def captchahub_provider_kinds():
     return [ProviderKind(name, Settings, lambda settings: None) for name in {names!r}]
 """
-"""A plugin that adds kinds of some names; nothing can be built of them."""
+"""A plugin that adds provider kinds with these names, which can't be built."""
 
 BROKEN = "raise RuntimeError('no engine')"
 OUTDATED = "captchahub_contract = 0"
 
 
 class Shelf:
-    """Where distributions can be put."""
+    """A directory for distributions."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -32,7 +32,7 @@ class Shelf:
     def install(
         self, distribution: str, module: str, source: str, *names: str, group: str = "captchahub"
     ) -> None:
-        """Put a distribution of one module there, with entry points of these names."""
+        """Install a distribution with one module and entry points with these names."""
         (self.root / f"{module}.py").write_text(source)
         metadata = self.root / f"{distribution.replace('-', '_')}-1.0.dist-info"
         metadata.mkdir()

@@ -20,7 +20,6 @@ import yaml
 import captchahub
 import captchahub.errors
 from captchahub import Hub, Image, ImageToText
-from captchahub._plugins.manager import Plugins
 from captchahub.cli import cli
 from captchahub.config import load_yaml
 from captchahub.hookspecs import HookSpecs
@@ -161,7 +160,7 @@ def shown_providers(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, name.lower())
     path = directory / "config.yaml"
     path.write_text(text)
-    settings = load_yaml(path, Plugins())
+    settings = load_yaml(path)
     Hub(settings).close()
     return list(settings.providers.values())
 

@@ -1,4 +1,4 @@
-"""Addresses of this machine that can't be connected to, each in its own way."""
+"""Addresses of this machine to which no connection can be made."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["address", "refusing", "resolving", "swallowing"]
 
 
 def address(port: int, host: str = "127.0.0.1") -> Address:
-    """An address as a name leads to it."""
+    """Return an address in the format of ``getaddrinfo``."""
     return socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)
 
 
 def resolving(*addresses: Address) -> Resolve:
-    """A resolver for which every name leads to these addresses, whatever the port."""
+    """Return a resolver that returns these addresses for every name and port."""
 
     def resolve(_host: str, _port: int, _family: int, _kind: int) -> tuple[Address, ...]:
         return addresses
@@ -28,7 +28,7 @@ def resolving(*addresses: Address) -> Resolve:
 
 @contextmanager
 def refusing() -> Generator[Address]:
-    """An address where nobody listens, and nobody else can."""
+    """Yield an address that refuses connections, reserved so that no other program listens there."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield address(unused.getsockname()[1])
@@ -36,7 +36,7 @@ def refusing() -> Generator[Address]:
 
 @contextmanager
 def swallowing(host: str = "127.0.0.1") -> Generator[Address]:
-    """An address where a connection is begun and never comes about: the queue of those that wait is full."""
+    """Yield an address that never accepts a connection, because its backlog is full."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind((host, 0))

@@ -1,4 +1,4 @@
-"""Several services on one virtual clock: each is a real emulation with its own books."""
+"""Emulated services on one virtual clock, and an engine that uses them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from captchahub_createtask.emulation import CreateTaskEmulation
 from captchahub_omocaptcha.emulation import OmoEmulation
 
 from captchahub import Image, ImageToText, ServiceUnavailable, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal.journal import Writer
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, Mishap, World, run_virtual
 from captchahub.testing.emulation import Emulation
@@ -29,7 +29,7 @@ TASK = ImageToText(PICTURE)
 TOKEN = "s3cret-t0ken"
 
 MORNING = 1_800_000_000.0
-"""What the clock on the wall shows when the virtual one begins, in seconds since 1970: 15 January 2027."""
+"""The wall-clock time at the start of the virtual clock, in seconds since 1970: 15 January 2027."""
 
 # Looking for what is installed takes longer than a solve does here.
 INSTALLED = Plugins()
@@ -57,7 +57,7 @@ def nothing_happens(_call: str) -> Mishap | None:
 
 @attrs.define
 class Service:
-    """One service: how long its jobs take, in seconds, what it answers, and what goes wrong."""
+    """One service: the duration of its jobs in seconds, its answer, and its faults."""
 
     seconds: Callable[[], float] = lambda: 3.0
     answer: str | None = "x7kp2"
@@ -67,7 +67,7 @@ class Service:
     plugin: str = "omocaptcha"
 
     def connect(self) -> EmulatedTransport:
-        """The way to it; what its jobs are is in ``world``, which the hubs of one test have in common."""
+        """Return a transport to the service. All hubs of a test share its jobs, which are in ``world``."""
         emulation = _EMULATIONS[self.plugin]()
         self._create_call = emulation.create_call
         self.transport = EmulatedTransport(emulation, self._opened(), mishap=self._mishap_of)
@@ -75,7 +75,7 @@ class Service:
 
     @property
     def account(self) -> Mapping[str, object]:
-        """Its account in a configuration."""
+        """The keys of its account in a configuration."""
         return {"plugin": self.plugin, **_ACCOUNTS[self.plugin], **self.settings}
 
     def _opened(self) -> World:
@@ -90,7 +90,7 @@ class Service:
         return self.world
 
     def _mishap_of(self, call: str) -> Mishap | None:
-        # Asked anew each time, so that a test can break and mend a service on the way.
+        # Looked up for each call, so that a test can break and repair a service meanwhile.
         return self.mishap(call)
 
     world: World = attrs.field(init=False)
@@ -99,32 +99,32 @@ class Service:
 
     @property
     def orders(self) -> list[float]:
-        """When it was sent an order."""
+        """The times at which it was asked to create a job."""
         return [sent.at for sent in self.transport.calls_to(self._create_call)]
 
     @property
     def jobs(self) -> int:
-        """How many jobs it has taken, and charged for."""
+        """The number of jobs that it created and charged."""
         return len(self.world.jobs)
 
 
 def at(name: str) -> Mapping[str, object]:
-    """The settings of an account at a service of this name."""
+    """Return the settings of an account at a service with this name."""
     return {"api_token": TOKEN, "base_url": f"https://{name.lower()}.example/api"}
 
 
 def dead(_call: str) -> Mishap | None:
-    """Nothing reaches the service."""
+    """Let no call reach the service."""
     return NOT_SENT
 
 
 def dead_until(seconds: float) -> Callable[[str], Mishap | None]:
-    """Nothing reaches the service before that time."""
+    """Return a fault that lets no call reach the service before a time."""
     return lambda _call: NOT_SENT if asyncio.get_running_loop().time() < seconds else None
 
 
 def broken(*mishaps: Mishap, on: str = "createJob") -> Callable[[str], Mishap | None]:
-    """The first calls of one name go wrong, one mishap each; then all is well."""
+    """Return a fault that fails the first calls with one name, each with the next mishap."""
     left = list(mishaps)
     return lambda call: left.pop(0) if call == on and left else None
 
@@ -139,9 +139,9 @@ def in_town(
     top: Mapping[str, object] | None = None,
     **route: object,
 ) -> T:
-    """What a coroutine makes of an engine that knows these services.
+    """Run a coroutine with an engine that has these services, and return its result.
 
-    ``route`` are rules of the route, ``top`` further keys of the configuration.
+    ``route`` are keys of the route, and ``top`` are other keys of the configuration.
     """
     mapping = {
         "providers": {
@@ -158,7 +158,7 @@ def in_town(
     async def run() -> T:
         known = Plugins(plugins) if plugins else INSTALLED
         engine = Engine(
-            load_mapping(mapping, known),
+            read_mapping(mapping, known),
             plugins=known,
             connect=connect,
             chance=chance,
@@ -174,12 +174,12 @@ def in_town(
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was logged, without the ids of the solves that the lines are of."""
+    """Return the log lines without the ids of the solves."""
     return [message.partition(" [solve ")[0] for message in caplog.messages]
 
 
 def heavy_tail(seed: int, *, usual: float, slow: float, share: float) -> Callable[[], float]:
-    """Times around ``usual`` seconds, of which a share takes at least ``slow``."""
+    """Return random times around ``usual`` seconds, of which a share is at least ``slow``."""
     chance = random.Random(seed)
     return lambda: (
         chance.uniform(slow, 2 * slow) if chance.random() < share else chance.uniform(0.5, 1.5) * usual
@@ -187,6 +187,6 @@ def heavy_tail(seed: int, *, usual: float, slow: float, share: float) -> Callabl
 
 
 def in_turn(*answers: float) -> Callable[[], float]:
-    """These values one after the other, then again from the first."""
+    """Return a function that returns these values in turn, endlessly."""
     values = itertools.cycle(answers)
     return lambda: next(values)

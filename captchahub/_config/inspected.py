@@ -16,6 +16,7 @@ from captchahub._config.problems import (
     variable_of,
 )
 from captchahub._config.references import references_in
+from captchahub.errors import ConfigError
 from captchahub.settings import HubSettings
 
 __all__ = ["Inspected"]
@@ -40,6 +41,12 @@ class Inspected:
     def problems(self) -> Sequence[LocatedProblem]:
         """The problems, in the order of the file."""
         return self._problems.located(self.file, self.lines)
+
+    def checked(self) -> HubSettings:
+        """Return the settings. Raises :class:`~captchahub.errors.ConfigError` with every problem there is."""
+        if self.settings is None or self._problems.found:
+            raise ConfigError("\n".join(map(str, self.problems))) from self._problems.cause
+        return self.settings
 
     def located(self, message: str) -> LocatedProblem:
         """Return a problem found elsewhere, whose message begins with its place, with its position."""

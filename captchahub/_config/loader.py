@@ -1,81 +1,105 @@
-"""Plain values → the settings of a hub, or every problem with them."""
+"""Reads configurations: a YAML file with the environment, or a mapping."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import attrs
 
-from captchahub._config.budgets import read_budget, refuse_mixed_currencies
 from captchahub._config.env_overrides import override
 from captchahub._config.inspected import Inspected, value_at
-from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME, task_kinds
+from captchahub._config.mappings import plain
+from captchahub._config.names import task_kinds
 from captchahub._config.near_variables import report_near_variables
 from captchahub._config.problems import EXAMPLE, KeyPath, Problems, mapping_in
-from captchahub._config.reader import ValueReader, settings_fault, unknown_key
 from captchahub._config.references import resolve
-from captchahub._config.routes import RouteReader
-from captchahub._config.scalar_readers import ReadContext
-from captchahub._config.structure import StrictConverter
+from captchahub._config.settings_reader import BLOCKED_BY, SettingsReader
 from captchahub._config.type_info import keys_of
-from captchahub._config.yaml_documents import Document
-from captchahub._plugins.aliases import meant_value
+from captchahub._config.yaml_documents import Document, parse_document, read_document
 from captchahub._plugins.manager import Plugins, Unusable
-from captchahub._support.notation import FilePath
-from captchahub._support.paths import anchored
-from captchahub._support.wording import advise
+from captchahub._support.wording import shown
 from captchahub.errors import ConfigError
-from captchahub.provider import Provider, ProviderKind
-from captchahub.settings import (
-    KEPT_IN_MEMORY,
-    Budget,
-    HttpSettings,
-    HubSettings,
-    JournalSettings,
-    PluginSettings,
-    ProviderSettings,
-    RouteSettings,
-)
+from captchahub.provider import ProviderKind
+from captchahub.settings import HubSettings
+
+__all__ = ["block_as_configured", "inspect_yaml", "read_mapping", "read_yaml"]
 
 
-def inspect_document(
-    path: Path, document: Document | None, plugins: Plugins, problems: Problems
-) -> Inspected:
-    """Return what a document says, with every problem; ``document`` is None if it could not be read."""
+def read_yaml(path: Path, plugins: Plugins) -> HubSettings:
+    """Return the settings in a YAML file, and load the plugins that it names.
+
+    Raises :class:`~captchahub.errors.ConfigError` with every problem.
+    """
+    return inspect_yaml(path, plugins).checked()
+
+
+def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspected:
+    """Return what a file says, with where each value came from and every problem; raise nothing.
+
+    ``text`` is read instead of the content of the file.
+    """
+    problems = Problems()
+    document = read_document(path, problems) if text is None else parse_document(text, problems)
     if document is None:
         return Inspected(None, str(path), {}, None, None, problems)
+    base = path.parent
     # Before anything else: to match a variable with a key, a plugin may have to be imported for its keys.
-    block_plugins(plugins, document.value, path.parent)
+    _block_plugins(plugins, document.value, base)
     report_near_variables(document.value, os.environ, problems)
-    document = override(document, os.environ, partial(_known_keys, plugins, path.parent), problems)
-    resolved = resolve(document.value, (), path.parent, problems)
-    settings = Loader(plugins, problems, path.parent).settings(resolved)
+    document = override(document, os.environ, partial(_known_keys, plugins, base), problems)
+    resolved = resolve(document.value, (), base, problems)
+    settings = SettingsReader(plugins, problems, base).settings(resolved)
     return Inspected(settings, str(path), document.lines, document.value, resolved, problems)
 
 
-def settings_or_error(inspected: Inspected, problems: Problems) -> HubSettings:
-    """Return the settings. Raises :class:`~captchahub.errors.ConfigError` with every problem there is."""
-    if inspected.settings is None or problems.found:
-        raise ConfigError("\n".join(map(str, inspected.problems))) from problems.cause
-    return inspected.settings
+def read_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
+    """Return the settings in a mapping, and load the plugins that it names.
+
+    Raises :class:`~captchahub.errors.ConfigError` with every problem.
+    """
+    # Callers need not use a type checker, and an empty file is None to YAML.
+    if not isinstance(mapping, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(_no_mapping(mapping))
+    problems = Problems()
+    value = plain(mapping, problems)
+    settings = None
+    if value is not None:
+        settings = SettingsReader(plugins, problems, Path()).settings(resolve(value, (), Path(), problems))
+    if settings is None or problems.found:
+        raise ConfigError("\n".join(map(str, problems.located(None, {})))) from problems.cause
+    return settings
 
 
-def block_plugins(plugins: Plugins, top: object, base: Path) -> None:
+def _no_mapping(given: object) -> str:
+    # A text is not repeated, because it may hold a token.
+    found = "text" if isinstance(given, str) else shown(given)
+    is_path = isinstance(given, (str, os.PathLike))
+    instead = "a file is read with from_yaml(path)" if is_path else f"give one such as {EXAMPLE}"
+    return f"the configuration: expected a mapping, found {found}; {instead}"
+
+
+def block_as_configured(path: Path | None, plugins: Plugins) -> None:
+    """Block the plugins that a file, if it exists, and the environment block; ignore all other problems."""
+    problems = Problems()
+    document = read_document(path, problems) if path is not None and path.exists() else None
+    read = override(document or Document({}, {}), os.environ, lambda _place, _top: (), problems)
+    _block_plugins(plugins, read.value, Path() if path is None else path.parent)
+
+
+def _block_plugins(plugins: Plugins, top: object, base: Path) -> None:
     """Block the plugins that ``plugins.block`` names. Problems with it are left to the loader."""
     blocked = resolve(value_at(top, ("plugins", "block")), (), base, Problems())
-    plugins.block(_texts_of(blocked), _BLOCK)
+    plugins.block(_texts_of(blocked), BLOCKED_BY)
 
 
 def _known_keys(plugins: Plugins, base: Path, place: KeyPath, top: Mapping[str, object]) -> Iterable[str]:
     """Return the keys at a place that only plugins know: task kinds, and the keys of their own settings."""
     # Variables that set plugins.block are applied before all others, so what is blocked may have changed.
-    block_plugins(plugins, top, base)
+    _block_plugins(plugins, top, base)
     named = mapping_in(top.get("providers")).values()
     if place == ("routes",) or (len(place) == 3 and place[2] == "prices"):
         return task_kinds(kind for each in named if (kind := _kind_of(plugins, each)) is not None)
@@ -99,192 +123,3 @@ def _texts_of(value: object) -> list[str]:
     """Return the texts in a list, or nothing if it is no list."""
     texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
     return [text for text in texts if isinstance(text, str)]
-
-
-_PROVIDER_NAME = re.compile(PROVIDER_NAME)
-
-_BLOCK = "plugins.block of the configuration"
-
-
-class Loader:
-    """Reads the settings of one configuration; reports what is wrong to ``problems``."""
-
-    def __init__(self, plugins: Plugins, problems: Problems, base: Path) -> None:
-        self._plugins = plugins
-        self._problems = problems
-        # Absolute, because the program may change its working directory before a path is used.
-        context = ReadContext(anchored(base), problems.is_followed)
-        self._reader = ValueReader(StrictConverter(context), problems)
-
-    def settings(self, value: object) -> HubSettings | None:
-        """Return the settings, or None if something essential is missing."""
-        top = self._mapping(value, ())
-        if top is None:
-            return None
-        self._reader.refuse_unknown(top, keys_of(HubSettings), ())
-        plugins = self._load_plugins(top.get("plugins", {}), ("plugins",))
-        read = self._providers(top)
-        providers = {name: provider for name, provider in read.items() if provider is not None}
-        kinds = task_kinds(provider.kind for provider in providers.values()).union(self._plugins.task_types())
-        routes = self._routes(top, tuple(read), kinds)
-        for name in providers:
-            place = ("providers", name, "prices")
-            self._refuse_unknown_kinds(mapping_in(value_at(top, place)), kinds, place)
-        given = self._reader.fields(
-            top, HubSettings, (), skip=("providers", "routes", "budget", "journal", "plugins")
-        )
-        if "journal" in top:
-            given["journal"] = self._journal(top["journal"], ("journal",))
-        budget = self._budget(top, ())
-        if budget is not None:
-            refuse_mixed_currencies(self._problems, providers.values(), ("budget",))
-        return HubSettings(providers, routes, budget=budget, plugins=plugins, **given)
-
-    def _mapping(self, value: object, place: KeyPath) -> dict[str, object] | None:
-        result: dict[str, object] | None = self._reader.read(value, dict[str, object], place)
-        return result
-
-    def _load_plugins(self, value: object, place: KeyPath) -> PluginSettings:
-        """Block and load plugins. Providers are read later, since reading one may import its plugin."""
-        raw = self._mapping(value, place) or {}
-        self._reader.refuse_unknown(raw, keys_of(PluginSettings), place)
-        settings = PluginSettings(**self._reader.fields(raw, PluginSettings, place))
-        for unknown in self._plugins.block(settings.block, _BLOCK):
-            self._plugins.warn_of_unknown(unknown, "plugins.block")
-        for number, name in enumerate(settings.load):
-            try:
-                self._plugins.load(name)
-            except ConfigError as error:
-                self._problems.add((*place, "load", number), str(error))
-        return settings
-
-    def _providers(self, top: Mapping[str, object]) -> dict[str, ProviderSettings | None]:
-        """Return the providers by name, None for one that is not usable."""
-        place = ("providers",)
-        if "providers" not in top and difflib.get_close_matches("providers", top, n=1):
-            return {}  # reported as a misspelt key
-        raw = self._mapping(top["providers"], place) if "providers" in top else {}
-        if raw is not None and not raw:
-            self._problems.add(place, f"there is none; name at least one, as in: {EXAMPLE}")
-        return {name: self._provider(name, value) for name, value in (raw or {}).items()}
-
-    def _provider(self, name: str, value: object) -> ProviderSettings | None:
-        place = ("providers", name)
-        if not _PROVIDER_NAME.fullmatch(name):
-            self._problems.add(place, "a provider's name is made of letters, digits, '-', '_' and '.'")
-        raw = self._mapping(value, place)
-        if raw is None:
-            return None
-        common = self._reader.fields(raw, ProviderSettings, place, skip=("plugin", "budget"))
-        http = HttpSettings(**self._reader.fields(raw, HttpSettings, place))
-        budget = self._budget(raw, place)
-        own_raw = {key: item for key, item in raw.items() if key not in COMMON_KEYS}
-        try:
-            kind, unusable = self._kind(raw, place), None
-        except Unusable as error:
-            kind, unusable = _unusable_kind(raw), str(error)
-        if kind is None or unusable is not None:
-            self._refuse_misspelt(own_raw, place)
-        if kind is None:
-            return None
-        own = None if unusable is not None else self._plugin_settings(own_raw, kind, place)
-        return ProviderSettings(
-            name=name,
-            plugin=kind.name,
-            own=own,
-            kind=kind,
-            budget=budget,
-            http=http,
-            unusable=unusable,
-            **common,
-        )
-
-    def _budget(self, raw: Mapping[str, object], place: KeyPath) -> Budget | None:
-        if "budget" not in raw:
-            return None
-        return read_budget(self._reader, raw["budget"], (*place, "budget"))
-
-    def _journal(self, value: object, place: KeyPath) -> JournalSettings:
-        if not isinstance(value, dict):
-            return JournalSettings(self._reader.read(value, FilePath, place))
-        raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
-        self._reader.refuse_unknown(raw, keys_of(JournalSettings), place)
-        read = self._reader.fields(raw, JournalSettings, place)
-        if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
-            message = "without a path the journal is in memory, where jobs are kept for an hour at most"
-            self._problems.add((*place, "keep"), f"{message}; name the file as well, as in path: jobs.db")
-        return JournalSettings(**read)
-
-    def _kind(self, raw: Mapping[str, object], place: KeyPath) -> ProviderKind[object] | None:
-        place = (*place, "plugin")
-        if "plugin" not in raw:
-            self._problems.add(place, f"missing; name the plugin to use; installed: {self._installed()}")
-            return None
-        name: str | None = self._reader.read(raw["plugin"], str, place)
-        if name is None:
-            return None
-        try:
-            return self._plugins.kind(name)
-        except ConfigError as error:
-            self._report_no_kind(error, place)
-            return None
-
-    def _report_no_kind(self, error: ConfigError, place: KeyPath) -> None:
-        if place in self._problems.origins:
-            # The error names the value, which may be secret, so neither it nor its message is passed on.
-            found = self._problems.shown(place, None)
-            self._problems.add(place, f"{found} names no usable plugin; installed: {self._installed()}")
-        else:
-            self._problems.cause = self._problems.cause or error
-            self._problems.add(place, str(error))
-
-    def _installed(self) -> str:
-        return ", ".join(self._plugins.kind_names()) or "none"
-
-    def _refuse_misspelt(self, own: Mapping[str, object], place: KeyPath) -> None:
-        """Report keys close to a common one; without the plugin, any other key may be right."""
-        for key in own:
-            if difflib.get_close_matches(key[:40], COMMON_KEYS, n=1, cutoff=0.8):
-                self._problems.add((*place, key), unknown_key(key, COMMON_KEYS))
-
-    def _plugin_settings(
-        self, raw: Mapping[str, object], kind: ProviderKind[object], place: KeyPath
-    ) -> object:
-        fault = settings_fault(kind.settings, self._reader.converter, COMMON_KEYS)
-        if fault is not None:
-            self._problems.add((*place, "plugin"), f"the plugin {kind.name!r} is broken: {fault}; update it")
-            return None
-        valid = (*COMMON_KEYS, *keys_of(kind.settings))
-        self._reader.refuse_unknown(raw, valid, place)
-        known = {key: value for key, value in raw.items() if key in valid}
-        self._note_aliases(known, kind, place)
-        return self._reader.read(known, kind.settings, place)
-
-    def _note_aliases(self, own: Mapping[str, object], kind: ProviderKind[object], place: KeyPath) -> None:
-        """Keep a hint for each value that is another name of a service, if the plugin refuses it."""
-        for key, value in own.items():
-            meant = meant_value(kind, key, value)
-            if meant is not None and (*place, key) not in self._problems.origins:
-                self._problems.hints[*place, key] = f"write {meant}"
-
-    def _routes(
-        self, top: Mapping[str, object], defined: Sequence[str], kinds: frozenset[str]
-    ) -> dict[str, RouteSettings]:
-        raw = self._mapping(top.get("routes", {}), ("routes",)) or {}
-        self._refuse_unknown_kinds(raw, kinds, ("routes",))
-        routes = RouteReader(self._reader, self._problems, defined)
-        return {kind: routes.route(value, ("routes", kind)) for kind, value in raw.items()}
-
-    def _refuse_unknown_kinds(self, raw: Iterable[str], kinds: frozenset[str], place: KeyPath) -> None:
-        for kind in raw:
-            if kind not in kinds:
-                self._problems.add((*place, kind), f"unknown task kind; {advise(kind, kinds, 'task kinds')}")
-
-
-def _unusable_kind(raw: Mapping[str, object]) -> ProviderKind[object]:
-    """Return a kind that replaces one whose plugin can't be used. No provider is ever built from it."""
-    return ProviderKind(str(raw["plugin"]), object, _never_built)
-
-
-def _never_built(_settings: object) -> Provider:
-    raise AssertionError("a provider whose plugin can't be used is not built")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from captchahub._config import type_info
 from captchahub._config.env_overrides import BETWEEN, PREFIX, as_variable
 from captchahub._config.names import task_kinds
 from captchahub._config.problems import Problems, mapping_in
 from captchahub._config.references import references_in
-from captchahub._config.type_info import ClassType, UnionType, keys_of, settings_fields, type_info
 from captchahub._support.log import log
 from captchahub.settings import HubSettings, ProviderSettings, RouteSettings
 
@@ -44,7 +44,7 @@ def report_near_variables(value: object, environment: Iterable[str], problems: P
                 message = f"nothing reads it; write {right}, or another name if it is your own program's"
                 problems.add((), message, variable=name)
                 continue
-            near = difflib.get_close_matches(rest.lower(), keys_of(HubSettings), n=1, cutoff=0.8)
+            near = difflib.get_close_matches(rest.lower(), type_info.keys_of(HubSettings), n=1, cutoff=0.8)
             if near:
                 log.warning("$%s is read by nothing; did you mean %s?", name, PREFIX + as_variable(near[0]))
 
@@ -72,15 +72,18 @@ def _of_class(target: type[Any], named: Mapping[str, Split] | None = None) -> Sp
     ``named`` are the keys whose mappings hold names of the user's own.
     """
     return _one_of(
-        {field.key: (named or {}).get(field.key) or _of_type(field.type) for field in settings_fields(target)}
+        {
+            field.key: (named or {}).get(field.key) or _of_type(field.type)
+            for field in type_info.settings_fields(target)
+        }
     )
 
 
 def _of_type(target: Any) -> Split | None:
-    match type_info(target):
-        case ClassType(inner):
+    match type_info.info_of(target):
+        case type_info.ClassType(inner):
             return _of_class(inner)
-        case UnionType(members):
+        case type_info.UnionType(members):
             return next(filter(None, map(_of_type, members)), None)
         case _:
             return None

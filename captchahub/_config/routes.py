@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from captchahub import errors
 from captchahub._config.problems import KeyPath, Problems
-from captchahub._config.reader import ValueReader
 from captchahub._config.type_info import keys_of
 from captchahub._support.notation import Weight
 from captchahub._support.wording import advise
 from captchahub.errors import AmbiguousCreate, JobTimeout, ProviderError, TaskError
 from captchahub.settings import Otherwise, RouteSettings, Strategy
+
+if TYPE_CHECKING:
+    from captchahub._config.reader import ValueReader
 
 __all__ = ["FALLBACK_ERRORS", "RouteReader", "contradictions"]
 

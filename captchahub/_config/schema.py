@@ -5,24 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from captchahub._config import type_info
 from captchahub._config.json_schema import DEFINITIONS, REFERENCE, Schema, any_of, choice, closed_object
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME, task_kinds
 from captchahub._config.routes import FALLBACK_ERRORS
-from captchahub._config.scalars import SCALARS
-from captchahub._config.type_info import (
-    AnyType,
-    ChoiceType,
-    ClassType,
-    ListType,
-    MappingType,
-    ScalarType,
-    TupleType,
-    UnionType,
-    UnknownType,
-    UnwritableType,
-    settings_fields,
-    type_info,
-)
 from captchahub._support.field_docs import class_doc
 from captchahub._support.notation import FilePath, Weight
 from captchahub.provider import ProviderKind
@@ -135,7 +121,7 @@ def _properties(
     that hold this one.
     """
     properties: dict[str, Schema] = {}
-    for field in settings_fields(target):
+    for field in type_info.settings_fields(target):
         schema = (special or {}).get(field.key) or _schema_of(field.type, (*around, target))
         described = {"description": field.description} if field.description else {}
         properties[field.key] = {**schema, **described}
@@ -143,33 +129,33 @@ def _properties(
 
 
 def _required(target: type[Any]) -> list[str]:
-    return [field.key for field in settings_fields(target) if field.is_required]
+    return [field.key for field in type_info.settings_fields(target) if field.is_required]
 
 
 def _schema_of(  # noqa: C901, PLR0911  # one case a kind of type
     target: Any, around: tuple[type, ...]
 ) -> Schema:
     """Return what a value of a type looks like in the file."""
-    match type_info(target):
-        case ScalarType(notation):
-            return SCALARS[notation].schema
-        case ChoiceType(choices):
+    match type_info.info_of(target):
+        case type_info.ScalarType(_, scalar):
+            return scalar.schema
+        case type_info.ChoiceType(choices):
             return choice(written for written, _meant in choices)
-        case UnionType(members, allows_none):
+        case type_info.UnionType(members, allows_none):
             null: list[Schema] = [{"type": "null"}] if allows_none else []
             return any_of(*(_schema_of(member, around) for member in members), *null)
-        case ListType(item):
+        case type_info.ListType(item):
             return {"type": "array", "items": _schema_of(item, around)}
-        case TupleType(items):
+        case type_info.TupleType(items):
             size = len(items)
             members = [_schema_of(item, around) for item in items]
             return {"type": "array", "prefixItems": members, "minItems": size, "maxItems": size}
-        case MappingType(_key, value):
+        case type_info.MappingType(_key, value):
             return {"type": "object", "additionalProperties": _schema_of(value, around)}
-        case ClassType(inner):
+        case type_info.ClassType(inner):
             # A class that holds itself is described once.
             if inner in around:
                 return {"type": "object"}
             return closed_object(_properties(inner, None, around), required=_required(inner))
-        case AnyType() | UnwritableType() | UnknownType():
+        case type_info.UnknownType():
             return {}

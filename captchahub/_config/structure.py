@@ -19,22 +19,9 @@ from cattrs.cols import (
 )
 from cattrs.gen import make_dict_structure_fn
 
+from captchahub._config import type_info
 from captchahub._config.problems import InvalidValue
-from captchahub._config.scalar_readers import ReadContext, unwritable
-from captchahub._config.scalars import SCALARS
-from captchahub._config.type_info import (
-    AnyType,
-    ChoiceType,
-    ClassType,
-    ListType,
-    MappingType,
-    ScalarType,
-    TupleType,
-    UnionType,
-    UnknownType,
-    UnwritableType,
-    type_info,
-)
+from captchahub._config.scalars import ReadContext
 from captchahub.provider import Secret
 
 __all__ = ["StrictConverter"]
@@ -73,7 +60,7 @@ class StrictConverter:
 
 
 def _converter_for(target: Any) -> Converter:
-    return _converter(target if isinstance(type_info(target), ClassType) else None)
+    return _converter(target if isinstance(type_info.info_of(target), type_info.ClassType) else None)
 
 
 # A settings class has its own, because cattrs takes `int | float` for `float | int`, which reads differently.
@@ -87,31 +74,28 @@ def _converter(_owner: type | None) -> Converter:
 
 
 def _is_known(target: object) -> bool:
-    return not isinstance(type_info(target), UnknownType)
+    return not isinstance(type_info.info_of(target), type_info.UnknownType)
 
 
 def _hook(target: Any, converter: Converter) -> Hook:  # noqa: C901, PLR0911  # one case a kind of type  # noqa: C901, PLR0911  # one case a kind of type
-    """Return what structures a value of a type. The type is one that :func:`type_info` knows."""
-    match type_info(target):
-        case ScalarType(notation):
-            read = SCALARS[notation].read
-            return lambda value, _type: read(value, _context.get())
-        case ChoiceType(choices):
+    """Return what structures a value of a type. The type is one that :func:`info_of` knows."""
+    match type_info.info_of(target):
+        case type_info.ScalarType(_, scalar):
+            return lambda value, _type: scalar.read(value, _context.get())
+        case type_info.ChoiceType(choices):
             return lambda value, _type: _choice(choices, value)
-        case UnionType() as union:
+        case type_info.UnionType() as union:
             return _union(union, converter)
-        case ListType(item, make):
+        case type_info.ListType(item, make):
             return _list(item, make, converter)
-        case TupleType(items):
+        case type_info.TupleType(items):
             return _tuple(items, converter)
-        case MappingType(key_type, value_type):
+        case type_info.MappingType(key_type, value_type):
             return _mapping(types.GenericAlias(dict, (key_type, value_type)), converter)
-        case ClassType(target=named):
+        case type_info.ClassType(target=named):
             return _class(named, converter)
-        case UnwritableType(name):
-            return lambda value, _type: _refuse(name, value)
-        case AnyType() | UnknownType():
-            return lambda value, _type: value
+        case type_info.UnknownType():
+            raise TypeError(f"cattrs structures a {target}")
 
 
 def _choice(choices: Sequence[tuple[object, object]], value: object) -> object:
@@ -120,10 +104,6 @@ def _choice(choices: Sequence[tuple[object, object]], value: object) -> object:
         if type(written) is type(value) and written == value:
             return meant
     raise InvalidValue("one of " + ", ".join(str(written) for written, _meant in choices), value)
-
-
-def _refuse(name: str, value: object) -> object:
-    raise unwritable(name, value)
 
 
 def _class(target: type[attrs.AttrsInstance], converter: Converter) -> Hook:
@@ -180,7 +160,7 @@ def _tuple(members: Sequence[Any], converter: Converter) -> Hook:
     return structure
 
 
-def _union(union: UnionType, converter: Converter) -> Hook:
+def _union(union: type_info.UnionType, converter: Converter) -> Hook:
     def structure(value: object, _type: object) -> object:
         if value is None and union.allows_none:
             return None

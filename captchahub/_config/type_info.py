@@ -1,6 +1,6 @@
 """What an annotation says of the values that it allows.
 
-Reading a value, describing it by a JSON Schema, and showing it all start from :func:`type_info`, so that they
+Reading a value, describing it by a JSON Schema, and showing it all start from :func:`info_of`, so that they
 agree on every type.
 """
 
@@ -16,34 +16,17 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from captchahub._config.scalars import SCALARS
+from captchahub._config.scalars import SCALARS, Scalar, unwritable
 from captchahub._support.field_docs import field_docs
 from captchahub._support.notation import Inline, Internal, Key
-
-__all__ = [
-    "AnyType",
-    "ChoiceType",
-    "ClassType",
-    "ListType",
-    "MappingType",
-    "ScalarType",
-    "SettingsField",
-    "TupleType",
-    "TypeInfo",
-    "UnionType",
-    "UnknownType",
-    "UnwritableType",
-    "keys_of",
-    "settings_fields",
-    "type_info",
-]
 
 
 @attrs.frozen
 class ScalarType:
-    """A single value; ``notation`` is its key in :data:`captchahub._config.scalars.SCALARS`."""
+    """A single value, and how it is written; ``notation`` is a type or a name of :mod:`notation`."""
 
     notation: Any
+    scalar: Scalar
 
 
 @attrs.frozen
@@ -93,18 +76,6 @@ class ClassType:
 
 
 @attrs.frozen
-class AnyType:
-    """Anything at all."""
-
-
-@attrs.frozen
-class UnwritableType:
-    """A type that no value of a configuration has, such as a subclass of ``str``."""
-
-    name: str
-
-
-@attrs.frozen
 class UnknownType:
     """A type that this module does not know. cattrs may know it, such as a dataclass."""
 
@@ -112,16 +83,7 @@ class UnknownType:
 
 
 TypeInfo: TypeAlias = (
-    ScalarType
-    | ChoiceType
-    | UnionType
-    | ListType
-    | TupleType
-    | MappingType
-    | ClassType
-    | AnyType
-    | UnwritableType
-    | UnknownType
+    ScalarType | ChoiceType | UnionType | ListType | TupleType | MappingType | ClassType | UnknownType
 )
 
 _LISTS: Mapping[object, Callable[[list[Any]], object]] = {
@@ -136,23 +98,21 @@ _LISTS: Mapping[object, Callable[[list[Any]], object]] = {
 }
 
 
-def type_info(target: Any) -> TypeInfo:  # noqa: PLR0911  # one case a kind of type
+def info_of(target: Any) -> TypeInfo:  # one case a kind of type
     """Return what a type says; a NewType or an alias says what the type behind it says."""
     if _is_scalar(target):
-        return ScalarType(target)
+        return ScalarType(target, SCALARS[target])
     origin, arguments = typing.get_origin(target) or target, typing.get_args(target)
     if origin is typing.Annotated:
         return _annotated(arguments[0], target.__metadata__)
     behind = getattr(target, "__supertype__", None) or getattr(target, "__value__", None)
     if behind is not None and not isinstance(target, type):
-        return type_info(behind)
+        return info_of(behind)
     if origin is typing.Literal:
         return ChoiceType([(choice, choice) for choice in arguments])
     if origin in (typing.Union, types.UnionType):
         members = [one for one in arguments if one is not types.NoneType]
         return UnionType(members, allows_none=len(members) < len(arguments))
-    if target in (object, Any):
-        return AnyType()
     return _of_class(target, origin, arguments) if isinstance(origin, type) else UnknownType(arguments)
 
 
@@ -162,7 +122,7 @@ def _is_scalar(target: object) -> bool:
 
 def _annotated(target: Any, metadata: Sequence[Any]) -> TypeInfo:
     # How a value is written goes before what it is in Python: `Annotated[float | None, Duration]` is no null.
-    return type_info(next(filter(_is_scalar, metadata), target))
+    return info_of(next(filter(_is_scalar, metadata), target))
 
 
 def _of_class(  # noqa: PLR0911  # one case a kind of type
@@ -178,8 +138,9 @@ def _of_class(  # noqa: PLR0911  # one case a kind of type
         return TupleType(arguments)
     if origin in _LISTS:
         return ListType(arguments[0] if arguments else object, _LISTS[origin])
-    if any(isinstance(one, type) and issubclass(origin, one) for one in SCALARS):
-        return UnwritableType(origin.__name__)
+    if any(isinstance(one, type) and one is not object and issubclass(origin, one) for one in SCALARS):
+        # A subclass of a scalar type: nothing in a configuration has this type.
+        return ScalarType(origin, Scalar(unwritable(origin.__name__), {}, is_open=True))
     return UnknownType(arguments)
 
 

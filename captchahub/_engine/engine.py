@@ -1,21 +1,19 @@
-"""Everything a hub does, for one event loop. Asyncio, and only asyncio.
+"""Everything that a hub does, in one event loop.
 
-Time comes from the event loop; chance and transports are passed in. So the whole engine runs on a virtual
-clock as well.
+Time comes from the event loop, and chance and transports are passed in, so that the whole engine runs on a
+virtual clock as well.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import ExitStack
 from datetime import tzinfo
 from decimal import Decimal
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -23,7 +21,7 @@ from captchahub._engine.context import EngineServices, SolveInfo
 from captchahub._engine.resume import attached, resume
 from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
-from captchahub._engine.solve_events import narrated
+from captchahub._engine.solve_events import SolveEvents
 from captchahub._journal.journal import Writer, open_journal
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._plugins.manager import Plugins
@@ -33,39 +31,33 @@ from captchahub._policy.ordering import default_route
 from captchahub._policy.scheduling import HedgeBudget
 from captchahub._providers.account import Account
 from captchahub._providers.admission import ChangeSignal
-from captchahub._providers.calls import ask_balance, ask_services, report
-from captchahub._providers.registry import (
-    ProviderRegistry,
-    TransportFactory,
-    candidate,
-    health_of,
-    http_transport,
-    offer,
-    require_remote,
-)
+from captchahub._providers.registry import ProviderRegistry, TransportFactory, http_transport
 from captchahub._support.background import BackgroundTasks, cancel_all
 from captchahub._support.clock import now
+from captchahub._support.forking import keep, process
 from captchahub._support.log import log, of_solve
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Job, Service
 from captchahub.results import Attempt, ProviderHealth, Result, Vote
-from captchahub.settings import HubSettings, RouteSettings, Strategy
+from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "ProcessEngine"]
 
 S = TypeVar("S", bound=Solution)
 
 T = TypeVar("T")
 
-# How long a solve waits for price lists, and closing for reports, in seconds.
-_PATIENCE = 2.0
+# How long closing waits for reports and events that are under way, in seconds.
+_CLOSING_PATIENCE = 2.0
+
+_CLOSED_MEANWHILE = "the hub was closed while it worked on this"
 
 
 class Engine:
-    """The accounts, and the solves under way on them."""
+    """The accounts of a hub, and the solves under way on them."""
 
     def __init__(
         self,
@@ -77,19 +69,20 @@ class Engine:
         wall_clock: Callable[[], float] = time.time,
         journal: Writer | None = None,
     ) -> None:
+        # Callers need not use a type checker, and a path is a likely slip.
+        if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
+            found = type(settings).__name__
+            raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
         self._settings = settings
-        hooks = (Plugins.named_by(settings) if plugins is None else plugins).hooks
-        changes = ChangeSignal()
-        dispatcher = EventDispatcher(hooks.observers, wall_clock)
-        background = BackgroundTasks()
-        self._accounts = ProviderRegistry(settings, connect, changes, dispatcher, background)
+        self.plugins = Plugins.named_by(settings) if plugins is None else plugins
+        changes, hooks, background = ChangeSignal(), self.plugins.hooks, BackgroundTasks()
+        self._dispatcher = EventDispatcher(hooks.observers, wall_clock)
+        self._accounts = ProviderRegistry(settings, connect, changes, self._dispatcher, background)
         self._journal = open_journal(
             settings, self._accounts.identities, background, wall_clock, writer=journal
         )
-        self._desk = EngineServices(
-            chance, hooks, dispatcher, changes, background, self._journal, TaskPreparer()
-        )
-        self._hedges = _hedges_of(settings)
+        self._services = EngineServices(self._journal, hooks, TaskPreparer(), background, changes, chance)
+        self._plans: dict[str, SolvePlan] = {}
         self._sharing = Sharing()
         self._under_way: set[asyncio.Task[object]] = set()
         self._closing: asyncio.Task[None] | None = None
@@ -97,64 +90,70 @@ class Engine:
     async def solve(
         self, task: Task[S], timeout: float | None, progress: Progress | None = None, *, share: bool = False
     ) -> Result[S]:
-        """See :meth:`captchahub.hub.Hub.solve`; ``progress`` is told of the job."""
-        # Where several providers must agree, each has to look for itself.
-        is_shared = self._route(task).agree == 1 and share
-        submission = SolveInfo(uuid.uuid4().hex, is_shared, self._journal.now)
-        seconds = timeout or self._settings.timeout
-        progress = progress or Progress()
-        begin = partial(self._solve, task, progress=progress, submission=submission)
-        solving = (
-            self._sharing.solve(task.fingerprint, seconds, begin, progress) if is_shared else begin(seconds)
+        """See :meth:`captchahub.hub.Hub.solve`. ``progress`` receives the token of the job."""
+        if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
+        begun, seconds = now(), timeout or self._settings.timeout
+        plan, services = self._plan(task.kind), self._services
+        solve_id = os.urandom(16).hex()
+        events = SolveEvents(self._dispatcher, solve_id, task.kind)
+        info = SolveInfo(
+            id=solve_id,
+            begun=self._journal.now,
+            # Each of several providers that must agree has to look for itself.
+            is_shared=share and plan.route.agree == 1,
+            fingerprint=task.fingerprint,
+            options=task.options,
+            events=events,
+            progress=progress or Progress(),
         )
-        with (
-            of_solve(submission.id),
-            narrated(self._desk.dispatcher, submission.id, task.kind, seconds) as end,
-        ):
-            return end(await self._while_open(solving))
 
-    async def _solve(
-        self, task: Task[S], timeout: float, *, progress: Progress, submission: SolveInfo
-    ) -> Result[S]:
-        begun, route = now(), self._route(task)
+        def begin(left: float) -> Coroutine[Any, Any, Result[S]]:
+            return Solve(task, plan, info, services, timeout=left).run()
+
+        with of_solve(solve_id):
+            events.submitted(seconds)
+            try:
+                fingerprint = info.fingerprint if info.is_shared else None
+                result = await self._sharing.solve(fingerprint, seconds, begin, info.progress)
+            except asyncio.CancelledError:
+                if self.is_closed and not is_being_cancelled():
+                    closed = HubClosed(_CLOSED_MEANWHILE)
+                    events.failed(closed, now() - begun)
+                    raise closed from None
+                events.cancelled(now() - begun)
+                raise
+            except Exception as error:
+                events.failed(error, now() - begun)
+                raise
+            events.solved(cast("Result[Solution]", result))
+            return result
+
+    def _plan(self, kind: str) -> SolvePlan:
+        """Return the plan of a kind of task. Raises ConfigError if no provider takes it."""
+        plan = self._plans.get(kind)
+        if plan is not None:
+            return plan
+        route = self._settings.routes.get(kind)
+        if route is None:
+            offers = {name: account.provider.kinds for name, account in self._accounts.items()}
+            route, hedges = default_route(kind, offers), HedgeBudget(0.0)
+        else:
+            hedges = HedgeBudget(route.hedge_limit)
+        if not route.names:
+            offered = "; ".join(account.offer() for account in self._accounts.values())
+            raise ConfigError(f"no provider takes {kind} tasks ({offered}); add one that does")
         accounts = {name: self._accounts[name] for name in route.names}
-        with ExitStack() as using:
-            # Also those whose turn may come: who is not used can be let go of.
-            for account in accounts.values():
-                using.enter_context(account.usage.hold())
-            if route.strategy is Strategy.CHEAPEST or any(map(self._journal.has_budget_for, accounts)):
-                patience = min(_PATIENCE, timeout / 4)
-                await self._accounts.look_up_prices(task.kind, accounts.values(), patience)
-            candidates = [candidate(account, task.kind) for account in accounts.values()]
-            names = self._desk.hooks.order_providers(task, route, candidates, self._desk.chance)
-            plan = SolvePlan([accounts[name] for name in names], route, self._hedge_budget(task.kind))
-            solve = Solve(
-                task, plan, self._desk, begun=begun, timeout=timeout, progress=progress, submission=submission
-            )
-            return await solve.run()
-
-    def _hedge_budget(self, kind: str) -> HedgeBudget:
-        return self._hedges.get(kind, HedgeBudget(0.0))
+        plan = self._plans[kind] = SolvePlan(route, accounts, hedges)
+        return plan
 
     async def attach(self, token: str, timeout: float | None, progress: Progress) -> Result[Solution]:
         """See :meth:`captchahub.hub.Hub.attach`."""
         job = read_token(token)
-        progress.own = token
+        progress.job = token
         account = self._accounts.holder(job)
         seconds = timeout or self._settings.timeout
         return await self._while_open(attached(self._journal, account, job, seconds))
-
-    def _route(self, task: object) -> RouteSettings:
-        if not isinstance(task, Task):
-            raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
-        if task.kind in self._settings.routes:
-            return self._settings.routes[task.kind]
-        offers = {name: account.provider.kinds for name, account in self._accounts.items()}
-        route = default_route(task.kind, offers)
-        if not route.names:
-            offered = "; ".join(map(offer, self._accounts.values()))
-            raise ConfigError(f"no provider takes {task.kind} tasks ({offered}); add one that does")
-        return route
 
     @property
     def is_closed(self) -> bool:
@@ -168,7 +167,7 @@ class Engine:
 
     async def _balance(self, account: Account) -> Balance | CaptchaHubError:
         try:
-            balance = await ask_balance(require_remote(account))
+            balance = await account.remote().balance()
         except CaptchaHubError as error:
             return error
         account.admission.take_balance(balance)
@@ -176,8 +175,8 @@ class Engine:
 
     async def services(self, name: str) -> tuple[Service, ...]:
         """See :meth:`captchahub.hub.Hub.services`."""
-        account = require_remote(self._accounts.named(name))
-        services = await self._while_open(ask_services(account))
+        account = self._accounts.named(name).remote()
+        services = await self._while_open(account.services())
         account.prices.take_list(services, now())
         return services
 
@@ -190,10 +189,10 @@ class Engine:
         if answer.job_id is None:
             what = type(answer).__name__.lower()
             raise NotOffered(f"this {what} of {answer.provider} has no job id to report on")
-        # First, for it may be the answer of a provider that only another process has.
+        # The journal first, because only another process may have the provider of the answer.
         await self._while_open(self._journal.report(answer.provider, answer.job_id, correct=correct))
-        account = require_remote(self._accounts.named(answer.provider))
-        await self._while_open(report(account, Job(answer.job_id, answer.kind), correct=correct))
+        account = self._accounts.named(answer.provider).remote()
+        await self._while_open(account.report(Job(answer.job_id, answer.kind), correct=correct))
 
     async def spend(self, zone: tzinfo, since: float | None) -> list[Spend]:
         """See :meth:`captchahub.hub.Hub.spend`."""
@@ -210,12 +209,12 @@ class Engine:
     def resume(self, in_flight: int) -> AsyncGenerator[Collected]:
         """See :meth:`captchahub.hub.Hub.resume`."""
         self._refuse_closed()
-        return resume(self._journal, self._accounts, self._desk.background, in_flight, self._while_open)
+        return resume(self._journal, self._accounts, self._services.background, in_flight, self._while_open)
 
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`captchahub.hub.Hub.health`."""
         self._refuse_closed()
-        return {name: health_of(account) for name, account in self._accounts.items()}
+        return {name: account.health() for name, account in self._accounts.items()}
 
     async def revive(self, name: str) -> None:
         """See :meth:`captchahub.hub.Hub.revive`."""
@@ -234,21 +233,21 @@ class Engine:
                 f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
                 f"{wanted or 'one in memory'}; close the hub and make a new one"
             )
-        desk, hooks = self._desk, plugins.hooks
+        hooks = plugins.hooks
         self._accounts.replace(settings)
-        self._settings = settings
+        self._settings, self.plugins = settings, plugins
+        self._plans.clear()
         self._journal.follow(settings, self._accounts.identities)
-        self._hedges = _hedges_of(settings)
-        self._desk = attrs.evolve(desk, hooks=hooks)
-        desk.dispatcher.replace(hooks.observers)
-        log.info("the configuration is read anew; providers: %s", ", ".join(self._accounts))
+        self._services = attrs.evolve(self._services, hooks=hooks)
+        self._dispatcher.replace(hooks.observers)
+        log.info("the configuration was read again; providers: %s", ", ".join(self._accounts))
 
     def _refuse_closed(self) -> None:
         if self.is_closed:
             raise HubClosed
 
     async def _while_open(self, work: Coroutine[Any, Any, T]) -> T:
-        """The value of some work, which closing the engine cancels."""
+        """Return what some work returns. Closing the engine cancels it."""
         if self.is_closed:
             work.close()
             raise HubClosed
@@ -258,30 +257,62 @@ class Engine:
             return await child
         except asyncio.CancelledError:
             if self.is_closed and not is_being_cancelled():
-                raise HubClosed("the hub was closed while it worked on this") from None
+                raise HubClosed(_CLOSED_MEANWHILE) from None
             raise
         finally:
             self._under_way.discard(child)
-            del child  # it holds the error, and the error this frame
 
     async def aclose(self) -> None:
-        """Cancel what is under way and let go of threads and sockets; a second call waits for the first."""
+        """Cancel what is under way and close threads and sockets. A second call waits for the first."""
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        await self._sharing.aclose()
         await cancel_all(self._under_way)
-        await self._desk.background.aclose(_PATIENCE)
+        await self._services.background.aclose(_CLOSING_PATIENCE)
         await self._accounts.aclose()
-        await self._desk.preparing.aclose()
+        await self._services.preparer.aclose()
         await self._journal.aclose()
-        await self._desk.dispatcher.aclose(_PATIENCE)
-
-
-def _hedges_of(settings: HubSettings) -> dict[str, HedgeBudget]:
-    return {kind: HedgeBudget(route.hedge_limit) for kind, route in settings.routes.items()}
+        await self._dispatcher.aclose(_CLOSING_PATIENCE)
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return await asyncio.gather(*work)
+
+
+class ProcessEngine:
+    """The engine of a hub in this process. A forked child creates its own engine when it first needs one.
+
+    An engine has an owner id in the journal, locks, connections and threads, and each of them belongs to one
+    process. A child therefore never touches its parent's engine, used or not. Raises what creating an engine
+    raises: at once, and in a child from :meth:`get`.
+    """
+
+    def __init__(self, settings: HubSettings, plugins: Plugins | None = None) -> None:
+        engine = Engine(settings, plugins=plugins)
+        self._settings = settings
+        self.plugins = engine.plugins
+        self._process = process()
+        self._engine: Engine | None = engine
+
+    def follow(self, settings: HubSettings, plugins: Plugins) -> None:
+        """Create the engines of later children with these settings and plugins."""
+        self._settings, self.plugins = settings, plugins
+
+    @property
+    def made(self) -> Engine | None:
+        """This process's engine, or None in a child that has not needed one yet."""
+        if self._process != process():
+            keep(self._engine)
+            self._process, self._engine = process(), None
+        return self._engine
+
+    def get(self) -> Engine:
+        """This process's engine."""
+        engine = self.made
+        if engine is None:
+            # Not right after the fork, because no caller could catch an error there.
+            engine = self._engine = Engine(self._settings, plugins=self.plugins)
+        return engine

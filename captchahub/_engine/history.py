@@ -1,19 +1,19 @@
-"""What a solve has to tell: its attempts, and the result or the error they come to."""
+"""The attempts of one solve, and the result or the error that they come to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Generic, TypeVar, cast
 
 import attrs
 
 from captchahub._engine.context import AttemptOutcome
-from captchahub._policy.error_table import blocking_rules
+from captchahub._policy.fallback import blocking_rules
 from captchahub._policy.voting import Tally
-from captchahub._providers.account import Account, least_time
+from captchahub._providers.account import Account
 from captchahub._support.clock import now
-from captchahub._support.redaction import mask, secrets_in
+from captchahub._support.redaction import mask
 from captchahub.errors import (
     HOW_TO_REPORT,
     AllProvidersFailed,
@@ -30,7 +30,7 @@ from captchahub.results import Result, Vote
 from captchahub.settings import RouteSettings
 from captchahub.tasks import SlideSolution, Solution, Task, TextSolution
 
-__all__ = ["AttemptHistory", "too_short"]
+__all__ = ["AttemptHistory"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -39,72 +39,82 @@ _LONGEST_ANSWER = 60
 
 
 class AttemptHistory(Generic[S]):
-    """The attempts of one solve, in the order of their ends; ``begun`` is in the loop's time."""
+    """The attempts of one solve, in the order in which they ended. ``begun`` is in the loop's time.
 
-    def __init__(self, task: Task[S], route: RouteSettings, *, begun: float, timeout: float) -> None:
+    ``options`` names the options that the task has.
+    """
+
+    def __init__(
+        self,
+        task: Task[S],
+        route: RouteSettings,
+        options: Collection[str],
+        *,
+        begun: float,
+        timeout: float,
+    ) -> None:
         self.final: ProviderError | None = None
-        """The error after which nobody is asked any more."""
+        """The error after which no provider is called any more."""
         self.only: ProviderError | None = None
-        """The error after which only its own provider is asked."""
+        """The error after which only its own provider is called."""
         self.was_too_short = False
-        """Whether a provider was left out because the time was too short for it."""
-        # Asked first, so that a fault of somebody's task here costs nothing.
-        self._options = tuple(task.options)
+        """Whether a provider was left out because there was too little time for it."""
         self._task = task
         self._route = route
+        self._options = options
         self._begun = begun
         self._timeout = timeout
         self._attempts: list[Attempt] = []
         self._votes: list[tuple[int, AttemptOutcome]] = []
         self._late: set[int] = set()
 
-    def add(self, ended: AttemptOutcome) -> int:
-        """Note how an attempt ended; its place among them."""
+    def add(self, outcome: AttemptOutcome) -> int:
+        """Add an attempt that has ended. Return its place among them."""
         place = len(self._attempts)
-        if ended.solved is not None:
-            self._votes.append((place, ended))
-        self._attempts.append(ended.attempt)
+        if outcome.solved is not None:
+            self._votes.append((place, outcome))
+        self._attempts.append(outcome.attempt)
         return place
 
-    def replace(self, place: int, ended: AttemptOutcome) -> None:
-        """Note how the attempt at a place ended after all: one job is one attempt, whenever it is done."""
-        if ended.solved is not None:
-            self._votes.append((place, ended))
+    def replace(self, place: int, outcome: AttemptOutcome) -> None:
+        """Replace the attempt at a place, because one job is one attempt, whenever it is done."""
+        if outcome.solved is not None:
+            self._votes.append((place, outcome))
             self._late.add(place)
-        self._attempts[place] = ended.attempt
+        self._attempts[place] = outcome.attempt
 
     def end_with(self, error: ProviderError) -> None:
-        """Ask nobody any more. The caller's own mistake goes before other reasons."""
+        """Call no provider any more. The caller's own mistake goes before other reasons."""
         if self.final is None or (isinstance(error, TaskError) and not isinstance(self.final, TaskError)):
             self.final = error
 
     def forget(self) -> None:
-        """Let go of the errors, once all is told."""
+        """Forget the attempts and their errors."""
         self.final = self.only = None
         self._attempts.clear()
         self._votes.clear()
 
     @property
-    def asked(self) -> int:
-        """How many attempts there were, without those that came to nothing before anything was sent."""
+    def attempted(self) -> int:
+        """The number of attempts, without those that ended before anything was sent."""
         return sum(not isinstance(attempt.error, NotAsked) for attempt in self._attempts)
 
     @property
     def was_too_short_for_all(self) -> bool:
-        """Whether nobody was asked, because the time was too short."""
+        """Whether no provider was called, because there was too little time."""
         return self.was_too_short and not self._attempts
 
     def ended_with(self, kind: type[ProviderError]) -> bool:
-        """Whether the last attempt failed with an error of a class."""
+        """Return whether the last attempt failed with an error of a class."""
         return bool(self._attempts) and isinstance(self._attempts[-1].error, kind)
 
     def result(self, tally: Tally[Solution], overtaken: Callable[[str], Iterable[Attempt]]) -> Result[S]:
-        """The result of a tally that has a winner; ``overtaken`` are the attempts still under way."""
+        """Return the result of a tally that has a winner. ``overtaken`` returns the attempts under way."""
         agreeing = tally.agreeing
         place, winner = self._votes[cast("int", tally.winner)]
         attempts = self._with_outvoted(tally)
         name = winner.attempt.provider
-        faster = f"{name} was asked as well and was faster"
+        faster = f"{name} was called as well and was faster"
         if place in self._late:
             faster = f"the earlier job at {name} was done first, after all"
         attempts += overtaken(faster)
@@ -118,12 +128,14 @@ class AttemptHistory(Generic[S]):
             is_shared=winner.is_shared,
             attempts=tuple(attempts),
             ignored_options=tuple(name for name in self._options if name not in winner.sent),
-            votes=tuple(self._vote(ended, place in agreeing) for place, (_, ended) in enumerate(self._votes)),
+            votes=tuple(
+                self._vote(outcome, place in agreeing) for place, (_, outcome) in enumerate(self._votes)
+            ),
         )
 
-    def _vote(self, ended: AttemptOutcome, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
-        attempt = ended.attempt
-        solution = _solution(ended, self._task)
+    def _vote(self, outcome: AttemptOutcome, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
+        attempt = outcome.attempt
+        solution = _solution(outcome, self._task)
         return Vote(attempt.provider, attempt.job_id, solution, agrees, self._task.kind)
 
     def _with_outvoted(self, tally: Tally[Solution]) -> list[Attempt]:
@@ -142,13 +154,13 @@ class AttemptHistory(Generic[S]):
             said = f"answered {answer}, which is the only answer that came, and {needed} must agree"
             return Outvoted(said, advice="see why the others gave none, or add a provider to the route")
         others = tally.others(vote)
-        also = f"and {others} more did" if others else "and nobody else did"
-        return Outvoted(f"answered {answer}, {also}, where {needed} must agree")
+        also = f"and {others} more did" if others else "and no other provider did"
+        return Outvoted(f"answered {answer}, {also}, but {needed} must agree")
 
     def _shown(self, vote: int) -> str:
-        """An answer as a person would read it, short and without the token."""
-        _, ended = self._votes[vote]
-        secrets, solution = secrets_in(ended.account.settings.own), _solution(ended, self._task)
+        """Return an answer as a person would read it, short and without the token."""
+        _, outcome = self._votes[vote]
+        secrets, solution = outcome.account.secrets, _solution(outcome, self._task)
         match solution:
             case TextSolution():
                 return repr(_cut(mask(str(solution.text), secrets)))
@@ -161,7 +173,7 @@ class AttemptHistory(Generic[S]):
     def failure(
         self, accounts: Sequence[Account], tally: Tally[Solution], *, ran_short: bool
     ) -> AllProvidersFailed | JournalError | TaskError:
-        """The error of a solve that ends without an answer; ``ran_short`` where for lack of time."""
+        """Return the error of a solve without an answer; ``ran_short`` if it is for lack of time."""
         if isinstance(self.final, (JournalError, TaskError)):
             return self.final
         attempts = [*self._with_outvoted(tally), *self._not_asked(accounts)]
@@ -172,20 +184,21 @@ class AttemptHistory(Generic[S]):
 
     def _why(self, task: str) -> str:
         if self.final is not None:
-            return f"no provider solved {task}, and after {type(self.final).__name__} nobody else is asked"
+            error = type(self.final).__name__
+            return f"no provider solved {task}, and after {error} no other provider is called"
         if self._route.agree > 1:
             return f"no {self._route.agree} providers gave the same answer to {task}"
-        if self._route.max_attempts == self.asked:
-            attempts = "1 attempt" if self.asked == 1 else f"{self.asked} attempts"
+        if self._route.max_attempts == self.attempted:
+            attempts = "1 attempt" if self.attempted == 1 else f"{self.attempted} attempts"
             return f"no provider solved {task} in {attempts}"
         return f"no provider solved {task}"
 
     def _not_asked(self, accounts: Sequence[Account]) -> Iterable[Attempt]:
-        """Those of the route of whom there is no attempt to tell, and why."""
-        told = {attempt.provider for attempt in self._attempts}
+        """Yield a record of each provider of the route that was not called, with the reason."""
+        recorded = {attempt.provider for attempt in self._attempts}
         for account in accounts:
             name = account.settings.name
-            if name not in told:
+            if name not in recorded:
                 yield Attempt(name, 0.0, error=self._why_not(account), cost=Decimal(0))
 
     def _why_not(self, account: Account) -> NotAsked:
@@ -195,25 +208,20 @@ class AttemptHistory(Generic[S]):
         last = self.final or self.only
         if last is not None:
             rules = blocking_rules(last, self._route)
-            say = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
-            return NotAsked(f"nobody else is asked after {type(last).__name__}", advice=say)
-        if self._route.max_attempts == self.asked:
+            advice = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
+            return NotAsked(f"no other provider is called after {type(last).__name__}", advice=advice)
+        if self._route.max_attempts == self.attempted:
             return NotAsked(f"max_attempts is {self._route.max_attempts}", advice="raise it")
         if self._route.agree > 1:
             too_few = f"too few others were left for {self._route.agree} to agree"
             return NotAsked(too_few, advice="add a provider to the route, or lower agree")
-        return too_short(account)
+        return account.too_short()
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 1] + "…"
 
 
-def _solution(ended: AttemptOutcome, _task: Task[S]) -> S:
-    # Whoever has a vote has an answer, and the attempt has seen that it is of the task's own type.
-    return cast("S", cast("Solved", ended.solved).solution)
-
-
-def too_short(account: Account) -> NotAsked:
-    """What to say of a provider for which there is too little time left."""
-    return NotAsked(f"less than {least_time(account):g} s were left, too short to order anything there")
+def _solution(outcome: AttemptOutcome, _task: Task[S]) -> S:
+    # An outcome with a vote has an answer, and the attempt has checked that it is of the task's own type.
+    return cast("S", cast("Solved", outcome.solved).solution)

@@ -1,142 +1,143 @@
-"""Asking a service for the answer of one job, at the learned times, until it is there."""
+"""Polling a service for the answer of one job, when it is likely to be there, until it is."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from captchahub._engine.solve_events import SolveEvents
 from captchahub._policy.error_table import row_for
 from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
-from captchahub._providers.account import RemoteAccount
-from captchahub._providers.calls import translate
 from captchahub._support.clock import now
 from captchahub._support.log import log
-from captchahub._support.redaction import mask, mask_error, secrets_in
-from captchahub._support.tracebacks import let_go
+from captchahub._support.redaction import mask, mask_error
 from captchahub.errors import JobTimeout, ProviderError
-from captchahub.provider import Job, Pending, Request, Solved
+from captchahub.provider import Job, Pending, Reply, Request, Solved
+
+if TYPE_CHECKING:
+    from captchahub._providers.account import RemoteAccount
 
 __all__ = ["Poller"]
 
+_UNKNOWN_JOB_DURATIONS = JobDurations()
+
 
 class Poller:
-    """The questions for one job; they are free, and safe to repeat.
+    """The polls of one job. They are free, and safe to repeat.
 
-    ``note`` is told the number of each, from 1, whether it brought the answer, and what it met instead of a
-    reply. ``replied_in`` is how long the service took to reply to the order, in seconds, None where that is
-    not known.
+    ``events`` reports each of them, or is None if no solve waits for the job. ``replied_in`` is how long the
+    service took to reply to the create, in seconds, or None if unknown.
     """
 
     def __init__(
         self,
         account: RemoteAccount,
         job: Job,
-        note: Callable[[int, bool, ProviderError | None], None] | None = None,
+        events: SolveEvents | None = None,
         *,
         replied_in: float | None = None,
     ) -> None:
         self.polls = 0
-        """How many there were."""
+        """The number of polls so far."""
         self.ran_out = False
-        """Whether the job took longer than there was time, and was not given up for another reason."""
-        self.note = note
+        """Whether the job took longer than there was time, and did not end for another reason."""
+        self.events = events
         self._account = account
         self._job = job
-        self._slowest = replied_in
+        self._slowest_reply = replied_in
         self._begun = now()
         self._replied: float | None = None
-        self._asked_for: float | None = None
+        """When the latest poll ended, in the loop's time."""
+        self._requested_delay: float | None = None
         self._last_status = "nothing"
-        self._has_told = False
-        self._met: ProviderError | None = None
+        self._has_logged_status = False
 
     async def wait_until(self, deadline: float) -> Solved:
-        """The answer. ``deadline`` is in the loop's time.
+        """Return the answer. ``deadline`` is in the loop's time.
 
-        It can be called again with a later one, and goes on where it left off. Raises JobTimeout where the
-        answer is not there by then, JobFailed where there will be none.
+        May be called again with a later deadline, and then goes on. Raises JobTimeout if the answer is not
+        there by the deadline, or the ProviderError with which the job ended.
         """
-        while (at := self._next(deadline)) < deadline:
+        while (at := self._next_poll(deadline)) < deadline:
             await asyncio.sleep(max(0.0, at - now()))
-            working = None if self._replied is None else self._replied - self._begun
-            found = await self._ask(deadline)
-            if self.note is not None:
-                self.note(self.polls, found is not None, self._met)
-            if found is not None:
-                learned = self._durations.with_job(last_pending=working, done=now() - self._begun)
-                self._account.durations[self._job.kind] = learned
-                return found
+            last_pending = None if self._replied is None else self._replied - self._begun
+            solved, error = await self._poll(deadline)
+            if self.events is not None:
+                self.events.polled(
+                    self._account.name, self._job.id, self.polls, error, is_done=solved is not None
+                )
+            if solved is not None:
+                self._account.durations[self._job.kind] = self._durations.with_job(
+                    last_pending=last_pending, done=now() - self._begun
+                )
+                return solved
         self.ran_out = True
-        said = mask(self._last_status, secrets_in(self._account.settings.own))
-        raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {said}")
+        status = mask(self._last_status, self._account.secrets)
+        raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {status}")
 
-    def _next(self, deadline: float) -> float:
-        """When to ask next, in the loop's time."""
-        gap, least = self._account.pace
-        spare = time_for_reply(gap, self._slowest)
+    def _next_poll(self, deadline: float) -> float:
+        """Return when to poll next, in the loop's time."""
+        interval, first_delay = self._account.pace
+        margin = time_for_reply(interval, self._slowest_reply)
         if self._replied is None:
-            left = deadline - self._begun
             return self._begun + self._durations.first_delay(
-                interval=gap, left=left, min_delay=least, margin=spare
+                interval=interval, left=deadline - self._begun, min_delay=first_delay, margin=margin
             )
         return self._replied + next_delay(
             age=self._replied - self._begun,
-            interval=gap,
+            interval=interval,
             left=deadline - self._replied,
-            requested_delay=self._asked_for,
-            margin=spare,
+            requested_delay=self._requested_delay,
+            margin=margin,
         )
 
-    async def _ask(self, deadline: float) -> Solved | None:
-        """The answer if there is one. What the service says of the next question is kept."""
+    async def _poll(self, deadline: float) -> tuple[Solved | None, ProviderError | None]:
+        """Poll once. Return the answer, or None, and the error that the job survives, or None."""
+        # The error is returned and not kept: its frames hold this poller, and a cycle would keep both.
         self.polls += 1
-        self._met = None
-        settings, provider = self._account.settings, self._account.provider
-        asked, reply = now(), None
-        # It may have got a question of which nobody waits for the reply.
-        self._replied, self._asked_for = asked, None
+        account, provider = self._account, self._account.provider
+        sent = now()
+        # If this is cancelled, the service may have got the poll: the next one keeps its distance from it.
+        self._replied, self._requested_delay = sent, None
+        reply: Reply | None = None
         try:
-            request = translate(settings, Request, provider.poll_job, self._job)
-            left = max(0.0, min(settings.poll_timeout, deadline - now()))
-            reply = await self._account.transport.send(request, timeout=left)
-            self._slowest = max(self._slowest or 0.0, now() - asked)
-            state = translate(settings, (Pending, Solved), provider.read_result, self._job, reply)
+            request = account.call_plugin(Request, provider.poll_job, self._job)
+            timeout = max(0.0, min(account.settings.poll_timeout, deadline - sent))
+            reply = await account.transport.send(request, timeout=timeout)
+            self._slowest_reply = max(self._slowest_reply or 0.0, now() - sent)
+            state = account.call_plugin((Pending, Solved), provider.read_result, self._job, reply)
         except ProviderError as error:
             if not row_for(error).poll_goes_on:
                 raise
-            self._last_status = str(error)
-            self._asked_for = getattr(error, "retry_after", None)
-            mask_error(error, secrets_in(settings.own))
-            let_go(error)
-            self._met = error
-            state = None
-        self._replied = now()
+            mask_error(error, account.secrets)
+            self._note(str(error), getattr(error, "retry_after", None), reply)
+            return None, error
         if isinstance(state, Solved):
-            return state
-        if state is not None:
-            self._last_status = repr(state.status)
-            self._asked_for = state.retry_after
-            self._tell_unknown(state)
-        if self._asked_for is None and reply is not None:
-            self._asked_for = reply.retry_after
-        return None
+            return state, None
+        self._note(repr(state.status), state.retry_after, reply)
+        if not state.is_known:
+            self._log_unknown_status()
+        return None, None
 
-    def _tell_unknown(self, state: Pending) -> None:
-        """Log a word that the plugin does not know, once a job: it may be the last one of its service."""
-        if state.is_known or self._has_told:
+    def _note(self, status: str, delay: float | None, reply: Reply | None) -> None:
+        """Note what the service said of the job, and the delay that it or its reply asks for."""
+        self._replied, self._last_status = now(), status
+        self._requested_delay = reply.retry_after if delay is None and reply is not None else delay
+
+    def _log_unknown_status(self) -> None:
+        """Log a status that the plugin does not know, once a job: it may be the last one of its service."""
+        if self._has_logged_status:
             return
-        self._has_told = True
-        settings = self._account.settings
-        said = mask(repr(state.status), secrets_in(settings.own))
+        self._has_logged_status = True
         log.warning(
-            "%s (job %s): the service says %s, which the plugin %r does not know; it is asked again until "
+            "%s (job %s): the service says %s, which the plugin %r does not know; it is polled again until "
             "the job's time is over",
-            settings.name,
+            self._account.name,
             self._job.id,
-            said,
-            settings.plugin,
+            mask(self._last_status, self._account.secrets),
+            self._account.settings.plugin,
         )
 
     @property
     def _durations(self) -> JobDurations:
-        return self._account.durations.get(self._job.kind, JobDurations())
+        return self._account.durations.get(self._job.kind, _UNKNOWN_JOB_DURATIONS)

@@ -1,4 +1,4 @@
-"""Equal tasks in flight in one hub: the first one's solve answers them all."""
+"""The solves under way in one hub. Equal tasks share one: the solve of the first answers them all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
-from captchahub.errors import INSTEAD_OF_WAITING, Attempt, CaptchaHubError, NotAsked, SolveTimeout, TaskError
+from captchahub.errors import (
+    INSTEAD_OF_WAITING,
+    Attempt,
+    CaptchaHubError,
+    HubClosed,
+    NotAsked,
+    SolveTimeout,
+    TaskError,
+)
 from captchahub.results import Result
 from captchahub.tasks import Solution
 from captchahub.tickets import Progress
@@ -24,51 +33,66 @@ Begin = Callable[[float], Coroutine[Any, Any, Result[S]]]
 
 
 @attrs.define(eq=False)
-class _Shared:
-    """A solve under way, and how many wait for it."""
+class _InFlight:
+    """A solve under way, and how many callers wait for it. The last one drops the task."""
 
-    solve: asyncio.Task[Result[Any]]
+    fingerprint: str | None
     progress: Progress
+    task: asyncio.Task[Result[Any]] | None
     waiting: int = 0
 
 
 class Sharing:
-    """The solves under way that others may share, by the fingerprint of their task."""
+    """The solves under way in one hub. Equal tasks share one, by their fingerprint."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, _Shared] = {}
+        self._shared: dict[str, _InFlight] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
 
-    async def solve(self, fingerprint: str, timeout: float, begin: Begin[S], progress: Progress) -> Result[S]:
-        """The result of an equal solve that is under way, else of one that is begun here.
+    async def solve(
+        self, fingerprint: str | None, timeout: float, begin: Begin[S], progress: Progress
+    ) -> Result[S]:
+        """Return the result of an equal solve that is under way, otherwise of one that starts here.
 
-        ``begin`` makes a solve that may take so many seconds. Where the other one fails, a solve of its own
-        takes its place. ``progress`` receives the token of the job, whichever solve created it.
-        Cancelling ends the solve only if no other caller waits for it.
+        ``fingerprint`` is None for a task that is not shared. ``begin`` makes a solve that may take so many
+        seconds. If the other one fails, a solve of its own takes its place. ``progress`` receives the token
+        of the job, whichever solve created it. Cancelling ends the solve only if no other caller waits for
+        it. Raises HubClosed if the hub is closed.
         """
-        left, deadline = timeout, now() + timeout
-        while (shared := self._under_way.get(fingerprint)) is not None:
-            progress.leader = shared.progress
-            result = await self._follow(shared, deadline)
+        left, begun = timeout, now()
+        while fingerprint is not None and (shared := self._shared.get(fingerprint)) is not None:
+            progress.followed = shared.progress
+            result = await self._follow(shared, begun + timeout)
             if result is not None:
                 return result
-            left = deadline - now()
+            left = begun + timeout - now()
             if left <= 0:
                 raise _too_late(timeout)
-            # It brings nothing any more, and may be done without having been forgotten yet.
-            self._forget(fingerprint, shared)
-        progress.leader = None
-        shared = _Shared(asyncio.ensure_future(begin(left)), progress)
-        self._under_way[fingerprint] = shared
-        shared.solve.add_done_callback(lambda _: self._forget(fingerprint, shared))
-        return cast("Result[S]", await self._wait(shared))
+            # It has failed, and its own caller may not have been woken yet.
+            self._forget(shared)
+        progress.followed = None
+        if self._is_closed:
+            raise HubClosed
+        started = _InFlight(fingerprint, progress, asyncio.get_running_loop().create_task(begin(left)))
+        self._add(started)
+        return cast("Result[S]", await self._wait(started))
 
-    def _forget(self, fingerprint: str, shared: _Shared) -> None:
-        # Another one may have taken its place.
-        if shared.solve.done() and self._under_way.get(fingerprint) is shared:
-            del self._under_way[fingerprint]
+    def _add(self, solve: _InFlight) -> None:
+        if solve.fingerprint is not None:
+            self._shared[solve.fingerprint] = solve
+        if solve.task is not None:
+            self._tasks.add(solve.task)
+            solve.task.add_done_callback(self._tasks.discard)
 
-    async def _follow(self, shared: _Shared, deadline: float) -> Result[Any] | None:
-        """The result of another's solve, None where it brings none by the deadline."""
+    def _forget(self, solve: _InFlight) -> None:
+        """Let the next caller of an equal task start a solve of its own."""
+        # Another solve may have taken its place already.
+        if solve.fingerprint is not None and self._shared.get(solve.fingerprint) is solve:
+            del self._shared[solve.fingerprint]
+
+    async def _follow(self, shared: _InFlight, deadline: float) -> Result[Any] | None:
+        """Return the result of another caller's solve, or None if it brings none by the deadline."""
         try:
             async with asyncio.timeout_at(deadline):
                 result = await self._wait(shared)
@@ -82,20 +106,33 @@ class Sharing:
             return None
         return attrs.evolve(result, cost=Decimal(0), attempts=(), is_shared=True)
 
-    async def _wait(self, shared: _Shared) -> Result[Any]:
-        shared.waiting += 1
+    async def _wait(self, solve: _InFlight) -> Result[Any]:
+        assert solve.task is not None  # noqa: S101 - as long as it is shared
+        solve.waiting += 1
         try:
-            return await asyncio.shield(shared.solve)
+            return await asyncio.shield(solve.task)
         finally:
-            shared.waiting -= 1
-            if not shared.waiting and not shared.solve.done():
-                shared.solve.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await asyncio.wait([shared.solve])
+            solve.waiting -= 1
+            if not solve.waiting:
+                await self._end(solve)
+
+    async def _end(self, solve: _InFlight) -> None:
+        self._forget(solve)
+        if solve.task is not None and not solve.task.done():
+            solve.task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await asyncio.wait([solve.task])
+        # The task holds its error, whose frames hold this object.
+        solve.task = None
+
+    async def aclose(self) -> None:
+        """Cancel all solves, and start no more."""
+        self._is_closed = True
+        await cancel_all(self._tasks)
 
 
 def is_being_cancelled() -> bool:
-    """Whether it is the running task that is cancelled, and not something it waits for."""
+    """Return whether the running task is cancelled, and not only something that it waits for."""
     current = asyncio.current_task()
     return current is not None and current.cancelling() > 0
 

@@ -1,59 +1,62 @@
-"""One solve: whom to ask now, whom as well, when to stop; until there is an answer, or no time."""
+"""One solve: which provider to call now, whether to call another one beside it, and when to stop."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from enum import Enum
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import attrs
 
 from captchahub._engine.attempt import AttemptRunner
-from captchahub._engine.context import EngineServices, SolveInfo
+from captchahub._engine.context import AttemptContext, AttemptOutcome, EngineServices, SolveInfo
 from captchahub._engine.history import AttemptHistory
-from captchahub._policy.error_table import Then, next_step
+from captchahub._engine.late_answers import LateAnswer
+from captchahub._policy.error_table import Then
+from captchahub._policy.fallback import next_step
 from captchahub._policy.scheduling import HedgeBudget, backoff, first_open, hedge_delay, time_for
 from captchahub._policy.voting import Tally
-from captchahub._providers.account import Account, last_call, least_time
+from captchahub._providers.account import Account, read_due_price_lists
 from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log
-from captchahub.errors import Attempt, JobTimeout, Overtaken, ProviderError, ServiceBusy, ServiceUnavailable
-from captchahub.events import FellBack, Retrying
+from captchahub.errors import Attempt, JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
 from captchahub.results import Result
-from captchahub.settings import RouteSettings
+from captchahub.settings import RouteSettings, Strategy
 from captchahub.tasks import Solution, Task
-from captchahub.tickets import Progress
 
 __all__ = ["Solve", "SolvePlan"]
 
 S = TypeVar("S", bound=Solution)
 
+# How long a solve waits for price lists, in seconds.
+_LONGEST_PRICE_WAIT = 2.0
+
 # A loop's timers may fire a moment early, in seconds.
 _TIMER_SLACK = 0.01
 
-# Or late: with how much more than the least time a last try is begun, in seconds.
+# Or late: with how much more than the least time a last attempt is begun, in seconds.
 _HEADROOM = 0.1
 
-# Where all solves meet the same trouble, the pause of each grows with so many tries and no longer.
+# If all solves meet the same trouble, the pause of each grows with this many tries and no longer.
 _TRIES_THAT_GROW = 4
 
 
 @attrs.frozen
 class SolvePlan:
-    """Who is asked, in order; by which rules; and what the hedges of this route may still spend."""
+    """The route of one kind of task, its accounts by name, and what its hedges may still spend."""
 
-    accounts: Sequence[Account]
     route: RouteSettings
+    accounts: Mapping[str, Account]
     hedges: HedgeBudget
 
 
 @attrs.define(eq=False)
 class _Queued:
-    """A provider that can still be asked. ``rank`` is its place among the others."""
+    """A provider that can still be called. ``rank`` is its place among the others."""
 
     account: Account
     rank: int
@@ -62,329 +65,372 @@ class _Queued:
 
     @property
     def opens_at(self) -> float | None:
-        """From when, as its health says too; None for never."""
+        """From when it may be called, as its health says too, in the loop's time; or None for never."""
         healthy_from = self.account.admission.health.opens_at
         return None if healthy_from is None else max(healthy_from, self.not_before)
 
     def opens_early_at(self, latest: float) -> float | None:
-        """The same where nobody else can be asked, and an order must be sent by ``latest``."""
+        """The same if no other provider can be called, and a job must be created by ``latest``."""
         healthy_from = self.account.admission.health.opens_early_at(latest)
         return None if healthy_from is None else max(healthy_from, self.not_before)
 
 
+@attrs.frozen(eq=False)
+class _Running:
+    """An attempt under way."""
+
+    runner: AttemptRunner
+    queued: _Queued
+    task: asyncio.Task[AttemptOutcome | None]
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether it has ended with an answer."""
+        if not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
+            return False
+        outcome = self.task.result()
+        return outcome is not None and outcome.solved is not None
+
+
 class _Hedge(Enum):
-    """Whether a second provider is asked while the first still works."""
+    """Whether a second provider is called while the first still works."""
 
     NOT_YET = "not yet"
-    ASKED = "asked as well"
+    STARTED = "a second one was called"
     OVER = "not again"
 
 
 class Solve(Generic[S]):
-    """A task on its way through the providers of its route. ``begun`` is in the loop's time."""
+    """A task on its way through the providers of its route."""
 
     def __init__(
-        self,
-        task: Task[S],
-        plan: SolvePlan,
-        desk: EngineServices,
-        *,
-        begun: float,
-        timeout: float,
-        progress: Progress,
-        submission: SolveInfo,
+        self, task: Task[S], plan: SolvePlan, info: SolveInfo, services: EngineServices, *, timeout: float
     ) -> None:
         self._task = task
         self._plan = plan
         self._route = plan.route
-        self._desk = desk
+        self._info = info
+        self._services = services
+        self._timeout = timeout
+        begun = now()
         self._deadline = begun + timeout
-        self._submission = submission
-        self._progress = progress
-        self._candidates = [_Queued(account, rank) for rank, account in enumerate(plan.accounts)]
-        self._runs: dict[AttemptRunner, _Queued] = {}
-        # Those that have taken too long and may still bring an answer, with their places in the history.
+        self._accounts: Sequence[Account] = ()
+        """Those that this solve may call, in order."""
+        self._queue: list[_Queued] = []
+        self._running: list[_Running] = []
+        # Attempts that have taken too long and may still bring an answer, with their places in the history.
         self._given_up: dict[AttemptRunner, int] = {}
         self._tally: Tally[Solution] = Tally(plan.route.agree, task.agrees)
-        self._history: AttemptHistory[S] = AttemptHistory(task, plan.route, begun=begun, timeout=timeout)
-        self._hedge = _Hedge.NOT_YET
-        self._sole: _Queued | None = None
+        self._history: AttemptHistory[S] = AttemptHistory(
+            task, plan.route, info.options, begun=begun, timeout=timeout
+        )
+        self._hedge = _Hedge.OVER if plan.route.hedge_after is None else _Hedge.NOT_YET
+        self._only: _Queued | None = None
+        """The only provider that may be called again, after an error for which the route allows no other."""
         self._last: Account | None = None
+        # Set by whatever may change what to do: an attempt, a late answer, the health of a provider, a timer.
+        change = self._change = asyncio.Event()
+        # As the callback of a task, which must not hold the solve for as long as the task goes on.
+        self._wake: Callable[[object], None] = lambda _: change.set()
 
     async def run(self) -> Result[S]:
-        """The result.
+        """Return the result.
 
-        Raises :class:`~captchahub.errors.AllProvidersFailed`, or a
-        :class:`~captchahub.errors.TaskError` where the caller's own mistake ends it.
+        Raises :class:`~captchahub.errors.AllProvidersFailed`, or :class:`~captchahub.errors.TaskError` if the
+        caller's own mistake ends the solve.
         """
-        self._plan.hedges.count_solve()
+        self._services.changes.add(self._change)
         try:
-            while self._tally.winner is None:
-                self._let_go_of_closed()
-                self._begin_runs()
-                if not self._runs and not self._can_wait() and not self._may_still_come():
-                    ran_short = self._ran_short()
-                    raise self._history.failure(self._plan.accounts, self._tally, ran_short=ran_short)
-                await self._next_ended()
-            self._submission.undelivered.answered()
-            return self._history.result(self._tally, self._overtaken)
+            with ExitStack() as in_use:
+                # Also those that are not called yet: an account that nobody uses may be closed by a reload.
+                for account in self._plan.accounts.values():
+                    in_use.enter_context(account.usage)
+                await self._queue_providers()
+                while self._tally.winner is None:
+                    self._stop_waiting_for_closed()
+                    self._start_attempts()
+                    if not self._running and not self._can_wait() and not self._may_still_come():
+                        ran_short = self._ran_short()
+                        raise self._history.failure(self._accounts, self._tally, ran_short=ran_short)
+                    await self._wait_for_change()
+                    self._take_ended()
+                self._info.undelivered.answered()
+                return self._history.result(self._tally, self._overtaken)
         finally:
+            self._services.changes.remove(self._change)
             await self._leave()
-            # An error that is raised, and a frame that holds it, would keep each other and the picture.
+            # The frames of an error that is raised from here hold this solve, and it holds attempts and their
+            # errors. Such a cycle would keep the picture, of which there may be thousands, until the next
+            # garbage collection. Nothing else in the engine has to care, because all that lasts longer than
+            # a solve (accounts, background tasks, records) holds neither the solve nor its task.
+            self._running.clear()
+            self._given_up.clear()
             self._history.forget()
 
-    def _let_go_of_closed(self) -> None:
-        """Wait no longer for a place or a turn at a provider that has closed meanwhile."""
-        for run in [run for run in self._runs if run.began is None and not run.may_wait]:
-            run.ending.cancel()
-            self._put_back(self._runs.pop(run))
+    async def _queue_providers(self) -> None:
+        """Choose the order in which the providers are called."""
+        kind, accounts, services = self._task.kind, self._plan.accounts, self._services
+        needs_prices = self._route.strategy is Strategy.CHEAPEST
+        if needs_prices or any(map(services.journal.has_budget_for, accounts)):
+            patience = min(_LONGEST_PRICE_WAIT, self._timeout / 4)
+            await read_due_price_lists(kind, [*accounts.values()], services.background, patience)
+        candidates = [account.candidate(kind) for account in accounts.values()]
+        names = services.hooks.order_providers(self._task, self._route, candidates, services.chance)
+        self._accounts = [accounts[name] for name in names]
+        self._queue = [_Queued(account, rank) for rank, account in enumerate(self._accounts)]
+        self._plan.hedges.count_solve()
 
-    def _begin_runs(self) -> None:
-        """Ask as many providers as are wanted and ready."""
-        self._hedge_where_due()
-        while self._is_short_of_runs():
-            place = first_open(self._opens(), now())
+    def _stop_waiting_for_closed(self) -> None:
+        """Stop attempts that wait for a provider whose circuit breaker has opened meanwhile."""
+        for run in [run for run in self._running if run.runner.began is None]:
+            if not run.runner.may_wait:
+                run.task.cancel()
+                self._running.remove(run)
+                self._put_back(run.queued)
+
+    def _start_attempts(self) -> None:
+        """Call as many providers as are wanted and ready."""
+        self._hedge_if_due()
+        while self._is_short():
+            opens = self._opens()
+            place = first_open(opens, now()) if self._may_start(opens) else None
             if place is None:
                 return
-            self._begin(self._candidates.pop(place))
+            self._start(self._queue.pop(place))
 
     def _opens(self) -> list[float | None]:
-        """From when each candidate may be asked: one that cools earlier, where there is nobody else."""
-        at_hand = len(self._runs) + sum(map(self._is_open, self._candidates))
-        if at_hand >= self._tally.missing:
-            return [candidate.opens_at for candidate in self._candidates]
-        return [candidate.opens_early_at(self._latest(candidate)) for candidate in self._candidates]
+        """Return from when each provider may be called; earlier if there are too few that are healthy."""
+        ready = len(self._running) + sum(queued.account.admission.admits() for queued in self._queue)
+        if ready >= self._tally.missing:
+            return [queued.opens_at for queued in self._queue]
+        return [queued.opens_early_at(self._latest_start(queued)) for queued in self._queue]
 
-    @staticmethod
-    def _is_open(candidate: _Queued) -> bool:
-        return candidate.account.admission.is_open
+    def _latest_start(self, queued: _Queued) -> float:
+        """Return when the last attempt can begin there."""
+        return self._deadline - queued.account.least_time - _HEADROOM
 
-    def _latest(self, candidate: _Queued) -> float:
-        """When a last order can be sent there."""
-        return self._deadline - least_time(candidate.account) - _HEADROOM
+    def _is_short(self) -> bool:
+        """Return whether fewer providers are being called than are wanted."""
+        wanted = self._tally.missing + (self._hedge is _Hedge.STARTED)
+        return len(self._running) < wanted
 
-    def _is_short_of_runs(self) -> bool:
-        wanted = self._tally.missing + (self._hedge is _Hedge.ASKED)
-        return len(self._runs) < wanted and self._may_begin()
-
-    def _may_begin(self) -> bool:
-        """Whether one more attempt is allowed, and of any use."""
-        if self._history.final is not None:
+    def _may_start(self, opens: Sequence[float | None]) -> bool:
+        """Return whether one more attempt is allowed, and of any use, with what :meth:`_opens` returns."""
+        if not opens or self._history.final is not None:
             return False
         left = math.inf
         if self._route.max_attempts is not None:
-            left = self._route.max_attempts - self._history.asked - len(self._runs)
+            left = self._route.max_attempts - self._history.attempted - len(self._running)
         # Half-open ones may open before the deadline too.
-        reachable = sum(at is not None and (at < self._deadline or math.isinf(at)) for at in self._opens())
-        return left > 0 and len(self._runs) + min(left, reachable) >= self._tally.missing
+        reachable = sum(at is not None and (at < self._deadline or math.isinf(at)) for at in opens)
+        return left > 0 and len(self._running) + min(left, reachable) >= self._tally.missing
 
-    def _begin(self, candidate: _Queued) -> None:
-        account = candidate.account
-        least = least_time(account)
-        # What a job that took too long has left over is too little to order the next one with.
-        is_remnant = self._history.asked > 0 and self._deadline - now() < least + _TIMER_SLACK
-        if not is_remnant and self._allot(account, account.settings.timeout) >= least:
-            run = AttemptRunner(
-                account,
-                self._task,
-                self._desk,
-                submission=self._submission,
-                progress=self._progress,
-                allot=partial(self._allot, account),
-                is_early=not account.admission.is_open,
-            )
-            self._runs[run] = candidate
-        else:
+    def _start(self, queued: _Queued) -> None:
+        account, left = queued.account, self._deadline - now()
+        # What a job that took too long has left over is too little for the next one.
+        is_remnant = self._history.attempted > 0 and left < account.least_time + _TIMER_SLACK
+        if is_remnant or self._allot(account, account.settings.timeout) < account.least_time:
             self._history.was_too_short = True
+            return
+        runner = AttemptRunner(
+            AttemptContext(account, self._task, self._info, self._services),
+            self._allot,
+            # A second provider is due from then on, and otherwise nothing is.
+            None if self._route.hedge_after is None else self._change.set,
+            is_early=not account.admission.admits(),
+        )
+        task = asyncio.get_running_loop().create_task(runner.run())
+        task.add_done_callback(self._wake)
+        self._running.append(_Running(runner, queued, task))
 
     def _allot(self, account: Account, limit: float | None) -> float:
-        """The seconds that an account may take of what is left."""
+        """Return the share of the remaining time that an account may use, in seconds."""
         # One that cools for longer has no claim, though a probe of it may go earlier.
-        opens = (candidate.opens_at for candidate in self._candidates)
+        opens = [queued.opens_at for queued in self._queue]
         others = sum(at is not None and at < self._deadline for at in opens)
-        typical = account.speeds[self._task.kind].typical_time()
+        typical = account.latency[self._task.kind].typical_time()
         return time_for(self._deadline - now(), limit, others=others, typical=typical)
 
-    def _hedge_where_due(self) -> None:
+    def _hedge_if_due(self) -> None:
         due = self._hedge_due()
-        if due is None or now() < due - _TIMER_SLACK or not self._may_begin():
+        if due is None or now() < due - _TIMER_SLACK:
             return
-        if first_open(self._opens(), now()) is None:
+        opens = self._opens()
+        if not self._may_start(opens) or first_open(opens, now()) is None:
             return
-        slow = [run.account.settings.name for run in self._runs]
+        slow = [run.runner.account.name for run in self._running]
         if self._plan.hedges.take():
-            self._hedge = _Hedge.ASKED
-            log.info("%s: %s is slow, and another provider is asked as well", self._task.kind, *slow)
+            self._hedge = _Hedge.STARTED
+            log.info("%s: %s is slow, and another provider is called as well", self._task.kind, *slow)
         else:
             self._hedge = _Hedge.OVER
             share = 100 * self._route.hedge_limit
             log.debug(
-                "%s: %s is slow, and hedge_limit is %g%%: no other one is asked as well",
+                "%s: %s is slow, and hedge_limit is %g%%: no other one is called",
                 self._task.kind,
                 *slow,
                 share,
             )
 
     def _hedge_due(self) -> float | None:
-        """When a second provider is to be asked as well, None for never."""
-        if self._hedge is not _Hedge.NOT_YET or len(self._runs) != 1:
+        """Return when a second provider is to be called beside the first, or None for never."""
+        if self._hedge is not _Hedge.NOT_YET or len(self._running) != 1:
             return None
-        (run,) = self._runs
-        delay = hedge_delay(self._route, run.account.speeds[self._task.kind])
-        return None if run.began is None or delay is None else run.began + delay
+        runner = self._running[0].runner
+        delay = hedge_delay(self._route, runner.account.latency[self._task.kind])
+        return None if runner.began is None or delay is None else runner.began + delay
 
     def _can_wait(self) -> bool:
-        """Whether somebody can be asked later, now that nobody is being asked."""
-        return bool(self._candidates) and now() < self._deadline - _TIMER_SLACK and self._may_begin()
+        """Return whether a provider can be called later, now that none is being called."""
+        return now() < self._deadline - _TIMER_SLACK and self._may_start(self._opens())
 
     def _may_still_come(self) -> bool:
-        """Whether a job of this solve may yet be done that had less time than the solve, for others' sake."""
+        """Return whether a job may yet be done that had less time than the solve, for the others' sake."""
         if self._history.final is not None or now() >= self._deadline - _TIMER_SLACK:
             return False
-        return any(run.account.settings.timeout is None for run in self._given_up)
+        return any(runner.account.settings.timeout is None for runner in self._given_up)
 
     def _ran_short(self) -> bool:
-        """Whether it was the deadline that ended the solve."""
+        """Return whether it was the deadline that ended the solve."""
         reach = _TIMER_SLACK
         if self._last is not None and self._history.ended_with(JobTimeout):
-            # A job is given up when there is no time for one more question.
-            reach += 2 * last_call(self._last)
+            # A job is given up when there is no time for one more poll.
+            reach += 2 * self._last.last_poll_margin
         return self._history.was_too_short_for_all or now() >= self._deadline - reach
 
-    async def _next_ended(self) -> None:
-        """Wait until something happens that may change what to do, and note which runs have ended."""
-        change = self._desk.changes.next()
-        awaited: set[asyncio.Future[Any]] = {change, *(run.ending for run in self._runs)}
-        awaited.update(run.late.coming for run in self._given_up if run.late is not None)
-        if self._route.hedge_after is not None and self._hedge is _Hedge.NOT_YET:
-            # From its beginning on it is known when a second one is due.
-            awaited |= {run.beginning for run in self._runs if run.began is None}
+    async def _wait_for_change(self) -> None:
+        """Wait until something happens that may change what to do."""
+        patience = self._patience()
+        timer = None
+        if patience is not None:
+            timer = asyncio.get_running_loop().call_later(patience, self._change.set)
         try:
-            await asyncio.wait(awaited, timeout=self._patience(), return_when=asyncio.FIRST_COMPLETED)
+            await self._change.wait()
         finally:
-            change.cancel()
-        for run in [run for run in self._runs if run.ending.done()]:
-            # Who answers in the same moment as the winner is overtaken like any other.
+            self._change.clear()
+            if timer is not None:
+                timer.cancel()
+
+    def _take_ended(self) -> None:
+        """Take the outcomes of attempts that have ended, and the late answers that have come."""
+        # An answer that comes in the same moment as the winner's is overtaken like any other.
+        for run in [run for run in self._running if run.task.done()]:
             if self._tally.winner is None:
                 self._take(run)
-        for run in list(self._given_up):
+        for runner in [runner for runner in self._given_up if _is_done(runner.late)]:
             if self._tally.winner is None:
-                self._take_late(run)
+                self._take_late(runner)
 
-    def _take_late(self, run: AttemptRunner) -> None:
-        """Count an answer of this solve that came too late for its attempt."""
-        if run.late is None or not run.late.coming.done():
+    def _take(self, run: _Running) -> None:
+        self._running.remove(run)
+        runner, outcome = run.runner, run.task.result()
+        if outcome is None:
+            self._put_back(run.queued)
             return
-        place, outcome = self._given_up.pop(run), run.late.coming.result()
-        run.late.forget()
-        ended = run.ended_late(outcome)
-        self._history.replace(place, ended)
-        if ended.solved is not None:
-            self._tally.add(ended.solved.solution)
+        self._last = runner.account
+        if self._hedge is _Hedge.STARTED:
+            self._hedge = _Hedge.OVER
+        place = self._history.add(outcome)
+        if runner.late is not None:
+            self._given_up[runner] = place
+            runner.late.future.add_done_callback(self._wake)
+        if outcome.solved is not None:
+            self._tally.add(outcome.solved.solution)
+        elif outcome.attempt.error is not None:
+            self._follow_error(run.queued, runner, outcome.attempt.error)
+            self._report_what_follows(run.queued, outcome.attempt.error)
+
+    def _take_late(self, runner: AttemptRunner) -> None:
+        """Count an answer of this solve that came too late for its attempt."""
+        late, place = cast("LateAnswer", runner.late), self._given_up.pop(runner)
+        outcome = runner.late_outcome(late.future.result())
+        late.forget()
+        self._history.replace(place, outcome)
+        if outcome.solved is not None:
+            self._tally.add(outcome.solved.solution)
 
     def _patience(self) -> float | None:
-        """How long nothing needs to be looked at but the runs, in seconds; None for as long as they last."""
+        """Return how long nothing but attempts can change what to do, in seconds, or None for no limit."""
         moment = now()
-        # A run keeps to the deadline by itself, and has the last word.
-        times: list[float | None] = [] if self._runs else [self._deadline]
+        # An attempt keeps to the deadline by itself, and has the last word.
+        times: list[float | None] = [] if self._running else [self._deadline]
         due = self._hedge_due()
-        if self._is_short_of_runs() or (due is not None and due <= moment):
-            times += self._opens()
+        is_due = due is not None and due <= moment
+        if self._queue and (is_due or self._is_short()):
+            opens = self._opens()
+            times += opens if is_due or self._may_start(opens) else []
         times.append(due)
         soonest = min((at for at in times if at is not None and at > moment), default=math.inf)
         # Rounding must not let a timer fire again and again just before its time.
         return None if math.isinf(soonest) else max(soonest - moment, 0.001)
 
-    def _take(self, run: AttemptRunner) -> None:
-        candidate = self._runs.pop(run)
-        ended = run.ending.result()
-        if ended is None:
-            self._put_back(candidate)
-            return
-        # Not the run, for it holds this solve, and both would keep the picture.
-        self._last = run.account
-        if self._hedge is _Hedge.ASKED:
-            self._hedge = _Hedge.OVER
-        place = self._history.add(ended)
-        if run.late is not None:
-            self._given_up[run] = place
-        if ended.solved is not None:
-            self._tally.add(ended.solved.solution)
-        elif ended.attempt.error is not None:
-            self._after(candidate, run, ended.attempt.error)
-            self._tell_what_follows(candidate, ended.attempt.error)
+    def _report_what_follows(self, failed: _Queued, error: ProviderError) -> None:
+        has_others = any(queued is not failed for queued in self._queue)
+        if self._running or (has_others and self._may_start(self._opens())):
+            self._info.events.fell_back(failed.account.name, error)
+        elif failed in self._queue and self._can_wait():
+            self._info.events.retrying(failed.account.name, error)
 
-    def _tell_what_follows(self, failed: _Queued, error: ProviderError) -> None:
-        has_others = any(candidate is not failed for candidate in self._candidates)
-        if self._runs or (has_others and self._may_begin()):
-            event: type[FellBack | Retrying] = FellBack
-        elif failed in self._candidates and self._can_wait():
-            event = Retrying
-        else:
-            return
-        provider = failed.account.settings.name
-        solve, kind = self._submission.id, self._task.kind
-        self._desk.dispatcher.emit(
-            lambda at: event(at=at, solve=solve, kind=kind, provider=provider, error=error)
-        )
-
-    def _after(self, candidate: _Queued, run: AttemptRunner, error: ProviderError) -> None:
-        following = next_step(error, self._route, has_job=run.job_id is not None)
+    def _follow_error(self, queued: _Queued, runner: AttemptRunner, error: ProviderError) -> None:
+        following = next_step(error, self._route, has_job=runner.job_id is not None)
         if following is Then.STOP:
             self._history.end_with(error)
         elif following in (Then.LATER, Then.RETRY):
             if following is Then.RETRY:
                 self._history.only = error
-                self._sole = candidate
-                self._candidates.clear()
-            self._put_off(candidate, error)
+                self._only = queued
+                self._queue.clear()
+            self._put_off(queued, error)
 
-    def _put_off(self, candidate: _Queued, error: ProviderError) -> None:
-        """Let the others go first, and this one again after a pause that leaves time for one more try."""
-        candidate.tries += 1
-        candidate.rank += len(self._plan.accounts)
+    def _put_off(self, queued: _Queued, error: ProviderError) -> None:
+        """Let the others go first, and this one again after a pause that leaves time for one more attempt."""
+        queued.tries += 1
+        queued.rank += len(self._accounts)
         # For one that can't be reached one probe goes for all, and one that is busy says so to all at once:
         # no solve has to stay away for long.
         is_shared = isinstance(error, (ServiceBusy, ServiceUnavailable))
-        tries = min(candidate.tries, _TRIES_THAT_GROW) if is_shared else candidate.tries
-        pause = backoff(tries, error, chance=self._desk.chance())
-        latest = self._latest(candidate)
+        tries = min(queued.tries, _TRIES_THAT_GROW) if is_shared else queued.tries
+        pause = backoff(tries, error, chance=self._services.chance())
+        latest = self._latest_start(queued)
         shortest = min(pause / 2, backoff(1)) if is_shared else pause / 2
         shortest = max(shortest, getattr(error, "retry_after", None) or 0.0)
-        if candidate.tries > 1 and now() + shortest < latest < now() + pause:
-            candidate.not_before = latest
+        if queued.tries > 1 and now() + shortest < latest < now() + pause:
+            queued.not_before = latest
         else:
-            candidate.not_before = max(now() + pause, candidate.account.admission.next_turn)
-        # Whose turn is known to come too late is not waited for.
-        if candidate.not_before <= latest:
-            self._put_back(candidate)
+            queued.not_before = max(now() + pause, queued.account.admission.next_turn)
+        # One whose turn is known to come too late is not waited for.
+        if queued.not_before <= latest:
+            self._put_back(queued)
 
-    def _put_back(self, candidate: _Queued) -> None:
-        if self._sole not in (None, candidate):
+    def _put_back(self, queued: _Queued) -> None:
+        if self._only not in (None, queued):
             return
-        self._candidates.append(candidate)
-        self._candidates.sort(key=lambda one: one.rank)
+        self._queue.append(queued)
+        self._queue.sort(key=lambda one: one.rank)
 
     def _overtaken(self, why: str) -> Sequence[Attempt]:
-        return [run.attempt(Overtaken(why)) for run in self._runs if run.may_be_ordered]
+        return [run.runner.overtaken(why) for run in self._running if run.runner.may_have_job]
 
     async def _leave(self) -> None:
-        """Let what may be paid for go on where there is an answer; end the rest."""
+        """End the attempts, except those whose job may be paid for if the solve has its answer already."""
+        for runner in (*(run.runner for run in self._running), *self._given_up):
+            if runner.late is not None:
+                runner.late.forget()
+        ending: list[asyncio.Task[AttemptOutcome | None]] = []
         has_answer = self._tally.winner is not None
-        for run in (*self._runs, *self._given_up):
-            if run.late is not None:
-                run.late.forget()
-        ending: list[asyncio.Task[Any]] = []
-        for run in self._runs:
-            if has_answer and run.may_be_ordered:
-                run.is_overtaken = True
-                self._desk.background.track(run.ending)
-            else:
-                ending.append(run.ending)
-                run.leave_answer()
-        # Each holds this solve.
-        self._runs.clear()
-        self._given_up.clear()
-        if not has_answer and self._submission.undelivered.is_holding:
-            self._desk.background.start(self._submission.undelivered.hand_over())
+        for run in self._running:
+            if has_answer and run.runner.may_have_job:
+                run.runner.is_overtaken = True
+                self._services.background.track(run.task)
+                continue
+            ending.append(run.task)
+            if run.has_answer:
+                run.runner.abandon_answer()
+        undelivered = self._info.undelivered
+        if not has_answer and undelivered.is_holding:
+            self._services.background.start(undelivered.release())
         await cancel_all(ending)
+
+
+def _is_done(late: LateAnswer | None) -> bool:
+    return late is not None and late.future.done()

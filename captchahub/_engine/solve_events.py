@@ -1,65 +1,137 @@
-"""Telling observers how solves begin and end."""
+"""The events and log lines of one solve."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
-from functools import partial
-from typing import Protocol, TypeVar, cast
+from decimal import Decimal
 
 from captchahub._plugins.dispatcher import EventDispatcher
-from captchahub._support.clock import now
 from captchahub._support.log import log
-from captchahub.errors import AllProvidersFailed, HubClosed
-from captchahub.events import Cancelled, Failed, Solved, Submitted
+from captchahub._support.tracebacks import let_go
+from captchahub.errors import (
+    AllProvidersFailed,
+    Attempt,
+    BudgetExceeded,
+    HubClosed,
+    PriceUnknown,
+    ProviderError,
+)
+from captchahub.events import (
+    Attempted,
+    BudgetRefused,
+    Cancelled,
+    Failed,
+    FellBack,
+    JobCreated,
+    Polled,
+    Retrying,
+    Solved,
+    Submitted,
+)
+from captchahub.provider import JobId
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["narrated"]
-
-S = TypeVar("S", bound=Solution)
+__all__ = ["SolveEvents"]
 
 
-class End(Protocol):
-    """Takes note of a solve's result, and gives it on."""
+class SolveEvents:
+    """Reports what happens to one solve to the observers. Nothing is built while there are none."""
 
-    def __call__(self, result: Result[S]) -> Result[S]:
-        """The result."""
-        ...
+    # An error of which the solve goes on loses its traceback here: an observer may keep the event, and the
+    # frames would keep the picture. (Transports raise errors from a variable, so that they are cycles, too.)
 
+    def __init__(self, dispatcher: EventDispatcher, solve: str, kind: str) -> None:
+        self._dispatcher = dispatcher
+        self._solve = solve
+        self._kind = kind
 
-@contextmanager
-def narrated(dispatcher: EventDispatcher, solve: str, kind: str, timeout: float) -> Generator[End]:
-    """Tell of a solve that it was submitted, and how what is done in here ends."""
-    begun = now()
-    dispatcher.emit(lambda at: Submitted(at=at, solve=solve, kind=kind, timeout=timeout))
+    def submitted(self, timeout: float) -> None:
+        """Report that the solve begins; it may take ``timeout`` seconds."""
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: Submitted(at=at, solve=self._solve, kind=self._kind, timeout=timeout)
+            )
 
-    def end(result: Result[S]) -> Result[S]:
-        told = cast("Result[Solution]", result)
-        dispatcher.emit(lambda at: Solved(at=at, solve=solve, kind=kind, result=told))
-        return result
+    def solved(self, result: Result[Solution]) -> None:
+        """Report that the solve has a result."""
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(lambda at: Solved(at=at, solve=self._solve, kind=self._kind, result=result))
 
-    try:
-        yield end
-    except asyncio.CancelledError:
-        dispatcher.emit(lambda at: Cancelled(at=at, solve=solve, kind=kind, elapsed=now() - begun))
-        raise
-    except Exception as error:
-        # No variable here may hold the error, whose frames hold this one.
-        _log_failure(kind, error, now() - begun)
-        dispatcher.emit(partial(_failed, solve, kind, error, now() - begun))
-        raise
+    def cancelled(self, elapsed: float) -> None:
+        """Report that the solve was cancelled after so many seconds."""
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: Cancelled(at=at, solve=self._solve, kind=self._kind, elapsed=elapsed)
+            )
 
+    def failed(self, error: Exception, elapsed: float) -> None:
+        """Report and log that the solve has failed after so many seconds."""
+        # The attempts have lines of their own.
+        why = error.message if isinstance(error, AllProvidersFailed) else f"{type(error).__name__}: {error}"
+        # The caller who closes a hub expects that nothing comes of its solves.
+        level = logging.INFO if isinstance(error, HubClosed) else logging.WARNING
+        log.log(level, "%s: no answer after %.1f s: %s", self._kind, elapsed, why)
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: Failed(at=at, solve=self._solve, kind=self._kind, error=error, elapsed=elapsed)
+            )
 
-def _log_failure(kind: str, error: Exception, elapsed: float) -> None:
-    # The attempts have lines of their own.
-    said = error.message if isinstance(error, AllProvidersFailed) else f"{type(error).__name__}: {error}"
-    # Whoever closes a hub knows that nothing comes of what is under way.
-    level = logging.INFO if isinstance(error, HubClosed) else logging.WARNING
-    log.log(level, "%s: no answer after %.1f s: %s", kind, elapsed, said)
+    def job_created(self, provider: str, job_id: JobId, price: Decimal | None) -> None:
+        """Report that the service has created a job."""
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: JobCreated(
+                    at=at, solve=self._solve, kind=self._kind, provider=provider, job_id=job_id, price=price
+                )
+            )
 
+    def polled(
+        self, provider: str, job_id: JobId, number: int, error: ProviderError | None, *, is_done: bool
+    ) -> None:
+        """Report a poll of a job, the ``number``-th, and the error that it met, or None."""
+        if error is not None:
+            let_go(error)
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: Polled(
+                    at=at,
+                    solve=self._solve,
+                    kind=self._kind,
+                    provider=provider,
+                    job_id=job_id,
+                    number=number,
+                    is_done=is_done,
+                    error=error,
+                )
+            )
 
-def _failed(solve: str, kind: str, error: Exception, elapsed: float, at: float) -> Failed:
-    return Failed(at=at, solve=solve, kind=kind, error=error, elapsed=elapsed)
+    def retrying(self, provider: str, error: ProviderError) -> None:
+        """Report that the same provider is called again after an error."""
+        let_go(error)
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: Retrying(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)
+            )
+
+    def fell_back(self, provider: str, error: ProviderError) -> None:
+        """Report that another provider is called after an error of this one."""
+        if self._dispatcher.is_watched:
+            self._dispatcher.emit(
+                lambda at: FellBack(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)
+            )
+
+    def attempted(self, attempt: Attempt) -> None:
+        """Report that an attempt has ended."""
+        if not self._dispatcher.is_watched:
+            return
+        error = attempt.error
+        if isinstance(error, (BudgetExceeded, PriceUnknown)):
+            self._dispatcher.emit(
+                lambda at: BudgetRefused(
+                    at=at, solve=self._solve, kind=self._kind, provider=attempt.provider, error=error
+                )
+            )
+        self._dispatcher.emit(
+            lambda at: Attempted(at=at, solve=self._solve, kind=self._kind, attempt=attempt)
+        )

@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 
 from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
-from captchahub.settings import HubSettings
 
 __all__ = [
     "checked_cost",
@@ -23,7 +22,6 @@ __all__ = [
     "checked_job",
     "checked_limit",
     "checked_path",
-    "checked_settings",
     "checked_since",
     "checked_state",
     "checked_timeout",
@@ -32,14 +30,6 @@ __all__ = [
 
 # The largest integer of SQLite.
 _MAX_LIMIT = 2**63 - 1
-
-
-def checked_settings(settings: object) -> HubSettings:
-    """Check what a hub is made of; a path is a likely mistake."""
-    if not isinstance(settings, HubSettings):
-        found = type(settings).__name__
-        raise TypeError(f"a hub takes HubSettings, not {found}: use from_yaml(path) or from_mapping(...)")
-    return settings
 
 
 def checked_path(path: object) -> Path:

@@ -9,12 +9,14 @@ written before the journal knew accounts, of account 0, is found by the provider
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
 from captchahub._journal.database import Connection
-from captchahub.jobs import JobEntry
+
+if TYPE_CHECKING:
+    from captchahub.jobs import JobEntry
 
 __all__ = ["NO_ACCOUNTS", "OF_HUB", "OF_PROVIDER", "OwnAccounts", "add", "find", "mark_key"]
 

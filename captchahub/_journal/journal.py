@@ -373,14 +373,8 @@ class JobRow:
 
     async def mark_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
-        journal = self._journal
-
-        def work(connection: Connection) -> bool:
-            return jobs_table.mark_created(
-                connection, self.entry_id, job_id, owner=journal.owner, now=journal.now
-            )
-
-        await journal.pending.write(work, f"job {job_id}")
+        work = partial(jobs_table.mark_created, entry_id=self.entry_id, job_id=job_id)
+        await self._write(work, f"job {job_id}")
 
     async def settle(
         self,
@@ -396,22 +390,21 @@ class JobRow:
         ``answer`` is the solution as :func:`captchahub._journal.solutions.pack` returns it; ``is_given`` is
         False if no caller has received it yet.
         """
+        work = partial(
+            jobs_table.settle,
+            entry_id=self.entry_id,
+            state=state,
+            cost=cost,
+            answer=answer,
+            error=error,
+            is_given=is_given,
+        )
+        await self._write(work, "the end of a job")
+
+    async def _write(self, work: Callable[..., bool], what: str) -> None:
         journal = self._journal
-
-        def work(connection: Connection) -> bool:
-            return jobs_table.settle(
-                connection,
-                self.entry_id,
-                state,
-                owner=journal.owner,
-                now=journal.now,
-                cost=cost,
-                answer=answer,
-                error=error,
-                is_given=is_given,
-            )
-
-        await journal.pending.write(work, "the end of a job")
+        # With the time of now: if the journal fails, the work may be done much later.
+        await journal.pending.write(partial(work, owner=journal.owner, now=journal.now), what)
 
     async def keep_undelivered(self, cost: Decimal | None, answer: str | None) -> None:
         """Leave an answer that no caller waits for any more to any hub that resumes."""

@@ -1,7 +1,8 @@
 """The journal's tables in SQLite, and the way from every older version of them to the newest one.
 
-To change them, append the statements of the next version to ``MIGRATIONS`` and leave what is there as it is.
-SQLite 3.26 has to understand them, so no RETURNING, no STRICT and no DROP COLUMN.
+To change them, append the statements of the next version to ``MIGRATIONS``, and leave the others as they are,
+comments included: SQLite stores them in the file. SQLite 3.26, as RHEL 8 has it, must understand them: no
+RETURNING, no STRICT and no DROP COLUMN.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ _FIRST = (
         WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused')
     """,
     "CREATE INDEX jobs_fingerprint ON jobs (fingerprint)",
-    # Who is missing here, or was alive until a time that is over, is dead.
+    # A hub without a row here, or whose time is over, is dead.
     "CREATE TABLE owners (id TEXT PRIMARY KEY, alive_until REAL NOT NULL) WITHOUT ROWID",
-    # Every charge stands here twice: in its slot, and in its day in UTC.
+    # Every charge stands here twice: in its slot, and in its day in UTC. WITHOUT ROWID keeps the rows in the
+    # order of the key, so that a sum over a period reads one range.
     """
     CREATE TABLE ledger (
         span INTEGER NOT NULL,                -- the seconds that a row adds up
@@ -66,27 +68,27 @@ _FIRST = (
 )
 
 _SECOND = (
-    # What a person said of a job, and the library has not seen.
+    # What a person said of a job, and not the library.
     "ALTER TABLE jobs ADD COLUMN is_by_hand INTEGER NOT NULL DEFAULT 0",
-    # Only shared jobs are looked for.
+    # Only shared jobs are looked for by their fingerprint.
     "DROP INDEX jobs_fingerprint",
     "CREATE INDEX jobs_shared ON jobs (fingerprint) WHERE is_shared = 1",
     "CREATE INDEX jobs_job ON jobs (provider, job_id) WHERE job_id IS NOT NULL",
 )
 
 _THIRD = (
-    # Where the picture that was sent lies in the task's own; NULL where it is that picture.
+    # Where the picture that was sent lies in the task's own picture; NULL if it is that picture.
     "ALTER TABLE jobs ADD COLUMN frame TEXT",
 )
 
 _FOURTH = (
-    # Whether somebody got the answer; the few that nobody got have an index of their own.
+    # Whether a caller has received the answer. The few undelivered answers have an index of their own.
     "ALTER TABLE jobs ADD COLUMN is_given INTEGER NOT NULL DEFAULT 1",
     "CREATE INDEX jobs_left ON jobs (is_given, owner) WHERE is_given = 0",
 )
 
 _FIFTH = (
-    # Of which account a job is; 0 where it was written before accounts were.
+    # The account of a job; 0 for all that were written before there were accounts.
     "ALTER TABLE jobs ADD COLUMN account INTEGER NOT NULL DEFAULT 0",
     """
     CREATE TABLE accounts (
@@ -95,7 +97,8 @@ _FIFTH = (
         address TEXT NOT NULL                 -- for people, without what could be a token
     )
     """,
-    # What tells an account from others, its token for one, is hashed with a key that only this journal has.
+    # What tells an account from others, such as its token, is hashed with a key that only this journal has,
+    # so that the hashes of two journals cannot be compared.
     "CREATE TABLE account_marks (digest BLOB PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE mark_key (key BLOB NOT NULL)",
     "INSERT INTO mark_key VALUES (randomblob(32))",
@@ -118,13 +121,13 @@ _FIFTH = (
         SELECT span, slot, 0, provider, kind, currency, charge, jobs FROM ledger_by_name
     """,
     "DROP TABLE ledger_by_name",
-    # A provider may be called otherwise where somebody looks for its job.
+    # A job is also looked for by a hub that has another name for the provider.
     "DROP INDEX jobs_job",
     "CREATE INDEX jobs_job ON jobs (job_id) WHERE job_id IS NOT NULL",
 )
 
 MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
-"""The statements that make each version of the one before it, the first of an empty file."""
+"""The statements that make each version from the one before it, and the first from an empty file."""
 
 VERSION = len(MIGRATIONS)
 
@@ -132,15 +135,15 @@ VERSION = len(MIGRATIONS)
 def migrate(connection: sqlite3.Connection, name: str, upto: int = VERSION) -> None:
     """Bring the tables of an open journal to a version, step by step.
 
-    A step and its new version number are one transaction: whatever happens, the file is of a whole version.
-    Raises JournalError where the file, called by ``name``, is of a newer version or something else.
+    A step and its new version number are one transaction, so that the file always has one whole version.
+    Raises JournalError, with the ``name`` of the file, if it has a newer version or is no journal.
     """
     while _step(connection, name, upto):
         pass
 
 
 def _step(connection: sqlite3.Connection, name: str, upto: int) -> bool:
-    # The look and the step are one transaction, for another process may open the file at the same time.
+    # The check and the step are one transaction, because another process may open the file at the same time.
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection, name)
@@ -157,7 +160,7 @@ def _step(connection: sqlite3.Connection, name: str, upto: int) -> bool:
 
 
 def roll_back(connection: sqlite3.Connection) -> None:
-    """End the transaction, where SQLite has not done so itself."""
+    """End the transaction, unless SQLite has done so itself."""
     with suppress(sqlite3.Error):
         if connection.in_transaction:
             connection.execute("ROLLBACK")

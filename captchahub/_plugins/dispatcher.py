@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 
-from captchahub._plugins.hooks import Observer
 from captchahub._support.log import log
 from captchahub.events import Event
 
-__all__ = ["EventDispatcher"]
+__all__ = ["EventDispatcher", "Observer"]
+
+Observer = Callable[[Event], None]
+"""Takes an event; it is called in the thread of the observers."""
 
 # Events that wait for slow observers; further ones are dropped. An event is below 1 kB, but it can hold a
 # result or an error, so the limit bounds what slow observers keep in memory.

@@ -7,6 +7,7 @@ from functools import partial
 
 import pluggy
 
+from captchahub._plugins.dispatcher import Observer
 from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub.events import Event
@@ -15,10 +16,7 @@ from captchahub.frames import Frame
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Hooks", "Observer", "plugin_name"]
-
-Observer = Callable[[Event], None]
-"""Takes an event; it is called in the thread of the observers."""
+__all__ = ["Hooks", "plugin_name"]
 
 
 class Hooks:

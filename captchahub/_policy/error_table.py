@@ -1,7 +1,7 @@
 """What each class of error means: for the next provider, for health, for the job and for a poll.
 
-``TABLE`` is the whole rule, one row per class. The functions below it adjust a row by what only the single
-error or the route knows.
+``TABLE`` is the whole rule, one row per class. What a route makes of it is in
+:mod:`captchahub._policy.fallback`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from captchahub.errors import (
     WrongSolution,
 )
 from captchahub.jobs import JobState
-from captchahub.settings import Otherwise, RouteSettings
 
 __all__ = [
     "FAILURES",
@@ -45,8 +44,6 @@ __all__ = [
     "Row",
     "Then",
     "blames_provider",
-    "blocking_rules",
-    "next_step",
     "row_for",
 ]
 
@@ -126,42 +123,47 @@ TABLE: tuple[Row, ...] = (
     Row(AuthenticationError, Then.NEXT,  HealthEffect.REFUSED,      None,             JobState.REFUSED,   True,  True,  True),
     Row(InsufficientBalance, Then.NEXT,  HealthEffect.REFUSED,      None,             JobState.REFUSED,   True,  True,  True),
 
-    # No worker is free for a moment. That the service says so proves that it works.
+    # They say that nothing was created, so the same job may be created later. A service that says that no
+    # worker is free works: no probe is needed. A ban is a long rate limit.
     Row(ServiceBusy,         Then.LATER, HealthEffect.SERVICE_BUSY, None,             JobState.REFUSED,   True,  True,  True),
     Row(TemporarilyBlocked,  Then.LATER, HealthEffect.RATE_LIMITED, None,             JobState.REFUSED,   True,  True,  True),
     Row(RateLimited,         Then.LATER, HealthEffect.RATE_LIMITED, None,             JobState.REFUSED,   True,  True,  True),
 
-    # A bad or late answer to one picture is ordinary work; a service without a worker would not get there.
+    # A job without an answer is ordinary work, if the picture is unclear. A service that says so works.
     Row(JobUnknown,          Then.NEXT,  HealthEffect.ANSWERED,     JobState.EXPIRED, JobState.FAILED,    False, False, True),
     Row(JobFailed,           Then.NEXT,  HealthEffect.ANSWERED,     JobState.FAILED,  JobState.FAILED,    False, False, True),
     # Without an id the answer came with the reply to the create.
     Row(WrongSolution,       Then.NEXT,  HealthEffect.ANSWERED,     JobState.FAILED,  JobState.FAILED,    False, False, True),
-    # Met by a poll, it is about the poll; the job may still be done.
+    # The reply to a create means that there is no job; to a poll, it is about the poll, and the job may
+    # still be done.
     Row(JobRefused,          Then.NEXT,  HealthEffect.ANSWERED,     None,             JobState.REFUSED,   True,  False, True),
-    # The job may still be done, and is collected late.
+    # The job may still be done, so it is collected late.
     Row(JobTimeout,          Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, False, False, True),
 
+    # Only the create failed, so a job that is created shows that the service works again.
     Row(AmbiguousCreate,     Then.NEXT,  HealthEffect.LOST,         None,             JobState.AMBIGUOUS, False, False, True),
     Row(ServiceUnavailable,  Then.LATER, HealthEffect.UNREACHED,    None,             JobState.NOT_SENT,  True,  True,  True, nothing_created=True),
     Row(ServiceUnavailable,  Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, True,  True,  True),
-    # A poll is read again. If the answer itself can't be read, the next reading fails the same way.
+    # A fault in reading a poll may pass with the next reply. One with the answer that has come does not, so
+    # with_job is for that.
     Row(PluginFault,         Then.NEXT,  HealthEffect.FAILED,       JobState.FAILED,  JobState.AMBIGUOUS, True,  True,  True),
     Row(MalformedReply,      Then.NEXT,  HealthEffect.FAILED,       None,             JobState.AMBIGUOUS, True,  True,  True),
+    # Raised before a request is made, or for a reply that says so.
     Row(UnsupportedTask,     Then.NEXT,  HealthEffect.NONE,         None,             JobState.REFUSED,   False, False, True),
 
     # What the engine finds out by itself.
     Row(Outvoted,            Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
     Row(Overtaken,           Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
-    # A budget frees, and a price comes, long after the solve is over.
+    # The next period of a budget, or a price, would come long after the solve is over.
     Row(BudgetExceeded,      Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
     Row(PriceUnknown,        Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
-    # Without the journal, no provider can be paid safely.
+    # Without the journal, a job of any provider could be lost or paid twice.
     Row(JournalError,        Then.STOP,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
     Row(NotAsked,            Then.LATER, HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, False),
 
-    # A plugin's own class, or whatever else went wrong at one provider.
+    # A class of a plugin's own, or another failure at one provider.
     Row(ProviderError,       Then.NEXT,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, True),
-    # The caller's mistake, a closed hub, a cancelled solve: no provider can change it.
+    # The caller's mistake, a closed hub, a cancelled solve: another provider does not help.
     Row(Exception,           Then.STOP,  HealthEffect.NONE,         None,             JobState.AMBIGUOUS, False, False, True),
 )
 # fmt: on
@@ -172,37 +174,7 @@ def row_for(error: Exception) -> Row:
     return next(row for row in TABLE if row.is_for(error))
 
 
-def next_step(error: Exception, route: RouteSettings, *, has_job: bool = False) -> Then:
-    """Return what a solve does after an attempt that failed with an error, on a route.
-
-    ``has_job`` is whether the service returned a job id.
-    """
-    then = row_for(error).then
-    if has_job and then is Then.LATER:
-        # Whatever error the plugin raised, the job is paid for: another create here would be the second.
-        then = Then.NEXT
-    if then is Then.STOP or not blocking_rules(error, route):
-        return then
-    return Then.RETRY if then is Then.LATER else Then.STOP
-
-
-def blocking_rules(error: Exception, route: RouteSettings) -> list[str]:
-    """Return the keys of the route that don't allow the next provider after an error; usually none."""
-    # A provider that was not called has not failed, so that the rules about failures say nothing of it.
-    if isinstance(error, NotAsked):
-        return []
-    rules: list[str] = []
-    if isinstance(error, AmbiguousCreate) and route.on_ambiguous is Otherwise.FAIL:
-        rules.append("on_ambiguous")
-    if isinstance(error, JobTimeout) and route.on_timeout is Otherwise.FAIL:
-        rules.append("on_timeout")
-    if not isinstance(error, route.fallback_on):
-        rules.append("fallback_on")
-    return rules
-
-
-# In less time than this, in seconds, even a working service may not reply to a create. Replies take well under
-# a second on a good day; the rest is for TLS and a slow network.
+# In less time than this, in seconds, even a working service may fail to reply to a create over a slow network.
 _TIME_FOR_ONE_CALL = 2.0
 
 # An attempt whose time is up ends a moment before or after that, in seconds: timers are not exact.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from captchahub.settings import Rate
+if TYPE_CHECKING:
+    from captchahub.settings import Rate
 
 __all__ = ["SlidingWindow"]
 
@@ -21,7 +23,7 @@ class SlidingWindow:
     def __init__(self, rate: Rate, before: SlidingWindow | None = None) -> None:
         self._jobs = rate.jobs
         self._seconds = rate.seconds
-        # The latest ones are enough: the job that leaves room for the next is the first of so many.
+        # Only the latest are needed: the oldest of them makes room for the next job.
         self._latest: deque[float] = deque(() if before is None else before.latest, maxlen=rate.jobs)
 
     @property

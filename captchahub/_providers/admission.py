@@ -1,21 +1,19 @@
-"""What stands between a solve and one provider: its health and its limits."""
+"""What stands between a solve and one provider: its circuit breaker and its limits."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
 
-from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._policy.error_table import HealthEffect
 from captchahub._policy.health import Health, Pass
-from captchahub._policy.rate import SlidingWindow
+from captchahub._providers.limits import RateLimiter, Slots
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import AmbiguousCreate, NotAsked, RateLimited, ServiceUnavailable
@@ -24,292 +22,259 @@ from captchahub.provider import Balance
 from captchahub.results import ProviderState
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Admission", "ChangeSignal", "Permit", "Slot", "too_late"]
-
-_TOO_FULL = "raise that limit, give it more time, or add a provider to the route"
+__all__ = ["Admission", "ChangeSignal", "Permit"]
 
 
 class ChangeSignal:
-    """Tells whoever waits that some provider may be asked again."""
+    """Wakes the solves of a hub when the health of some provider has changed."""
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._solves: set[asyncio.Event] = set()
 
-    def next(self) -> asyncio.Future[None]:
-        """Done at the next change; cancel it when it is no longer wanted."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
-        return future
+    def add(self, solve: asyncio.Event) -> None:
+        """Set this event at every change from now on."""
+        self._solves.add(solve)
+
+    def remove(self, solve: asyncio.Event) -> None:
+        """Set it no more."""
+        self._solves.discard(solve)
 
     def notify(self) -> None:
-        """Something changed."""
-        for future in list(self._waiting):
-            if not future.done():
-                future.set_result(None)
+        """Wake all solves."""
+        for solve in self._solves:
+            solve.set()
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Permit:
-    """One attempt's leave to send, and what its provider's health is to learn of how it ended.
+    """One attempt's permission to use a provider, from its admission to its end.
 
-    An attempt that does not say how it ended, because it was cancelled, says nothing of the provider.
+    An attempt that reports nothing, because it was cancelled, says nothing about the provider.
     """
 
+    admission: Admission
     given: Pass
+    waited_for: str | None = None
+    """The limit that the attempt had to wait for, or None."""
+    busy: Future[Any] | None = None
+    """Done when the attempt's thread is free again, which may be after the attempt; None without a thread."""
     effect: HealthEffect = HealthEffect.NONE
     error: Exception | None = None
 
-    def end(self, error: Exception | None, effect: HealthEffect) -> None:
-        """Note how the attempt ended."""
+    @property
+    def is_probe(self) -> bool:
+        """Whether this attempt is the one that finds out whether the provider works again."""
+        return self.given.is_probe
+
+    def job_created(self) -> None:
+        """Note that the service has created the attempt's job."""
+        self.admission.job_created(self.given)
+
+    def refusal(self) -> NotAsked | None:
+        """Return why the attempt may not create a job any more, or None if it may."""
+        return self.admission.refusal(self.given)
+
+    def report(self, error: Exception | None, effect: HealthEffect) -> None:
+        """Report how the attempt ended, and what that does to the provider's health."""
         self.error, self.effect = error, effect
 
 
-class Slot:
-    """One of the places at a provider, held until it is left; longer where something still works there."""
-
-    def __init__(self, waited_for: str | None = None) -> None:
-        self.waited_for = waited_for
-        """The limit that had to be waited for; None where none had."""
-        self.busy: Future[Any] | None = None
-
-
-def too_late(limit: str) -> NotAsked:
-    """What to say where waiting for a limit left no time for an order."""
-    return NotAsked(f"waiting left no time to order anything, where {limit}", advice=_TOO_FULL)
-
-
-def _is_too_late(rate: SlidingWindow, until: float) -> bool:
-    """Whether the next turn is only after ``until``; one that is there now is not waited for."""
-    moment = now()
-    return rate.opens_at(moment) > max(until, moment)
-
-
 class Admission:
-    """The way to one provider, for all solves of a hub."""
+    """Decides when an attempt may use a provider, for all solves of a hub.
+
+    ``changes`` is notified when the provider may be called again; ``emit`` reports its health to observers.
+    """
 
     def __init__(
-        self, settings: ProviderSettings, changes: ChangeSignal, dispatcher: EventDispatcher
+        self,
+        settings: ProviderSettings,
+        changes: ChangeSignal,
+        emit: Callable[[Callable[[float], Event]], None],
     ) -> None:
-        self._settings: ProviderSettings = settings
-        self._name = settings.name
-        self._changes = changes
-        self._dispatcher = dispatcher
-        self._places = asyncio.Semaphore(settings.max_in_flight)
-        self._surplus = 0
-        """Places that a newer limit takes away, as soon as they come free."""
-        self._is_retired = False
-        self._turns = asyncio.Lock()
-        self._rate = None if settings.rate is None else SlidingWindow(settings.rate)
+        self.slots = Slots(settings.max_in_flight)
         self.health = Health(settings.health)
         if settings.unusable is not None:
             self.health = Health(settings.health, ProviderState.OUT, settings.unusable)
+        self._settings = settings
+        self._name = settings.name
+        self._changes = changes
+        self._emit = emit
+        self._rate = None if settings.rate is None else RateLimiter(settings.rate)
+        self._is_retired = False
 
     @asynccontextmanager
-    async def slot(self, until: float) -> AsyncGenerator[Slot]:
-        """Hold one of the places, which go to those who wait in the order of their coming.
+    async def permit(
+        self, until: float, *, spare: float = 0.0, is_early: bool = False
+    ) -> AsyncGenerator[Permit | None]:
+        """Hold a permit for one attempt, or None if the circuit breaker does not allow the attempt now.
 
-        Raises :class:`~captchahub.errors.NotAsked` where none is free by ``until``, in the loop's time.
+        Waits for a slot and for the rate. ``is_early`` is true if the solve has no other provider to call, so
+        that it may probe this one before its cooldown is over. Raises :class:`~captchahub.errors.NotAsked` if
+        there is no slot or rate before ``until``, in the loop's time, or only so late that less than
+        ``spare`` seconds are left until then.
         """
-        limit, was_full = f"max_in_flight is {self._settings.max_in_flight}", self._places.locked()
+        waited_for, busy = await self.slots.acquire(until), None
         try:
-            async with asyncio.timeout_at(until):
-                await self._take_place()
-        except TimeoutError:
-            raise NotAsked(f"no place came free in time, where {limit}", advice=_TOO_FULL) from None
-        place = Slot(limit if was_full else None)
-        try:
-            yield place
+            waited_for = await self.wait_for_rate(until, spare=spare) or waited_for
+            given = self._admit(is_early=is_early)
+            if given is None:
+                yield None
+                return
+            permit = Permit(self, given, waited_for)
+            try:
+                yield permit
+            finally:
+                busy = permit.busy
+                self._learn(permit)
         finally:
-            self._leave(place)
+            self._release(busy)
 
-    async def _take_place(self) -> None:
-        await self._places.acquire()
-        while self._surplus:
-            self._surplus -= 1
-            await self._places.acquire()
+    async def wait_for_rate(self, until: float, *, spare: float = 0.0) -> str | None:
+        """Wait until the rate allows one more job. See :meth:`RateLimiter.acquire`."""
+        return None if self._rate is None else await self._rate.acquire(until, spare=spare)
 
-    def _leave(self, place: Slot) -> None:
-        if place.busy is None or place.busy.done():
-            self._places.release()
+    def _release(self, busy: Future[Any] | None) -> None:
+        """Release a slot, once the thread that works in it is free."""
+        if busy is None or busy.done():
+            self.slots.release()
             return
         loop = asyncio.get_running_loop()
 
         def release(_: object) -> None:
             # Called in the thread that was busy, which may outlive the hub.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._places.release)
+                loop.call_soon_threadsafe(self.slots.release)
 
-        place.busy.add_done_callback(release)
+        busy.add_done_callback(release)
 
-    async def rate_permit(self, until: float, place: Slot | None = None, *, spare: float = 0.0) -> None:
-        """Wait for the rate to allow one more order; those who wait are served in the order of their coming.
-
-        ``place`` is told where there was anything to wait for.
-
-        Raises :class:`~captchahub.errors.NotAsked` where that is not by ``until``, in the loop's time, or is
-        known to leave less than ``spare`` seconds until then.
-        """
-        if self._rate is None:
-            return
-        limit, moment = f"the rate is {self._settings.rate}", now()
-        if place is not None and (self._turns.locked() or self._rate.opens_at(moment) > moment):
-            place.waited_for = limit
-        try:
-            async with asyncio.timeout_at(until):
-                await self._wait_for_turn(self._rate, until - spare)
-        except TimeoutError:
-            raise NotAsked(f"no turn came in time, where {limit}", advice=_TOO_FULL) from None
-
-    async def _wait_for_turn(self, rate: SlidingWindow, until: float) -> None:
-        if _is_too_late(rate, until):
-            raise TimeoutError
-        async with self._turns:
-            if _is_too_late(rate, until):
-                raise TimeoutError
-            opens_at = rate.opens_at(now())
-            await asyncio.sleep(opens_at - now())
-            rate.take(max(opens_at, now()))
+    def _admit(self, *, is_early: bool) -> Pass | None:
+        health, given = self.health.admit(now(), is_early=is_early)
+        if given is not None and given.is_probe:
+            # Observers hear of what the probe finds, and not of the probe.
+            self.health = health
+            log.info("%s is half-open: this attempt, the probe, finds out whether it works", self._name)
+        elif given is not None:
+            self._set(health)
+        return given
 
     @property
     def next_turn(self) -> float:
-        """When the rate allows the next order at the soonest."""
-        return now() if self._rate is None else self._rate.opens_at(now())
+        """When the rate allows the next job at the earliest, in the loop's time."""
+        return now() if self._rate is None else self._rate.opens_at
 
-    @property
-    def is_open(self) -> bool:
-        """Whether its health lets it be asked now."""
-        return self.health.admits(now())
-
-    def admits(self, *, is_early: bool) -> bool:
-        """The same; ``is_early`` where it is by a solve that has nobody else to ask."""
+    def admits(self, *, is_early: bool = False) -> bool:
+        """Return whether the circuit breaker allows an attempt now. ``is_early`` is as for :meth:`permit`."""
         return self.health.admits(now(), is_early=is_early)
 
-    @contextmanager
-    def permit(self, *, is_early: bool = False) -> Generator[Permit | None]:
-        """Leave for one attempt, None where the provider may not be asked now.
-
-        ``is_early`` is as for :meth:`admits`.
-        """
-        health, given = self.health.admit(now(), is_early=is_early)
-        if given is None:
-            yield None
-            return
-        if not given.is_probe:
-            self._set(health)
-        else:
-            self.health = health
-            log.info("%s is half-open: this attempt, the probe, finds out whether it works", self._name)
-        permit = Permit(given)
-        try:
-            yield permit
-        finally:
-            self._learn(permit)
-
-    def created(self, given: Pass) -> None:
-        """Note that the service took a job."""
+    def job_created(self, given: Pass) -> None:
+        """Note that the service has created a job for an attempt."""
         self._set(self.health.created(given, now()), is_probe=given.is_probe)
 
     def follow(self, settings: ProviderSettings) -> None:
-        """Keep to other limits and rules from now on; what is under way counts for them."""
-        more = settings.max_in_flight - self._settings.max_in_flight
-        kept = max(self._surplus - more, 0)
-        for _ in range(max(more - self._surplus, 0)):
-            self._places.release()
-        self._surplus = kept
-        if settings.rate != self._settings.rate:
-            self._rate = None if settings.rate is None else SlidingWindow(settings.rate, self._rate)
+        """Keep other limits and rules from now on. The attempts under way count towards them."""
+        self.slots.follow(settings.max_in_flight)
+        if settings.rate is None:
+            self._rate = None
+        elif self._rate is None:
+            self._rate = RateLimiter(settings.rate)
+        else:
+            self._rate.follow(settings.rate)
         self._settings = settings
         self.health = attrs.evolve(self.health, rules=settings.health)
 
-    def begin_anew(self, before: Admission) -> None:
-        """Come in the place of another account's admission, which has nothing more to tell."""
+    def replace(self, before: Admission) -> None:
+        """Take the place of the admission of another account, whose health says nothing about this one."""
         before.retire()
         anew, self.health = self.health, before.health
+        # Solves and observers learn that the provider is healthy again, if it was not.
         self._set(anew)
 
     def retire(self) -> None:
-        """Tell nobody any more of the health of an account that is gone."""
+        """Report nothing any more, because the account is gone."""
         self._is_retired = True
 
     def revive(self) -> None:
-        """Ask the provider again from now on, whatever was wrong with it."""
+        """Call the provider again from now on, whatever its health was."""
         self._set(self.health.revived(now()))
 
     def take_balance(self, balance: Balance) -> None:
-        """Ask it again from now on, where it was out and this balance says that the account is good."""
+        """Call a provider that was out again from now on if this balance shows that the account can pay."""
         if self.health.state is ProviderState.OUT and balance.can_pay:
             self.revive()
 
     def _learn(self, permit: Permit) -> None:
-        error = permit.error
-        is_probe = permit.given.is_probe and self.health.state is ProviderState.HALF_OPEN
+        error, given = permit.error, permit.given
+        is_probe = given.is_probe and self.health.state is ProviderState.HALF_OPEN
         after = self.health.after(
-            permit.given,
+            given,
             permit.effect,
             now(),
             reason="" if error is None else f"{type(error).__name__}: {error}",
             retry_after=_pause_of(error),
         )
-        self._set(after, is_probe=is_probe, is_early=permit.given.is_early)
+        self._set(after, is_probe=is_probe, is_early=given.is_early)
 
     def _set(self, health: Health, *, is_probe: bool = False, is_early: bool = False) -> None:
         before, self.health = self.health, health
+        if before is health:
+            return
         if before.state is not health.state and not self._is_retired:
-            self._tell(health, is_probe=is_probe, is_early=is_early)
-            self._dispatcher.emit(partial(_event, self._name, health, now()))
+            self._log(health, is_probe=is_probe, is_early=is_early)
+            moment = now()
+            self._emit(lambda at: _event(self._name, health, moment, at))
         if before.opens_at != health.opens_at:
             self._changes.notify()
 
-    def _tell(self, health: Health, *, is_probe: bool, is_early: bool) -> None:
+    def _log(self, health: Health, *, is_probe: bool, is_early: bool) -> None:
         name, pause = self._name, 0.0 if health.until is None else health.until - now()
         if health.state is ProviderState.OUT:
             log.error("%s is out until hub.revive(%r): %s", name, name, health.reason)
         elif health.state is ProviderState.HEALTHY:
-            log.info("%s is asked again%s", name, ": the probe found that it works" if is_probe else "")
+            log.info("%s is called again%s", name, ": the probe found that it works" if is_probe else "")
         elif not is_probe:
             log.warning("%s is left alone for %.1f s, %s", name, pause, health.reason)
         elif is_early and pause > 0:
             opens = health.opens_early_at(math.inf)
             again = pause if opens is None else opens - now()
-            told = "the probe failed, %s; where nobody else can be asked, the next one goes in %.1f s"
+            told = "the probe failed, %s; if no other provider can be called, the next one is sent in %.1f s"
             log.info(f"%s: {told}", name, health.reason, again)
         elif pause > 0:
             log.warning(
                 "%s is left alone for another %.1f s: the probe failed, %s", name, pause, health.reason
             )
         else:
-            log.info("%s: the probe told nothing of it, so that the next attempt is one", name)
+            log.info("%s: the probe said nothing about it, so that the next attempt is a probe", name)
 
     def refusal(self, given: Pass | None = None) -> NotAsked | None:
-        """Why the provider may not be asked now, or None if it may.
+        """Return why the provider may not be called now, or None if it may.
 
-        ``given`` is the pass of the attempt that wants to ask it, or None if there is no attempt yet.
+        ``given`` is the pass of the attempt that wants to call it, or None if there is no attempt yet.
         """
         health = self.health
-        if self.is_open if given is None else health.allows(given, now()):
+        if self.admits() if given is None else health.allows(given, now()):
             return None
         if self._settings.unusable is not None:
             return NotAsked(self._settings.unusable, advice="")
         if health.state is ProviderState.OUT:
             name = self._settings.name
-            return NotAsked(f"it is out: {health.reason}", advice=f"mend that, then hub.revive({name!r})")
+            return NotAsked(f"it is out: {health.reason}", advice=f"fix that, then call hub.revive({name!r})")
         if health.until is None:
             return NotAsked(f"one attempt is finding out whether it works again, after {health.reason}")
         left = health.until - now()
         if left <= 0:
-            return NotAsked(f"its next order has to be a probe, after {health.reason}")
-        return NotAsked(f"it is cooling for another {left:.1f} s, after {health.reason}")
+            return NotAsked(f"its next job has to be a probe, after {health.reason}")
+        return NotAsked(f"it cools down for another {left:.1f} s, after {health.reason}")
 
 
 def _pause_of(error: Exception | None) -> float | None:
-    """The pause that the service asked for, in seconds, also where nobody knows what became of the order."""
-    told = error.__cause__ if isinstance(error, AmbiguousCreate) else error
-    return told.retry_after if isinstance(told, (RateLimited, ServiceUnavailable)) else None
+    """Return the pause that the service asked for, in seconds, or None."""
+    # An ambiguous create is raised from the service's own error.
+    cause = error.__cause__ if isinstance(error, AmbiguousCreate) else error
+    return cause.retry_after if isinstance(cause, (RateLimited, ServiceUnavailable)) else None
 
 
 def _event(provider: str, health: Health, moment: float, at: float) -> Event:
-    """What observers are told of a provider's health; ``moment`` is the loop's time for ``at``."""
+    """Return the event of a change of health. ``moment`` is the loop's time for the wall clock's ``at``."""
     if health.state is ProviderState.HEALTHY:
         return Recovered(at=at, provider=provider)
     until = None if health.until is None else at + health.until - moment

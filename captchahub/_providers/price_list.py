@@ -1,70 +1,83 @@
-"""Reading a service's price list: once for all who need it, and what a failure means for an order."""
+"""Reading a service's price list: once for all solves that need it, and what a failure means for a job."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from captchahub._policy.error_table import row_for
-from captchahub._providers.account import RemoteAccount
-from captchahub._providers.calls import ask_services
+from captchahub._policy.pricing import Prices
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
-from captchahub._support.tracebacks import let_go
-from captchahub.errors import CaptchaHubError, NotOffered, ProviderError, ServiceUnavailable
+from captchahub.errors import (
+    CaptchaHubError,
+    NotOffered,
+    ProviderError,
+    ServiceUnavailable,
+)
+from captchahub.provider import Service
 
-__all__ = ["know_price", "read_price_list"]
+__all__ = ["PriceListReader"]
 
+_WHY = "there is a budget to keep, and the service was asked for its prices"
 
-def read_price_list(account: RemoteAccount, background: BackgroundTasks) -> asyncio.Task[None]:
-    """The one reading of a provider's price list that is under way, for all who need it; it never fails."""
-    if account.price_list is None:
-        reading = account.price_list = background.start(_read(account))
-
-        def forget(_: object) -> None:
-            account.price_list = None
-
-        reading.add_done_callback(forget)
-    return account.price_list
+Fetch = Callable[[], Coroutine[Any, Any, Sequence[Service]]]
+"""The call that fetches the price list."""
 
 
-async def _read(account: RemoteAccount) -> None:
-    try:
-        account.prices.take_list(await ask_services(account), now())
-    except NotOffered:
-        account.prices.has_no_list(now())
-    except CaptchaHubError as caught:
-        error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
-        let_go(error)
-        account.prices.has_no_list(now(), error)
+class PriceListReader:
+    """Reads the price list of one account into its prices. Solves that need it at once share a call."""
+
+    def __init__(self, prices: Prices) -> None:
+        self._prices = prices
+        self._reading: asyncio.Task[None] | None = None
+
+    def start(self, fetch: Fetch, background: BackgroundTasks) -> asyncio.Task[None]:
+        """Return the reading that is under way, or start one. It never fails."""
+        if self._reading is None:
+            self._reading = background.start(self._read(fetch))
+            self._reading.add_done_callback(self._forget)
+        return self._reading
+
+    def _forget(self, _: object) -> None:
+        self._reading = None
+
+    async def _read(self, fetch: Fetch) -> None:
+        try:
+            self._prices.take_list(await fetch(), now())
+        except NotOffered:
+            self._prices.has_no_list(now())
+        except CaptchaHubError as caught:
+            error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
+            self._prices.has_no_list(now(), error)
+
+    async def ensure_price(
+        self, kind: str, fetch: Fetch, background: BackgroundTasks, patience: float
+    ) -> None:
+        """Read the list if a job of this kind has no price without it, for at most ``patience`` seconds.
+
+        Raises the ProviderError for which the list can't be read, because a job without a price can't be
+        created while there is a budget to keep.
+        """
+        prices = self._prices
+        if prices.needs_list(kind, now()):
+            await asyncio.wait([self.start(fetch, background)], timeout=max(0.0, patience))
+            if self._reading is not None and prices.of(kind) is None:
+                raise ServiceUnavailable(f"{_WHY}: not told within {patience:.1f} s", nothing_created=True)
+        error = prices.fresh_error(now())
+        if error is not None and prices.of(kind) is None:
+            raise _for_a_job(error) from error
 
 
-async def know_price(account: RemoteAccount, kind: str, background: BackgroundTasks, patience: float) -> None:
-    """Read the price list where an order has no price otherwise, for so many seconds at most.
-
-    Raises the ProviderError for which it can't be read: it is the service, or the account, that keeps the
-    order from being sent.
-    """
-    prices = account.prices
-    if prices.needs_list(kind, now()):
-        await asyncio.wait([read_price_list(account, background)], timeout=max(0.0, patience))
-        if account.price_list is not None and prices.of(kind) is None:
-            raise ServiceUnavailable(f"{_WANTED}: not told within {patience:.1f} s", nothing_created=True)
-    error = prices.fresh_error(now())
-    if error is not None and prices.of(kind) is None:
-        raise _of_an_order(error) from error
-
-
-_WANTED = "there is a budget to keep, and the service was asked for its prices"
-
-
-def _of_an_order(error: ProviderError) -> ProviderError:
-    """A new error of the same class for an order that was not sent; each attempt needs one of its own."""
-    said = f"{_WANTED}: {error}"
-    # An error that is about a job or a task is not true for the order: TaskRefused would end the solve.
+def _for_a_job(error: ProviderError) -> ProviderError:
+    """Return an error of the same class for a job that was not created. Each attempt needs one of its own."""
+    message = f"{_WHY}: {error}"
+    # An error that is about a job or a task is not true for the create: TaskRefused would end the solve.
     if not row_for(error).of_every_call:
-        return ProviderError(said)
+        return ProviderError(message)
     # Without __init__, because a plugin's own class may take other arguments.
-    copy = type(error).__new__(type(error), said)
+    copy = type(error).__new__(type(error), message)
     vars(copy).update(vars(error))
     if isinstance(copy, ServiceUnavailable):
         copy.nothing_created = True

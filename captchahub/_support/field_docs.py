@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 
@@ -54,15 +55,10 @@ def _words(written: str) -> str:
     return " ".join(written.replace("``", "`").split())
 
 
-_SIGNS = str.maketrans("`:,", "   ")
-
-
 def documented_fields(target: type) -> set[str]:
-    """Return the fields that have a docstring, or are named in the docstring of the class or of a base."""
-    named = {
-        name
-        for base in target.__mro__[:-1]
-        for name in getattr(base, "__annotations__", {})
-        if name in (base.__doc__ or "").translate(_SIGNS).split()
-    }
-    return named.union(field_docs(target))
+    """Return the fields that have a docstring, or that the docstring of their class names."""
+    found = set(field_docs(target))
+    for base in target.__mro__[:-1]:
+        words = re.sub("[`:,]", " ", base.__doc__ or "").split()
+        found.update(name for name in getattr(base, "__annotations__", {}) if name in words)
+    return found

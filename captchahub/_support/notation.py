@@ -12,28 +12,6 @@ from typing import NewType
 
 import attrs
 
-__all__ = [
-    "CertificatesPath",
-    "Count",
-    "Currency",
-    "Duration",
-    "FailureLimit",
-    "FilePath",
-    "HeaderText",
-    "HedgeDelay",
-    "Inline",
-    "Internal",
-    "Key",
-    "Limit",
-    "Pause",
-    "Price",
-    "ProxyAddress",
-    "Share",
-    "ShareLimit",
-    "TimeZone",
-    "Weight",
-]
-
 Duration = NewType("Duration", float)
 """Seconds above zero, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``, ``30d``."""
 

@@ -20,18 +20,18 @@ _EPILOG = """
 \b
 First steps:
   captchahub demo                        see it work; needs no account and no network
-  captchahub sandbox --pictures shots    a service of your own to try things with
-  captchahub config init                 write a configuration of your own
-  captchahub solve shots/text-01.png     solve a picture as captchahub.yaml says
+  captchahub sandbox --pictures shots    start a local service for trials
+  captchahub config init                 write a configuration
+  captchahub solve shots/text-01.png     solve a picture with the providers in captchahub.yaml
 
-"captchahub COMMAND --help" tells more about each.
+"captchahub COMMAND --help" describes each command.
 """
 
 
 @click.group(cls=Program, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="captchahub")
 def cli() -> None:
-    """Have pictures read by captcha recognition services, with fallback from one to the next.
+    """Send pictures to captcha recognition services, with fallback from one service to the next.
 
     Use it where you are authorised to automate: on your own sites, apps and archives.
     """

@@ -1,4 +1,4 @@
-"""What options are given as: text from the shell → checked values."""
+"""Options and their types: convert text from the shell to checked values."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from captchahub.settings import HubSettings
 
 __all__ = [
     "UserPath",
-    "Whole",
+    "WholeNumber",
     "amount",
     "config_option",
+    "default_config",
     "directory",
     "find_config",
     "named_value",
@@ -32,30 +33,29 @@ __all__ = [
     "seconds",
     "share",
     "token",
-    "usual_config",
     "with_journal",
 ]
 
 
-class Whole(click.IntRange):
-    """A whole number of a range."""
+class WholeNumber(click.IntRange):
+    """A whole number in a range."""
 
     name = "whole number"
 
 
 class UserPath(click.Path):
-    """A path, where ``~`` is the home directory: shells leave that to the program in ``--config=~/a``."""
+    """A path in which ``~`` is the home directory. Shells do not expand it in ``--config=~/a``."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path."""
+        """Return the path."""
         return super().convert(expanded(value), param, ctx)
 
 
 def directory(text: str) -> Path:
-    """A directory, or where one can be made."""
+    """Return the path of a directory, which need not exist."""
     path = expanded(text)
     if path.exists() and not path.is_dir():
         raise click.BadParameter(f"{text} is a file, not a directory")
@@ -63,14 +63,14 @@ def directory(text: str) -> Path:
 
 
 def token(text: str) -> str:
-    """The token of an account, which can't be empty."""
+    """Return the token of an account. Raises BadParameter if it is empty."""
     if not text.strip():
-        raise click.BadParameter("the token is empty; leave the option out for one that works")
+        raise click.BadParameter("the token is empty; leave the option out to use the default")
     return text
 
 
 def seconds(text: str) -> float:
-    """A time from 0, in seconds; ``2``, ``1.5`` and ``1.5s`` are fine."""
+    """Return a time of 0 or more, in seconds. ``2``, ``1.5`` and ``1.5s`` are accepted."""
     value = _number(text.removesuffix("s"))
     if value is None or value < 0:
         raise click.BadParameter(f"{text!r} is not a number of seconds such as 1.5")
@@ -78,15 +78,15 @@ def seconds(text: str) -> float:
 
 
 def positive_seconds(text: str) -> float:
-    """A time above 0, in seconds."""
+    """Return a time above 0, in seconds."""
     value = seconds(text)
     if not value:
-        raise click.BadParameter("give more than 0 seconds")
+        raise click.BadParameter("must be more than 0 seconds")
     return value
 
 
 def share(text: str) -> float:
-    """A share of the whole, from 0 to 1."""
+    """Return a number from 0 to 1."""
     value = _number(text)
     if value is None or not 0 <= value <= 1:
         raise click.BadParameter(f"{text!r} is not a share from 0 (none) to 1 (all), such as 0.2")
@@ -94,7 +94,7 @@ def share(text: str) -> float:
 
 
 def amount(text: str) -> Decimal:
-    """An amount of money from 0."""
+    """Return an amount of money of 0 or more."""
     value = money(text)
     if value is None or value < 0:
         raise click.BadParameter(f"{text!r} is not an amount such as 2.50")
@@ -102,13 +102,13 @@ def amount(text: str) -> Decimal:
 
 
 def named_value(text: str) -> tuple[str, object]:
-    """A name and a value, which is written as in a configuration: ``min_poll_interval=2``."""
+    """Return a name and a value in YAML: ``min_poll_interval=2``."""
     name, sign, written = text.partition("=")
     if not (sign and name):
         raise click.BadParameter(f"{text!r} is not NAME=VALUE such as dialect=capsolver")
     try:
         value: object = yaml.safe_load(written)
-    # ValueError: a number of thousands of digits, a day that no month has.
+    # ValueError: a number with thousands of digits, or a date that does not exist.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise click.BadParameter(
             f"the value of {name} is not YAML: {shown(written)}; put text in quotes"
@@ -128,64 +128,64 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _VARIABLE = "CAPTCHAHUB_CONFIG"
 
-_USUAL = (Path("captchahub.yaml"), Path("config.yaml"))
+_DEFAULT_FILES = (Path("captchahub.yaml"), Path("config.yaml"))
 
-_HOW_TO = """\
-no configuration: neither ./captchahub.yaml nor ./config.yaml is there, and neither --config nor \
+_NO_CONFIGURATION = """\
+no configuration: ./captchahub.yaml and ./config.yaml do not exist, and neither --config nor \
 $CAPTCHAHUB_CONFIG names one.
-Make a file captchahub.yaml such as
+Create a file captchahub.yaml such as
 
 providers:
   omo:
     plugin: omocaptcha
     api_token: ${env:OMOCAPTCHA_TOKEN}
 
-or let "captchahub config init" ask you and write it. Without an account, "captchahub sandbox" prints a \
+or let "captchahub config init" write it. Without an account, "captchahub sandbox" prints a \
 configuration to try."""
 
 
-def config_option(words: str) -> Callable[[F], F]:
-    """The option ``--config`` of a command, with its help in these words."""
-    return click.option("--config", type=UserPath(), envvar=_VARIABLE, help=words)
+def config_option(help_text: str) -> Callable[[F], F]:
+    """Return the option ``--config`` with this help."""
+    return click.option("--config", type=UserPath(), envvar=_VARIABLE, help=help_text)
 
 
 def find_config(given: Path | None) -> Path:
-    """The file that was named, else the first of the usual ones in the working directory.
+    """Return the configuration file: the given one, or the first default file in the working directory.
 
-    Raises :class:`~captchahub.errors.ConfigError` that says how to make one.
+    Raises :class:`~captchahub.errors.ConfigError`, which says how to create one, if there is none.
     """
     if given is not None:
         return given
-    found = _first_there()
+    found = _first_existing()
     if found is None:
-        raise ConfigError(_HOW_TO)
+        raise ConfigError(_NO_CONFIGURATION)
     return found
 
 
-def usual_config() -> Path | None:
-    """The file that a command would read which is given none, None where there is none."""
+def default_config() -> Path | None:
+    """Return the file that commands read by default, or None if there is none."""
     named = os.environ.get(_VARIABLE)
-    return expanded(named) if named else _first_there()
+    return expanded(named) if named else _first_existing()
 
 
-def _first_there() -> Path | None:
-    return next((path for path in _USUAL if path.exists()), None)
+def _first_existing() -> Path | None:
+    return next((path for path in _DEFAULT_FILES if path.exists()), None)
 
 
 def with_journal(settings: HubSettings) -> HubSettings:
-    """The settings with the journal in the user's state folder, where they name no file.
+    """Return the settings with a journal file: by default jobs.db in the user's state folder.
 
-    Where that folder can't be made, as in a container without a home, the journal stays in memory.
+    If that folder can't be created, as in a container without a home, the journal stays in memory.
     """
     if settings.journal.path is not None:
         return settings
-    path = _usual_file()
+    path = _default_journal()
     if path is None:
         return settings
     return attrs.evolve(settings, journal=attrs.evolve(settings.journal, path=path))
 
 
-def _usual_file() -> Path | None:
+def _default_journal() -> Path | None:
     try:
         return user_state_path("captchahub", appauthor=False, ensure_exists=True) / "jobs.db"
     except OSError:

@@ -1,4 +1,4 @@
-"""Pictures drawn by a sandbox, with names, so that people and files can talk about them."""
+"""Draws pictures with names in a sandbox, and saves them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class NamedPicture:
 
     @property
     def file_name(self) -> str:
-        """Under which it is saved."""
+        """The name of its file."""
         return f"{self.name}.png"
 
 
 def draw(sandbox: Sandbox, count: int) -> list[NamedPicture]:
-    """So many pictures that the sandbox can answer: two texts, then a slide if it has those, and again."""
+    """Draw ``count`` pictures that the sandbox can answer: two texts, a slide if it has slides, and so on."""
     has_slides = PhoneSlide.kind in sandbox.emulation.prices
     try:
         return [_draw_one(sandbox, number, has_slides=has_slides) for number in range(count)]
@@ -48,7 +48,7 @@ def _draw_one(sandbox: Sandbox, number: int, *, has_slides: bool) -> NamedPictur
 
 
 def save(pictures: Sequence[NamedPicture], directory: Path) -> None:
-    """Write the pictures and ``answers.json``; the directory is made where it is not there."""
+    """Write the pictures and ``answers.json``, and create the directory if it does not exist."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for picture in pictures:
@@ -61,7 +61,7 @@ def save(pictures: Sequence[NamedPicture], directory: Path) -> None:
 
 
 def _answers(pictures: Sequence[NamedPicture]) -> str:
-    truths = {
+    answers = {
         picture.file_name: {
             "kind": picture.drawn.kind,
             "answer": answer(picture.drawn.solution),
@@ -69,4 +69,4 @@ def _answers(pictures: Sequence[NamedPicture]) -> str:
         }
         for picture in pictures
     }
-    return json.dumps(truths, indent=2) + "\n"
+    return json.dumps(answers, indent=2) + "\n"

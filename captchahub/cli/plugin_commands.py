@@ -1,6 +1,6 @@
-"""Commands that installed plugins add: entry points of the group ``captchahub.commands``.
+"""Commands of installed plugins: entry points of the group ``captchahub.commands``.
 
-Their names are read from the metadata of what is installed; a plugin is imported when its command is used.
+Their names come from the metadata of the installed packages. A plugin is imported when its command is used.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ GROUP = "captchahub.commands"
 
 
 def added_commands() -> list[tuple[str, str]]:
-    """The names of the commands that plugins add, each with its package, sorted; nothing is imported."""
+    """Return the names of the plugins' commands, each with its package, sorted. Imports no plugin."""
     return sorted((point.name, _package(point)) for point in points_in(GROUP))
 
 
 def load_command(name: str) -> click.Command | None:
-    """A plugin's command, None where there is none of that name.
+    """Return a plugin's command, or None if no plugin has a command with that name.
 
-    Raises a ClickException where it can't be used, or two packages have one of that name.
+    Raises ClickException if it can't be used, or if two packages have a command with that name.
     """
     points = [point for point in points_in(GROUP) if point.name == name]
     return _loaded(_only(points)) if points else None
@@ -42,17 +42,17 @@ def _only(points: Sequence[EntryPoint]) -> EntryPoint:
 
 
 def _loaded(point: EntryPoint) -> click.Command:
-    who = f"the command {point.name!r} of {_package(point)}"
+    label = f"the command {point.name!r} of {_package(point)}"
     if is_blocked_by_environment(point.name, _package(point)):
-        raise click.ClickException(f"{who} is blocked by ${BLOCKED}; take it out there to use it")
+        raise click.ClickException(f"{label} is blocked by ${BLOCKED}; remove it there to use it")
     try:
         command: object = point.load()
     except (Exception, SystemExit) as error:
-        words = " ".join(str(error).split())
-        said = f"{who} can't be imported: {type(error).__name__}: {words}; update or reinstall it"
-        raise click.ClickException(said) from error
+        reason = " ".join(str(error).split())
+        message = f"{label} can't be imported: {type(error).__name__}: {reason}; update or reinstall it"
+        raise click.ClickException(message) from error
     if not isinstance(command, click.Command):
-        raise click.ClickException(f"{who} is a {type(command).__name__} and no click command; update it")
+        raise click.ClickException(f"{label} is a {type(command).__name__}, not a click command; update it")
     return command
 
 

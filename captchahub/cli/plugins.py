@@ -1,4 +1,4 @@
-"""``captchahub plugins``: what is installed, and whether it can be used."""
+"""``captchahub plugins``: list the installed plugins and their state."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import click
 
+from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import config_option, find_config
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, say, writing_stdout
 from captchahub.cli.text import printable
-from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
 from captchahub.plugins import PluginRecord, PluginState
 
@@ -29,21 +29,21 @@ Examples:
 
 \b
 States:
-  loaded        it can be used
-  failed        it can't be imported, or breaks the contract; --verbose shows the traceback
-  blocked       the configuration or $CAPTCHAHUB_BLOCK_PLUGINS forbids it; it was not imported
-  incompatible  it was written for another version of captchahub
+  loaded        can be used
+  failed        can't be imported, or breaks the plugin contract; --verbose shows the traceback
+  blocked       not imported, because the configuration or $CAPTCHAHUB_BLOCK_PLUGINS blocks it
+  incompatible  written for another version of captchahub
 """
 
 _COLUMNS = ("plugin", "state", "package", "adds")
 
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
-@config_option("The YAML file that may block plugins; looked for as by captchahub solve, and not needed.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
-@click.option("-v", "--verbose", is_flag=True, help="Show the tracebacks of those that failed.")
+@config_option("A YAML file that may block plugins. Optional; found as by captchahub solve.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the tracebacks of failed plugins.")
 def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
-    """Import every plugin that is installed, and tell what it adds or why it can't be used."""
+    """Import every installed plugin, and list what each one adds or why it can't be used."""
     need_stdout()
     records = _records(config)
     with writing_stdout():
@@ -56,11 +56,11 @@ def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
 def _records(config: Path | None) -> Sequence[PluginRecord]:
     known = Plugins()
     try:
-        load_yaml(find_config(config), known)
+        read_yaml(find_config(config), known)
     except ConfigError as error:
-        # It can have mistakes of any kind, and plugins are looked for to mend them.
+        # A configuration with errors must not hide the plugins, which may be what is needed to fix them.
         if config is not None:
-            say(f"{error}\nthe plugins are shown all the same")
+            say(f"{error}\nthe plugins are listed nevertheless")
     known.load_all()
     return sorted(known.records, key=lambda record: (record.name, record.distribution or ""))
 
@@ -74,12 +74,12 @@ def _plain(_record: object, _field: object, value: Any) -> Any:
 
 
 def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:
-    # Only here: help must not wait for the tables.
+    # Imported late, because rich takes long to import and help does not need it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    # A name that is cut can't be copied into a configuration.
+    # Names are wrapped and not cut, so that they can be copied into a configuration.
     console, table = Console(), Table(*(Column(name, overflow="fold") for name in _COLUMNS))
     for record in records:
         package = f"{record.distribution} {record.version}" if record.distribution else ""
@@ -95,7 +95,7 @@ def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:
 
 
 def _adds(record: PluginRecord) -> str:
-    """What a plugin is good for: the kinds that it adds, and what else it does."""
+    """Return what a plugin adds: kinds of providers and tasks, and other hooks."""
     adding = {"captchahub_provider_kinds", "captchahub_task_types"}
     hooks = (
         name.removeprefix("captchahub_").replace("_", " ") for name in record.hooks if name not in adding

@@ -1,4 +1,4 @@
-"""How the program ends: expected errors are told on stderr instead of a traceback."""
+"""The program and its exit: prints expected errors on stderr, without a traceback."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class _Refused(click.ClickException):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: the same as Ctrl-C, but for the exit code."""
+    """SIGTERM: like Ctrl-C, with another exit code."""
 
 
 @contextmanager
 def _ended_by_sigterm() -> Generator[None]:
-    """Have SIGTERM end what is done in here like Ctrl-C, so that the hub signs off and nothing is lost."""
+    """Treat SIGTERM like Ctrl-C, so that the hub closes and keeps its jobs for ``resume``."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -47,27 +47,27 @@ def _ended_by_sigterm() -> Generator[None]:
 
 
 class Subcommand(click.Command):
-    """A command whose help can meet a failing stdout."""
+    """A command whose help reports a failing stdout."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, which prints the help and the version in here."""
+        """Parse the arguments. click prints the help and the version in here."""
         with writing_stdout():
             return super().parse_args(ctx, args)
 
 
 class Subgroup(Subcommand, click.Group):
-    """A group inside the program."""
+    """A group of commands."""
 
 
 class Program(Subgroup):
-    """A group whose commands may raise the library's own errors, and be interrupted; plugins add to them."""
+    """The top-level group: handles the library's errors and interrupts, and includes plugins' commands."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The library's own command of that name, else a plugin's."""
+        """Return the library's command with that name, or else a plugin's."""
         return super().get_command(ctx, cmd_name) or load_command(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The library's own commands; and the names of the others, for which no plugin is imported."""
+        """List the library's commands, and the plugins' commands by name, without importing any plugin."""
         super().format_commands(ctx, formatter)
         rows = [(name, f"added by {package}") for name, package in added_commands()]
         if rows:
@@ -75,20 +75,20 @@ class Program(Subgroup):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for."""
+        """Run the command."""
         try:
             with _ended_by_sigterm():
                 return self._invoke(ctx)
         except click.ClickException as error:
-            # Here rather than in click, so that a failing stderr does not change the exit code.
+            # Handled here and not by click, so that a failing stderr does not change the exit code.
             with suppress(OSError):
                 error.show(file=sys.stderr)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as interrupt:
-            # click would exit with 1, which here means "not solved".
+            # click would exit with 1, which means "not solved" here.
             say(": ".join(["interrupted", *map(str, interrupt.args)]))
-            is_asked = isinstance(interrupt, Terminated)
-            ctx.exit(ExitCode.TERMINATED if is_asked else ExitCode.INTERRUPTED)
+            is_terminated = isinstance(interrupt, Terminated)
+            ctx.exit(ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED)
 
     def _invoke(self, ctx: click.Context) -> object:
         try:

@@ -1,4 +1,4 @@
-"""``captchahub resume``: collect what earlier runs have left behind."""
+"""``captchahub resume``: collect the answers that earlier runs did not deliver."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
+from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import config_option, find_config, with_journal
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, StdoutFailed, need_stdout, put, say, writing_stdout
 from captchahub.cli.text import counted, solution_fields
-from captchahub.config import load_yaml
 from captchahub.hub import Hub
 from captchahub.jobs import Collected, JobEntry, JobState
 
@@ -25,85 +25,87 @@ _ALL = 1_000_000
 _EPILOG = """
 \b
 Exit codes:
-  0    every job that was left behind is collected, or there was none; stderr names those of other accounts
-  1    a job could not be collected, or another process has it; stderr says until when
+  0    every undelivered job is collected, or there was none; stderr lists jobs of other accounts
+  1    a job could not be collected, or another process holds it; stderr says until when
   2    wrong usage
   3    the configuration is missing or wrong, or the journal can't be used
-  6    stdout failed: what it should have got is on stderr, and the rest is left for the next time
-  130  interrupted, or 143 ended by SIGTERM: what was not printed is left for the next time
+  6    stdout failed: its output is on stderr, and the other answers are kept for the next run
+  130  interrupted, or 143 ended by SIGTERM: answers that were not printed are kept for the next run
 """
 
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
-@config_option("The YAML file that names the providers; looked for as by captchahub solve.")
+@config_option("The YAML file with the providers; found as by captchahub solve.")
 def resume(config: Path | None) -> None:
-    """Collect the answers of jobs that were ordered and never read, after a crash or Ctrl-C.
+    """Collect the answers of jobs that were created but not delivered, after a crash or Ctrl-C.
 
-    Each is a JSON object on a line: the fingerprint of the task, which captchahub solve --json tells as well,
-    says which one it is. Every answer is given once. Jobs of accounts that are not configured here are left
-    to whoever has these accounts. The journal is the one that the configuration names,
-    else jobs.db in the state folder of the user, such as ~/.local/state/captchahub.
+    Prints one JSON object per line. Its fingerprint identifies the task; captchahub solve --json prints it
+    too. Each answer is printed once. Jobs of accounts that are not configured here are left alone. The
+    journal is the one in the configuration, or else jobs.db in the user's state folder, such as
+    ~/.local/state/captchahub.
     """
     need_stdout()
     failed = False
     plugins = Plugins()
-    settings = with_journal(load_yaml(find_config(config), plugins))
+    settings = with_journal(read_yaml(find_config(config), plugins))
     with Hub(settings, plugins=plugins) as hub:
         try:
             for collected in hub.resume():
                 failed |= collected.error is not None
-                _print(json.dumps(_told(collected)))
+                _print(json.dumps(_record(collected)))
         except KeyboardInterrupt as interrupt:
-            raise type(interrupt)("captchahub resume gives the rest the next time") from None
+            raise type(interrupt)("the next captchahub resume prints the rest") from None
         open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
-        held = _held(open_jobs)
-        others = _others([*open_jobs, *hub.jobs(state=JobState.SOLVED, limit=_ALL)])
+        held = _held_message(open_jobs)
+        others = list(_other_accounts([*open_jobs, *hub.jobs(state=JobState.SOLVED, limit=_ALL)]))
     if held is not None:
         failed = True
         say(held)
-    for left in others:
-        say(left)
+    for message in others:
+        say(message)
     click.get_current_context().exit(ExitCode.UNSOLVED if failed else ExitCode.DONE)
 
 
-def _held(jobs: Iterable[JobEntry]) -> str | None:
-    """What to say of jobs that somebody works on, or who can't be asked whether it is still alive."""
+def _held_message(jobs: Iterable[JobEntry]) -> str | None:
+    """Return a message about jobs of processes that are alive or may be, or None if there are none."""
     held = [job.held_until for job in jobs if job.held_until and not job.is_of_other_account]
     if not held:
         return None
     until = datetime.fromtimestamp(max(held)).astimezone().strftime("%H:%M:%S")
     number = counted(len(held), "job")
-    return f"{number} held by another process; should that be dead, run this again after {until}"
+    return f"{number} held by another process; if it is no longer running, run this again after {until}"
 
 
-def _others(jobs: Iterable[JobEntry]) -> Iterator[str]:
-    """What to say of the jobs that are left to hubs with other accounts, by account."""
-    left: dict[int, list[JobEntry]] = {}
+def _other_accounts(jobs: Iterable[JobEntry]) -> Iterator[str]:
+    """Yield a message about the jobs of each account that is not configured here."""
+    by_account: dict[int, list[JobEntry]] = {}
     for job in jobs:
         is_open = job.state is JobState.CREATED and job.held_until is None
         if job.account is not None and job.is_of_other_account and (is_open or not job.is_given):
-            left.setdefault(job.account, []).append(job)
-    for found in left.values():
+            by_account.setdefault(job.account, []).append(job)
+    for found in by_account.values():
         job = found[0]
         ids = ", ".join(str(one.job_id) for one in found)
         yield (
-            f"{counted(len(found), 'job')} of another account left to whoever has it: {job.provider} "
+            f"{counted(len(found), 'job')} of an account that is not configured here: {job.provider} "
             f"({job.plugin} at {job.address}), {ids}"
         )
 
 
 def _print(line: str) -> None:
-    """Put a line on stdout, else on stderr, for its answer counts as given; then no more are asked for."""
+    """Print a line on stdout, or on stderr if that fails, because its answer counts as delivered."""
     try:
         with writing_stdout():
             put(line)
     except StdoutFailed as failure:
         say(line)
-        lost = f"{failure}; lost there is the line above, and captchahub resume gives all that came after it"
-        raise StdoutFailed(lost) from failure
+        message = (
+            f"{failure}; the line above is missing there, and the next captchahub resume prints the rest"
+        )
+        raise StdoutFailed(message) from failure
 
 
-def _told(collected: Collected) -> dict[str, object]:
+def _record(collected: Collected) -> dict[str, object]:
     entry = collected.entry
     solution = None if collected.solution is None else solution_fields(collected.solution)
     return {

@@ -1,4 +1,4 @@
-"""Writing to stdout and stderr, either of which can fail."""
+"""Writes to stdout and stderr, either of which can fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from captchahub.cli.text import printable
 __all__ = [
     "ExitCode",
     "StdoutFailed",
-    "escape_what_is_lacking",
+    "escape_unencodable",
     "need_stdout",
     "put",
     "say",
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class ExitCode(IntEnum):
-    """What a script can tell from the end of the program."""
+    """The exit codes of the program."""
 
     DONE = 0
     UNSOLVED = 1
@@ -38,15 +38,15 @@ class ExitCode(IntEnum):
 
 
 class StdoutFailed(click.ClickException):
-    """What was to go to stdout could not be written there."""
+    """Output could not be written to stdout."""
 
     exit_code = ExitCode.STDOUT
 
 
-def escape_what_is_lacking() -> None:
-    r"""Have stdout and stderr spell out the characters that their encodings do not have, as ``\u0444``.
+def escape_unencodable() -> None:
+    r"""Make stdout and stderr escape the characters that their encodings lack, as ``\u0444``.
 
-    Into a file on Windows they write cp1252, and an answer in another script must not end the program.
+    Redirected to a file on Windows they use cp1252, and an answer in another script must not end the program.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -54,29 +54,29 @@ def escape_what_is_lacking() -> None:
 
 
 def need_stdout() -> None:
-    """Raise :class:`StdoutFailed` where the program was started without a stdout."""
+    """Raise :class:`StdoutFailed` if the program was started without a stdout."""
     if sys.stdout is None:
-        raise StdoutFailed("there is no stdout to write to; nothing was begun")
+        raise StdoutFailed("there is no stdout to write to; nothing was started")
 
 
 @contextmanager
 def writing_stdout() -> Generator[None]:
-    """Raises :class:`StdoutFailed` where what is written in here can't be."""
+    """Raise :class:`StdoutFailed` if writing fails in here."""
     try:
         yield
-    # UnicodeError: a character that the encoding of a stdout does not have which can't be reconfigured.
+    # UnicodeError: the encoding lacks a character, and this kind of stdout can't be reconfigured.
     except (OSError, UnicodeError) as error:
         raise StdoutFailed(f"cannot write to stdout: {getattr(error, 'strerror', None) or error}") from error
 
 
 def put(text: str) -> None:
-    """Lines for stdout. Raises OSError where it fails."""
-    # Named, for else click would write UTF-8 to a stdout that says it is ASCII.
+    """Write lines to stdout. Raises OSError if that fails."""
+    # Without ``file``, click would write UTF-8 even if the encoding of stdout is ASCII.
     click.echo(text, file=sys.stdout)
 
 
 def say(text: str) -> None:
-    """Lines for stderr; where it fails they are lost, for the work is worth more than its report."""
+    """Write lines to stderr. A failure is ignored, because the work matters more than its report."""
     if sys.stderr is not None:
         with suppress(OSError):
             click.echo("\n".join(printable(line) for line in text.split("\n")), file=sys.stderr)

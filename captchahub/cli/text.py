@@ -1,4 +1,4 @@
-"""Values as text for people and for programs: pure."""
+"""Values as text, for users and for programs. Pure."""
 
 from __future__ import annotations
 
@@ -15,44 +15,43 @@ _UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def answer(solution: Solution) -> str:
-    """A solution on one line: the text, or ``x1 y1 x2 y2``."""
+    """Return a solution on one line: the text, or ``x1 y1 x2 y2``."""
     if isinstance(solution, TextSolution):
         return solution.text
     if isinstance(solution, SlideSolution):
-        return f"{_place(solution.start)} {_place(solution.end)}"
+        return f"{_coordinates(solution.start)} {_coordinates(solution.end)}"
     return str(solution)
 
 
-def _place(point: Point) -> str:
+def _coordinates(point: Point) -> str:
     return f"{plain(point.x)} {plain(point.y)}"
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 job``, ``2 jobs``."""
+    """Return a number with a noun: ``1 job``, ``2 jobs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def plain(number: float) -> str:
-    """A number without the ``.0`` of a whole one."""
+    """Return a number without a trailing ``.0``."""
     return str(number).removesuffix(".0")
 
 
 def money_text(value: Decimal | None) -> str:
-    """An amount as it is read aloud, never as 5.5E-4; ``?`` where it is not known."""
+    """Return an amount without an exponent, or ``?`` if it is unknown."""
     return "?" if value is None else f"{value:f}"
 
 
 def solution_fields(solution: Solution) -> dict[str, object]:
-    """A solution as JSON can hold it, by the names of its fields."""
-    # Solutions are attrs classes, though their base does not say so.
+    """Return the fields of a solution by name, for JSON."""
+    # Every solution is an attrs class, but the type of the base class does not say so.
     return attrs.asdict(solution)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def printable(text: str) -> str:
-    """The text with its line breaks and control characters spelt out.
+    """Return the text with line breaks and control characters escaped.
 
-    An answer comes from a stranger: on a terminal it must not move the cursor, and in a list it must stay on
-    its line.
+    An answer is untrusted: it must not move the cursor of a terminal or break the lines of a list.
     """
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSAFE else char

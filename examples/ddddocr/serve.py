@@ -1,7 +1,7 @@
-"""``ddddocr api`` as ddddocr 1.6.1 means it: the arguments are those of that command.
+"""``ddddocr api`` of ddddocr 1.6.1 with a fix. The arguments are those of that command.
 
-As released, its server hands options to its engine under names that the engine has not, and answers every
-picture with HTTP 500 (its issue 312). Here they get the right names; the server is left as it is.
+The released server passes options to its engine under wrong names, and answers every picture with HTTP 500
+(its issue 312). This program passes them under the right names and changes nothing else.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from click.testing import Result as Ran
 from captchahub import Attempt, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
 from captchahub.__main__ import main
 from captchahub.cli import cli
-from captchahub.cli.demo.stage import stage
+from captchahub.cli.demo.run import start_demo
 from captchahub.cli.demo.view import show
-from captchahub.cli.solve.files import End
+from captchahub.cli.solve.files import FileOutcome
 from captchahub.cli.solve.output import printer
 from captchahub.cli.text import answer
 from captchahub.errors import AllProvidersFailed, JobFailed, NotAsked, Overtaken, RateLimited
@@ -190,7 +190,9 @@ def test_json_tells_who_agreed_and_what_each_attempt_cost(three_readers: str) ->
     assert (record["cost"], record["total_cost"]) == ("0.001", "0.003")
 
 
-def shown(capsys: pytest.CaptureFixture[str], end: End, *, as_json: bool = False) -> tuple[str, list[str]]:
+def shown(
+    capsys: pytest.CaptureFixture[str], end: FileOutcome, *, as_json: bool = False
+) -> tuple[str, list[str]]:
     printer(as_json=as_json, several=False, verbose=True)(end)
     out, err = capsys.readouterr()
     return out, err.splitlines()
@@ -207,16 +209,16 @@ def test_details_tell_every_attempt_but_the_winners_in_order(capsys: pytest.Capt
     solved = Result[Solution](
         TextSolution("x"), "image-to-text", "winner", 8, Decimal("0.001"), 2.0, attempts
     )
-    out, (head, *lines) = shown(capsys, End("a.png", "image-to-text", solved))
+    out, (head, *lines) = shown(capsys, FileOutcome("a.png", "image-to-text", solved))
     assert out == "x\n"
     assert head == "a.png: solved by winner, job 8, cost 0.001 of ? in total, 2.0 s"
     assert [line.split(",")[0] for line in lines] == [
         "  - failed: first (job 7)",
-        "  - not asked: full",
+        "  - not tried: full",
         "  - failed: winner",
         "  - overtaken: slow (job 9)",
     ]
-    record = json.loads(shown(capsys, End("a.png", "image-to-text", solved), as_json=True)[0])
+    record = json.loads(shown(capsys, FileOutcome("a.png", "image-to-text", solved), as_json=True)[0])
     assert [attempt["cost"] for attempt in record["attempts"]] == ["0.001", "0", "0", "0.001", None]
     assert (record["total_cost"], record["votes"]) == (None, [])
 
@@ -230,7 +232,9 @@ def test_a_total_that_is_the_cost_is_not_told_twice(
     attempts = (Attempt("one", 1.0, job_id=8, cost=cost and Decimal("0.001")),)
     votes = (Vote[Solution]("one", 8, TextSolution("x"), agrees=True),)
     solved = Result[Solution](TextSolution("x"), "image-to-text", "one", 8, cost, 2.0, attempts, (), votes)
-    assert shown(capsys, End("a.png", "image-to-text", solved))[1] == [f"a.png: solved by one, {told}"]
+    assert shown(capsys, FileOutcome("a.png", "image-to-text", solved))[1] == [
+        f"a.png: solved by one, {told}"
+    ]
 
 
 @pytest.mark.parametrize(("second", "total"), [(Decimal("0.002"), "0.003"), (None, None)])
@@ -241,7 +245,7 @@ def test_what_was_spent_in_vain_is_in_the_json(
         Attempt("one", 1.0, error=JobFailed("no"), cost=Decimal("0.001")),
         Attempt("two", 1.0, error=JobFailed("no"), cost=second),
     ]
-    end = End("a.png", "image-to-text", error=AllProvidersFailed("no provider solved this", attempts))
+    end = FileOutcome("a.png", "image-to-text", error=AllProvidersFailed("no provider solved this", attempts))
     record = json.loads(shown(capsys, end, as_json=True)[0])
     assert (record["cost"], record["total_cost"], record["votes"]) == (None, total, [])
 
@@ -497,7 +501,7 @@ def test_answers_that_a_closed_pipe_does_not_take_go_to_stderr_with_their_jobs(
 ) -> None:
     files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
     done = shell(f"{{ captchahub solve {files}; echo $? >&2; }} | true")
-    assert done.stderr.count("cannot write to stdout: Broken pipe; lost there:\n") == 2
+    assert done.stderr.count("cannot write to stdout: Broken pipe; missing there:\n") == 2
     for name in ("ONE", "TWO"):
         assert re.search(rf"\n{name}.png\\t{name}\n{name}.png: solved by omo, job \d+", done.stderr)
     assert done.stderr.endswith("\n6\n")
@@ -517,7 +521,7 @@ def test_answers_that_stdout_does_not_take_go_to_stderr_with_their_jobs(home: Pa
     files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
     done = shell(f"captchahub solve {files} >/dev/full")
     assert done.returncode == 6
-    assert done.stderr.count("cannot write to stdout: No space left on device; lost there:\n") == 2
+    assert done.stderr.count("cannot write to stdout: No space left on device; missing there:\n") == 2
     for name in ("ONE", "TWO"):
         assert re.search(rf"\n{name}.png\\t{name}\n{name}.png: solved by omo, job \d+", done.stderr)
 
@@ -527,8 +531,8 @@ def test_no_more_files_are_begun_when_stdout_has_failed(home: Path, service: San
     many = [text_file(home, service, f"PIC{number}") for number in range(34)]
     done = shell(f"captchahub solve --json {' '.join(many)} >/dev/full")
     assert done.returncode == 6
-    assert "2 files not begun" in done.stderr
-    assert len(service.jobs) == done.stderr.count("lost there") == 32
+    assert "2 files not started" in done.stderr
+    assert len(service.jobs) == done.stderr.count("missing there") == 32
 
 
 @has_full_device
@@ -569,7 +573,7 @@ def test_a_record_that_stdout_does_not_take_goes_to_stderr_too(home: Path) -> No
             timeout=20,
         )
     first, record = done.stderr.splitlines()
-    assert first == "cannot write to stdout: No space left on device; lost there:"
+    assert first == "cannot write to stdout: No space left on device; missing there:"
     assert json.loads(record)["error"]["type"] == "TaskError"
     assert done.returncode == 6
 
@@ -615,7 +619,7 @@ def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=5)
     assert (out, process.returncode) == ("", 130)
-    assert err == "interrupted: 2 files unfinished; captchahub resume collects what was ordered\n"
+    assert err == "interrupted: 2 files unfinished; captchahub resume collects the answers later\n"
 
 
 def order_and_stop(
@@ -678,7 +682,7 @@ def test_resume_says_what_a_process_that_works_still_has(home: Path, service: Sa
         resumed = run("resume")
         process.kill()
     assert (resumed.exit_code, resumed.stdout) == (1, "")
-    told = r"1 job held by another process; should that be dead, run this again after \d\d:\d\d:\d\d\n"
+    told = r"1 job held by another process; if it is no longer running, run this again after \d\d:\d\d:\d\d\n"
     assert re.fullmatch(told, resumed.stderr)
 
 
@@ -691,7 +695,7 @@ def test_resume_names_the_jobs_of_another_account_and_leaves_them(home: Path, se
     resumed = run("resume")
     assert (resumed.exit_code, resumed.stdout) == (0, "")
     where = service.url.removesuffix("/api")
-    left = "1 job of another account left to whoever has it"
+    left = "1 job of an account that is not configured here"
     assert resumed.stderr == f"{left}: omo (omocaptcha at {where}), {service.jobs[0].id}\n"
     assert len(service.calls_to("getJobResult")) == asked
     (home / "captchahub.yaml").write_text(theirs)
@@ -719,7 +723,7 @@ def test_a_solve_that_is_terminated_ends_at_once_with_143(home: Path, service: S
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=5)
     assert (out, process.returncode) == ("", 143)
-    assert err == "interrupted: 1 file unfinished; captchahub resume collects what was ordered\n"
+    assert err == "interrupted: 1 file unfinished; captchahub resume collects the answers later\n"
 
 
 @has_full_device
@@ -729,7 +733,7 @@ def test_what_resume_can_not_print_goes_to_stderr_and_the_rest_is_left(home: Pat
     assert failed.returncode == 6
     line, error = failed.stderr.splitlines()
     assert error.startswith(
-        "Error: cannot write to stdout: No space left on device; lost there is the line above"
+        "Error: cannot write to stdout: No space left on device; the line above is missing there"
     )
     rest = run("resume")
     found = [json.loads(one)["solution"]["text"] for one in [line, *rest.stdout.splitlines()]]
@@ -746,7 +750,7 @@ def test_an_interrupted_resume_ends_at_once_with_130_and_loses_nothing(home: Pat
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=5)
     assert (out, process.returncode) == ("", 130)
-    assert err == "interrupted: captchahub resume gives the rest the next time\n"
+    assert err == "interrupted: the next captchahub resume prints the rest\n"
     service.clear_faults()
     assert len(run("resume").stdout.splitlines()) == 2
 
@@ -766,8 +770,8 @@ def test_the_sandbox_answers_any_client_until_a_signal_ends_it(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     with started("sandbox", "--token", "t", "--balance", "2.5", cwd=tmp_path) as process:
-        said = read_until(process, "Ctrl-C ends it")
-        assert "only pictures that it drew itself, with --pictures DIR" in said
+        said = read_until(process, "Press Ctrl-C to stop")
+        assert "only the pictures that it has drawn since its start (with --pictures DIR)" in said
         [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
         balance = follow(curl)
         process.send_signal(number)
@@ -813,7 +817,7 @@ def test_the_sandbox_answers_pictures_of_the_users_own(home: Path, service: Sand
     )
     known = ["--answers", "short.json", "--answers", "long.json", "--job-time", "0.1"]
     with started("sandbox", *known, cwd=home) as process:
-        said = read_until(process, "Ctrl-C ends it")
+        said = read_until(process, "Press Ctrl-C to stop")
         snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
         Path("captchahub.yaml").write_text(snippet)
         result = run("solve", "--json", "one.png", "two.png")
@@ -971,14 +975,14 @@ def test_the_demo_gets_every_picture_right_in_plain_lines(tmp_path: Path) -> Non
         assert shown[1 : 1 + len(answer)] == answer
         assert shown[1 + len(answer)] == "right"
     assert "3 of 3 right" in result.stdout
-    assert "not ordered there again; spare solved it" in " ".join(result.stdout.split())
+    assert "not created again there; spare solved it" in " ".join(result.stdout.split())
     lines = result.stdout.partition("\n picture")[2].splitlines()
     assert max(map(len, lines)) <= 80
 
 
 @posix
 def test_on_a_terminal_the_demo_is_live_and_leaves_one_table_that_owns_up_to_mistakes() -> None:
-    with stage(2, SWIFT) as scene:
+    with start_demo(2, SWIFT) as scene:
         first, second = scene.pictures
         scene.sandbox.script(first.drawn.image, TextSolution("NONSENSE"))
         scene.sandbox.script(second.drawn.image, None)
@@ -991,7 +995,7 @@ def test_on_a_terminal_the_demo_is_live_and_leaves_one_table_that_owns_up_to_mis
     assert re.search(r"text-01 +NONSENSE \(it is +WRONG", left)
     assert re.search(r"text-02 +not solved +WRONG +- +2 ", left)
     assert "0 of 2 right" in left
-    assert "nobody else solved it" in " ".join(left.split())
+    assert "no account solved it" in " ".join(left.split())
 
 
 @posix
@@ -999,10 +1003,10 @@ def test_on_a_narrow_terminal_the_demo_keeps_picture_answer_and_verdict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    with stage(1, SWIFT) as scene:
+    with start_demo(1, SWIFT) as scene:
         shown = re.sub(r"\x1b\[[\d;]*m", "", on_a_terminal(lambda: show(scene)))
     left = shown.rpartition(SHOW_CURSOR)[2]
-    assert "1 text to read;" in shown
+    assert "1 text to read," in shown
     [text] = [answer(picture.drawn.solution) for picture in scene.pictures]
     assert re.search(rf"^ text-01 +{text} +right *\r$", left, re.MULTILINE)
     assert re.search(r"^ picture +answer *\r$", left, re.MULTILINE)

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 from jsonschema import Draft202012Validator
 
+from captchahub._config.loader import inspect_yaml, read_yaml
 from captchahub._config.names import COMMON_KEYS
 from captchahub._config.type_info import keys_of
 from captchahub._plugins.manager import Plugins
 from captchahub.cli import cli
 from captchahub.cli.config.effective import effective
 from captchahub.cli.config.rendering import yaml_lines
-from captchahub.config import inspect_yaml, load_yaml
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, JournalSettings, RouteSettings
@@ -222,7 +222,7 @@ def loaded_again(plugins: Plugins) -> tuple[HubSettings, HubSettings, str]:
     text = "\n".join(yaml_lines(effective(inspected, inspected.settings)))
     shown = Path("shown.yaml")
     shown.write_text(text)
-    return inspected.settings, load_yaml(shown, plugins), text
+    return inspected.settings, read_yaml(shown, plugins), text
 
 
 RULES = """\
@@ -241,7 +241,7 @@ def test_what_is_shown_loads_as_the_same() -> None:
     rest = "routes:\n  image-to-text: [a, b]\n" + RULES
     rest += "budget: {limit: 5, per: day, zone: Europe/Berlin}\njournal: jobs.db\ncache: 1h\n"
     write(START.replace("tok-7", "'***'") + more + rest)
-    before, after, _ = loaded_again(PLUGINS)
+    before, after, _ = loaded_again(Plugins(PLUGINS))
     assert after == before
 
 
@@ -255,7 +255,7 @@ def test_every_secret_is_hidden_wherever_a_plugin_keeps_it(monkeypatch: pytest.M
     write(yaml.safe_dump({"providers": {"a": own}}))
     monkeypatch.setenv("ANY", "any-value")
     monkeypatch.setenv("TWO", "other-value")
-    _, _, text = loaded_again(PLUGINS)
+    _, _, text = loaded_again(Plugins(PLUGINS))
     hidden = ("tok-7", "tok-8", "tok-9", "tok-10", "any-value", "other-value")
     assert [secret for secret in hidden if secret in text] == []
     # A text that may be anything is shown as it is written.

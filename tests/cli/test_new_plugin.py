@@ -115,8 +115,8 @@ class TestNames:
             ("my_service", "such as 'my-service'"),
             ("captchahub-acme!", "such as 'acme'"),
             ("2captcha", "such as 'captcha'"),
-            ("-", "characters at most"),
-            ("ключ", "characters at most"),
+            ("-", "at most 24 characters"),
+            ("ключ", "at most 24 characters"),
             (LONGEST + "y", f"such as '{LONGEST}'"),
         ],
     )
@@ -124,7 +124,7 @@ class TestNames:
         self, here: Path, name: str, advice: str
     ) -> None:
         said = refused("--", name)
-        assert f"{name!r} is no name for a plugin: small letters and digits" in said
+        assert f"{name!r} is not a name for a plugin: use lower-case words" in said
         assert advice in said
         assert list(here.iterdir()) == []
 
@@ -142,7 +142,9 @@ class TestNames:
 
     @pytest.mark.parametrize("service", ['"', "a\nb", "{x}", "\\", "", " x", "W" * 41])
     def test_that_of_the_service_has_to_fit_into_code(self, here: Path, service: str) -> None:
-        assert "can't stand in code: take letters, digits" in refused("acme", "--service-name", service)
+        assert "can't be inserted into code: use letters, digits" in refused(
+            "acme", "--service-name", service
+        )
         assert list(here.iterdir()) == []
 
 
@@ -151,7 +153,7 @@ class TestWhatIsThere:
         new("acme")
         (here / "captchahub-acme" / "README.md").write_text("mine")
         before = texts(here)
-        assert "captchahub-acme is there already, and nothing is overwritten" in refused("acme")
+        assert "captchahub-acme already exists and is not overwritten" in refused("acme")
         assert texts(here) == before
 
     def test_where_the_folder_is_a_file_that_is_told(self, here: Path) -> None:
@@ -161,7 +163,7 @@ class TestWhatIsThere:
 
 def test_it_ends_with_the_commands_that_come_next(here: Path) -> None:
     said = new("acme", "--into", "my code").stdout
-    assert said.startswith("my code/captchahub-acme: a provider for Acme, with a made-up API.")
+    assert said.startswith("my code/captchahub-acme: a provider for Acme, with a fictional API.")
     commands = [line.strip() for line in said.splitlines() if line.startswith("  ")]
     assert commands == [
         "cd 'my code/captchahub-acme'",

@@ -148,7 +148,7 @@ class TestCommands:
                 ),
             ),
             ("cmd-exits", "import sys; sys.exit(3)", "can't be imported: SystemExit: 3"),
-            ("cmd-none", "say = 5", "the command 'say' of cmd-none is a int and no click command; update it"),
+            ("cmd-none", "say = 5", "the command 'say' of cmd-none is a int, not a click command; update it"),
             ("cmd-gone", "", "can't be imported: AttributeError"),
         ],
     )

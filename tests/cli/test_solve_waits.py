@@ -74,9 +74,9 @@ class Story:
         """Let the time pass, and these happen."""
         while self._now < now:
             self._now += 0.5
-            self.lines += [(self._now, line) for line in self._waits.again(self._now)]
+            self.lines += [(self._now, line) for line in self._waits.due(self._now)]
         for event in events:
-            self.lines += [(now, line) for line in self._waits.note(event, now)]
+            self.lines += [(now, line) for line in self._waits.record(event, now)]
         return self
 
     @property

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
 
@@ -186,7 +185,7 @@ def test_a_broken_configuration_is_told_with_file_line_place_and_advice(tmp_path
     path = tmp_path / "config.yaml"
     path.write_text(START + text[1:] if text.startswith("+") else text)
     with pytest.raises(ConfigError) as caught:
-        load_yaml(path, Plugins())
+        load_yaml(path)
     (told,) = str(caught.value).splitlines()
     position = f"{path}:{line}: " if line else f"{path}: "
     assert told.startswith(position + (f"{place}: " if place else ""))
@@ -201,4 +200,4 @@ def test_there_are_forty_of_them_at_least() -> None:
 def test_what_they_begin_with_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(START)
-    assert list(load_yaml(path, Plugins()).providers) == ["omo", "backup"]
+    assert list(load_yaml(path).providers) == ["omo", "backup"]

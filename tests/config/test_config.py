@@ -166,7 +166,7 @@ class EchoPlugin:
         yield ProviderKind("plain", dict[str, object], Echo)
 
 
-PLUGINS = Plugins([EchoPlugin()])
+PLUGINS = (EchoPlugin(),)
 
 START = "providers:\n  a:\n    plugin: echo\n    api_token: tok-7\n"  # four lines; tests go on at the fifth
 
@@ -178,7 +178,7 @@ def write(directory: Path, text: str | bytes) -> Path:
 
 
 def load(directory: Path, text: str | bytes) -> HubSettings:
-    return load_yaml(write(directory, text), PLUGINS)
+    return load_yaml(write(directory, text), plugins=PLUGINS)
 
 
 def problems(directory: Path, text: str | bytes) -> list[str]:
@@ -201,7 +201,7 @@ def test_the_least_configuration_has_the_documented_defaults(tmp_path: Path) -> 
     configured = load(tmp_path, START)
     assert (configured.routes, configured.timeout) == ({}, 120.0)
     provider = configured.providers["a"]
-    assert (provider.name, provider.plugin, provider.kind) == ("a", "echo", PLUGINS.kind("echo"))
+    assert (provider.name, provider.plugin, provider.kind) == ("a", "echo", Plugins(PLUGINS).kind("echo"))
     # Without a timeout of its own, a provider gets a fair share of what the solve has left.
     assert (provider.timeout, provider.create_timeout, provider.poll_timeout) == (None, 30.0, 10.0)
     assert provider.poll_interval is None
@@ -884,7 +884,7 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path: Path, name: str) -> N
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: there is no such file; give another path"):
-        load_yaml(tmp_path / "none.yaml", PLUGINS)
+        load_yaml(tmp_path / "none.yaml", plugins=PLUGINS)
 
 
 @pytest.mark.parametrize("text", [None, "", "timeout: 5s\n"])
@@ -894,20 +894,20 @@ def test_who_has_no_configuration_is_shown_one_that_works(
     monkeypatch.setenv("OMOCAPTCHA_TOKEN", "tok-7")
     path = tmp_path / "none.yaml" if text is None else write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load_yaml(path, Plugins())
+        load_yaml(path)
     (line,) = str(caught.value).splitlines()
     shown = line[line.index("providers: {") :]
-    assert load_yaml(write(tmp_path, shown), Plugins()).providers["omo"].plugin == "omocaptcha"
+    assert load_yaml(write(tmp_path, shown)).providers["omo"].plugin == "omocaptcha"
 
 
 def test_a_directory_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this is a directory; give the path of the file"):
-        load_yaml(tmp_path, PLUGINS)
+        load_yaml(tmp_path, plugins=PLUGINS)
 
 
 def test_a_path_that_no_file_can_have_is_told() -> None:
     with pytest.raises(ConfigError, match="not a possible path"):
-        load_yaml(Path("a\0b"), PLUGINS)
+        load_yaml(Path("a\0b"), plugins=PLUGINS)
 
 
 @pytest.mark.parametrize(
@@ -1029,9 +1029,7 @@ def test_words_that_share_a_common_word_with_a_secret_are_repeated(
 def test_a_token_with_its_line_end_is_told_in_the_plugins_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECHO_VALUE", "sandbox-token\n")
     with pytest.raises(ConfigError, match="api_token holds a space, a line break or a control character"):
-        load_mapping(
-            {"providers": {"a": {"plugin": "omocaptcha", "api_token": "${env:ECHO_VALUE}"}}}, Plugins()
-        )
+        load_mapping({"providers": {"a": {"plugin": "omocaptcha", "api_token": "${env:ECHO_VALUE}"}}})
 
 
 def test_a_variable_written_as_in_a_shell_is_not_shown_as_it_may_be_a_secret(tmp_path: Path) -> None:
@@ -1074,13 +1072,13 @@ def test_a_mapping_gives_the_same_settings_as_a_file(tmp_path: Path) -> None:
         "timeout": "5s",
     }
     text = START + "    words: [x]\n    fee: 0.1\nroutes: {image-to-text: [a]}\ntimeout: 5s\n"
-    assert load_mapping(mapping, PLUGINS) == load(tmp_path, text)
+    assert load_mapping(mapping, plugins=PLUGINS) == load(tmp_path, text)
 
 
 def test_problems_of_a_mapping_have_a_place_and_no_file() -> None:
     mapping = {"providers": {"a": {"plugin": "echo", 5: 1, "timeout": 5, "loud": b"x", "fee": 10**5000}}}
     with pytest.raises(ConfigError) as caught:
-        load_mapping(mapping, PLUGINS)
+        load_mapping(mapping, plugins=PLUGINS)
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
         "providers.a",
         "providers.a.timeout",
@@ -1094,7 +1092,7 @@ def test_a_mapping_that_contains_itself_is_refused() -> None:
     endless: dict[str, object] = {}
     endless["providers"] = endless
     with pytest.raises(ConfigError, match="containing itself"):
-        load_mapping(endless, PLUGINS)
+        load_mapping(endless, plugins=PLUGINS)
 
 
 def test_a_mapping_that_grows_without_end_is_refused() -> None:
@@ -1102,7 +1100,7 @@ def test_a_mapping_that_grows_without_end_is_refused() -> None:
     for _ in range(20):
         layer = {str(n): layer for n in range(10)}
     with pytest.raises(ConfigError, match="more than 50000 values"):
-        load_mapping(layer, PLUGINS)
+        load_mapping(layer, plugins=PLUGINS)
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:
@@ -1153,7 +1151,7 @@ def test_no_mapping_raises_anything_but_a_config_error_that_shows_no_secret(
     monkeypatch.setenv("ECHO_VALUE", SENSITIVE)
     told = ""
     try:
-        load_mapping(mapping, PLUGINS)
+        load_mapping(mapping, plugins=PLUGINS)
     except ConfigError as error:
         told = "".join(traceback.format_exception(error))
     assert SENSITIVE not in told

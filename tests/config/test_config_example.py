@@ -15,7 +15,6 @@ from captchahub_createtask import CreateTaskSettings
 from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Hub
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import Secret
@@ -68,7 +67,7 @@ def all_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubSettings:
     path.write_text("\n".join(lines))
     trustme.CA().cert_pem.write_to_path(tmp_path / "company-ca.pem")
     monkeypatch.setenv("COMPANY_PROXY", "http://127.0.0.1:3128")
-    return load_yaml(path, Plugins())
+    return load_yaml(path)
 
 
 def value_of(key: str, *holders: object) -> object:
@@ -78,7 +77,7 @@ def value_of(key: str, *holders: object) -> object:
 
 
 def test_it_loads_as_it_is() -> None:
-    configured = load_yaml(EXAMPLE, Plugins())
+    configured = load_yaml(EXAMPLE)
     assert {name: provider.plugin for name, provider in configured.providers.items()} == {
         "omo": "omocaptcha",
         "spare": "omocaptcha",
@@ -95,7 +94,7 @@ def test_without_its_secrets_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch
     for name in SECRETS:
         monkeypatch.delenv(name)
     with pytest.raises(ConfigError) as caught:
-        load_yaml(EXAMPLE, Plugins())
+        load_yaml(EXAMPLE)
     lines = str(caught.value).splitlines()
     assert [line.partition(" is not set")[0].split()[-1] for line in lines] == list(SECRETS)
 
@@ -132,7 +131,7 @@ def test_an_option_that_is_not_in_use_has_its_default_unless_the_remark_says_not
 
 
 def test_an_option_that_is_in_use_tells_its_default_or_is_one() -> None:
-    configured = load_yaml(EXAMPLE, Plugins())
+    configured = load_yaml(EXAMPLE)
     one, spare = configured.providers["omo"], configured.providers["spare"]
     assert one.health == HealthSettings() == spare.health
     assert attrs.evolve(one, name="spare", own=spare.own, max_in_flight=10) == spare
@@ -186,5 +185,5 @@ def test_it_shows_every_option_that_there_is(settings: type[attrs.AttrsInstance]
 
 
 def test_it_shows_what_the_second_plugin_needs() -> None:
-    own = load_yaml(EXAMPLE, Plugins()).providers["backup"].own
+    own = load_yaml(EXAMPLE).providers["backup"].own
     assert own == CreateTaskSettings("2captcha", Secret("twocaptcha_key"))

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from captchahub._config.near_variables import RESERVED_NAMES
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import Secret
@@ -30,7 +29,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     def loaded(text: str = ROUTES, **variables: str) -> HubSettings:
         for name, value in variables.items():
             monkeypatch.setenv(f"CAPTCHAHUB__{name}", value)
-        return load_yaml(write(tmp_path, text), PLUGINS)
+        return load_yaml(write(tmp_path, text), plugins=PLUGINS)
 
     return loaded
 
@@ -57,7 +56,7 @@ def test_what_is_blocked_is_not_imported_for_the_names_of_its_keys(
     if blocked == "variable":
         monkeypatch.setenv("CAPTCHAHUB__PLUGINS__BLOCK", "[unwanted]")
     monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__U__WORD", "x")
-    load_yaml(write(tmp_path, "providers: {u: {plugin: unwanted}}\n" + block), Plugins())
+    load_yaml(write(tmp_path, "providers: {u: {plugin: unwanted}}\n" + block))
     assert module not in sys.modules
 
 
@@ -106,7 +105,7 @@ def test_a_value_may_hold_references(load: Load, monkeypatch: pytest.MonkeyPatch
 def test_a_mapping_is_overridden_by_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPTCHAHUB__TIMEOUT", "7s")
     mapping = {"providers": {"a": {"plugin": "echo", "api_token": "x"}}}
-    assert load_mapping(mapping, PLUGINS).timeout == 120.0
+    assert load_mapping(mapping, plugins=PLUGINS).timeout == 120.0
 
 
 WRONG: Mapping[str, tuple[dict[str, str], str, str]] = {
@@ -238,7 +237,7 @@ def test_a_variable_written_as_in_a_shell_is_no_secret_here_either(load: Load) -
 def test_it_works_for_installed_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__OMO__API_TOKEN", "tok-7")
     path = write(tmp_path, "providers: {omo: {plugin: omocaptcha}}\n")
-    assert load_yaml(path, Plugins()).providers["omo"].plugin == "omocaptcha"
+    assert load_yaml(path).providers["omo"].plugin == "omocaptcha"
 
 
 class TestAVariableThatIsNearlyOne:
@@ -309,4 +308,4 @@ class TestAVariableThatIsNearlyOne:
     def test_is_nothing_to_a_mapping(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAPTCHAHUB_TIMEOUT", "7s")
         mapping = {"providers": {"a": {"plugin": "omocaptcha", "api_token": "t0ken"}}}
-        assert load_mapping(mapping, Plugins()).timeout == 120.0
+        assert load_mapping(mapping).timeout == 120.0

@@ -13,7 +13,6 @@ from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 from keyring.errors import KeyringLocked
 
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
 from captchahub.provider import Secret
@@ -47,7 +46,7 @@ def memory() -> Iterator[Memory]:
 
 def token(reference: str) -> object:
     mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": reference}}}
-    own = load_mapping(mapping, Plugins()).providers["omo"].own
+    own = load_mapping(mapping).providers["omo"].own
     return getattr(own, "api_token", None)
 
 

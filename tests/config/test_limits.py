@@ -14,15 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captchahub import Hub
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.settings import HealthSettings, ProviderSettings, Rate
 from captchahub.tasks import Solution, Task, TextSolution
-
-PLUGINS = Plugins()
 
 START = """\
 providers:
@@ -37,7 +34,7 @@ SENSITIVE = "Zx-9-very-private"
 def provider(directory: Path, text: str) -> ProviderSettings:
     path = directory / "config.yaml"
     path.write_text(f"{START}    {text}\n")
-    return load_yaml(path, PLUGINS).providers["a"]
+    return load_yaml(path).providers["a"]
 
 
 def problems(directory: Path, text: str) -> list[str]:
@@ -116,7 +113,7 @@ def test_a_key_of_health_means_what_it_says(tmp_path: Path, text: str, key: str,
 def test_health_is_each_providers_own() -> None:
     account = {"plugin": "omocaptcha", "api_token": "x"}
     mapping = {"providers": {"a": {**account, "health": {"failures": 1}}, "b": account}}
-    read = load_mapping(mapping, PLUGINS).providers
+    read = load_mapping(mapping).providers
     assert (read["a"].health.failures, read["b"].health) == (1, HealthSettings())
 
 
@@ -326,7 +323,7 @@ def test_reports_to_who_takes_none_are_refused_when_the_hub_is_made() -> None:
     assert str(caught.value).splitlines() == [
         "providers.omo.report_wrong: this service takes no reports of right or wrong answers; leave it out",
         "providers.yes.report_wrong: YesCaptcha takes no reports of right or wrong answers; leave it out",
-        "providers.own.report_wrong: engine works in this process: there is no service to tell; leave it out",
+        "providers.own.report_wrong: engine works in this process: no service takes reports; leave it out",
     ]
 
 
@@ -369,7 +366,7 @@ def test_any_value_is_a_limit_or_a_config_error(keys: dict[str, object]) -> None
     mapping = {"providers": {"a": {**OMO, **keys}}}
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ConfigError):
         patch.setenv("LIMIT_VALUE", SENSITIVE)
-        read = load_mapping(mapping, PLUGINS).providers["a"]
+        read = load_mapping(mapping).providers["a"]
         # What was taken can be worked with.
         assert read.rate is None or (read.rate.jobs >= 1 and read.rate.seconds > 0)
         health = read.health

@@ -17,12 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
 from captchahub.settings import Budget, HubSettings, JournalSettings, Period
-
-PLUGINS = Plugins()
 
 START = """\
 providers:
@@ -38,7 +35,7 @@ SENSITIVE = "Zx-9-very-private"
 def load(directory: Path, text: str) -> HubSettings:
     path = directory / "config.yaml"
     path.write_text(START + text)
-    return load_yaml(path, PLUGINS)
+    return load_yaml(path)
 
 
 def own_budget(directory: Path, text: str) -> Budget | None:
@@ -107,7 +104,7 @@ def test_the_hub_has_a_budget_of_its_own_and_so_has_each_provider() -> None:
         "providers": {"a": {**ACCOUNT, "budget": own}, "b": ACCOUNT},
         "budget": {"limit": 100, "per": "month", "zone": "Europe/Berlin"},
     }
-    read = load_mapping(mapping, PLUGINS)
+    read = load_mapping(mapping)
     assert read.budget == Budget(Decimal(100), Period.MONTH, ZoneInfo("Europe/Berlin"))
     assert read.providers["a"].budget == Budget(Decimal("5.5"), Period.DAY)
     assert read.providers["b"].budget is None
@@ -147,7 +144,7 @@ BUDGET = {"limit": 5, "per": "day"}
     ],
 )
 def test_one_currency_can_be_added_up(mapping: Mapping[str, object]) -> None:
-    load_mapping(mapping, PLUGINS)
+    load_mapping(mapping)
 
 
 def test_budgets_of_their_own_may_be_of_several_currencies() -> None:
@@ -155,7 +152,7 @@ def test_budgets_of_their_own_may_be_of_several_currencies() -> None:
         name: {**ACCOUNT, "currency": currency, "budget": BUDGET}
         for name, currency in (("a", "USD"), ("b", "VND"))
     }
-    load_mapping({"providers": accounts}, PLUGINS)
+    load_mapping({"providers": accounts})
 
 
 @pytest.mark.parametrize("text", ["journal: jobs.db", "journal: {path: jobs.db}"])
@@ -620,7 +617,7 @@ def test_any_value_gives_settings_or_a_config_error(own: dict[str, object], top:
     mapping = {"providers": {"a": {**ACCOUNT, **own}, "b": {**ACCOUNT, "currency": "EUR"}}, **top}
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ConfigError):
         patch.setenv("MONEY_VALUE", SENSITIVE)
-        read = load_mapping(mapping, PLUGINS)
+        read = load_mapping(mapping)
         # What was taken can be worked with.
         one = read.providers["a"]
         for budget in (read.budget, one.budget):
@@ -633,10 +630,10 @@ def test_any_value_gives_settings_or_a_config_error(own: dict[str, object], top:
 @pytest.mark.parametrize(("written", "seconds"), [("1h", 3600.0), ("0s", 0.0), ("2d", 172_800.0)])
 def test_answers_can_be_given_to_equal_tasks_for_a_time(written: str, seconds: float) -> None:
     mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "t0ken"}}, "cache": written}
-    assert load_mapping(mapping, Plugins()).cache == seconds
+    assert load_mapping(mapping).cache == seconds
 
 
 def test_how_long_they_are_given_is_a_duration() -> None:
     mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "t0ken"}}, "cache": 60}
     with pytest.raises(ConfigError, match=r"cache: expected a duration .* write 60s"):
-        load_mapping(mapping, Plugins())
+        load_mapping(mapping)

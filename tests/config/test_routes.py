@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 
 from captchahub import errors
 from captchahub._config.routes import FALLBACK_ERRORS
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError, JobFailed, ProviderError, ServiceUnavailable
 from captchahub.settings import Otherwise, Percentile, RouteSettings, Strategy
-
-PLUGINS = Plugins()
 
 PROVIDERS = """\
 providers:
@@ -40,7 +37,7 @@ def write(directory: Path, text: str) -> Path:
 
 
 def route(directory: Path, text: str) -> RouteSettings:
-    return load_yaml(write(directory, text), PLUGINS).routes["image-to-text"]
+    return load_yaml(write(directory, text)).routes["image-to-text"]
 
 
 def problems(directory: Path, text: str) -> list[str]:
@@ -168,7 +165,7 @@ def test_a_mapping_gives_the_same_route_as_a_file(tmp_path: Path) -> None:
         "routes": {"image-to-text": {"providers": ({"a": 3, "b": 1}, "c"), "max_attempts": 2}},
     }
     written = route(tmp_path, "{providers: [{a: 3, b: 1}, c], max_attempts: 2}")
-    assert load_mapping(mapping, PLUGINS).routes["image-to-text"] == written
+    assert load_mapping(mapping).routes["image-to-text"] == written
 
 
 def test_fallback_can_name_every_error_that_can_end_an_attempt() -> None:
@@ -608,7 +605,7 @@ def test_any_value_is_a_route_or_a_config_error(value: object) -> None:
     mapping = {"providers": dict.fromkeys("abc", account), "routes": {"image-to-text": value}}
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ConfigError):
         patch.setenv("ROUTE_VALUE", SENSITIVE)
-        read = load_mapping(mapping, PLUGINS).routes["image-to-text"]
+        read = load_mapping(mapping).routes["image-to-text"]
         # What was taken can be worked with: names that are there, once each, and numbers that are numbers.
         assert 0 < len(read.names) == len(set(read.names))
         assert set(read.names) <= set("abc")

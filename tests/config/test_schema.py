@@ -18,16 +18,15 @@ from captchahub_omocaptcha import OmoSettings
 from jsonschema import Draft202012Validator
 
 from captchahub._config.json_schema import DEFINITIONS
+from captchahub._config.loader import read_mapping
 from captchahub._config.names import COMMON_KEYS
 from captchahub._config.problems import InvalidValue, KeyPath, items_in
-from captchahub._config.scalar_readers import ReadContext
-from captchahub._config.scalars import SCALARS
+from captchahub._config.scalars import SCALARS, ReadContext
 from captchahub._config.schema import configuration_schema
 from captchahub._config.type_info import keys_of, settings_fields
 from captchahub._plugins.manager import Plugins
 from captchahub._support.field_docs import class_doc, field_docs
 from captchahub._support.notation import CertificatesPath, FilePath, TimeZone
-from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind
 from captchahub.settings import (
@@ -46,7 +45,7 @@ from tests.test_docs import blocks
 INSTALLED = Plugins()
 SCHEMA = configuration_schema([INSTALLED.kind(name) for name in ("createtask", "omocaptcha")])
 INSTALLED_ONES = Draft202012Validator(SCHEMA)
-ECHO = configuration_schema([PLUGINS.kind("echo")])
+ECHO = configuration_schema([Plugins(PLUGINS).kind("echo")])
 
 
 def told(document: object, schema: Any = SCHEMA) -> list[str]:
@@ -320,7 +319,7 @@ KEYS = [place for place in PLACES if isinstance(place[-1], str) and not is_name(
 
 def refused(document: Any) -> bool:
     try:
-        load_mapping(document, INSTALLED)
+        read_mapping(document, INSTALLED)
     except ConfigError:
         return True
     return False

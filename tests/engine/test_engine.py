@@ -39,6 +39,7 @@ from captchahub import (
     TextSolution,
     WrongSolution,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
@@ -104,7 +105,7 @@ def solve(
 
     async def run() -> Trial:
         engine = Engine(
-            load_mapping(mapping, Plugins()),
+            load_mapping(mapping),
             connect=lambda provider: transports[provider.name],
             chance=lambda: 1.0,
         )
@@ -150,7 +151,7 @@ class TestASolveThatGoesWell:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "token"}}}
 
         async def run() -> None:
-            engine = Engine(load_mapping(mapping, Plugins()), connect=lambda _: transport)
+            engine = Engine(load_mapping(mapping), connect=lambda _: transport)
             result = await engine.solve(PhoneSlide(PICTURE), None)
             assert result.solution.screen == Size(1, 1)
             assert result.solution.scaled(10, 10).end.x == 5.0
@@ -319,7 +320,7 @@ class TestPolling:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "token"}}}
 
         async def run() -> None:
-            engine = Engine(load_mapping(mapping, Plugins()), connect=lambda _: transport)
+            engine = Engine(load_mapping(mapping), connect=lambda _: transport)
             await engine.solve(TASK, None)
             second = asyncio.get_running_loop().time()
             await engine.solve(TASK, None)
@@ -362,7 +363,7 @@ class TestTheDeadline:
         transport = ScriptedTransport([Hang()])
 
         async def run() -> None:
-            engine = Engine(load_mapping(mapping, Plugins()), connect=lambda _: transport)
+            engine = Engine(load_mapping(mapping), connect=lambda _: transport)
             first = asyncio.ensure_future(engine.solve(TASK, 8))
             second = asyncio.ensure_future(engine.solve(TASK, 3))
             await asyncio.wait([second])
@@ -377,7 +378,7 @@ class TestTheDeadline:
     def test_too_little_time_for_a_job_orders_none(self) -> None:
         trial = solve({"omo": []}, timeout=0.9)
         assert isinstance(trial.error, SolveTimeout)
-        assert "NotAsked: less than 1 s were left, too short to order anything" in str(trial.error)
+        assert "NotAsked: less than 1 s was left, too little to create a job" in str(trial.error)
         assert trial.creates("omo") == 0
 
     def test_too_little_time_after_a_pause_does_not_order_again(self) -> None:
@@ -430,7 +431,7 @@ class TestWhatIsRefused:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "token"}}}
 
         async def run() -> None:
-            engine = Engine(load_mapping(mapping, Plugins()), connect=lambda _: ScriptedTransport([]))
+            engine = Engine(load_mapping(mapping), connect=lambda _: ScriptedTransport([]))
             with pytest.raises(ConfigError, match=r"no provider takes odd tasks \(omo takes image-to-text"):
                 await engine.solve(Odd(PICTURE), None)
 
@@ -458,7 +459,7 @@ class TestAFaultyPlugin:
 
         async def run() -> Exception:
             plugins = Plugins([Plugin()])
-            engine = Engine(load_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
+            engine = Engine(read_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
             with pytest.raises(AllProvidersFailed) as caught:
                 await engine.solve(TASK, None)
             return caught.value
@@ -570,7 +571,7 @@ class TestClosing:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", "api_token": "token"}}}
 
         async def run() -> None:
-            engine = Engine(load_mapping(mapping, Plugins()), connect=lambda _: ScriptedTransport([Hang()]))
+            engine = Engine(load_mapping(mapping), connect=lambda _: ScriptedTransport([Hang()]))
             solving = asyncio.ensure_future(engine.solve(TASK, None))
             await asyncio.sleep(1)
             await engine.aclose()

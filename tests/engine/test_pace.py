@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from captchahub import AllProvidersFailed, Result, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.errors import NotAsked
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import Job, Pending, ProviderKind, Reply, Solved
@@ -61,7 +61,7 @@ def asked(
     transport = ScriptedTransport(whole_reply)
 
     async def run() -> Result[TextSolution]:
-        engine = Engine(load_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
+        engine = Engine(read_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
         try:
             return await engine.solve(TASK, timeout)
         finally:
@@ -94,7 +94,7 @@ def test_nothing_is_ordered_that_could_not_be_asked_for_in_time() -> None:
         asked(gap=5.0, wait=5.0, timeout=5)
     (error,) = caught.value.exceptions
     assert isinstance(error, NotAsked)
-    assert "less than 6 s were left" in str(error)
+    assert "less than 6 s was left" in str(error)
     assert asked(gap=5.0, wait=5.0, timeout=7) == [6.5]
 
 

@@ -141,7 +141,7 @@ class TestReportWrong:
     ) -> None:
         service.add_faults(Fault.status(503, on="reportIncorrect"))
         self.solve_wrongly(service, report_wrong=True)
-        assert "could not be told that its answer is wrong" in caplog.text
+        assert "the wrong answer could not be reported" in caplog.text
 
     def test_a_service_that_takes_no_reports_is_a_wrong_configuration(self, service: Sandbox) -> None:
         mapping = configured(service, report_wrong=True, dialect="yescaptcha")

@@ -28,7 +28,6 @@ from captchahub._journal.database import Connection
 from captchahub._journal.journal import reserve
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from captchahub.tickets import Progress
@@ -200,7 +199,7 @@ def two_hubs(
 
     def hub() -> Engine:
         return Engine(
-            load_mapping(mapping, Plugins()),
+            load_mapping(mapping),
             connect=lambda _: service.connect(),
             chance=lambda: 1.0,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),

@@ -188,7 +188,7 @@ class TestRules:
         error = in_town(town, fail, fallback_on=["ServiceUnavailable", "AmbiguousCreate"])
         assert failures(error) == [("first", JobFailed), ("second", NotAsked)]
         assert str(error).splitlines()[0] == (
-            "no provider solved this image-to-text task, and after JobFailed nobody else is asked"
+            "no provider solved this image-to-text task, and after JobFailed no other provider is called"
         )
         assert town["second"].orders == []
 
@@ -276,7 +276,7 @@ class TestHealth:
             error = await fail(engine)
             assert asyncio.get_running_loop().time() == before
             assert failures(error) == [("only", NotAsked)]
-            assert "it is cooling for another" in str(error)
+            assert "it cools down for another" in str(error)
             assert "RateLimited: HTTP 429" in str(error)
 
         in_town(town, main)
@@ -670,7 +670,7 @@ class TestAgreement:
         error = in_town(town, fail, agree=2)
         assert failures(error) == [("a", Outvoted), ("b", Outvoted), ("c", Outvoted)]
         assert str(error).startswith("no 2 providers gave the same answer to this image-to-text task")
-        assert "a (job 100000), 4.0 s: Outvoted: answered 'texta', and nobody else did, where 2 " in str(
+        assert "a (job 100000), 4.0 s: Outvoted: answered 'texta', and no other provider did, but 2 " in str(
             error
         )
 
@@ -679,10 +679,10 @@ class TestAgreement:
         error = in_town(town, fail, agree=3)
         assert isinstance(error, AllProvidersFailed)
         assert [str(attempt.error) for attempt in error.attempts] == [
-            "answered 'x', and 1 more did, where 3 must agree",
-            "answered 'y', and nobody else did, where 3 must agree",
-            "answered 'x', and 1 more did, where 3 must agree",
-            "answered 'z', and nobody else did, where 3 must agree",
+            "answered 'x', and 1 more did, but 3 must agree",
+            "answered 'y', and no other provider did, but 3 must agree",
+            "answered 'x', and 1 more did, but 3 must agree",
+            "answered 'z', and no other provider did, but 3 must agree",
         ]
 
     def test_where_only_one_answer_came_it_says_so(self) -> None:

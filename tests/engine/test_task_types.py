@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from captchahub import ConfigError, Image, JobState, Point, Result
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
@@ -80,7 +81,7 @@ TASK = ClickOn(PICTURE, "bicycles")
 def engine(journal: Shared | None = None, mapping: Mapping[str, object] = MAPPING) -> Engine:
     plugins = Plugins([Clicking()])
     return Engine(
-        load_mapping(mapping, plugins),
+        read_mapping(mapping, plugins),
         plugins=plugins,
         connect=lambda _: ScriptedTransport(whole_reply),
         wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
@@ -116,4 +117,4 @@ def test_is_shared_by_equal_tasks_from_what_the_journal_has() -> None:
 def test_its_kind_is_known_to_routes_and_prices_and_no_other_is() -> None:
     wrong = {**MAPPING, "routes": {"click-onn": ["mine"]}}
     with pytest.raises(ConfigError, match=r"routes\.click-onn: unknown task kind; did you mean 'click-on'"):
-        load_mapping(wrong, Plugins([Clicking()]))
+        load_mapping(wrong, plugins=[Clicking()])

@@ -111,7 +111,7 @@ class TestTurns:
             assert asyncio.get_running_loop().time() == before
             assert type(ended) is AllProvidersFailed
             assert failures(ended) == [(name, NotAsked) for name in names]
-            assert "no turn came in time, where the rate is 1/hour" in str(ended)
+            assert "no job was allowed in time: the rate is 1/hour" in str(ended)
 
         in_town(town, main)
 
@@ -155,7 +155,7 @@ class TestAPlaceThatComesTooLate:
             return str(ended)
 
         told = in_town(town, main)
-        assert "waiting left no time to order anything, where max_in_flight is 1; raise that limit" in told
+        assert "waiting left no time for a job: max_in_flight is 1; raise that limit" in told
 
     def test_for_its_share_but_in_time_for_the_solve_is_taken(self) -> None:
         """It comes after 3.5 seconds of 4, of which the solve has 8; the rate does not matter then."""

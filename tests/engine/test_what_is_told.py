@@ -106,7 +106,7 @@ class TestSolveTimeout:
         town = {"first": Service(), "second": Service()}
         ended = in_town(town, lambda engine: fail(engine, 0.5))
         assert type(ended) is SolveTimeout
-        assert "less than 1 s were left, too short" in str(ended)
+        assert "less than 1 s was left, too little" in str(ended)
         assert (town["first"].orders, town["second"].orders) == ([], [])
 
     def test_not_where_the_provider_itself_gave_up(self) -> None:
@@ -129,7 +129,7 @@ class TestSolveTimeout:
         town = {"first": Service(seconds=lambda: 1e6), "second": Service()}
         ended = in_town(town, fail, on_timeout="fail")
         assert type(ended) is AllProvidersFailed
-        assert "and after JobTimeout nobody else is asked" in str(ended)
+        assert "and after JobTimeout no other provider is called" in str(ended)
 
 
 class TestWhyNobodyElseWasAsked:
@@ -147,11 +147,11 @@ class TestWhyNobodyElseWasAsked:
         for allowed in ("AmbiguousCreate", "JobTimeout"):
             town = {"first": Service(answer=None), "last": Service()}
             why = self.why(town, fallback_on=[allowed])
-            assert "nobody else is asked after JobFailed; fallback_on of the route says so" in why
+            assert "no other provider is called after JobFailed; fallback_on of the route says so" in why
 
     def test_the_rules_of_the_route_where_the_first_is_tried_again(self) -> None:
         why = self.why({"first": Service(mishap=dead), "last": Service()}, fallback_on=[])
-        assert "nobody else is asked after ServiceUnavailable; fallback_on" in why
+        assert "no other provider is called after ServiceUnavailable; fallback_on" in why
 
     @pytest.mark.parametrize(
         ("first", "rules", "error", "named"),
@@ -174,7 +174,7 @@ class TestWhyNobodyElseWasAsked:
         self, first: Service, rules: Mapping[str, object], error: type[Exception], named: str
     ) -> None:
         why = self.why({"first": first, "last": Service()}, **rules)
-        assert f"nobody else is asked after {error.__name__}; {named}" in why
+        assert f"no other provider is called after {error.__name__}; {named}" in why
 
     def test_the_most_of_attempts(self) -> None:
         why = self.why({"first": Service(answer=None), "last": Service()}, max_attempts=1)
@@ -198,7 +198,7 @@ class TestWhyNobodyElseWasAsked:
             return str(await fail(engine))
 
         told = in_town({"busy": busy, "bad": Service(answer=None)}, main)
-        assert "busy, 0.0 s: NotAsked: it is cooling for another" in told
+        assert "busy, 0.0 s: NotAsked: it cools down for another" in told
         assert "after RateLimited" in told
 
     def test_too_little_time(self) -> None:
@@ -209,7 +209,7 @@ class TestWhyNobodyElseWasAsked:
 
         ended = in_town(town, main)
         assert failures(ended) == [("first", JobTimeout), ("last", NotAsked)]
-        assert "less than 1 s were left, too short to order anything there" in str(ended)
+        assert "less than 1 s was left, too little to create a job there" in str(ended)
 
 
 class TestWhatToDoAboutAWrongAnswer:
@@ -229,7 +229,7 @@ class TestWhatToDoAboutAWrongAnswer:
 
     def test_is_less_where_the_hub_reports_it_itself(self) -> None:
         told = self.advice(Stall(settings={"report_wrong": True}))
-        assert told == "check the options of the task; the service is told that the answer is wrong"
+        assert told == "check the options of the task; the wrong answer is reported to the service"
 
     def test_is_less_where_there_is_no_job_to_report(self) -> None:
         nameless = odd(read_created=giving(Created(None, TextSolution("x7kp2"))))
@@ -260,7 +260,7 @@ class TestTheLog:
         town = {"only": Service(mishap=dead_until(3), settings={"health": {"failures": 1}})}
         in_town(town, lambda engine: self.solves(engine, 0))
         failed = "only: the probe failed, ServiceUnavailable: nobody listens"
-        assert f"{failed}; where nobody else can be asked, the next one goes in 2.0 s" in lines(caplog)
+        assert f"{failed}; if no other provider can be called, the next one is sent in 2.0 s" in lines(caplog)
 
     def test_a_probe_that_works(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {
@@ -268,7 +268,7 @@ class TestTheLog:
             "good": Service(),
         }
         in_town(town, lambda engine: self.solves(engine, 40, 0))
-        assert "bad is asked again: the probe found that it works" in lines(caplog)
+        assert "bad is called again: the probe found that it works" in lines(caplog)
 
     def test_a_probe_that_tells_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         settings = {"health": {"failures": 1}, "timeout": "10s"}
@@ -282,19 +282,19 @@ class TestTheLog:
             await asyncio.wait([cancelled])
 
         in_town(town, main)
-        assert "slow: the probe told nothing of it, so that the next attempt is one" in lines(caplog)
+        assert "slow: the probe said nothing about it, so that the next attempt is a probe" in lines(caplog)
 
     def test_a_hedge_and_the_answer_that_came_too_late(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
         in_town(town, lambda engine: self.solves(engine, 60), hedge_after="5s", hedge_limit="100%")
-        assert "image-to-text: slow is slow, and another provider is asked as well" in lines(caplog)
+        assert "image-to-text: slow is slow, and another provider is called as well" in lines(caplog)
         late = [message for message in lines(caplog) if "slow (job" in message]
         assert [message.split(" s: ")[1] for message in late] == ["solved, after another one had answered"]
 
     def test_a_hedge_that_the_limit_holds_back(self, caplog: pytest.LogCaptureFixture) -> None:
         town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
         in_town(town, solve, hedge_after="5s")
-        held = "image-to-text: slow is slow, and hedge_limit is 5%: no other one is asked as well"
+        held = "image-to-text: slow is slow, and hedge_limit is 5%: no other one is called"
         assert held in lines(caplog)
 
     def test_a_solve_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""What is said to callers who pass something else than they should."""
+"""The errors for callers that pass a wrong argument."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from captchahub.jobs import JobState
         (checked_since, "today", r"since must be a datetime, such as datetime.now\(UTC\), not 'today'"),
     ],
 )
-def test_another_type_is_told_with_the_right_one(
+def test_a_wrong_type_is_reported_with_the_right_one(
     check: Callable[[object], object], value: object, told: str
 ) -> None:
     with pytest.raises(TypeError, match=told):
@@ -56,12 +56,12 @@ def test_another_type_is_told_with_the_right_one(
         (checked_since, datetime.min, "since must be a time that this system supports"),  # noqa: DTZ901 - on purpose
     ],
 )
-def test_so_is_a_value_that_can_not_be(check: Callable[[object], object], value: object, told: str) -> None:
+def test_an_impossible_value_is_refused(check: Callable[[object], object], value: object, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         check(value)
 
 
-def test_all_else_is_given_back() -> None:
+def test_valid_arguments_are_returned() -> None:
     assert checked_state(JobState.SOLVED) is JobState.SOLVED
     assert (checked_limit(5), checked_limit(10**30)) == (5, 2**63 - 1)
     assert (checked_cost(None), checked_cost(Decimal("0.1"))) == (None, Decimal("0.1"))
@@ -94,7 +94,7 @@ def test_from_yaml_says_what_to_call(face: Face, given: Any, told: str) -> None:
 
 
 @FACES
-def test_the_text_of_a_file_is_no_path_and_is_not_shown(face: Face) -> None:
+def test_the_text_of_a_file_is_refused_as_a_path_and_not_shown(face: Face) -> None:
     with pytest.raises(ConfigError, match="this is the text of one") as caught:
         face.from_yaml("providers:\n  omo: {plugin: omocaptcha, api_token: s3cret}\n")
     assert "s3cret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Which calls of a Hub are warned of: those that a coroutine or a callback waits for."""
+"""Which calls of a Hub give a warning: those that a coroutine or a callback waits for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def solve(sandbox: Sandbox) -> Iterator[Callable[[], str]]:
 
 
 class Browser:
-    """A synchronous face of something asynchronous, as Playwright has it: its loop is in a greenlet.
+    """A synchronous interface to an asynchronous library, as Playwright has one: its loop is in a greenlet.
 
     That is left in the middle of the loop's work, which goes on with the next call of the browser.
     """
@@ -39,7 +39,7 @@ class Browser:
         self._loop.run_until_complete(self._over.wait())
 
     def call(self, work: Coroutine[Any, Any, str]) -> str:
-        """What some work gives, done in the loop."""
+        """Run some work in the loop, and return its result."""
         caller = greenlet.getcurrent()
         task = self._loop.create_task(work)
         task.add_done_callback(lambda _: caller.switch())
@@ -70,16 +70,16 @@ async def title() -> str:
 class TestAFalseWarning:
     """The tests run with warnings as errors."""
 
-    def test_is_not_given_beside_a_loop_in_another_greenlet(self, solve: Callable[[], str]) -> None:
+    def test_is_not_given_next_to_a_loop_in_another_greenlet(self, solve: Callable[[], str]) -> None:
         with browser() as opened:
             assert opened.call(title()) == "a page"
-            # As it looks to whoever asks asyncio.
+            # What asyncio reports.
             assert asyncio.get_running_loop().is_running()
             assert solve() == "x7kp2"
             assert opened.call(title()) == "a page"
             assert solve() == "x7kp2"
 
-    def test_is_not_given_where_the_greenlet_was_left_in_a_coroutine(self, solve: Callable[[], str]) -> None:
+    def test_is_not_given_if_the_greenlet_was_left_in_a_coroutine(self, solve: Callable[[], str]) -> None:
         caller = greenlet.getcurrent()
 
         async def handing_back() -> None:
@@ -124,14 +124,14 @@ class TestAWarning:
 
     def test_is_given_to_a_greenlet_that_a_coroutine_waits_for(self, solve: Callable[[], str]) -> None:
         async def main() -> str:
-            # As SQLAlchemy calls what is synchronous.
+            # SQLAlchemy calls synchronous code like this.
             found: str = greenlet.greenlet(solve).switch()
             return found
 
         with pytest.warns(RuntimeWarning, match="blocks the event loop"):
             assert asyncio.run(main()) == "x7kp2"
 
-    def test_is_not_given_to_a_thread_beside_the_loop(self, solve: Callable[[], str]) -> None:
+    def test_is_not_given_to_a_thread_next_to_the_loop(self, solve: Callable[[], str]) -> None:
         async def main() -> str:
             return await asyncio.to_thread(solve)
 

@@ -1,4 +1,4 @@
-"""Hubs made before a fork: each process has an owner id, an engine and connections of its own."""
+"""Hubs created before a fork: each process has its own owner id, engine and connections."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Tell = Callable[[], None]
 
 
 class Child(Generic[T]):
-    """A forked process that runs ``work``; ``work`` says by a call that it has begun."""
+    """A forked process that runs ``work``, which makes a call when it has started."""
 
     def __init__(self, work: Callable[[Tell], T]) -> None:
         self._begun, begun = os.pipe()
@@ -59,11 +59,11 @@ class Child(Generic[T]):
         self._is_over = False
 
     def wait_until_begun(self) -> None:
-        """Wait for the call that says so."""
+        """Wait until ``work`` has started."""
         assert os.read(self._begun, 1) == b"!"
 
     def result(self) -> T:
-        """What ``work`` returned, or raises what it raised."""
+        """Return what ``work`` returned, or raise what it raised."""
         with os.fdopen(self._made, "rb", closefd=False) as made:
             told = made.read()
         self._reap()
@@ -73,7 +73,7 @@ class Child(Generic[T]):
         return value
 
     def kill(self) -> None:
-        """End it at once, if it is not over."""
+        """Kill the process if it has not ended."""
         if not self._is_over:
             os.kill(self.pid, signal.SIGKILL)
             self._reap()
@@ -106,19 +106,19 @@ def _write(pipe: int, told: bytes) -> None:
 
 
 class Forks:
-    """Forks children, and kills those that are left at the end of the test."""
+    """Forks children, and kills those that still run at the end of the test."""
 
     def __init__(self) -> None:
         self._children: list[Child[Any]] = []
 
     def fork(self, work: Callable[[Tell], T]) -> Child[T]:
-        """A child that runs ``work``."""
+        """Return a child that runs ``work``."""
         child = Child(work)
         self._children.append(child)
         return child
 
     def end(self) -> None:
-        """Kill who is left."""
+        """Kill the children that still run."""
         for child in self._children:
             child.kill()
 
@@ -132,7 +132,7 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Its jobs end when the test says so."""
+    """An emulation whose jobs end when the test says so."""
     with Sandbox(load_emulation("omocaptcha"), job_time=1000) as running:
         yield running
 
@@ -149,17 +149,17 @@ def finish(job: JobRecord) -> None:
 
 @attrs.frozen
 class Preloaded:
-    """A hub of one process and its children, used in the way of its face."""
+    """A hub of a process and its children, used as a Hub or as an AsyncHub."""
 
     hub: Hub | AsyncHub
     _runners: dict[int, asyncio.Runner] = attrs.field(factory=dict[int, asyncio.Runner])
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What a coroutine gives in this process's loop: a child has one of its own."""
+        """Return the result of a coroutine in the loop of this process. A child has its own."""
         return self._runners.setdefault(os.getpid(), asyncio.Runner()).run(work())
 
     def solve(self, task: ImageToText, tell: Tell = lambda: None) -> Result[TextSolution]:
-        """Solve; ``tell`` is called once that has begun."""
+        """Solve a task. ``tell`` is called when the solve has started."""
         hub = self.hub
         if isinstance(hub, Hub):
             ticket = hub.submit(task, timeout=40)
@@ -198,7 +198,7 @@ class Preloaded:
             self.run(hub.reload)
 
     def look(self) -> None:
-        """Ask it what costs nothing."""
+        """Make a call that costs nothing."""
         hub = self.hub
         assert hub.plugins()
         if isinstance(hub, Hub):
@@ -218,7 +218,7 @@ def face(request: pytest.FixtureRequest) -> type[Hub | AsyncHub]:
 
 @pytest.fixture
 def preload(face: type[Hub | AsyncHub], mapping: dict[str, object], quick: QuickOmo) -> Iterator[Preload]:
-    """Makes hubs that are closed after the test; keywords are keys of the configuration."""
+    """Creates hubs that are closed after the test. Keyword arguments are keys of the configuration."""
     with ExitStack() as stack:
 
         def preload(**keys: object) -> Preloaded:
@@ -231,7 +231,7 @@ def preload(face: type[Hub | AsyncHub], mapping: dict[str, object], quick: Quick
 
 @pytest.fixture(params=["unused", "looked at", "used"])
 def preloaded(request: pytest.FixtureRequest, preload: Preload, sandbox: Sandbox) -> Preloaded:
-    """A hub that the parent has used for nothing, for what costs nothing, or for a solve."""
+    """A hub that the parent has not used, has used for a free call, or for a solve."""
     made = preload()
     if request.param == "looked at":
         made.look()
@@ -241,7 +241,7 @@ def preloaded(request: pytest.FixtureRequest, preload: Preload, sandbox: Sandbox
 
 
 def use(preloaded: Preloaded, sandbox: Sandbox) -> None:
-    """Solve one task from its beginning to its end."""
+    """Solve one task."""
     jobs = len(sandbox.jobs) + 1
     finishing = threading.Thread(target=lambda: finish(sandbox.wait_for_jobs(jobs)[-1]))
     finishing.start()
@@ -256,13 +256,13 @@ def solving(preloaded: Preloaded, picture: DrawnText) -> Callable[[Tell], Result
 
 @pytest.fixture
 def outsider(mapping: Mapping[str, object], quick: QuickOmo) -> Iterator[Hub]:
-    """A hub of the same journal that has nothing to do with the fork."""
+    """A hub of the same journal in a process that is not forked."""
     with Hub.from_mapping(mapping, plugins=[quick]) as hub:
         yield hub
 
 
 def paid_once(preloaded: Preloaded, sandbox: Sandbox, forks: Forks) -> list[Result[TextSolution]]:
-    """The results of four children with equal tasks, for whom there is one job."""
+    """Return the results of four children with equal tasks, which share one job."""
     picture, before = sandbox.draw_text(), len(sandbox.jobs)
     children = [forks.fork(solving(preloaded, picture)) for _ in range(4)]
     for child in children:
@@ -296,7 +296,7 @@ def begin_work(preloaded: Preloaded, sandbox: Sandbox, forks: Forks, outsider: H
 
 
 def resumed(hub: Hub, *among: AtWork) -> Sequence[AtWork]:
-    """Whose jobs a hub collects now."""
+    """Return the jobs that a hub collects now."""
     return [one for collected in hub.resume() for one in among if collected.solution == one.picture.solution]
 
 
@@ -324,7 +324,7 @@ class TestChildren:
         assert at_work.picture.accepts(at_work.child.result().solution)
         assert list(outsider.resume()) == []
 
-    def test_leave_a_job_to_be_collected_at_once_when_one_is_killed(
+    def test_leave_a_job_that_can_be_collected_at_once_after_a_kill(
         self, preloaded: Preloaded, sandbox: Sandbox, forks: Forks, outsider: Hub
     ) -> None:
         sibling = begin_work(preloaded, sandbox, forks, outsider)
@@ -336,7 +336,7 @@ class TestChildren:
         assert sibling.picture.accepts(sibling.child.result().solution)
         assert list(outsider.resume()) == []
 
-    def test_go_on_with_the_job_of_one_that_was_killed(
+    def test_continue_the_job_of_a_killed_process(
         self, preloaded: Preloaded, sandbox: Sandbox, forks: Forks, outsider: Hub
     ) -> None:
         killed, before = begin_work(preloaded, sandbox, forks, outsider), len(sandbox.jobs)
@@ -370,7 +370,7 @@ class TestChildren:
         assert sorted(child.result() for child in children) == [False, True, True, True]
         assert len(sandbox.jobs) == 3
 
-    def test_share_with_their_parent_which_goes_on(
+    def test_share_with_their_parent_which_continues(
         self, preloaded: Preloaded, sandbox: Sandbox, forks: Forks
     ) -> None:
         picture, before = sandbox.draw_text(), len(sandbox.jobs)
@@ -417,7 +417,7 @@ class TestChildren:
         assert all(picture.accepts(child.result().solution) for child in children)
         assert len(sandbox.jobs) == before + 1
 
-    def test_have_a_hub_that_was_closed_before_as_a_closed_one(
+    def test_inherit_a_hub_that_was_closed_before_as_closed(
         self, preloaded: Preloaded, sandbox: Sandbox, forks: Forks
     ) -> None:
         task, before = sandbox.draw_text().task(), len(sandbox.jobs)
@@ -432,7 +432,7 @@ class TestChildren:
         assert forks.fork(solve).result()
         assert len(sandbox.jobs) == before
 
-    def test_have_a_hub_that_their_parent_closes(
+    def test_keep_a_hub_that_their_parent_closes(
         self, preloaded: Preloaded, sandbox: Sandbox, forks: Forks
     ) -> None:
         picture, before = sandbox.draw_text(), len(sandbox.jobs)
@@ -456,7 +456,7 @@ class TestChildren:
         use(preloaded, sandbox)
 
     @pytest.mark.parametrize("is_used", [False, True])
-    def test_have_books_of_their_own_where_the_journal_is_in_memory(
+    def test_have_a_journal_of_their_own_if_it_is_in_memory(
         self, preload: Preload, sandbox: Sandbox, forks: Forks, is_used: bool
     ) -> None:
         preloaded = preload(journal={"keep": "1h"})
@@ -469,7 +469,7 @@ class TestChildren:
         assert all(picture.accepts(child.result().solution) for child in children)
         use(preloaded, sandbox)
 
-    def test_find_the_journal_from_wherever_they_work(
+    def test_find_the_journal_from_any_working_directory(
         self,
         preload: Preload,
         sandbox: Sandbox,
@@ -491,7 +491,7 @@ class TestChildren:
         assert picture.accepts(child.result().solution)
         assert not list(tmp_path.glob("elsewhere/*"))
 
-    def test_begin_with_what_was_reloaded(
+    def test_start_with_the_reloaded_configuration(
         self,
         face: type[Hub | AsyncHub],
         mapping: Mapping[str, str],
@@ -529,7 +529,7 @@ def test_a_process_can_fork_while_its_event_loop_runs(
 
 
 class TestWhatAParentHasBegun:
-    """It stays with the parent; a child is told so, and does not wait for ever."""
+    """It stays with the parent. A child gets an error and does not wait forever."""
 
     @pytest.fixture
     def hub(self, mapping: Mapping[str, object], quick: QuickOmo) -> Iterator[Hub]:
@@ -610,14 +610,16 @@ class TestWhatAParentHasBegun:
 
 
 class TestASandbox:
-    def test_serves_on_where_a_child_stops_it(self, preload: Preload, sandbox: Sandbox, forks: Forks) -> None:
+    def test_keeps_serving_if_a_child_stops_it(
+        self, preload: Preload, sandbox: Sandbox, forks: Forks
+    ) -> None:
         preloaded = preload()
         use(preloaded, sandbox)
         forks.fork(lambda _: sandbox.stop()).result()
         use(preloaded, sandbox)
         assert sandbox.connections == 1
 
-    def test_listens_no_more_where_a_child_lives_on(self, sandbox: Sandbox, forks: Forks) -> None:
+    def test_stops_listening_although_a_child_lives_on(self, sandbox: Sandbox, forks: Forks) -> None:
         may_end, end = os.pipe()
 
         def live_on(tell: Tell) -> None:
@@ -635,10 +637,12 @@ class TestASandbox:
 
 
 PROGRAM = """
-import asyncio, os, sys
+import asyncio, logging, os, sys
 from captchahub import AsyncHub, Hub
 from captchahub.testing import Sandbox, load_emulation
 
+# The development mode also reports slow callbacks, of which there are some on a busy machine.
+logging.getLogger("asyncio").addFilter(lambda record: not record.msg.startswith("Executing "))
 face, is_used = sys.argv[1], sys.argv[2] == "used"
 sandbox = Sandbox(load_emulation("omocaptcha")).start()
 mapping = {"journal": "jobs.db", "providers": {"main": {"plugin": "omocaptcha", **sandbox.settings()}}}

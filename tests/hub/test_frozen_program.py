@@ -1,4 +1,4 @@
-"""A program in one file, as PyInstaller makes it: its modules are there, the metadata of packages is not."""
+"""A program in one file, as PyInstaller makes it: it has the modules, but not the metadata of packages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ with Hub.from_yaml(config, plugins=[captchahub_omocaptcha]) as hub:
 
 @pytest.fixture
 def modules(tmp_path: Path) -> Path:
-    """A directory with every module that is installed here, and with no metadata."""
+    """A directory with every installed module and without metadata."""
     directory = tmp_path / "modules"
     directory.mkdir()
     ours = (Path(str(package.__file__)).parent for package in (captchahub, captchahub_omocaptcha))

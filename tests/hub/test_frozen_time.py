@@ -49,7 +49,7 @@ class TestAHubWhoseProgramStopsTheClock:
         with stopped(), Hub.from_mapping(mapping(slow)) as hub:
             assert hub.solve(picture.task(), timeout=20).solution.text == "x7kp2"
 
-    def test_solves_where_it_was_made_before(
+    def test_solves_if_it_was_created_before(
         self, slow: Sandbox, stopped: Callable[[], AbstractContextManager[object]]
     ) -> None:
         pictures = [slow.draw_text() for _ in range(3)]

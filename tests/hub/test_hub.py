@@ -1,4 +1,4 @@
-"""The two faces of the library, over real HTTP against the sandbox."""
+"""Hub and AsyncHub over real HTTP against the sandbox."""
 
 from __future__ import annotations
 
@@ -58,26 +58,28 @@ def hub(mapping: dict[str, object], quick: object) -> Iterator[Hub]:
 
 
 @pytest.mark.parametrize("face", [Hub, AsyncHub])
-def test_a_path_is_no_settings(face: type[Hub | AsyncHub]) -> None:
+def test_a_path_instead_of_settings_is_refused(face: type[Hub | AsyncHub]) -> None:
     with pytest.raises(TypeError, match="use from_yaml"):
         face("config.yaml")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - on purpose
 
 
 class TestSolving:
-    def test_gives_the_text_of_a_picture(self, hub: Hub, sandbox: Sandbox) -> None:
+    def test_returns_the_text_of_a_picture(self, hub: Hub, sandbox: Sandbox) -> None:
         picture = sandbox.draw_text("x7kp2")
         result = hub.solve(ImageToText(picture.image, length=5))
         assert result.solution.text == "x7kp2"
         assert result.job_id == sandbox.jobs[0].id
 
-    def test_gives_the_drag_of_a_slide_and_maps_it_to_the_device(self, hub: Hub, sandbox: Sandbox) -> None:
+    def test_returns_the_drag_of_a_slide_and_scales_it_to_the_device(
+        self, hub: Hub, sandbox: Sandbox
+    ) -> None:
         picture = sandbox.draw_slide()
         slide = hub.solve(PhoneSlide(picture.image)).solution
         assert picture.accepts(slide)
         doubled = slide.scaled(picture.image.width * 2, picture.image.height * 2)
         assert doubled.end.x == slide.end.x * 2
 
-    def test_a_submitted_task_goes_on_while_the_caller_does_something_else(
+    def test_a_submitted_task_continues_while_the_caller_does_something_else(
         self, hub: Hub, sandbox: Sandbox
     ) -> None:
         picture = sandbox.draw_text()
@@ -86,7 +88,7 @@ class TestSolving:
         assert ticket.done()
         assert not ticket.cancel()
 
-    def test_what_is_no_task_is_the_callers_mistake(self, hub: Hub) -> None:
+    def test_anything_but_a_task_is_a_task_error(self, hub: Hub) -> None:
         with pytest.raises(TaskError, match="not str"):
             hub.solve("captcha.png")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - on purpose
 
@@ -162,7 +164,7 @@ def check_of_files(outcomes: Mapping[int, Outcome[TextSolution]], paths: Sequenc
 
 
 class TestManyTasks:
-    def test_come_back_in_order_of_completion_with_their_places(self, hub: Hub, sandbox: Sandbox) -> None:
+    def test_come_in_order_of_completion_with_their_index(self, hub: Hub, sandbox: Sandbox) -> None:
         pictures = [sandbox.draw_text() for _ in range(20)]
         outcomes = list(hub.solve_many(picture.task() for picture in pictures))
         assert sorted(outcome.index for outcome in outcomes) == list(range(20))
@@ -206,14 +208,14 @@ class TestManyTasks:
         with pytest.raises(OSError, match="disk"):
             next(outcomes)
 
-    def test_a_file_that_is_no_picture_is_an_outcome_like_any_other(
+    def test_a_file_that_is_not_a_picture_is_an_outcome_with_an_error(
         self, hub: Hub, sandbox: Sandbox, tmp_path: Path
     ) -> None:
         paths = drawn_files(sandbox, tmp_path)
         outcomes = {one.index: one for one in hub.solve_many(tasks_from(paths, ImageToText), in_flight=2)}
         check_of_files(outcomes, paths)
 
-    def test_options_go_to_every_task_that_is_made_of_a_file(
+    def test_options_are_passed_to_every_task_made_from_a_file(
         self, hub: Hub, sandbox: Sandbox, tmp_path: Path
     ) -> None:
         paths = drawn_files(sandbox, tmp_path)[:2]
@@ -241,7 +243,7 @@ class TestManyTasks:
         for outcome in outcomes:
             assert pictures[outcome.index].accepts(outcome.unwrap().solution)
 
-    def test_none_but_refused_ones_are_given_as_they_are_read(self, hub: Hub, tmp_path: Path) -> None:
+    def test_refused_ones_are_yielded_while_others_are_read(self, hub: Hub, tmp_path: Path) -> None:
         def endless() -> Iterator[Path]:
             while True:
                 yield tmp_path / "missing.png"
@@ -249,11 +251,11 @@ class TestManyTasks:
         outcomes = hub.solve_many(tasks_from(endless(), ImageToText))
         assert [next(outcomes).index for _ in range(100)] == list(range(100))
 
-    def test_a_path_alone_says_what_to_give_instead(self, hub: Hub) -> None:
+    def test_a_bare_path_is_refused_with_what_to_pass_instead(self, hub: Hub) -> None:
         [outcome] = hub.solve_many(cast("list[ImageToText]", [Path("captcha.png")]))
         assert str(outcome.error) == "captcha.png is a path, not a task: use tasks_from(paths, ImageToText)"
 
-    def test_stopping_cancels_what_is_under_way(self, hub: Hub, sandbox: Sandbox) -> None:
+    def test_stopping_cancels_the_open_solves(self, hub: Hub, sandbox: Sandbox) -> None:
         sandbox.add_faults(Fault.hang(on="createJob", after=1))
         outcomes = hub.solve_many((sandbox.draw_text().task() for _ in range(5)), in_flight=3)
         next(outcomes)
@@ -263,7 +265,7 @@ class TestManyTasks:
         hub.solve(sandbox.draw_text().task())
         assert len(sandbox.calls_to("createJob")) == 4
 
-    def test_none_at_all_is_fine(self, hub: Hub) -> None:
+    def test_an_empty_input_is_fine(self, hub: Hub) -> None:
         assert list(hub.solve_many(iter([]))) == []
 
     @pytest.mark.parametrize("in_flight", [0, -1, 1.5])
@@ -273,7 +275,7 @@ class TestManyTasks:
 
 
 class TestTheAccount:
-    def test_balances_come_by_provider_and_errors_stand_in(
+    def test_balances_are_by_provider_with_errors_as_values(
         self, configured: Configure, sandbox: Sandbox, quick: object
     ) -> None:
         mapping = configured("main", "other")
@@ -287,7 +289,7 @@ class TestTheAccount:
         prices = {service.kind: service.price for service in hub.services("main")}
         assert prices["image-to-text"] == Decimal("0.00055")
 
-    def test_a_name_that_is_no_provider(self, hub: Hub) -> None:
+    def test_an_unknown_name_of_a_provider_is_refused(self, hub: Hub) -> None:
         with pytest.raises(ConfigError, match="no provider 'mian'; the providers are main"):
             hub.services("mian")
 
@@ -315,7 +317,7 @@ def test_five_hundred_solves_each_get_the_answer_of_their_own_picture(
 
 
 class TestAsyncHub:
-    def test_has_the_same_names_awaitable(
+    def test_has_the_same_methods_as_coroutines(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
         picture = sandbox.draw_text()
@@ -351,7 +353,7 @@ class TestAsyncHub:
 
         asyncio.run(run())
 
-    def test_a_file_that_is_no_picture_is_an_outcome_like_any_other(
+    def test_a_file_that_is_not_a_picture_is_an_outcome_with_an_error(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object, tmp_path: Path
     ) -> None:
         paths = drawn_files(sandbox, tmp_path)
@@ -384,7 +386,7 @@ class TestAsyncHub:
 
         asyncio.run(run())
 
-    def test_stopping_to_iterate_cancels_what_is_under_way(
+    def test_stopping_to_iterate_cancels_the_open_solves(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
         sandbox.add_faults(Fault.hang(on="createJob", after=1))
@@ -453,7 +455,7 @@ class TestAsyncHub:
 
         asyncio.run(run())
 
-    def test_a_closing_that_was_cancelled_is_finished_by_the_next(
+    def test_a_cancelled_close_is_finished_by_the_next(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
         async def run() -> None:
@@ -468,7 +470,7 @@ class TestAsyncHub:
 
         asyncio.run(run())
 
-    def test_a_forgotten_one_ends_its_threads(
+    def test_a_forgotten_hub_ends_its_threads(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
         async def run() -> None:
@@ -496,7 +498,7 @@ class TestInsideARunningLoop:
 
         assert picture.accepts(asyncio.run(run()))
 
-    def test_what_does_not_block_needs_no_warning(self, hub: Hub, sandbox: Sandbox) -> None:
+    def test_a_call_that_does_not_block_gives_no_warning(self, hub: Hub, sandbox: Sandbox) -> None:
         picture = sandbox.draw_text()
 
         async def run() -> TextSolution:
@@ -522,7 +524,7 @@ class TestClosing:
         ours = [one for one in set(threading.enumerate()) - threads if one.name.startswith("captchahub")]
         assert [one for one in ours if "sandbox" not in one.name] == []
 
-    def test_ends_solves_under_way_at_once(
+    def test_ends_open_solves_at_once(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
         sandbox.add_faults(Fault.hang())
@@ -555,14 +557,14 @@ OPEN_FILES = Path("/proc/self/fd")
 
 
 def open_files() -> dict[str, str]:
-    """What is open, by descriptor; nothing where the system does not tell."""
+    """Return the open files by descriptor; empty if the system does not list them."""
     if not OPEN_FILES.is_dir():
         return {}
     return {file.name: str(file.readlink()) for file in OPEN_FILES.iterdir() if file.is_symlink()}
 
 
 def left_open(before: dict[str, str]) -> dict[str, str]:
-    """What is open beyond that, once the sandbox has closed its own ends."""
+    """Return the files opened since, once the sandbox has closed its own ends."""
     until = time.monotonic() + 5
     while (
         left := {k: v for k, v in open_files().items() if before.get(k) != v}
@@ -578,7 +580,7 @@ def solve_in_child(hub: Hub, picture: DrawnText, answers: multiprocessing.Simple
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
 @pytest.mark.parametrize("used", [True, False], ids=["used before", "new"])
-def test_a_hub_made_before_a_fork_works_in_the_child_and_goes_on_in_the_parent(
+def test_a_hub_created_before_a_fork_works_in_the_child_and_in_the_parent(
     used: bool, hub: Hub, sandbox: Sandbox
 ) -> None:
     picture = sandbox.draw_text()
@@ -609,7 +611,7 @@ def solve_though_the_journal_fails(hub: Hub, picture: DrawnText, journal: Path) 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_child_meets_a_journal_that_fails_where_it_first_needs_it(
+def test_a_child_gets_the_error_of_a_failing_journal_when_it_first_needs_it(
     mapping: dict[str, object], sandbox: Sandbox, tmp_path: Path, quick: object
 ) -> None:
     journal = tmp_path / "jobs.db"
@@ -627,7 +629,7 @@ def test_a_child_meets_a_journal_that_fails_where_it_first_needs_it(
 def test_an_iterator_of_resume_that_is_dropped_does_not_hang_the_hub(
     mapping: dict[str, object], sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The garbage collector may find it in the hub's own thread, which can't wait for itself."""
+    """The garbage collector may end it in the hub's own thread, which cannot wait for itself."""
     settings = {**mapping, "journal": str(tmp_path / "jobs.db")}
     with Hub.from_mapping(settings) as hub:
         tickets = [hub.submit(sandbox.draw_text().task()) for _ in range(2)]
@@ -677,7 +679,7 @@ def program(sandbox: Sandbox, then: str) -> subprocess.Popen[str]:
 
 
 class TestAProgram:
-    def test_that_forgets_to_close_ends_without_a_word(self, sandbox: Sandbox) -> None:
+    def test_that_forgets_to_close_ends_silently(self, sandbox: Sandbox) -> None:
         running = program(sandbox, "print(hub.solve(task).provider)")
         out, err = running.communicate(timeout=30)
         assert (running.returncode, out, err) == (0, "ready\nomo\n", "")

@@ -1,4 +1,4 @@
-"""A hub that reads its configuration anew, while jobs are in flight."""
+"""A hub that reads its configuration again while jobs are open."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from captchahub import (
     JobState,
     ProviderState,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.events import CooledDown, Event, Recovered
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
@@ -34,18 +34,18 @@ BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
 
 async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **own: object) -> None:
-    """Go by a configuration of providers with these names, each with these keys."""
+    """Write a configuration of providers with these names, each with these keys."""
     accounts = {name: {"plugin": "omocaptcha", **at(name), **own} for name in names}
     route = {"routes": {"image-to-text": list(names)}}
     known = Plugins(plugins) if plugins else INSTALLED
-    await engine.reload(load_mapping({"providers": accounts, **route}, known), known)
+    await engine.reload(read_mapping({"providers": accounts, **route}, known), known)
 
 
 def solving(engine: Engine) -> asyncio.Task[Any]:
     return asyncio.ensure_future(engine.solve(TASK, None))
 
 
-def test_what_is_in_flight_ends_where_it_began_and_what_follows_goes_by_the_new_file() -> None:
+def test_open_solves_keep_the_old_configuration_and_later_ones_use_the_new() -> None:
     town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
 
     async def main(engine: Engine) -> None:
@@ -62,7 +62,7 @@ def test_what_is_in_flight_ends_where_it_began_and_what_follows_goes_by_the_new_
     in_town(town, main)
 
 
-def test_a_solve_can_still_fall_back_to_who_is_gone() -> None:
+def test_an_open_solve_can_still_fall_back_to_a_removed_provider() -> None:
     town = {"slow": Service(seconds=lambda: 500.0), "second": Service(), "new": Service()}
 
     async def main(engine: Engine) -> None:
@@ -78,7 +78,7 @@ def test_a_solve_can_still_fall_back_to_who_is_gone() -> None:
     in_town(town, main)
 
 
-def test_a_job_that_nobody_waits_for_is_collected_from_who_is_gone() -> None:
+def test_an_abandoned_job_is_collected_from_a_removed_provider() -> None:
     town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
 
     async def main(engine: Engine) -> None:
@@ -92,7 +92,7 @@ def test_a_job_that_nobody_waits_for_is_collected_from_who_is_gone() -> None:
     in_town(town, main)
 
 
-def test_closing_the_hub_lets_go_of_who_is_gone_as_well() -> None:
+def test_closing_the_hub_closes_removed_providers_too() -> None:
     town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
 
     async def main(engine: Engine) -> None:
@@ -108,7 +108,7 @@ def test_closing_the_hub_lets_go_of_who_is_gone_as_well() -> None:
 
 
 class TestAProvider:
-    def test_whose_keys_are_the_same_keeps_its_connections(self) -> None:
+    def test_with_the_same_keys_keeps_its_connections(self) -> None:
         town = {"omo": Service(), "new": Service()}
 
         async def main(engine: Engine) -> None:
@@ -132,7 +132,7 @@ class TestAProvider:
 
         in_town(town, main)
 
-    def test_with_another_token_begins_anew(self) -> None:
+    def test_with_another_token_starts_fresh(self) -> None:
         town = {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)}
 
         async def main(engine: Engine) -> None:
@@ -148,7 +148,7 @@ class TestAProvider:
 
 
 class Listening:
-    """Keeps what it is told of the health of providers."""
+    """An observer that keeps the events about the health of providers."""
 
     def __init__(self) -> None:
         self.told: list[type[Event]] = []
@@ -160,9 +160,9 @@ class Listening:
 
 
 class TestHealthOverAReload:
-    """A provider with other limits goes on with the same gate, so that what is under way counts there."""
+    """A provider with other limits keeps its admission state, so that open jobs count there."""
 
-    def test_a_probe_that_is_out_still_tells_what_it_finds(self) -> None:
+    def test_an_open_probe_still_counts(self) -> None:
         town = {"omo": Service(seconds=in_turn(1e6, 10.0))}
         health = {"failures": 1, "cooldown": "30s"}
 
@@ -181,7 +181,7 @@ class TestHealthOverAReload:
 
         in_town(town, main)
 
-    def test_jobs_in_flight_hold_their_places(self) -> None:
+    def test_open_jobs_keep_their_slots(self) -> None:
         town = {"omo": Service(seconds=lambda: 20.0)}
 
         async def main(engine: Engine) -> None:
@@ -204,7 +204,7 @@ class TestHealthOverAReload:
 
         in_town(town, main)
 
-    def test_orders_of_before_count_for_the_rate(self) -> None:
+    def test_earlier_creates_count_for_the_rate(self) -> None:
         town = {"omo": Service()}
 
         async def main(engine: Engine) -> None:
@@ -217,7 +217,7 @@ class TestHealthOverAReload:
 
         in_town(town, main)
 
-    def test_one_that_was_out_and_is_another_account_now_is_told_to_have_recovered(self) -> None:
+    def test_one_that_was_out_and_has_another_account_now_is_reported_as_recovered(self) -> None:
         ear, town = (
             Listening(),
             {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)},
@@ -232,7 +232,7 @@ class TestHealthOverAReload:
         in_town(town, main)
         assert ear.told == [CooledDown, Recovered]
 
-    def test_what_ends_at_an_account_that_is_gone_says_nothing_of_the_new_one(self) -> None:
+    def test_an_attempt_that_ends_at_a_removed_account_does_not_change_the_new_one(self) -> None:
         ear, town = Listening(), {"omo": Service(seconds=lambda: 500.0)}
         quick: dict[str, Any] = {
             "plugins": [ear],
@@ -269,7 +269,7 @@ def test_a_new_budget_counts_what_was_spent_before() -> None:
     in_town(town, main)
 
 
-def test_a_provider_that_changed_reads_its_price_list_anew() -> None:
+def test_a_changed_provider_reads_its_price_list_again() -> None:
     silent = Mishap(Hang())
     town = {"omo": Service(mishap=broken(silent, on="getService"))}
 
@@ -284,7 +284,7 @@ def test_a_provider_that_changed_reads_its_price_list_anew() -> None:
     in_town(town, main)
 
 
-def test_what_is_resumed_meanwhile_is_asked_for_at_the_new_provider() -> None:
+def test_a_job_resumed_meanwhile_is_polled_at_the_new_provider() -> None:
     town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
 
     async def begin(engine: Engine) -> None:
@@ -330,7 +330,7 @@ class TestAFile:
         keys = "".join(f"    {key}: {value}\n" for key, value in sandbox.settings(balance="1000").items())
         return f"providers:\n  {name}:\n    plugin: omocaptcha\n{keys}{rest}"
 
-    def test_is_read_from_where_the_hub_was_made_of(
+    def test_is_read_from_the_path_that_the_hub_was_created_from(
         self, path: Path, sandbox: Sandbox, quick: QuickOmo
     ) -> None:
         with Hub.from_yaml(path, plugins=[quick]) as hub:
@@ -357,7 +357,7 @@ class TestAFile:
             assert said in str(caught.value)
             assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "omo"
 
-    def test_is_the_same_wherever_the_program_works_later(
+    def test_is_the_same_in_any_later_working_directory(
         self, path: Path, sandbox: Sandbox, quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(path.parent)
@@ -367,7 +367,7 @@ class TestAFile:
             hub.reload()
             assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
 
-    def test_has_the_same_journal_wherever_the_program_works_later(
+    def test_has_the_same_journal_in_any_later_working_directory(
         self, path: Path, sandbox: Sandbox, quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(path.parent)
@@ -378,7 +378,7 @@ class TestAFile:
             hub.reload()
             assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "another"
 
-    def test_is_there_only_for_hubs_that_were_made_of_one(self, sandbox: Sandbox) -> None:
+    def test_exists_only_for_hubs_created_from_a_file(self, sandbox: Sandbox) -> None:
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}}
         with Hub.from_mapping(mapping) as hub, pytest.raises(RuntimeError, match="not by from_yaml"):
             hub.reload()

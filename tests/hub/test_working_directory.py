@@ -1,4 +1,4 @@
-"""A program whose working directory was deleted, or is another one by now, goes on."""
+"""A program continues if its working directory was deleted or has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 import trustme
 
 from captchahub import AsyncHub, ConfigError, Hub, Image, ImageToText, JournalError, TaskError
-from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.settings import HubSettings, JournalSettings
 from captchahub.testing import Sandbox
@@ -44,10 +43,10 @@ class TestWhereItIsDeleted:
             assert list(hub.health()) == ["omo"]
             hub.reload()
 
-    def test_so_it_is_for_an_event_loop(self, file: Path) -> None:
+    def test_a_file_with_an_absolute_path_is_read_in_an_event_loop(self, file: Path) -> None:
         assert [plugin.name for plugin in AsyncHub.from_yaml(file).plugins()]
 
-    def test_so_is_a_mapping(self, sandbox: Sandbox) -> None:
+    def test_a_mapping_is_read(self, sandbox: Sandbox) -> None:
         picture = sandbox.draw_text("x7kp2")
         mapping = {"providers": {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}}
         with Hub.from_mapping(mapping) as hub:
@@ -60,24 +59,24 @@ class TestWhereItIsDeleted:
     @pytest.mark.parametrize("name", ["jobs.db", "./jobs.db", "../jobs.db"])
     def test_a_relative_journal_is_refused(self, name: str) -> None:
         with pytest.raises(ConfigError, match="journal: expected the path of a file"):
-            load_mapping({"providers": {"omo": PROVIDER}, "journal": name}, Plugins())
+            load_mapping({"providers": {"omo": PROVIDER}, "journal": name})
 
-    def test_so_it_is_in_settings(self) -> None:
-        providers = load_mapping({"providers": {"omo": PROVIDER}}, Plugins()).providers
+    def test_a_relative_journal_in_settings_is_refused(self) -> None:
+        providers = load_mapping({"providers": {"omo": PROVIDER}}).providers
         with pytest.raises(JournalError, match=r"jobs\.db: it can't be opened"):
             Hub(HubSettings(providers, {}, journal=JournalSettings(Path("jobs.db"))))
 
     def test_a_relative_reference_leads_nowhere(self) -> None:
         mapping = {"providers": {"omo": {**PROVIDER, "api_token": "${file:token}"}}}
         with pytest.raises(ConfigError, match=r"\$\{file:token\} can't be read: No such file or directory"):
-            load_mapping(mapping, Plugins())
+            load_mapping(mapping)
 
-    def test_so_does_a_relative_picture(self) -> None:
+    def test_a_relative_picture_leads_nowhere(self) -> None:
         with pytest.raises(TaskError, match=r"picture captcha\.png: No such file or directory"):
             ImageToText(Image.open("captcha.png"))
 
 
-def test_a_hub_goes_on_when_it_is_deleted_later(
+def test_a_hub_works_on_if_it_is_deleted_later(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Hub.from_yaml(file) as hub:
@@ -100,12 +99,10 @@ def test_relative_paths_are_the_same_after_it_has_changed(
     assert (tmp_path / "jobs.db").is_file()
 
 
-def test_a_mapping_has_its_paths_from_where_it_was_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_in_a_mapping_begin_where_it_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "company.pem")
     monkeypatch.chdir(tmp_path)
     mapping = {"providers": {"omo": {**PROVIDER, "ca_bundle": "company.pem"}}, "journal": "jobs.db"}
-    settings = load_mapping(mapping, Plugins())
+    settings = load_mapping(mapping)
     assert settings.providers["omo"].http.ca_bundle == tmp_path / "company.pem"
     assert settings.journal.path == tmp_path / "jobs.db"

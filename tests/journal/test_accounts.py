@@ -30,13 +30,13 @@ from captchahub import (
     Result,
     TextSolution,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal.database import Connection
 from captchahub._journal.jobs_table import mark_created
 from captchahub._journal.journal import reserve
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
-from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
 from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
@@ -63,7 +63,7 @@ class City:
         self, token: str = TOKEN, *, names: Sequence[str] = ("omo",), top: Any = None, **own: object
     ) -> HubSettings:
         account = {"plugin": "omocaptcha", "api_token": token, **self._own, **own}
-        return load_mapping({"providers": dict.fromkeys(names, account), **(top or {})}, INSTALLED)
+        return read_mapping({"providers": dict.fromkeys(names, account), **(top or {})}, INSTALLED)
 
     def hub(self, token: str = TOKEN, **how: Any) -> Engine:
         """A hub of the account with this token, as a process of its own has it."""
@@ -97,7 +97,7 @@ class City:
 
 
 def with_budget(whose: str) -> tuple[City, Any]:
-    """A city where the budget of the provider or of the hub is for one order; and keys of its hubs."""
+    """A city where the budget of the provider or of the hub has room for one job; and keys of its hubs."""
     budget = {"limit": 0.001, "per": "total"}
     return (City(budget=budget), None) if whose == "provider" else (City(), {"budget": budget})
 
@@ -112,7 +112,7 @@ async def ordered(engine: Engine) -> Result[TextSolution]:
 
 
 async def left_behind(engine: Engine, trail: Progress | None = None) -> None:
-    """Order a job, and end as a process does that has no time to wait for it."""
+    """Create a job, and end as a process does that has no time to wait for it."""
     solving = asyncio.ensure_future(solved(engine, trail=trail))
     await asyncio.sleep(5)
     solving.cancel()
@@ -121,7 +121,7 @@ async def left_behind(engine: Engine, trail: Progress | None = None) -> None:
 
 
 async def killed(city: City, engine: Engine) -> None:
-    """The same where it is killed: nothing is signed off."""
+    """Do the same as a process that is killed: it does not sign off."""
     await left_behind(engine)
     await city.book.write(lambda one: one.execute("UPDATE jobs SET owner = 'dead' WHERE state = 'created'"))
 
@@ -149,7 +149,7 @@ class TestResuming:
 
         city.live(main)
 
-    def test_leaves_the_answers_that_another_account_paid_and_nobody_got(self) -> None:
+    def test_leaves_undelivered_answers_that_another_account_paid(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -283,7 +283,7 @@ class TestSolvingAnEqualTask:
 
         city.live(main)
 
-    def test_orders_anew_where_the_service_does_not_know_what_was_left_behind(self) -> None:
+    def test_creates_a_new_job_if_the_service_does_not_know_the_one_left_behind(self) -> None:
         city, trail = City(), Progress()
 
         async def main() -> None:
@@ -297,7 +297,7 @@ class TestSolvingAnEqualTask:
 
         city.live(main)
 
-    def test_orders_nothing_anew_at_a_provider_that_is_out_by_then(self) -> None:
+    def test_creates_no_new_job_at_a_provider_that_is_out_by_then(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -317,7 +317,7 @@ class TestSolvingAnEqualTask:
 
         city.live(main)
 
-    def test_orders_nothing_anew_before_the_probe_of_a_provider_that_has_cooled(self) -> None:
+    def test_creates_no_new_job_before_the_probe_of_a_provider_that_cooled_down(self) -> None:
         city = City(health={"failures": 1, "cooldown": "1s"})
 
         async def main() -> None:
@@ -335,7 +335,7 @@ class TestSolvingAnEqualTask:
 
         city.live(main)
 
-    def test_orders_anew_where_it_is_itself_the_probe(self) -> None:
+    def test_creates_a_new_job_if_it_is_the_probe_itself(self) -> None:
         city = City(health={"failures": 1, "cooldown": "60s"})
 
         async def main() -> None:
@@ -351,7 +351,7 @@ class TestSolvingAnEqualTask:
 
         city.live(main)
 
-    def test_orders_nothing_anew_beyond_its_budget(self) -> None:
+    def test_creates_no_new_job_beyond_its_budget(self) -> None:
         city = City(budget={"limit": 0.001, "per": "day"})
 
         async def main() -> None:
@@ -423,7 +423,7 @@ class TestBudgets:
 
         city.live(main)
 
-    def test_what_was_spent_is_told_by_account(self) -> None:
+    def test_what_was_spent_is_listed_by_account(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -552,7 +552,7 @@ class TestAReport:
         city.live(main)
 
     def test_of_a_wrong_answer_leaves_that_of_another_account_in_the_cache(self) -> None:
-        """Two services may well give the same number to their jobs."""
+        """Two services can give their jobs the same number."""
         city = City()
 
         async def main() -> None:
@@ -654,7 +654,7 @@ class TestAnAccountWithAName:
 
         city.live(main)
 
-    def test_is_known_by_its_token_where_it_has_no_name(self) -> None:
+    def test_is_known_by_its_token_if_it_has_no_name(self) -> None:
         city, trail = City(), Progress()
 
         async def main() -> None:
@@ -664,8 +664,8 @@ class TestAnAccountWithAName:
         city.live(main)
 
 
-class TestJobsOfBefore:
-    """Those that a version wrote which did not know accounts: they go by the name of the provider."""
+class TestJobsOfOlderVersions:
+    """Jobs that a version without accounts wrote: they are found by the name of the provider."""
 
     def of_before(self, city: City, *, provider: str = "omo", days: float = 0.0) -> Callable[[Any], None]:
         def write(connection: Connection) -> None:
@@ -682,13 +682,13 @@ class TestJobsOfBefore:
         return write
 
     async def moved(self, city: City) -> None:
-        """Order a job, and write it down as the version before would have."""
+        """Create a job, and write it down as the version before would have."""
         await left_behind(city.hub())
         await city.book.write(lambda one: one.execute("DELETE FROM jobs"))
         await city.book.write(lambda one: one.execute("DELETE FROM ledger"))
         await city.book.write(self.of_before(city))
 
-    def test_are_collected_by_whoever_has_a_provider_of_that_name(self) -> None:
+    def test_are_collected_by_any_hub_with_a_provider_of_that_name(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -699,7 +699,7 @@ class TestJobsOfBefore:
 
         city.live(main)
 
-    def test_are_left_where_nothing_is_called_so(self) -> None:
+    def test_are_left_alone_by_a_hub_without_such_a_provider(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -713,7 +713,7 @@ class TestJobsOfBefore:
 
         city.live(main)
 
-    def test_are_not_lost_where_that_is_another_account(self) -> None:
+    def test_are_not_lost_if_that_is_another_account(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -724,7 +724,7 @@ class TestJobsOfBefore:
 
         city.live(main)
 
-    def test_are_over_where_nobody_knows_them_after_a_day(self) -> None:
+    def test_are_expired_if_they_are_unknown_after_a_day(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -735,7 +735,7 @@ class TestJobsOfBefore:
 
         city.live(main)
 
-    def test_are_gone_on_with_where_the_task_is_solved_again_and_left_where_they_are_unknown(self) -> None:
+    def test_are_taken_over_by_an_equal_task_and_left_if_they_are_unknown(self) -> None:
         city = City()
 
         async def main() -> None:
@@ -747,7 +747,7 @@ class TestJobsOfBefore:
         city.live(main)
 
     @pytest.mark.parametrize("whose", ["provider", "hub"])
-    def test_count_for_the_budgets_of_everybody_who_may_have_paid_them(self, whose: str) -> None:
+    def test_count_for_the_budgets_of_all_who_may_have_paid_them(self, whose: str) -> None:
         city, top = with_budget(whose)
 
         async def main() -> None:

@@ -1,4 +1,4 @@
-"""The journal's file: works in groups, and what is told where the disk, the file or another process fails."""
+"""The journal's file: works in groups, and the errors if the disk, the file or another process fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__])
 
 
-def one_order(connection: sqlite3.Connection) -> int:
+def reserve_one(connection: sqlite3.Connection) -> int:
     return reserve(connection, ORDER, (), owner="me", now=1000.0)
 
 
@@ -75,23 +75,25 @@ def why(opened: Callable[[], object]) -> str:
 
 def failing(connection: sqlite3.Connection) -> int:
     """A work that writes something and then finds that it should not have."""
-    one_order(connection)
+    reserve_one(connection)
     raise LookupError("there is no such thing")
 
 
 class TestTransactions:
     def test_works_come_back_in_order(self, store: SqliteDatabase) -> None:
-        assert store.transact([one_order, one_order, one_order]) == [1, 2, 3]
+        assert store.transact([reserve_one, reserve_one, reserve_one]) == [1, 2, 3]
         assert store.transact(list[Callable[[sqlite3.Connection], int]]()) == []
 
     def test_a_work_that_raises_leaves_nothing_and_spoils_no_other(self, store: SqliteDatabase) -> None:
-        first, error, last = store.transact([one_order, failing, one_order])
+        first, error, last = store.transact([reserve_one, failing, reserve_one])
         assert isinstance(error, LookupError)
         assert [job.id for job in jobs_in(store)] == [last, first]
 
-    def test_so_does_one_that_breaks_a_rule_of_the_tables(self, store: SqliteDatabase) -> None:
+    def test_a_work_that_breaks_a_constraint_of_the_tables_spoils_no_other(
+        self, store: SqliteDatabase
+    ) -> None:
         senseless = "UPDATE jobs SET state = 'lost'"
-        done = store.transact([one_order, lambda connection: connection.execute(senseless).rowcount])
+        done = store.transact([reserve_one, lambda connection: connection.execute(senseless).rowcount])
         assert done[0] == 1
         assert isinstance(done[1], JournalError)
         assert "CHECK constraint failed" in str(done[1])
@@ -102,48 +104,48 @@ class TestTransactions:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            store.transact([one_order, interrupted])
+            store.transact([reserve_one, interrupted])
         assert jobs_in(store) == []
 
     def test_what_was_committed_is_seen_by_others_at_once(self, store: SqliteDatabase, path: Path) -> None:
-        store.transact([one_order])
+        store.transact([reserve_one])
         with closing(SqliteDatabase(path)) as other:
             assert len(jobs_in(other)) == 1
 
     def test_a_journal_in_memory_is_one_of_its_own(self) -> None:
         with closing(SqliteDatabase(None)) as one, closing(SqliteDatabase(None)) as other:
-            assert one.transact([one_order]) == [1]
+            assert one.transact([reserve_one]) == [1]
             assert jobs_in(other) == []
 
     def test_a_closed_one_writes_nothing(self, store: SqliteDatabase) -> None:
         store.close()
         store.close()
-        (error,) = store.transact([one_order])
+        (error,) = store.transact([reserve_one])
         assert isinstance(error, JournalError)
         assert "closed" in str(error)
 
 
 class TestReading:
     def test_finds_what_was_committed(self, store: SqliteDatabase) -> None:
-        store.transact([one_order])
+        store.transact([reserve_one])
         assert [job.id for job in store.read(newest_jobs)] == [1]
 
     def test_needs_no_lock_that_a_writer_holds(self, path: Path) -> None:
         with closing(SqliteDatabase(path, busy_timeout=0.01)) as store:
-            store.transact([one_order])
+            store.transact([reserve_one])
             with connected(path) as other:
                 other.execute("BEGIN IMMEDIATE")
-                assert isinstance(store.transact([one_order])[0], JournalError)
+                assert isinstance(store.transact([reserve_one])[0], JournalError)
                 assert len(store.read(newest_jobs)) == 1
 
     def test_writes_nothing(self, store: SqliteDatabase) -> None:
-        store.read(one_order)
+        store.read(reserve_one)
         assert jobs_in(store) == []
 
     def test_raises_what_the_work_raises(self, store: SqliteDatabase) -> None:
         with pytest.raises(LookupError, match="no such thing"):
             store.read(failing)
-        assert store.transact([one_order]) == [1]
+        assert store.transact([reserve_one]) == [1]
 
     def test_that_fails_says_that_nothing_was_read(self, store: SqliteDatabase, path: Path) -> None:
         def senseless(connection: sqlite3.Connection) -> object:
@@ -161,7 +163,7 @@ class TestReading:
 class TestTheFile:
     def test_survives_being_closed(self, path: Path) -> None:
         with closing(SqliteDatabase(path)) as store:
-            store.transact([one_order])
+            store.transact([reserve_one])
         with closing(SqliteDatabase(path)) as store:
             assert len(jobs_in(store)) == 1
 
@@ -178,7 +180,7 @@ class TestTheFile:
         monkeypatch.chdir(tmp_path)
         for path in (Path(":memory:"), Path("file:jobs?mode=memory")):
             with closing(SqliteDatabase(path)) as store:
-                store.transact([one_order])
+                store.transact([reserve_one])
             assert path.stat().st_size > 0
 
     def test_is_not_looked_for_in_a_folder_that_is_missing(self, tmp_path: Path) -> None:
@@ -207,7 +209,7 @@ class TestTheFile:
         path.touch()
         SqliteDatabase(path).close()
 
-    def test_can_not_be_where_nobody_may_write(self) -> None:
+    def test_can_not_be_in_a_folder_that_is_read_only(self) -> None:
         folder = Path(tempfile.mkdtemp())
         try:
             folder.chmod(0o555)
@@ -260,35 +262,35 @@ def open_as_nobody(path: Path, told: Connection) -> None:
 class TestAFileThatIsNotThereAnyMore:
     @pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
     def test_is_written_no_more(self, store: SqliteDatabase, path: Path, is_replaced: bool) -> None:
-        store.transact([one_order])
+        store.transact([reserve_one])
         path.rename(path.with_name("elsewhere.db"))
         if is_replaced:
             SqliteDatabase(path).close()
-        (error,) = store.transact([one_order])
+        (error,) = store.transact([reserve_one])
         assert isinstance(error, JournalError)
         assert "moved, deleted or replaced while it was in use; it was not written" in str(error)
         assert "Put it back, or make a new hub" in str(error)
 
-    def test_goes_on_where_it_is_put_back(self, store: SqliteDatabase, path: Path) -> None:
+    def test_is_written_again_once_it_is_put_back(self, store: SqliteDatabase, path: Path) -> None:
         path.rename(path.with_name("elsewhere.db"))
-        assert isinstance(store.transact([one_order])[0], JournalError)
+        assert isinstance(store.transact([reserve_one])[0], JournalError)
         path.with_name("elsewhere.db").rename(path)
-        assert store.transact([one_order]) == [1]
+        assert store.transact([reserve_one]) == [1]
 
-    def test_is_the_same_one_where_the_program_changes_its_folder(
+    def test_is_the_same_one_if_the_working_directory_changes(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
         with closing(SqliteDatabase(Path("jobs.db"))) as store:
             monkeypatch.chdir("/")
-            assert store.transact([one_order]) == [1]
+            assert store.transact([reserve_one]) == [1]
 
 
 def order_in_a_child(store: SqliteDatabase, is_written: Any, may_go_on: Any) -> None:
-    assert store.transact([one_order]) == [2]
+    assert store.transact([reserve_one]) == [2]
     is_written.set()
     assert may_go_on.wait(30)
-    assert store.transact([one_order]) == [4]
+    assert store.transact([reserve_one]) == [4]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -297,11 +299,11 @@ class TestAFork:
         """SQLite takes a parent's locks for those of its child, and could lose what one of them wrote."""
         fork = multiprocessing.get_context("fork")
         is_written, may_go_on = fork.Event(), fork.Event()
-        assert store.transact([one_order]) == [1]
+        assert store.transact([reserve_one]) == [1]
         child = fork.Process(target=order_in_a_child, args=(store, is_written, may_go_on))
         child.start()
         assert is_written.wait(30)
-        assert store.transact([one_order]) == [3]
+        assert store.transact([reserve_one]) == [3]
         store.close()
         may_go_on.set()
         child.join(30)
@@ -312,15 +314,15 @@ class TestAFork:
     def test_does_not_open_what_was_closed(self, store: SqliteDatabase) -> None:
         fork = multiprocessing.get_context("fork")
         store.close()
-        child = fork.Process(target=store.transact, args=([one_order],))
+        child = fork.Process(target=store.transact, args=([reserve_one],))
         child.start()
         child.join(30)
-        (error,) = store.transact([one_order])
+        (error,) = store.transact([reserve_one])
         assert "it is closed" in str(error)
 
     def test_waits_for_what_is_being_written(self, store: SqliteDatabase) -> None:
         fork, begun = multiprocessing.get_context("fork"), threading.Event()
-        child = fork.Process(target=store.transact, args=([one_order],))
+        child = fork.Process(target=store.transact, args=([reserve_one],))
 
         def write_slowly(connection: sqlite3.Connection) -> int:
             begun.set()
@@ -328,7 +330,7 @@ class TestAFork:
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) "
                 "SELECT max(i) FROM n"
             ).fetchone()
-            return one_order(connection)
+            return reserve_one(connection)
 
         writing = threading.Thread(target=store.transact, args=([write_slowly],))
         writing.start()
@@ -348,7 +350,7 @@ class TestAFork:
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) "
                 "SELECT max(i) FROM n"
             ).fetchone()
-            written = one_order(connection)
+            written = reserve_one(connection)
             is_written.set()
             return written
 
@@ -378,13 +380,13 @@ class TestALockedFile:
         with closing(SqliteDatabase(path, busy_timeout=0.01)) as store:
             with connected(path) as other:
                 other.execute("BEGIN IMMEDIATE")
-                errors = store.transact([one_order, one_order])
+                errors = store.transact([reserve_one, reserve_one])
             assert [type(error) for error in errors] == [JournalError] * 2
             assert errors[0] is not errors[1]
             assert "has kept it locked for 0.01 s; it was not written" in str(errors[0])
-            assert store.transact([one_order]) == [1]
+            assert store.transact([reserve_one]) == [1]
 
-    def test_is_waited_for_also_where_sqlite_does_not(self, path: Path) -> None:
+    def test_is_waited_for_even_if_sqlite_does_not_wait(self, path: Path) -> None:
         with connected(path) as new, connected(path) as other, closing(SqliteDatabase(None)) as store:
             new.execute("CREATE TABLE t (a)")
             other.execute("BEGIN IMMEDIATE")
@@ -403,7 +405,7 @@ class TestALockedFile:
         with connected(path) as other:
             other.execute("BEGIN")
             assert other.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
-            assert store.transact([one_order]) == [1]
+            assert store.transact([reserve_one]) == [1]
 
 
 class TestAFullDisk:
@@ -414,7 +416,7 @@ class TestAFullDisk:
 
         store.transact([fill])
         written = list[int]()
-        while not isinstance(done := store.transact([one_order])[0], Exception):
+        while not isinstance(done := store.transact([reserve_one])[0], Exception):
             written.append(done)
         assert isinstance(done, JournalError)
         assert str(done).endswith(
@@ -422,7 +424,7 @@ class TestAFullDisk:
         )
         assert [job.id for job in jobs_in(store)] == written[::-1]
 
-    def test_is_no_different_where_the_user_may_not_write_more(self, path: Path) -> None:
+    def test_is_reported_if_the_user_may_not_write_more(self, path: Path) -> None:
         written, error = in_child(write_until_limit, path)
         assert error == (
             f"journal {path}: reading or writing it failed (disk I/O error); it was not written. "
@@ -441,7 +443,7 @@ def write_until_limit(path: Path, told: Connection) -> None:
     with closing(SqliteDatabase(path)) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50 * PAGE, 50 * PAGE))
         written = list[int]()
-        while not isinstance(done := store.transact([one_order])[0], Exception):
+        while not isinstance(done := store.transact([reserve_one])[0], Exception):
             written.append(done)
         told.send((written, str(done)))
 
@@ -456,7 +458,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A closed journal with some hundred jobs."""
     path = tmp_path_factory.mktemp("filled") / "jobs.db"
     with closing(SqliteDatabase(path)) as store:
-        store.transact([one_order] * 300)
+        store.transact([reserve_one] * 300)
     return path
 
 
@@ -472,14 +474,14 @@ class TestADamagedFile:
             "look for open jobs at the services"
         )
 
-    def test_is_refused_where_its_end_is_missing(self, path: Path, filled: Path) -> None:
+    def test_is_refused_if_its_end_is_missing(self, path: Path, filled: Path) -> None:
         whole = filled.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         assert "damaged" in why(lambda: SqliteDatabase(path))
 
     @settings(max_examples=50)
     @given(st.integers(0, 10 * PAGE), st.binary(min_size=1, max_size=200))
-    def test_gives_no_other_error_wherever_the_damage_is(
+    def test_raises_no_other_error_wherever_the_damage_is(
         self, filled: Path, place: int, damage: bytes
     ) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -491,7 +493,7 @@ class TestADamagedFile:
             except JournalError:
                 return
             with closing(store):
-                works: list[Callable[[sqlite3.Connection], object]] = [one_order, newest_jobs, settle_one]
+                works: list[Callable[[sqlite3.Connection], object]] = [reserve_one, newest_jobs, settle_one]
                 for done in store.transact(works):
                     assert isinstance(done, JournalError) or not isinstance(done, Exception)
 
@@ -568,7 +570,7 @@ class TestSeveralProcesses:
 
 
 def rest_of(told: Connection) -> dict[int, str]:
-    """What a killed process had still told."""
+    """What a killed process had still sent."""
     rest = dict[int, str]()
     with told:
         while True:

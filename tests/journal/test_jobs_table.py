@@ -1,4 +1,4 @@
-"""What is written down of a job and its money, and who wins where several want to."""
+"""What is written down of a job and its money, and who wins if several hubs try."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class TestAJob:
         assert not journal.do(settle, entry_id, JobState.NOT_SENT, owner="another", now=NOON)
         assert journal.state(entry_id) is JobState.INTENT
 
-    def test_that_nobody_knows_is_not_written(self, journal: Journal) -> None:
+    def test_that_does_not_exist_is_not_changed(self, journal: Journal) -> None:
         assert journal.do(get, 99) is None
         assert not journal.do(mark_created, 99, 7, owner="me", now=NOON)
         assert not journal.do(settle, 99, JobState.SOLVED, owner="me", now=NOON)
@@ -188,7 +188,7 @@ class TestAJob:
         journal.do(prune, NOON + 1)
         assert journal.ordered() > first
 
-    def test_is_told_as_damaged_where_it_can_not_be_read(self, journal: Journal) -> None:
+    def test_is_reported_as_damaged_if_it_cannot_be_read(self, journal: Journal) -> None:
         entry_id = journal.ordered()
         journal.rows("UPDATE jobs SET options = '{'")
         with pytest.raises(JournalError, match=f"job {entry_id} of the journal is damaged"):
@@ -233,7 +233,7 @@ class TestStates:
         assert journal.state(entry_id) is (after if won else before)
 
     @pytest.mark.parametrize(("before", "after"), PAIRS)
-    def test_can_be_set_by_hand_where_a_job_is_left_behind(
+    def test_can_be_set_by_hand_if_a_job_is_left_behind(
         self, journal: Journal, before: JobState, after: JobState
     ) -> None:
         entry_id = brought_to(journal, before)
@@ -281,7 +281,7 @@ class TestTheLedger:
         (line,) = journal.do(spend)
         assert (line.amount, line.jobs) == (Decimal(charged), jobs)
 
-    def test_counts_what_turns_out_later_where_it_was_ordered(self, journal: Journal) -> None:
+    def test_counts_a_later_outcome_at_the_time_of_the_reservation(self, journal: Journal) -> None:
         entry_id = journal.ended(JobState.AMBIGUOUS)
         a_week = 7 * 86_400
         assert journal.do(settle, entry_id, JobState.NOT_SENT, owner=None, now=NOON + a_week)
@@ -294,7 +294,7 @@ class TestTheLedger:
         assert journal.do(prune, NOON + 1) == 1
         assert self.charge(journal) == PRICE
 
-    def test_is_told_by_day_provider_and_kind(self, journal: Journal) -> None:
+    def test_is_listed_by_day_provider_and_kind(self, journal: Journal) -> None:
         for what, now in (
             (order(), NOON),
             (order(), NOON + 60),
@@ -322,14 +322,14 @@ class TestTheLedger:
         assert journal.do(spent, None, NOON) == 4 * PRICE
         assert journal.do(spent, "nobody", 0) == 0
 
-    def test_an_order_without_a_known_price_costs_what_the_reply_says(self, journal: Journal) -> None:
+    def test_a_job_without_a_known_price_costs_what_the_reply_says(self, journal: Journal) -> None:
         entry_id = journal.created(order(price=None))
         assert journal.entry(entry_id).price is None
         assert self.charge(journal) == 0
         journal.do(settle, entry_id, JobState.SOLVED, owner="me", now=NOON, cost=Decimal("0.2"))
         assert self.charge(journal) == Decimal("0.2")
 
-    def test_and_is_no_order_any_more_where_it_was_not_sent(self, journal: Journal) -> None:
+    def test_a_job_without_a_known_price_counts_no_more_if_it_was_not_sent(self, journal: Journal) -> None:
         journal.ended(JobState.NOT_SENT, order(price=None))
         (line,) = journal.do(spend)
         assert line.jobs == 0
@@ -341,20 +341,20 @@ class TestTheLedger:
 
 
 class TestBudgets:
-    def test_an_order_that_fits_is_taken(self, journal: Journal) -> None:
+    def test_a_job_that_fits_is_reserved(self, journal: Journal) -> None:
         for _ in range(10):
             journal.do(reserve, order(), [limit("1")], owner="me", now=NOON)
         with pytest.raises(BudgetExceeded, match="the budget of omo, 1 per day, has no room"):
             journal.do(reserve, order(), [limit("1")], owner="me", now=NOON)
         assert len(journal.do(newest_jobs)) == 10
 
-    def test_they_begin_anew(self, journal: Journal) -> None:
+    def test_begin_anew_with_each_period(self, journal: Journal) -> None:
         for now in (NOON, NOON + 12 * 3600):
             journal.do(reserve, order(), [limit("0.1")], owner="me", now=now)
         hourly = [limit("0.1", Period.HOUR)]
         journal.do(reserve, order(), hourly, owner="me", now=NOON + 13 * 3600)
 
-    def test_but_not_the_total(self, journal: Journal) -> None:
+    def test_of_the_total_never_begin_anew(self, journal: Journal) -> None:
         journal.ordered(now=NOON - 1e8)
         with pytest.raises(BudgetExceeded):
             journal.do(reserve, order(), [limit("0.1", Period.TOTAL)], owner="me", now=NOON)
@@ -395,7 +395,7 @@ class TestBudgets:
 
 
 class TestOwners:
-    def test_a_dead_ones_intent_is_ambiguous(self, journal: Journal) -> None:
+    def test_the_intent_of_a_dead_hub_is_ambiguous(self, journal: Journal) -> None:
         journal.do(heartbeat, "dead", NOON + 30)
         lost, mine = journal.ordered(owner="dead"), journal.ordered()
         journal.do(expire_dead_owners, NOON + 29)
@@ -409,20 +409,20 @@ class TestOwners:
         journal.do(expire_dead_owners, NOON + 31)
         assert journal.entry(lost) == expired
 
-    def test_so_is_that_of_one_who_left(self, journal: Journal) -> None:
+    def test_the_intent_of_a_hub_that_signed_off_is_ambiguous(self, journal: Journal) -> None:
         lost = journal.ordered()
         journal.do(sign_off, "me")
         journal.do(expire_dead_owners, NOON)
         assert journal.state(lost) is JobState.AMBIGUOUS
 
-    def test_a_heartbeat_keeps_one_alive(self, journal: Journal) -> None:
+    def test_a_heartbeat_keeps_a_hub_alive(self, journal: Journal) -> None:
         for beats in range(5):
             journal.do(heartbeat, "another", NOON + 30 * (beats + 1))
             journal.created(owner="another", now=NOON + 30 * beats)
             assert journal.do(claim, "me", NOON + 30 * beats + 29, 10) == []
         assert len(journal.do(claim, "me", NOON + 150, 10)) == 5
 
-    def test_a_dead_ones_jobs_are_claimed_the_oldest_first(self, journal: Journal) -> None:
+    def test_the_jobs_of_a_dead_hub_are_claimed_the_oldest_first(self, journal: Journal) -> None:
         jobs = [journal.created(owner="dead") for _ in range(3)]
         journal.ordered(owner="dead")
         assert [job.id for job in journal.do(claim, "me", NOON, 2)] == jobs[:2]
@@ -436,7 +436,7 @@ class TestOwners:
         assert not journal.do(settle, job, JobState.SOLVED, owner="asleep", now=NOON)
         assert journal.do(settle, job, JobState.SOLVED, owner="me", now=NOON)
 
-    def test_nobody_claims_from_himself(self, journal: Journal) -> None:
+    def test_no_hub_claims_its_own_jobs(self, journal: Journal) -> None:
         journal.created()
         journal.do(sign_off, "me")
         assert journal.do(claim, "me", NOON, 10) == []
@@ -455,32 +455,32 @@ class TestEqualTasks:
         assert self.equal(journal) == job
 
     @pytest.mark.parametrize("state", sorted(ENDED | {JobState.AMBIGUOUS}, key=str))
-    def test_but_none_that_has_ended(self, journal: Journal, state: JobState) -> None:
+    def test_share_no_job_that_has_ended(self, journal: Journal, state: JobState) -> None:
         brought_to(journal, state)
         assert self.equal(journal) is None
 
-    def test_nor_one_of_a_dead_owner(self, journal: Journal) -> None:
+    def test_share_no_job_of_a_dead_hub(self, journal: Journal) -> None:
         journal.created()
         assert self.equal(journal, now=LONG) is None
 
-    def test_nor_one_that_is_not_to_be_shared(self, journal: Journal) -> None:
+    def test_share_no_job_that_is_not_shared(self, journal: Journal) -> None:
         journal.created(order(is_shared=False))
         journal.created(order(fingerprint="another"))
         assert self.equal(journal, since=0) is None
 
-    def test_a_recent_answer_is_better_still(self, journal: Journal) -> None:
+    def test_prefer_a_recent_answer(self, journal: Journal) -> None:
         solved = journal.ended(JobState.SOLVED)
         flying = journal.created()
         assert self.equal(journal, since=NOON) == solved
         assert self.equal(journal, since=NOON + 1) == flying
         assert self.equal(journal) == flying
 
-    def test_until_it_was_found_to_be_wrong(self, journal: Journal) -> None:
+    def test_share_no_answer_that_was_found_to_be_wrong(self, journal: Journal) -> None:
         solved = journal.ended(JobState.SOLVED)
         assert journal.do(stop_sharing, solved)
         assert self.equal(journal, since=0) is None
 
-    def test_what_a_person_settled_has_no_answer_to_share(self, journal: Journal) -> None:
+    def test_share_no_job_that_a_person_settled(self, journal: Journal) -> None:
         job = journal.created()
         journal.do(settle, job, JobState.SOLVED, owner=None, now=NOON)
         assert self.equal(journal, since=0) is None
@@ -589,7 +589,7 @@ class TestSeveralProcesses:
     def path(self, tmp_path: Path) -> Path:
         return tmp_path / "jobs.db"
 
-    def test_200_orders_against_a_budget_for_50_are_50_jobs(self, path: Path) -> None:
+    def test_200_reservations_against_a_budget_for_50_are_50_jobs(self, path: Path) -> None:
         done = told_by(take_what_fits, path)
         assert len(done) == 200
         assert len({entry_id for entry_id in done if entry_id is not None}) == 50

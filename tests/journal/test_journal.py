@@ -31,6 +31,7 @@ from captchahub import (
     TaskRefused,
     TextSolution,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._journal.database import Connection, Work
@@ -42,7 +43,6 @@ from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.job_token import Token
-from captchahub.config import load_mapping
 from captchahub.errors import JobUnknown
 from captchahub.hookspecs import hookimpl
 from captchahub.jobs import JobEntry
@@ -166,7 +166,7 @@ class TestAJob:
 
         in_town(town, main)
 
-    def test_the_intent_is_written_before_the_order_is_sent(self) -> None:
+    def test_the_intent_is_written_before_the_create_is_sent(self) -> None:
         book = Shared()
         seen: list[str] = []
 
@@ -183,7 +183,7 @@ class TestAJob:
         in_town(town, main, journal=book)
         assert (seen, book.states()) == (["intent"], ["solved"])
 
-    def test_one_that_took_too_long_is_harvested_while_the_hub_lives(self) -> None:
+    def test_one_that_took_too_long_is_collected_while_the_hub_lives(self) -> None:
         town = {"slow": Service(seconds=lambda: 60.0, settings={"timeout": "10s"}), "good": Service()}
 
         async def main(engine: Engine) -> None:
@@ -195,7 +195,7 @@ class TestAJob:
 
         in_town(town, main)
 
-    def test_one_that_is_cancelled_while_it_is_ordered_is_ambiguous(self) -> None:
+    def test_one_that_is_cancelled_while_it_is_created_is_ambiguous(self) -> None:
         town = {"omo": Service(mishap=broken(TOO_LATE), settings=PRICE)}
 
         async def main(engine: Engine) -> None:
@@ -208,7 +208,7 @@ class TestAJob:
 
         in_town(town, main)
 
-    def test_one_that_is_cancelled_later_is_harvested_too(self) -> None:
+    def test_one_that_is_cancelled_later_is_collected_too(self) -> None:
         town = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
@@ -240,7 +240,7 @@ class TestAJob:
         in_town(town, go_on, journal=book)
         assert book.states() == ["solved"]
 
-    def test_one_that_its_harvest_could_not_wait_for_is_free_for_the_next_resume(self) -> None:
+    def test_one_that_takes_longer_than_it_is_collected_is_free_for_the_next_resume(self) -> None:
         town = {"omo": Service(seconds=lambda: 700.0)}
 
         async def main(engine: Engine) -> None:
@@ -252,7 +252,7 @@ class TestAJob:
         in_town(town, main)
 
     @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
-    def test_one_whose_harvest_stops_for_another_reason_is_free_as_well(self, error: Exception) -> None:
+    def test_one_whose_collection_stops_for_another_reason_is_free_as_well(self, error: Exception) -> None:
         town = {"omo": Service(seconds=lambda: 30.0)}
 
         def broken(call: str) -> Mishap | None:
@@ -291,7 +291,7 @@ class TestResuming:
 
         in_town(town, main, journal=book)
 
-    def test_that_is_left_half_way_keeps_the_answers_that_had_come_but_were_not_taken(self) -> None:
+    def test_that_is_left_half_way_keeps_answers_that_were_not_taken(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
         self.left_behind(town, book, 5)
 
@@ -308,8 +308,8 @@ class TestResuming:
 
         in_town(town, main, journal=book)
 
-    def test_gives_an_answer_again_to_whoever_did_not_get_it(self) -> None:
-        """As where Ctrl-C ends the wait of a thread at the very moment in which it comes."""
+    def test_yields_an_answer_again_that_did_not_arrive(self) -> None:
+        """As when Ctrl-C ends the wait of a thread at the moment in which the answer arrives."""
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
         self.left_behind(town, book, 1)
 
@@ -341,7 +341,7 @@ class TestResuming:
         in_town(town, main, journal=book)
 
     @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
-    def test_gives_also_errors_that_no_provider_makes_and_leaves_such_a_job(self, error: Exception) -> None:
+    def test_yields_errors_that_no_provider_makes_and_leaves_such_a_job(self, error: Exception) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
         self.left_behind(town, book, 1)
 
@@ -360,7 +360,7 @@ class TestResuming:
 
         in_town(town, main, journal=book)
 
-    def test_ends_where_the_hub_is_closed_while_it_claims(self) -> None:
+    def test_ends_if_the_hub_is_closed_while_it_claims(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Slowly()
         self.left_behind(town, book, 1)
 
@@ -404,7 +404,7 @@ class TestResuming:
         in_town({"other": Service()}, does_not, journal=book)
         in_town(town, knows_it, journal=book)
 
-    def test_gives_a_job_that_takes_too_long_once_and_leaves_it_to_the_next(self) -> None:
+    def test_yields_a_job_that_takes_too_long_once_and_leaves_it_to_the_next(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 1000.0)}, Shared()
         self.left_behind(town, book, 1)
 
@@ -416,7 +416,7 @@ class TestResuming:
 
         in_town(town, main, journal=book)
 
-    def test_ends_where_the_hub_is_closed_meanwhile_and_nothing_goes_on(self) -> None:
+    def test_ends_if_the_hub_is_closed_and_nothing_goes_on(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
         self.left_behind(town, book, 2)
 
@@ -434,8 +434,8 @@ class TestResuming:
         assert book.states() == ["created", "created"]
 
 
-class TestAnAnswerThatNobodyGot:
-    """It is paid for, so resume gives it, once."""
+class TestAnUndeliveredAnswer:
+    """It is paid for, so resume yields it, once."""
 
     def test_is_that_of_a_solve_that_was_cancelled(self) -> None:
         town = {"omo": Service(seconds=lambda: 30.0)}
@@ -503,7 +503,7 @@ class TestAnAnswerThatNobodyGot:
 
         in_town(town, main, journal=book)
 
-    def test_is_given_by_attach_too(self) -> None:
+    def test_is_returned_by_attach_too(self) -> None:
         town, trail = {"omo": Service(seconds=lambda: 30.0)}, Progress()
 
         async def main(engine: Engine) -> None:
@@ -519,7 +519,7 @@ class TestAnAnswerThatNobodyGot:
 
         in_town(town, main)
 
-    def test_waits_where_this_program_knows_no_such_task(self) -> None:
+    def test_waits_if_this_program_knows_no_such_task(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 30.0)}, Shared()
 
         async def main(engine: Engine) -> None:
@@ -585,7 +585,7 @@ def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], 
     async def run() -> T:
         plugins = Plugins([AtOncePlugin(answer)])
         engine = Engine(
-            load_mapping({"providers": {"p": {"plugin": "at-once"}}}, plugins),
+            read_mapping({"providers": {"p": {"plugin": "at-once"}}}, plugins),
             plugins=plugins,
             connect=lambda _: ScriptedTransport(lambda _: json_reply({})),
             journal=book,
@@ -616,7 +616,7 @@ class TestAnAnswerThatCameWithTheOrder:
         assert book.states() == ["solved"]
 
     @pytest.mark.parametrize("marks", [frozenset({"x"}), frozenset[str]()])
-    def test_is_given_also_where_the_journal_can_not_hold_it(self, marks: frozenset[str]) -> None:
+    def test_is_returned_even_if_the_journal_cannot_hold_it(self, marks: frozenset[str]) -> None:
         book, odd = Shared(), Marked("abc", marks, scan=object())
 
         async def main(engine: Engine) -> None:
@@ -664,7 +664,7 @@ class TestATicket:
         in_town(town, go_on, journal=book)
         assert book.states() == ["solved"]
 
-    def test_is_to_be_had_from_a_job_that_took_too_long(self) -> None:
+    def test_is_in_the_error_of_a_job_that_took_too_long(self) -> None:
         town = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
@@ -697,7 +697,7 @@ class TestATicket:
         assert book.states() == ["solved"]
 
     @pytest.mark.parametrize(("field", "value"), [("kind", "phone-slide"), ("fingerprint", "f1")])
-    def test_that_somebody_has_changed_ruins_no_entry(self, field: str, value: str) -> None:
+    def test_that_was_edited_changes_no_entry(self, field: str, value: str) -> None:
         town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def begin(engine: Engine) -> None:
@@ -718,7 +718,7 @@ class TestATicket:
         in_town(town, main, journal=book)
 
     @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"captchahub": 1}', '{"captchahub": 2}', "{"])
-    def test_takes_nothing_but_a_token(self, text: str) -> None:
+    def test_is_made_from_nothing_but_a_token(self, text: str) -> None:
         async def main(engine: Engine) -> None:
             with pytest.raises(ValueError, match="token"):
                 await engine.attach(text, None, Progress())
@@ -769,7 +769,7 @@ class TestByHand:
 
         in_town(town, main)
 
-    def test_one_that_somebody_else_has_settled_is_told(self) -> None:
+    def test_a_job_that_was_settled_meanwhile_is_an_error(self) -> None:
         town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
 
         async def main(engine: Engine) -> None:
@@ -832,7 +832,7 @@ class TestBudgets:
 
         in_town(town, main)
 
-    def test_the_next_provider_is_asked_where_one_has_spent_its_own(self) -> None:
+    def test_the_next_provider_is_used_if_one_has_spent_its_own(self) -> None:
         town = {
             "first": Service(settings={**PRICE, "budget": {"limit": 0, "per": "month"}}),
             "second": Service(settings=PRICE),
@@ -847,7 +847,7 @@ class TestBudgets:
         in_town(town, main)
         assert town["first"].orders == []
 
-    def test_one_frees_when_its_period_begins_anew(self) -> None:
+    def test_one_has_room_again_when_its_period_begins_anew(self) -> None:
         own = {**PRICE, "budget": {"limit": 0.001, "per": "hour"}}
         town = {"omo": Service(settings=own)}
 
@@ -872,7 +872,7 @@ class TestBudgets:
 
         in_town(town, main)
 
-    def test_without_any_price_nothing_is_ordered(self) -> None:
+    def test_without_any_price_no_job_is_created(self) -> None:
         silent = Mishap(Hang())
         town = {
             "omo": Service(
@@ -889,7 +889,7 @@ class TestBudgets:
         in_town(town, main)
         assert town["omo"].orders == []
 
-    def test_a_kind_without_a_price_is_not_ordered(self) -> None:
+    def test_no_job_is_created_for_a_kind_without_a_price(self) -> None:
         town = {"omo": Service(settings={"budget": {"limit": 1, "per": "day"}})}
         town["omo"].mishap = lambda call: (
             Mishap(json_reply({"error": False, "service": []})) if call == "getService" else None
@@ -906,7 +906,7 @@ class TestBudgets:
 
 
 class TestAJournalThatFails:
-    def test_orders_nothing(self) -> None:
+    def test_creates_no_job(self) -> None:
         book = Shared()
         book.fault = JournalError("journal jobs.db: the disk is full")
         town = {"omo": Service(), "other": Service()}
@@ -919,7 +919,7 @@ class TestAJournalThatFails:
         in_town(town, main, journal=book)
         assert (town["omo"].orders, town["other"].orders) == ([], [])
 
-    def test_after_the_order_loses_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_after_the_create_loses_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
         book = Shared()
         town = {"omo": Service()}
 
@@ -947,7 +947,7 @@ class TestAJournalThatFails:
             with pytest.raises(SolveTimeout) as caught:
                 await engine.solve(TASK, 10)
             (late,) = caught.value.exceptions
-            assert "the journal did not take the order in time" in str(late)
+            assert "the journal did not record the job in time" in str(late)
             assert asyncio.get_running_loop().time() < 11
             await asyncio.sleep(200)
             assert await states(engine) == [("omo", JobState.NOT_SENT)]
@@ -955,7 +955,7 @@ class TestAJournalThatFails:
         in_town(town, main, journal=book)
         assert town["omo"].orders == []
 
-    def test_is_told_later_what_it_did_not_take(self) -> None:
+    def test_is_written_later_what_it_did_not_take(self) -> None:
         town, book = {"omo": Service()}, Shared()
 
         def fail_after(call: str) -> Mishap | None:
@@ -990,7 +990,7 @@ class TestAJournalThatFails:
         in_town({"omo": Service(settings=PRICE)}, main, journal=book)
         assert "is not marked as ambiguous: journal jobs.db: the disk is full" in caplog.text
 
-    def test_keeps_its_room_where_there_is_much_to_forget(self) -> None:
+    def test_is_pruned_in_time_if_much_is_old(self) -> None:
         book = Shared()
 
         def long_ago(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Who is there: a lock that the system lets go of when a process ends, however that ends."""
+"""Which processes live: a lock that the system releases when a process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def another_process(journal: Path) -> Generator[subprocess.Popen[str]]:
         yield running
 
 
-def test_who_lives_is_not_gone_and_who_was_killed_is(journal: Path) -> None:
+def test_a_lock_is_held_by_a_process_that_lives_and_free_once_it_is_killed(journal: Path) -> None:
     here = ProcessLock(journal)
     with another_process(journal) as running:
         assert not here.is_free("other")
@@ -53,7 +53,7 @@ def test_who_lives_is_not_gone_and_who_was_killed_is(journal: Path) -> None:
     assert list(journal.parent.iterdir()) == []
 
 
-def test_two_of_one_process_know_of_each_other(journal: Path) -> None:
+def test_two_hubs_of_one_process_see_each_others_locks(journal: Path) -> None:
     here, there = ProcessLock(journal), ProcessLock(journal)
     here.acquire("me")
     here.acquire("me")
@@ -63,18 +63,18 @@ def test_two_of_one_process_know_of_each_other(journal: Path) -> None:
     assert list(journal.parent.iterdir()) == []
 
 
-def test_of_who_has_left_no_trace_nobody_can_tell(journal: Path) -> None:
+def test_a_hub_without_a_file_is_not_known_to_be_dead(journal: Path) -> None:
     assert not ProcessLock(journal).is_free("somebody on another machine")
 
 
-def test_a_journal_that_no_other_can_see_needs_no_files() -> None:
+def test_a_journal_in_memory_needs_no_files() -> None:
     alone = ProcessLock(None)
     alone.acquire("me")
     assert not alone.is_free("me")
     alone.release("me")
 
 
-def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
+def test_a_hub_whose_file_cannot_be_made_is_not_known_to_be_dead(tmp_path: Path) -> None:
     nowhere = ProcessLock(tmp_path / "missing" / "jobs.db")
     nowhere.acquire("me")
     assert not nowhere.is_free("me")
@@ -83,7 +83,7 @@ def test_where_no_file_can_be_made_nobody_can_tell(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_child_is_not_there_in_the_name_of_its_parent(journal: Path) -> None:
+def test_a_child_does_not_hold_the_lock_of_its_parent(journal: Path) -> None:
     here, there = ProcessLock(journal), ProcessLock(journal)
     here.acquire("me")
     (may_end, end), (is_there, tell) = os.pipe(), os.pipe()

@@ -1,4 +1,4 @@
-"""A journal of any older version is brought forward whole, or not at all, also where the power fails."""
+"""A journal of any older version is brought forward whole, or not at all, also if the power fails."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def tables_of_version(version: int) -> set[str]:
 
 
 def fill_version_1(connection: sqlite3.Connection) -> None:
-    """What the first version would have written of so many jobs."""
+    """What the first version would have written of its jobs."""
     connection.execute("BEGIN")
     connection.executemany(
         """
@@ -159,7 +159,7 @@ class TestMigrations:
             assert version_of(connection) == VERSION + 1
 
     @pytest.mark.parametrize("version", [0, 1, 2])
-    def test_so_is_the_database_of_something_else(self, tmp_path: Path, version: int) -> None:
+    def test_the_database_of_another_program_is_left_alone(self, tmp_path: Path, version: int) -> None:
         path = tmp_path / "accounts.db"
         with connected(path) as connection:
             connection.execute("CREATE TABLE accounts (name TEXT)")
@@ -170,7 +170,7 @@ class TestMigrations:
         assert path.read_bytes() == before
 
     @pytest.mark.parametrize("version", [0, -1])
-    def test_so_is_one_of_a_version_that_cannot_be(self, tmp_path: Path, version: int) -> None:
+    def test_a_file_of_an_impossible_version_is_left_alone(self, tmp_path: Path, version: int) -> None:
         path = tmp_path / "odd.db"
         SqliteDatabase(path).close()
         with connected(path) as connection:

@@ -292,14 +292,14 @@ class TestLoading:
         shelf.install("shelf-watch", "shelf_watch", source, "watch", group="captchahub.plugins")
         account = {"plugin": "omocaptcha", "api_token": "t0ken"}
         mapping = {"providers": {"a": account}, "plugins": {"load": ["watch"]}}
-        plugins = Plugins.named_by(load_mapping(mapping, Plugins()))
+        plugins = Plugins.named_by(load_mapping(mapping))
         used = [record.name for record in plugins.records if record.state is PluginState.LOADED]
         assert sorted(used) == ["omocaptcha", "watch"]
         assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
 
     def test_leaves_out_a_kind_that_was_passed_in(self) -> None:
         settings = load_mapping(
-            {"providers": {"a": {"plugin": "mine"}}}, Plugins([Offering(kind_named("mine"))])
+            {"providers": {"a": {"plugin": "mine"}}}, plugins=[Offering(kind_named("mine"))]
         )
         assert Plugins.named_by(settings).hooks.observers == []
 
@@ -512,7 +512,7 @@ def test_settings_are_the_same_though_a_plugin_makes_its_kind_anew() -> None:
             return [kind_named("anew")]
 
     mapping = {"providers": {"a": {"plugin": "anew"}}}
-    one, other = (load_mapping(mapping, Plugins([MakingAnew()])).providers for _ in range(2))
+    one, other = (load_mapping(mapping, plugins=[MakingAnew()]).providers for _ in range(2))
     assert one == other
 
 
@@ -596,7 +596,7 @@ class TestAliases:
     @staticmethod
     def told(**provider: object) -> str:
         with pytest.raises(ConfigError) as caught:
-            load_mapping({"providers": {"a": provider}}, Plugins())
+            load_mapping({"providers": {"a": provider}})
         return str(caught.value)
 
     @pytest.mark.parametrize("name", ["new-york", "New_York", "NEWYORK"])

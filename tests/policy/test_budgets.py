@@ -1,4 +1,4 @@
-"""Amounts that are never too low, and periods that begin and end where the clocks of their zone say."""
+"""The amounts of the ledger, the periods of budgets, and what does not fit into one."""
 
 from __future__ import annotations
 
@@ -53,29 +53,29 @@ class TestAmounts:
         exact = Fraction(amount) * 10**9
         assert exact <= to_units(amount) < exact + 1
 
-    def test_so_is_next_to_nothing(self) -> None:
+    def test_the_smallest_amount_is_rounded_up_too(self) -> None:
         assert to_units(Decimal("1E-999999")) == 1
 
     @given(st.integers(0, 10**18))
-    def test_what_is_kept_comes_back_as_it_was(self, units: int) -> None:
+    def test_units_are_converted_back_exactly(self, units: int) -> None:
         assert to_units(from_units(units)) == units
 
     @pytest.mark.parametrize("text", ["0", "5", "100", "0.00045", "12.5"])
-    def test_they_are_shown_without_needless_zeros(self, text: str) -> None:
+    def test_they_have_no_needless_zeros(self, text: str) -> None:
         assert str(from_units(to_units(Decimal(text + ("0" if "." in text else ".0"))))) == text
 
     @pytest.mark.parametrize("text", ["1E+999999", "1000000001", "Infinity"])
-    def test_a_senseless_one_is_taken_as_a_billion(self, text: str) -> None:
+    def test_more_than_a_billion_counts_as_a_billion(self, text: str) -> None:
         assert from_units(to_units(Decimal(text))) == 10**9
 
     @pytest.mark.parametrize("text", ["NaN", "sNaN", "-0.01", "-Infinity"])
-    def test_one_that_would_lower_the_ledger_is_refused(self, text: str) -> None:
+    def test_an_amount_below_zero_is_refused(self, text: str) -> None:
         with pytest.raises(ValueError, match="an amount of money is 0 or more"):
             to_units(Decimal(text))
 
 
 def shown(per: Period, zone: tzinfo, moment: float) -> tuple[object, ...]:
-    """What a clock and calendar in the zone show of the period."""
+    """What a clock and a calendar in the zone show of the period."""
     there = datetime.fromtimestamp(moment, zone)
     if per is Period.MONTH:
         return there.year, there.month
@@ -96,7 +96,7 @@ class TestPeriods:
         assert not inside & {shown(per, zone, each) for each in (begin - 1, end)}
 
     @given(periods, zones | st.just(timezone(timedelta(minutes=7))), moments)
-    def test_every_time_is_in_exactly_one(self, per: Period, zone: tzinfo, moment: int) -> None:
+    def test_every_time_is_in_exactly_one_period(self, per: Period, zone: tzinfo, moment: int) -> None:
         begin, end = period_of(budget(per, zone), moment)
         assert end is not None
         assert period_of(budget(per, zone), begin) == (begin, end)
@@ -125,25 +125,25 @@ class TestPeriods:
         assert end is not None
         assert (end - begin) / 3600 == hours
 
-    def test_where_clocks_are_set_back_an_hour_comes_twice(self) -> None:
+    def test_an_hour_comes_twice_if_clocks_are_set_back(self) -> None:
         zone = ZoneInfo("Europe/Berlin")
         first = period_of(budget(Period.HOUR, zone), at("2025-10-26T02:30", zone))
         assert first == (at("2025-10-26T00:00"), at("2025-10-26T01:00"))
         second = period_of(budget(Period.HOUR, zone), at("2025-10-26T01:30"))
         assert second == (at("2025-10-26T01:00"), at("2025-10-26T02:00"))
 
-    def test_where_midnight_comes_twice_the_day_begins_with_the_first(self) -> None:
+    def test_the_day_begins_with_the_first_midnight_if_there_are_two(self) -> None:
         zone = ZoneInfo("America/Havana")
         begin = at("2025-11-02T04:00")
         slots = [begin + SLOT * number for number in range(25 * 4)]
         assert {period_of(budget(Period.DAY, zone), slot) for slot in slots} == {(begin, begin + 25 * 3600)}
 
-    def test_where_midnight_is_left_out_the_day_begins_at_one(self) -> None:
+    def test_the_day_begins_at_one_if_there_is_no_midnight(self) -> None:
         zone = ZoneInfo("Africa/Cairo")
         begin, _ = period_of(budget(Period.DAY, zone), at("2025-04-25T12:00", zone))
         assert datetime.fromtimestamp(begin, zone).isoformat() == "2025-04-25T01:00:00+03:00"
 
-    def test_a_month_is_one_of_the_zone(self) -> None:
+    def test_a_month_is_that_of_the_zone(self) -> None:
         zone = ZoneInfo("Europe/Berlin")
         begin, end = period_of(budget(Period.MONTH, zone), at("2025-02-28T22:59"))
         assert (begin, end) == (at("2025-01-31T23:00"), at("2025-02-28T23:00"))
@@ -161,14 +161,14 @@ class TestRefusals:
         return refusal
 
     @given(amounts, amounts, amounts)
-    def test_an_order_fits_where_the_sum_is_no_more_than_the_limit(
+    def test_a_job_fits_if_the_sum_is_at_most_the_limit(
         self, limit: Decimal, spent: Decimal, price: Decimal
     ) -> None:
         units = to_units(spent)
         refusal = refusal_of(BudgetScope("omo", "omo", Budget(limit, Period.DAY)), units, price, 0.0)
         assert (refusal is None) == (units + to_units(price) <= Fraction(limit) * 10**9)
 
-    def test_it_says_which_budget_what_is_spent_and_when_it_begins_anew(self) -> None:
+    def test_the_message_has_the_budget_what_is_spent_and_the_next_period(self) -> None:
         refusal = self.refused(budget(Period.DAY, ZoneInfo("Europe/Berlin")), "4.9996", "0.00045")
         assert str(refusal) == (
             "the budget of omo, 5 per day, has no room for 0.00045: 4.9996 is spent; "
@@ -177,21 +177,21 @@ class TestRefusals:
         assert (refusal.budget, refusal.limit, refusal.spent) == ("omo", Decimal(5), Decimal("4.9996"))
         assert refusal.frees == datetime(2025, 10, 26, 23, tzinfo=UTC)
 
-    def test_a_total_does_not_begin_anew(self) -> None:
+    def test_a_total_has_no_next_period(self) -> None:
         refusal = self.refused(budget(Period.TOTAL), "5", "1")
         assert refusal.frees is None
         assert str(refusal) == "the budget of omo, 5 in total, has no room for 1: 5 is spent"
 
-    def test_nor_does_waiting_help_where_the_price_alone_is_too_much(self) -> None:
+    def test_waiting_does_not_help_if_the_price_alone_is_too_much(self) -> None:
         refusal = self.refused(budget(Period.HOUR), "0", "5.01")
         assert refusal.frees is None
         assert str(refusal) == "the price of 5.01 is more than the budget of omo, 5 per hour"
 
-    def test_it_does_where_the_price_is_all_there_is(self) -> None:
+    def test_waiting_helps_if_the_price_is_the_whole_budget(self) -> None:
         refusal = self.refused(budget(Period.HOUR), "0.001", "5")
         assert refusal.frees == datetime(2025, 10, 26, 13, tzinfo=UTC)
 
-    def test_it_survives_a_way_through_another_process(self) -> None:
+    def test_it_can_be_pickled(self) -> None:
         refusal = self.refused(budget(Period.DAY), "5", "1")
         again = pickle.loads(pickle.dumps(refusal))
         assert (str(again), again.frees) == (str(refusal), refusal.frees)

@@ -48,10 +48,9 @@ from captchahub._policy.error_table import (
     HealthEffect,
     Then,
     blames_provider,
-    blocking_rules,
-    next_step,
     row_for,
 )
+from captchahub._policy.fallback import blocking_rules, next_step
 from captchahub.jobs import JobState
 from captchahub.settings import Otherwise, RouteSettings
 

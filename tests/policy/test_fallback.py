@@ -37,14 +37,15 @@ from captchahub import (
     UnsupportedTask,
     WrongSolution,
 )
-from captchahub._policy.error_table import Then, next_step, row_for
+from captchahub._policy.error_table import Then, row_for
+from captchahub._policy.fallback import next_step
 from captchahub._policy.scheduling import backoff, first_open
 from captchahub.settings import Otherwise, RouteSettings
 
 
 @attrs.define
 class Open:
-    """A provider that this solve can still ask."""
+    """A provider that this solve may still call."""
 
     name: str
     rank: float
@@ -52,8 +53,8 @@ class Open:
     tries: int = 0
 
 
-class LittleSolve:
-    """What a solve does with all of the above, one attempt after the other, and nothing else."""
+class SmallSolve:
+    """What a solve does with these rules, one attempt after the other, and nothing else."""
 
     def __init__(self, route: RouteSettings) -> None:
         self.route = route
@@ -77,8 +78,8 @@ class LittleSolve:
 
 
 @attrs.frozen(eq=False)
-class Asked:
-    """An attempt that failed: of whom, when, and how."""
+class FailedAttempt:
+    """An attempt that failed: at which provider, when, and how."""
 
     name: str
     at: float
@@ -86,14 +87,14 @@ class Asked:
     chance: float
 
     @property
-    def may_be_asked_again(self) -> bool:
-        """Nothing was ordered, and waiting may help."""
+    def may_be_called_again(self) -> bool:
+        """No job was created, and waiting may help."""
         if isinstance(self.error, ServiceUnavailable):
             return self.error.nothing_created
         is_of_money = isinstance(self.error, (BudgetExceeded, JournalError, PriceUnknown))
         return isinstance(self.error, (RateLimited, NotAsked)) and not is_of_money
 
-    def lets_others_be_asked(self, route: RouteSettings) -> bool:
+    def allows_others(self, route: RouteSettings) -> bool:
         if isinstance(self.error, (JournalError, TaskError)):
             return False
         if isinstance(self.error, AmbiguousCreate) and route.on_ambiguous is Otherwise.FAIL:
@@ -102,43 +103,41 @@ class Asked:
             return False
         return isinstance(self.error, (NotAsked, *route.fallback_on))
 
-    def rested_at(self, tries: int) -> float:
-        """When the pause after it is over: half a second, doubled with each try, ten seconds at most."""
+    def pause_ends(self, tries: int) -> float:
+        """When the pause after it is over: half a second, doubled with each try, at most ten seconds."""
         pause = min(0.5 * 2.0 ** (tries - 1), 10.0)
         demanded = self.error.retry_after if isinstance(self.error, RateLimited) else None
         return self.at + max(pause / 2 + pause / 2 * self.chance, demanded or 0)
 
 
 class History:
-    """Every attempt of a solve, and what follows from them all: nothing else is kept."""
+    """Every attempt of a solve, and what follows from them; nothing else is kept."""
 
     def __init__(self, route: RouteSettings) -> None:
         self.route = route
-        self.asked: list[Asked] = []
+        self.attempts: list[FailedAttempt] = []
 
-    def of(self, name: str) -> list[Asked]:
-        return [one for one in self.asked if one.name == name]
+    def of(self, name: str) -> list[FailedAttempt]:
+        return [one for one in self.attempts if one.name == name]
 
-    def may_ask(self, name: str) -> bool:
-        """At some time: nobody is in the way, and no order of this provider's may be under way."""
-        allowed_by_others = all(
-            one.lets_others_be_asked(self.route) for one in self.asked if one.name != name
-        )
-        return allowed_by_others and all(one.may_be_asked_again for one in self.of(name))
+    def may_call(self, name: str) -> bool:
+        """Whether the solve may call it at some time: the route allows it, and no job of it may exist."""
+        allowed_by_others = all(one.allows_others(self.route) for one in self.attempts if one.name != name)
+        return allowed_by_others and all(one.may_be_called_again for one in self.of(name))
 
     def is_ready(self, name: str, opens_at: float | None, now: float) -> bool:
-        asked = self.of(name)
-        has_rested = not asked or asked[-1].rested_at(len(asked)) <= now
-        return self.may_ask(name) and has_rested and opens_at is not None and opens_at <= now
+        attempts = self.of(name)
+        is_rested = not attempts or attempts[-1].pause_ends(len(attempts)) <= now
+        return self.may_call(name) and is_rested and opens_at is not None and opens_at <= now
 
     def expected_next(self, opens: Mapping[str, float | None], now: float) -> str | None:
-        """Whoever was not asked yet, in the order of the route; then whoever was asked the longest ago."""
+        """The first of the route that was not called yet, else the one that was called the longest ago."""
         ready = [name for name in self.route.names if self.is_ready(name, opens[name], now)]
-        return min(ready, key=self._last_asked, default=None)
+        return min(ready, key=self._last_attempt, default=None)
 
-    def _last_asked(self, name: str) -> int:
-        asked = self.of(name)
-        return self.asked.index(asked[-1]) if asked else -1
+    def _last_attempt(self, name: str) -> int:
+        attempts = self.of(name)
+        return self.attempts.index(attempts[-1]) if attempts else -1
 
 
 NAMES = ("a", "b", "c", "d")
@@ -183,14 +182,14 @@ routes = st.builds(
 )
 
 
-class RoutingMachine(RuleBasedStateMachine):
-    """A solve picks and fails, again and again, among providers that open and close as they like."""
+class FallbackMachine(RuleBasedStateMachine):
+    """A solve fails again and again, while its providers open and close."""
 
     @initialize(route=routes)
     def begin(self, route: RouteSettings) -> None:
         self.now = 0.0
         self.route = route
-        self.solve = LittleSolve(route)
+        self.solve = SmallSolve(route)
         self.history = History(route)
         self.opens: dict[str, float | None] = dict.fromkeys(NAMES, -math.inf)
 
@@ -209,11 +208,11 @@ class RoutingMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), opens=st.sampled_from([None, -math.inf, math.inf]))
     def a_provider_changes(self, name: str, opens: float | None) -> None:
-        """It is out, healthy again, or half open."""
+        """It is out, healthy again, or half-open."""
         self.opens[name] = opens
 
     @rule(error=harmless | any_error, chance=st.sampled_from([0.0, 0.5, 1.0]))
-    def somebody_is_asked_and_fails(self, error: CaptchaHubError, chance: float) -> None:
+    def a_provider_is_called_and_fails(self, error: CaptchaHubError, chance: float) -> None:
         place = first_open(self.solve.opens(self.opens), self.now)
         picked = None if place is None else self.solve.candidates[place].name
         assert picked == self.history.expected_next(self.opens, self.now)
@@ -221,21 +220,21 @@ class RoutingMachine(RuleBasedStateMachine):
             return
         self.check(picked)
         self.solve.fail(place, error, self.now, chance)
-        self.history.asked.append(Asked(picked, self.now, error, chance))
+        self.history.attempts.append(FailedAttempt(picked, self.now, error, chance))
 
     def check(self, picked: str) -> None:
-        """What must never happen, said once more and plainly."""
-        before = self.history.asked
+        """What must never happen, checked without the model."""
+        before = self.history.attempts
         opens_at = self.opens[picked]
-        assert opens_at is not None, "one that is out is not asked"
-        assert opens_at <= self.now, "nobody is asked before it opens"
+        assert opens_at is not None, "a provider that is out is not called"
+        assert opens_at <= self.now, "no provider is called before it opens"
         for one in before:
-            assert not isinstance(one.error, TaskError), "a caller's mistake ends it"
+            assert not isinstance(one.error, TaskError), "a caller's mistake ends the solve"
             if one.name == picked:
-                assert not isinstance(one.error, AmbiguousCreate), "an order is never sent twice"
+                assert not isinstance(one.error, AmbiguousCreate), "no job that may exist is created again"
                 assert self.now >= one.at + 0.25, "a provider that failed has a pause"
             else:
-                assert one.lets_others_be_asked(self.route), "where that is forbidden, nobody else is asked"
+                assert one.allows_others(self.route), "the route does not allow another provider"
         if picked not in {one.name for one in before}:
             first = [name for name in NAMES[: NAMES.index(picked)] if not self.history.of(name)]
             assert all((at := self.opens[name]) is None or at > self.now for name in first), (
@@ -243,5 +242,5 @@ class RoutingMachine(RuleBasedStateMachine):
             )
 
 
-RoutingMachine.TestCase.settings = settings(stateful_step_count=40)
-TestRoutingMachine = RoutingMachine.TestCase
+FallbackMachine.TestCase.settings = settings(stateful_step_count=40)
+TestFallbackMachine = FallbackMachine.TestCase

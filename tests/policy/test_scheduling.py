@@ -20,7 +20,7 @@ shares = st.integers(0, 1000).map(lambda thousandths: Fraction(thousandths, 1000
 
 
 def hedges_of(share: float, solves: int) -> int:
-    """How many hedges there are where every solve would like one."""
+    """How many hedges there are if every solve wants one."""
     budget = HedgeBudget(share)
     taken = 0
     for _ in range(solves):
@@ -30,7 +30,7 @@ def hedges_of(share: float, solves: int) -> int:
 
 
 def after_quiet(share: float, solves: int) -> int:
-    """How many hedges there are at once, after so many solves that wanted none."""
+    """How many hedges there can be at once after a number of solves that wanted none."""
     budget = HedgeBudget(share)
     for _ in range(solves):
         budget.count_solve()
@@ -38,10 +38,10 @@ def after_quiet(share: float, solves: int) -> int:
 
 
 class TestHedgeBudget:
-    def test_a_share_of_nothing_is_none(self) -> None:
+    def test_a_share_of_zero_allows_none(self) -> None:
         assert hedges_of(0.0, 1000) == 0
 
-    def test_a_share_of_everything_is_one_for_each_solve(self) -> None:
+    def test_a_share_of_one_is_a_hedge_for_each_solve(self) -> None:
         assert hedges_of(1.0, 1000) == 1000
 
     def test_there_is_none_before_the_first_solve(self) -> None:
@@ -50,14 +50,14 @@ class TestHedgeBudget:
     def test_a_twentieth_is_one_for_twenty_solves(self) -> None:
         assert [hedges_of(0.05, solves) for solves in (19, 20, 39, 40, 2000)] == [0, 1, 1, 2, 100]
 
-    def test_a_share_that_no_binary_number_is_equal_to_is_still_kept(self) -> None:
+    def test_a_share_without_an_exact_binary_value_is_kept_exactly(self) -> None:
         assert hedges_of(0.1, 10_000) == 1000
         assert hedges_of(1 / 3, 9999) == 3333
 
     def test_nearly_one_is_not_one(self) -> None:
         assert [hedges_of(0.999, solves) for solves in (1, 2, 1000)] == [0, 1, 999]
 
-    def test_what_quiet_times_saved_can_be_used_later(self) -> None:
+    def test_hedges_that_were_not_used_are_saved_up(self) -> None:
         assert after_quiet(0.05, 40) == 2
         assert after_quiet(0.05, 200) == MOST_SAVED
 
@@ -65,7 +65,7 @@ class TestHedgeBudget:
         assert after_quiet(0.05, 10_000) == MOST_SAVED
         assert after_quiet(1.0, 10_000) == MOST_SAVED
 
-    def test_what_was_refused_is_not_counted(self) -> None:
+    def test_a_refused_hedge_is_not_counted(self) -> None:
         budget = HedgeBudget(0.5)
         budget.count_solve()
         assert not any(budget.take() for _ in range(10))
@@ -76,7 +76,7 @@ class TestHedgeBudget:
     def test_there_are_never_more_than_the_share_of_the_solves_until_then(
         self, share: Fraction, wanted: list[int]
     ) -> None:
-        """At every moment, whoever wants one when."""
+        """At every moment, whenever a solve wants one."""
         budget = HedgeBudget(float(share))
         taken = 0
         for solves, hedges in enumerate(wanted, start=1):
@@ -85,7 +85,7 @@ class TestHedgeBudget:
             assert taken <= share * solves
 
     @given(shares, st.integers(0, 500))
-    def test_none_is_lost_where_every_solve_wants_one(self, share: Fraction, solves: int) -> None:
+    def test_none_is_lost_if_every_solve_wants_one(self, share: Fraction, solves: int) -> None:
         assert hedges_of(float(share), solves) == share * solves // 1
 
     @given(shares, st.integers(0, 300), st.lists(st.integers(0, 3), max_size=100))
@@ -110,28 +110,28 @@ def learned(*answers: float) -> LatencyStats:
 
 
 class TestHedgeDelay:
-    def test_a_route_that_says_nothing_has_none(self) -> None:
+    def test_a_route_without_hedge_after_has_none(self) -> None:
         assert hedge_delay(RouteSettings([]), learned(*range(1, 101))) is None
 
-    def test_a_time_is_that_time_whatever_is_known(self) -> None:
+    def test_a_time_is_used_as_it_is(self) -> None:
         route = RouteSettings([], hedge_after=15.0)
         assert hedge_delay(route, LatencyStats()) == hedge_delay(route, learned(*range(1, 101))) == 15
 
     def test_zero_is_at_once(self) -> None:
         assert hedge_delay(RouteSettings([], hedge_after=0.0), LatencyStats()) == 0
 
-    def test_a_percentile_is_just_after_that_of_the_provider_which_was_asked_first(self) -> None:
+    def test_a_percentile_is_just_after_that_of_the_first_provider(self) -> None:
         """By a twentieth, for answers come in at the pace of the questions, and many come just then."""
         route = RouteSettings([], hedge_after=Percentile(95))
         assert hedge_delay(route, learned(*range(1, 101))) == pytest.approx(95 * 1.05)
 
-    def test_while_too_little_is_known_of_it_it_works_alone(self) -> None:
+    def test_there_is_none_while_too_few_answers_are_known(self) -> None:
         route = RouteSettings([], hedge_after=Percentile(95))
         assert hedge_delay(route, learned(1, 2, 3)) is None
 
 
 class TestFirstOpen:
-    def test_it_is_the_first_that_may_be_asked(self) -> None:
+    def test_it_is_the_first_that_may_be_called_now(self) -> None:
         assert first_open([1005.0, 1000.0, -math.inf], now=1000.0) == 1
 
     @pytest.mark.parametrize("opens", [[], [None, None], [1005.0, None, math.inf]])
@@ -140,31 +140,31 @@ class TestFirstOpen:
 
 
 class TestTimeFor:
-    """How long one provider may take of what the solve has left."""
+    """The share of the remaining time that one provider may use."""
 
-    def test_a_limit_of_its_own_is_kept(self) -> None:
+    def test_a_timeout_of_its_own_is_kept(self) -> None:
         assert time_for(120.0, 60.0, others=3, typical=1.0) == 60
 
     def test_but_never_beyond_what_is_left(self) -> None:
         assert time_for(40.0, 60.0, others=3, typical=90.0) == 40
 
-    def test_a_limit_of_zero_is_one(self) -> None:
+    def test_a_timeout_of_zero_is_one(self) -> None:
         assert time_for(120.0, 0.0, others=0, typical=30.0) == 0
 
-    def test_without_one_an_equal_share_is_kept_for_those_still_to_come(self) -> None:
+    def test_without_a_timeout_an_equal_share_is_kept_for_the_others(self) -> None:
         assert time_for(120.0, None, others=2, typical=10.0) == 40
 
     def test_the_last_one_has_all_of_it(self) -> None:
         assert time_for(120.0, None, others=0, typical=10.0) == 120
 
-    def test_where_a_job_needs_more_than_its_share_it_has_what_it_needs(self) -> None:
+    def test_if_a_job_typically_needs_more_than_that_it_has_what_it_needs(self) -> None:
         assert time_for(120.0, None, others=5, typical=30.0) == 30
 
     def test_but_no_more_than_half_of_what_is_left(self) -> None:
         assert time_for(40.0, None, others=5, typical=30.0) == 20
 
     @given(st.floats(0, 1e6), st.none() | st.floats(0, 1e6), st.integers(0, 20), st.floats(0, 1e6))
-    def test_there_is_never_more_than_is_left_and_something_stays_for_the_others(
+    def test_it_is_never_more_than_is_left_and_half_of_it_is_kept_for_the_others(
         self, left: float, limit: float | None, others: int, typical: float
     ) -> None:
         time = time_for(left, limit, others=others, typical=typical)
@@ -183,16 +183,14 @@ class TestBackoff:
         assert backoff(3, chance=1.0) == 2
 
     @pytest.mark.parametrize("kind", [RateLimited, ServiceUnavailable])
-    def test_what_the_service_asked_for_lengthens_it(
-        self, kind: type[RateLimited | ServiceUnavailable]
-    ) -> None:
+    def test_a_requested_pause_lengthens_it(self, kind: type[RateLimited | ServiceUnavailable]) -> None:
         assert backoff(1, kind("later", retry_after=30), chance=0.0) == 30
 
     @pytest.mark.parametrize("asked_for", [None, 0.0, 0.1])
-    def test_what_the_service_asked_for_never_shortens_it(self, asked_for: float | None) -> None:
+    def test_a_requested_pause_never_shortens_it(self, asked_for: float | None) -> None:
         assert backoff(4, RateLimited("later", retry_after=asked_for)) == 4
 
-    def test_other_errors_ask_for_nothing(self) -> None:
+    def test_other_errors_request_nothing(self) -> None:
         assert backoff(1, JobFailed("no answer")) == backoff(1, None) == backoff(1)
 
     @given(st.integers(1, 10**6), st.floats(0, 1), st.none() | st.floats(0, 86_400))

@@ -1,4 +1,4 @@
-"""Which answer enough providers gave: as the task compares them."""
+"""Which answer enough providers agree on, as the task compares them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def texts(*written: str) -> list[Solution]:
     return [TextSolution(text) for text in written]
 
 
-class TestBallot:
+class TestTally:
     @staticmethod
     def count(answers: Sequence[T], agree: Callable[[T, T], bool], needed: int = 2) -> Tally[T]:
         ballot: Tally[T] = Tally(needed, agree)
@@ -47,25 +47,25 @@ class TestBallot:
         ballot: Tally[str] = self.count([], eq)
         assert (ballot.winner, ballot.agreeing, ballot.missing) == (None, frozenset(), 2)
 
-    def test_where_one_is_needed_the_first_wins_and_nothing_is_compared(self) -> None:
+    def test_if_one_is_needed_the_first_wins_and_nothing_is_compared(self) -> None:
         ballot = self.count(["x7kp2"], broken, needed=1)
         assert (ballot.winner, ballot.agreeing, ballot.missing) == (0, frozenset({0}), 0)
 
-    def test_it_is_the_answer_that_enough_gave(self) -> None:
+    def test_the_winner_is_the_answer_that_enough_providers_gave(self) -> None:
         ballot = self.count(["a", "b", "c", "b"], eq)
         assert (ballot.winner, ballot.agreeing) == (1, frozenset({1, 3}))
 
-    def test_as_long_as_too_few_agree_some_are_missing(self) -> None:
+    def test_while_too_few_agree_some_are_missing(self) -> None:
         assert self.count(["a", "b"], eq, needed=3).missing == 2
         assert self.count(["a", "b", "b"], eq, needed=3).missing == 1
 
-    def test_the_winner_is_the_one_that_all_counted_agree_with(self) -> None:
-        """Else a chain of small differences would make one answer of two that are far apart."""
+    def test_all_counted_answers_agree_with_the_winner(self) -> None:
+        """Otherwise a chain of small differences would connect two answers that are far apart."""
         ballot = self.count([1, 5, 3], near, needed=3)
         assert (ballot.winner, ballot.agreeing) == (2, frozenset({0, 1, 2}))
         assert self.count([1, 3, 5, 7], near, needed=4).winner is None
 
-    def test_a_comparison_that_fails_says_different(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_answers_differ_if_comparing_them_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         assert self.count(["a", "a"], broken).winner is None
         assert "could not be compared" in caplog.text
 
@@ -78,7 +78,7 @@ class TestBallot:
         assert (ballot.winner is not None) is (most >= 2)
 
     @given(answers)
-    def test_whoever_wins_all_counted_agree_with_it(self, answers: list[int]) -> None:
+    def test_any_winner_agrees_with_all_counted_answers(self, answers: list[int]) -> None:
         ballot = self.count(answers, near, needed=3)
         if ballot.winner is not None:
             assert len(ballot.agreeing) >= 3
@@ -86,15 +86,15 @@ class TestBallot:
 
 
 class TestAsTheTaskCompares:
-    def test_texts_but_for_case_and_spaces(self) -> None:
+    def test_texts_without_case_and_spaces(self) -> None:
         task = ImageToText(PICTURE)
-        assert TestBallot.count(texts("X7kp2", "x7kp3", " x7KP2"), task.agrees).agreeing == {0, 2}
+        assert TestTally.count(texts("X7kp2", "x7kp3", " x7KP2"), task.agrees).agreeing == {0, 2}
 
-    def test_texts_by_case_where_it_counts(self) -> None:
+    def test_texts_with_case_if_it_matters(self) -> None:
         task = ImageToText(PICTURE, case_sensitive=True)
-        assert TestBallot.count(texts("X7kp2", "x7kp2", "x7kp2 "), task.agrees).agreeing == {1, 2}
+        assert TestTally.count(texts("X7kp2", "x7kp2", "x7kp2 "), task.agrees).agreeing == {1, 2}
 
-    def test_drags_but_for_the_last_pixels(self) -> None:
+    def test_drags_within_some_pixels(self) -> None:
         task = PhoneSlide(LARGE)
         drags = [SlideSolution(Point(10, 10), Point(end, 10)) for end in (500, 700, 509)]
-        assert TestBallot.count(drags, task.agrees).agreeing == {0, 2}
+        assert TestTally.count(drags, task.agrees).agreeing == {0, 2}

@@ -25,9 +25,9 @@ from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Image, ImageToText, TextSolution
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import JobId, ProviderKind
 from captchahub.tasks import Solution
@@ -89,7 +89,7 @@ async def resume(engine: Engine, results: Results) -> None:
 
 
 async def live(orders: Orders, tasks: Sequence[ImageToText]) -> None:
-    settings = load_mapping(orders.mapping, PLUGINS)
+    settings = read_mapping(orders.mapping, PLUGINS)
     results, chance = Results(orders.results), random.Random(orders.seed)
     engine = Engine(settings, plugins=PLUGINS, wall_clock=lambda: time.time() - orders.behind)
     async with asyncio.TaskGroup() as group:

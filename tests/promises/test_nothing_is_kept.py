@@ -196,7 +196,7 @@ class TestTheToken:
 
         odd_one = Stall(odd(read_created=giving(Created(1, answer))))
         shown = in_lab({"odd": odd_one, "other": Stall()}, main, agree=2)
-        assert "and nobody else did, where 2 must agree" in shown
+        assert "and no other provider did, but 2 must agree" in shown
         assert TOKEN not in shown
 
     def test_what_happened_is_still_told(self) -> None:

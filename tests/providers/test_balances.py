@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from captchahub import AllProvidersFailed
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
-from captchahub.config import load_mapping
 from captchahub.errors import InsufficientBalance, NotAsked
 from captchahub.testing import ScriptedTransport, json_reply, run_virtual
 from tests.virtual_services import INSTALLED, TASK
@@ -34,7 +34,7 @@ def test_what_an_account_has_in_kind_brings_it_back(left: Mapping[str, object]) 
     account = {"plugin": "createtask", "dialect": "capsolver", "client_key": "s3cret-k3y"}
 
     async def run() -> None:
-        settings = load_mapping({"providers": {"only": account}}, INSTALLED)
+        settings = read_mapping({"providers": {"only": account}}, INSTALLED)
         engine = Engine(settings, connect=lambda _: ScriptedTransport(steps))
         assert await error_of(engine) is InsufficientBalance
         await engine.balances()

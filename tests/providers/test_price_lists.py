@@ -24,9 +24,9 @@ from captchahub import (
     TemporarilyBlocked,
     TextSolution,
 )
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Request
 from captchahub.testing import Mishap, ScriptedTransport, Slow, json_reply, run_virtual
@@ -173,7 +173,7 @@ class TestAKindThatIsFreeOfCharge:
 
         async def run() -> Result[TextSolution]:
             engine = Engine(
-                load_mapping(mapping, plugins),
+                read_mapping(mapping, plugins),
                 plugins=plugins,
                 connect=lambda _: ScriptedTransport(whole_reply),
             )

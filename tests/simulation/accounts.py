@@ -8,7 +8,7 @@ from random import Random
 import attrs
 
 from captchahub.settings import ProviderSettings
-from tests.simulation.service_types import Make
+from tests.simulation.service_types import ServiceType
 
 __all__ = ["Account", "account_of", "others"]
 
@@ -24,13 +24,13 @@ class Account:
     token: str = attrs.field(repr=False)
 
 
-def account_of(settings: ProviderSettings, make: Make) -> Account:
+def account_of(settings: ProviderSettings, service_type: ServiceType) -> Account:
     """The account that some settings are of."""
     is_elsewhere = str(getattr(settings.own, "base_url", "")).startswith(_ELSEWHERE)
-    return Account(settings.name, is_elsewhere, getattr(settings.own, make.token_key).reveal())
+    return Account(settings.name, is_elsewhere, getattr(settings.own, service_type.token_key).reveal())
 
 
-def others(chance: Random, makes: Mapping[str, Make]) -> Mapping[str, Mapping[str, str]]:
+def others(chance: Random, makes: Mapping[str, ServiceType]) -> Mapping[str, Mapping[str, str]]:
     """What some of the providers are told instead, at least one of them: another token, or address."""
     changed = chance.sample(sorted(makes), chance.randint(1, len(makes)))
     return {

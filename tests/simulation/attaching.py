@@ -22,7 +22,7 @@ from captchahub.jobs import JobEntry, JobState
 from captchahub.results import Result
 from captchahub.tasks import Solution
 from captchahub.tickets import Progress
-from tests.simulation.environment import Ground
+from tests.simulation.environment import Environment
 from tests.simulation.process import Process
 from tests.simulation.service_types import number_of
 
@@ -42,18 +42,20 @@ class Attaching:
     is_made_up: bool
     """Whether the service never gave that id to anybody."""
 
-    async def do(self, ground: Ground, engine: Engine, process: Process) -> None:
+    async def do(self, environment: Environment, engine: Engine, process: Process) -> None:
         """Do it, and see that what comes of it is so."""
         await asyncio.sleep(self.at)
-        given = self._token(ground)
+        given = self._token(environment)
         if given is None or engine.is_closed:
             return
-        ground.town.count("attach to a job that never was" if self.is_made_up else "attach to a job")
+        environment.world.count("attach to a job that never was" if self.is_made_up else "attach to a job")
         token = attrs.evolve(given, job_id=_NO_SUCH_JOB) if self.is_made_up else given
-        for service in ground.named(token.provider):
+        for service in environment.named(token.provider):
             service.attached.add(number_of(token.job_id))
-        account = ground.service(given.provider, number_of(given.job_id)).account_of(number_of(given.job_id))
-        found = _Found(ground, token, is_own=process.has(account))
+        account = environment.service(given.provider, number_of(given.job_id)).account_of(
+            number_of(given.job_id)
+        )
+        found = _Found(environment, token, is_own=process.has(account))
         try:
             told: Result[Solution] | Exception = await engine.attach(str(token), self.timeout, Progress())
         except (HubClosed, JournalError):
@@ -64,8 +66,8 @@ class Attaching:
         process.refuse_if_dead()
         found.compare(told)
 
-    def _token(self, ground: Ground) -> Token | None:
-        known = [trail.token for trail in ground.log.trails if trail.token is not None]
+    def _token(self, environment: Environment) -> Token | None:
+        known = [trail.token for trail in environment.log.progresses if trail.token is not None]
         return read_token(known[int(self.pick * len(known))]) if known else None
 
 
@@ -82,20 +84,22 @@ def any_attaching(chance: Random) -> Attaching:
 class _Found:
     """A job as it was found by somebody who attaches to it; ``is_own`` where its account is surely theirs."""
 
-    def __init__(self, ground: Ground, token: Token, *, is_own: bool) -> None:
-        self._ground, self._token, self._is_own = ground, token, is_own
-        self._service = ground.service(token.provider, number_of(token.job_id))
-        alive = ground.book.read("SELECT id FROM owners WHERE alive_until > ?", ground.town.wall())
+    def __init__(self, environment: Environment, token: Token, *, is_own: bool) -> None:
+        self._environment, self._token, self._is_own = environment, token, is_own
+        self._service = environment.service(token.provider, number_of(token.job_id))
+        alive = environment.journal_file.read(
+            "SELECT id FROM owners WHERE alive_until > ?", environment.world.wall()
+        )
         row = self._row()
         self._is_worked_on = row is not None and row.owner in {owner for (owner,) in alive}
 
     def compare(self, told: Result[Solution] | Exception) -> None:
         """See that what came of it is so, and is written down where that is this hub's to do."""
-        town = self._ground.town
+        world = self._environment.world
         if not self._is_so(told):
-            town.blame(f"attaching to {self._token} gave {told!r}")
-        if isinstance(told, Result) and not self._ground.book.may_fail and self._is_left_open():
-            town.blame(f"the answer to {self._token} was given, and is not written down")
+            world.report_violation(f"attaching to {self._token} gave {told!r}")
+        if isinstance(told, Result) and not self._environment.journal_file.may_fail and self._is_left_open():
+            world.report_violation(f"the answer to {self._token} was given, and is not written down")
 
     def _is_so(self, told: Result[Solution] | Exception) -> bool:
         job = self._service.jobs.get(number_of(self._token.job_id))
@@ -122,5 +126,5 @@ class _Found:
 
     def _row(self) -> JobEntry | None:
         name, job_id = self._token.provider, self._token.job_id
-        rows = self._ground.book.every_job()
+        rows = self._environment.journal_file.every_job()
         return next((row for row in rows if (row.provider, row.job_id) == (name, job_id)), None)

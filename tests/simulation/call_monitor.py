@@ -1,4 +1,4 @@
-"""One process's calls as a service sees them: how often, how many at once, and which brought an answer."""
+"""Monitors one process's calls: their intervals, their number, and the answers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from captchahub.results import ProviderState
 from tests.simulation.call_outcomes import BLOCKED, BUSY
 from tests.simulation.service import Service
 
-__all__ = ["PICTURE", "Order", "Standing", "Watch"]
+__all__ = ["PICTURE", "CallMonitor", "HealthSnapshot", "Order"]
 
 PICTURE: ContextVar[int | None] = ContextVar("PICTURE", default=None)
-"""The number of the picture of which a solve is."""
+"""The number of the picture of the current solve."""
 
 # Rounding, in seconds.
 _SLACK = 0.05
@@ -24,8 +24,8 @@ _BLOCK = 300.0
 
 
 @attrs.frozen
-class Standing:
-    """How a provider stands with a hub: ``episode`` is another one after each change, ``since`` a time."""
+class HealthSnapshot:
+    """The health of a provider in a hub. ``episode`` differs after each change; ``since`` is its time."""
 
     state: ProviderState
     episode: tuple[int, int]
@@ -34,111 +34,125 @@ class Standing:
 
 @attrs.define
 class Order:
-    """An order on its way, or its end; ``fate`` is None where no reply came. Times are in seconds."""
+    """A call that creates a job. ``call_outcome`` is None if no reply came. Times are in seconds."""
 
     service: Service
     gate: int | None
     picture: int | None
     sent: float
     ended: float | None = None
-    fate: str | None = None
+    call_outcome: str | None = None
 
 
-class Watch:
-    """What one process asks of the services. It blames what no polite client does.
+class CallMonitor:
+    """Records the calls of one process, and reports calls that break the services' rules.
 
-    ``standing`` tells how a provider stands with the process's hub now. What was let through before it got
-    worse may leave up to ``late`` seconds after that.
+    ``health_snapshot`` returns a provider's health in the process's hub. A call that was admitted before the
+    health got worse may be sent up to ``late`` seconds later.
     """
 
-    def __init__(self, name: str, standing: Callable[[str], Standing | None], late: float) -> None:
+    def __init__(
+        self, name: str, health_snapshot: Callable[[str], HealthSnapshot | None], late: float
+    ) -> None:
         self.answers: dict[tuple[str, int], float] = {}
-        """When the answer of a job came in, by provider and number."""
+        """When the answer of a job arrived, by provider and number."""
         self.asked: dict[tuple[str, int], float] = {}
-        """When it last asked for a job."""
+        """When it last polled a job."""
         self._name = name
-        self._standing = standing
+        self._health_snapshot = health_snapshot
         self._late = late
         self._orders: dict[str, list[Order]] = defaultdict(list)
         self._looks: dict[str, list[Order]] = defaultdict(list)
         self._probes: set[tuple[str, tuple[int, int]]] = set()
 
     def order(self, service: Service) -> Order:
-        """Note that an order leaves."""
-        now = service.town.loop.time()
-        standing = self._standing(service.name)
-        order = Order(service, None if standing is None else standing.episode[0], PICTURE.get(), now)
+        """Record that a call to create a job is sent."""
+        now = service.world.loop.time()
+        health_snapshot = self._health_snapshot(service.name)
+        order = Order(
+            service, None if health_snapshot is None else health_snapshot.episode[0], PICTURE.get(), now
+        )
         self._see_probe(service, now)
         self._see_pause(order)
         self._orders[service.name].append(order)
         return order
 
     def look(self, service: Service) -> Order:
-        """Note that a call leaves without which there is no order, such as one for the price list."""
-        look = Order(service, None, None, service.town.loop.time())
+        """Record that a call is sent before any job can be created, such as for the price list."""
+        look = Order(service, None, None, service.world.loop.time())
         self._looks[service.name].append(look)
         return look
 
-    def end(self, order: Order, fate: str | None) -> None:
-        """Note what came of one."""
-        order.ended, order.fate = order.service.town.loop.time(), fate
+    def end(self, order: Order, call_outcome: str | None) -> None:
+        """Record the outcome of a call."""
+        order.ended, order.call_outcome = order.service.world.loop.time(), call_outcome
 
     def was_turned_away(self, provider: str, picture: int, since: float) -> bool:
-        """Whether all orders for a picture since a time, one at least, found a provider without a worker."""
+        """Return whether every call to create a job for a picture since a time met a busy provider."""
         orders = self._orders[provider]
-        fates = {order.fate for order in orders if order.picture == picture and order.sent >= since}
-        return fates == {BUSY}
+        call_outcomes = {
+            order.call_outcome for order in orders if order.picture == picture and order.sent >= since
+        }
+        return call_outcomes == {BUSY}
 
     def is_blocked(self, provider: str, since: float) -> bool:
-        """Whether a provider served nobody from here after a time, as it said."""
+        """Return whether a provider blocked this address after a time."""
         return any(
-            order.fate == BLOCKED and order.ended is not None and order.ended + _BLOCK > since
+            order.call_outcome == BLOCKED and order.ended is not None and order.ended + _BLOCK > since
             for order in (*self._orders[provider], *self._looks[provider])
         )
 
     def _see_pause(self, new: Order) -> None:
-        """See that one which said that it takes no orders now is left alone for as long as its pages say."""
+        """Check that a busy or blocking provider gets no job for as long as its documentation says."""
         service = new.service
-        pauses = {BUSY: service.make.pause, BLOCKED: _BLOCK}
+        pauses = {BUSY: service.service_type.pause, BLOCKED: _BLOCK}
         for order in self._orders[service.name]:
             if order.ended is None or new.gate is None or order.gate != new.gate:
                 continue
             waited = new.sent - order.ended
-            if self._late < waited < pauses.get(order.fate or "", 0.0) - _SLACK:
+            if self._late < waited < pauses.get(order.call_outcome or "", 0.0) - _SLACK:
                 told = f"{self._name} ordered at {service} {waited:.1f} s after it was told to wait"
-                service.town.blame(f"{told}: {order.fate}")
+                service.world.report_violation(f"{told}: {order.call_outcome}")
 
     def _see_probe(self, service: Service, now: float) -> None:
-        """See that one attempt at a time, for all solves, finds out whether a provider works again."""
-        standing = self._standing(service.name)
-        if standing is None or standing.state is ProviderState.HEALTHY or now < standing.since + self._late:
+        """Check that only one attempt at a time probes a provider, over all solves."""
+        health_snapshot = self._health_snapshot(service.name)
+        if (
+            health_snapshot is None
+            or health_snapshot.state is ProviderState.HEALTHY
+            or now < health_snapshot.since + self._late
+        ):
             return
-        probe = service.name, standing.episode
-        if standing.state is not ProviderState.HALF_OPEN or probe in self._probes:
-            service.town.blame(f"{self._name} ordered at {service.name}, which was {standing}, no probe")
-        service.town.count("probe")
+        probe = service.name, health_snapshot.episode
+        if health_snapshot.state is not ProviderState.HALF_OPEN or probe in self._probes:
+            service.world.report_violation(
+                f"{self._name} ordered at {service.name}, which was {health_snapshot}, no probe"
+            )
+        service.world.count("probe")
         self._probes.add(probe)
 
     def question(self, service: Service, job_id: int) -> None:
-        """Note a question for a job: it must not come sooner after the last one than its service asks for."""
-        now, key = service.town.loop.time(), (service.name, job_id)
+        """Record a poll, which must not come sooner after the last one than the service allows."""
+        now, key = service.world.loop.time(), (service.name, job_id)
         last = self.asked.get(key)
         job = service.jobs.get(job_id)
-        if job is not None and now < job.created_at + service.make.wait - _SLACK:
-            service.town.blame(f"{self._name} asked for job {job_id} of {service.name} right after its order")
-        # Another one may have taken the job over, from a living process too, and this one from that again.
-        is_asked_once = service.town.has_reliable_leases and job_id not in service.attached
-        if last is not None and now < last + service.make.pace - _SLACK and is_asked_once:
+        if job is not None and now < job.created_at + service.service_type.wait - _SLACK:
+            service.world.report_violation(
+                f"{self._name} asked for job {job_id} of {service.name} right after its order"
+            )
+        # Another process may have taken the job over, even from a living one, and this one may have it back.
+        is_asked_once = service.world.has_reliable_leases and job_id not in service.attached
+        if last is not None and now < last + service.service_type.pace - _SLACK and is_asked_once:
             told = f"{self._name} asked for job {job_id} of {service.name}"
-            service.town.blame(f"{told} again after {now - last:.2f} s")
+            service.world.report_violation(f"{told} again after {now - last:.2f} s")
         self.asked[key] = now
 
     def answer(self, service: Service, job_id: int) -> None:
-        """Note that the answer has come in."""
-        self.answers.setdefault((service.name, job_id), service.town.loop.time())
+        """Record that the answer has arrived."""
+        self.answers.setdefault((service.name, job_id), service.world.loop.time())
 
     def longest_pause(self, services: Sequence[Service], begin: float, end: float) -> float:
-        """The longest time in which nothing was ordered or under way at services of a name, in seconds."""
+        """Return the longest time without any job at the services with one name, in seconds."""
         name = services[0].name
         orders = (*self._orders[name], *self._looks[name])
         busy = [(order.sent, end if order.ended is None else order.ended) for order in orders]
@@ -152,5 +166,5 @@ class Watch:
 
 
 def _asked_until(created: float, ready: float) -> float:
-    """When the answer is known at the latest: questions come ever more seldom."""
+    """Return the latest time at which the answer is known, because polls become less frequent."""
     return ready + 0.1 * (ready - created) + 12

@@ -1,4 +1,4 @@
-"""What can become of one call on its way to a service and back."""
+"""The possible outcomes of one call to a service."""
 
 from __future__ import annotations
 
@@ -11,27 +11,37 @@ from captchahub.errors import ProviderError, ServiceUnavailable
 from captchahub.provider import Reply
 from captchahub.testing import json_reply
 
-__all__ = ["BLOCKED", "BUSY", "DENIED", "FINE", "LONGEST_PAUSE", "OUTAGES", "REFUSED", "Fate", "any_fate"]
+__all__ = [
+    "BLOCKED",
+    "BUSY",
+    "DENIED",
+    "FINE",
+    "LONGEST_PAUSE",
+    "OUTAGES",
+    "REFUSED",
+    "CallOutcome",
+    "any_call_outcome",
+]
 
 DENIED = "account refused"
-"""The name of a fate by which the service says, in its own words, that it does not serve the account."""
+"""The outcome in which the service's own error refuses the account."""
 REFUSED = "refusing connections"
-"""The name of an outage in which it is known that no call arrives."""
+"""The outage in which calls certainly do not arrive."""
 BLOCKED = "address blocked"
-"""The name of a fate by which the service says that it serves nobody from there for some minutes."""
+"""The outcome in which the service blocks the client's address for some minutes."""
 BUSY = "busy"
-"""The name of an outage in which a service is up, and has no worker for an order."""
+"""The outage in which the service has no free worker."""
 FINE = "fine"
-"""The name of a fate by which nothing goes wrong."""
+"""The outcome without a fault."""
 LONGEST_PAUSE = 7
-"""How long a busy service asks to be left alone at most, in seconds."""
+"""The longest Retry-After of a busy service, in seconds."""
 
 
 @attrs.frozen
-class Fate:
-    """When a call arrives (twice, or never) and how long its reply takes, in seconds; None for a lost one.
+class CallOutcome:
+    """When a call arrives (twice, or never), and how long its reply takes in seconds, or None if it is lost.
 
-    The service has done what it was asked where ``is_handled``, also where the client is told something
+    ``is_handled`` says whether the service handles the call, even if the client gets another reply
     ``instead``.
     """
 
@@ -42,19 +52,19 @@ class Fate:
     instead: Reply | ProviderError | None = None
 
 
-Maker = Callable[[Random], Fate]
+Maker = Callable[[Random], CallOutcome]
 
 
 def _told(name: str, *instead: Reply | ProviderError, is_handled: bool) -> Maker:
-    def fate(chance: Random) -> Fate:
+    def call_outcome(chance: Random) -> CallOutcome:
         way = chance.uniform(0.01, 1.0)
-        return Fate(name, (way,), way, is_handled, chance.choice(instead))
+        return CallOutcome(name, (way,), way, is_handled, chance.choice(instead))
 
-    return fate
+    return call_outcome
 
 
 def _failure(message: str, code: str) -> Reply:
-    # In one of the ways of each make of service; their plugins understand all of them.
+    # In the formats of all types of services: each plugin reads its own fields.
     omo = {"error": True, "success": False, "message": message}
     return json_reply({**omo, "errorId": 1, "errorCode": code, "errorDescription": message})
 
@@ -103,25 +113,25 @@ _denied = _told(DENIED, *_DENYING, is_handled=False)
 _walled = _told("page of a firewall", *_WALL, is_handled=False)
 
 
-def _lost(chance: Random) -> Fate:
-    return Fate("request lost", (), None)
+def _lost(chance: Random) -> CallOutcome:
+    return CallOutcome("request lost", (), None)
 
 
-def _reply_lost(chance: Random) -> Fate:
-    return Fate("reply lost", (chance.uniform(0.01, 1.0),), None)
+def _reply_lost(chance: Random) -> CallOutcome:
+    return CallOutcome("reply lost", (chance.uniform(0.01, 1.0),), None)
 
 
-def _late(chance: Random) -> Fate:
-    return Fate("request late", (chance.uniform(1.0, 45.0),), 0.1)
+def _late(chance: Random) -> CallOutcome:
+    return CallOutcome("request late", (chance.uniform(1.0, 45.0),), 0.1)
 
 
-def _slow(chance: Random) -> Fate:
-    return Fate("reply slow", (0.1,), chance.uniform(1.0, 45.0))
+def _slow(chance: Random) -> CallOutcome:
+    return CallOutcome("reply slow", (0.1,), chance.uniform(1.0, 45.0))
 
 
-def _twice(chance: Random) -> Fate:
+def _twice(chance: Random) -> CallOutcome:
     first = chance.uniform(0.01, 1.0)
-    return Fate("request twice", (first, first + chance.uniform(0.01, 20.0)), 0.1)
+    return CallOutcome("request twice", (first, first + chance.uniform(0.01, 20.0)), 0.1)
 
 
 OUTAGES: Mapping[str, Maker] = {
@@ -135,7 +145,7 @@ OUTAGES: Mapping[str, Maker] = {
     "overloaded": _refusing,
     "firewall": _walled,
 }
-"""What becomes of each call while a service has a bad time."""
+"""The outcome of each call during an outage."""
 
 _OFTEN = (
     _refused,
@@ -154,8 +164,8 @@ _OFTEN = (
 )
 
 
-def any_fate(chance: Random, *, last: Reply | None, is_poll: bool) -> Fate:
-    """Something bad. A poll can also come twice, or be answered by the last reply to it once more."""
+def any_call_outcome(chance: Random, *, last: Reply | None, is_poll: bool) -> CallOutcome:
+    """Return a random fault. A poll can also arrive twice, or get the previous reply again."""
     drawn = chance.random()
     if drawn < 0.01:
         return _denied(chance)
@@ -164,5 +174,5 @@ def any_fate(chance: Random, *, last: Reply | None, is_poll: bool) -> Fate:
     if is_poll and drawn < 0.1:
         return _twice(chance)
     if is_poll and drawn < 0.25 and last is not None:
-        return Fate("reply of before", (0.1,), 0.1, is_handled=False, instead=last)
+        return CallOutcome("reply of before", (0.1,), 0.1, is_handled=False, instead=last)
     return chance.choice(_OFTEN)(chance)

@@ -1,4 +1,4 @@
-"""What a client does in one life: solves, some of them cancelled; collecting what others left; its end."""
+"""What one process does: solve, cancel some solves, collect what others left, and end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.simulation.attaching import Attaching
 from tests.simulation.by_hand import ByHand
 from tests.simulation.call_monitor import PICTURE
 from tests.simulation.configuration import INSTALLED
-from tests.simulation.environment import Ground, Told
-from tests.simulation.loop import NOBODY
+from tests.simulation.environment import Environment, SolveResult
+from tests.simulation.loop import NO_OWNER
 from tests.simulation.patience import Waited
 from tests.simulation.pictures import task_of
-from tests.simulation.process import Kill, Line, Pen, Process
+from tests.simulation.process import JournalWriter, Kill, Process, ServiceConnection
 
-__all__ = ["Client", "Errand", "Life"]
+__all__ = ["Client", "PlannedSolve", "ProcessPlan"]
 
 # How much later than its timeout a solve may end, in seconds: the disk can be slow, and more than once.
 _SLACK = 3.0
@@ -35,8 +35,8 @@ _LEASE = 61.0
 
 
 @attrs.frozen
-class Errand:
-    """A solve: when it begins, of which picture, how long it may take, and when its caller has enough."""
+class PlannedSolve:
+    """A solve: its start, picture and timeout, and when its caller cancels it."""
 
     at: float
     picture: int
@@ -46,49 +46,51 @@ class Errand:
 
 
 @attrs.frozen
-class Life:
+class ProcessPlan:
     """One process from its start to its end. Times are in seconds since its start."""
 
-    errands: Sequence[Errand]
+    planned_solves: Sequence[PlannedSolve]
     resumes_at: Sequence[float]
     attachings: Sequence[Attaching]
     looks_at: Sequence[float]
-    """When somebody settles by hand what nobody can tell."""
+    """When ambiguous jobs are settled by hand."""
     lingers: float
-    """How long it lives on when all is done."""
+    """How long it runs after its work is done."""
     closes_at: float | None
-    """When its hub is closed whatever is under way."""
+    """When its hub is closed, even if solves are in progress."""
     stalls: tuple[float, float] | None
-    """When it is stalled, and for how long."""
+    """When it stalls, and for how long."""
     kill: Kill | None
     version: int = 0
-    """Which configuration it begins with."""
+    """The configuration at its start."""
     reloads_at: Sequence[float] = ()
-    """When its hub is told to go by the other one."""
+    """When its hub switches to the other configuration."""
 
 
 @attrs.frozen
-class Client(Ground):
-    """A program that is started now and then, on one machine with others."""
+class Client(Environment):
+    """A program that is started repeatedly, on one machine with others."""
 
-    async def live(self, life: Life, process: Process, engine: Engine) -> None:
+    async def live(self, plan: ProcessPlan, process: Process, engine: Engine) -> None:
         """One life, in the context of its process."""
         name = process.name
-        if life.stalls is not None:
-            at, seconds = life.stalls
-            self.loop.call_later(at, self._stall, process, seconds, context=NOBODY)
-        tasks = [asyncio.ensure_future(self._run(engine, errand, process)) for errand in life.errands]
-        tasks += [asyncio.ensure_future(self._resume(engine, at, process)) for at in life.resumes_at]
-        tasks += [asyncio.ensure_future(one.do(self, engine, process)) for one in life.attachings]
-        tasks += [asyncio.ensure_future(self._reload(engine, at, process)) for at in life.reloads_at]
-        by_hand = ByHand(self, engine, process, self.town.chance(f"by hand {name}"))
-        tasks += [asyncio.ensure_future(by_hand.do(at)) for at in life.looks_at]
-        if life.closes_at is None:
+        if plan.stalls is not None:
+            at, seconds = plan.stalls
+            self.loop.call_later(at, self._stall, process, seconds, context=NO_OWNER)
+        tasks = [
+            asyncio.ensure_future(self._run(engine, planned, process)) for planned in plan.planned_solves
+        ]
+        tasks += [asyncio.ensure_future(self._resume(engine, at, process)) for at in plan.resumes_at]
+        tasks += [asyncio.ensure_future(one.do(self, engine, process)) for one in plan.attachings]
+        tasks += [asyncio.ensure_future(self._reload(engine, at, process)) for at in plan.reloads_at]
+        by_hand = ByHand(self, engine, process, self.world.chance(f"by hand {name}"))
+        tasks += [asyncio.ensure_future(by_hand.do(at)) for at in plan.looks_at]
+        if plan.closes_at is None:
             await asyncio.gather(*tasks)
-            await asyncio.sleep(life.lingers)
+            await asyncio.sleep(plan.lingers)
             self._check_idle(engine, process)
         else:
-            await asyncio.sleep(life.closes_at)
+            await asyncio.sleep(plan.closes_at)
         await engine.aclose()
         await asyncio.gather(*tasks)
         self._check_closed(engine, process)
@@ -97,11 +99,11 @@ class Client(Ground):
     def start(self, process: Process, version: int, copied: Engine | None = None) -> Engine:
         """The engine of a process, where it goes on with a copy of its parent's, as it would be in that."""
         services = {(service.name, service.is_elsewhere): service for service in self.services}
-        chance, makes = self.town.chance(f"process {process.name}"), self.configured.makes
+        chance, makes = self.world.chance(f"process {process.name}"), self.configured.makes
 
-        def connect(settings: ProviderSettings) -> Line:
+        def connect(settings: ProviderSettings) -> ServiceConnection:
             account = account_of(settings, makes[settings.name])
-            return Line(process, services[account.provider, account.is_elsewhere])
+            return ServiceConnection(process, services[account.provider, account.is_elsewhere])
 
         process.version = version
         process.accounts = self.configured.accounts[version].values()
@@ -110,13 +112,13 @@ class Client(Ground):
             plugins=INSTALLED,
             connect=connect,
             chance=chance.random,
-            wall_clock=self.town.wall,
-            journal=Pen(process, self.book),
+            wall_clock=self.world.wall,
+            journal=JournalWriter(process, self.journal_file),
         )
         if copied is not None:
             # One that was never used has nothing else of its own.
             engine._journal._heartbeat.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
-        self.book.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
+        self.journal_file.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 
     async def _reload(self, engine: Engine, at: float, process: Process) -> None:
@@ -126,52 +128,52 @@ class Client(Ground):
             return
         # What is under way goes on with those that it began with.
         other, process.version, process.accounts = 1 - process.version, None, None
-        self.town.count("accounts changed in a living hub")
+        self.world.count("accounts changed in a living hub")
         await engine.reload(self.configured.versions[other], INSTALLED)
 
     def _stall(self, process: Process, seconds: float) -> None:
         if not process.over.is_set():
-            self.town.inject("stall")
-            self.town.has_reliable_leases = False
+            self.world.inject("stall")
+            self.world.has_reliable_leases = False
             process.stall(seconds)
 
-    async def _run(self, engine: Engine, errand: Errand, process: Process) -> None:
-        await asyncio.sleep(errand.at)
+    async def _run(self, engine: Engine, planned: PlannedSolve, process: Process) -> None:
+        await asyncio.sleep(planned.at)
         if engine.is_closed:
             return
-        PICTURE.set(errand.picture)
+        PICTURE.set(planned.picture)
         self.log.solves += 1
-        self.town.begin_solve(errand.picture)
-        begun, began = self.loop.time(), self.town.wall()
-        self.log.trails.append(trail := Progress())
+        self.world.begin_solve(planned.picture)
+        begun, began = self.loop.time(), self.world.wall()
+        self.log.progresses.append(trail := Progress())
         solving = asyncio.ensure_future(
-            engine.solve(task_of(errand.picture), errand.timeout, trail, share=errand.share)
+            engine.solve(task_of(planned.picture), planned.timeout, trail, share=planned.share)
         )
-        if errand.cancelled_after is not None:
-            self.loop.call_later(errand.cancelled_after, self._cancel, solving)
+        if planned.cancelled_after is not None:
+            self.loop.call_later(planned.cancelled_after, self._cancel, solving)
         told = await _outcome(solving)
         # Who is dead is told nothing.
         process.refuse_if_dead()
         took = self.loop.time() - begun
-        self.town.note(f"{process.name} {errand.picture} {type(told).__name__}")
-        if took > errand.timeout + _SLACK and self.town.has_reliable_leases:
-            self.town.blame(f"a solve of {errand.timeout:g} s took {took:.1f} s")
-        self._take(errand, told, began)
-        Waited(self, process, errand.picture, begun, errand.timeout).check(told)
+        self.world.note(f"{process.name} {planned.picture} {type(told).__name__}")
+        if took > planned.timeout + _SLACK and self.world.has_reliable_leases:
+            self.world.report_violation(f"a solve of {planned.timeout:g} s took {took:.1f} s")
+        self._take(planned, told, began)
+        Waited(self, process, planned.picture, begun, planned.timeout).check(told)
 
     def _cancel(self, solving: asyncio.Future[Any]) -> None:
         if not solving.done():
-            self.town.inject("cancelled solve")
+            self.world.inject("cancelled solve")
             solving.cancel()
 
-    def _take(self, errand: Errand, told: Result[Solution] | BaseException, began: float) -> None:
+    def _take(self, planned: PlannedSolve, told: Result[Solution] | BaseException, began: float) -> None:
         if isinstance(told, Result):
-            self.log.results.append(Told(errand.picture, began, told))
+            self.log.results.append(SolveResult(planned.picture, began, told))
             self.log.attempts.append(told.attempts)
         elif isinstance(told, AllProvidersFailed):
             self.log.attempts.append(told.attempts)
         elif not isinstance(told, (HubClosed, JournalError, asyncio.CancelledError)):
-            self.town.blame(f"a solve ended with {told!r}")
+            self.world.report_violation(f"a solve ended with {told!r}")
 
     async def _resume(self, engine: Engine, at: float, process: Process) -> None:
         await asyncio.sleep(at)
@@ -180,45 +182,45 @@ class Client(Ground):
             async with aclosing(engine.resume(4)) as collecting:
                 async for collected in collecting:
                     process.refuse_if_dead()
-                    self.town.note(f"{process.name} collected {collected.entry.job_id}")
+                    self.world.note(f"{process.name} collected {collected.entry.job_id}")
                     self.log.collected.append((process.name, collected))
                     if isinstance(collected.error, JobTimeout):
                         self.log.given_up[collected.entry.id] = self.loop.time()
         except (HubClosed, JournalError):
             return
-        if self.town.has_reliable_leases and not self.book.may_fail:
-            for entry, dead in self.book.left_behind(process, began - _LEASE):
-                self.town.blame(f"job {entry} of {dead}, which is dead, can't be collected by {process.name}")
+        if self.world.has_reliable_leases and not self.journal_file.may_fail:
+            for entry, dead in self.journal_file.left_behind(process, began - _LEASE):
+                self.world.report_violation(
+                    f"job {entry} of {dead}, which is dead, can't be collected by {process.name}"
+                )
 
     def _check_idle(self, engine: Engine, process: Process) -> None:
         """A hub that works on nothing has no job in its hands, where nobody else could get it."""
         process.refuse_if_dead()
-        works_on = engine._desk.background._tasks  # pyright: ignore[reportPrivateUsage]
+        works_on = engine._services.background._tasks  # pyright: ignore[reportPrivateUsage]
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
-        kept = self.book.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
-        if kept and not works_on and not self.book.may_fail:
-            self.town.blame(f"{process.name} works on nothing, and keeps the jobs {kept}")
+        kept = self.journal_file.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
+        if kept and not works_on and not self.journal_file.may_fail:
+            self.world.report_violation(f"{process.name} works on nothing, and keeps the jobs {kept}")
 
     def _check_closed(self, engine: Engine, process: Process) -> None:
         """After a clean close nothing is left."""
         process.refuse_if_dead()
-        town, name = self.town, process.name
+        world, name = self.world, process.name
         left = [task for task in process.unfinished if task is not asyncio.current_task()]
         if left:
-            town.blame(f"{name} was closed, and still runs {left}")
+            world.report_violation(f"{name} was closed, and still runs {left}")
         for account in engine._accounts.values():  # pyright: ignore[reportPrivateUsage]
-            places, most = account.admission._places, account.settings.max_in_flight  # pyright: ignore[reportPrivateUsage]
-            if places._value != most:
-                town.blame(
-                    f"{name} was closed, and {account.settings.name} has {places._value} of {most} places"
-                )
-        if self.book.may_fail:
+            taken = account.admission.slots.taken
+            if taken:
+                world.report_violation(f"{name} was closed, and {taken} slots of {account.name} are taken")
+        if self.journal_file.may_fail:
             return
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
-        if self.book.read("SELECT 1 FROM owners WHERE id = ?", owner):
-            town.blame(f"{name} was closed, and keeps its lease")
-        if self.book.read("SELECT 1 FROM jobs WHERE owner = ? AND state = 'intent'", owner):
-            town.blame(f"{name} was closed, and left an order open in the journal")
+        if self.journal_file.read("SELECT 1 FROM owners WHERE id = ?", owner):
+            world.report_violation(f"{name} was closed, and keeps its lease")
+        if self.journal_file.read("SELECT 1 FROM jobs WHERE owner = ? AND state = 'intent'", owner):
+            world.report_violation(f"{name} was closed, and left an order open in the journal")
 
 
 async def _outcome(solving: asyncio.Future[Result[Solution]]) -> Result[Solution] | BaseException:

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from captchahub._config.loader import read_mapping
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.settings import HubSettings
 from tests.simulation.accounts import Account, account_of, others
 from tests.simulation.budgets import Limit
-from tests.simulation.service_types import CREATE_TASK, OMO, Make
+from tests.simulation.service_types import CREATE_TASK, OMO, ServiceType
 
 __all__ = ["Configuration", "any_configuration"]
 
@@ -36,7 +36,7 @@ class Configuration:
     """
 
     versions: Sequence[HubSettings]
-    makes: Mapping[str, Make]
+    makes: Mapping[str, ServiceType]
     limits: Sequence[Limit]
 
     @property
@@ -74,30 +74,32 @@ def _configuration(number: int, *, changes: bool) -> Configuration:
         limits.append(limit := _limit(chance, None))
         top["budget"] = _written(limit)
     providers: dict[str, dict[str, object]] = {}
-    for name, make in makes.items():
-        own = _provider(chance, name, make)
+    for name, service_type in makes.items():
+        own = _provider(chance, name, service_type)
         if chance.random() < (0.6 if changes else 0.3):
             limits.append(limit := _limit(chance, name))
             own["budget"] = _written(limit)
-        has_list = make is OMO and ("budget" in own or "budget" in top)
+        has_list = service_type is OMO and ("budget" in own or "budget" in top)
         if not has_list or chance.random() < 0.5:
             # Without a price nobody would know what the order costs, and nothing promises anything then.
-            own["prices"] = _prices(chance, make)
+            own["prices"] = _prices(chance, service_type)
         providers[name] = own
     # One who is alone on a route is asked again and again, for there is nobody else.
     readers = [chance.choice(list(makes))] if chance.random() < 0.2 else list(makes)
     routes = {_TEXT: _route(chance, readers)}
-    routes[_SLIDE] = _route(chance, [name for name, make in makes.items() if _SLIDE in make.prices])
+    routes[_SLIDE] = _route(
+        chance, [name for name, service_type in makes.items() if _SLIDE in service_type.prices]
+    )
     other = others(chance, makes)
     changed = {name: {**own, **other.get(name, {})} for name, own in providers.items()}
     versions = [
-        load_mapping({"providers": these, "routes": routes, **top}, INSTALLED)
+        read_mapping({"providers": these, "routes": routes, **top}, INSTALLED)
         for these in ((providers, changed) if changes else (providers,))
     ]
     return Configuration(versions, makes, limits)
 
 
-def _makes(chance: Random) -> Mapping[str, Make]:
+def _makes(chance: Random) -> Mapping[str, ServiceType]:
     """Who there is. The first one takes every kind of task."""
     names = ["a", "b", "c"][: chance.choice((1, 2, 2, 3))]
     others = {name: chance.choice((OMO, chance.choice(CREATE_TASK))) for name in names[1:]}
@@ -116,16 +118,16 @@ def _written(limit: Limit) -> Mapping[str, str]:
     return {"limit": str(limit.amount), "per": limit.per, "zone": str(limit.zone)}
 
 
-def _prices(chance: Random, make: Make) -> Mapping[str, str]:
+def _prices(chance: Random, service_type: ServiceType) -> Mapping[str, str]:
     # A price may be too high, which costs room in the budget and is no lie.
     factor = chance.choice((Decimal(1), Decimal("1.3")))
-    return {kind: str(price * factor) for kind, price in make.prices.items()}
+    return {kind: str(price * factor) for kind, price in service_type.prices.items()}
 
 
-def _provider(chance: Random, name: str, make: Make) -> dict[str, object]:
+def _provider(chance: Random, name: str, service_type: ServiceType) -> dict[str, object]:
     own: dict[str, object] = {
-        **make.settings,
-        make.token_key: f"token-{name}",
+        **service_type.settings,
+        service_type.token_key: f"token-{name}",
         "create_timeout": chance.choice(("2s", "10s", "30s")),
         "poll_timeout": chance.choice(("1s", "5s", "10s")),
         "max_in_flight": chance.choice((1, 3, 50, 50)),

@@ -1,4 +1,4 @@
-"""What the clients of a run stand on: the world around them, their configuration, and what they were told."""
+"""The environment of a run's clients: the simulated world, the configuration, and a log of their results."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from captchahub.tasks import Solution
 from captchahub.testing.emulation import JobRecord
 from captchahub.tickets import Progress
 from tests.simulation.configuration import Configuration
-from tests.simulation.journal_file import Book
+from tests.simulation.journal_file import JournalFile
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.service import Service
-from tests.simulation.world import Town
+from tests.simulation.world import SimulatedWorld
 
-__all__ = ["Ground", "Log", "Said", "Told"]
+__all__ = ["Environment", "Log", "ManualSettlement", "SolveResult"]
 
 
 @attrs.frozen
-class Told:
-    """The result that a solve came to, and when on the wall it was begun."""
+class SolveResult:
+    """The result of a solve, and its start in wall-clock time."""
 
     picture: int
     begun: float
@@ -33,8 +33,8 @@ class Told:
 
 
 @attrs.frozen
-class Said:
-    """What a person said of a job of the journal."""
+class ManualSettlement:
+    """A job of the journal that was settled by hand."""
 
     entry: JobEntry
     state: JobState
@@ -42,49 +42,49 @@ class Said:
 
 
 class Log:
-    """What the callers of all processes were given."""
+    """What the callers of all processes received."""
 
     def __init__(self) -> None:
-        self.results: list[Told] = []
+        self.results: list[SolveResult] = []
         self.collected: list[tuple[str, Collected]] = []
         self.attempts: list[Sequence[Attempt]] = []
         """Those of each solve."""
         self.given_up: dict[int, float] = {}
-        """When whoever collected jobs took no longer to wait for them, by the journal's number of the job."""
-        self.trails: list[Progress] = []
-        """Those of all solves, which know the tokens of their jobs."""
-        self.said: list[Said] = []
-        """What was settled by hand."""
+        """When a collector stopped to wait for a job, by the journal's number of the job."""
+        self.progresses: list[Progress] = []
+        """The progress of all solves, which have the tokens of their jobs."""
+        self.said: list[ManualSettlement] = []
+        """The jobs that were settled by hand."""
         self.solves = 0
         self.killed: set[str] = set()
-        """The names of the processes that were."""
+        """The names of the killed processes."""
 
 
 @attrs.frozen
-class Ground:
-    """The world, the configuration of all hubs, and the log."""
+class Environment:
+    """The simulated world, the configuration of all hubs, and the log."""
 
-    town: Town
+    world: SimulatedWorld
     loop: SimulationLoop
-    book: Book
+    journal_file: JournalFile
     services: Sequence[Service]
     configured: Configuration
     log: Log
 
     @property
     def settings(self) -> HubSettings:
-        """What all hubs have in common."""
+        """The settings of all hubs."""
         return self.configured.settings
 
     def named(self, name: str) -> Sequence[Service]:
-        """The services that a provider's name stands for."""
+        """Return the services with a provider's name."""
         return [one for one in self.services if one.name == name]
 
     def service(self, provider: str, number: int) -> Service:
-        """The one that has a job; the first one for a job that nobody has."""
+        """Return the service that has a job, or the first one if none has it."""
         named = self.named(provider)
         return next((one for one in named if number in one.jobs), named[0])
 
     def job(self, provider: str, number: int) -> JobRecord | None:
-        """A job as its service knows it."""
+        """Return a job as its service stores it, or None."""
         return self.service(provider, number).jobs.get(number)

@@ -11,8 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from captchahub._engine.engine import Engine
-from captchahub._hub.per_process import PerProcess
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._support import forking as _forking
 
 __all__ = ["Inherited"]
@@ -25,7 +24,8 @@ class Inherited:
     """A hub that was made before a fork: both faces of the library have such a thing inside."""
 
     def __init__(self, engine: Engine) -> None:
-        self._own: PerProcess[Engine] = PerProcess(lambda: engine)
+        self._own = ProcessEngine.__new__(ProcessEngine)
+        self._own._process, self._own._engine = _forking.process(), engine
 
     def in_child(self) -> Engine | None:
         """The engine that a child has from its parent, and goes on with a copy of; None for none."""

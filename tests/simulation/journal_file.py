@@ -1,4 +1,4 @@
-"""The journal's file, the disk that it is on, and what is to be seen in it at each commit."""
+"""The journal's file and its disk, and the checks after each commit."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from captchahub.jobs import JobEntry
 from tests.simulation.accounts import Account
 from tests.simulation.budgets import Charge
 from tests.simulation.configuration import Configuration
-from tests.simulation.world import Town
+from tests.simulation.world import SimulatedWorld
 
-__all__ = ["Book", "Hub"]
+__all__ = ["Hub", "JournalFile"]
 
 T = TypeVar("T")
 
 
 class Hub(Protocol):
-    """One life of a hub as the journal's file sees it."""
+    """One hub as the journal's file knows it."""
 
     version: int | None
     accounts: Collection[Account] | None
@@ -34,17 +34,17 @@ class Hub(Protocol):
     died_at: float
 
     def has(self, account: Account) -> bool:
-        """Whether an account is surely one of its own."""
+        """Return whether an account certainly belongs to it."""
         ...
 
     def may_have(self, account: Account) -> bool:
-        """Whether an account may be one of its own."""
+        """Return whether an account may belong to it."""
         ...
 
 
 @attrs.frozen
 class _Writer:
-    """Who has written an order, and by which configuration, None where that may be any."""
+    """The hub that wrote a job, and its configuration, or None if that is unknown."""
 
     hub: Hub
     version: int | None
@@ -62,21 +62,23 @@ _KEEPING = (
 _ENDED = "('solved', 'failed', 'expired', 'not_sent', 'refused')"
 
 
-class Book:
-    """The journal's file, which outlives the processes; and the disk that it is on."""
+class JournalFile:
+    """The journal's file, which outlives the processes, and its disk."""
 
-    def __init__(self, town: Town, configured: Configuration, *, failing: float, slow: float) -> None:
-        self._town = town
+    def __init__(
+        self, world: SimulatedWorld, configured: Configuration, *, failing: float, slow: float
+    ) -> None:
+        self._world = world
         self._store = SqliteDatabase(None)
-        # Looks at it are no part of what is tried, and need no transaction of their own.
+        # The checks read outside the simulated transactions.
         self._connection = self._store.transact([lambda connection: connection])[0]
-        self._chance = town.chance("disk")
+        self._chance = world.chance("disk")
         self._limits = configured.limits
         self._keep = configured.settings.journal.keep
         self._cache = configured.settings.cache
         self._accounts = configured.accounts
         self.hubs: dict[str, list[Hub]] = {}
-        """Whose hubs an owner of the journal stands for."""
+        """The hubs of each owner in the journal."""
         self._orders: dict[int, _Writer] = {}
         self._seen = 0
         self._pruned = 0
@@ -87,26 +89,26 @@ class Book:
 
     @property
     def may_fail(self) -> bool:
-        """Whether the disk is a bad one."""
+        """Whether commits can fail."""
         return self._failing > 0
 
     @property
     def slowest(self) -> float:
-        """How long some commits in a row may take, in seconds."""
+        """The longest time of several commits in a row, in seconds."""
         return 2.0 if self._slow else 0.1
 
     def latency(self) -> float:
-        """How long the next commit takes, in seconds."""
+        """Return the duration of the next commit, in seconds."""
         if self._chance.random() < self._slow:
-            self._town.inject("slow commit")
+            self._world.inject("slow commit")
             return self._chance.uniform(0.05, 0.5)
         return self._chance.uniform(0.0001, 0.005)
 
     def commit(self, works: Sequence[Callable[[sqlite3.Connection], Any]], hub: Hub) -> Sequence[Any]:
-        """What each work returned or raised; all are of one hub."""
-        self._town.note(f"commit {len(works)}")
-        if not self._town.is_calm and self._chance.random() < self._failing:
-            self._town.inject("failed commit")
+        """Run the work of one hub, and return what each part returned or raised."""
+        self._world.note(f"commit {len(works)}")
+        if not self._world.is_calm and self._chance.random() < self._failing:
+            self._world.inject("failed commit")
             return [JournalError("the disk is full") for _ in works]
         outcomes = self._store.transact(works)
         newest = self._newest()
@@ -125,10 +127,10 @@ class Book:
         return newest or 0
 
     def _check_budgets(self) -> None:
-        """See that all budgets are kept, now and in every period so far, as far as prices were known."""
+        """Check that all budgets are kept in every period so far, as far as prices were known."""
         if not self._limits:
             return
-        # That a reply says that a job was dearer than agreed is not the fault of who ordered it.
+        # The hub is not to blame if a job cost more than its price when it was created.
         sql = "SELECT id, provider, ordered_at, min(charge, price) FROM every_job WHERE price IS NOT NULL"
         rows = self.read(sql)
         for version, accounts in enumerate(self._accounts):
@@ -136,21 +138,23 @@ class Book:
             for entry, provider, *rest in rows:
                 if self.account_of(entry, provider) == accounts[provider]:
                     of_these.append(Charge(provider, *rest))
-                    # Who has another account beside knows nothing of what is spent at this one's.
+                    # A hub with another account does not count what is spent at this one.
                     if self._orders[entry].version == version:
                         by_these.append(Charge(provider, *rest))
             for limit in self._limits:
                 most = limit.most(by_these if limit.provider is None else of_these)
                 if most > limit.amount:
-                    self._town.blame(f"the budget {limit} of {version} is passed by what is reserved: {most}")
+                    self._world.report_violation(
+                        f"the budget {limit} of {version} is passed by what is reserved: {most}"
+                    )
 
     def account_of(self, entry: int, provider: str) -> Account | None:
-        """The account that an order was meant for, None where it may be any."""
+        """Return the account that a job was created for, or None if that is unknown."""
         version = self._orders[entry].version
         return None if version is None else self._accounts[version][provider]
 
     def may_count(self, provider: str | None, hub: Hub) -> Decimal:
-        """The most that a hub's budgets may ever have found to be spent, for a provider or all of them."""
+        """Return the most that a hub may have counted as spent, for one provider or for all."""
         sql = "SELECT id, provider, max(charge, price) FROM every_job WHERE price IS NOT NULL"
         units = sum(
             units
@@ -160,7 +164,7 @@ class Book:
         return Decimal(units) / 10**9
 
     def has_equal(self, fingerprint: str, hub: Hub, since: float) -> bool:
-        """Whether another hub had an equal task under way at an account that this one may have as well."""
+        """Return whether another hub had an equal task in work at an account that this hub may have too."""
         sql = """
             SELECT id, provider, owner FROM every_job WHERE fingerprint = ? AND is_shared
                 AND (state IN ('intent', 'created') OR updated_at >= ?)
@@ -177,7 +181,7 @@ class Book:
         return account is None or hub.may_have(account)
 
     def left_behind(self, hub: Hub, since: float) -> Iterable[tuple[int, str]]:
-        """The open jobs that a hub could collect, of others that were dead by a time and still have them."""
+        """Yield the open jobs that a hub could collect, because their hubs died before a time."""
         sql = "SELECT id, provider, owner FROM jobs WHERE state = 'created' AND owner IS NOT NULL"
         for entry, provider, owner in self.read(sql):
             ordered, account = self._orders[entry].hub, self.account_of(entry, provider)
@@ -186,13 +190,13 @@ class Book:
                 yield entry, ordered.name
 
     def _is_worked_on(self, entry: int, owner: str, hub: Hub) -> bool:
-        """Whether another living hub has a job, so far as its owner tells."""
+        """Return whether another living hub works on a job, according to its owner."""
         hubs, ordered = self.hubs.get(owner, []), self._orders[entry].hub
         worker = ordered if ordered in hubs else hubs[-1] if hubs else None
         return worker is not None and worker is not hub and not worker.is_dead
 
     def _check_shared(self) -> None:
-        """See that nobody orders what another living process is having solved, where both would share it."""
+        """Check that no hub creates a job for a shared task while another living process has one."""
         sql = """
             SELECT new.id, old.id, old.provider, old.owner FROM jobs AS new
             JOIN jobs AS old ON old.fingerprint = new.fingerprint
@@ -200,14 +204,16 @@ class Book:
             WHERE new.id > ?1 AND old.id < new.id AND new.is_shared AND old.is_shared
                 AND old.state IN ('intent', 'created')
             """
-        for new, old, provider, owner in self.read(sql, self._seen, self._town.wall()):
+        for new, old, provider, owner in self.read(sql, self._seen, self._world.wall()):
             hub, account = self._orders[new].hub, self.account_of(old, provider)
             if account is not None and hub.has(account) and self._is_worked_on(old, owner, hub):
-                self._town.blame(f"order {new} was made while another process had an equal one, {old}")
+                self._world.report_violation(
+                    f"order {new} was made while another process had an equal one, {old}"
+                )
 
     def _check_cache(self) -> None:
-        """See that nobody orders what the journal has a fresh answer to."""
-        if not self._town.has_reliable_clock:
+        """Check that no hub creates a job for a task to which the journal has a fresh answer."""
+        if not self._world.has_reliable_clock:
             return
         sql = """
             SELECT new.id, old.id, old.provider FROM jobs AS new
@@ -219,42 +225,48 @@ class Book:
             account = self.account_of(old, provider)
             if account is None or not self._orders[new].hub.has(account):
                 continue
-            self._town.blame(f"order {new} was made, and {old} is a fresh answer to an equal task")
+            self._world.report_violation(
+                f"order {new} was made, and {old} is a fresh answer to an equal task"
+            )
 
     def _check_pruned(self) -> None:
-        """See that nothing is forgotten that is open, or not old enough."""
+        """Check that no job is pruned that is open or not old enough."""
         sql = f"""
             SELECT rowid, id, state, updated_at, state NOT IN {_ENDED} FROM pruned WHERE rowid > ?
             """
         for place, entry, state, updated_at, is_open in self.read(sql, self._pruned):
             self._pruned = place
-            self._town.count("job pruned")
-            is_young = self._town.has_reliable_clock and updated_at > self._town.wall() - self._keep
+            self._world.count("job pruned")
+            is_young = self._world.has_reliable_clock and updated_at > self._world.wall() - self._keep
             if is_open or is_young:
-                self._town.blame(f"job {entry} was pruned when it was {state}, last changed at {updated_at}")
+                self._world.report_violation(
+                    f"job {entry} was pruned when it was {state}, last changed at {updated_at}"
+                )
 
     def every_job(self) -> list[JobEntry]:
-        """All that ever was in it, the oldest first."""
+        """Return all jobs that were ever in the journal, oldest first."""
         sql = f"SELECT {COLUMNS} FROM every_job ORDER BY id"
         return self.look(lambda connection: read_entries(connection.execute(sql)))
 
     def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a query of the journal gives."""
+        """Return the rows of a query."""
         return self.look(lambda connection: connection.execute(sql, values).fetchall())
 
     def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What a look into the journal gives, beside all processes."""
+        """Read the journal outside of all processes."""
         assert isinstance(self._connection, sqlite3.Connection)
         return work(self._connection)
 
     def charged(self, provider: str) -> Decimal:
-        """What the ledger says that was spent at a provider."""
+        """Return the amount spent at a provider according to the ledger."""
         sql = "SELECT sum(charge) FROM ledger WHERE provider = ? GROUP BY span"
         sums = {units for (units,) in self.read(sql, provider)} or {0}
         if len(sums) > 1:
-            self._town.blame(f"the slots and the days of the ledger differ for {provider}: {sums}")
+            self._world.report_violation(
+                f"the slots and the days of the ledger differ for {provider}: {sums}"
+            )
         return from_units(max(sums))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         self._store.close()

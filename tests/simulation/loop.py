@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVarTuple, Unpack
 
 from captchahub.testing import VirtualClockLoop
 
-__all__ = ["NOBODY", "OWNER", "Owner", "SimulationLoop"]
+__all__ = ["NO_OWNER", "OWNER", "Owner", "SimulationLoop"]
 
 Ts = TypeVarTuple("Ts")
 
@@ -32,7 +32,7 @@ class Owner(Protocol):
 OWNER: ContextVar[Owner | None] = ContextVar("OWNER", default=None)
 """The process that is running."""
 
-NOBODY = Context()
+NO_OWNER = Context()
 """What happens in the world, and in no process."""
 
 

@@ -26,7 +26,7 @@ from captchahub.settings import Otherwise, ProviderSettings, RouteSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import picture_hash
 from tests.simulation.call_outcomes import LONGEST_PAUSE
-from tests.simulation.environment import Ground
+from tests.simulation.environment import Environment
 from tests.simulation.pictures import picture_of, task_of
 from tests.simulation.process import Process
 from tests.simulation.service_types import number_of
@@ -90,7 +90,7 @@ def _leaves_open(attempt: Attempt) -> bool:
 class Waited:
     """A solve that has ended: who waited for it, of which picture, from when, and how long it might take."""
 
-    ground: Ground
+    environment: Environment
     process: Process
     picture: int
     began: float
@@ -110,56 +110,58 @@ class Waited:
 
     @property
     def _route(self) -> RouteSettings:
-        return self.ground.settings.routes[task_of(self.picture).kind]
+        return self.environment.settings.routes[task_of(self.picture).kind]
 
     @property
     def _now(self) -> float:
-        return self.ground.loop.time()
+        return self.environment.loop.time()
 
     def _refuse_to_give_up(self, error: AllProvidersFailed) -> None:
         left = self.began + self.timeout - self._now
-        makes = self.ground.configured.makes
+        makes = self.environment.configured.makes
         usable = {name: own for name, own in self._usable() if left > _NEEDED + makes[name].wait}
-        watch, picture, since = self.process.watch, self.picture, self.began
+        monitor, picture, since = self.process.monitor, self.picture, self.began
         names = could_be_asked(
-            error.attempts, self._route, usable, lambda name: watch.was_turned_away(name, picture, since)
+            error.attempts, self._route, usable, lambda name: monitor.was_turned_away(name, picture, since)
         )
         if names:
-            self.ground.town.blame(
+            self.environment.world.report_violation(
                 f"{self.process.name} gave up with {left:.1f} s left, and {names} could be asked: {error}"
             )
 
     def _usable(self) -> Iterable[tuple[str, ProviderSettings]]:
         """The providers that are not out; one that is must have been told so by its service."""
         for name in self._route.names:
-            standing = self.process.standing(name)
-            if standing is None:
+            health_snapshot = self.process.health_snapshot(name)
+            if health_snapshot is None:
                 continue
-            if standing.state is ProviderState.OUT:
-                if not any(self.process.name in service.refused for service in self.ground.named(name)):
-                    self.ground.town.blame(
+            if health_snapshot.state is ProviderState.OUT:
+                if not any(self.process.name in service.refused for service in self.environment.named(name)):
+                    self.environment.world.report_violation(
                         f"{name} is out for {self.process.name}, and its service has not refused the account"
                     )
-            elif not self.process.watch.is_blocked(name, self.began):
-                yield name, self.ground.settings.providers[name]
+            elif not self.process.monitor.is_blocked(name, self.began):
+                yield name, self.environment.settings.providers[name]
 
     def _others_accounts(self, attempts: Iterable[Attempt]) -> None:
         """Neither what was ordered nor what was spent at another account keeps a solve from an order."""
-        book, town = self.ground.book, self.ground.town
+        journal_file, world = self.environment.journal_file, self.environment.world
         for attempt in attempts:
             error = attempt.error
             if isinstance(error, BudgetExceeded):
-                most = book.may_count(
+                most = journal_file.may_count(
                     attempt.provider if error.budget == attempt.provider else None, self.process
                 )
                 if error.spent > most:
-                    town.blame(
+                    world.report_violation(
                         f"{self.process.name} counted {error.spent}, and its accounts have {most}: {error}"
                     )
-            elif isinstance(error, NotAsked) and "another process" in str(error) and town.has_reliable_clock:
-                since = town.wall() - (self._now - self.began)
-                if not book.has_equal(task_of(self.picture).fingerprint, self.process, since):
-                    town.blame(f"{self.process.name} waited for a job of another account: {error}")
+            elif isinstance(error, NotAsked) and "another process" in str(error) and world.has_reliable_clock:
+                since = world.wall() - (self._now - self.began)
+                if not journal_file.has_equal(task_of(self.picture).fingerprint, self.process, since):
+                    world.report_violation(
+                        f"{self.process.name} waited for a job of another account: {error}"
+                    )
 
     def _jobs_given_up(self, attempts: Iterable[Attempt]) -> None:
         """A job is not given up without a question at its latest time."""
@@ -167,16 +169,16 @@ class Waited:
             if not isinstance(attempt.error, JobTimeout) or attempt.job_id is None:
                 continue
             number = number_of(attempt.job_id)
-            service = self.ground.service(attempt.provider, number)
+            service = self.environment.service(attempt.provider, number)
             job, given = service.jobs[number], re.search(r"within ([\d.]+) s", str(attempt.error))
             # One that was taken over was created before.
             is_own = service.taken_from[number] == self.process.name and job.created_at >= self.began
             if given is None or not is_own or number in service.troubled or number in service.attached:
                 continue
-            asked = self.process.watch.asked.get((attempt.provider, number), job.created_at)
+            asked = self.process.monitor.asked.get((attempt.provider, number), job.created_at)
             early = job.created_at + float(given[1]) - asked
             if early > _LAST_CALL:
-                self.ground.town.blame(
+                self.environment.world.report_violation(
                     f"the last question was sent {early:.1f} s before the end of {attempt}"
                 )
 
@@ -189,8 +191,8 @@ class Waited:
             if not isinstance(attempt.error, JobTimeout) or attempt.job_id is None:
                 continue
             number = number_of(attempt.job_id)
-            came = self.process.watch.answers.get((attempt.provider, number))
-            service = self.ground.service(attempt.provider, number)
+            came = self.process.monitor.answers.get((attempt.provider, number))
+            service = self.environment.service(attempt.provider, number)
             solution = service.jobs[number].solution
             # Whoever attaches to a job, or resumes it, asks for it as well.
             if (
@@ -202,23 +204,25 @@ class Waited:
                 continue
             if came < self._now - 1:
                 early = f"{self._now - came:.1f} s before the end of its own solve"
-                self.ground.town.blame(f"the answer of job {number} of {attempt.provider} came {early}")
+                self.environment.world.report_violation(
+                    f"the answer of job {number} of {attempt.provider} came {early}"
+                )
 
     def _asks_while_it_waits(self) -> None:
         """A solve that has one provider only asks it again and again, or another one of its hub does."""
         if len(self._route.names) != 1:
             return
         (name,) = self._route.names
-        own, services = self.ground.settings.providers[name], self.ground.named(name)
+        own, services = self.environment.settings.providers[name], self.environment.named(name)
         picture = picture_hash(picture_of(self.picture))
-        if own.rate is not None or own.max_in_flight < 50 or self.ground.town.solves[picture] > 1:
+        if own.rate is not None or own.max_in_flight < 50 or self.environment.world.solves[picture] > 1:
             return
-        if self.process.watch.is_blocked(name, self.began):
+        if self.process.monitor.is_blocked(name, self.began):
             return
         jobs = [job for service in services for job in service.jobs.values()]
         until = min([*(job.created_at for job in jobs if job.picture == picture), self._now])
-        pause = self.process.watch.longest_pause(services, self.began, until)
+        pause = self.process.monitor.longest_pause(services, self.began, until)
         if pause > _OFTEN:
-            self.ground.town.blame(
+            self.environment.world.report_violation(
                 f"a solve of {self.process.name} waited for {name}, and nobody asked it for {pause:.1f} s"
             )

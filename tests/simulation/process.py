@@ -1,7 +1,7 @@
-"""A process that can be killed at any await, commit and call, or stall; its way to the journal and out.
+"""A process that can stall or be killed at any await, commit and call, with its journal and transports.
 
-A killed process does nothing any more: neither its journal nor its transports do anything for it. What is
-left of its tasks is cancelled, so that Python has nothing to complain of; they can't tell anybody anything.
+A killed process does nothing any more: its journal and its transports refuse it. Its tasks are cancelled to
+avoid warnings of Python, and can't have any effect.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from captchahub._journal.database import Work
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from tests.simulation.accounts import Account
-from tests.simulation.call_monitor import Standing, Watch
-from tests.simulation.journal_file import Book
-from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
+from tests.simulation.call_monitor import CallMonitor, HealthSnapshot
+from tests.simulation.journal_file import JournalFile
+from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.service import Service
 
-__all__ = ["Kill", "Line", "Moment", "Pen", "Process"]
+__all__ = ["JournalWriter", "Kill", "KillPoint", "Process", "ServiceConnection"]
 
 T = TypeVar("T")
 
 
-class Moment(Enum):
-    """What a process can be killed at."""
+class KillPoint(Enum):
+    """The points at which a process can be killed."""
 
     AWAIT = "as a task goes on"
     COMMIT = "before a commit"
@@ -43,20 +43,20 @@ class Moment(Enum):
 
 @attrs.frozen
 class Kill:
-    """At which of those moments a process ends, and at the how manieth."""
+    """The point at which a process is killed, when it reaches that point for the ``count``-th time."""
 
-    moment: Moment
+    point: KillPoint
     count: int
 
 
 class Process:
-    """What the loop, the journal and the network know of one life of a client."""
+    """One process of a client, as the loop, the journal and the network see it."""
 
     def __init__(self, name: str, loop: SimulationLoop, kill: Kill | None, *, late: float = 0.0) -> None:
         self.name = name
         self.engine: Engine | None = None
         """Its hub's, once there is one."""
-        self.watch = Watch(name, self.standing, late)
+        self.monitor = CallMonitor(name, self.health_snapshot, late)
         self.accounts: Collection[Account] | None = ()
         """Those that its hub has; None once they may be any."""
         self.version: int | None = 0
@@ -77,23 +77,23 @@ class Process:
 
     def step(self) -> None:
         """See :class:`tests.simulation.loop.Owner`."""
-        if self._is_due(Moment.AWAIT):
+        if self._is_due(KillPoint.AWAIT):
             # Not now, for something else is in the middle of its step.
-            self._loop.call_soon(self.die, context=NOBODY)
+            self._loop.call_soon(self.die, context=NO_OWNER)
 
-    def reach(self, moment: Moment) -> None:
+    def reach(self, point: KillPoint) -> None:
         """Come to something that it may be killed at."""
-        if self._is_due(moment):
+        if self._is_due(point):
             self.die()
 
-    def _is_due(self, moment: Moment) -> bool:
-        if self._kill is None or self._kill.moment is not moment or self.over.is_set():
+    def _is_due(self, point: KillPoint) -> bool:
+        if self._kill is None or self._kill.point is not point or self.over.is_set():
             return False
         self._left -= 1
         return self._left == 0
 
     def die(self) -> None:
-        """End without a word."""
+        """End at once."""
         if self.over.is_set():
             return
         self.is_dead, self.died_at = True, self._loop.time()
@@ -111,7 +111,7 @@ class Process:
         """Do nothing for some time, as a process does that was suspended."""
         if not self.over.is_set():
             self.is_stalled = self.was_stalled = True
-            self._loop.call_later(seconds, self.wake, context=NOBODY)
+            self._loop.call_later(seconds, self.wake, context=NO_OWNER)
 
     def wake(self) -> None:
         """Go on after a stall."""
@@ -120,7 +120,7 @@ class Process:
         for go_on in held:
             go_on()
 
-    def standing(self, provider: str) -> Standing | None:
+    def health_snapshot(self, provider: str) -> HealthSnapshot | None:
         """How a provider stands with its hub.
 
         None where an order may be for another account, or may have been let through long before it leaves.
@@ -129,7 +129,7 @@ class Process:
             return None
         gate = self.engine._accounts[provider].admission  # pyright: ignore[reportPrivateUsage]
         health = gate.health
-        return Standing(health.state, (id(gate), health._generation), health.since or 0.0)  # pyright: ignore[reportPrivateUsage]
+        return HealthSnapshot(health.state, (id(gate), health._generation), health.since or 0.0)  # pyright: ignore[reportPrivateUsage]
 
     def has(self, account: Account) -> bool:
         """Whether an account is surely one of its hub's."""
@@ -145,15 +145,15 @@ class Process:
         return [task for task in self.tasks if not task.done()]
 
 
-class Pen:
-    """The journal as one process has it: the library's file journal, whose thread is a timer.
+class JournalWriter:
+    """One process's journal: the library's file journal with a timer instead of a thread.
 
-    What waits while a commit is under way goes into the next one, all together.
+    All work that waits during a commit is in the next one.
     """
 
-    def __init__(self, process: Process, book: Book) -> None:
+    def __init__(self, process: Process, journal_file: JournalFile) -> None:
         self._process = process
-        self._book = book
+        self._journal_file = journal_file
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._is_closed = False
         self._idle = asyncio.Event()
@@ -169,7 +169,7 @@ class Pen:
         self._waiting.append((work, future))
         if self._idle.is_set():
             self._idle.clear()
-            loop.call_later(self._book.latency(), self._commit, context=NOBODY)
+            loop.call_later(self._journal_file.latency(), self._commit, context=NO_OWNER)
         return cast("T", await asyncio.shield(future))
 
     async def read(self, work: Work[T]) -> T:
@@ -181,19 +181,19 @@ class Pen:
         if process.is_stalled:
             process.held.append(self._commit)
             return
-        process.reach(Moment.COMMIT)
+        process.reach(KillPoint.COMMIT)
         if process.is_dead:
             return
         batch, self._waiting = self._waiting, []
-        outcomes = self._book.commit([work for work, _ in batch], process)
-        process.reach(Moment.COMMITTED)
+        outcomes = self._journal_file.commit([work for work, _ in batch], process)
+        process.reach(KillPoint.COMMITTED)
         if process.is_dead:
             return
         self._idle.set()
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 future.set_exception(outcome)
-                # Where nobody waits any more, nobody is to be told.
+                # Retrieve the exception, so that asyncio does not log it if no task waits for it.
                 future.exception()
             else:
                 future.set_result(outcome)
@@ -205,15 +205,15 @@ class Pen:
         await self._idle.wait()
 
 
-class Line:
-    """The way from one process to one service."""
+class ServiceConnection:
+    """The transport of one process to one service."""
 
     def __init__(self, process: Process, service: Service) -> None:
         self._process = process
         self._service = service
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
-        """The reply, or what became of it; the request goes its way whatever becomes of the process."""
+        """Return the reply or raise its error. The request goes on even if the process is killed."""
         process = self._process
         process.refuse_if_dead()
         if timeout <= 0:
@@ -221,18 +221,18 @@ class Line:
         call = self._service.call_of(request)
         job_id, order = self._service.asked_for(call), None
         if job_id is not None:
-            process.watch.question(self._service, job_id)
+            process.monitor.question(self._service, job_id)
         elif self._service.is_order(call):
-            order = process.watch.order(self._service)
+            order = process.monitor.order(self._service)
         else:
-            order = process.watch.look(self._service)
-        coming = self._service.receive(call, process.name, done=lambda: process.reach(Moment.HANDLED))
-        process.reach(Moment.SENT)
+            order = process.monitor.look(self._service)
+        coming = self._service.receive(call, process.name, done=lambda: process.reach(KillPoint.HANDLED))
+        process.reach(KillPoint.SENT)
         process.refuse_if_dead()
         done, _ = await asyncio.wait([coming], timeout=timeout)
         if order is not None:
-            process.watch.end(order, coming.result().fate if done else None)
-        process.reach(Moment.REPLIED)
+            process.monitor.end(order, coming.result().call_outcome if done else None)
+        process.reach(KillPoint.REPLIED)
         process.refuse_if_dead()
         if not done:
             raise ServiceUnavailable(f"no complete reply within {timeout:.1f} s")
@@ -240,8 +240,8 @@ class Line:
         if isinstance(outcome.reply, Exception):
             raise outcome.reply
         if job_id is not None and outcome.has_answer:
-            process.watch.answer(self._service, job_id)
+            process.monitor.answer(self._service, job_id)
         return outcome.reply
 
     async def aclose(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing."""

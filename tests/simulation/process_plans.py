@@ -1,4 +1,4 @@
-"""What the programs of a run do, drawn by chance."""
+"""Random plans of what the processes of a run do."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from random import Random
 import attrs
 
 from tests.simulation.attaching import any_attaching
-from tests.simulation.client import Errand, Life
-from tests.simulation.process import Kill, Moment
+from tests.simulation.client import PlannedSolve, ProcessPlan
+from tests.simulation.process import Kill, KillPoint
 
-__all__ = ["Lives"]
+__all__ = ["ProcessPlans"]
 
 
-class Lives:
-    """Draws them. ``versions`` are the configurations that there are, two where accounts change."""
+class ProcessPlans:
+    """Draws the plans. ``versions`` are the configurations: two if accounts change."""
 
     def __init__(self) -> None:
         self.versions: Sequence[int] = (0,)
         self.equals = 0.15
-        """The share of solves that want to know the same as another."""
+        """The share of solves with the same task as another solve."""
         self._pictures = 0
 
-    def any_life(self, chance: Random, *, is_of_many: bool = False) -> Life:
-        """One process; ``is_of_many`` where it is one of several that do the same work at the same time."""
-        errands = [
-            self._errand(chance, is_of_many=is_of_many) for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))
+    def any_plan(self, chance: Random, *, is_of_many: bool = False) -> ProcessPlan:
+        """Return the plan of a process. ``is_of_many`` if several processes do the same work concurrently."""
+        planned_solves = [
+            self._planned_solve(chance, is_of_many=is_of_many)
+            for _ in range(chance.choice((0, 1, 2, 3, 5, 8)))
         ]
-        return Life(
-            errands=errands,
+        return ProcessPlan(
+            planned_solves=planned_solves,
             resumes_at=[
                 chance.uniform(0, chance.choice((60, 60, 240))) for _ in range(chance.choice((0, 1, 1, 2)))
             ],
@@ -43,14 +44,14 @@ class Lives:
             reloads_at=(chance.uniform(0, 60),) if len(self.versions) > 1 and chance.random() < 0.2 else (),
         )
 
-    def _errand(self, chance: Random, *, is_of_many: bool) -> Errand:
+    def _planned_solve(self, chance: Random, *, is_of_many: bool) -> PlannedSolve:
         is_of_late = is_of_many or len(self.versions) > 1
         if self._pictures == 0 or chance.random() >= (0.7 if is_of_many else self.equals):
             self._pictures += 1
             picture = self._pictures
         else:
             picture = chance.randint(max(1, self._pictures - 2) if is_of_late else 1, self._pictures)
-        return Errand(
+        return PlannedSolve(
             at=chance.choice((0.0, chance.uniform(0, 60))),
             picture=picture,
             timeout=chance.choice((4.0, 8.0, 20.0, 60.0, 120.0)),
@@ -58,18 +59,18 @@ class Lives:
             cancelled_after=chance.uniform(0, 30) if chance.random() < 0.15 else None,
         )
 
-    def child(self, chance: Random, version: int) -> Life:
-        """One of several that do the same work; half of them are there to see to what a dead one left."""
-        life = attrs.evolve(self.any_life(chance, is_of_many=True), version=version)
+    def child(self, chance: Random, version: int) -> ProcessPlan:
+        """Return the plan of one of several processes. Half of them collect what dead processes left."""
+        plan = attrs.evolve(self.any_plan(chance, is_of_many=True), version=version)
         if chance.random() < 0.5:
-            return life
-        resumes_at = (*life.resumes_at, chance.uniform(70, 150))
-        return attrs.evolve(life, resumes_at=resumes_at, closes_at=None, kill=None)
+            return plan
+        resumes_at = (*plan.resumes_at, chance.uniform(70, 150))
+        return attrs.evolve(plan, resumes_at=resumes_at, closes_at=None, kill=None)
 
-    def sweeping(self, chance: Random, version: int) -> Life:
-        """One that collects what others left, and does nothing else."""
-        return Life(
-            errands=(),
+    def sweeping(self, chance: Random, version: int) -> ProcessPlan:
+        """Return the plan of a process that only collects what others left."""
+        return ProcessPlan(
+            planned_solves=(),
             resumes_at=(0.0,),
             attachings=(),
             looks_at=(0.0,) if chance.random() < 0.2 else (),
@@ -82,6 +83,6 @@ class Lives:
 
 
 def _kill(chance: Random) -> Kill:
-    moment = chance.choice(list(Moment))
-    most = 400 if moment is Moment.AWAIT else 30
-    return Kill(moment, round(most ** chance.random()))
+    point = chance.choice(list(KillPoint))
+    most = 400 if point is KillPoint.AWAIT else 30
+    return Kill(point, round(most ** chance.random()))

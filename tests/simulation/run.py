@@ -12,17 +12,17 @@ from typing import Any
 from captchahub._engine.engine import Engine
 from captchahub._support.log import log as engine_log
 from tests.simulation.check import compare
-from tests.simulation.client import Client, Life
+from tests.simulation.client import Client, ProcessPlan
 from tests.simulation.configuration import Configuration, any_configuration
 from tests.simulation.environment import Log
 from tests.simulation.forking import Inherited
-from tests.simulation.journal_file import Book
-from tests.simulation.loop import NOBODY, OWNER, SimulationLoop
+from tests.simulation.journal_file import JournalFile
+from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.process import Process
-from tests.simulation.process_plans import Lives
+from tests.simulation.process_plans import ProcessPlans
 from tests.simulation.run_statistics import Outcome
 from tests.simulation.service import Service
-from tests.simulation.world import Town
+from tests.simulation.world import SimulatedWorld
 
 __all__ = ["simulate"]
 
@@ -42,56 +42,60 @@ class _Run:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._chance = Random(seed)
-        self._draw = Lives()
+        self._draw = ProcessPlans()
         self._processes: list[Process] = []
 
     async def live(self) -> Outcome:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulationLoop)
-        chance, town = self._chance, Town(self._seed, loop)
+        chance, world = self._chance, SimulatedWorld(self._seed, loop)
         is_changing = chance.random() < 0.2
         configured = any_configuration(chance, changes=is_changing)
         if is_changing:
             self._draw.versions, self._draw.equals = (0, 1), 0.6
         if configured.settings.cache:
             self._draw.equals = 0.5
-        book = Book(
-            town,
+        journal_file = JournalFile(
+            world,
             configured,
             failing=chance.choice((0.0,) * 9 + (0.02,)),
             slow=chance.choice((0.0, 0.02)),
         )
         log = Log()
-        client = Client(town, loop, book, _services(configured, town, book), configured, log)
-        loop.set_exception_handler(
-            lambda _, told: town.blame(f"{told.get('message')}: {told.get('exception')!r}")
+        client = Client(
+            world, loop, journal_file, _services(configured, world, journal_file), configured, log
         )
-        with _complaints(town):
+        loop.set_exception_handler(
+            lambda _, told: world.report_violation(f"{told.get('message')}: {told.get('exception')!r}")
+        )
+        with _complaints(world):
             is_swept = chance.random() < 0.7
             try:
                 async with asyncio.timeout(_FOR_EVER):
                     await self._history(client, is_swept=is_swept)
             except TimeoutError:
-                town.blame(f"this does not come to an end: {[one.unfinished for one in self._processes]}")
+                world.report_violation(
+                    f"this does not come to an end: {[one.unfinished for one in self._processes]}"
+                )
             compare(client, is_swept=is_swept)
-            await _bury(self._processes, town)
-        book.close()
+            await _bury(self._processes, world)
+        journal_file.close()
         return Outcome(
             seed=self._seed,
-            wrong=town.wrong,
-            trace=town.trace,
+            wrong=world.wrong,
+            trace=world.trace,
             solves=log.solves,
             results=len(log.results),
             jobs=sum(len(service.jobs) for service in client.services),
             steps=loop.steps,
             kills=len(log.killed),
-            faults=town.faults,
-            deeds=town.deeds,
+            faults=world.faults,
+            actions=world.actions,
         )
 
     async def _history(self, client: Client, *, is_swept: bool) -> None:
         chance = self._chance
-        jumping = asyncio.ensure_future(_jump(client.town)) if chance.random() < 0.2 else None
+        jumping = asyncio.ensure_future(_jump(client.world)) if chance.random() < 0.2 else None
         is_forking = chance.random() < 0.25
         has_others = len(self._draw.versions) > 1
         programs = range(1 if is_forking else chance.choice((2, 2, 3, 3) if has_others else (1, 2, 2, 3)))
@@ -105,78 +109,82 @@ class _Run:
 
     async def _lives(self, client: Client, name: str, *, is_forking: bool) -> None:
         """A program that is started again after each end."""
-        chance = client.town.chance(f"lives of {name}")
+        chance = client.world.chance(f"lives of {name}")
         for number in range(chance.choice((1, 2, 3))):
             await asyncio.sleep(chance.uniform(0, 20) if number == 0 else chance.uniform(0, 90))
             program = f"{name}.{number}"
             if is_forking and chance.random() < 0.7:
                 await self._family(client, program, chance)
             else:
-                await self._one_life(client, program, self._draw.any_life(chance))
+                await self._one_life(client, program, self._draw.any_plan(chance))
 
     async def _family(self, client: Client, name: str, chance: Random) -> None:
         """A program that makes its hub, may use it, and forks some children that share its work."""
-        client.town.count("program that forks")
-        life = self._draw.any_life(chance, is_of_many=True)
-        process = self._process(client, name, life)
-        engine = process.context.run(client.start, process, life.version)
+        client.world.count("program that forks")
+        plan = self._draw.any_plan(chance, is_of_many=True)
+        process = self._process(client, name, plan)
+        engine = process.context.run(client.start, process, plan.version)
         inherited, living = Inherited(engine), list[Coroutine[Any, Any, None]]()
         if chance.random() < 0.3:
-            living.append(self._live(client, life, process, engine))
+            living.append(self._live(client, plan, process, engine))
         for number in range(chance.choice((2, 3, 4))):
-            child = self._draw.child(chance, life.version)
+            child = self._draw.child(chance, plan.version)
             living.append(self._child(client, f"{name}.{number}", child, inherited, chance.uniform(0, 5)))
         await asyncio.gather(*living)
 
     async def _child(
-        self, client: Client, name: str, life: Life, inherited: Inherited, begins_after: float
+        self, client: Client, name: str, plan: ProcessPlan, inherited: Inherited, begins_after: float
     ) -> None:
         await asyncio.sleep(begins_after)
-        await self._one_life(client, name, life, inherited.in_child())
+        await self._one_life(client, name, plan, inherited.in_child())
 
     async def _sweep(self, client: Client) -> None:
         """Once nothing goes wrong any more, have one more hub collect what all others left."""
-        town = client.town
-        town.is_calm = True
+        world = client.world
+        world.is_calm = True
         # Late calls arrive, and what was alive by any clock is over.
         await asyncio.sleep(_LEASE)
-        ((until,),) = client.book.read("SELECT max(alive_until) FROM owners")
-        if until is not None and until >= town.wall():
-            town.jump(until - town.wall() + 1)
+        ((until,),) = client.journal_file.read("SELECT max(alive_until) FROM owners")
+        if until is not None and until >= world.wall():
+            world.jump(until - world.wall() + 1)
         for version in self._draw.versions:
-            life = self._draw.sweeping(self._chance, version)
-            await self._one_life(client, f"sweeper {version}", life)
+            plan = self._draw.sweeping(self._chance, version)
+            await self._one_life(client, f"sweeper {version}", plan)
 
-    async def _one_life(self, client: Client, name: str, life: Life, copied: Engine | None = None) -> None:
-        process = self._process(client, name, life)
+    async def _one_life(
+        self, client: Client, name: str, plan: ProcessPlan, copied: Engine | None = None
+    ) -> None:
+        process = self._process(client, name, plan)
         await self._live(
-            client, life, process, process.context.run(client.start, process, life.version, copied)
+            client, plan, process, process.context.run(client.start, process, plan.version, copied)
         )
 
-    def _process(self, client: Client, name: str, life: Life) -> Process:
-        process = Process(name, client.loop, life.kill, late=client.book.slowest)
+    def _process(self, client: Client, name: str, plan: ProcessPlan) -> Process:
+        process = Process(name, client.loop, plan.kill, late=client.journal_file.slowest)
         self._processes.append(process)
         return process
 
-    async def _live(self, client: Client, life: Life, process: Process, engine: Engine) -> None:
-        living = client.loop.create_task(client.live(life, process, engine), context=process.context)
-        living.add_done_callback(lambda _: process.over.set(), context=NOBODY)
+    async def _live(self, client: Client, plan: ProcessPlan, process: Process, engine: Engine) -> None:
+        living = client.loop.create_task(client.live(plan, process, engine), context=process.context)
+        living.add_done_callback(lambda _: process.over.set(), context=NO_OWNER)
         await process.over.wait()
         if process.is_dead:
             client.log.killed.add(process.name)
-            client.town.note(f"{process.name} was killed")
+            client.world.note(f"{process.name} was killed")
         else:
             # Its very last step.
             await living
 
 
-def _services(configured: Configuration, town: Town, book: Book) -> Sequence[Service]:
+def _services(
+    configured: Configuration, world: SimulatedWorld, journal_file: JournalFile
+) -> Sequence[Service]:
     """All that some version of the configuration knows."""
     services: list[Service] = []
-    for name, make in configured.makes.items():
+    for name, service_type in configured.makes.items():
         accounts = {version[name]: None for version in configured.accounts}
         family = [
-            Service(name, make, town, book, there)
+            Service(name, service_type, world, journal_file, there)
             for is_elsewhere in (False, True)
             if (there := [one for one in accounts if one.is_elsewhere is is_elsewhere])
         ]
@@ -186,14 +194,14 @@ def _services(configured: Configuration, town: Town, book: Book) -> Sequence[Ser
     return services
 
 
-async def _jump(town: Town) -> None:
-    chance = town.chance("clock")
+async def _jump(world: SimulatedWorld) -> None:
+    chance = world.chance("clock")
     while True:
         await asyncio.sleep(chance.uniform(1, 100))
-        town.jump(chance.choice((-1, 1)) * chance.choice((1, 50, 400, 4000, 40_000)))
+        world.jump(chance.choice((-1, 1)) * chance.choice((1, 50, 400, 4000, 40_000)))
 
 
-async def _bury(processes: Sequence[Process], town: Town) -> None:
+async def _bury(processes: Sequence[Process], world: SimulatedWorld) -> None:
     """End what is left of the dead, so that nobody finds it."""
     for process in processes:
         for _ in range(100):
@@ -204,25 +212,25 @@ async def _bury(processes: Sequence[Process], town: Town) -> None:
                 task.cancel()
             await asyncio.wait(left, timeout=1)
         else:
-            town.blame(f"{process.name} can't be ended: {process.unfinished}")
+            world.report_violation(f"{process.name} can't be ended: {process.unfinished}")
 
 
 class _Complaints(logging.Handler):
     """Takes what the engine itself finds unthinkable for a fault."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         super().__init__(logging.ERROR)
-        self._town = town
+        self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
         owner = OWNER.get()
         if record.exc_info and not (isinstance(owner, Process) and owner.is_dead):
-            self._town.blame(f"{record.getMessage()}: {record.exc_info[1]!r}")
+            self._world.report_violation(f"{record.getMessage()}: {record.exc_info[1]!r}")
 
 
 @contextmanager
-def _complaints(town: Town) -> Generator[None]:
-    handler, level, propagates = _Complaints(town), engine_log.level, engine_log.propagate
+def _complaints(world: SimulatedWorld) -> Generator[None]:
+    handler, level, propagates = _Complaints(world), engine_log.level, engine_log.propagate
     engine_log.addHandler(handler)
     engine_log.setLevel(logging.ERROR)
     engine_log.propagate = False

@@ -1,4 +1,4 @@
-"""What runs came to, and what was done in them."""
+"""The results of runs, and the number of faults and actions in them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import attrs
 
-__all__ = ["Figures", "Outcome"]
+__all__ = ["Outcome", "RunStatistics"]
 
 
 @attrs.frozen
 class Outcome:
-    """What a run came to: ``wrong`` is what must not have happened; equal runs have an equal ``trace``."""
+    """The result of a run. ``wrong`` lists violations; equal runs have an equal ``trace``."""
 
     seed: int
     wrong: Sequence[str]
@@ -24,11 +24,11 @@ class Outcome:
     steps: int
     kills: int
     faults: Counter[str]
-    deeds: Counter[str]
+    actions: Counter[str]
 
 
 @attrs.define
-class Figures:
+class RunStatistics:
     """The sum of many runs."""
 
     runs: int = 0
@@ -38,7 +38,7 @@ class Figures:
     steps: int = 0
     kills: int = 0
     faults: Counter[str] = attrs.field(factory=Counter[str])
-    deeds: Counter[str] = attrs.field(factory=Counter[str])
+    actions: Counter[str] = attrs.field(factory=Counter[str])
     began: float = attrs.field(factory=time.perf_counter)
 
     def add(self, outcome: Outcome) -> None:
@@ -50,7 +50,7 @@ class Figures:
         self.steps += outcome.steps
         self.kills += outcome.kills
         self.faults += outcome.faults
-        self.deeds += outcome.deeds
+        self.actions += outcome.actions
 
     def __str__(self) -> str:
         seconds = time.perf_counter() - self.began
@@ -61,7 +61,7 @@ class Figures:
             f"{self.kills} kills, {self.faults.total()} faults injected:",
             *_listed(self.faults),
             "done beside that:",
-            *_listed(self.deeds),
+            *_listed(self.actions),
         ]
         return "\n".join(lines)
 

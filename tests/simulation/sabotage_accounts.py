@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from captchahub._engine.engine import Engine
-from captchahub._hub.per_process import PerProcess
+from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import ledger_table as _ledger_table
@@ -24,10 +23,10 @@ __all__ = ["SABOTAGES"]
 def engine_of_the_parent(patch: pytest.MonkeyPatch) -> None:
     """A forked child goes on with its parent's engine, and with its name in the journal."""
 
-    def inherited(self: PerProcess[Engine]) -> Engine | None:
-        return self._value
+    def inherited(self: ProcessEngine) -> Engine | None:
+        return self._engine
 
-    patch.setattr(PerProcess, "made", property(inherited))
+    patch.setattr(ProcessEngine, "made", property(inherited))
 
 
 def jobs_of_any_account(patch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 from captchahub._engine import poller as _asking
 from captchahub._engine import resume as _resume
 from captchahub._engine.execution import RemoteExecution
-from captchahub._engine.late_answers import LateOutcome, collect
+from captchahub._engine.late_answers import LateOutcome, OpenJob, Poll, collect
 from captchahub._engine.poller import Poller
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
@@ -28,10 +28,10 @@ from captchahub._journal.rows import NewJob
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
-from captchahub.errors import AmbiguousCreate
-from captchahub.frames import Frame
+from captchahub.errors import AmbiguousCreate, ProviderError
 from captchahub.jobs import JobEntry as Entry
 from captchahub.provider import Created, Job, Provider, Request, Solved
+from captchahub.tasks import Solution, Task
 
 __all__ = ["SABOTAGES"]
 
@@ -44,9 +44,11 @@ def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
     run, create = RemoteExecution.run, RemoteExecution._create
 
     async def send_first(self: RemoteExecution) -> Solved:
-        created = await create(self, self._translate(Request, self._provider.create_job, self._task))
+        provider = self._account.provider
+        request = self._account.call_plugin(Request, provider.create_job, self._task)
+        created = await create(self, request, self._task)
 
-        async def already(_request: Request) -> Created:
+        async def already(_request: Request, _task: Task[Solution]) -> Created:
             return created
 
         setattr(self, "_create", already)  # noqa: B010 - mypy lets no method be replaced
@@ -59,11 +61,11 @@ def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
     """An order that brought no id back is sent again."""
     create = RemoteExecution._create
 
-    async def create_again(self: RemoteExecution, request: Request) -> Created:
+    async def create_again(self: RemoteExecution, request: Request, task: Task[Solution]) -> Created:
         try:
-            return await create(self, request)
+            return await create(self, request, task)
         except AmbiguousCreate:
-            return await create(self, request)
+            return await create(self, request, task)
 
     patch.setattr(RemoteExecution, "_create", create_again)
 
@@ -112,18 +114,18 @@ def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
 def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     """What waits at a provider is asked for by the id of the last order there."""
     newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
-    init, ask = Poller.__init__, Poller._ask
+    init, poll = Poller.__init__, Poller._poll
 
     def note(self: Poller, account: RemoteAccount, job: Job, *rest: Any, **named: Any) -> None:
         newest[account.provider] = job
         init(self, account, job, *rest, **named)
 
-    async def ask_for_newest(self: Poller, deadline: float) -> Solved | None:
+    async def poll_newest(self: Poller, deadline: float) -> tuple[Solved | None, ProviderError | None]:
         self._job = newest[self._account.provider]
-        return await ask(self, deadline)
+        return await poll(self, deadline)
 
     patch.setattr(Poller, "__init__", note)
-    patch.setattr(Poller, "_ask", ask_for_newest)
+    patch.setattr(Poller, "_poll", poll_newest)
 
 
 def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -169,10 +171,8 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
-    async def collect_unwritten(
-        account: RemoteAccount, job: Job, frame: Frame, _page: JobRow | None, **named: Any
-    ) -> LateOutcome:
-        return await collect(account, job, frame, None, **named)
+    async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> LateOutcome:
+        return await collect(attrs.evolve(job, row=None), poll, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)
 

@@ -16,7 +16,8 @@ from captchahub._engine import attempt as _run
 from captchahub._engine import solve as _solve
 from captchahub._engine.late_answers import LateAnswer
 from captchahub._policy import health as _health
-from captchahub._policy.error_table import HealthEffect, Row, Then, next_step, row_for
+from captchahub._policy.error_table import HealthEffect, Row, Then, row_for
+from captchahub._policy.fallback import next_step
 from captchahub._policy.health import Health
 from captchahub._policy.polling import JobDurations
 from captchahub._policy.scheduling import backoff

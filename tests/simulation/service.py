@@ -21,12 +21,12 @@ from captchahub.tasks import Solution
 from captchahub.testing import World, emulation
 from captchahub.testing.emulation import Call, JobRecord
 from tests.simulation.accounts import Account
-from tests.simulation.call_outcomes import BUSY, DENIED, FINE, OUTAGES, REFUSED, Fate, any_fate
-from tests.simulation.journal_file import Book
-from tests.simulation.loop import NOBODY
+from tests.simulation.call_outcomes import BUSY, DENIED, FINE, OUTAGES, REFUSED, CallOutcome, any_call_outcome
+from tests.simulation.journal_file import JournalFile
+from tests.simulation.loop import NO_OWNER
 from tests.simulation.pictures import misread, seen_in
-from tests.simulation.service_types import Make, number_of
-from tests.simulation.world import Town
+from tests.simulation.service_types import ServiceType, number_of
+from tests.simulation.world import SimulatedWorld
 
 __all__ = ["Coming", "Service"]
 
@@ -39,7 +39,7 @@ class Coming:
     """What comes back for a call, by which fate, and whether it is the answer of a job."""
 
     reply: Reply | ProviderError
-    fate: str
+    call_outcome: str
     has_answer: bool
 
 
@@ -47,13 +47,13 @@ class _Books(World):
     """One service's books. It drops a job ``kept`` seconds after its end, and then knows nothing of it."""
 
     def __init__(self, service: Service, kept: float, failing: float, seconds: Callable[[], float]) -> None:
-        town = service.town
+        world = service.world
         super().__init__(
-            now=town.loop.time,
+            now=world.loop.time,
             read_picture=service.read,
             job_seconds=seconds,
             failure_rate=failing,
-            seed=town.chance(f"{service.name} failures").randrange(1 << 30),
+            seed=world.chance(f"{service.name} failures").randrange(1 << 30),
         )
         self._service = service
         self._kept = kept
@@ -93,11 +93,16 @@ class Service:
     """
 
     def __init__(
-        self, name: str, make: Make, town: Town, book: Book, accounts: Sequence[Account] = ()
+        self,
+        name: str,
+        service_type: ServiceType,
+        world: SimulatedWorld,
+        journal_file: JournalFile,
+        accounts: Sequence[Account] = (),
     ) -> None:
         self.name = name
-        self.make = make
-        self.town = town
+        self.service_type = service_type
+        self.world = world
         self.family = [self]
         """All services of the same name, one at each address."""
         self.told_gone: set[int] = set()
@@ -114,14 +119,14 @@ class Service:
         """The process whose call it answers."""
         self.pollers: dict[int, list[str]] = defaultdict(list)
         """Which processes have asked for a job, one after the other."""
-        self._book = book
+        self._journal_file = journal_file
         self.is_elsewhere = accounts[0].is_elsewhere
-        self._chance = chance = town.chance(f"service {self}")
+        self._chance = chance = world.chance(f"service {self}")
         self._trouble = chance.choice((0.0, 0.02, 0.05, 0.1, 0.3))
         self._outages = sorted(_outages(chance))
         self._wrong = chance.choice((0.0, 0.0, 0.1))
         # Who says what a job has cost may charge another price than was agreed, a higher one too.
-        factors = ("1", "0.5", "2") if make.tells_cost and chance.random() < 0.5 else ("1",)
+        factors = ("1", "0.5", "2") if service_type.tells_cost and chance.random() < 0.5 else ("1",)
         self._factors = [Decimal(factor) for factor in factors]
         self._work = chance.choice(((1.0, 6.0), (1.0, 6.0), (5.0, 20.0), (10.0, 60.0)))
         workers = chance.choice((1, 4, 100, 100))
@@ -131,7 +136,7 @@ class Service:
         self.books = _Books(self, chance.choice((90.0, 900.0, 1e9)), failing, self._job_seconds)
         for account in accounts:
             self.books.add_account(account.token, chance.choice(("1000", "1000", "1000", "0.002")))
-        self._emulation = make.begin(chance)
+        self._emulation = service_type.begin(chance)
 
     def __str__(self) -> str:
         return f"{self.name} elsewhere" if self.is_elsewhere else self.name
@@ -147,7 +152,7 @@ class Service:
 
     def _job_seconds(self) -> float:
         """Until when a new job waits for somebody, and is worked on."""
-        now = self.town.loop.time()
+        now = self.world.loop.time()
         begin = max(now, heapq.heappop(self._free_at))
         work = self._chance.uniform(*self._work) * (10 if self._chance.random() < 0.05 else 1)
         heapq.heappush(self._free_at, begin + work)
@@ -164,7 +169,7 @@ class Service:
 
     def agreed(self, job: JobRecord) -> Decimal:
         """What a client can know that a job costs, before it has an answer."""
-        return min(job.price, self.make.prices[job.kind])
+        return min(job.price, self.service_type.prices[job.kind])
 
     @property
     def owed(self) -> Decimal:
@@ -177,19 +182,24 @@ class Service:
 
     def check_taken(self, job: JobRecord) -> None:
         """Compare the books in the moment in which it takes a job."""
-        self.town.count(f"{job.kind} at {self.make.name}")
-        if job.price != self.make.prices[job.kind]:
-            self.town.count("job at another price than was agreed")
-        ledger, owed = self._book.charged(self.name), sum((one.owed for one in self.family), Decimal(0))
+        self.world.count(f"{job.kind} at {self.service_type.name}")
+        if job.price != self.service_type.prices[job.kind]:
+            self.world.count("job at another price than was agreed")
+        ledger, owed = (
+            self._journal_file.charged(self.name),
+            sum((one.owed for one in self.family), Decimal(0)),
+        )
         if ledger < owed:
-            self.town.blame(f"{self.name} has charged {owed}, and the ledger says {ledger}")
+            self.world.report_violation(f"{self.name} has charged {owed}, and the ledger says {ledger}")
         same = sum(other.picture == job.picture for other in self.jobs.values())
-        if same > self.town.solves[job.picture]:
-            self.town.blame(f"{self.name} took one submission for the second time, as job {job.id}")
+        if same > self.world.solves[job.picture]:
+            self.world.report_violation(
+                f"{self.name} took one submission for the second time, as job {job.id}"
+            )
 
     def call_of(self, request: Request) -> Call:
         """A request as it leaves for the service."""
-        path, now = urlsplit(request.url).path, self.town.loop.time()
+        path, now = urlsplit(request.url).path, self.world.loop.time()
         return Call(request.method, path, request.headers, request.body, now)
 
     def is_order(self, call: Call) -> bool:
@@ -200,49 +210,53 @@ class Service:
         """The number of the job that it asks for, None where it is another kind of call."""
         if self._emulation.name_of(call) != self._emulation.poll_call:
             return None
-        return number_of(str(call.json()[self.make.id_field]))
+        return number_of(str(call.json()[self.service_type.id_field]))
 
     def receive(self, call: Call, client: str, done: Callable[[], None]) -> asyncio.Future[Coming]:
         """The reply to come, or never; ``done`` is called where the service has done what it was asked."""
-        loop, town = self.town.loop, self.town
+        loop, world = self.world.loop, self.world
         name, job_id = self._emulation.name_of(call), self.asked_for(call)
-        fate = self._fate(name, call)
+        call_outcome = self._fate(name, call)
         if job_id is not None:
             # By when it was sent: one that is late does not come from a process that still works on it.
-            self._note_poller(job_id, client, call, fate)
+            self._note_poller(job_id, client, call, call_outcome)
         coming: asyncio.Future[Coming] = loop.create_future()
-        town.note(f"{client} {self.name} {name} {fate.name}")
+        world.note(f"{client} {self.name} {name} {call_outcome.name}")
 
         def deliver(reply: Reply | ProviderError) -> None:
             if not coming.done():
-                job = None if fate.instead is not None or job_id is None else self.jobs.get(job_id)
-                coming.set_result(Coming(reply, fate.name, has_answer=job is not None and job.delivered > 0))
-                self._note_told(client, fate)
+                job = None if call_outcome.instead is not None or job_id is None else self.jobs.get(job_id)
+                coming.set_result(
+                    Coming(reply, call_outcome.name, has_answer=job is not None and job.delivered > 0)
+                )
+                self._note_told(client, call_outcome)
 
         def arrive() -> None:
-            reply = fate.instead
-            if fate.is_handled:
+            reply = call_outcome.instead
+            if call_outcome.is_handled:
                 answered = self._answer(call, client)
                 reply = answered if reply is None else reply
                 done()
-            if reply is not None and fate.back is not None:
-                loop.call_later(fate.back, deliver, reply, context=NOBODY)
+            if reply is not None and call_outcome.back is not None:
+                loop.call_later(call_outcome.back, deliver, reply, context=NO_OWNER)
 
-        for there in fate.there:
-            loop.call_later(there, arrive, context=NOBODY)
+        for there in call_outcome.there:
+            loop.call_later(there, arrive, context=NO_OWNER)
         return coming
 
-    def _note_told(self, client: str, fate: Fate) -> None:
-        if fate.name == DENIED:
+    def _note_told(self, client: str, call_outcome: CallOutcome) -> None:
+        if call_outcome.name == DENIED:
             self.refused.add(client)
 
-    def _note_poller(self, job_id: int, client: str, call: Call, fate: Fate) -> None:
-        if fate.name != FINE:
+    def _note_poller(self, job_id: int, client: str, call: Call, call_outcome: CallOutcome) -> None:
+        if call_outcome.name != FINE:
             self.troubled.add(job_id)
         taken_by = next((one for one in self.family if job_id in one.jobs), None)
         asking = Account(self.name, self.is_elsewhere, self._emulation.token_of(call) or "")
         if taken_by is not None and taken_by.account_of(job_id) != asking:
-            self.town.blame(f"{client} asked {self} for job {job_id}, which is of another account")
+            self.world.report_violation(
+                f"{client} asked {self} for job {job_id}, which is of another account"
+            )
         if self.pollers[job_id][-1:] != [client]:
             self.pollers[job_id].append(client)
 
@@ -252,21 +266,23 @@ class Service:
         self._last[call.body] = reply = Reply(answer.status, answer.body, answer.headers)
         return reply
 
-    def _fate(self, name: str, call: Call) -> Fate:
+    def _fate(self, name: str, call: Call) -> CallOutcome:
         now, chance = call.received, self._chance
-        fate = Fate(FINE, (chance.uniform(0.01, 0.3),), chance.uniform(0.01, 0.3))
-        if self.town.is_calm:
-            return fate
+        call_outcome = CallOutcome(FINE, (chance.uniform(0.01, 0.3),), chance.uniform(0.01, 0.3))
+        if self.world.is_calm:
+            return call_outcome
         bad = next((kind for begin, end, kind in self._outages if begin <= now < end), None)
         if bad is not None:
-            fate = OUTAGES[bad](chance)
+            call_outcome = OUTAGES[bad](chance)
         elif chance.random() < self._trouble:
             is_poll = name == self._emulation.poll_call
-            fate = any_fate(chance, last=self._last.get(call.body) if is_poll else None, is_poll=is_poll)
+            call_outcome = any_call_outcome(
+                chance, last=self._last.get(call.body) if is_poll else None, is_poll=is_poll
+            )
         else:
-            return fate
-        self.town.inject(fate.name)
-        return fate
+            return call_outcome
+        self.world.inject(call_outcome.name)
+        return call_outcome
 
 
 def _outages(chance: random.Random) -> Iterable[tuple[float, float, str]]:

@@ -1,4 +1,4 @@
-"""The makes of services that there are: what each is called in a configuration, and its real emulation."""
+"""The types of services in a run: their settings and their real emulations."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 from captchahub.provider import JobId
 from captchahub.testing import Emulation
 
-__all__ = ["CREATE_TASK", "OMO", "Make", "number_of"]
+__all__ = ["CREATE_TASK", "OMO", "ServiceType", "number_of"]
 
 
 @attrs.frozen
-class Make:
-    """One make. ``prices`` are those that it says it takes, by task kind."""
+class ServiceType:
+    """One type of service. ``prices`` are its published prices, by task kind."""
 
     name: str
     settings: Mapping[str, str]
-    """What a provider of it is told, beside its token."""
+    """The settings of its provider, besides the token."""
     token_key: str
     prices: Mapping[str, Decimal]
     begin: Callable[[Random], Emulation]
-    """Makes the service itself, with habits drawn by chance."""
+    """Creates the service, with random options."""
     id_field: str
-    """Where a question names the job that it is about."""
+    """The field with the job id in a poll."""
     pace: float = 2.0
-    """How long its pages ask clients to wait between two questions for a job, in seconds."""
+    """The documented minimum time between two polls of a job, in seconds."""
     wait: float = 0.0
-    """The same between an order and the first question for its job."""
+    """The documented minimum time before the first poll of a job."""
     pause: float = 0.0
-    """The same after it said that it has no worker."""
+    """The documented minimum time after the reply that it has no free worker."""
     base_path: str = ""
-    """What stands before the calls' names in an address."""
+    """The path before the calls' names."""
     tells_cost: bool = False
-    """Whether an answer comes with what it has cost."""
+    """Whether answers include their cost."""
 
 
 def number_of(job_id: JobId) -> int:
-    """The number that a job has in its service's books; some write it as a UUID."""
+    """Return the number of a job at its service. Some services write it as a UUID."""
     written = str(job_id)
     return int(written) if written.isdecimal() else UUID(written).int
 
@@ -62,8 +62,8 @@ def _create_task(
     wait: float = 0.0,
     pause: float = 0.0,
     tells_cost: bool = False,
-) -> Make:
-    return Make(
+) -> ServiceType:
+    return ServiceType(
         dialect,
         {"plugin": "createtask", "dialect": dialect},
         CreateTaskEmulation.token_key,
@@ -77,7 +77,7 @@ def _create_task(
     )
 
 
-OMO = Make(
+OMO = ServiceType(
     "omocaptcha",
     {"plugin": "omocaptcha"},
     OmoEmulation.token_key,

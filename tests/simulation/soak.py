@@ -7,7 +7,7 @@ import os
 import sys
 
 from tests.simulation.run import simulate
-from tests.simulation.run_statistics import Figures
+from tests.simulation.run_statistics import RunStatistics
 
 __all__ = ["main", "seeds"]
 
@@ -27,18 +27,18 @@ def seeds(*, default: int) -> range:
 
 def main() -> int:
     """Run them all, and say what came of it."""
-    figures, broken = Figures(), list[int]()
+    statistics, broken = RunStatistics(), list[int]()
     for seed in seeds(default=10_000):
         faulthandler.dump_traceback_later(_TOO_LONG, exit=True)
         outcome = simulate(seed)
-        figures.add(outcome)
+        statistics.add(outcome)
         if outcome.wrong:
             broken.append(seed)
             print(f"SIM_SEED={seed}", *outcome.wrong, sep="\n  ", flush=True)
         elif seed % 1000 == 999:
             print(f"... seed {seed} done", flush=True)
     faulthandler.cancel_dump_traceback_later()
-    print(figures)
+    print(statistics)
     print(f"{len(broken)} runs broke the promise: {broken[:_SHOWN]}" if broken else "every promise was kept")
     return 1 if broken else 0
 

@@ -1,4 +1,4 @@
-"""What is not the client, and all services and processes have in common: the clock, the trace, the blame."""
+"""What all services and processes of a run share: the clock, the trace and the violations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from captchahub.tasks import Solution, Task
 from captchahub.testing.emulation import picture_hash
 from tests.simulation.pictures import picture_of, task_of
 
-__all__ = ["Town"]
+__all__ = ["SimulatedWorld"]
 
 # When runs begin: at any time, or a little before an hour or a day of some zone is over, or before the clocks
 # are set back in Berlin.
@@ -28,67 +28,67 @@ _MORNINGS = tuple(
 )
 
 
-class Town:
-    """What all services and processes of a run have in common."""
+class SimulatedWorld:
+    """The state that all services and processes of a run share."""
 
     def __init__(self, seed: int, loop: asyncio.AbstractEventLoop) -> None:
         self.seed = seed
         self.loop = loop
         self.is_calm = False
-        """Whether nothing goes wrong any more."""
+        """Whether no more faults are injected."""
         self.morning = self.chance("morning").choice(_MORNINGS)
-        """What the clock on the wall shows when the virtual one begins, in seconds since 1970."""
+        """The wall-clock time at the start of the virtual clock, in seconds since 1970."""
         self.wall_offset = 0.0
         self.has_reliable_clock = True
-        """False once it jumped: then nobody can say of two times which one was first."""
+        """False after a jump: then the order of two times is unknown."""
         self.has_reliable_leases = True
-        """False once a clock jumped or a process stalled: then two may well work on one job for a while."""
+        """False after a clock jump or a stall: then two processes may work on one job for a while."""
         self.faults: Counter[str] = Counter()
-        """What was done to the client, and how often."""
-        self.deeds: Counter[str] = Counter()
-        """What was done beside that, and how often."""
+        """The number of injected faults, by name."""
+        self.actions: Counter[str] = Counter()
+        """The number of other actions, by name."""
         self.wrong: list[str] = []
-        """What must not have happened."""
+        """The violations."""
         self.trace = 0
-        """The same for two runs that went the same way."""
+        """A checksum of the run's events."""
         self.solves: Counter[str] = Counter()
-        """How often a solve was begun, by the hash of its picture."""
+        """The number of solves, by the hash of the picture."""
         self.tasks: dict[str, Task[Solution]] = {}
-        """The tasks that were to be solved, by their fingerprints."""
+        """The tasks of all solves, by fingerprint."""
 
     def chance(self, of: str) -> random.Random:
-        """Chance of its own for a part of the run, so that one more draw there changes nothing elsewhere."""
+        """Return the random generator of a part of the run. Other parts do not depend on its draws."""
         return random.Random(f"{self.seed} {of}")
 
     def begin_solve(self, number: int) -> None:
-        """Note that somebody wants to know what is in a picture."""
+        """Record that a solve starts."""
         self.solves[picture_hash(picture_of(number))] += 1
         task = task_of(number)
         self.tasks[task.fingerprint] = task
 
     def wall(self) -> float:
-        """The clock on the wall."""
+        """Return the wall-clock time."""
         return self.morning + self.loop.time() + self.wall_offset
 
     def jump(self, seconds: float) -> None:
-        """Set the clock on the wall."""
+        """Move the wall clock."""
         self.inject("clock jump")
         self.wall_offset += seconds
         self.has_reliable_clock = False
         self.has_reliable_leases = False
 
     def inject(self, fault: str) -> None:
-        """Count something that is done to the client."""
+        """Count an injected fault."""
         self.faults[fault] += 1
 
-    def count(self, deed: str) -> None:
-        """Count something that was done, so that it can be seen whether runs come to it at all."""
-        self.deeds[deed] += 1
+    def count(self, action: str) -> None:
+        """Count an action, to see whether runs reach it at all."""
+        self.actions[action] += 1
 
     def note(self, event: str) -> None:
-        """Write something into the trace."""
+        """Add an event to the trace."""
         self.trace = zlib.crc32(f"{self.loop.time():.6f} {event}".encode(), self.trace)
 
-    def blame(self, problem: str) -> None:
-        """Something happened that must not."""
+    def report_violation(self, problem: str) -> None:
+        """Record something that must not happen."""
         self.wrong.append(f"at {self.loop.time():.3f} s: {problem}")

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import pytest
 
 from captchahub import AllProvidersFailed, Hub, ImageToText, Solution, Task
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.config import load_mapping
 from captchahub.events import Submitted
 from captchahub.extending import Prepared
 from captchahub.hookspecs import hookimpl
@@ -85,7 +85,7 @@ class TestTheLinesOfASolve:
             await solve(engine)
             caplog.clear()
             plugins, account = Plugins(), {"plugin": "omocaptcha", "api_token": TOKEN}
-            await engine.reload(load_mapping({"providers": {"good": account}}, plugins), plugins)
+            await engine.reload(read_mapping({"providers": {"good": account}}, plugins), plugins)
 
         in_town({"good": Service()}, main)
         assert lines(caplog)[0].startswith("the configuration is read anew")

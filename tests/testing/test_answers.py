@@ -154,7 +154,7 @@ class TestAFileOfAnswers:
 
 
 class TestQuickPolls:
-    """The settings of a sandbox have its plugin ask often; nobody else is asked so."""
+    """The settings of a sandbox have its plugin ask often; no other provider is called so."""
 
     @pytest.mark.parametrize(
         ("plugin", "options"),

@@ -1,4 +1,4 @@
-"""The error tree: it is as its docstring draws it, and every error can be sent to another process."""
+"""The error tree: it matches the drawing in the docstring, and every error can be pickled."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def drawn_tree() -> Iterator[tuple[str, str]]:
 
 
 def made(kind: type[CaptchaHubError]) -> CaptchaHubError:
-    """An error of a kind, with everything such an error can carry."""
+    """Return an error of a class, with everything that it can carry."""
     if issubclass(kind, AllProvidersFailed):
         return kind("nobody solved it", ATTEMPTS)
     if issubclass(kind, ServiceUnavailable):
@@ -74,11 +74,11 @@ def made(kind: type[CaptchaHubError]) -> CaptchaHubError:
 
 
 class TestTree:
-    def test_it_is_drawn_whole(self) -> None:
+    def test_the_drawing_is_complete(self) -> None:
         assert {name for name, _ in drawn_tree()} == {*EVERY_ERROR} - {"CaptchaHubError"}
 
     @pytest.mark.parametrize(("name", "above"), [*drawn_tree()])
-    def test_every_error_is_what_it_is_drawn_under(self, name: str, above: str) -> None:
+    def test_every_error_is_a_subclass_of_what_it_is_drawn_under(self, name: str, above: str) -> None:
         assert issubclass(EVERY_ERROR[name], EVERY_ERROR[above])
 
     @every_error
@@ -90,17 +90,17 @@ class TestTree:
         assert issubclass(TaskRefused, TaskError)
         assert issubclass(TaskRefused, ProviderError)
 
-    def test_the_timeout_of_a_job_is_that_of_the_language(self) -> None:
+    def test_a_job_timeout_is_a_timeout_error(self) -> None:
         assert issubclass(JobTimeout, TimeoutError)
 
-    def test_the_timeout_of_a_solve_is_none_for_python_lets_no_group_be_one(self) -> None:
+    def test_a_solve_timeout_is_not_a_timeout_error_because_a_group_cannot_be(self) -> None:
         assert issubclass(SolveTimeout, ExceptionGroup)
         assert not issubclass(SolveTimeout, TimeoutError)
         with pytest.raises(TypeError, match="conflict"):
             type("Both", (ExceptionGroup, TimeoutError), {})
 
     @pytest.mark.parametrize("kind", [ConfigError, TaskError, NotOffered, AllProvidersFailed])
-    def test_what_no_provider_did_is_no_provider_error(self, kind: type[CaptchaHubError]) -> None:
+    def test_an_error_without_a_provider_is_not_a_provider_error(self, kind: type[CaptchaHubError]) -> None:
         assert not issubclass(kind, ProviderError)
 
 
@@ -115,7 +115,7 @@ class TestEveryError:
             assert facts(same) == facts(error)
 
     @every_error
-    def test_it_says_what_it_was_told(self, kind: type[CaptchaHubError]) -> None:
+    def test_its_text_is_its_message(self, kind: type[CaptchaHubError]) -> None:
         error = made(kind)
         assert str(error).splitlines()[0] == error.args[0]
 
@@ -135,7 +135,7 @@ class TestEveryError:
 
 
 def facts(error: CaptchaHubError) -> dict[str, str]:
-    """What an error carries besides its message; errors do not compare by value, so as text."""
+    """Return the facts of an error as text, because errors do not compare by value."""
     return {name: repr(value) for name, value in vars(error).items()}
 
 
@@ -148,25 +148,25 @@ class TestProviderErrors:
             if issubclass(kind, ProviderError) and kind is not ProviderError
         ],
     )
-    def test_each_has_advice_for_a_person(self, kind: type[ProviderError]) -> None:
+    def test_each_has_advice(self, kind: type[ProviderError]) -> None:
         assert kind.advice
         assert kind.advice == kind.advice.strip(" .")
 
-    def test_what_the_service_asked_for_is_in_seconds(self) -> None:
+    def test_a_requested_pause_is_in_seconds(self) -> None:
         assert RateLimited("slow down", retry_after=2.5).retry_after == 2.5
         assert ServiceUnavailable("down", retry_after=2.5).retry_after == 2.5
 
-    def test_nothing_is_claimed_that_was_not_said(self) -> None:
+    def test_unknown_facts_have_cautious_defaults(self) -> None:
         assert RateLimited("slow down").retry_after is None
         assert ServiceUnavailable("down").retry_after is None
         assert ServiceUnavailable("down").nothing_created is False
 
-    def test_a_ban_lasts_five_minutes_where_nobody_says_how_long(self) -> None:
+    def test_a_ban_lasts_five_minutes_if_the_service_names_no_time(self) -> None:
         assert TemporarilyBlocked("banned").retry_after == 300.0
         assert TemporarilyBlocked("banned", retry_after=600.0).retry_after == 600.0
         assert ServiceBusy("no slot").retry_after is None
 
-    def test_what_is_known_of_an_error_is_named_and_not_counted(self) -> None:
+    def test_facts_of_an_error_are_keyword_arguments(self) -> None:
         with pytest.raises(TypeError):
             RateLimited("slow down", 2.5)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue] # the point of it
 
@@ -187,7 +187,7 @@ class TestAttempt:
         assert "(job 0)" in str(Attempt("omo", 1, job_id=0))
         assert "(job )" in str(Attempt("omo", 1, job_id=""))
 
-    def test_what_it_cost_is_not_known_where_nobody_said_it(self) -> None:
+    def test_its_cost_is_unknown_by_default(self) -> None:
         assert Attempt("omo", 1.25).cost is None
         assert Attempt("omo", 1.25, cost=Decimal(0)).cost == 0
 
@@ -204,7 +204,7 @@ class TestAllProvidersFailed:
             f"  - {ATTEMPTS[1]}",
         ]
 
-    def test_its_message_alone_is_to_be_had(self) -> None:
+    def test_its_message_is_available_without_the_attempts(self) -> None:
         assert AllProvidersFailed("no provider solved it", ATTEMPTS).message == "no provider solved it"
 
     def test_its_attempts_stay_as_they_were(self) -> None:
@@ -213,7 +213,7 @@ class TestAllProvidersFailed:
         attempts.clear()
         assert error.attempts == ATTEMPTS
 
-    def test_attempts_of_one_provider_that_went_alike_are_one_line(self) -> None:
+    def test_attempts_of_one_provider_that_ended_alike_share_a_line(self) -> None:
         busy = Attempt("omo", 0.25, error=RateLimited("HTTP 429"))
         error = AllProvidersFailed("no provider solved it", [busy, busy, ATTEMPTS[1], busy])
         advice = "lower max_in_flight, or add a provider to the route"
@@ -222,7 +222,7 @@ class TestAllProvidersFailed:
             f"  - {ATTEMPTS[1]}",
         ]
 
-    def test_those_that_went_another_way_are_lines_of_their_own(self) -> None:
+    def test_attempts_that_ended_differently_have_separate_lines(self) -> None:
         busy, lost = (
             Attempt("omo", 1, error=RateLimited("HTTP 429")),
             Attempt("omo", 1, job_id=8, error=LATE.error),
@@ -233,7 +233,7 @@ class TestAllProvidersFailed:
             "  - omo (job 8)"[:14],
         ]
 
-    def test_somebody_must_have_failed(self) -> None:
+    def test_at_least_one_attempt_must_have_failed(self) -> None:
         for attempts in ([], [SOLVED]):
             with pytest.raises(ValueError, match="non-empty"):
                 AllProvidersFailed("nobody was there", attempts)
@@ -245,13 +245,13 @@ def failed(kind: type[AllProvidersFailed] = AllProvidersFailed) -> AllProvidersF
 
 
 def attempts_of(group: ExceptionGroup[ProviderError] | None) -> tuple[Attempt, ...]:
-    """Those of a part of such a group, which is one itself."""
+    """Return the attempts of a part of a group, which is a group itself."""
     assert isinstance(group, AllProvidersFailed)
     return group.attempts
 
 
 class TestAsAGroup:
-    """AllProvidersFailed is an exception group of what went wrong, and each part of it is one as well."""
+    """AllProvidersFailed is an exception group, and so is each part of it."""
 
     def test_it_is_caught_as_an_error_of_the_library_and_as_a_group(self) -> None:
         for kind in (AllProvidersFailed, CaptchaHubError, ExceptionGroup):
@@ -262,7 +262,7 @@ class TestAsAGroup:
     def test_it_holds_the_errors_of_the_attempts_in_their_order(self) -> None:
         assert failed().exceptions == (ATTEMPTS[0].error, ATTEMPTS[1].error, LATE.error)
 
-    def test_an_attempt_that_did_not_fail_is_told_and_is_no_part_of_it(self) -> None:
+    def test_an_attempt_that_did_not_fail_is_listed_but_not_part_of_the_group(self) -> None:
         assert SOLVED in failed().attempts
         assert len(failed().exceptions) == 3
 
@@ -277,7 +277,7 @@ class TestAsAGroup:
         assert [attempts_of(group) for group in expected] == [ATTEMPTS]
         assert [attempts_of(group) for group in other] == [(LATE,)]
 
-    def test_what_no_handler_takes_goes_on_with_its_attempts(self) -> None:
+    def test_errors_without_a_handler_propagate_with_their_attempts(self) -> None:
         def handle_the_busy() -> None:
             try:
                 raise failed()
@@ -307,7 +307,7 @@ class TestAsAGroup:
         assert busy is None
         assert attempts_of(rest) == (*ATTEMPTS, LATE)
 
-    def test_errors_that_read_alike_are_still_told_apart(self) -> None:
+    def test_errors_with_equal_texts_are_kept_apart(self) -> None:
         one, other = (Attempt("omo", 0.5, error=RateLimited("HTTP 429")) for _ in range(2))
         part = AllProvidersFailed("nobody", [one, other]).subgroup(lambda error: error is other.error)
         assert attempts_of(part) == (other,)

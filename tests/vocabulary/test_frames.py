@@ -1,4 +1,4 @@
-"""Where a prepared picture lies in the one that it was made of."""
+"""Where a prepared picture lies in the original picture."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ class TestWithin:
 
 class TestSolutions:
     @given(frame=FRAMES, x=PLACES, y=PLACES)
-    def test_with_places_are_placed(self, frame: Frame, x: float, y: float) -> None:
+    def test_with_coordinates_are_mapped_back(self, frame: Frame, x: float, y: float) -> None:
         slide = SlideSolution(Point(x, y), Point(y, x)).placed(frame)
         assert (slide.start.x, slide.start.y) == frame.place(x, y)
         assert (slide.end.x, slide.end.y) == frame.place(y, x)
 
-    def test_without_places_stay_what_they_are(self) -> None:
+    def test_without_coordinates_stay_unchanged(self) -> None:
         assert TextSolution("x7kp2").placed(Frame(left=10)) == TextSolution("x7kp2")
 
 
 class TestNumbers:
     @pytest.mark.parametrize("name", ["left", "top", "across", "down"])
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "1", None, True])
-    def test_that_are_none_are_refused(self, name: str, value: object) -> None:
+    def test_that_are_not_finite_are_refused(self, name: str, value: object) -> None:
         with pytest.raises(ValueError, match=f"{name} of a frame must be a finite number"):
             frame_of({name: value})
 
     @pytest.mark.parametrize("name", ["across", "down"])
     @pytest.mark.parametrize("value", [0, -1.5])
-    def test_a_pixel_stands_for_something(self, name: str, value: float) -> None:
+    def test_a_scale_must_be_positive(self, name: str, value: float) -> None:
         with pytest.raises(ValueError, match=f"{name} of a frame must be more than 0, not {value}"):
             frame_of({name: value})
 

@@ -1,4 +1,4 @@
-"""The picture to solve: where it can come from, what it says of itself, and how a bad one is refused."""
+"""The picture to solve: its sources, its properties, and how an unusable one is refused."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TestImage:
 
 
 class Awaitable:
-    """A request that was forgotten to be awaited."""
+    """A response that was not awaited."""
 
     def __await__(self) -> Iterator[None]:
         yield
@@ -104,12 +104,12 @@ class TestOpen:
         with path.open("rb") as file:
             assert Image.open(file).data == PNG
 
-    def test_a_file_object_is_read_from_where_it_stands(self) -> None:
+    def test_a_file_object_is_read_from_its_position(self) -> None:
         file = io.BytesIO(b"header" + PNG)
         file.seek(6)
         assert Image.open(file).data == PNG
 
-    def test_a_pipe_that_gives_piece_by_piece_is_read_to_its_end(self) -> None:
+    def test_a_pipe_that_returns_pieces_is_read_to_its_end(self) -> None:
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb", buffering=0) as pipe:
             os.write(writing, PNG)
@@ -120,7 +120,7 @@ class TestOpen:
         with pytest.raises(TaskError, match=r"no\.png: No such file or directory"):
             Image.open(tmp_path / "no.png")
 
-    def test_a_directory_is_no_picture(self, tmp_path: Path) -> None:
+    def test_a_directory_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(TaskError, match=r"cannot read the picture .*: Is a directory"):
             Image.open(tmp_path)
 
@@ -223,7 +223,7 @@ class TestOpen:
 
 
 class PieceByPiece:
-    """A raw file as slow networks make them: never more than 16 bytes at once."""
+    """A raw file like that of a slow network: it never returns more than 16 bytes at once."""
 
     def __init__(self, file: io.RawIOBase | BinaryIO) -> None:
         self._file = file
@@ -428,20 +428,20 @@ class TestOtherFormats:
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_it_says_what_they_are_and_what_to_do(self, data: bytes, said: str) -> None:
+    def test_known_formats_are_named_with_what_to_do(self, data: bytes, said: str) -> None:
         with pytest.raises(
             TaskError, match=f"not a PNG, JPEG, GIF, WebP or BMP picture; .*; {said}|; .*{said}"
         ):
             Image.from_bytes(data)
 
     @pytest.mark.parametrize("data", [b"garbage", b"\x1f\x8bgarbage", b"[BM", b"<3", b"{", b"\xff\xfe<\xd8"])
-    def test_of_anything_else_it_says_how_it_begins(self, data: bytes) -> None:
+    def test_unknown_data_is_shown_by_its_first_bytes(self, data: bytes) -> None:
         with pytest.raises(TaskError, match="bytes begin with b"):
             Image.from_bytes(data)
 
 
 class TestFromSvg:
-    """What svg-captcha writes, as a site sends it."""
+    """The output of svg-captcha, as a site sends it."""
 
     @pytest.mark.parametrize(
         "svg",
@@ -465,7 +465,7 @@ class TestFromSvg:
             assert seen.convert("RGB").getpixel((24, 20)) == (0x44, 0x44, 0x44)
             assert seen.convert("RGB").getpixel((100, 20)) == (0xEE, 0xEE, 0xEE)
 
-    def test_the_background_is_white_unless_it_is_said(self) -> None:
+    def test_the_background_is_white_by_default(self) -> None:
         clear = SVG.replace('fill="#eee"', 'fill="none"')
         for background, pixel in (("white", (255, 255, 255)), ("#123456", (0x12, 0x34, 0x56))):
             with Pillow.open(io.BytesIO(Image.from_svg(clear, background=background).data)) as seen:
@@ -562,7 +562,7 @@ class TestFromPil:
     def test_lab_is_taken_as_well(self) -> None:
         assert shown(drawn("LAB", (255, 128, 128))).mode == "RGB"
 
-    def test_the_frame_that_an_animation_stands_at_is_taken(self) -> None:
+    def test_the_current_frame_of_an_animation_is_taken(self) -> None:
         buffer = io.BytesIO()
         drawn("L", 10).save(buffer, "gif", save_all=True, append_images=[drawn("L", 200)])
         with Pillow.open(buffer) as animation:
@@ -580,7 +580,7 @@ class TestFromPil:
             Image.from_pil(Pillow.new("RGB", (0, 3)))
 
     @pytest.mark.parametrize("thing", [object(), None, PNG, "captcha.png", Pillow])
-    def test_what_is_no_pillow_image_is_refused_by_its_type(self, thing: object) -> None:
+    def test_anything_but_a_pillow_image_is_refused_with_its_type(self, thing: object) -> None:
         with pytest.raises(TaskError, match=f"cannot store this {type(thing).__name__} as PNG"):
             Image.from_pil(cast("PilImage", thing))
 
@@ -596,7 +596,7 @@ class TestFromPil:
 
 @attrs.frozen
 class Lookalike:
-    """What from_pil needs to know of a picture, without Pillow."""
+    """What from_pil needs of a picture, without Pillow."""
 
     content: bytes
     mode: str = "CMYK"
@@ -610,7 +610,7 @@ class Lookalike:
 
 
 def shown(picture: Pillow.Image) -> Pillow.Image:
-    """What somebody sees who opens the stored picture."""
+    """Return the stored picture as a viewer shows it."""
     image = Image.from_pil(picture)
     assert (image.format, image.width, image.height) == ("png", *picture.size)
     return Pillow.open(io.BytesIO(image.data))

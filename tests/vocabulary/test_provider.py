@@ -1,4 +1,4 @@
-"""What a plugin works with: secrets, requests, replies, amounts, addresses, and what it may leave out."""
+"""What a plugin works with: secrets, requests, replies, amounts, addresses, and the optional methods."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class TestJsonObject:
         [b"[" * 100_000, b'{"a":' * 100_000, b'{"a": ' + b"9" * 5000 + b"}"],
         ids=["deep", "deeper", "long"],
     )
-    def test_what_python_gives_up_on_is_malformed_as_well(self, body: bytes) -> None:
+    def test_json_that_python_cannot_parse_is_malformed_too(self, body: bytes) -> None:
         with pytest.raises(MalformedReply):
             Reply(200, body).json_object()
 
@@ -205,7 +205,7 @@ class TestJsonObject:
         ("status", "error"),
         [(401, ServiceUnavailable), (429, RateLimited), (502, ServiceUnavailable), (404, JobRefused)],
     )
-    def test_where_it_does_not_the_status_says_what_is_wrong(
+    def test_without_an_explanation_the_status_says_what_is_wrong(
         self, status: int, error: type[ProviderError]
     ) -> None:
         with pytest.raises(error, match=f"HTTP {status}"):
@@ -289,11 +289,11 @@ class TestHttpError:
             ("hết tiền".encode(), "hết tiền"),
         ],
     )
-    def test_so_are_those_in_a_page(self, body: bytes, said: str) -> None:
+    def test_the_words_in_a_page_are_shown(self, body: bytes, said: str) -> None:
         assert str(Reply(503, body).http_error()).endswith(f"; it says {said!r}")
 
     @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b"7", b'{"error": true}', b"\xff\xd8\xff"])
-    def test_where_there_are_none_none_are_promised(self, body: bytes) -> None:
+    def test_without_words_nothing_is_announced(self, body: bytes) -> None:
         error = Reply(400, body).http_error()
         assert error is not None
         assert str(error) == "HTTP 400: the service refuses the request"
@@ -314,20 +314,22 @@ class TestHttpError:
         assert len(str(error)) < 500
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_a_firewall_has_let_nothing_through_and_says_nothing_of_the_account(self, status: int) -> None:
+    def test_a_firewall_means_that_nothing_was_created_and_does_not_blame_the_account(
+        self, status: int
+    ) -> None:
         error = Reply(status, b"<html>Access denied</html>", {"Retry-After": "7"}).http_error()
         assert isinstance(error, ServiceUnavailable)
         assert (error.nothing_created, error.retry_after) == (True, 7.0)
         advice = "such as a firewall, refuses the request; if this persists, check base_url and the token"
         assert advice in str(error)
 
-    def test_what_may_have_created_a_job_does_not_claim_otherwise(self) -> None:
+    def test_an_error_that_may_follow_a_created_job_does_not_claim_otherwise(self) -> None:
         error = Reply(503).http_error()
         assert isinstance(error, ServiceUnavailable)
         assert error.nothing_created is False
 
     @pytest.mark.parametrize("status", [429, 503])
-    def test_the_pause_that_is_asked_for_is_carried(self, status: int) -> None:
+    def test_the_requested_pause_is_kept(self, status: int) -> None:
         error = Reply(status, headers={"Retry-After": "7"}).http_error()
         assert isinstance(error, (RateLimited, ServiceUnavailable))
         assert error.retry_after == 7.0
@@ -345,7 +347,7 @@ class TestHttpError:
         assert str(error) == "HTTP 302: not an answer of this service"
 
     @given(st.integers(100, 599), st.text(max_size=300))
-    def test_any_location_is_read_or_passed_over(self, status: int, location: str) -> None:
+    def test_any_location_is_read_or_ignored(self, status: int, location: str) -> None:
         error = Reply(status, headers={"Location": location}).http_error()
         assert (error is None) == (200 <= status < 300)
         assert error is None or str(error).isprintable()
@@ -353,11 +355,11 @@ class TestHttpError:
 
 class TestPending:
     @pytest.mark.parametrize(("given", "kept"), [(None, None), (7, 7.0), (-1, 0.0), (1e9, 86_400.0)])
-    def test_a_pause_is_one_that_can_be_meant(self, given: float | None, kept: float | None) -> None:
+    def test_a_pause_is_bounded(self, given: float | None, kept: float | None) -> None:
         assert Pending("running", retry_after=given).retry_after == kept
 
     @pytest.mark.parametrize("given", ["soon", float("nan"), True, [], 10**400])
-    def test_what_is_none_is_passed_over(self, given: Any) -> None:
+    def test_values_that_are_not_a_pause_are_ignored(self, given: Any) -> None:
         assert Pending("running", retry_after=given).retry_after in (None, 86_400.0)
 
 
@@ -365,14 +367,14 @@ class TestBalance:
     @pytest.mark.parametrize(
         ("amount", "in_kind", "can_pay"), [("1", {}, True), ("0", {}, False), ("0", {"jobs": "3"}, True)]
     )
-    def test_money_and_what_is_in_kind_can_pay(
+    def test_money_and_credit_in_kind_can_pay(
         self, amount: str, in_kind: dict[str, str], can_pay: bool
     ) -> None:
         left = {name: Decimal(number) for name, number in in_kind.items()}
         assert Balance(Decimal(amount), in_kind=left).can_pay is can_pay
         hash(Balance(Decimal(amount), in_kind=left))
 
-    def test_what_is_no_amount_is_refused(self) -> None:
+    def test_anything_but_an_amount_is_refused(self) -> None:
         odd: Any = {"jobs": 3}
         with pytest.raises(ValueError, match="a balance must be a finite Decimal"):
             Balance(Decimal(0), in_kind=odd)
@@ -443,7 +445,7 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("status", "error"), [(429, RateLimited), (401, AuthenticationError), (500, ServiceUnavailable)]
     )
-    def test_words_that_mean_nothing_stand_beside_what_the_status_says(
+    def test_unknown_words_are_added_to_the_error_of_the_status(
         self, status: int, error: type[ProviderError]
     ) -> None:
         found = Reply(status).failure("Example says: oops", None, JobFailed, nothing_created=True)
@@ -452,26 +454,26 @@ class TestFailure:
         assert str(found).endswith("; Example says: oops")
         assert not getattr(found, "nothing_created", False)
 
-    def test_a_403_is_no_word_about_the_account(self) -> None:
+    def test_a_403_does_not_blame_the_account(self) -> None:
         found = Reply(403).failure("Example says: oops", None, JobFailed)
         assert isinstance(found, ServiceUnavailable)
         assert found.nothing_created
         assert str(found).endswith("; Example says: oops")
 
     @pytest.mark.parametrize("status", [200, 400, 404, 422])
-    def test_a_status_that_says_nothing_either_leaves_the_other_class(self, status: int) -> None:
+    def test_without_a_clear_status_the_other_class_is_used(self, status: int) -> None:
         found = Reply(status).failure("Example says: oops", None, JobFailed)
         assert (type(found), str(found)) == (JobFailed, "Example says: oops")
 
     @pytest.mark.parametrize("error", [RateLimited, ServiceUnavailable])
-    def test_the_pause_that_the_service_asks_for_is_kept(self, error: type[ProviderError]) -> None:
+    def test_the_pause_of_the_reply_is_preferred(self, error: type[ProviderError]) -> None:
         reply = Reply(200, headers={"Retry-After": "7"})
         for found in (reply.failure("no", error, JobFailed), reply.failure("no", None, error)):
             assert isinstance(found, (RateLimited, ServiceUnavailable))
             assert found.retry_after == 7.0
 
     @pytest.mark.parametrize("error", [RateLimited, ServiceBusy, TemporarilyBlocked, ServiceUnavailable])
-    def test_else_it_is_the_one_that_the_plugin_knows(self, error: type[ProviderError]) -> None:
+    def test_without_one_the_pause_of_the_plugin_is_used(self, error: type[ProviderError]) -> None:
         known = Reply(200).failure("no", error, JobFailed, retry_after=5.0)
         asked = Reply(503, headers={"Retry-After": "7"}).failure("no", error, JobFailed, retry_after=5.0)
         assert [getattr(found, "retry_after", None) for found in (known, asked)] == [5.0, 7.0]
@@ -487,14 +489,14 @@ class TestCreated:
     def test_an_answer_that_came_at_once_needs_no_id(self) -> None:
         assert Created(None, TextSolution("x7kp2")).job_id is None
 
-    def test_without_an_answer_there_has_to_be_an_id_to_ask_for_it(self) -> None:
+    def test_without_an_answer_there_must_be_an_id_to_poll(self) -> None:
         with pytest.raises(ValueError, match="without a job id there must be a solution"):
             Created(None)
         with pytest.raises(ValueError, match="without a job id"):
             attrs.evolve(Created(7), job_id=None)
 
     @pytest.mark.parametrize("job_id", [1.5, True, b"7", [7]])
-    def test_what_is_no_id_is_refused(self, job_id: Any) -> None:
+    def test_anything_but_an_id_is_refused(self, job_id: Any) -> None:
         with pytest.raises(ValueError, match=f"a text, not a {type(job_id).__name__}"):
             Created(job_id, TextSolution("x7kp2"))
 
@@ -562,7 +564,7 @@ class TestServiceUrl:
             ("https://[::1", "not a web address"),
         ],
     )
-    def test_what_no_service_can_be_reached_at_is_refused(self, url: str, said: str) -> None:
+    def test_an_unreachable_address_is_refused(self, url: str, said: str) -> None:
         with pytest.raises(ValueError, match=said):
             service_url(url)
 
@@ -618,7 +620,7 @@ class TestLoopback:
 
 
 class Bare(Provider):
-    """A provider with nothing but what it has to have."""
+    """A provider with only the required methods."""
 
     kinds = frozenset({"image-to-text"})
 

@@ -1,4 +1,4 @@
-"""What a solve gives back, and how one task of many ended."""
+"""What a solve returns, and how one task of many ended."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ FAILED: Outcome[TextSolution] = Outcome(1, TASK, error=SolveTimeout("too late", 
 
 
 class TestResult:
-    def test_it_names_who_delivered_and_on_which_way(self) -> None:
+    def test_it_names_the_provider_and_its_attempts(self) -> None:
         assert RESULT.solution.text == "x7kp2"
         assert RESULT.kind == TASK.kind
         assert (RESULT.provider, RESULT.job_id, RESULT.cost, RESULT.elapsed) == (
@@ -68,7 +68,7 @@ class TestResult:
         )
         assert [attempt.provider for attempt in RESULT.attempts] == ["omo", "spare"]
 
-    def test_options_are_ignored_only_where_it_says_so(self) -> None:
+    def test_no_option_is_ignored_by_default(self) -> None:
         plain = Result(TextSolution("a"), TASK.kind, "own", job_id=None, cost=None, elapsed=0.1, attempts=())
         assert plain.ignored_options == ()
 
@@ -76,14 +76,14 @@ class TestResult:
         for fact in ("x7kp2", "image-to-text", "spare", "a-7", "0.0005", "4.5", "HTTP 429", "length"):
             assert fact in repr(RESULT)
 
-    def test_votes_are_told_only_where_there_are_any(self) -> None:
+    def test_there_are_no_votes_by_default(self) -> None:
         plain = attrs.evolve(RESULT, votes=())
         assert plain.votes == ()
         assert plain != RESULT
 
 
 def costing(*costs: str | None) -> Result[TextSolution]:
-    """A result whose attempts cost so much."""
+    """Return a result whose attempts had these costs."""
     attempts = [Attempt("omo", 1.0, cost=None if cost is None else Decimal(cost)) for cost in costs]
     return attrs.evolve(RESULT, attempts=tuple(attempts))
 
@@ -98,34 +98,34 @@ class TestTotalCost:
     def test_it_is_exact(self) -> None:
         assert str(costing(*["0.1"] * 3).total_cost) == "0.3"
 
-    def test_it_is_not_known_where_that_of_one_attempt_is_not(self) -> None:
+    def test_it_is_unknown_if_the_cost_of_one_attempt_is(self) -> None:
         assert costing("0.0005", None).total_cost is None
 
-    def test_what_cost_nothing_is_known_to(self) -> None:
+    def test_a_cost_of_nothing_is_known(self) -> None:
         assert costing("0", "0").total_cost == 0
 
 
 class TestProviderHealth:
-    def test_one_that_was_always_healthy_has_nothing_to_tell(self) -> None:
+    def test_one_that_was_always_healthy_has_no_reason_and_no_times(self) -> None:
         assert (HEALTHY.state, HEALTHY.reason, HEALTHY.since, HEALTHY.until) == (
             ProviderState.HEALTHY,
             *[None] * 3,
         )
 
-    def test_states_have_the_names_that_people_read(self) -> None:
+    def test_states_have_the_names_that_are_shown(self) -> None:
         assert [state.value for state in ProviderState] == ["healthy", "cooling", "half-open", "out"]
 
-    def test_times_are_moments_of_the_calendar(self) -> None:
+    def test_times_are_datetimes(self) -> None:
         assert COOLING.until is not None
         assert COOLING.until.isoformat() == "2026-01-31T12:00:30+00:00"
 
 
 class TestOutcome:
-    def test_a_task_that_was_solved_gives_its_result(self) -> None:
+    def test_unwrap_returns_the_result(self) -> None:
         assert SOLVED.unwrap() is RESULT
         assert SOLVED.error is None
 
-    def test_a_task_that_was_not_raises_its_error(self) -> None:
+    def test_unwrap_raises_the_error(self) -> None:
         with pytest.raises(SolveTimeout, match="too late") as caught:
             FAILED.unwrap()
         assert caught.value is FAILED.error
@@ -144,7 +144,7 @@ class TestOutcome:
         with pytest.raises(CaptchaHubError, match="this task was not made"):
             _ = Outcome[TextSolution](2, None).task
 
-    def test_it_knows_the_task_and_its_place(self) -> None:
+    def test_it_has_the_task_and_its_index(self) -> None:
         assert (FAILED.index, FAILED.task) == (1, TASK)
 
     def test_repr_shows_no_content_of_the_picture(self) -> None:

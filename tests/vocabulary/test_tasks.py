@@ -1,4 +1,4 @@
-"""What can be asked, what contradicts itself, and which answers can't be right."""
+"""The options of tasks, which of them contradict each other, and which answers cannot be right."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def text_task(**options: Any) -> ImageToText:
 
 @attrs.frozen
 class Cells(Solution):
-    """The answer to a task of somebody else's plugin."""
+    """The answer to a task of a third-party plugin."""
 
     cells: tuple[int, ...]
 
 
 @attrs.frozen
 class PickCells(Task[Cells]):
-    """A task of somebody else's plugin."""
+    """A task of a third-party plugin."""
 
     kind = "pick-cells"
     solution_type = Cells
@@ -119,20 +119,20 @@ class TestEveryTask:
 
 
 class TestOptions:
-    def test_those_that_were_given_by_name(self) -> None:
+    def test_they_are_those_that_were_given_by_name(self) -> None:
         assert text_task().options == {}
         assert text_task(length=5, charset="abc").options == {"length": 5, "charset": "abc"}
 
     def test_an_option_given_as_false_was_given(self) -> None:
         assert text_task(phrase=False).options == {"phrase": False}
 
-    def test_the_picture_is_none_of_them(self) -> None:
+    def test_the_picture_is_not_one_of_them(self) -> None:
         assert PhoneSlide(SCREEN).options == {}
 
     def test_they_are_found_in_the_tasks_of_a_plugin(self) -> None:
         assert PickCells(SCREEN, "cars").options == {"wanted": "cars", "rows": 3}
 
-    def test_a_task_type_that_is_no_attrs_class_is_told_what_to_do(self) -> None:
+    def test_a_task_type_that_is_not_an_attrs_class_is_refused_with_what_to_do(self) -> None:
         class Undecorated(Task[Cells]):
             kind = "undecorated"
             solution_type = Cells
@@ -155,7 +155,7 @@ class TestFingerprint:
     def test_it_is_the_same_for_equal_tasks(self) -> None:
         assert text_task(length=5, charset="ab").fingerprint == text_task(charset="ab", length=5).fingerprint
 
-    def test_it_tells_every_option_the_kind_and_the_picture_apart(self) -> None:
+    def test_it_differs_for_every_option_kind_and_picture(self) -> None:
         tasks: list[Task[Solution]] = [text_task(**{name: value}) for name, value in EVERY_OPTION.items()]
         tasks += [text_task(phrase=True), text_task(length=6), text_task(charset="0"), text_task(hint="0")]
         tasks += [
@@ -172,7 +172,7 @@ class TestFingerprint:
         assert {field.name for field in attrs.fields(ImageToText)} == {"image", *EVERY_OPTION}
 
     @pytest.mark.parametrize("seed", ["0", "1", "4242"])
-    def test_another_process_finds_the_same(self, seed: str) -> None:
+    def test_it_is_the_same_in_another_process(self, seed: str) -> None:
         task = text_task(length=5, charset="é1", hint="\ud800 half a character", case_sensitive=True)
         program = (
             "from captchahub import Image, ImageToText\n"
@@ -197,7 +197,7 @@ class TestFingerprint:
 
 
 class AlmostFive:
-    """A number of somebody else's library."""
+    """A number type of another library."""
 
     def __index__(self) -> int:
         return 5
@@ -233,7 +233,7 @@ class TestOptionsOfTheWrongType:
 
     @pytest.mark.parametrize("name", ["charset", "language", "hint"])
     @pytest.mark.parametrize("value", ["", "  ", "\n"])
-    def test_words_that_say_nothing_are_left_out(self, name: str, value: str) -> None:
+    def test_empty_words_are_refused(self, name: str, value: str) -> None:
         with pytest.raises(TaskError, match=f"{name} is empty; pass a text, or leave it out"):
             text_task(**{name: value})
 
@@ -278,7 +278,7 @@ class TestContradictions:
             {"phrase": True, "min_length": 1},
         ],
     )
-    def test_what_only_looks_like_one_is_taken(self, options: dict[str, Any]) -> None:
+    def test_options_that_only_seem_to_contradict_are_accepted(self, options: dict[str, Any]) -> None:
         assert text_task(**options).options == options
 
     def test_a_changed_task_is_checked_as_well(self) -> None:
@@ -310,7 +310,7 @@ class TestTextThatCanNotBeRight:
             ({"math": True, "length": 2}, "7", "has 1 characters, not 2"),
         ],
     )
-    def test_why_is_said(self, options: dict[str, Any], text: str, said: str) -> None:
+    def test_the_reason_is_returned(self, options: dict[str, Any], text: str, said: str) -> None:
         assert said in (text_task(**options).check(TextSolution(text)) or "nothing against it")
 
     @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ class TestTextThatCanNotBeRight:
             ({"math": False}, "3+4"),
         ],
     )
-    def test_nothing_is_said_against_the_others(self, options: dict[str, Any], text: str) -> None:
+    def test_other_answers_may_be_right(self, options: dict[str, Any], text: str) -> None:
         assert text_task(**options).check(TextSolution(text)) is None
 
     def test_an_answer_of_another_type(self) -> None:
@@ -372,7 +372,7 @@ class TestDragsThatCanNotBeRight:
     TASK = PhoneSlide(SCREEN)
 
     @pytest.mark.parametrize("place", [(0, 0), (299, 599), (299.9, 0.5), (150, 300)])
-    def test_every_place_of_the_screenshot_is_taken(self, place: tuple[float, float]) -> None:
+    def test_every_point_of_the_screenshot_is_accepted(self, place: tuple[float, float]) -> None:
         assert self.TASK.check(drag(place, (10, 10))) is None
         assert self.TASK.check(drag((10, 10), place)) is None
 
@@ -446,7 +446,7 @@ class TestSlideSolution:
         with pytest.raises(ValueError, match=f"a screen cannot be {width}x{height} pixels"):
             SlideSolution(Point(1, 2), Point(3, 4), Size(300, 600)).scaled(width, height)
 
-    def test_a_solution_of_no_known_screen_can_not_be_scaled(self) -> None:
+    def test_a_solution_without_a_screen_cannot_be_scaled(self) -> None:
         with pytest.raises(ValueError, match="the size of the screenshot is unknown"):
             drag((1, 2), (3, 4)).scaled(100, 100)
 

@@ -1,4 +1,4 @@
-"""What a service wrote, as it is read and as it is shown."""
+"""Reading and showing what a service wrote."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ json_values = st.recursive(
 
 @pytest.fixture
 def few_digits() -> Iterator[None]:
-    """Python writes no number of more than 640 digits, which is the least that it can be told."""
+    """Limit Python to numbers of 640 digits, the smallest limit that can be set."""
     usual = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(640)
     yield
@@ -130,7 +130,7 @@ class TestMoney:
         amount = money(value)
         assert amount is None or amount.is_finite()
 
-    def test_plugins_find_it_beside_the_balance_too(self) -> None:
+    def test_plugins_can_import_it_with_the_balance_too(self) -> None:
         assert captchahub.provider.money is money
 
 
@@ -146,7 +146,7 @@ class TestWordsAsTheyAreShown:
         assert WORDS.said("Dịch vụ không tồn tại") == "Example says: Dịch vụ không tồn tại"
 
     @pytest.mark.parametrize("silence", ["", " \n", "\x00"])
-    def test_silence_is_told_as_such(self, silence: str) -> None:
+    def test_a_missing_reason_is_stated(self, silence: str) -> None:
         assert WORDS.said(silence) == "Example says: no reason"
 
     def test_they_stand_on_one_line_without_control_characters(self) -> None:
@@ -166,7 +166,7 @@ class TestWordsAsTheyAreShown:
             assert "token-7f" not in shown.lower()
             assert "*" in shown
 
-    def test_a_token_of_signs_is_not_taken_for_a_pattern(self) -> None:
+    def test_a_token_of_punctuation_is_not_a_pattern(self) -> None:
         assert Words("Example", Secret("a.*b")).of("a.*b axxb") == "*** axxb"
 
     @pytest.mark.parametrize("words", [Words("Example"), Words("Example", Secret(""))])

@@ -9,6 +9,7 @@ from pathlib import Path
 import attrs
 
 from captchahub._config.inspected import Inspected
+from captchahub._config.loader import block_as_configured, inspect_yaml
 from captchahub._config.problems import LocatedProblem
 from captchahub._config.schema import configuration_schema
 from captchahub._plugins.manager import Plugins
@@ -16,10 +17,9 @@ from captchahub.cli.config.effective import effective
 from captchahub.cli.config.kinds import usable_kinds
 from captchahub.cli.config.network import environment_faults
 from captchahub.cli.config.rendering import sources_of, values_of, yaml_lines
-from captchahub.cli.options import usual_config
+from captchahub.cli.options import default_config
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, printable
-from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings
@@ -28,9 +28,9 @@ __all__ = ["check", "print_schema", "problems_of", "show", "summary"]
 
 
 def check(file: Path, *, as_json: bool) -> bool:
-    """Print what is fine, or every problem; whether all is fine.
+    """Print a summary, or every problem; return whether there is no problem.
 
-    Raises :class:`~captchahub.errors.ConfigError` with every problem, where they are not printed as JSON.
+    Raises :class:`~captchahub.errors.ConfigError` with every problem, unless they are printed as JSON.
     """
     plugins = Plugins()
     inspected = inspect_yaml(file, plugins)
@@ -60,7 +60,7 @@ def problems_of(inspected: Inspected, plugins: Plugins) -> list[LocatedProblem]:
 
 
 def _unusable(settings: HubSettings, plugins: Plugins) -> Iterable[str]:
-    """What is wrong with plugins and variables. A hub begins all the same, so it is told here."""
+    """Yield what is wrong with plugins and variables. A hub starts anyway, so only a check reports it."""
     for name, provider in settings.providers.items():
         if provider.unusable is not None:
             yield f"providers.{name}.plugin: {provider.unusable}"
@@ -73,7 +73,7 @@ def _unusable(settings: HubSettings, plugins: Plugins) -> Iterable[str]:
 
 
 def summary(settings: HubSettings) -> str:
-    """What is there, on one line."""
+    """Return the number and names of providers and routes, on one line."""
     providers, routes = settings.providers, settings.routes
     named = f"{counted(len(providers), 'provider')} ({', '.join(providers)})"
     routed = f", {counted(len(routes), 'route')} ({', '.join(routes)})" if routes else ", no route"
@@ -83,26 +83,24 @@ def summary(settings: HubSettings) -> str:
 def _checked(
     inspected: Inspected, settings: HubSettings | None, problems: list[LocatedProblem]
 ) -> Mapping[str, object]:
-    # What is there of a configuration that is not fine, nobody can rely on.
-    told = HubSettings({}, {}) if settings is None else settings
+    # The settings of a configuration with problems are incomplete, so none are shown.
+    shown = HubSettings({}, {}) if settings is None else settings
     return {
         "file": inspected.file,
         "fine": settings is not None,
         "problems": [attrs.asdict(problem) for problem in problems],
-        "providers": {name: one.plugin for name, one in told.providers.items()},
-        "routes": {kind: list(route.names) for kind, route in told.routes.items()},
+        "providers": {name: one.plugin for name, one in shown.providers.items()},
+        "routes": {kind: list(route.names) for kind, route in shown.routes.items()},
     }
 
 
 def show(file: Path, *, as_json: bool) -> None:
     """Print the effective configuration.
 
-    Raises :class:`~captchahub.errors.ConfigError` with every problem there is.
+    Raises :class:`~captchahub.errors.ConfigError` with every problem.
     """
     inspected = inspect_yaml(file, Plugins())
-    if inspected.settings is None or inspected.problems:
-        raise ConfigError("\n".join(map(str, inspected.problems)))
-    entries = effective(inspected, inspected.settings)
+    entries = effective(inspected, inspected.checked())
     if as_json:
         shown = {"configuration": values_of(entries), "sources": sources_of(entries)}
         _print(json.dumps({"file": inspected.file, **shown}, default=str))
@@ -111,9 +109,9 @@ def show(file: Path, *, as_json: bool) -> None:
 
 
 def print_schema() -> None:
-    """Print the JSON Schema; plugins that can't be used are told on stderr, and left out."""
+    """Print the JSON Schema; report plugins that can't be used on stderr, and leave them out."""
     plugins = Plugins()
-    block_as_configured(usual_config(), plugins)
+    block_as_configured(default_config(), plugins)
     _print(json.dumps(configuration_schema(usable_kinds(plugins)), indent=2))
 
 

@@ -1,4 +1,4 @@
-"""The effective configuration: each key there is, with its value, masked, and where that came from."""
+"""The effective configuration: every key with its value, secrets masked, and where the value came from."""
 
 from __future__ import annotations
 
@@ -15,26 +15,12 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from captchahub._config import type_info
 from captchahub._config.inspected import Inspected, value_at
 from captchahub._config.names import COMMON_KEYS
 from captchahub._config.problems import KeyPath, items_in, mapping_in
 from captchahub._config.routes import contradictions
-from captchahub._config.scalar_readers import NEVER
-from captchahub._config.scalars import SCALARS
-from captchahub._config.type_info import (
-    ChoiceType,
-    ClassType,
-    ListType,
-    MappingType,
-    ScalarType,
-    SettingsField,
-    TupleType,
-    UnionType,
-    UnknownType,
-    keys_of,
-    settings_fields,
-    type_info,
-)
+from captchahub._config.scalars import NEVER
 from captchahub._support.notation import Duration, FilePath, HedgeDelay, Pause, ProxyAddress
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Secret
@@ -47,14 +33,14 @@ HIDDEN = "***"
 
 _DEFAULT = "default"
 
-_TIMES = (ScalarType(Duration), ScalarType(Pause), ScalarType(HedgeDelay))
+_TIMES = (Duration, Pause, HedgeDelay)
 
 
 @attrs.frozen
 class Entry:
-    """A key: its value as plain YAML has it, or the entries of the mapping that it holds.
+    """A key: its value as plain YAML has it, or the entries of its mapping.
 
-    ``source`` is empty for a mapping. Not ``in_use`` is what can't be written down: a default that is none.
+    ``source`` is empty for a mapping. A key is not ``in_use`` if its default can't be written as a value.
     """
 
     key: str
@@ -65,7 +51,7 @@ class Entry:
 
 
 def effective(inspected: Inspected, settings: HubSettings) -> Sequence[Entry]:
-    """The entries of a configuration that is fine; ``settings`` are those that it gave."""
+    """Return the entries of a configuration without problems, whose settings these are."""
     return _Effective(inspected, settings).entries()
 
 
@@ -77,7 +63,7 @@ class _Effective:
     def __init__(self, inspected: Inspected, settings: HubSettings) -> None:
         self._inspected = inspected
         self._settings = settings
-        # The backstop behind the types: no text that is a secret anywhere shows anywhere else.
+        # In addition to the types: a text that is a secret somewhere is masked everywhere.
         self._secrets = [text for each in settings.providers.values() for text in secrets_in(each.own)]
 
     def entries(self) -> Sequence[Entry]:
@@ -102,12 +88,12 @@ class _Effective:
         """Return an entry for each key of a settings class of the library."""
         return [
             (special or {}).get(field.key) or self._setting(field, place, settings)
-            for field in settings_fields(type(settings))
+            for field in type_info.settings_fields(type(settings))
         ]
 
-    def _setting(self, field: SettingsField, place: KeyPath, settings: object) -> Entry:
+    def _setting(self, field: type_info.SettingsField, place: KeyPath, settings: object) -> Entry:
         value, inner = field.value_in(settings), (*place, field.key)
-        if isinstance(type_info(field.type), ClassType):
+        if isinstance(type_info.info_of(field.type), type_info.ClassType):
             return Entry(field.key, children=self._settings_entries(inner, value))
         if field.key in self._written(place):
             return self._given(inner, field.type)
@@ -120,7 +106,7 @@ class _Effective:
             place, one, {"plugin": plugin, "budget": self._budget(place, one.budget)}
         )
         if one.unusable is None:
-            own = [self._own(field, one, place) for field in settings_fields(type(one.own))]
+            own = [self._own(field, one, place) for field in type_info.settings_fields(type(one.own))]
         else:
             own = self._unread(place)
         return Entry(one.name, children=[first, *own, *common])
@@ -130,7 +116,7 @@ class _Effective:
         keys = [key for key in self._written(place) if key not in COMMON_KEYS]
         return [Entry(key, HIDDEN, source=self._inspected.source((*place, key))) for key in keys]
 
-    def _own(self, field: SettingsField, one: ProviderSettings, place: KeyPath) -> Entry:
+    def _own(self, field: type_info.SettingsField, one: ProviderSettings, place: KeyPath) -> Entry:
         target = _hiding(field)
         if field.key in self._written(place):
             return self._given((*place, field.key), target)
@@ -138,7 +124,7 @@ class _Effective:
         return attrs.evolve(entry, value=self._masked(entry.value))
 
     def _masked(self, value: object) -> object:
-        """A plain value without any text that is a secret."""
+        """Return a plain value without any text that is a secret."""
         if isinstance(value, str):
             return mask(value, self._secrets)
         members, items = mapping_in(value), items_in(value)
@@ -156,7 +142,7 @@ class _Effective:
             errors = Entry("fallback_on", [error.__name__ for error in route.fallback_on], source=_DEFAULT)
         entries = self._settings_entries(place, route, {"providers": providers, "fallback_on": errors})
         # Some rules mean nothing beside others, and the loader refuses them even with their default values.
-        idle = {key for key, _other, _problem in contradictions(route, keys_of(RouteSettings))}
+        idle = {key for key, _other, _problem in contradictions(route, type_info.keys_of(RouteSettings))}
         in_use = [attrs.evolve(one, in_use=one.in_use and one.key not in idle) for one in entries]
         return Entry(kind, children=in_use)
 
@@ -178,7 +164,7 @@ class _Effective:
         return mapping_in(value_at(self._inspected.written, place))
 
     def _given(self, place: KeyPath, target: Any, key: str = "") -> Entry:
-        """What was written at a place; ``key`` where it is called otherwise."""
+        """Return the entry of a value that is written at a place; ``key`` replaces the name of the place."""
         key, inside = key or str(place[-1]), self._written(place)
         if inside and not _is_secret(target):
             children = [
@@ -196,7 +182,7 @@ class _Effective:
         )
         if _is_secret(target):
             return HIDDEN
-        if type_info(target) == ScalarType(ProxyAddress):
+        if _notation(target) is ProxyAddress:
             return _without_password(str(resolved))
         if isinstance(written, str):
             return mask(str(resolved) if _is_closed(target) else written, self._secrets)
@@ -223,22 +209,27 @@ def _by_default(key: str, value: object, target: Any) -> Entry:
 
 def _is_closed(target: Any) -> bool:
     """Whether a text that fits a type can't be a secret."""
-    match type_info(target):
-        case ScalarType(notation):
-            return not SCALARS[notation].is_open
-        case ChoiceType():
+    match type_info.info_of(target):
+        case type_info.ScalarType(_, scalar):
+            return not scalar.is_open
+        case type_info.ChoiceType():
             return True
-        case UnionType(members):
+        case type_info.UnionType(members):
             return all(map(_is_closed, members))
         case _:
             return False
 
 
+def _notation(target: Any) -> Any:
+    info = type_info.info_of(target)
+    return info.notation if isinstance(info, type_info.ScalarType) else None
+
+
 def _is_secret(target: Any) -> bool:
-    match type_info(target):
-        case ScalarType(notation):
+    match type_info.info_of(target):
+        case type_info.ScalarType(notation):
             return notation is Secret
-        case UnionType(members) | UnknownType(members):
+        case type_info.UnionType(members) | type_info.UnknownType(members):
             return any(map(_is_secret, members))
         case _:
             return False
@@ -246,22 +237,22 @@ def _is_secret(target: Any) -> bool:
 
 def _member(target: Any, step: str | int) -> Any:
     """Return the type of what is at a step into a value of a type; text if that is unknown."""
-    match type_info(target):
-        case ClassType(inner):
-            return next((_hiding(one) for one in settings_fields(inner) if one.key == step), str)
-        case ListType(item) | MappingType(value=item):
+    match type_info.info_of(target):
+        case type_info.ClassType(inner):
+            return next((_hiding(one) for one in type_info.settings_fields(inner) if one.key == step), str)
+        case type_info.ListType(item) | type_info.MappingType(value=item):
             return item
-        case TupleType(items):
+        case type_info.TupleType(items):
             # A value of either form is as secret as one of the other.
             return items[step] if isinstance(step, int) and step < len(items) else str
-        case UnionType(members):
+        case type_info.UnionType(members):
             found = [_member(one, step) for one in members]
             return Secret if any(map(_is_secret, found)) else next(iter(found), str)
         case _:
             return str
 
 
-def _hiding(field: SettingsField) -> Any:
+def _hiding(field: type_info.SettingsField) -> Any:
     # A plugin leaves a field out of its repr to hide it.
     return field.type if field.is_shown else Secret
 
@@ -269,7 +260,7 @@ def _hiding(field: SettingsField) -> Any:
 def _plain(value: object, target: Any = object) -> object:
     """Return a typed value as the file would have it."""
     if isinstance(value, float):
-        if type_info(target) in _TIMES:
+        if _notation(target) in _TIMES:
             return _time(value)
         return NEVER if math.isinf(value) else value
     if isinstance(value, (Mapping, Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
@@ -278,7 +269,7 @@ def _plain(value: object, target: Any = object) -> object:
     if written is None and attrs.has(type(value)):
         return {
             field.key: _plain(field.value_in(value)) if field.is_shown else HIDDEN
-            for field in settings_fields(type(value))
+            for field in type_info.settings_fields(type(value))
         }
     if written is None:
         raise _Unwritable(type(value).__name__)

@@ -1,4 +1,4 @@
-"""What ``captchahub config init`` asks, and what it does with the answers."""
+"""``captchahub config init``: asks questions, and writes a configuration from the answers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import attrs
 import click
 import yaml
 
+from captchahub._config.loader import block_as_configured, inspect_yaml
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME
 from captchahub._config.problems import InvalidValue, LocatedProblem
 from captchahub._config.reader import unknown_key
-from captchahub._config.scalar_readers import read_duration
+from captchahub._config.scalars import read_duration
 from captchahub._config.type_info import keys_of
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.config.check import problems_of, summary
 from captchahub.cli.config.kinds import usable_kinds
-from captchahub.cli.config.template import Account, Answers, SecretPlace, configuration_text
-from captchahub.cli.options import amount, usual_config
+from captchahub.cli.config.template import Answers, ProviderAnswers, SecretPlace, configuration_text
+from captchahub.cli.options import amount, default_config
 from captchahub.cli.streams import put, writing_stdout
-from captchahub.config import block_as_configured, inspect_yaml
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, Period
@@ -36,12 +36,12 @@ _NONE = "none"
 
 _SCHEMES = ("env", "file", "keyring")
 
-_TRIAL = "trial-secret"  # in the place of every secret while the answers are tried
+_TRIAL = "trial-secret"  # replaces every secret while the answers are tried
 
 
 @attrs.frozen
 class Given:
-    """What the options say; empty or None for what they do not."""
+    """The values of the options; empty or None for those that are not used."""
 
     plugins: Sequence[str] = ()
     secret: str | None = None
@@ -52,15 +52,15 @@ class Given:
 
 
 def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
-    """Write the file that the answers make, if it can be used.
+    """Write the file that the answers describe, unless it has a problem.
 
-    Raises click's own errors for wrong options, and :class:`~captchahub.errors.ConfigError` where the
-    answers make no configuration; then nothing is written.
+    Raises click's own errors for wrong options, and :class:`~captchahub.errors.ConfigError` if the answers
+    are no usable configuration; then nothing is written.
     """
     if file.exists() and not overwrites:
         raise click.UsageError(f"{file} is there already: --force overwrites it, or name another FILE")
     plugins = Plugins()
-    block_as_configured(usual_config(), plugins)
+    block_as_configured(default_config(), plugins)
     answers = _Interview(plugins, given, asks=asks).answers()
     answers = _with_prices(answers, _trial(answers, file, plugins), asks=asks)
     problems = _trial(answers, file, plugins)
@@ -81,12 +81,12 @@ def _without_line(problem: LocatedProblem) -> str:
 
 
 def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[LocatedProblem]:
-    """What would be wrong with the file if every secret were there."""
+    """Return the problems that the file would have if every secret were available."""
     return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)), plugins)
 
 
 def _with_prices(answers: Answers, problems: Sequence[LocatedProblem], *, asks: bool) -> Answers:
-    """The answers with the prices that a budget needs, where the service has no list of them."""
+    """Return the answers with the prices that a budget needs, if the service does not publish them."""
     lacking = {problem.place for problem in problems} if asks else set[str]()
     accounts = [
         attrs.evolve(account, keys={**account.keys, "prices": _ask_prices(account)})
@@ -97,7 +97,7 @@ def _with_prices(answers: Answers, problems: Sequence[LocatedProblem], *, asks: 
     return attrs.evolve(answers, accounts=accounts)
 
 
-def _ask_prices(account: Account) -> dict[str, float]:
+def _ask_prices(account: ProviderAnswers) -> dict[str, float]:
     kinds = sorted(getattr(account.kind.build, "kinds", ()))
     put(f"The service of {account.name} has no price list, and there is a budget to keep.")
     return {
@@ -122,7 +122,7 @@ def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
 
 @attrs.frozen
 class _Interview:
-    """Asks for what the options do not say, or takes what is usual."""
+    """Asks for what the options do not say, or takes the usual answers."""
 
     plugins: Plugins
     given: Given
@@ -131,7 +131,7 @@ class _Interview:
     def answers(self) -> Answers:
         chosen = self._kinds()
         self._refuse_unused(chosen)
-        accounts: list[Account] = []
+        accounts: list[ProviderAnswers] = []
         for kind in chosen:
             accounts.append(self._account(kind, [account.name for account in accounts]))
         usual = f"{HubSettings({}, {}).timeout:g}s"
@@ -145,7 +145,7 @@ class _Interview:
         return Answers(accounts, timeout, budget, journal)
 
     def _ask(self, question: str, given: str | None, usual: str, read: Any, option: str = "") -> Any:
-        """What the option says, else the person, else what is usual, as ``read`` makes it."""
+        """Return the option, else the user's answer, else the usual one, converted by ``read``."""
         if given is not None or not self.asks:
             try:
                 return read(usual if given is None else given)
@@ -187,7 +187,7 @@ class _Interview:
                         "keyring says where it is"
                     )
 
-    def _account(self, kind: ProviderKind[Any], taken: Sequence[str]) -> Account:
+    def _account(self, kind: ProviderKind[Any], taken: Sequence[str]) -> ProviderAnswers:
         def name_of(text: str) -> str:
             if not re.fullmatch(PROVIDER_NAME, text) or text in taken:
                 raise click.BadParameter("a new name of letters, digits, '-', '_' and '.' is needed")
@@ -202,7 +202,7 @@ class _Interview:
             if field.init and (field.default is attrs.NOTHING or field.alias in self.given.values)
         }
         common = {key: value for key, value in self.given.values.items() if key in COMMON_KEYS}
-        return Account(name, kind, {**own, **common})
+        return ProviderAnswers(name, kind, {**own, **common})
 
     def _value(self, field: attrs.Attribute[Any], name: str) -> object:
         key = str(field.alias)
@@ -275,7 +275,7 @@ def _or_none(text: str) -> str | None:
 
 
 def _scalar(text: str) -> object:
-    """An answer as the file would read it, text where that is no plain value."""
+    """Return an answer as the file would read it, or the text itself if that is no plain value."""
     try:
         value: object = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):

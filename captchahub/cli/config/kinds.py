@@ -6,7 +6,7 @@ from typing import Any
 
 from captchahub._config.names import COMMON_KEYS
 from captchahub._config.reader import settings_fault
-from captchahub._config.scalar_readers import ReadContext
+from captchahub._config.scalars import ReadContext
 from captchahub._config.structure import StrictConverter
 from captchahub._plugins.manager import Plugins, Unusable
 from captchahub.cli.streams import say

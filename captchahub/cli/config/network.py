@@ -1,4 +1,4 @@
-"""What in the environment keeps a provider from being reached: told by ``config check`` as by a solve."""
+"""Faults of the environment that keep a provider from being reached, for ``config check``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["environment_faults"]
 
 
 def environment_faults(settings: ProviderSettings) -> Iterator[str]:
-    """The variables that a provider would use and can't, each with what to do."""
+    """Yield a message for each variable that a provider would use but can't, with what to do."""
     if not _is_elsewhere(settings.own):
         return
     named = [
@@ -28,9 +28,9 @@ def environment_faults(settings: ProviderSettings) -> Iterator[str]:
 
 
 def _is_elsewhere(own: object) -> bool:
-    """Whether the settings of a plugin are those of a service on another machine.
+    """Whether the settings of a plugin are for a service on another machine.
 
-    An engine in this process has no ``base_url``; where one is left out, it is the service's own.
+    An engine in this process has no ``base_url``. One that is None means the service's own.
     """
     address = getattr(own, "base_url", "")
     return address is None or (

@@ -15,7 +15,7 @@ __all__ = ["sources_of", "values_of", "written", "yaml_lines"]
 
 
 def yaml_lines(entries: Sequence[Entry], indent: str = "") -> Iterator[str]:
-    """Lines that load as a configuration, each value with a comment of where it came from."""
+    """Yield lines that load as a configuration; each value has a comment that names its source."""
     for entry in entries:
         key = written(entry.key)
         if entry.children:
@@ -28,8 +28,8 @@ def yaml_lines(entries: Sequence[Entry], indent: str = "") -> Iterator[str]:
 
 
 def written(value: object) -> str:
-    """A plain value as YAML on one line."""
-    # Only in double quotes is a line break spelt out.
+    """Return a plain value as YAML on one line."""
+    # Only double quotes keep a line break on the same line, as an escape.
     style = '"' if isinstance(value, str) and "\n" in value else None
     text = yaml.safe_dump(
         value,
@@ -43,12 +43,12 @@ def written(value: object) -> str:
 
 
 def values_of(entries: Sequence[Entry]) -> dict[str, object]:
-    """The values alone, as JSON can hold them; None for what is not set."""
+    """Return the values alone, as JSON can hold them; None for what is not set."""
     return {entry.key: values_of(entry.children) if entry.children else entry.value for entry in entries}
 
 
 def sources_of(entries: Sequence[Entry], place: KeyPath = ()) -> dict[str, str]:
-    """Where each value came from, by its place as messages write it."""
+    """Return where each value came from, by its place as messages write it."""
     found: dict[str, str] = {}
     for entry in entries:
         here = (*place, entry.key)

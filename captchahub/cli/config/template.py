@@ -1,4 +1,4 @@
-"""What a person answered → a configuration with comments: pure."""
+"""Answers to ``config init`` → a configuration with comments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captchahub.cli.config.rendering import written
 from captchahub.provider import ProviderKind
 from captchahub.settings import HubSettings, ProviderSettings
 
-__all__ = ["SCHEMA", "Account", "Answers", "SecretPlace", "configuration_text"]
+__all__ = ["SCHEMA", "Answers", "ProviderAnswers", "SecretPlace", "configuration_text"]
 
 SCHEMA = "captchahub.schema.json"
 """The file that editors are pointed to."""
@@ -22,19 +22,19 @@ SCHEMA = "captchahub.schema.json"
 
 @attrs.frozen
 class SecretPlace:
-    """Where a secret is: the kind of reference, and what it names."""
+    """Where a secret is stored: the scheme of the reference, and what it names."""
 
     scheme: str
     name: str
 
     @property
     def reference(self) -> str:
-        """How the configuration refers to it."""
+        """The reference in the configuration."""
         return f"${{{self.scheme}:{self.name}}}"
 
     @property
     def next_step(self) -> str:
-        """How a person puts the secret there."""
+        """What the user does to store the secret there."""
         if self.scheme == "env":
             return f"set the environment variable {self.name}"
         if self.scheme == "file":
@@ -44,8 +44,8 @@ class SecretPlace:
 
 
 @attrs.frozen
-class Account:
-    """One provider: its own keys, of which some are secrets."""
+class ProviderAnswers:
+    """One provider of the new configuration: its keys, some of which are secrets."""
 
     name: str
     kind: ProviderKind[object]
@@ -53,22 +53,22 @@ class Account:
 
     @property
     def secrets(self) -> Sequence[SecretPlace]:
-        """Where its secrets are."""
+        """The places of its secrets."""
         return [value for value in self.keys.values() if isinstance(value, SecretPlace)]
 
 
 @attrs.frozen
 class Answers:
-    """All that was asked; None for what is not wanted."""
+    """All answers; None for what is not wanted."""
 
-    accounts: Sequence[Account]
+    accounts: Sequence[ProviderAnswers]
     timeout: str
     budget: Mapping[str, object] | None = None
     journal: str | None = None
 
 
 def configuration_text(answers: Answers, secret: str | None = None) -> str:
-    """The file; with ``secret`` in the places of all secrets, for a trial."""
+    """Return the text of the file. For a trial, ``secret`` replaces the references to all secrets."""
     about = _descriptions(HubSettings)
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
@@ -94,7 +94,7 @@ def configuration_text(answers: Answers, secret: str | None = None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _account(account: Account, secret: str | None) -> Iterator[str]:
+def _account(account: ProviderAnswers, secret: str | None) -> Iterator[str]:
     words = class_doc(account.kind.settings)
     about = {**_descriptions(ProviderSettings), **_descriptions(account.kind.settings)}
     yield f"  {written(account.name)}:"

@@ -1,4 +1,4 @@
-"""``captchahub demo``: see the whole thing work."""
+"""``captchahub demo``: show the library at work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from captchahub.cli.options import Whole, directory
+from captchahub.cli.options import WholeNumber, directory
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
 
@@ -17,7 +17,7 @@ _EPILOG = """
 Examples:
   captchahub demo
   captchahub demo --pictures 24 --seed 7
-  captchahub demo --save shots           look at the pictures yourself
+  captchahub demo --save shots           keep the pictures in a folder
 
 \b
 Exit codes:
@@ -32,38 +32,38 @@ Exit codes:
 @click.option(
     "--pictures",
     "count",
-    type=Whole(1, 60),
+    type=WholeNumber(1, 60),
     default=12,
     show_default=True,
     metavar="N",
-    help="How many pictures to draw: two texts to read for each puzzle to slide.",
+    help="How many pictures to draw: two texts for each slide puzzle.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other pictures.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of the random pictures.")
 @click.option(
     "--save",
     "shots",
     type=directory,
     metavar="DIR",
-    help="Keep the pictures in DIR, with the truth in answers.json.",
+    help="Save the pictures in DIR, with the right answers in answers.json.",
 )
 def demo(count: int, seed: int, shots: Path | None) -> None:
-    """Solve freshly drawn pictures while an account fails.
+    """Solve newly drawn pictures while an account fails.
 
-    A stand-in of OMOcaptcha runs on this machine for some ten seconds; pictures go to it over real HTTP, and
-    nothing costs money. The account that is asked first is in trouble, so a second one steps in. Every
-    answer is compared with what was drawn.
+    A local stand-in of OMOcaptcha runs for about ten seconds. The pictures are sent to it over HTTP, and
+    nothing costs money. The account with priority fails often, and a second account takes over. Every answer
+    is compared with what was drawn.
     """
-    # Only here: "captchahub --help" must not wait for servers, drawing and tables.
-    from captchahub.cli.demo.stage import stage  # noqa: PLC0415
+    # Imported late, because servers, drawing and tables would slow "captchahub --help" down.
+    from captchahub.cli.demo.run import start_demo  # noqa: PLC0415
     from captchahub.cli.demo.view import show  # noqa: PLC0415
     from captchahub.cli.pictures import save  # noqa: PLC0415
 
     need_stdout()
-    with stage(count, seed) as scene:
+    with start_demo(count, seed) as demo_run:
         if shots is not None:
-            save(scene.pictures, shots)
+            save(demo_run.pictures, shots)
         with writing_stdout():
             if shots is not None:
-                put(f"The pictures are in {shots}, with the truth in answers.json.")
-            show(scene)
-    click.get_current_context().exit(0 if scene.is_all_right() else 1)
+                put(f"The pictures are in {shots}, with the right answers in answers.json.")
+            show(demo_run)
+    click.get_current_context().exit(0 if demo_run.is_all_right() else 1)

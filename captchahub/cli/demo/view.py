@@ -1,4 +1,4 @@
-"""How the demo looks: live on a terminal, plain lines elsewhere, then a table and the story of it."""
+"""Shows the demo: live on a terminal and as lines elsewhere, then a table and the problems."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from captchahub.cli.demo.stage import ACCOUNTS, Scene
-from captchahub.cli.demo.story import attempts_of, cost_text, mishaps, summary
+from captchahub.cli.demo.report import attempts_of, cost_text, problems, summary
+from captchahub.cli.demo.run import ACCOUNTS, DemoRun
 from captchahub.cli.pictures import NamedPicture
 from captchahub.cli.text import counted, plain
 from captchahub.results import Outcome, Result
@@ -22,87 +22,87 @@ from captchahub.tasks import ImageToText, SlideSolution, Solution, TextSolution
 
 __all__ = ["show"]
 
-# In columns of the terminal: the picture, the answer and the verdict, then each of the rest.
-_NEEDED, _EACH = 40, 10
+# In columns of the terminal: the picture, the answer and the verdict, then each of the optional.
+_REQUIRED_WIDTH, _COLUMN_WIDTH = 40, 10
 
-_REST = ("provider", "attempts", "seconds", "cost")
+_OPTIONAL_COLUMNS = ("provider", "attempts", "seconds", "cost")
 
-_BY_WORTH = ("provider", "seconds", "attempts", "cost")
+_BY_IMPORTANCE = ("provider", "seconds", "attempts", "cost")
 
 
-def show(scene: Scene) -> None:
-    """Run the scene and tell what happens on stdout."""
-    # Colours may be forced on a pipe; frames that replace each other make no sense there.
+def show(run: DemoRun) -> None:
+    """Run the demo and show its progress and results on stdout."""
+    # A pipe can have forced colours, but frames that replace each other make no sense there.
     interactive = None if sys.stdout.isatty() else False
     console = Console(highlight=False, force_interactive=interactive)
-    console.print(_introduction(scene))
+    console.print(_introduction(run))
     if console.is_interactive:
-        _run_live(scene, console)
+        _run_live(run, console)
     else:
-        _run_in_lines(scene, console)
-    console.print(_results(scene, console.width))
-    console.print(_ending(scene))
+        _run_in_lines(run, console)
+    console.print(_results(run, console.width))
+    console.print(_summary(run))
 
 
-def _introduction(scene: Scene) -> RenderableType:
+def _introduction(run: DemoRun) -> RenderableType:
     first, second = ACCOUNTS
-    texts = sum(picture.drawn.kind == ImageToText.kind for picture in scene.pictures)
-    slides = len(scene.pictures) - texts
-    puzzles = f", {counted(slides, 'puzzle')} to slide" if slides else ""
+    texts = sum(picture.drawn.kind == ImageToText.kind for picture in run.pictures)
+    slides = len(run.pictures) - texts
+    puzzles = f" and {counted(slides, 'puzzle')} to slide" if slides else ""
     return Text.assemble(
         (f"\n{counted(texts, 'text')} to read{puzzles}", "bold"),
-        f"; a stand-in of OMOcaptcha takes them at\n{scene.sandbox.url} on this machine.\n",
-        f'The account "{first}" is asked first and has a bad day; "{second}" steps in.\n',
+        f", solved by a local stand-in of OMOcaptcha\nat {run.sandbox.url}.\n",
+        f'The account "{first}" has priority and fails often; "{second}" takes over.\n',
     )
 
 
-def _run_live(scene: Scene, console: Console) -> None:
-    live = _Live(scene, console, "dots" if console.encoding.startswith("utf") else "line")
+def _run_live(run: DemoRun, console: Console) -> None:
+    live = _Live(run, console, "dots" if console.encoding.startswith("utf") else "line")
     with Live(get_renderable=live.frame, console=console, refresh_per_second=10, transient=True):
-        for _ in scene.run():
+        for _ in run.run():
             pass
 
 
-def _run_in_lines(scene: Scene, console: Console) -> None:
-    total = len(scene.pictures)
-    for number, picture in enumerate(scene.run(), start=1):
-        console.print(f"{number:>{len(str(total))}}/{total} {picture.name}: {_news(scene, picture)}")
+def _run_in_lines(run: DemoRun, console: Console) -> None:
+    total = len(run.pictures)
+    for number, picture in enumerate(run.run(), start=1):
+        console.print(f"{number:>{len(str(total))}}/{total} {picture.name}: {_progress_text(run, picture)}")
 
 
-def _news(scene: Scene, picture: NamedPicture) -> str:
-    result = scene.outcomes[picture.name].result
+def _progress_text(run: DemoRun, picture: NamedPicture) -> str:
+    result = run.outcomes[picture.name].result
     if result is None:
         return "not solved"
     return f"solved by {result.provider} after {result.elapsed:.1f} s"
 
 
 class _Live:
-    """The frames of the live display; drawn in a thread of its own."""
+    """Draws the frames of the live display, in another thread."""
 
-    def __init__(self, scene: Scene, console: Console, spinner: str) -> None:
-        self._scene = scene
+    def __init__(self, run: DemoRun, console: Console, spinner: str) -> None:
+        self._run = run
         self._console = console
-        self._spinners = {picture.name: Spinner(spinner) for picture in scene.pictures}
+        self._spinners = {picture.name: Spinner(spinner) for picture in run.pictures}
 
     def frame(self) -> RenderableType:
-        """How far it is now."""
-        done, total = len(self._scene.outcomes), len(self._scene.pictures)
+        """Return the current frame."""
+        done, total = len(self._run.outcomes), len(self._run.pictures)
         bar = Table.grid(padding=(0, 1))
         columns = self._console.width
         length = max(1, min(40, columns - 14))
         bar.add_row(" ", ProgressBar(total, done, width=length, complete_style="cyan"), f"{done} of {total}")
-        rest = _rest(columns)
-        table = _table(rest)
-        for picture in self._scene.pictures:
-            table.add_row(*self._cells(picture, rest))
+        optional = _optional_columns(columns)
+        table = _table(optional)
+        for picture in self._run.pictures:
+            table.add_row(*self._cells(picture, optional))
         return Group(bar, table)
 
-    def _cells(self, picture: NamedPicture, rest: Sequence[str]) -> Iterator[RenderableType]:
-        outcome = self._scene.outcomes.get(picture.name)
+    def _cells(self, picture: NamedPicture, optional: Sequence[str]) -> Iterator[RenderableType]:
+        outcome = self._run.outcomes.get(picture.name)
         if outcome is not None:
-            yield from _cells(picture, outcome, rest, is_right=self._scene.is_right(picture))
+            yield from _cells(picture, outcome, optional, is_right=self._run.is_right(picture))
             return
-        job = self._scene.job_of(picture)
+        job = self._run.job_of(picture)
         if job is None:
             yield from (Text(picture.name, "dim"), Text("waits", "dim"))
             return
@@ -112,41 +112,41 @@ class _Live:
         yield spinner
 
 
-def _results(scene: Scene, columns: int) -> Table:
-    rest = _rest(columns)
-    table = _table(rest)
-    for picture in scene.pictures:
-        outcome = scene.outcomes[picture.name]
-        table.add_row(*_cells(picture, outcome, rest, is_right=scene.is_right(picture)))
+def _results(run: DemoRun, columns: int) -> Table:
+    optional = _optional_columns(columns)
+    table = _table(optional)
+    for picture in run.pictures:
+        outcome = run.outcomes[picture.name]
+        table.add_row(*_cells(picture, outcome, optional, is_right=run.is_right(picture)))
     return table
 
 
-def _rest(columns: int) -> Sequence[str]:
-    """What there is room for beside the picture, the answer and the verdict."""
-    shown = _BY_WORTH[: max(0, (columns - _NEEDED) // _EACH)]
-    return [name for name in _REST if name in shown]
+def _optional_columns(columns: int) -> Sequence[str]:
+    """Return the optional columns that fit into this width."""
+    shown = _BY_IMPORTANCE[: max(0, (columns - _REQUIRED_WIDTH) // _COLUMN_WIDTH)]
+    return [name for name in _OPTIONAL_COLUMNS if name in shown]
 
 
-def _table(rest: Sequence[str]) -> Table:
-    # Fits in 80 columns, the width of a terminal that was never resized.
+def _table(optional: Sequence[str]) -> Table:
+    # The table fits in 80 characters, the default width of terminals.
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("picture", min_width=8, no_wrap=True)
     table.add_column("answer", min_width=20)
     table.add_column("", min_width=5)
-    for name in rest:
+    for name in optional:
         table.add_column(name, min_width=8, no_wrap=True, justify="left" if name == "provider" else "right")
     return table
 
 
 def _cells(
-    picture: NamedPicture, outcome: Outcome[Solution], rest: Sequence[str], *, is_right: bool
+    picture: NamedPicture, outcome: Outcome[Solution], optional: Sequence[str], *, is_right: bool
 ) -> Iterator[RenderableType]:
     yield picture.name
     result = outcome.result
     yield Text("not solved", "red") if result is None else _answer(picture, result, is_right=is_right)
     yield Text("right", "green") if is_right else Text("WRONG", "bold red")
     cells = _details(outcome)
-    yield from (cells[name] for name in rest)
+    yield from (cells[name] for name in optional)
 
 
 def _details(outcome: Outcome[Solution]) -> dict[str, RenderableType]:
@@ -176,21 +176,21 @@ def _colour(account: str) -> str:
     return "cyan" if account == ACCOUNTS[0] else "yellow"
 
 
-def _ending(scene: Scene) -> RenderableType:
-    colour = "bold green" if scene.is_all_right() else "bold red"
-    first, *more = summary(scene)
+def _summary(run: DemoRun) -> RenderableType:
+    colour = "bold green" if run.is_all_right() else "bold red"
+    first, *more = summary(run)
     lines = [Text(first, colour), *(Text(line) for line in more)]
-    story = _story(scene)
-    if story.row_count:
-        lines.append(Text("\nWhat went wrong on the way:", "bold"))
+    found = _problems(run)
+    if found.row_count:
+        lines.append(Text("\nProblems on the way:", "bold"))
     hint = Text("\nNext: captchahub sandbox --help, captchahub solve --help", "dim")
-    return Group(*lines, story, hint)
+    return Group(*lines, found, hint)
 
 
-def _story(scene: Scene) -> Table:
+def _problems(run: DemoRun) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(max_width=18)
     grid.add_column()
-    for mishap in mishaps(scene):
-        grid.add_row(Text(mishap.what, "yellow"), mishap.words)
+    for problem in problems(run):
+        grid.add_row(Text(problem.subject, "yellow"), problem.text)
     return grid

@@ -1,4 +1,4 @@
-"""``captchahub new-plugin``: begin a provider plugin of one's own."""
+"""``captchahub new-plugin``: write a provider plugin to start from."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Examples:
   captchahub new-plugin acme-reader --service-name "ACME Reader" --into ~/code
 
 \b
-It writes the package captchahub-NAME: the provider with its settings and table of errors, the stand-in of
-the service for tests, the contract suite, and what packaging and CI need. The service is made up, and the
-package passes all of its tests as it stands; comments "CHANGE:" say what to put in its place.
+It writes the package captchahub-NAME: the provider with its settings and table of errors, an emulation of
+the service for tests, the contract suite, and the files for packaging and CI. The service is fictional, and
+the package passes all its tests. Comments "CHANGE:" mark what to replace.
 
 \b
 Exit codes:
-  0  it is written
-  1  it can't be written there
-  2  wrong usage: a NAME that can't be had, or a folder that is there already
+  0  the package is written
+  1  the package can't be written
+  2  wrong usage: NAME is invalid or taken, or the folder exists
   6  stdout failed
 """
 
@@ -39,17 +39,17 @@ Exit codes:
     "--into",
     type=directory,
     default=".",
-    help="The folder to write the package's own folder into; it is made where it is missing.",
+    help="The folder for the package's folder; created if it does not exist.",
 )
 @click.option(
     "--service-name",
     metavar="TEXT",
-    help="What texts call the service; made of NAME unless given.",
+    help="The service's name in texts; derived from NAME by default.",
 )
 def new_plugin(name: str, into: Path, service_name: str | None) -> None:
-    """Write an installable provider plugin, called NAME in configurations, to start from."""
+    """Write an installable provider plugin to start from. Configurations call it NAME."""
     need_stdout()
-    # Only here: "captchahub --help" must not wait for what it needs.
+    # Imported late to keep "captchahub --help" fast.
     from captchahub.cli.new_plugin.scaffold import Names, free_name, write_plugin  # noqa: PLC0415
 
     names = Names.of(free_name(name), service_name)
@@ -60,14 +60,14 @@ def new_plugin(name: str, into: Path, service_name: str | None) -> None:
 
 def _next_steps(service: str, folder: Path) -> str:
     return f"""\
-{folder}: a provider for {service}, with a made-up API. See it pass, in an environment of its own:
+{folder}: a provider for {service}, with a fictional API. Run its tests in a new virtual environment:
 
   cd {shlex.quote(str(folder))}
   python -m pip install -e '.[dev]'
   python -m pytest
 
-Then make it speak the real API; these are the places:
+Then adapt it to the real API. List the places:
 
   grep -rn CHANGE: .
 
-docs/write-a-provider.md in captchahub's repository goes through them one by one."""
+docs/write-a-provider.md in captchahub's repository explains each of them."""

@@ -1,6 +1,6 @@
-"""The package that ``captchahub new-plugin`` begins: the files of ``_new_plugin/`` under other names.
+"""Writes the package of ``captchahub new-plugin``: the files of ``_new_plugin/`` under other names.
 
-Those files are a whole plugin for the made-up service "Penny Reader"; they are checked as they stand.
+Those files are a complete plugin for the fictional service "Penny Reader", whose tests run as they are.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["Names", "free_name", "write_plugin"]
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 # With longer ones, lines of the package would have to be broken.
-_LONGEST = 24
+_MAX_LENGTH = 24
 
-_LONGEST_SERVICE = 40
+_MAX_SERVICE_LENGTH = 40
 
 # It stands in texts, comments and strings of the package as it is.
 _SERVICE = re.compile(r"[^\W_]([^\W_]|[ .-])*")
@@ -32,34 +32,34 @@ _SERVICE = re.compile(r"[^\W_]([^\W_]|[ .-])*")
 
 @attrs.frozen
 class Names:
-    """What a plugin, and what belongs to it, is called; ``plugin`` is what ``plugin:`` names."""
+    """The names of a plugin and of its service. ``plugin`` is its name in a configuration."""
 
     plugin: str
     service: str
 
     @classmethod
     def of(cls, plugin: str, service: str | None) -> Names:
-        """The names of a plugin; its service is called like it, unless another name is given.
+        """Return the names of a plugin. The service's name is derived from the plugin's by default.
 
-        Raises a BadParameter for a name of the service that can't stand in the code.
+        Raises BadParameter for a service name that can't be inserted into code.
         """
         words = " ".join(word.capitalize() for word in plugin.split("-")) if service is None else service
-        if not _SERVICE.fullmatch(words) or len(words) > _LONGEST_SERVICE:
+        if not _SERVICE.fullmatch(words) or len(words) > _MAX_SERVICE_LENGTH:
             raise click.BadParameter(
-                f"{words!r} can't stand in code: take letters, digits, blanks, '-' and '.', "
-                f"{_LONGEST_SERVICE} characters at most",
+                f"{words!r} can't be inserted into code: use letters, digits, spaces, '-' and '.', "
+                f"at most {_MAX_SERVICE_LENGTH} characters",
                 param_hint="--service-name",
             )
         return cls(plugin, words)
 
     @property
     def package(self) -> str:
-        """The distribution, and the folder that it is written to."""
+        """The name of the distribution and of its folder."""
         return f"captchahub-{self.plugin}"
 
     @property
     def spellings(self) -> Mapping[str, str]:
-        """Each way that the templates write the name of theirs, and what stands for it."""
+        """Each spelling of the templates' name, and its replacement."""
         words = self.plugin.split("-")
         return {
             "penny-reader": self.plugin,
@@ -70,20 +70,20 @@ class Names:
         }
 
     def rendered(self, text: str) -> str:
-        """A template's text, or path, for this plugin."""
+        """Return a template's text or path for this plugin."""
         spellings = self.spellings
-        # All at once: a name can hold another one.
+        # Replaced in one pass, because a replacement can contain another spelling.
         return re.sub("|".join(spellings), lambda found: spellings[found[0]], text)
 
 
 def free_name(name: str) -> str:
-    """The name, where a plugin can have it. Raises a BadParameter that says which one can be had instead."""
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+    """Return the name if a plugin may have it. Raises BadParameter, with a valid name if there is one."""
+    if not _NAME.fullmatch(name) or len(name) > _MAX_LENGTH:
         near = _nearest(name)
         advice = f", such as {near!r}" if near else ""
         raise click.BadParameter(
-            f"{name!r} is no name for a plugin: small letters and digits in words parted by '-', "
-            f"a letter first, {_LONGEST} characters at most{advice}"
+            f"{name!r} is not a name for a plugin: use lower-case words, with digits, separated by '-', "
+            f"starting with a letter, at most {_MAX_LENGTH} characters{advice}"
         )
     if name in Plugins().names() or _is_installed(f"captchahub-{name}"):
         raise click.BadParameter(
@@ -95,7 +95,7 @@ def free_name(name: str) -> str:
 
 def _nearest(name: str) -> str | None:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower().removeprefix("captchahub")
-    near = re.sub(r"[^a-z0-9]+", "-", words).lstrip("-0123456789")[:_LONGEST].strip("-")
+    near = re.sub(r"[^a-z0-9]+", "-", words).lstrip("-0123456789")[:_MAX_LENGTH].strip("-")
     return near if _NAME.fullmatch(near) else None
 
 
@@ -108,17 +108,17 @@ def _is_installed(package: str) -> bool:
 
 
 def write_plugin(names: Names, into: Path) -> Path:
-    """Write the package into a new folder below ``into``, and give that folder.
+    """Write the package into a new folder below ``into``, and return that folder.
 
-    Raises a UsageError where it is there already; OSError.
+    Raises UsageError if that folder exists, and OSError if it can't be written.
     """
     folder = into / names.package
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise click.UsageError(
-            f"{folder} is there already, and nothing is overwritten: "
-            "take another NAME or --into, or move it away"
+            f"{folder} already exists and is not overwritten: "
+            "choose another NAME or --into, or move the folder"
         ) from None
     for path, text in _templates(files("captchahub.cli") / "_new_plugin"):
         file = folder / names.rendered(path)
@@ -128,7 +128,7 @@ def write_plugin(names: Names, into: Path) -> Path:
 
 
 def _templates(folder: Traversable, above: str = "") -> list[tuple[str, str]]:
-    """Path and text of each template; what Python or a tool left beside them is none."""
+    """Return path and text of each template. Skips caches of Python and of tools."""
     found: list[tuple[str, str]] = []
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         path = f"{above}{entry.name}"

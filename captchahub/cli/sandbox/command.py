@@ -1,4 +1,4 @@
-"""``captchahub sandbox``: a local stand-in of a service, for any HTTP client."""
+"""``captchahub sandbox``: serve a local stand-in of a service, for any HTTP client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from captchahub.cli.options import Whole, amount, directory, named_value, seconds, share
+from captchahub.cli.options import WholeNumber, amount, directory, named_value, seconds, share
 from captchahub.cli.options import token as account_token
 from captchahub.cli.program import Subcommand
 
@@ -25,20 +25,21 @@ Examples:
   captchahub sandbox --job-time 3 --latency 0.2 --failure-rate 0.1
   captchahub sandbox --plugin createtask --option dialect=capsolver
 
-A job for a picture that this sandbox drew, or that --answers names, is answered with the truth; any other
-picture ends as a failed job.
+Jobs for pictures that this sandbox drew, or that --answers names, get the right answer. Jobs for other
+pictures fail.
 
-FILE is such as --pictures writes, with the pictures beside it. For texts it can be shorter:
+FILE has the format of the answers.json that --pictures writes, and is in the folder of its pictures. For
+texts a shorter format is accepted:
 
 \b
   {"login-1.png": "x7kp2", "login-2.png": "q3wm"}
 
 \b
 Exit codes:
-  0  Ctrl-C or SIGTERM ended it
-  1  the port is taken, or the pictures can't be drawn or written
+  0  ended by Ctrl-C or SIGTERM
+  1  the port is in use, or the pictures can't be drawn or written
   2  wrong usage
-  3  no installed plugin has such a sandbox, or it does not take such an --option
+  3  no installed plugin has such a sandbox, or it does not accept the --option
   6  stdout failed
 """
 
@@ -46,20 +47,22 @@ Exit codes:
 @click.command(cls=Subcommand, epilog=_EPILOG)
 @click.option(
     "--port",
-    type=Whole(0, 65535),
+    type=WholeNumber(0, 65535),
     default=0,
     show_default=True,
-    help="Where to listen on 127.0.0.1; 0 takes a free one.",
+    help="The port to listen on, at 127.0.0.1; 0 picks a free one.",
 )
-@click.option("--plugin", default="omocaptcha", show_default=True, help="Whose service to stand in for.")
+@click.option(
+    "--plugin", default="omocaptcha", show_default=True, help="The plugin whose service to emulate."
+)
 @click.option(
     "--option",
     "options",
     type=named_value,
     multiple=True,
     metavar="NAME=VALUE",
-    help="How that service is, such as dialect=capsolver for createtask; a wrong NAME is answered with those "
-    "there are. Can be repeated.",
+    help="An option of the emulation, such as dialect=capsolver for createtask. The error for a wrong NAME "
+    "lists the valid ones. Can be repeated.",
 )
 @click.option(
     "--token",
@@ -67,7 +70,7 @@ Exit codes:
     default="sandbox-token",
     show_default=True,
     metavar="TEXT",
-    help="The token of the one account.",
+    help="The token of the account.",
 )
 @click.option(
     "--balance",
@@ -75,7 +78,7 @@ Exit codes:
     default="10",
     show_default=True,
     metavar="AMOUNT",
-    help="What is on the account.",
+    help="The balance of the account.",
 )
 @click.option(
     "--job-time",
@@ -91,7 +94,7 @@ Exit codes:
     default="0",
     show_default=True,
     metavar="SECONDS",
-    help="How long a call travels.",
+    help="The round-trip time of each call.",
 )
 @click.option(
     "--failure-rate",
@@ -101,25 +104,25 @@ Exit codes:
     metavar="SHARE",
     help="The share of jobs that fail, from 0 to 1.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Fixes what is left to chance.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of everything random.")
 @click.option(
     "--pictures",
     type=directory,
     metavar="DIR",
-    help="Draw pictures it can answer into DIR, with the truth in answers.json.",
+    help="Draw pictures that it can answer into DIR, with the right answers in answers.json.",
 )
 @click.option(
     "--count",
-    type=Whole(1, 999),
+    type=WholeNumber(1, 999),
     metavar="N",
-    help=f"How many pictures to draw; {_PICTURES} where it is not said.",
+    help=f"How many pictures to draw; {_PICTURES} by default.",
 )
 @click.option(
     "--answers",
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Know pictures of your own: a JSON file with the answer for each. Can be repeated.",
+    help="A JSON file with the answers to pictures of your own. Can be repeated.",
 )
 def sandbox(
     *,
@@ -138,12 +141,12 @@ def sandbox(
 ) -> None:
     """Serve a local stand-in of a service until Ctrl-C.
 
-    It speaks the service's own dialect to any HTTP client, keeps accounts and jobs, and costs nothing. It
-    prints its address, a call to try, and a configuration to paste.
+    It speaks the service's protocol to any HTTP client, keeps an account and jobs, and costs nothing. It
+    prints its address, an example of a call, and a configuration to copy.
     """
     if count is not None and pictures is None:
-        raise click.UsageError("--count needs --pictures DIR: there is nowhere to draw to")
-    # Only here: "captchahub --help" must not wait for servers and drawing.
+        raise click.UsageError("--count needs --pictures DIR")
+    # Imported late, because servers and drawing would slow "captchahub --help" down.
     from captchahub.cli.sandbox import serve as serving  # noqa: PLC0415
     from captchahub.testing import Sandbox, load_emulation  # noqa: PLC0415
 
@@ -156,5 +159,5 @@ def sandbox(
         seed=seed,
     )
     account = serving.AccountOptions(plugin, token, balance)
-    known = serving.teach(service, answers)
+    known = serving.add_answers(service, answers)
     serving.serve(service, account, pictures, _PICTURES if count is None else count, known=known)

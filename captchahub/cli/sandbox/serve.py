@@ -1,4 +1,4 @@
-"""Serving a sandbox until a signal ends it, and telling how to use it."""
+"""Serves a sandbox until a signal, and prints how to use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import attrs
 import click
 import yaml
 
-from captchahub._plugins.manager import Plugins
 from captchahub.cli.pictures import draw, save
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, money_text
@@ -26,27 +25,27 @@ from captchahub.provider import LocalProvider, Request
 from captchahub.testing import Sandbox
 from captchahub.testing.answers import read_answers
 
-__all__ = ["AccountOptions", "serve", "teach"]
+__all__ = ["AccountOptions", "add_answers", "serve"]
 
 # Windows hands out signals only between waits, so no wait is without end.
 _TICK = 0.5
 
-_ONLY_ITS_OWN = """
-It can answer only pictures that it drew itself, with --pictures DIR and since this start, and those of
---answers FILE; a job for any other picture is taken, and ends as failed."""
+_OTHER_PICTURES = """
+It can answer only the pictures that it has drawn since its start (with --pictures DIR) and those of --answers
+FILE. Jobs for other pictures are accepted and charged, and fail."""
 
 
 @attrs.frozen
 class AccountOptions:
-    """The one account at the sandbox, and the plugin that can use it."""
+    """The sandbox's account, and the plugin that can use it."""
 
     plugin: str
     token: str = attrs.field(repr=False)
     balance: Decimal
 
 
-def teach(sandbox: Sandbox, files: Iterable[Path]) -> int:
-    """Let the sandbox know the pictures that the files name; how many there are."""
+def add_answers(sandbox: Sandbox, files: Iterable[Path]) -> int:
+    """Add the answers in the files to the sandbox, and return the number of pictures."""
     known = 0
     for file in files:
         try:
@@ -54,39 +53,41 @@ def teach(sandbox: Sandbox, files: Iterable[Path]) -> int:
                 sandbox.know(picture, solution)
                 known += 1
         except (OSError, TaskError, ValueError) as error:
-            said = f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
-            raise click.BadParameter(said, param_hint="--answers") from error
+            message = f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            raise click.BadParameter(message, param_hint="--answers") from error
     return known
 
 
 def serve(
     sandbox: Sandbox, account: AccountOptions, directory: Path | None, count: int, *, known: int
 ) -> None:
-    """Serve until SIGINT or SIGTERM; draw ``count`` pictures into the directory, where one is given.
+    """Serve until SIGINT or SIGTERM. Draw ``count`` pictures into the directory, if there is one.
 
-    ``known`` is the number of pictures that it knows already.
+    ``known`` is the number of pictures from files of answers.
     """
     with _ended_by_signals() as ended, _started(sandbox):
         configuration = _configuration(sandbox, account)
-        # Everything that can go wrong comes before the first line.
+        # Everything that can fail is done before the first line is printed.
         lines = [*_introduction(sandbox, account, configuration)]
         if directory is not None:
             save(draw(sandbox, count), directory)
-            lines.append(f"\nPictures it can answer: {count} in {directory}, with the truth in answers.json.")
+            lines.append(
+                f"\nPictures it can answer: {count} in {directory}, with the right answers in answers.json."
+            )
         if known:
             lines.append(f"\nPictures of your own that it can answer: {known}.")
-        lines.append(_ONLY_ITS_OWN)
+        lines.append(_OTHER_PICTURES)
         with writing_stdout():
-            put("\n".join([*lines, "\nCtrl-C ends it."]))
+            put("\n".join([*lines, "\nPress Ctrl-C to stop."]))
         while not ended.wait(_TICK):
             pass
     with writing_stdout():
-        put(_books(sandbox))
+        put(_totals(sandbox))
 
 
 @contextmanager
 def _ended_by_signals() -> Generator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, for as long as this lasts."""
+    """Provide an event that SIGINT and SIGTERM set."""
     ended = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -108,7 +109,7 @@ def _started(sandbox: Sandbox) -> Generator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise click.ClickException(
-            f"cannot listen on that port: {reason}; give another --port, or none to take a free one"
+            f"cannot listen on that port: {reason}; use another --port, or leave it out for a free one"
         ) from error
     try:
         yield
@@ -117,9 +118,9 @@ def _started(sandbox: Sandbox) -> Generator[None]:
 
 
 def _configuration(sandbox: Sandbox, account: AccountOptions) -> dict[str, object]:
-    """What a user would write to use the sandbox."""
+    """Return a configuration that uses the sandbox."""
     settings = sandbox.settings(account.token, balance=account.balance, quick=False)
-    # A literal "${" is written "$${" in a configuration.
+    # "${" starts a reference in a configuration, unless it is escaped as "$${".
     own = {key: value.replace("${", "$${") for key, value in settings.items()}
     return {"providers": {"sandbox": {"plugin": account.plugin, **own}}}
 
@@ -127,19 +128,19 @@ def _configuration(sandbox: Sandbox, account: AccountOptions) -> dict[str, objec
 def _introduction(
     sandbox: Sandbox, account: AccountOptions, configuration: dict[str, object]
 ) -> Iterator[str]:
-    yield f"A sandbox of {account.plugin} serves {sandbox.url}"
+    yield f"A sandbox of {account.plugin} listens at {sandbox.url}"
     if sandbox.emulation.token_key:
         yield f"token: {account.token}, balance: {money_text(account.balance)}"
     example = _example(configuration)
     if example is not None:
         yield f"\nTry it with any HTTP client:\n\n  {_curl(example)}"
-    yield "\nOr with captchahub; put this into captchahub.yaml:\n"
+    yield "\nOr use captchahub with this captchahub.yaml:\n"
     yield yaml.safe_dump(configuration, sort_keys=False).rstrip()
 
 
 def _example(configuration: dict[str, object]) -> Request | None:
-    """A call that any client can make, in the service's own dialect; None where it tells no balance."""
-    settings = load_mapping(configuration, Plugins()).providers["sandbox"]
+    """Return the service's call for the balance, or None if it has none."""
+    settings = load_mapping(configuration).providers["sandbox"]
     provider = settings.kind.build(settings.own)
     if isinstance(provider, LocalProvider):
         return None
@@ -155,8 +156,8 @@ def _curl(request: Request) -> str:
     return shlex.join(["curl", "-s", "-X", request.method, *headers, *body, request.url])
 
 
-def _books(sandbox: Sandbox) -> str:
+def _totals(sandbox: Sandbox) -> str:
     jobs = sandbox.jobs
     charged = money_text(sum((job.price for job in jobs), Decimal(0)))
     calls = counted(len(sandbox.calls), "call")
-    return f"\nEnded. {calls}, {counted(len(jobs), 'job')}, {charged} charged."
+    return f"\nStopped. {calls}, {counted(len(jobs), 'job')}, {charged} charged."

@@ -1,4 +1,4 @@
-"""``captchahub solve``: pictures in, answers out."""
+"""``captchahub solve``: solve pictures and print the answers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
+from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import config_option, find_config, named_value, positive_seconds, with_journal
 from captchahub.cli.program import Subcommand
-from captchahub.cli.solve.files import End, solve_files, worst
-from captchahub.cli.solve.output import Show, printer
+from captchahub.cli.solve.files import FileOutcome, solve_files, worst
+from captchahub.cli.solve.output import Printer, printer
 from captchahub.cli.solve.task_options import TextOption, task_maker, text_options
 from captchahub.cli.solve.waits import WaitReporter
 from captchahub.cli.streams import ExitCode, need_stdout, say
 from captchahub.cli.text import counted
-from captchahub.config import load_yaml
 from captchahub.hub import Hub
 from captchahub.tasks import ImageToText
 
@@ -33,29 +33,30 @@ Examples:
 
 \b
 Output:
-  one FILE        the answer alone: the text, or "x1 y1 x2 y2" of the drag in pixels
-  several FILEs   a line "FILE<TAB>answer" for each, as they come
-  --json          a JSON object a line: file, kind, fingerprint, answer, solution, provider, job_id, cost,
+  one FILE        only the answer: the text, or "x1 y1 x2 y2" of the drag in pixels
+  several FILEs   a line "FILE<TAB>answer" for each, in order of completion
+  --json          one JSON object per line: file, kind, fingerprint, answer, solution, provider, job_id, cost,
                   total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
-                  amounts are text, so that they stay exact
-  Line breaks, control characters and what the encoding of stdout lacks are spelt out (\\\\n). Errors go
-  to stderr, with --json into the object. While a service can't be reached, stderr says so, and why.
+                  amounts are strings, to be exact
+  Line breaks, control characters and characters that the encoding of stdout lacks are escaped (\\\\n).
+  Errors are printed on stderr, or with --json in the object. While a service can't be reached, stderr says
+  so and why.
 
 \b
 Exit codes:
   0    every picture is solved
-  1    a picture was not solved by any provider
+  1    no provider solved a picture
   2    wrong usage
   3    the configuration is missing or wrong; nothing was solved
-  4    a picture or an option was refused: trying again will not help
+  4    a picture or an option was refused; another try will not help
   5    time ran out before a picture was solved
-  6    stdout failed: what it should have got is on stderr, and no more files were begun
+  6    stdout failed: its output is on stderr, and no more files were started
   130  interrupted
   143  ended by SIGTERM
-  Of several pictures that end differently, 6 is told before 4, 4 before 1, and 1 before 5.
+  If several pictures end differently, the exit code is the first of 6, 4, 1 and 5 that applies.
 
 \b
-Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, else ./config.yaml.
+Configuration: --config FILE, or else $CAPTCHAHUB_CONFIG, ./captchahub.yaml or ./config.yaml.
   providers:
     omo:
       plugin: omocaptcha
@@ -71,18 +72,23 @@ Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, e
     default=ImageToText.kind,
     show_default=True,
     metavar="TYPE",
-    help="What the pictures are: image-to-text, texts to read; phone-slide, screenshots of a phone with a "
-    "puzzle to drag; or a type that a plugin adds.",
+    help="The type of task: image-to-text for texts to read, phone-slide for screenshots of a phone with a "
+    "puzzle to drag, or a type that a plugin adds.",
 )
-@config_option("The YAML file that names the providers; see below where it is looked for.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
+@config_option("The YAML file with the providers. The default is described below.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--timeout",
     type=positive_seconds,
     metavar="SECONDS",
-    help="How long one picture may take, every provider together; else as the configuration says.",
+    help="The time limit of each picture, over all providers. By default as configured.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr who solved it, as on a terminal.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print on stderr which provider solved each picture, as on a terminal.",
+)
 @click.option(
     "-o",
     "--option",
@@ -90,7 +96,7 @@ Configuration: --config FILE, else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, e
     type=named_value,
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of a type that a plugin adds; its value is written as in a configuration.",
+    help="An option of a type that a plugin adds. VALUE is YAML.",
 )
 @text_options
 def solve(
@@ -106,39 +112,41 @@ def solve(
 ) -> None:
     """Solve pictures and print the answers.
 
-    Each FILE is a PNG, JPEG, GIF, WebP or BMP picture; "-" reads one from stdin. Several are solved at the
-    same time.
+    Each FILE is a PNG, JPEG, GIF, WebP or BMP picture; "-" reads one from stdin. Several pictures are solved
+    concurrently.
     """
     need_stdout()
-    show = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
+    print_outcome = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
     codes: list[ExitCode] = []
     reporter = WaitReporter()
     plugins = Plugins((reporter,))
-    settings = load_yaml(find_config(config), plugins)
+    settings = read_yaml(find_config(config), plugins)
     make_task = task_maker(plugins.task_types(), kind, options, dict(further))
     with reporter.reporting(), Hub(with_journal(settings), plugins=plugins) as hub:
         wanted = _while_stdout_works(files, codes)
-        _show_all(solve_files(hub, wanted, kind, make_task, timeout), show, codes, len(files))
+        _print_all(solve_files(hub, wanted, kind, make_task, timeout), print_outcome, codes, len(files))
     click.get_current_context().exit(worst(codes))
 
 
 def _while_stdout_works(files: Sequence[str], codes: Sequence[ExitCode]) -> Iterator[str]:
-    """The files, as long as there is a place for answers that cost money."""
+    """Yield the files until stdout fails, because answers cost money and would have no place to go."""
     for file in files:
         if ExitCode.STDOUT in codes:
             return
         yield file
 
 
-def _show_all(ends: Iterator[End], show: Show, codes: list[ExitCode], total: int) -> None:
-    """Show the ends as they come, and put their exit codes at the end of ``codes``."""
+def _print_all(
+    outcomes: Iterator[FileOutcome], print_outcome: Printer, codes: list[ExitCode], total: int
+) -> None:
+    """Print the outcomes in order of completion, and append their exit codes to ``codes``."""
     try:
-        # A list of all of them would come too late for who looks at the codes so far.
-        for end in ends:
-            codes.append(show(end))  # noqa: PERF401 - as said
+        # Appended one by one, because _while_stdout_works reads the codes during the loop.
+        for outcome in outcomes:
+            codes.append(print_outcome(outcome))  # noqa: PERF401 - see above
     except KeyboardInterrupt as interrupt:
         left = counted(total - len(codes), "file")
-        told = f"{left} unfinished; captchahub resume collects what was ordered"
-        raise type(interrupt)(told) from None
+        message = f"{left} unfinished; captchahub resume collects the answers later"
+        raise type(interrupt)(message) from None
     if len(codes) < total:
-        say(f"{counted(total - len(codes), 'file')} not begun")
+        say(f"{counted(total - len(codes), 'file')} not started")

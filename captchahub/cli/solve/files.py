@@ -1,4 +1,4 @@
-"""Files → how each of them ended."""
+"""Solves files, and yields the outcome of each."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from captchahub.images import Image
 from captchahub.results import Outcome, Result
 from captchahub.tasks import Solution, Task
 
-__all__ = ["End", "solve_files", "worst"]
+__all__ = ["FileOutcome", "solve_files", "worst"]
 
 _SEVERITY = (ExitCode.DONE, ExitCode.TIMEOUT, ExitCode.UNSOLVED, ExitCode.REFUSED, ExitCode.STDOUT)
 
 
 @attrs.frozen
-class End:
-    """How one file ended: with a result or with an error."""
+class FileOutcome:
+    """The outcome of one file: a result or an error."""
 
     file: str
     kind: str
     result: Result[Solution] | None = None
     error: CaptchaHubError | None = None
     fingerprint: str | None = None
-    """That of the task, None where the file is no picture."""
+    """The fingerprint of the task, or None if the file is not a picture."""
 
     @property
     def code(self) -> ExitCode:
-        """The exit code, if this were the only file."""
+        """The exit code for this file alone."""
         if self.error is None:
             return ExitCode.DONE
         if isinstance(self.error, TaskError):
@@ -44,39 +44,39 @@ class End:
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
-    """The exit code of several files: what trying again helps least comes first."""
+    """Return the exit code for several files: the one for which another try helps least."""
     return max(codes, key=_SEVERITY.index, default=ExitCode.DONE)
 
 
 def solve_files(
     hub: Hub, files: Iterable[str], kind: str, make_task: MakeTask, timeout: float | None
-) -> Iterator[End]:
-    """Solve files and give each end as it comes; one that is no picture does not stop the others.
+) -> Iterator[FileOutcome]:
+    """Solve files and yield their outcomes in order of completion. A file that is not a picture fails alone.
 
-    The files are read as they are wanted; an iterable that ends early lets those under way finish.
+    Each file is read when its turn comes. If ``files`` ends early, the solves in progress still finish.
 
-    Raises :class:`~captchahub.errors.ConfigError` where no provider takes such tasks.
+    Raises :class:`~captchahub.errors.ConfigError` if no provider accepts such tasks.
     """
     reader = _Reader(files, make_task)
     for outcome in hub.solve_many(reader.tasks(), timeout=timeout):
         file, fingerprint = reader.read[outcome.index]
-        yield _end(file, kind, outcome, fingerprint)
+        yield _file_outcome(file, kind, outcome, fingerprint)
 
 
-def _end(file: str, kind: str, outcome: Outcome[Solution], fingerprint: str | None) -> End:
+def _file_outcome(file: str, kind: str, outcome: Outcome[Solution], fingerprint: str | None) -> FileOutcome:
     error = outcome.error
     if error is None or isinstance(error, (AllProvidersFailed, TaskError)):
-        return End(file, kind, outcome.result, error, fingerprint)
-    # A wrong configuration is wrong for every file, and anything else is a fault of the library.
+        return FileOutcome(file, kind, outcome.result, error, fingerprint)
+    # A configuration error concerns every file, and any other error is a bug of the library.
     raise error
 
 
 class _Reader:
-    """Reads the files one by one, as they are wanted."""
+    """Reads the files one by one, when their turn comes."""
 
     def __init__(self, files: Iterable[str], make_task: MakeTask) -> None:
         self.read: list[tuple[str, str | None]] = []
-        """The files, with the fingerprints of the tasks that could be made of them."""
+        """The files so far, each with the fingerprint of its task or None."""
         self._files = files
         self._make_task = make_task
 

@@ -1,4 +1,4 @@
-"""How the ends of files are printed: for people, or a JSON object a line."""
+"""Prints the outcomes of files: as text, or as one JSON object per line."""
 
 from __future__ import annotations
 
@@ -7,63 +7,63 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-from captchahub.cli.solve.files import End
+from captchahub.cli.solve.files import FileOutcome
 from captchahub.cli.streams import ExitCode, StdoutFailed, put, say, writing_stdout
 from captchahub.cli.text import answer, money_text, printable, solution_fields
 from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, Overtaken, ProviderError
 from captchahub.results import Result, Vote
 from captchahub.tasks import Solution
 
-__all__ = ["Show", "printer"]
+__all__ = ["Printer", "printer"]
 
-Show = Callable[[End], ExitCode]
+Printer = Callable[[FileOutcome], ExitCode]
 
-_FATES: tuple[tuple[type[ProviderError], str], ...] = (
-    (NotAsked, "not asked"),
+_LABELS: tuple[tuple[type[ProviderError], str], ...] = (
+    (NotAsked, "not tried"),
     (Outvoted, "outvoted"),
     (Overtaken, "overtaken"),
 )
 
 
-def printer(*, as_json: bool, several: bool, verbose: bool) -> Show:
-    """What prints an end and gives its exit code."""
+def printer(*, as_json: bool, several: bool, verbose: bool) -> Printer:
+    """Return a function that prints an outcome and returns its exit code."""
     with_details = verbose or (not as_json and sys.stderr is not None and sys.stderr.isatty())
 
-    def show(end: End) -> ExitCode:
-        line = json.dumps(_record(end)) if as_json else _answer_line(end, several=several)
+    def print_outcome(outcome: FileOutcome) -> ExitCode:
+        line = json.dumps(_record(outcome)) if as_json else _answer_line(outcome, several=several)
         if line is None:
-            say(_complaint(end))
-        elif not _print(end, line):
+            say(_error_text(outcome))
+        elif not _print(outcome, line):
             return ExitCode.STDOUT
-        if with_details and end.result is not None:
-            say("\n".join(_details(end.file, end.result)))
-        return end.code
+        if with_details and outcome.result is not None:
+            say("\n".join(_details(outcome.file, outcome.result)))
+        return outcome.code
 
-    return show
+    return print_outcome
 
 
-def _print(end: End, line: str) -> bool:
-    """Whether the line got to stdout; else it goes to stderr with its job, for it may be paid for."""
+def _print(outcome: FileOutcome, line: str) -> bool:
+    """Print a line on stdout. If that fails, print it with its job on stderr, and return False."""
     try:
         with writing_stdout():
             put(line)
     except StdoutFailed as failure:
-        details = () if end.result is None else _details(end.file, end.result)
-        say("\n".join([f"{failure}; lost there:", line, *details]))
+        details = () if outcome.result is None else _details(outcome.file, outcome.result)
+        say("\n".join([f"{failure}; missing there:", line, *details]))
         return False
     return True
 
 
-def _complaint(end: End) -> str:
-    said = str(end.error)
-    return said if said.startswith((f"{end.file}:", "<stdin>:")) else f"{end.file}: {said}"
+def _error_text(outcome: FileOutcome) -> str:
+    message = str(outcome.error)
+    return message if message.startswith((f"{outcome.file}:", "<stdin>:")) else f"{outcome.file}: {message}"
 
 
-def _answer_line(end: End, *, several: bool) -> str | None:
-    if end.result is None:
+def _answer_line(outcome: FileOutcome, *, several: bool) -> str | None:
+    if outcome.result is None:
         return None
-    text = printable(answer(end.result.solution))
-    return f"{printable(end.file)}\t{text}" if several else text
+    text = printable(answer(outcome.result.solution))
+    return f"{printable(outcome.file)}\t{text}" if several else text
 
 
 def _details(file: str, result: Result[Solution]) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _details(file: str, result: Result[Solution]) -> Iterator[str]:
     facts = f"{job}{_agreement(result)}{_cost(result)}"
     yield f"{file}: solved by {result.provider}{facts}, {result.elapsed:.1f} s"
     for attempt in _others(result):
-        yield f"  - {_fate(attempt)}: {attempt}"
+        yield f"  - {_label(attempt)}: {attempt}"
     if result.ignored_options:
         names = ", ".join(result.ignored_options)
         yield f"  - checked here, not sent to the service: {names}"
@@ -87,33 +87,33 @@ def _cost(result: Result[Solution]) -> str:
     if result.cost is None:
         return ""
     total = result.total_cost
-    beside = "" if total == result.cost else f" of {money_text(total)} in total"
-    return f", cost {money_text(result.cost)}{beside}"
+    of_total = "" if total == result.cost else f" of {money_text(total)} in total"
+    return f", cost {money_text(result.cost)}{of_total}"
 
 
 def _others(result: Result[Solution]) -> list[Attempt]:
-    """The attempts but for the one whose answer it is, which need not be the last."""
+    """Return the attempts except the one with the result, which need not be the last."""
     own = (result.provider, result.job_id, None)
-    told = list(result.attempts)
-    keys = [(attempt.provider, attempt.job_id, attempt.error) for attempt in told]
+    others = list(result.attempts)
+    keys = [(attempt.provider, attempt.job_id, attempt.error) for attempt in others]
     if own in keys:
-        del told[keys.index(own)]
-    return told
+        del others[keys.index(own)]
+    return others
 
 
-def _fate(attempt: Attempt) -> str:
+def _label(attempt: Attempt) -> str:
     if attempt.error is None:
         return "agreed too"
-    return next((word for kind, word in _FATES if isinstance(attempt.error, kind)), "failed")
+    return next((word for kind, word in _LABELS if isinstance(attempt.error, kind)), "failed")
 
 
-def _record(end: End) -> dict[str, object]:
+def _record(outcome: FileOutcome) -> dict[str, object]:
     return {
-        "file": end.file,
-        "kind": end.kind,
-        "fingerprint": end.fingerprint,
-        **_solved(end.result),
-        **_failed(end),
+        "file": outcome.file,
+        "kind": outcome.kind,
+        "fingerprint": outcome.fingerprint,
+        **_solved(outcome.result),
+        **_failed(outcome),
     }
 
 
@@ -135,8 +135,8 @@ def _solved(result: Result[Solution] | None) -> dict[str, object]:
     }
 
 
-def _failed(end: End) -> dict[str, object]:
-    error = end.error
+def _failed(outcome: FileOutcome) -> dict[str, object]:
+    error = outcome.error
     if isinstance(error, AllProvidersFailed):
         attempts = [_attempt(attempt) for attempt in error.attempts]
         total = _amount(_sum(attempt.cost for attempt in error.attempts))
@@ -165,7 +165,7 @@ def _vote(vote: Vote[Solution]) -> dict[str, object]:
 
 
 def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """What was spent in vain, None where the cost of one attempt is not known."""
+    """Return the total cost, or None if one cost is unknown."""
     total = Decimal(0)
     for cost in costs:
         if cost is None:

@@ -9,7 +9,7 @@ import attrs
 import click
 
 from captchahub._support.wording import advise
-from captchahub.cli.options import Whole
+from captchahub.cli.options import WholeNumber
 from captchahub.errors import TaskError
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
@@ -23,20 +23,22 @@ TextOption: TypeAlias = "int | str | bool | None"
 F = TypeVar("F", bound=Callable[..., object])
 
 _TEXT_OPTIONS = (
-    click.option("--length", type=Whole(1), metavar="N", help="How many characters the text has."),
-    click.option("--min-length", type=Whole(1), metavar="N", help="The fewest it can have."),
-    click.option("--max-length", type=Whole(1), metavar="N", help="The most it can have."),
+    click.option("--length", type=WholeNumber(1), metavar="N", help="The number of characters."),
+    click.option("--min-length", type=WholeNumber(1), metavar="N", help="The minimum number of characters."),
+    click.option("--max-length", type=WholeNumber(1), metavar="N", help="The maximum number of characters."),
     click.option(
-        "--charset", metavar="CHARACTERS", help="Every character that can occur, such as 0123456789."
+        "--charset", metavar="CHARACTERS", help="All characters that can occur, such as 0123456789."
     ),
     click.option(
         "--case-sensitive/--case-insensitive",
         default=None,
-        help="Whether upper and lower case make a difference.",
+        help="Whether upper and lower case differ.",
     ),
-    click.option("--phrase/--one-word", default=None, help="Whether it shows several words or one."),
+    click.option("--phrase/--one-word", default=None, help="Whether the picture shows several words or one."),
     click.option(
-        "--math/--no-math", default=None, help="Whether it shows a sum, whose result is the answer."
+        "--math/--no-math",
+        default=None,
+        help="Whether the picture shows a calculation whose result is the answer.",
     ),
     click.option("--language", metavar="CODE", help="The language of the text, such as en or zh-Hans."),
     click.option("--hint", metavar="TEXT", help="A remark for the person who reads the picture."),
@@ -55,7 +57,7 @@ _PIXEL = bytes.fromhex(
 
 
 def text_options(command: F) -> F:
-    """Give a command the options of ImageToText."""
+    """Add the options of ImageToText to a command."""
     for option in reversed(_TEXT_OPTIONS):
         command = option(command)
     return command
@@ -67,11 +69,10 @@ def task_maker(
     text: Mapping[str, TextOption],
     further: Mapping[str, object],
 ) -> MakeTask:
-    """What makes a task of a picture: of the type of a kind, with options for texts and further ones.
+    """Return a function that makes tasks of a kind from pictures, with options for texts and further ones.
 
-    Raises a usage error for a kind that is none, or options that it does not have, and
-    :class:`~captchahub.errors.TaskError` for options that contradict each other: once and at the start,
-    rather than for each picture.
+    Checks the options once instead of for each picture: raises UsageError for an unknown kind or option, and
+    :class:`~captchahub.errors.TaskError` for options that contradict each other.
     """
     if kind not in types:
         raise click.UsageError(f"there is no type {kind!r} of task; {advise(kind, types, 'types')}")
@@ -88,11 +89,11 @@ def task_maker(
         make(Image.from_bytes(_PIXEL))
     except TaskError:
         raise
-    # What a type that a plugin adds raises, where it does not have such options or values.
+    # A type of a plugin raises these for options or values that it does not accept.
     except (TypeError, ValueError) as error:
-        # That of attrs has the value, the field and the type beside the words.
-        words = error.args[0] if error.args else type(error).__name__
-        raise click.UsageError(f"a {kind} can't be made with {_written(options)}: {words}") from error
+        # A validator of attrs raises the message together with the value, the field and the type.
+        reason = error.args[0] if error.args else type(error).__name__
+        raise click.UsageError(f"a {kind} can't be made with {_written(options)}: {reason}") from error
     return make
 
 
@@ -100,12 +101,12 @@ def _refuse_unknown(task_type: type[Task[Solution]], options: Mapping[str, objec
     known = _options_of(task_type)
     for name in options:
         if known is not None and name not in known:
-            told = advise(name, known, "options")
-            raise click.UsageError(f"{task_type.kind} has no option {name!r}; {told}")
+            advice = advise(name, known, "options")
+            raise click.UsageError(f"{task_type.kind} has no option {name!r}; {advice}")
 
 
 def _options_of(task_type: type) -> Sequence[str] | None:
-    """What tasks of a type are made with beside the picture, None where nobody can say."""
+    """Return the options of a type besides the picture, or None if they are unknown."""
     if not attrs.has(task_type):
         return None
     fields: Sequence[attrs.Attribute[Any]] = attrs.fields(task_type)
@@ -114,9 +115,7 @@ def _options_of(task_type: type) -> Sequence[str] | None:
 
 def _only_for_texts(given: Mapping[str, TextOption], kind: str) -> click.UsageError:
     names = ", ".join(_flag(name, value) for name, value in given.items())
-    other = (
-        "it takes no options" if kind == PhoneSlide.kind else f"options of a {kind} are --option NAME=VALUE"
-    )
+    other = "it has no options" if kind == PhoneSlide.kind else f"options of a {kind} are --option NAME=VALUE"
     return click.UsageError(f"{names}: only for --type {ImageToText.kind}; {other}")
 
 
@@ -125,7 +124,7 @@ def _written(options: Mapping[str, object]) -> str:
 
 
 def _flag(name: str, value: TextOption) -> str:
-    """The option as it was typed."""
+    """Return the option as the user typed it."""
     if isinstance(value, bool):
         return _FLAGS[name][value]
     return f"--{name.replace('_', '-')}"

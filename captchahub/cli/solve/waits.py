@@ -1,4 +1,4 @@
-"""What keeps solves waiting, told on stderr while they wait: a long silence looks like a hang."""
+"""Reports on stderr why solves wait, because a long silence looks like a hang."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _TICK = 0.5
 
 
 @attrs.frozen
-class _Trouble:
+class _Failing:
     reason: str
     since: float
 
 
 class Waits:
-    """What the solves under way wait for: pure, and the caller passes the time, in seconds.
+    """The failing providers that solves wait for. Pure: the caller passes the time, in seconds.
 
-    A provider is told of at once where it is the only one to try, or has failed for a second time; and then
-    every ``interval`` seconds, however many solves wait for it.
+    A provider is reported when it fails twice, or at once if no other provider is left. After that it is
+    reported every ``interval`` seconds, however many solves wait for it.
     """
 
     def __init__(self, interval: float = _INTERVAL) -> None:
         self._interval = interval
-        self._open: dict[str, dict[str, _Trouble]] = {}
-        self._told: dict[str, float] = {}
+        self._open: dict[str, dict[str, _Failing]] = {}
+        self._reported: dict[str, float] = {}
 
-    def note(self, event: Event, now: float) -> list[str]:
-        """Take note of an event; the lines that it is worth."""
+    def record(self, event: Event, now: float) -> list[str]:
+        """Record an event, and return the lines to print."""
         match event:
             case Submitted():
                 self._open[event.solve] = {}
@@ -63,7 +63,7 @@ class Waits:
             case Polled(error=ProviderError() as error):
                 return self._failed(event, event.provider, error, now, is_sole=False)
             case Polled() | JobCreated():
-                # Somebody works on it.
+                # A service works on the task again.
                 self._open.get(event.solve, {}).clear()
             case Solved() | Failed() | Cancelled():
                 self._open.pop(event.solve, None)
@@ -74,36 +74,36 @@ class Waits:
     def _failed(
         self, event: SolveEvent, provider: str, error: ProviderError, now: float, *, is_sole: bool
     ) -> list[str]:
-        troubles = self._open.get(event.solve)
-        if troubles is None:
-            return []  # it ended
-        before = troubles.get(provider)
-        troubles[provider] = _Trouble(str(error), now if before is None else before.since)
-        if (before is None and not is_sole) or not self._may_tell(provider, now):
+        failing = self._open.get(event.solve)
+        if failing is None:
+            return []  # the solve has ended
+        before = failing.get(provider)
+        failing[provider] = _Failing(str(error), now if before is None else before.since)
+        if (before is None and not is_sole) or not self._may_report(provider, now):
             return []
-        self._told[provider] = now
+        self._reported[provider] = now
         return [f"{provider}: {error}; trying again"]
 
-    def _may_tell(self, provider: str, now: float) -> bool:
-        told = self._told.get(provider)
-        return told is None or now - told >= self._interval
+    def _may_report(self, provider: str, now: float) -> bool:
+        reported = self._reported.get(provider)
+        return reported is None or now - reported >= self._interval
 
-    def again(self, now: float) -> Iterator[str]:
-        """The lines that are due by now: of each provider that solves still wait for."""
-        waiting: dict[str, list[_Trouble]] = {}
-        for troubles in self._open.values():
-            for provider, trouble in troubles.items():
-                waiting.setdefault(provider, []).append(trouble)
-        for provider, alike in waiting.items():
-            first = min(trouble.since for trouble in alike)
-            if now - first >= self._interval and self._may_tell(provider, now):
-                self._told[provider] = now
-                many = f", {counted(len(alike), 'picture')} wait" if len(alike) > 1 else ""
-                yield f"{provider}: still trying after {now - first:.0f} s{many}: {alike[-1].reason}"
+    def due(self, now: float) -> Iterator[str]:
+        """Yield the lines that are due: one for each provider that solves still wait for."""
+        waiting: dict[str, list[_Failing]] = {}
+        for failing in self._open.values():
+            for provider, one in failing.items():
+                waiting.setdefault(provider, []).append(one)
+        for provider, waits in waiting.items():
+            first = min(one.since for one in waits)
+            if now - first >= self._interval and self._may_report(provider, now):
+                self._reported[provider] = now
+                many = f", {counted(len(waits), 'picture')} wait" if len(waits) > 1 else ""
+                yield f"{provider}: still trying after {now - first:.0f} s{many}: {waits[-1].reason}"
 
 
 class WaitReporter:
-    """An observer that tells on stderr what solves wait for."""
+    """An observer that prints on stderr what solves wait for."""
 
     def __init__(self) -> None:
         self._waits = Waits()
@@ -112,13 +112,13 @@ class WaitReporter:
 
     @hookimpl
     def captchahub_observe(self, event: Event) -> None:
-        """Take note of an event."""
+        """Record an event."""
         with self._lock:
-            self._say(self._waits.note(event, time.monotonic()))
+            self._say(self._waits.record(event, time.monotonic()))
 
     @contextmanager
     def reporting(self) -> Generator[None]:
-        """Tell again and again in here, as long as there is anything to wait for."""
+        """Print repeated lines in here, as long as solves wait."""
         thread = threading.Thread(target=self._run, name="captchahub waits", daemon=True)
         thread.start()
         try:
@@ -130,7 +130,7 @@ class WaitReporter:
     def _run(self) -> None:
         while not self._is_over.wait(_TICK):
             with self._lock:
-                self._say(list(self._waits.again(time.monotonic())))
+                self._say(list(self._waits.due(time.monotonic())))
 
     @staticmethod
     def _say(lines: list[str]) -> None:

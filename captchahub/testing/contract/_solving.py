@@ -9,8 +9,8 @@ from decimal import Decimal
 import attrs
 import pytest
 
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
-from captchahub.config import load_mapping
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, PluginFault, ProviderError
 from captchahub.hub import Hub
 from captchahub.jobs import JobEntry, JobState
@@ -52,7 +52,7 @@ class SolvingChecks(Checks):
         subject = self._pollable()
         with Sandbox(subject.emulation()) as sandbox:
             keys = {**subject.keys, **sandbox.settings(subject.token)}
-            settings = load_mapping({"providers": {NAME: keys}}, subject.plugins)
+            settings = read_mapping({"providers": {NAME: keys}}, subject.plugins)
             with Hub(settings, plugins=subject.plugins) as hub:
                 for task in subject.first_tasks():
                     sandbox.script(task.image, subject.answer_to(task.kind))
@@ -118,7 +118,7 @@ def _run_solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Solve
 
     async def run() -> _Solve:
         engine = Engine(
-            load_mapping(mapping, subject.plugins),
+            read_mapping(mapping, subject.plugins),
             plugins=subject.plugins,
             connect=lambda _: transport,
             chance=lambda: 0.5,

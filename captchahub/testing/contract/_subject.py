@@ -12,9 +12,9 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import attrs
 import pytest
 
+from captchahub._config.loader import read_mapping
 from captchahub._plugins.manager import Plugins, Unusable
 from captchahub._support.redaction import secrets_in
-from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
 from captchahub.images import Image
 from captchahub.provider import LocalProvider, Provider, ProviderKind
@@ -88,7 +88,7 @@ class Subject:
 
     def load(self) -> ProviderSettings:
         """Return the settings, read from the configuration again."""
-        return load_mapping({"providers": {NAME: self.keys}}, self.plugins).providers[NAME]
+        return read_mapping({"providers": {NAME: self.keys}}, self.plugins).providers[NAME]
 
     def build(self, own: object = None) -> Provider | LocalProvider:
         """Return a new provider, with new settings unless some are passed."""

@@ -25,5 +25,5 @@ NAME: Final = "ddddocr"
 
 @hookimpl
 def captchahub_provider_kinds() -> list[ProviderKind[DdddocrSettings]]:
-    """The one kind of provider in this package."""
+    """Return the provider kind of this package."""
     return [ProviderKind(NAME, DdddocrSettings, DdddocrProvider)]

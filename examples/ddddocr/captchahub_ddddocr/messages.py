@@ -1,4 +1,4 @@
-"""What the server's errors mean."""
+"""The error_class of the server's error messages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final, cast
 from captchahub.errors import JobFailed, JobRefused, ProviderError, ServiceUnavailable
 from captchahub.words import fields_of, text_of
 
-__all__ = ["SERVICE", "meaning", "said"]
+__all__ = ["SERVICE", "error_class", "message_of"]
 
 SERVICE: Final = "ddddocr"
-"""What errors call the service."""
+"""The service's name in error messages."""
 
-# By how they begin: the reason follows. Another engine may read what this one can't, so none ends the solve.
+# By prefix, because a reason follows. No error ends the solve: another engine may read the picture.
 _ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "OCR识别失败": JobFailed,  # recognition failed
     "无法读取图片": JobRefused,  # the picture can't be read
@@ -21,14 +21,14 @@ _ERRORS: Final[Mapping[str, type[ProviderError]]] = {
 }
 
 
-def said(detail: object) -> str:
-    """The server's own words: a text, or of a list of mistakes in the request the first one's."""
+def message_of(detail: object) -> str:
+    """Return the server's message: a text, or the first of a list of errors in the request."""
     if not isinstance(detail, list):
         return text_of(detail)
-    mistakes = cast("list[object]", detail)
-    return text_of(fields_of(mistakes[0]).get("msg")) if mistakes else ""
+    errors = cast("list[object]", detail)
+    return text_of(fields_of(errors[0]).get("msg")) if errors else ""
 
 
-def meaning(words: str) -> type[ProviderError] | None:
-    """The error that these words stand for; None for others."""
-    return next((error for start, error in _ERRORS.items() if words.startswith(start)), None)
+def error_class(message: str) -> type[ProviderError] | None:
+    """Return the error class of a message, or None if it is unknown."""
+    return next((error for start, error in _ERRORS.items() if message.startswith(start)), None)

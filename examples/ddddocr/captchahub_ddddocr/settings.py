@@ -1,4 +1,4 @@
-"""What a user configures."""
+"""The settings of the provider."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Model: TypeAlias = Literal["usual", "old", "beta"]
 
 @attrs.frozen
 class DdddocrSettings:
-    """The keys of a ddddocr server; it wants no key of an account.
+    """The keys of a ddddocr server, which has no accounts.
 
-    Raises ValueError for an unusable address.
+    Raises ValueError for an invalid address.
     """
 
     base_url: str = attrs.field(default="http://127.0.0.1:8000", converter=service_url)
-    """Where the server is: ``http`` on this machine, as ``ddddocr api`` starts it, or ``https``."""
+    """The address of the server: ``http`` on this machine, as ``ddddocr api`` starts it, or ``https``."""
     model: Model = "usual"
-    """Which of ddddocr's models reads the pictures."""
+    """The model of ddddocr that reads the pictures."""

@@ -1,4 +1,4 @@
-"""The plugin keeps the contract of all providers: every check that captchahub knows, inherited."""
+"""Runs captchahub's contract suite on the plugin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captchahub_ddddocr.emulation import DdddocrEmulation
 
 
 class TestDdddocr(ProviderContract):
-    """By its module, so that it need not be installed for it."""
+    """The plugin is set as a module, so that it need not be installed."""
 
     plugin: ClassVar[object] = captchahub_ddddocr
     emulation = DdddocrEmulation
@@ -22,7 +22,7 @@ class TestDdddocr(ProviderContract):
         "OCR识别失败: 'NoneType' object is not iterable": JobFailed,
         "无法读取图片": JobRefused,
         "初始化OCR失败: no such file": ServiceUnavailable,
-        "what nobody has seen before": JobRefused,
+        "an unknown message": JobRefused,
     }
 
     def refusal(self, message: str) -> Reply:

@@ -1,4 +1,4 @@
-"""What is special to this server, as ddddocr 1.6.1 was seen to answer, and what a solve makes of it."""
+"""Tests with replies of ddddocr 1.6.1."""
 
 from __future__ import annotations
 
@@ -57,15 +57,13 @@ def test_the_answer_comes_at_once_and_without_a_job() -> None:
         (Reply(500, b"Internal Server Error"), ServiceUnavailable, "HTTP 500"),
     ],
 )
-def test_what_goes_wrong_is_told_in_the_servers_words(
-    reply: Reply, error: type[ProviderError], says: str
-) -> None:
+def test_errors_have_the_message_of_the_server(reply: Reply, error: type[ProviderError], says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         PROVIDER.read_created(TASK, reply)
     assert type(caught.value) is error
 
 
-def test_a_hub_solves_pictures_with_it_for_nothing() -> None:
+def test_a_hub_solves_pictures_at_no_cost() -> None:
     with Sandbox(DdddocrEmulation()) as sandbox:
         account = {"plugin": "ddddocr", "prices": {"image-to-text": 0}, **sandbox.settings()}
         drawn = sandbox.draw_text("x7kp2")

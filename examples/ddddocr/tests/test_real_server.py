@@ -1,4 +1,4 @@
-"""A running ddddocr: ``python serve.py --host 127.0.0.1``, and its address in ``DDDDOCR_URL``."""
+"""Tests with a running ddddocr: ``python serve.py --host 127.0.0.1``, and its address in ``DDDDOCR_URL``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a task says, it is ordered in every dialect."""
+"""A job is created for any task in every dialect."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ tasks = st.fixed_dictionaries(
 
 @fuzzed
 @given(options=tasks, dialect=st.sampled_from(list(DIALECTS)))
-def test_any_task_is_ordered_in_every_dialect_and_what_is_sent_was_given(
+def test_a_job_is_created_for_any_task_in_every_dialect_and_only_given_options_are_sent(
     configure: Callable[..., CreateTaskProvider], picture: Image, options: dict[str, Any], dialect: str
 ) -> None:
     task = ImageToText(picture, **options)

@@ -1,4 +1,4 @@
-"""The stand-in as the services' pages show them, asked directly on a clock that the test moves."""
+"""The emulation follows the services' pages. It is called directly, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_capsolver_answers_at_once(service_of: Callable[..., Service], picture: 
 
 
 @pytest.mark.parametrize("dialect", ["anti-captcha", "2captcha"])
-def test_the_cost_is_told_with_the_answer(
+def test_the_cost_is_sent_with_the_answer(
     service_of: Callable[..., Service], picture: Image, dialect: DialectName
 ) -> None:
     service = service_of(dialect)
@@ -193,7 +193,7 @@ def test_capsolver_fills_in_its_error_fields_and_has_statuses_for_failures(
     assert service.post("getBalance", clientKey="other").status == 401
 
 
-def test_the_newer_omocaptcha_tells_vouchers_beside_the_balance(
+def test_the_newer_omocaptcha_sends_vouchers_with_the_balance(
     service_of: Callable[..., Service],
 ) -> None:
     service = service_of("omocaptcha-v2")
@@ -202,7 +202,7 @@ def test_the_newer_omocaptcha_tells_vouchers_beside_the_balance(
 
 
 @pytest.mark.parametrize("dialect", EVERY)
-def test_a_picture_that_nobody_can_read_ends_the_job(
+def test_an_unreadable_picture_ends_the_job(
     service_of: Callable[..., Service], picture: Image, dialect: DialectName
 ) -> None:
     service = service_of(dialect)
@@ -243,7 +243,7 @@ def test_no_call_is_answered_without_a_known_key(
 
 
 @pytest.mark.parametrize("body", [b"", b"<xml>", b"[1]"])
-def test_a_body_that_is_no_object_has_no_key(service: Service, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_has_no_key(service: Service, body: bytes) -> None:
     with pytest.raises(AuthenticationError):
         service.client.read_balance(service.send(Request(f"{BASE}/getBalance", body)))
 
@@ -260,7 +260,7 @@ def refused(service: Service, picture: Image, reply: Reply) -> ProviderError:
     "packed", [None, "", 5, "QUJ", "QUJD\nQUJD", "data:image/png;base64,QUJD", "đ", "QUJD"]
 )
 @pytest.mark.parametrize("dialect", EVERY)
-def test_what_is_no_picture_is_refused_and_costs_nothing(
+def test_anything_but_a_picture_is_refused_and_costs_nothing(
     service_of: Callable[..., Service], picture: Image, dialect: DialectName, packed: object
 ) -> None:
     service = service_of(dialect)
@@ -278,7 +278,7 @@ def test_a_picture_beyond_the_limits_is_refused(
 
 
 @pytest.mark.parametrize("task", [None, [], {}, "x"])
-def test_an_order_without_a_task_is_refused(service: Service, picture: Image, task: object) -> None:
+def test_a_create_call_without_a_task_is_refused(service: Service, picture: Image, task: object) -> None:
     error = refused(service, picture, service.post("createTask", task=task))
     assert "ERROR_TASK_ABSENT" in str(error)
 
@@ -326,7 +326,7 @@ def test_options_that_the_service_has_and_fields_it_does_not_know_are_taken(
 @pytest.mark.parametrize("task_id", [None, 0, 1, "100000", True, 1.5, "x", [], {}])
 @pytest.mark.parametrize("dialect", EVERY)
 @pytest.mark.parametrize("call", ["getTaskResult", "report"])
-def test_a_job_nobody_created_is_unknown(
+def test_a_job_that_was_not_created_is_unknown(
     service_of: Callable[..., Service], dialect: DialectName, call: str, task_id: object
 ) -> None:
     service = service_of(dialect)
@@ -353,7 +353,7 @@ def test_every_delivery_of_an_answer_is_counted(service: Service, picture: Image
     assert service.job.delivered == 2
 
 
-def test_questions_that_come_too_fast_are_refused_where_the_test_wants_it(
+def test_polls_that_come_too_fast_are_refused_if_the_test_sets_an_interval(
     service_of: Callable[..., Service], picture: Image
 ) -> None:
     service = service_of("capmonster", min_poll_interval=3.0)
@@ -374,7 +374,7 @@ def test_questions_that_come_too_fast_are_refused_where_the_test_wants_it(
         ("omocaptcha-v2", 0.0, 2.0, "ERROR_TOO_MUCH_REQUESTS"),
     ],
 )
-def test_it_objects_where_it_is_asked_faster_than_the_service_wants(  # noqa: PLR0917 - pytest's
+def test_it_refuses_polls_faster_than_the_service_allows(  # noqa: PLR0917 - pytest's
     service_of: Callable[..., Service],
     picture: Image,
     dialect: DialectName,

@@ -1,4 +1,4 @@
-"""What the plugin adds beside its provider: a check of answers, and a command."""
+"""What the plugin adds besides its provider: a check of answers, and a command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captchahub import Point, SlideSolution, TextSolution
 
 
 @pytest.mark.parametrize("text", ["ERROR_CAPTCHA_UNSOLVABLE", "ERROR_NO_SLOT_AVAILABLE"])
-def test_an_error_code_is_no_text_of_a_picture(text: str) -> None:
+def test_an_error_code_is_not_the_text_of_a_picture(text: str) -> None:
     assert captchahub_check_solution(TextSolution(text)) == (
         f"{text} is an error code of the service, not the text of a picture"
     )
@@ -36,7 +36,7 @@ def test_the_command_lists_every_dialect_with_what_it_takes() -> None:
     assert "base_url must be configured" in lines[-1]
 
 
-def test_the_command_gives_programs_all_facts() -> None:
+def test_the_command_prints_all_facts_as_json() -> None:
     facts = json.loads(CliRunner().invoke(dialects, ["--json"]).stdout)
     assert facts["2captcha"]["max_bytes"] == 100_000
     assert list(facts) == list(DIALECTS)

@@ -128,7 +128,7 @@ def test_what_the_service_does_not_offer_is_left_to_another(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", UNKNOWN_JOB)
-def test_an_unknown_job_is_one_only_where_a_job_was_named(code: str) -> None:
+def test_a_job_can_be_unknown_only_in_calls_that_name_one(code: str) -> None:
     assert kinds(code, CREATE, POLL, REPORT) == [JobRefused, JobUnknown, JobUnknown]
 
 
@@ -170,18 +170,16 @@ def test_a_code_counts_and_not_a_description_that_names_another() -> None:
         "Нет свободных работников",
     ],
 )
-def test_words_count_where_the_code_says_nothing(code: str, words: str) -> None:
+def test_words_count_if_the_code_says_nothing(code: str, words: str) -> None:
     assert [type(read(call, code, words)) for call in CALLS] == [ServiceBusy] * 4
 
 
-def test_words_beside_a_code_that_says_something_do_not() -> None:
+def test_words_next_to_a_clear_code_do_not_count() -> None:
     assert type(read(CREATE, "ERROR_ZERO_BALANCE", "The system is busy")) is InsufficientBalance
 
 
 @pytest.mark.parametrize(("code", "seconds"), [("ERROR_NO_SLOT_AVAILABLE", 5.0), ("ERROR_IP_BANNED", 300.0)])
-def test_the_pause_is_the_one_of_the_services_pages_where_the_reply_names_none(
-    code: str, seconds: float
-) -> None:
+def test_the_pause_is_that_of_the_services_pages_if_the_reply_names_none(code: str, seconds: float) -> None:
     error = read(CREATE, code)
     assert isinstance(error, RateLimited)
     assert error.retry_after == seconds
@@ -210,7 +208,7 @@ def test_a_code_that_is_known_counts_more_than_the_status(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [(429, RateLimited), (401, AuthenticationError), (503, ServiceUnavailable)]
 )
-def test_where_the_code_says_nothing_the_status_counts_and_the_words_are_kept(
+def test_if_the_code_says_nothing_the_status_counts_and_the_words_are_kept(
     status: int, error: type[ProviderError]
 ) -> None:
     found = read(POLL, "ERROR_NEW", "Oops", Reply(status))

@@ -26,7 +26,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @attrs.define
 class Service:
-    """The emulation with one account, asked directly; ``now`` is moved by the test."""
+    """The emulation with one account, called directly. The test moves ``now``."""
 
     truth: Solution | None = TRUTH
     now: float = 0.0
@@ -46,7 +46,7 @@ class Service:
         return OlderApiEmulation().answer(call, self.world)
 
     def submit(self, **fields: object) -> str:
-        """Order a job; a field that is None is left out."""
+        """Create a job. A field that is None is left out."""
         given = {"key": KEY, "method": "base64", "body": base64.b64encode(PICTURE).decode()} | fields
         kept = {name: value for name, value in given.items() if value is not None}
         return said(self.send("POST", "/in.php", urlencode(kept).encode()))
@@ -68,7 +68,7 @@ def service() -> Service:
 
 
 def multipart(*parts: tuple[str, bytes]) -> tuple[bytes, str]:
-    """A body as browsers make it, and its content type; the picture has a file name."""
+    """Return a multipart body as browsers make it, and its content type. The picture has a file name."""
     pieces: list[bytes] = []
     for name, value in parts:
         file = '; filename="captcha.png"' if name == "file" else ""
@@ -135,7 +135,7 @@ def test_any_bytes_of_a_file_arrive_as_they_are(noise: bytes) -> None:
         ("language", "", "ERROR_BAD_PARAMETERS"),
     ],
 )
-def test_an_order_that_is_wrong_is_refused_and_costs_nothing(
+def test_a_wrong_create_call_is_refused_and_costs_nothing(
     service: Service, field: str, value: object, code: str
 ) -> None:
     assert service.submit(**{field: value}) == code
@@ -173,7 +173,7 @@ def test_an_answer_comes_when_it_is_ready(service: Service) -> None:
     assert service.world.jobs[100_000].delivered == 2
 
 
-def test_a_picture_that_nobody_can_read_has_no_answer(service: Service) -> None:
+def test_an_unreadable_picture_has_no_answer(service: Service) -> None:
     service.truth = None
     service.submit()
     assert service.ask("get2", id=100_000) == "CAPCHA_NOT_READY"
@@ -194,7 +194,7 @@ def test_a_picture_that_nobody_can_read_has_no_answer(service: Service) -> None:
     ],
 )
 @pytest.mark.parametrize("action", ["get", "get2", "reportgood", "reportbad"])
-def test_a_job_that_nobody_ordered_is_unknown(
+def test_a_job_that_was_not_created_is_unknown(
     service: Service, action: str, number: str | None, code: str
 ) -> None:
     assert service.ask(action, id=number) == code
@@ -212,7 +212,7 @@ def test_an_action_that_there_is_not_is_refused(service: Service, action: str | 
     assert service.ask(action) == "ERROR_EMPTY_ACTION"
 
 
-def test_the_balance_is_told(service: Service) -> None:
+def test_the_balance_is_sent(service: Service) -> None:
     service.submit()
     assert service.ask("getbalance") == "0.9993"
     assert service.ask("getbalance", key="") == "ERROR_WRONG_USER_KEY"
@@ -227,7 +227,7 @@ def test_a_report_is_kept_and_taken_once(service: Service, action: str, correct:
     assert service.world.jobs[100_000].reported is correct
 
 
-def test_with_json_the_same_is_said_in_an_object(service: Service) -> None:
+def test_with_json_the_reply_is_an_object(service: Service) -> None:
     assert json.loads(service.submit(json=1)) == {"status": 1, "request": "100000"}
     ask = {"id": 100_000, "json": 1}
     assert json.loads(service.ask("get", **ask)) == {"status": 0, "request": "CAPCHA_NOT_READY"}

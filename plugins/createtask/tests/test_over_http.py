@@ -59,7 +59,7 @@ def test_a_service_with_names_of_its_own_is_used_as_its_settings_say() -> None:
     assert [job.reported for job in sandbox.jobs] == [True]
 
 
-def test_the_settings_tell_only_what_is_not_the_dialects_own() -> None:
+def test_the_settings_contain_only_what_differs_from_the_dialect() -> None:
     spoken = attrs.evolve(DIALECTS["2captcha"], max_side=10, wrong_call=None)
     with Sandbox(CreateTaskEmulation("2captcha", spoken=spoken)) as sandbox:
         assert sandbox.settings(quick=False).keys() == {"dialect", "base_url", "client_key"}
@@ -90,7 +90,7 @@ def test_what_the_dialect_has_no_field_for_is_reported_as_ignored(sandbox: Sandb
     assert ignored == expected.get(dialect_of(sandbox), set())
 
 
-def test_an_answer_given_at_once_is_not_asked_for(sandbox: Sandbox) -> None:
+def test_a_job_answered_at_once_is_not_polled(sandbox: Sandbox) -> None:
     with hub_for(sandbox) as hub:
         hub.solve(sandbox.draw_text().task())
     assert bool(sandbox.calls_to("getTaskResult")) is (dialect_of(sandbox) != "capsolver")
@@ -103,7 +103,7 @@ def test_an_outage_while_asking_loses_no_paid_job(sandbox: Sandbox) -> None:
     assert len(sandbox.jobs) == 1
 
 
-def test_an_empty_account_is_told_as_one(sandbox: Sandbox) -> None:
+def test_an_empty_account_is_reported(sandbox: Sandbox) -> None:
     task = sandbox.draw_text().task()
     with hub_for(sandbox, balance="0") as hub, pytest.raises(AllProvidersFailed) as caught:
         hub.solve(task)
@@ -112,9 +112,7 @@ def test_an_empty_account_is_told_as_one(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("correct", [False, True])
-def test_an_answer_is_reported_where_the_service_takes_it_and_else_refused(
-    sandbox: Sandbox, correct: bool
-) -> None:
+def test_an_answer_is_reported_if_the_service_accepts_reports(sandbox: Sandbox, correct: bool) -> None:
     spoken = DIALECTS[dialect_of(sandbox)]
     is_taken = (spoken.right_call if correct else spoken.wrong_call) is not None
     with hub_for(sandbox) as hub:
@@ -153,7 +151,7 @@ def test_an_answer_given_at_once_without_an_id_is_not_lost() -> None:
 
 
 class Forgetful(CreateTaskProvider):
-    """A plugin that gives back neither an id nor an answer."""
+    """A plugin that returns neither an id nor an answer."""
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:
         return attrs.evolve(super().read_created(task, reply), job_id=None)
@@ -165,7 +163,7 @@ class ForgetfulPlugin:
         return [ProviderKind("createtask", CreateTaskSettings, Forgetful)]
 
 
-def test_a_plugin_that_loses_the_id_of_a_job_orders_none_again() -> None:
+def test_a_plugin_that_loses_the_id_of_a_job_does_not_create_another() -> None:
     with Sandbox(CreateTaskEmulation("2captcha")) as sandbox:
         provider = {"plugin": "createtask", **sandbox.settings()}
         task = sandbox.draw_text().task()
@@ -211,7 +209,7 @@ def test_any_client_of_the_protocol_gets_its_answer(sandbox: Sandbox) -> None:
     assert post("getTaskResult", taskId=task_id)["solution"] == {"text": "x7kp2"}
 
 
-def test_a_job_is_not_asked_for_faster_than_the_settings_say() -> None:
+def test_a_job_is_not_polled_faster_than_the_settings_allow() -> None:
     with Sandbox(CreateTaskEmulation("capmonster", min_poll_interval=0.2), job_time=0.5) as sandbox:
         own = {**sandbox.settings(quick=False), "seconds_between_polls": 0.2}
         with Hub.from_mapping({"providers": {"backup": {"plugin": "createtask", **own}}}) as hub:

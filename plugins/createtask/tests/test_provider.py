@@ -52,7 +52,7 @@ def sent(request: Request) -> dict[str, object]:
 # Orders
 
 
-def test_a_picture_is_ordered_with_what_is_known_of_its_answer(
+def test_a_job_is_created_with_what_is_known_about_the_answer(
     provider: CreateTaskProvider, picture: Image, key: str
 ) -> None:
     request = provider.create_job(ImageToText(picture, length=5, hint="the red ones", language="en"))
@@ -174,7 +174,7 @@ def test_a_picture_at_the_limit_is_taken(configure: Configure, draw: Draw) -> No
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_each_service_is_asked_at_its_own_pace(configure: Configure, dialect: DialectName) -> None:
+def test_each_service_is_polled_at_its_own_interval(configure: Configure, dialect: DialectName) -> None:
     paces = {"2captcha": (5.0, 5.0), "capsolver": (3.0, None)}
     provider = configure(dialect)
     assert (provider.min_poll_interval, provider.min_first_poll_delay) == paces.get(dialect, (2.0, None))
@@ -302,7 +302,7 @@ def test_a_job_that_is_over_without_an_id_and_without_an_answer_has_failed(
         {"status": 5, "newField": [1]},
     ],
 )
-def test_without_an_answer_the_job_is_asked_for(
+def test_without_an_answer_the_job_is_polled(
     provider: CreateTaskProvider, picture: Image, answer: dict[str, object]
 ) -> None:
     reply = says(errorId=0, taskId=5, **answer)
@@ -330,12 +330,12 @@ def test_a_status_that_is_neither_ready_nor_failed_is_pending(
 
 
 @pytest.mark.parametrize("code", ["CAPTCHA_NOT_READY", "CAPCHA_NOT_READY"])
-def test_the_error_that_says_not_ready_is_no_error(provider: CreateTaskProvider, code: str) -> None:
+def test_the_error_for_not_ready_is_pending(provider: CreateTaskProvider, code: str) -> None:
     assert provider.read_result(JOB, says(errorId=1, errorCode=code)) == Pending("processing")
 
 
 @pytest.mark.parametrize("status", [None, "", " ", 1, True, ["ready"], {}])
-def test_an_answer_without_a_status_is_malformed_and_asked_again(
+def test_an_answer_without_a_status_is_malformed_and_polled_again(
     provider: CreateTaskProvider, status: object
 ) -> None:
     with pytest.raises(MalformedReply, match="as status"):
@@ -372,12 +372,12 @@ def test_a_text_that_comes_with_a_new_word_is_the_answer(
     assert provider.read_result(JOB, reply) == Solved(TextSolution("x7kp2"))
 
 
-def test_a_text_that_comes_with_a_word_for_work_is_no_answer_yet(provider: CreateTaskProvider) -> None:
+def test_a_text_with_a_status_for_work_is_not_an_answer_yet(provider: CreateTaskProvider) -> None:
     reply = says(errorId=0, status="processing", solution={"text": "x7"})
     assert provider.read_result(JOB, reply) == Pending("processing")
 
 
-def test_a_word_never_seen_before_is_told_from_those_for_work(provider: CreateTaskProvider) -> None:
+def test_an_unknown_status_is_marked_as_unknown(provider: CreateTaskProvider) -> None:
     read = [provider.read_result(JOB, says(errorId=0, status=one)) for one in ("idle", "polishing")]
     assert [isinstance(one, Pending) and one.is_known for one in read] == [True, False]
 
@@ -571,12 +571,12 @@ def test_an_account_may_have_nothing_but_packages(provider: CreateTaskProvider) 
 
 
 @pytest.mark.parametrize("balance", [None, "", "much", True, [], "NaN"])
-def test_a_balance_that_is_no_amount_is_malformed(provider: CreateTaskProvider, balance: object) -> None:
+def test_a_balance_that_is_not_an_amount_is_malformed(provider: CreateTaskProvider, balance: object) -> None:
     with pytest.raises(MalformedReply, match="as balance"):
         provider.read_balance(says(errorId=0, balance=balance))
 
 
-def test_the_balance_is_asked_for_with_the_key_alone(provider: CreateTaskProvider, key: str) -> None:
+def test_the_balance_call_has_only_the_key(provider: CreateTaskProvider, key: str) -> None:
     request = provider.ask_balance()
     assert (request.url, sent(request)) == ("https://api.2captcha.com/getBalance", {"clientKey": key})
 
@@ -607,7 +607,7 @@ def test_an_answer_is_reported_by_the_call_that_the_service_has_for_it(
 
 
 @pytest.mark.parametrize("correct", [False, True])
-def test_a_service_with_one_call_for_both_is_told_which_it_is(
+def test_a_service_with_one_call_for_both_receives_which_it_is(
     configure: Configure, key: str, correct: bool
 ) -> None:
     request = configure("capsolver").ask_report(Job(UUID, "image-to-text"), correct=correct)

@@ -1,4 +1,4 @@
-"""The README is true: its code runs, its configuration loads, its table is that of the code."""
+"""The README is correct: its code runs, its configuration loads, and its table matches the code."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ BASE = "http://127.0.0.1:8000/api"
 
 @attrs.define
 class Service:
-    """The emulation with one account, asked directly; ``now`` is moved by the test."""
+    """The emulation with one account, called directly. The test moves ``now``."""
 
     emulation: OmoEmulation
     token: str
@@ -211,7 +211,7 @@ def refusal(service: Service, call: str, body: object, client: OmoProvider, pict
         ({"type_job_id": "30", "image_base64": "đ"}, TaskRefused),
     ],
 )
-def test_an_order_that_is_wrong_is_refused_in_words_and_costs_nothing(
+def test_a_wrong_create_call_is_refused_with_a_message_and_costs_nothing(
     service: Service, client: OmoProvider, picture: Image, data: object, error: type[ProviderError]
 ) -> None:
     body = {"api_token": service.token, "data": data}
@@ -231,7 +231,7 @@ def test_no_call_is_answered_without_a_known_token(
 
 
 @pytest.mark.parametrize("job_id", [None, 0, -1, 1, "1", "x", True, 1.5, "9" * 5000, [], {}])
-def test_a_job_nobody_created_is_unknown(
+def test_a_job_that_was_not_created_is_unknown(
     service: Service, client: OmoProvider, picture: Image, job_id: object
 ) -> None:
     body = {"api_token": service.token, "job_id": job_id}

@@ -240,7 +240,7 @@ def test_a_refused_picture_is_the_callers_mistake_on_create_and_a_failed_job_on_
 
 
 @pytest.mark.parametrize("message", JOB)
-def test_an_unknown_job_is_one_only_where_a_job_was_asked_for(message: str) -> None:
+def test_a_job_can_be_unknown_only_in_a_poll(message: str) -> None:
     assert type(read("getJobResult", message)) is JobUnknown
     assert type(read("createJob", message)) is JobRefused
 
@@ -312,7 +312,7 @@ def test_words_that_are_known_count_more_than_the_status() -> None:
 @pytest.mark.parametrize(
     ("status", "error"), [(429, RateLimited), (401, AuthenticationError), (503, ServiceUnavailable)]
 )
-def test_where_the_words_say_nothing_the_status_counts_and_the_words_are_kept(
+def test_if_the_words_say_nothing_the_status_counts_and_the_words_are_kept(
     status: int, error: type[ProviderError]
 ) -> None:
     found = read("getJobResult", "Oops", Reply(status))

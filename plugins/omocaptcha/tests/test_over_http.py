@@ -1,4 +1,4 @@
-"""The habits of programs that use the service, over real HTTP against the sandbox."""
+"""Solves with every variant of the service seen in use, over real HTTP against the sandbox."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def sent(request: Request) -> object:
     return json.loads(request.body)
 
 
-def test_a_text_picture_is_ordered_as_type_30_in_plain_base64(
+def test_a_text_job_is_created_as_type_30_in_plain_base64(
     provider: OmoProvider, picture: Image, token: str
 ) -> None:
     request = provider.create_job(ImageToText(picture, length=5))
@@ -58,7 +58,7 @@ def test_a_text_picture_is_ordered_as_type_30_in_plain_base64(
     assert sent(request) == {"api_token": token, "data": {"type_job_id": "30", "image_base64": plain}}
 
 
-def test_a_drag_is_ordered_as_type_24(provider: OmoProvider, picture: Image, token: str) -> None:
+def test_a_drag_job_is_created_as_type_24(provider: OmoProvider, picture: Image, token: str) -> None:
     body = sent(provider.create_job(PhoneSlide(picture)))
     assert body == {"api_token": token, "data": {"type_job_id": "24", "image_base64": picture.base64}}
 
@@ -85,7 +85,7 @@ def test_the_other_calls_carry_only_the_token_and_the_job_id(provider: OmoProvid
     assert bodies == [{"api_token": token}, {"api_token": token}, {"api_token": token, "job_id": 123456}]
 
 
-def test_the_service_is_not_asked_more_often_than_every_two_seconds(provider: OmoProvider) -> None:
+def test_the_service_is_not_polled_more_often_than_every_two_seconds(provider: OmoProvider) -> None:
     assert provider.min_poll_interval == 2.0
 
 
@@ -183,9 +183,7 @@ def test_failure_is_read_in_every_style(
         provider.read_result(TEXT_JOB, says(**style, message=["odd"], status="success", result="x"))
 
 
-def test_the_failure_example_of_the_page_is_no_answer_of_the_service(
-    provider: OmoProvider, picture: Image
-) -> None:
+def test_the_failure_example_of_the_page_is_not_an_answer(provider: OmoProvider, picture: Image) -> None:
     with pytest.raises(MalformedReply):
         provider.read_created(PhoneSlide(picture), says(errorId=0, taskId=123456))
 
@@ -196,7 +194,7 @@ def test_a_status_that_is_neither_success_nor_fail_is_pending(provider: OmoProvi
     assert provider.read_result(TEXT_JOB, reply) == Pending(status.strip())
 
 
-def test_a_word_never_seen_before_is_told_from_those_for_work(provider: OmoProvider) -> None:
+def test_an_unknown_status_is_marked_as_unknown(provider: OmoProvider) -> None:
     read = [
         provider.read_result(TEXT_JOB, says(error=False, status=status))
         for status in ("running", "polishing")
@@ -223,12 +221,12 @@ def test_a_result_that_comes_with_a_new_word_is_the_answer(provider: OmoProvider
 
 
 @pytest.mark.parametrize("status", ["running", "waiting", "Processing"])
-def test_what_comes_with_a_word_for_work_is_no_answer_yet(provider: OmoProvider, status: str) -> None:
+def test_a_result_with_a_status_for_work_is_not_an_answer_yet(provider: OmoProvider, status: str) -> None:
     assert provider.read_result(TEXT_JOB, says(error=False, status=status, result="50%")) == Pending(status)
 
 
 @pytest.mark.parametrize("status", [None, "", " ", 1, True, ["success"], {}])
-def test_an_answer_without_a_status_is_malformed_and_asked_again(
+def test_an_answer_without_a_status_is_malformed_and_polled_again(
     provider: OmoProvider, status: object
 ) -> None:
     with pytest.raises(MalformedReply, match="as status"):
@@ -351,7 +349,7 @@ def test_the_balance_is_read_as_text_or_number(provider: OmoProvider, balance: o
 
 
 @pytest.mark.parametrize("balance", [None, "", "much", True, [], "NaN"])
-def test_a_balance_that_is_no_amount_is_malformed(provider: OmoProvider, balance: object) -> None:
+def test_a_balance_that_is_not_an_amount_is_malformed(provider: OmoProvider, balance: object) -> None:
     with pytest.raises(MalformedReply, match="as balance"):
         provider.read_balance(says(error=False, balance=balance))
 
@@ -422,7 +420,7 @@ def test_a_line_of_the_price_list_is_read_whole(provider: OmoProvider) -> None:
         ("is_active", 2, ("is_open", None)),
     ],
 )
-def test_a_field_is_read_as_it_is_written_and_is_none_where_it_says_nothing(
+def test_a_field_is_read_or_is_none_if_it_says_nothing(
     provider: OmoProvider, field: str, written: object, read: tuple[str, object]
 ) -> None:
     name, value = read
@@ -447,6 +445,6 @@ def test_lines_that_cannot_be_read_are_left_out(provider: OmoProvider) -> None:
 
 
 @pytest.mark.parametrize("service", [None, {}, "x", 5])
-def test_a_price_list_that_is_no_list_is_malformed(provider: OmoProvider, service: object) -> None:
+def test_a_price_list_that_is_not_a_list_is_malformed(provider: OmoProvider, service: object) -> None:
     with pytest.raises(MalformedReply, match="not a list"):
         provider.read_services(says(error=False, service=service))

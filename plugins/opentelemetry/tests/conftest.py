@@ -1,4 +1,4 @@
-"""A real tracer provider of each test's own, which keeps its spans in memory."""
+"""A real tracer provider for each test, which keeps its spans in memory."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Traces:
 
     @staticmethod
     def context_of(span: ReadableSpan) -> SpanContext:
-        """Which span it is, in which trace."""
+        """Return the ids of the trace and of the span."""
         context = span.get_span_context()
         assert context is not None
         return context
 
     def named(self, name: str) -> ReadableSpan:
-        """The one span of a name."""
+        """Return the only span with a name."""
         [span] = [one for one in self.spans if one.name == name]
         return span
 

@@ -63,7 +63,7 @@ def test_the_spans_of_a_solve_are_in_the_callers_trace(sandbox: Sandbox, traces:
     assert lines == [[ATTEMPT, SOLVE, "first"], [ATTEMPT, SOLVE, "second"]]
 
 
-def test_an_error_is_told_without_the_token(sandbox: Sandbox, traces: Traces) -> None:
+def test_an_error_is_recorded_without_the_token(sandbox: Sandbox, traces: Traces) -> None:
     sandbox.add_faults(Fault.status(502, on="createTask", times=1))
     with (
         Hub.from_mapping(providers(sandbox), plugins=[OpenTelemetry(traces.provider)]) as hub,

@@ -136,14 +136,14 @@ class TestASolve:
         [event] = span.events
         assert (event.name, event.timestamp) == ("exception", ns(BEGUN + 9))
 
-    def test_that_is_cancelled_is_no_error(self, plugin: OpenTelemetry, traces: Traces) -> None:
+    def test_that_is_cancelled_is_not_an_error(self, plugin: OpenTelemetry, traces: Traces) -> None:
         plugin.captchahub_observe(submitted())
         plugin.captchahub_observe(Cancelled(at=BEGUN + 2, solve="s", kind=KIND, elapsed=2.0))
         span = traces.named(SOLVE)
         assert (span.attributes or {})["captchahub.outcome"] == "cancelled"
         assert span.status.status_code is StatusCode.UNSET
 
-    def test_tells_what_happened_on_the_way(self, plugin: OpenTelemetry, traces: Traces) -> None:
+    def test_has_an_event_for_each_step(self, plugin: OpenTelemetry, traces: Traces) -> None:
         who: dict[str, Any] = {"solve": "s", "kind": KIND, "provider": "omo"}
         for event in (
             submitted(),
@@ -226,7 +226,7 @@ class TestLostEvents:
         )
         assert traces.spans == []
 
-    def test_solves_whose_end_is_lost_are_ended_where_there_are_too_many(self, traces: Traces) -> None:
+    def test_solves_whose_end_is_lost_are_ended_if_there_are_too_many(self, traces: Traces) -> None:
         spans, tracer = Spans(most=3), traces.provider.get_tracer("test")
         for number in range(10):
             spans.open(str(number), tracer.start_span(f"solve {number}"))
@@ -244,7 +244,7 @@ class TestLostEvents:
         assert spans.close("9") is None
 
 
-def test_what_happens_to_a_provider_is_no_span(plugin: OpenTelemetry, traces: Traces) -> None:
+def test_events_of_a_provider_are_not_spans(plugin: OpenTelemetry, traces: Traces) -> None:
     plugin.captchahub_observe(
         CooledDown(at=BEGUN, provider="omo", state=ProviderState.OUT, reason="refused", until=None)
     )
@@ -254,7 +254,7 @@ def test_what_happens_to_a_provider_is_no_span(plugin: OpenTelemetry, traces: Tr
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is the point
 def test_a_forked_child_waits_for_no_thread_of_its_parent(traces: Traces) -> None:
-    """A thread that was making a span when its process forked is not there to finish it in the child."""
+    """If a thread was making a span during the fork, the child does not wait for it to finish."""
     plugin, is_tracing, may_go_on = OpenTelemetry(traces.provider), threading.Event(), threading.Event()
 
     def wait(_: object) -> None:

@@ -12,7 +12,7 @@ from captchahub import Image
 
 
 class Draw(Protocol):
-    """Makes a picture of a format, size and mode; ``noisy`` for one that can't be packed well."""
+    """Makes a picture of a format, size and mode. A ``noisy`` one cannot be compressed well."""
 
     def __call__(
         self,

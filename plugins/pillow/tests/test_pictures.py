@@ -1,4 +1,4 @@
-"""Which pictures are made anew, and how: with Pillow itself, on pictures in memory."""
+"""Which pictures are changed, and how: with Pillow itself, on pictures in memory."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Draw(Protocol):
 
 
 def made(image: Image, **limits: Any) -> tuple[Image, Frame] | None:
-    """What the plugin makes of a picture, None where it leaves it alone."""
+    """Return what the plugin makes of a picture, or None if it does not change it."""
     prepared = Pillow(**limits).captchahub_prepare_task(PhoneSlide(image), "omo")
     return None if prepared is None else (prepared.task.image, prepared.frame)
 
 
 def anew(image: Image, **limits: Any) -> Image:
-    """The picture that the plugin makes of one that it must not leave alone."""
+    """Return the picture that the plugin makes of one that it has to change."""
     prepared = made(image, **limits)
     assert prepared is not None
     return prepared[0]
@@ -73,7 +73,7 @@ class TestLeftAlone:
         assert made(moving, max_bytes=100, formats=["jpeg"]) is None
 
     def test_what_would_fill_the_memory(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A few bytes that say they are 40,000 times 40,000 pixels."""
+        """Make a few bytes that claim to be 40,000 times 40,000 pixels."""
         small = io.BytesIO()
         Pil.new("1", (40_000, 8)).save(small, "BMP")
         data = bytearray(small.getvalue())
@@ -114,7 +114,7 @@ class TestOtherFormats:
         converted = opened(anew(Image.from_bytes(buffer.getvalue())))
         assert converted.getchannel("A").getextrema() == (0, 255)
 
-    def test_become_jpeg_where_only_that_is_taken_and_white_where_they_were_transparent(self) -> None:
+    def test_become_jpeg_if_only_that_is_accepted_with_white_for_transparency(self) -> None:
         buffer = io.BytesIO()
         Pil.new("RGBA", (20, 20), (0, 0, 0, 0)).save(buffer, "PNG")
         converted = anew(Image.from_bytes(buffer.getvalue()), formats=["jpeg"])
@@ -131,7 +131,7 @@ class TestTooManyBytes:
         assert (small.format, small.width, small.height, frame) == ("png", 200, 200, WHOLE)
         assert pixels(small) == pixels(image)
 
-    def test_then_it_loses_what_nobody_sees(self, draw: Draw) -> None:
+    def test_then_it_loses_what_is_not_visible(self, draw: Draw) -> None:
         small = anew(draw("PNG", 200, 200, mode="L", noisy=True), max_bytes=35_000)
         assert (small.format, small.width, small.height) == ("jpeg", 200, 200)
 
@@ -174,7 +174,7 @@ class TestTooManyPixels:
         small = anew(draw("PNG", 2000, 1), max_side=100)
         assert (small.width, small.height) == (100, 1)
 
-    def test_what_is_seen_is_where_the_frame_says(self) -> None:
+    def test_the_frame_maps_points_back(self) -> None:
         """A dot on a large screen, found in the small one, and mapped back."""
         picture = Pil.new("RGB", (1000, 1600), "white")
         ImageDraw.Draw(picture).rectangle((700, 1200, 719, 1219), fill="black")

@@ -38,7 +38,7 @@ KIND = "image-to-text"
 
 
 class Told:
-    """A registry after a plugin was told of events."""
+    """A registry after a plugin received events."""
 
     def __init__(self, *events: Event) -> None:
         self.registry = CollectorRegistry()
@@ -101,7 +101,7 @@ class TestAttempts:
         told = Told(attempted(JobNumber4711Failed("unreadable")))
         assert told.of("attempts_total", provider="omo", kind=KIND, outcome="JobFailed") == 1
 
-    def test_their_cost_is_added_up_where_it_is_known(self) -> None:
+    def test_known_costs_are_added_up(self) -> None:
         told = Told(attempted(cost="0.5"), attempted(cost="0.25"), attempted(cost=None), attempted(cost="0"))
         assert told.of("cost_total", provider="omo", kind=KIND) == 0.75
 

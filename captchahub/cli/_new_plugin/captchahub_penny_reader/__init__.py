@@ -25,5 +25,5 @@ NAME: Final = "penny-reader"
 
 @hookimpl
 def captchahub_provider_kinds() -> list[ProviderKind[PennyReaderSettings]]:
-    """The one kind of provider in this package."""
+    """Return the provider kind of this package."""
     return [ProviderKind(NAME, PennyReaderSettings, PennyReaderProvider)]

@@ -1,6 +1,6 @@
-"""The service's side, for the sandbox: what it answers to each call, as its pages show it.
+"""The emulation of the service for the sandbox: its answer to each call, as documented.
 
-The contract suite, ``captchahub sandbox`` and the tests of your users talk to it instead of the service.
+The contract suite, ``captchahub sandbox`` and the tests of your users call it instead of the service.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Fields = dict[str, object]
 
 
 class _Refused(Exception):
-    """A code of the service's, and the HTTP status that it comes with."""
+    """An error code of the service and its HTTP status."""
 
     def __init__(self, code: str, status: int = 400) -> None:
         super().__init__(code)
@@ -28,7 +28,7 @@ class _Refused(Exception):
 
 # CHANGE: the calls, their names and the shape of each answer.
 class PennyReaderEmulation(Emulation):
-    """Penny Reader, which is made up."""
+    """Penny Reader, which is fictional."""
 
     base_path: ClassVar[str] = "/v1"
     token_key: ClassVar[str] = "api_key"  # noqa: S105 - the name of a setting
@@ -38,7 +38,7 @@ class PennyReaderEmulation(Emulation):
     prices: ClassVar[Mapping[str, Decimal]] = {"image-to-text": Decimal("0.001")}
 
     def answer(self, call: Call, world: World) -> Answer:
-        """What the service replies."""
+        """Return the service's reply."""
         handlers: Mapping[str, Callable[[Fields, Account, World], Fields]] = {
             "order": self._order,
             "answer": self._answer,
@@ -61,7 +61,7 @@ class PennyReaderEmulation(Emulation):
         picture = unpack_base64(sent.get("picture"))
         if not picture:
             raise _Refused("bad_picture")
-        # The world charges the account, and knows what a drawn picture shows.
+        # The world charges the account, and has the answer to a drawn picture.
         job = world.create_job(account, "image-to-text", picture, self.prices["image-to-text"])
         if job is None:
             raise _Refused("no_credit", 402)

@@ -1,4 +1,4 @@
-"""What the service's errors mean."""
+"""The meaning of the service's error codes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from captchahub.errors import (
 __all__ = ["ERRORS", "SERVICE"]
 
 SERVICE: Final = "Penny Reader"
-"""What errors call the service."""
+"""The service's name in error messages."""
 
-# CHANGE: every error that the service's pages list. The class decides what captchahub does next. In doubt
-# leave one out: it is then told in the service's own words, and the next provider is asked.
+# CHANGE: every error code in the service's documentation. The class decides what captchahub does next. If in
+# doubt, leave a code out: its error then has the service's own text, and the next provider is tried.
 ERRORS: Final[Mapping[str, type[ProviderError]]] = {
-    "bad_key": AuthenticationError,  # the provider is out until its configuration changes
-    "no_credit": InsufficientBalance,  # out until the balance changes
-    "too_fast": RateLimited,  # the next provider at once; this one again when it has cooled
-    "busy": ServiceBusy,  # the same where all of its workers are busy; a closed service is ServiceUnavailable
-    "bad_picture": TaskRefused,  # the caller's mistake: nobody else is asked
+    "bad_key": AuthenticationError,  # the provider is not used until its configuration changes
+    "no_credit": InsufficientBalance,  # not used until the balance changes
+    "too_fast": RateLimited,  # the next provider at once; this one after a cooldown
+    "busy": ServiceBusy,  # the same, if all workers are busy; a closed service is ServiceUnavailable
+    "bad_picture": TaskRefused,  # the caller's mistake: no other provider is tried
     "not_offered": JobRefused,  # the next provider
     "no_such_order": JobUnknown,  # the job is lost: the next provider
 }
-"""The error that each of the service's codes stands for."""
+"""The error class of each of the service's codes."""

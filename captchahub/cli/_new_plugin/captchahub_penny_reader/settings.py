@@ -1,4 +1,4 @@
-"""What a user configures."""
+"""The settings of the provider."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["PennyReaderSettings"]
 ADDRESS: Final = "https://api.penny-reader.example/v1"
 
 
-# CHANGE: a field for each key that the service needs, with a docstring, which editors show. What is secret
-# has the type Secret, so that it never shows. Without a key, set token_key = "" in the emulation.
+# CHANGE: a field for each setting, with a docstring, which editors show. A secret has the type Secret, so
+# that it never shows. If the service needs no key, set token_key = "" in the emulation.
 @attrs.frozen
 class PennyReaderSettings:
     """The keys of a Penny Reader provider.
 
-    Raises ValueError for an unusable key or address; the message never holds the key.
+    Raises ValueError for an invalid key or address. The message never contains the key.
     """
 
     api_key: Secret = attrs.field(validator=usable_secret)
-    """The key of the account, best given as ``${env:NAME}`` or ``${file:PATH}``."""
+    """The key of the account. Use ``${env:NAME}`` or ``${file:PATH}`` to keep it out of the file."""
     base_url: str = attrs.field(default=ADDRESS, converter=service_url)
-    """Where the service's calls are: ``https``, or ``http`` on this machine for a sandbox."""
+    """The address of the service: ``https``, or ``http`` for a sandbox on this machine."""

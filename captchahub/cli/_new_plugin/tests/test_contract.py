@@ -1,4 +1,4 @@
-"""The plugin keeps the contract of all providers: every check that captchahub knows, inherited."""
+"""Runs captchahub's contract suite on the plugin."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from captchahub.testing.contract import ProviderContract
 
 
 class TestPennyReader(ProviderContract):
-    """A check that fails says in one sentence what is wrong and what to do."""
+    """A check that fails says in one sentence what is wrong and how to fix it."""
 
     kind = "penny-reader"
-    # CHANGE: what the service can say to an order, and to the question for a job, and which error that is.
+    # CHANGE: the service's error codes when a job is created and when it is polled, with their errors.
     messages = {
         "bad_key": AuthenticationError,
         "no_credit": InsufficientBalance,
@@ -29,14 +29,14 @@ class TestPennyReader(ProviderContract):
         "busy": ServiceBusy,
         "bad_picture": TaskRefused,
         "not_offered": JobRefused,
-        "what nobody has seen before": JobRefused,
+        "an unknown code": JobRefused,
     }
     job_messages = {
         "no_such_order": JobUnknown,
         "busy": ServiceBusy,
-        "what nobody has seen before": JobFailed,
+        "an unknown code": JobFailed,
     }
 
-    # CHANGE: how the service says so: the whole reply.
+    # CHANGE: the service's whole reply with an error code.
     def refusal(self, message: str) -> Reply:
         return json_reply({"error": message}, 400)

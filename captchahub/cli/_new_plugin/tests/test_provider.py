@@ -1,4 +1,4 @@
-"""What is special to this service. The contract suite can't know what its pages promise; this can."""
+"""Tests of what the service's documentation promises, which the contract suite can't know."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROVIDER = PennyReaderProvider(PennyReaderSettings(Secret(KEY)))
 
 
 # CHANGE: a request as the service's pages show it.
-def test_an_order_has_the_key_the_picture_and_the_options() -> None:
+def test_create_sends_the_key_the_picture_and_the_options() -> None:
     picture = Painter(1).text().image
     request = PROVIDER.create_job(ImageToText(picture, length=5))
     assert request.url == "https://api.penny-reader.example/v1/order"
@@ -28,7 +28,7 @@ def test_an_order_has_the_key_the_picture_and_the_options() -> None:
 
 # CHANGE: answers as they were seen in use, each with what it means.
 @pytest.mark.parametrize(
-    ("reply", "meaning"),
+    ("reply", "expected"),
     [
         (
             json_reply({"state": "done", "text": " x7kp2\n", "price": "0.001"}),
@@ -37,11 +37,11 @@ def test_an_order_has_the_key_the_picture_and_the_options() -> None:
         (json_reply({"state": "done", "text": 12345}), Solved(TextSolution("12345"))),
     ],
 )
-def test_an_answer_is_read(reply: Reply, meaning: Solved) -> None:
-    assert PROVIDER.read_result(Job(100001, "image-to-text"), reply) == meaning
+def test_an_answer_is_read(reply: Reply, expected: Solved) -> None:
+    assert PROVIDER.read_result(Job(100001, "image-to-text"), reply) == expected
 
 
-def test_a_hub_solves_a_picture_and_tells_the_service_that_it_was_right() -> None:
+def test_a_hub_solves_a_picture_and_reports_the_answer_as_right() -> None:
     with Sandbox(load_emulation("penny-reader"), job_time=0) as sandbox:
         account = {"plugin": "penny-reader", **sandbox.settings()}
         drawn = sandbox.draw_text("x7kp2")

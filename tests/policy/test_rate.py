@@ -1,4 +1,4 @@
-"""The rate of a provider is kept exactly, and nobody waits longer than it takes."""
+"""When a rate limit allows the next job: never too soon, and never later than necessary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pauses = st.lists(st.integers(0, 12).map(float), max_size=60)
 
 
 def orders(rate: Rate, pauses: Sequence[float]) -> list[tuple[float, float]]:
-    """When each order was wanted and when it was given, by a caller who pauses between them."""
+    """When each job was wanted, and when it was allowed, for a caller that pauses between them."""
     window, now, every = SlidingWindow(rate), 1000.0, list[tuple[float, float]]()
     for pause in pauses:
         wanted = now + pause
@@ -26,15 +26,15 @@ def orders(rate: Rate, pauses: Sequence[float]) -> list[tuple[float, float]]:
     return every
 
 
-class TestRateWindow:
-    def test_so_many_jobs_are_ordered_at_once(self) -> None:
+class TestSlidingWindow:
+    def test_the_jobs_of_the_rate_are_allowed_at_once(self) -> None:
         window = SlidingWindow(Rate(3, 10.0))
         for _ in range(3):
             assert window.opens_at(100.0) == 100.0
             window.take(100.0)
         assert window.opens_at(100.0) == 110.0
 
-    def test_each_makes_room_for_another_when_its_time_has_passed(self) -> None:
+    def test_each_job_makes_room_for_another_after_its_time(self) -> None:
         window = SlidingWindow(Rate(2, 10.0))
         window.take(100.0)
         window.take(104.0)
@@ -42,32 +42,30 @@ class TestRateWindow:
         window.take(110.0)
         assert window.opens_at(111.0) == 114.0
 
-    def test_it_opens_at_that_moment_and_not_after_it(self) -> None:
+    def test_it_opens_exactly_then(self) -> None:
         window = SlidingWindow(Rate(1, 10.0))
         window.take(100.0)
         assert window.opens_at(109.0) == 110.0
         assert window.opens_at(110.0) == 110.0
 
-    def test_what_was_not_used_is_not_saved_up(self) -> None:
+    def test_unused_jobs_are_not_saved_up(self) -> None:
         window = SlidingWindow(Rate(1, 10.0))
         window.take(100.0)
         window.take(window.opens_at(500.0))
         assert window.opens_at(500.0) == 510.0
 
-    def test_asking_takes_nothing(self) -> None:
+    def test_opens_at_counts_nothing(self) -> None:
         window = SlidingWindow(Rate(1, 10.0))
         assert [window.opens_at(100.0) for _ in range(5)] == [100.0] * 5
 
     @given(rates, pauses)
-    def test_no_window_ever_sees_more_orders_than_allowed(self, rate: Rate, pauses: list[float]) -> None:
+    def test_no_window_ever_has_more_jobs_than_allowed(self, rate: Rate, pauses: list[float]) -> None:
         times = [at for _, at in orders(rate, pauses)]
         for end in times:
             assert sum(end - rate.seconds < at <= end for at in times) <= rate.jobs
 
     @given(rates, pauses)
-    def test_nobody_waits_where_the_rate_would_allow_an_order_sooner(
-        self, rate: Rate, pauses: list[float]
-    ) -> None:
+    def test_no_job_waits_longer_than_the_rate_requires(self, rate: Rate, pauses: list[float]) -> None:
         """A moment before, the window ending there was full."""
         every = orders(rate, pauses)
         for wanted, opened in every:
@@ -76,7 +74,7 @@ class TestRateWindow:
                 assert sum(before - rate.seconds < at <= before for _, at in every) == rate.jobs
 
     @given(rates, pauses)
-    def test_no_order_is_given_before_it_is_wanted_or_before_the_last(
+    def test_no_job_is_allowed_before_it_is_wanted_or_before_the_last(
         self, rate: Rate, pauses: list[float]
     ) -> None:
         every = orders(rate, pauses)

@@ -1,4 +1,7 @@
-"""What callers pass, who need not use a type checker: each function gives it back, or says what to pass."""
+"""Checks arguments of the hubs, whose callers need not use a type checker.
+
+Each function returns the checked value, or raises an error that says what to pass.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ __all__ = [
     "checked_zone",
 ]
 
-# SQLite counts no further.
-_MOST = 2**63 - 1
+# The largest integer of SQLite.
+_MAX_LIMIT = 2**63 - 1
 
 
 def checked_path(path: object) -> Path:
-    """The path of a configuration."""
+    """Check the path of a configuration."""
     if isinstance(path, (str, PurePath)):
-        # The text is not repeated, for it may hold a token.
+        # The message does not quote the text, which can hold a token.
         if "\n" in str(path):
             raise ConfigError(
-                "from_yaml takes the path of a file, and this is the text of one: parse it, and give the "
+                "from_yaml takes the path of a file, and this is the text of one: parse it, and pass the "
                 "result to from_mapping"
             )
         return Path(path)
@@ -44,35 +47,35 @@ def checked_path(path: object) -> Path:
         return checked_path(os.fspath(path))  # pyright: ignore[reportUnknownArgumentType]  # text or bytes
     instead = ""
     if isinstance(path, Mapping):
-        instead = "; for a mapping there is from_mapping"
+        instead = "; use from_mapping for a mapping"
     elif isinstance(path, io.IOBase):
-        instead = "; give the path that was opened"
+        instead = "; pass the path of that file"
     raise TypeError(f"from_yaml takes the path of a file, not {found}{instead}")
 
 
 def checked_state(state: object) -> JobState:
-    """A state of a job."""
+    """Check a state of a job."""
     if not isinstance(state, JobState):
         raise TypeError(f"state must be a JobState, such as JobState.AMBIGUOUS, not {state!r:.40}")
     return state
 
 
 def checked_limit(limit: object) -> int:
-    """How many jobs are wanted."""
+    """Check a number of jobs to return."""
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"limit must be a whole number from 1, not {limit!r:.40}")
-    return min(limit, _MOST)
+        raise ValueError(f"limit must be a whole number of 1 or more, not {limit!r:.40}")
+    return min(limit, _MAX_LIMIT)
 
 
 def checked_job(job: object) -> JobEntry:
-    """A job of the journal."""
+    """Check a job of the journal."""
     if not isinstance(job, JobEntry):
-        raise TypeError(f"job must be one of those that hub.jobs() gives, not {job!r:.40}")
+        raise TypeError(f"job must be one that hub.jobs() returned, not {job!r:.40}")
     return job
 
 
 def checked_cost(cost: object) -> Decimal | None:
-    """What a job has cost."""
+    """Check the cost of a job, or None if unknown."""
     if cost is None:
         return None
     if not isinstance(cost, Decimal):
@@ -83,14 +86,14 @@ def checked_cost(cost: object) -> Decimal | None:
 
 
 def checked_zone(zone: object) -> tzinfo:
-    """A time zone."""
+    """Check a time zone."""
     if not isinstance(zone, tzinfo):
         raise TypeError(f"zone must be a tzinfo, such as ZoneInfo('Europe/Berlin'), not {zone!r:.40}")
     return zone
 
 
 def checked_since(since: object) -> float:
-    """A time as seconds since 1970, 0 for none."""
+    """Return a time as seconds since 1970, or 0 for None."""
     if since is None:
         return 0.0
     if not isinstance(since, datetime):
@@ -98,18 +101,18 @@ def checked_since(since: object) -> float:
     try:
         return since.timestamp()
     except (OverflowError, OSError, ValueError) as error:
-        raise ValueError(f"since must be a time that clocks can show, not {since}") from error
+        raise ValueError(f"since must be a time that this system supports, not {since}") from error
 
 
 def checked_in_flight(number: object) -> int:
-    """How many are open at once."""
+    """Check a number of tasks to run at the same time."""
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"in_flight must be a whole number from 1, not {number!r:.40}")
+        raise ValueError(f"in_flight must be a whole number of 1 or more, not {number!r:.40}")
     return number
 
 
 def checked_timeout(timeout: float | None) -> float | None:
-    """A time in seconds, None for none."""
+    """Check a time in seconds; None stands for the default."""
     if timeout is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Whether a call that waits would hold up the event loop of its own thread."""
+"""Finds out whether a blocking call would hold up the event loop of its own thread."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["blocks_a_loop"]
 
 _COROUTINES = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
-# Loops that are written in another language have no frame of their own.
-_RUNNING: Collection[CodeType] = (asyncio.BaseEventLoop.run_forever.__code__, asyncio.Runner.run.__code__)
+# The code that runs a loop. A loop in another language (uvloop) has no frame, but asyncio.Runner has one.
+_LOOP_CODES: Collection[CodeType] = (asyncio.BaseEventLoop.run_forever.__code__, asyncio.Runner.run.__code__)
 
 
 def blocks_a_loop() -> bool:
-    """Whether the caller was called by a coroutine, or by a callback, of an event loop in this thread.
+    """Return whether a coroutine or callback of an event loop in this thread has called the caller.
 
-    A loop can be running and not be waiting for the caller: Playwright's synchronous API keeps one in another
-    greenlet, which goes on when Playwright is called again.
+    A loop can run and not wait for the caller: Playwright's synchronous API keeps one in another greenlet,
+    which continues when Playwright is called again.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
     codes = (frame.f_code for frame in _callers())
-    return any(code in _RUNNING or code.co_flags & _COROUTINES for code in codes)
+    return any(code in _LOOP_CODES or code.co_flags & _COROUTINES for code in codes)
 
 
 def _callers() -> Iterator[FrameType]:
-    """The frames of all who wait for the caller, also those in the greenlets that its own came from."""
+    """Yield the frames that wait for the caller, also those in its parent greenlets."""
     frame = inspect.currentframe()
     greenlet: Any = _current_greenlet()
     while frame is not None:

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that are not asynchronous."""
+"""An event loop in a thread of its own, for blocking callers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["LoopThread"]
 
 T = TypeVar("T")
 
-# How long work that was cancelled may take to hand over its error, in seconds.
-_FAREWELL = 1.0
+# Seconds for cancelled tasks to hand their errors to their callers.
+_CANCELLED_SECONDS = 1.0
 
-# How long stopping waits for the thread, in seconds: closing has limits of its own that are shorter.
-_PATIENCE = 10.0
+# Seconds that stopping waits for the thread: more than the limits that closing the engine has itself.
+_STOP_SECONDS = 10.0
 
 
 class LoopThread:
@@ -28,25 +28,26 @@ class LoopThread:
 
     def __init__(self) -> None:
         self.process = process()
-        """The process the thread lives in; a fork does not copy it."""
+        """The process of the thread; a fork does not copy threads."""
         ready: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=_run, args=(ready,), name="captchahub", daemon=True)
         try:
             self._thread.start()
             self._loop = ready.result()
         except BaseException:
-            # Interrupted while the loop was made: nobody will use it, so it ends at once.
+            # Ctrl-C while the loop was made: it is not used, so it ends at once.
             ready.add_done_callback(_end_made)
             raise
 
     def is_current(self) -> bool:
-        """Whether the caller runs in this very thread."""
+        """Return whether the caller runs in this thread."""
         return threading.current_thread() is self._thread
 
     def submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
         """Start a coroutine in the loop, from any thread; cancelling the future cancels it.
 
-        It is made in the loop, too: one made by a caller whom Ctrl-C interrupts would never be awaited.
+        ``work`` makes it in the loop: one made by the caller would never be awaited if Ctrl-C came before it
+        was handed over, as with asyncio.run_coroutine_threadsafe().
         """
         future: Future[T] = Future()
         self._loop.call_soon_threadsafe(self._begin, work, future)
@@ -64,21 +65,21 @@ class LoopThread:
             self._loop.call_soon_threadsafe(task.cancel)
 
     def stop(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run one last coroutine, then end the loop and its thread. In a forked child it does nothing."""
+        """Run one last coroutine, then end the loop and its thread. Does nothing in a forked child."""
         if self.process != process() or self._loop.is_closed():
             return
         ending = self.submit(lambda: _end(last))
         ending.add_done_callback(lambda _: _end_loop(self._loop))
-        # The garbage collector may call this from the loop's own thread, which can't wait for itself.
+        # The garbage collector can call this from the loop's own thread, which cannot wait for itself.
         if not self.is_current():
-            self._thread.join(_PATIENCE)
+            self._thread.join(_STOP_SECONDS)
 
 
 def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
-    # Made here and not by the caller, whose thread Ctrl-C can interrupt halfway through.
+    # Not made by the caller, whose thread Ctrl-C can interrupt halfway through.
     try:
         loop = _new_loop()
-    except BaseException as error:  # noqa: BLE001 - no more files, most likely: the caller is told
+    except BaseException as error:  # noqa: BLE001 - most likely too many open files; the caller raises it
         ready.set_exception(error)
         return
     ready.set_result(loop)
@@ -91,7 +92,7 @@ def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
 def _new_loop() -> asyncio.AbstractEventLoop:
     """Return a loop whose clock a test cannot stop by patching :mod:`time`."""
     loop = asyncio.new_event_loop()
-    # One with a clock of its own, such as uvloop's, keeps it.
+    # uvloop, which has a clock of its own, keeps it.
     if type(loop).time is asyncio.BaseEventLoop.time:
         loop.time = steady  # type: ignore[method-assign]
     return loop
@@ -122,4 +123,4 @@ async def _end(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
     await last()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
-        await asyncio.wait(others, timeout=_FAREWELL)
+        await asyncio.wait(others, timeout=_CANCELLED_SECONDS)

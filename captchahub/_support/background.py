@@ -1,4 +1,4 @@
-"""Work that outlives the solve it came from: harvested jobs, reports of wrong answers, price lists."""
+"""Tasks that outlive the solve that started them: late answers, reports of wrong answers, price lists."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ T = TypeVar("T")
 
 
 class BackgroundTasks:
-    """Keeps such work until it is done, or until the hub is closed."""
+    """Keeps tasks until they are done, or until the hub is closed.
+
+    asyncio itself holds only weak references to tasks.
+    """
 
     def __init__(self) -> None:
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._brief: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start work of a single call, which closing the hub waits for a moment."""
+        """Start a brief task, such as one call of a service: closing waits for it a moment."""
         task = asyncio.ensure_future(work)
         self.track(task)
         self._brief.add(task)
@@ -29,29 +32,29 @@ class BackgroundTasks:
         return task
 
     def track(self, task: asyncio.Task[Any]) -> None:
-        """Go on with what a solve has begun."""
-        self._under_way.add(task)
+        """Keep a task that a solve has started. It is cancelled when the hub closes."""
+        self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._under_way.discard(task)
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Who adopts or begins something sees to its errors; this one was not thought of.
-            log.error("work in the background failed", exc_info=error)
+            # Callers handle the errors that they expect inside the task; this is a bug.
+            log.error("a background task failed", exc_info=error)
 
     async def aclose(self, patience: float) -> None:
-        """End what lasts, wait ``patience`` seconds for what is brief, and end the rest."""
-        # What is ended may begin something: a harvest, or to write down in what state it leaves its job.
-        while lasting := self._under_way - self._brief:
+        """Cancel all but brief tasks, wait up to ``patience`` seconds for these, and cancel the rest."""
+        # In a loop, because a cancelled task can start another one, such as to record the state of its job.
+        while lasting := self._tasks - self._brief:
             await cancel_all(lasting)
         if self._brief:
             await asyncio.wait(self._brief, timeout=patience)
-        while self._under_way:
-            await cancel_all(self._under_way)
+        while self._tasks:
+            await cancel_all(self._tasks)
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks, and wait until they are over."""
+    """Cancel tasks, and wait until they have ended."""
     ending = list(tasks)
     for task in ending:
         task.cancel()

@@ -1,4 +1,4 @@
-"""The time that the library lives by, which no test of a user's program stops."""
+"""The clock of the library, which a user's tests cannot stop with freezegun and the like."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["now", "steady"]
 
 
 def now() -> float:
-    """The running event loop's time, in seconds."""
+    """Return the running event loop's time, in seconds."""
     return asyncio.get_running_loop().time()
 
 
 def _steady() -> Callable[[], float]:
-    # What stops time, such as freezegun, puts another function in place of time.monotonic wherever a module
-    # has it. This one is not replaced, and a partial is not seen.
+    # freezegun replaces time.monotonic in every module that has imported it. It does not replace
+    # clock_gettime, and does not look into a partial.
     if hasattr(time, "clock_gettime"):
         return partial(time.clock_gettime, time.CLOCK_MONOTONIC)
     return partial(time.monotonic)
 
 
 steady = _steady()
-"""A clock that only goes on, in seconds."""
+"""A monotonic clock, in seconds."""

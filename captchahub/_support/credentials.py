@@ -1,6 +1,6 @@
-"""What a plugin's settings hold: a token that can't show, and the address it may be sent to.
+"""What the settings of plugins are made of: tokens that never show, and addresses that they may be sent to.
 
-Plugin authors find all of this in :mod:`captchahub.provider`.
+Plugins import all of this from :mod:`captchahub.provider`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The token itself, for a request's body or headers and nowhere else."""
+        """Return the token itself, for the body or the headers of a request and nothing else."""
         return self._value
 
     def __repr__(self) -> str:
@@ -46,9 +46,9 @@ class Secret:
 def usable_secret(_settings: object, field: attrs.Attribute[Any], value: object) -> None:
     """An attrs validator for a setting that is a token: ``api_token: Secret = attrs.field(validator=...)``.
 
-    Raises ValueError for anything but a :class:`Secret`, and for one that is empty or holds a blank, a line
-    break or a control character, which a token cut from a page or a file brings along. The message calls it
-    by the last word of the field's name, and never holds it.
+    Raises ValueError for anything but a :class:`Secret`, and for one that is empty or holds a space, a line
+    break or a control character, such as one that was copied from a page with the text around it. The message
+    calls it by the last word of the field's name, and never quotes it.
     """
     name = field.name
     called = name.rpartition("_")[2]
@@ -57,7 +57,7 @@ def usable_secret(_settings: object, field: attrs.Attribute[Any], value: object)
     token = value.reveal()
     if not token:
         raise ValueError(f"{name} is empty: set it to the {called} shown in your account at the service")
-    # The service would refuse it without a reason.
+    # A service would refuse it without saying why.
     if not token.isprintable() or " " in token:
         raise ValueError(
             f"{name} holds a space, a line break or a control character: copy the {called} again, alone"
@@ -65,7 +65,7 @@ def usable_secret(_settings: object, field: attrs.Attribute[Any], value: object)
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host name can only mean this machine."""
+    """Return whether a host name can only mean this machine."""
     if host == "localhost":
         return True
     try:
@@ -75,19 +75,19 @@ def is_loopback(host: str | None) -> bool:
 
 
 def service_url(url: str) -> str:
-    """A service's base address, checked and without a slash at its end: an attrs converter for settings.
+    """Return a service's base address without a slash at its end: an attrs converter for settings.
 
     Raises ValueError for anything but ``https``, unless the host is this machine, and for an address that
-    carries a user, a query or a fragment. The message does not repeat the address, which may hold a password.
+    carries a user, a query or a fragment. The message does not quote the address, which can hold a password.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # The words of that error can repeat a part of the address.
-        raise ValueError(_NO_ADDRESS) from None
+        # That error can quote a part of the address.
+        raise ValueError(_INVALID_ADDRESS) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_plain(url):
-        raise ValueError(_NO_ADDRESS)
+        raise ValueError(_INVALID_ADDRESS)
     if any(mark in url for mark in "@?#"):
         raise ValueError("an address must not carry a user name, a password, a query or a fragment")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -95,7 +95,7 @@ def service_url(url: str) -> str:
     return url.rstrip("/")
 
 
-_NO_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
+_INVALID_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
 
 
 def _is_plain(url: str) -> bool:

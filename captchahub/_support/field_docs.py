@@ -1,4 +1,7 @@
-"""What the docstrings of a settings class say, read from its source: Python keeps none of its fields."""
+"""Reads the docstrings of a settings class and of its fields.
+
+Those of fields are read from the source, because Python does not keep them.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,8 @@ __all__ = ["class_doc", "documented_fields", "field_docs"]
 
 
 def class_doc(target: type) -> str:
-    """The first paragraph of a class's docstring, on one line; empty where there is none."""
-    # What attrs writes where there is none is of no use to anybody.
-    return _words((target.__dict__.get("__doc__") or "").partition("\n\n")[0])
+    """Return the first paragraph of a class's docstring, on one line, or an empty text."""
+    return _words((target.__doc__ or "").partition("\n\n")[0])
 
 
 def field_docs(target: type) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""What belongs to one process: a forked child has copies of it, and must not take them for its own."""
+"""Resources of one process: a forked child has copies, and must not use them as its own."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Protocol
 __all__ = ["Forked", "Process", "keep", "no_fork", "process", "refuse_elsewhere", "watch"]
 
 Process = tuple[int, int]
-"""One process, as :func:`process` tells it from others."""
+"""Identifies a process, as :func:`process` returns it."""
 
 
 class Forked(Protocol):
-    """Something that lets go of what a fork must not copy."""
+    """A resource that has to be closed while the process forks."""
 
     def before_fork(self) -> None:
-        """Let go of it, and begin nothing until the fork is over."""
+        """Close it, and open nothing until the fork is over."""
         ...
 
     def after_fork(self, *, is_child: bool) -> None:
-        """Go on."""
+        """Open it again if needed."""
         ...
 
 
@@ -38,20 +38,24 @@ _forks = 0
 
 
 def process() -> Process:
-    """What tells this process from its parents and its children, also where a process id comes back."""
+    """Return what distinguishes this process from its parents and children.
+
+    A process id alone does not: the system uses it again after the process has ended.
+    """
     return os.getpid(), _forks
 
 
 def refuse_elsewhere(home: Process, what: str) -> None:
-    """Raise RuntimeError in every process but one, for whatever would wait there for ever."""
+    """Raise RuntimeError in every process but one, because waiting there would never end."""
     if process() != home:
-        raise RuntimeError(f"{what} belongs to the process that began it, and this is a forked child of that")
+        raise RuntimeError(f"{what} belongs to the process that created it, and this is a forked child")
 
 
 def keep(inherited: object) -> None:
-    """Keep what a parent has left for as long as this process lives, and never use it.
+    """Keep a copy of a parent's object for the life of this process, so that it is never destroyed.
 
-    To destroy a copy of a loop, for one, would take the parent's wake-ups out of the selector they share.
+    For instance, closing the copy of an event loop would remove the parent's file descriptors from the epoll
+    object that both processes share.
     """
     _kept.append(inherited)
 
@@ -62,7 +66,7 @@ def watch(one: Forked) -> None:
 
 
 def _before() -> None:
-    # Until the fork is over, so that two threads that fork do not wait for each other.
+    # Held until the fork is over: the resources of two threads that fork at once must not interleave.
     no_fork.acquire()
     for one in list(_watched):
         one.before_fork()

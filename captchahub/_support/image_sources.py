@@ -1,4 +1,4 @@
-"""What may be given where a picture should be: names for messages, advice, and base64 in all its writings."""
+"""What callers may pass instead of a picture: names for messages, advice, and base64 in all its forms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from captchahub._support.image_formats.unsupported import advice_on_text
 
 __all__ = ["decoded_base64", "instead_of", "name_of"]
 
-_LONGEST_NAME: Final = 200
+_MAX_NAME: Final = 200
 
-# The second alternative has lost its first word.
+# The second alternative lacks "data:", as after splitting at the colon.
 _DATA_URL = re.compile(r"\A\s*(?:data:[^,]*|[\w/+.-]+;base64),", re.IGNORECASE)
 
 _QUOTED = re.compile(r"""\A\s*b?(["'])(.*)\1\s*\Z""", re.DOTALL)
@@ -28,16 +28,16 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def name_of(source: object) -> str:
-    """What to call a source in a message; many file objects have a number for a name, or none."""
+    """Return what messages call a source; many file objects have a number for a name, or none."""
     if isinstance(source, (str, os.PathLike)):
         path = str(source)  # pyright: ignore[reportUnknownArgumentType]  # a path of either kind is shown
-        return path if len(path) <= _LONGEST_NAME else f"{path[:60]}…"
+        return path if len(path) <= _MAX_NAME else f"{path[:60]}…"
     name: object = getattr(source, "name", None)
     return name if isinstance(name, str) else f"in the {type(source).__name__}"
 
 
 def instead_of(thing: object) -> str:
-    """What to call with a thing that was given to the wrong call, after a semicolon; empty if not known."""
+    """Return, after a semicolon, what to call with an object of the wrong type, or an empty text."""
     if isinstance(thing, str):
         said = advice_on_text(thing)
     else:
@@ -64,10 +64,10 @@ _INSTEAD: tuple[tuple[Callable[[object], bool], str], ...] = (
 
 
 def decoded_base64(text: str) -> bytes:
-    """The bytes of base64 as it is found in pages, JSON and URLs. Raises ValueError where it is not clear.
+    """Return the bytes of base64 as it stands in pages, JSON and URLs. Raises ValueError if it is ambiguous.
 
-    It may have a data URL's head, white space and quotes; be escaped as in a URL, JSON or HTML; use the
-    alphabet for URLs; and lack its padding.
+    It may have the head of a data URL, white space and quotes; be escaped as in a URL, JSON or HTML; use the
+    alphabet for URLs (RFC 4648 section 5); and lack its padding.
     """
     packed = "".join(_DATA_URL.sub("", _unescaped(text), count=1).split())
     if not packed.isascii():

@@ -1,4 +1,4 @@
-"""The library's one logger. It is silent until the application configures logging."""
+"""The library's only logger. It is silent until the application configures logging."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _solve: ContextVar[str | None] = ContextVar("captchahub_solve", default=None)
 
 @contextmanager
 def of_solve(solve: str) -> Generator[None]:
-    """Have every line that is logged in here, and in the tasks begun in here, say of which solve it is."""
+    """Make every line logged in this block, and in tasks started in it, name the solve it belongs to."""
     before = _solve.set(solve)
     try:
         yield
@@ -23,10 +23,10 @@ def of_solve(solve: str) -> Generator[None]:
 
 
 def _note_solve(record: logging.LogRecord) -> bool:
-    """End a line of a solve with its id, which is also ``solve`` of the record; in others that is None."""
+    """Add the solve's id to the line, and to the record as ``solve``, which is None for other lines."""
     record.solve = solve = _solve.get()
     if solve is not None:
-        # The id is of hexadecimal digits, so that it holds no "%".
+        # Safe to put into a format string: the id has hexadecimal digits only.
         record.msg = f"{record.msg} [solve {solve}]"
     return True
 

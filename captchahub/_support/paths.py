@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""Paths as users write them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["anchored", "expanded", "working_directory"]
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """The path, where a ``~`` or ``~user`` at its beginning is that user's home directory.
+    """Return the path with a ``~`` or ``~user`` at its beginning replaced by that user's home directory.
 
-    A path whose user is not known stays as it is, so that it is told as one that is not there.
+    A path with an unknown user stays as it is, and is then reported as one that does not exist.
     """
-    # The method of a Path would take "./~" for "~", and raise for a user that is not known.
+    # Path.expanduser() takes "./~" for "~", and raises for an unknown user.
     return Path(os.path.expanduser(path))  # noqa: PTH111 - as said
 
 
 def working_directory() -> Path | None:
-    """The directory where relative paths begin, None where it is not there any more."""
+    """Return the working directory, or None if it was deleted."""
     try:
         return Path.cwd()
     except OSError:
@@ -26,6 +26,6 @@ def working_directory() -> Path | None:
 
 
 def anchored(path: Path) -> Path:
-    """The path as an absolute one; a relative one stays as it is where the working directory is gone."""
+    """Return the path as an absolute one, or as it is if the working directory was deleted."""
     here = working_directory()
     return path if here is None else here / path

@@ -1,7 +1,7 @@
-"""The text of an answer as a person would type it: no full-width characters, no invisible marks.
+"""Normalizes the text of an answer: no full-width characters, no invisible marks.
 
-Services answer with what their workers type, which may be full-width digits of an East Asian keyboard, and
-with what their workers copy, which may have zero-width marks in it. Both look right and fail every check.
+Services answer with what their workers type, which can be the full-width digits of an East Asian keyboard,
+and with what they copy, which can have zero-width marks in it. Both look right, and no site accepts them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _NUMBER: Final = re.compile(r"\s*([-+]?)\s*(\d+)\s*")
 
 
 def plain(text: str, kept: Collection[str] = ()) -> str:
-    """The text in NFKC, without format characters and blanks at its ends; what is ``kept`` stays as it is."""
+    """Return the text in NFKC, without format characters and outer blanks; ``kept`` characters stay."""
     folded = "".join(_folded(character, kept) for character in text)
     return unicodedata.normalize("NFC", without_marks(folded, kept))
 
 
 def without_marks(text: str, kept: Collection[str] = ()) -> str:
-    """The text without format characters and blanks at its ends.
+    """Return the text without format characters and outer blanks.
 
     A joiner stays where it changes how the text is written: in Arabic and Persian, in the scripts of India,
     and in emoji.
@@ -60,7 +60,7 @@ def _folded(character: str, kept: Collection[str]) -> str:
 
 
 def _is_mark(before: str, character: str, after: str) -> bool:
-    """Whether a character is not seen where it stands."""
+    """Return whether a character is invisible at its place."""
     if character in _JOINERS:
         return not _joins(before, after)
     if character in _MARKS:
@@ -77,7 +77,7 @@ def _joins(before: str, after: str) -> bool:
 
 
 def with_digits_of(text: str, allowed: Collection[str]) -> str:
-    """The text with digits of ASCII for those of other scripts that are not allowed."""
+    """Return the text with ASCII digits instead of those of other scripts that are not allowed."""
     return "".join(
         character if character in allowed or (digit := _digit(character)) not in allowed else digit
         for character in text
@@ -85,7 +85,7 @@ def with_digits_of(text: str, allowed: Collection[str]) -> str:
 
 
 def result_of_sum(text: str) -> str:
-    """The one number of ``5+3=8``, in digits of ASCII; the text itself where it has none, or several."""
+    """Return the only number of ``5+3=8``, in ASCII digits, or the text if it has none or several."""
     sides = "".join(map(_digit, text.translate(_MINUSES))).split("=")
     found = [number for side in sides if (number := _NUMBER.fullmatch(side))]
     numbers = {number[1] + number[2] for number in found}
@@ -93,5 +93,5 @@ def result_of_sum(text: str) -> str:
 
 
 def _digit(character: str) -> str:
-    """The digit of ASCII for one of any script; any other character as it is."""
+    """Return the ASCII digit for one of any script, and any other character as it is."""
     return str(unicodedata.decimal(character)) if character.isdecimal() else character

@@ -1,4 +1,4 @@
-"""Keeping secrets out of what is shown: the backstop behind every plugin's own care."""
+"""Masks secrets in errors and texts, for plugins and services that repeat them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from captchahub._support.guard import foreign_errors
 
 __all__ = ["chain_of", "mask", "mask_error", "secrets_in", "tokens_in"]
 
-# A shorter text is no token, and masking it would blank every other word.
-_SHORTEST = 4
+# A shorter text is no token, and masking it would mask parts of ordinary words.
+_MIN_LENGTH = 4
 
 
 def secrets_in(value: object) -> Iterable[str]:
-    """The text of every Secret in a value: in settings, and in what they hold."""
+    """Yield the text of every Secret in settings, also in their fields, mappings and lists."""
     if isinstance(value, Secret):
         yield value.reveal()
     elif isinstance(value, Mapping):
@@ -33,20 +33,20 @@ def secrets_in(value: object) -> Iterable[str]:
 
 
 def tokens_in(value: object) -> tuple[str, ...]:
-    """Those of them that are long enough to be told from other words."""
-    return tuple(secret for secret in secrets_in(value) if len(secret) >= _SHORTEST)
+    """Return those that are long enough to be masked."""
+    return tuple(secret for secret in secrets_in(value) if len(secret) >= _MIN_LENGTH)
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
-    """The text with asterisks where a secret stood."""
+    """Return the text with asterisks in the place of secrets."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= _MIN_LENGTH:
             text = text.replace(secret, "***")
     return text
 
 
 def mask_error(error: BaseException, secrets: Iterable[str]) -> None:
-    """Put asterisks where a secret stood in an error, and in those that led to it."""
+    """Mask secrets in an error and in those that led to it: arguments, attributes and notes."""
     hidden = list(secrets)
     for link in chain_of(error):
         link.args = tuple(_masked(arg, hidden) for arg in link.args)
@@ -56,13 +56,13 @@ def mask_error(error: BaseException, secrets: Iterable[str]) -> None:
 
 
 def _mask_attributes(error: BaseException, secrets: Sequence[str]) -> None:
-    """Those from which an error may make its words."""
+    """Mask the attributes, from which an error can make its message."""
     attributes = vars(error)
     for name, value in attributes.items():
         if isinstance(value, str):
             attributes[name] = mask(value, secrets)
     if isinstance(error, OSError):
-        # Set only where there is a text: None is not the same as nothing here.
+        # Set only if it is text: an OSError whose ``filename`` was set to None shows "None".
         if isinstance(error.strerror, str):
             error.strerror = mask(error.strerror, secrets)
         if isinstance(error.filename, str):
@@ -70,7 +70,7 @@ def _mask_attributes(error: BaseException, secrets: Sequence[str]) -> None:
 
 
 def _masked(value: Any, secrets: Sequence[str]) -> Any:
-    """The same value, or a text with asterisks where it would show a secret."""
+    """Return the value, or its masked representation if that shows a secret."""
     if isinstance(value, str):
         return mask(value, secrets)
     try:
@@ -82,7 +82,7 @@ def _masked(value: Any, secrets: Sequence[str]) -> Any:
 
 
 def chain_of(error: BaseException) -> Iterable[BaseException]:
-    """An error, those that led to it and those that it groups, each once."""
+    """Return an error, those that led to it and those in its group, each once."""
     seen: dict[int, BaseException] = {}
     waiting = [error]
     while waiting:

@@ -1,4 +1,7 @@
-"""Imported before everything else of the library: what it needs must not be hidden by a file of the user."""
+"""Checks the required packages; imported before everything else of the library.
+
+A file of the user that has the name of one, such as ``requests.py``, would otherwise fail in odd ways.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own file that Python imports in place of a package, because it is called like that."""
+"""Finds files of the user that Python imports instead of a package, because they have its name."""
 
 from __future__ import annotations
 
@@ -9,36 +9,33 @@ __all__ = ["how_to_get", "refuse_shadows"]
 
 
 def refuse_shadows(packages: Iterable[str]) -> None:
-    """Raise ImportError where a file would be imported in place of one of these packages.
-
-    Nothing is imported to find that out.
-    """
+    """Raise ImportError if a file would be imported instead of one of these packages. Nothing is imported."""
     for package in packages:
         origin, is_package = _found(package)
         if origin is not None and not is_package:
-            said = f"captchahub needs the package {package}, and {origin} is imported in its place"
+            said = f"captchahub needs the package {package}, and {origin} is imported instead"
             raise ImportError(f"{said}: rename that file", name=package, path=origin)
 
 
 def how_to_get(error: ImportError, extra: str) -> str:
-    """Which package an import was in want of, and what to do; ``extra`` is the one of ours that has it."""
+    """Return which package an import lacks, and what to do; ``extra`` of captchahub installs it."""
     package = (error.name or "another package").partition(".")[0]
     install = f"pip install 'captchahub[{extra}]'"
     origin, _ = _found(package)
     if origin is None:
         return f"the package {package}: {install}"
-    # Two packages of other makers can have one name too.
+    # Or it is another project's package of the same name.
     return (
-        f"the package {package}, and {origin} is imported in its place: rename that, if it is yours; else "
+        f"the package {package}, and {origin} is imported instead: rename that, if it is yours; else "
         f"{install}"
     )
 
 
 def _found(package: str) -> tuple[str | None, bool]:
-    """The file that a name stands for, None where there is none, and whether it is a package."""
+    """Return the file of a module, or None if there is none, and whether it is a package."""
     try:
         spec = find_spec(package)
-    # ValueError: it is there already, and was made by hand.
+    # ValueError: the module exists already and has no spec, because it was made by hand.
     except (ImportError, ValueError):
         return None, False
     if spec is None:

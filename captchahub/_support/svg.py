@@ -1,7 +1,7 @@
-"""SVG → PNG, by resvg, which is installed with ``captchahub[svg]``.
+"""Renders SVG as PNG with resvg, which ``captchahub[svg]`` installs.
 
-A drawing comes from a stranger. One that names other files is refused, since resvg would read them, and so is
-one that says no size or a vast one.
+A drawing comes from an untrusted page. One that names other files is refused, because resvg would read them,
+and so is one without a size or with a huge one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Final
 
 __all__ = ["rendered"]
 
-_MOST_PIXELS: Final = 25_000_000
+# The limit is about 100 MB of memory.
+_MAX_PIXELS: Final = 25_000_000
 
-_LONGEST: Final = 10_000_000
+# In bytes, uncompressed: a gzip file of 10 kB can unpack to that much.
+_MAX_LENGTH: Final = 10_000_000
 
 _ROOT = re.compile(r"<(?:\w+:)?svg\b([^>]*)>", re.IGNORECASE)
 
@@ -28,17 +30,17 @@ _FOREIGN = re.compile(
 
 
 def rendered(svg: str | bytes, scale: float, background: str) -> bytes:
-    """The PNG of a drawing. Raises ValueError where it can't be drawn, ImportError without resvg."""
-    import resvg_py  # noqa: PLC0415 - an extra; who has no SVG does not need it
+    """Return the PNG of a drawing. Raises ValueError if it can't be drawn, ImportError without resvg."""
+    import resvg_py  # noqa: PLC0415 - an optional dependency
 
     text = svg if isinstance(svg, str) else _decoded(svg)
     if _FOREIGN.search(text):
         raise ValueError("it names other files or entities, which are not read")
     if not 0 < scale < math.inf:
-        raise ValueError(f"the scale {scale} makes no size")
+        raise ValueError(f"the scale {scale} is not a positive number")
     width, height = (round(side * scale) for side in _size(text))
-    if not 0 < width * height <= _MOST_PIXELS:
-        raise ValueError(f"it would be {width}x{height} pixels; give another scale")
+    if not 0 < width * height <= _MAX_PIXELS:
+        raise ValueError(f"it would be {width}x{height} pixels; pass another scale")
     return resvg_py.svg_to_bytes(
         svg_string=text.lstrip("\ufeff"), background=background, width=width, height=height
     )
@@ -47,9 +49,9 @@ def rendered(svg: str | bytes, scale: float, background: str) -> bytes:
 def _decoded(data: bytes) -> str:
     if data.startswith(b"\x1f\x8b"):
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            data = file.read(_LONGEST + 1)
-    if len(data) > _LONGEST:
-        raise ValueError(f"it is larger than {_LONGEST} bytes")
+            data = file.read(_MAX_LENGTH + 1)
+    if len(data) > _MAX_LENGTH:
+        raise ValueError(f"it is larger than {_MAX_LENGTH} bytes")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16")
     try:
@@ -59,7 +61,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _size(text: str) -> tuple[float, float]:
-    """The size in pixels, of the attributes or else of the view box."""
+    """Return the size in pixels, from the attributes or else from the view box."""
     root = _ROOT.search(re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL))
     if root is None:
         raise ValueError("it has no svg element")

@@ -1,4 +1,4 @@
-"""The text in a file's bytes, as editors and shells of any system write it."""
+"""Decodes text files as editors and shells of any system write them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 
 __all__ = ["decoded"]
 
-# The mark of UTF-16 begins that of UTF-32.
+# In this order: the mark of UTF-32-LE begins with that of UTF-16-LE.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -17,7 +17,7 @@ _MARKS = (
 
 
 def decoded(data: bytes) -> str:
-    """The text without its byte order mark, which names the encoding; without one it is UTF-8.
+    """Return the text without its byte order mark, which names the encoding; without one it is UTF-8.
 
     Raises UnicodeDecodeError.
     """

@@ -29,18 +29,18 @@ class Workers:
         self._lock = threading.Lock()
         self._threads: dict[threading.Thread, Future[None]] = {}
         self._open_work = 0
-        # Ends the threads of an owner that was forgotten unclosed.
+        # Ends the threads if the owner is garbage-collected without aclose().
         weakref.finalize(self, _dismiss, self._queue, self._threads)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The value of ``work()``, called in one of the threads.
+        """Return the value of ``work()``, called in one of the threads.
 
-        Cancelling takes work that has not begun out of the queue; work that has begun goes on alone.
+        Cancelling takes work that has not started out of the queue; work that has started goes on unattended.
         """
         return await asyncio.wrap_future(self.begin(work))
 
     def begin(self, work: Callable[[], T]) -> Future[T]:
-        """The same for who wants to know when the thread is free again: then the future is done."""
+        """Call ``work()`` in one of the threads; the future is done when that thread is free again."""
         future: Future[T] = Future()
         with self._lock:
             self._open_work += 1
@@ -62,20 +62,20 @@ class Workers:
             return
         try:
             value = work()
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever awaits the future
+        except BaseException as error:  # noqa: BLE001 - the future raises it
             self._count_done()
             future.set_exception(error)
         else:
             self._count_done()
             future.set_result(value)
 
-    # Before the result is handed over, so that who gets it and comes again finds this thread free.
+    # Called before the future is done, so that a caller who then submits more work finds this thread free.
     def _count_done(self) -> None:
         with self._lock:
             self._open_work -= 1
 
     async def aclose(self, patience: float) -> None:
-        """End the threads, waiting ``patience`` seconds for those that still work."""
+        """End the threads, and wait up to ``patience`` seconds for those that still work."""
         with self._lock:
             threads = dict(self._threads)
             _dismiss(self._queue, self._threads)

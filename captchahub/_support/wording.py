@@ -1,4 +1,4 @@
-"""Values and near words in messages."""
+"""How messages quote values and suggest names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def quoted(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value in a few words and on one line, whatever it is."""
+    """Return any value in a few words, on one line."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -27,7 +27,7 @@ def shown(value: object) -> str:
 
 
 def _number(value: float) -> str:
-    # Python refuses to write out an integer of thousands of digits.
+    # str() raises ValueError for an integer of more than 4300 digits.
     return "a huge number" if isinstance(value, int) and abs(value) > 10**30 else str(value)
 
 
@@ -35,7 +35,7 @@ _WORDS: Mapping[type, str] = {dict: "a mapping", list: "a list", tuple: "a list"
 
 
 def advise(word: str, known: Iterable[str], label: str) -> str:
-    """The nearest of the known words, if one is near, and all of them."""
+    """Return the known words, after the nearest one if one is similar to ``word``."""
     names = sorted(known)
     near = difflib.get_close_matches(word[:_SHOWN], names, n=1)
     listed = f"{label}: {', '.join(names) or 'none'}"

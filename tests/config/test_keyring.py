@@ -119,4 +119,4 @@ def test_a_script_of_the_user_that_is_called_like_the_package_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
     monkeypatch.delitem(sys.modules, "keyring")
     line = told("${keyring:omo/me}")
-    assert f"the package keyring, and {tmp_path / 'keyring.py'} is imported in its place: rename" in line
+    assert f"the package keyring, and {tmp_path / 'keyring.py'} is imported instead: rename" in line

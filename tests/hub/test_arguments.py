@@ -29,7 +29,7 @@ from captchahub.jobs import JobState
     ("check", "value", "told"),
     [
         (checked_state, "ambiguous", "state must be a JobState, such as JobState.AMBIGUOUS, not 'ambiguous'"),
-        (checked_job, 7, r"job must be one of those that hub.jobs\(\) gives, not 7"),
+        (checked_job, 7, r"job must be one that hub.jobs\(\) returned, not 7"),
         (checked_cost, 0.1, r"cost must be a Decimal, such as Decimal\('0.0005'\), or None, not 0.1"),
         (checked_zone, "UTC", r"zone must be a tzinfo, such as ZoneInfo\('Europe/Berlin'\), not 'UTC'"),
         (checked_since, "today", r"since must be a datetime, such as datetime.now\(UTC\), not 'today'"),
@@ -45,12 +45,15 @@ def test_a_wrong_type_is_reported_with_the_right_one(
 @pytest.mark.parametrize(
     ("check", "value", "told"),
     [
-        *[(checked_limit, value, "limit must be a whole number from 1") for value in (0, -1, 1.5, "5", True)],
+        *[
+            (checked_limit, value, "limit must be a whole number of 1 or more")
+            for value in (0, -1, 1.5, "5", True)
+        ],
         *[
             (checked_cost, Decimal(text), "cost must be an amount of 0 or more")
             for text in ("-1", "NaN", "inf")
         ],
-        (checked_since, datetime.min, "since must be a time that clocks can show"),  # noqa: DTZ901 - on purpose
+        (checked_since, datetime.min, "since must be a time that this system supports"),  # noqa: DTZ901 - on purpose
     ],
 )
 def test_an_impossible_value_is_refused(check: Callable[[object], object], value: object, told: str) -> None:
@@ -77,9 +80,9 @@ Face = type[Hub | AsyncHub]
     [
         (
             {"providers": PROVIDERS},
-            "from_yaml takes the path of a file, not dict; for a mapping there is from_mapping",
+            "from_yaml takes the path of a file, not dict; use from_mapping for a mapping",
         ),
-        (io.StringIO("providers: {}"), "not StringIO; give the path that was opened"),
+        (io.StringIO("providers: {}"), "not StringIO; pass the path of that file"),
         (None, "from_yaml takes the path of a file, not NoneType"),
         (b"config.yaml", "from_yaml takes the path of a file, not bytes"),
         (["config.yaml"], "from_yaml takes the path of a file, not list"),

@@ -541,9 +541,9 @@ class TestWhatAParentHasBegun:
         ticket = hub.submit(picture.task())
 
         def wait(_: Tell) -> bool:
-            with pytest.raises(RuntimeError, match="a ticket belongs to the process that began it"):
+            with pytest.raises(RuntimeError, match="a ticket belongs to the process that created it"):
                 ticket.result()
-            with pytest.raises(RuntimeError, match="a ticket belongs to the process that began it"):
+            with pytest.raises(RuntimeError, match="a ticket belongs to the process that created it"):
                 ticket.when_done(lambda: None)
             return ticket.cancel()
 
@@ -564,7 +564,7 @@ class TestWhatAParentHasBegun:
                 assert picture.accepts((await ticket).solution)
 
         def wait(ticket: AsyncTicket[TextSolution]) -> bool:
-            with pytest.raises(RuntimeError, match="a ticket belongs to the process that began it"):
+            with pytest.raises(RuntimeError, match="a ticket belongs to the process that created it"):
                 asyncio.run(ticket.result())
             return ticket.cancel()
 

@@ -197,7 +197,7 @@ class Client(Environment):
     def _check_idle(self, engine: Engine, process: Process) -> None:
         """A hub that works on nothing has no job in its hands, where nobody else could get it."""
         process.refuse_if_dead()
-        works_on = engine._services.background._under_way  # pyright: ignore[reportPrivateUsage]
+        works_on = engine._services.background._tasks  # pyright: ignore[reportPrivateUsage]
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
         kept = self.journal_file.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
         if kept and not works_on and not self.journal_file.may_fail:

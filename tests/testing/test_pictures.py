@@ -226,7 +226,7 @@ except ImportError as error:
 def test_a_script_that_is_called_like_a_package_is_named_and_not_run_again(tmp_path: Path, name: str) -> None:
     ended = run_as(tmp_path / name, DRAWING)
     package = name.removesuffix(".py")
-    found = f"{tmp_path / name} is imported in its place: rename that file"
+    found = f"{tmp_path / name} is imported instead: rename that file"
     said = f"captchahub needs the package {package}, and {found}"
     assert (ended.stdout.splitlines(), ended.stderr) == (["it runs", said], "")
 
@@ -236,8 +236,7 @@ def test_so_is_another_package_of_that_name(tmp_path: Path) -> None:
     (tmp_path / "captcha" / "__init__.py").write_text("")
     said = run_as(tmp_path / "script.py", DRAWING).stdout
     assert (
-        f"and {tmp_path / 'captcha' / '__init__.py'} is imported in its place: rename that, if it is yours"
-        in said
+        f"and {tmp_path / 'captcha' / '__init__.py'} is imported instead: rename that, if it is yours" in said
     )
 
 
@@ -246,5 +245,5 @@ def test_so_is_one_that_hides_what_the_library_needs(tmp_path: Path, name: str) 
     ended = run_as(tmp_path / name, "import captchahub\n")
     assert ended.stderr.splitlines()[-1] == (
         f"ImportError: captchahub needs the package {name.removesuffix('.py')}, and {tmp_path / name} "
-        "is imported in its place: rename that file"
+        "is imported instead: rename that file"
     )

@@ -487,7 +487,7 @@ class TestFromSvg:
             ('<!DOCTYPE svg [<!ENTITY a "b">]>' + SVG, "names other files or entities"),
             (
                 SVG.replace("150", "90000").replace('"50"', '"90000"'),
-                "would be 90000x90000 pixels; give another",
+                "would be 90000x90000 pixels; pass another",
             ),
             ('<svg xmlns="http://www.w3.org/2000/svg"/>', "says no size in pixels"),
             ("<p>no drawing</p>", "has no svg element"),

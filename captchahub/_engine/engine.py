@@ -19,7 +19,7 @@ import attrs
 
 from captchahub._engine.context import EngineServices, SolveInfo
 from captchahub._engine.resume import attached, resume
-from captchahub._engine.sharing import Sharing, is_being_cancelled
+from captchahub._engine.sharing import CLOSED_MEANWHILE, Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._journal.journal import Writer, open_journal
@@ -52,8 +52,6 @@ T = TypeVar("T")
 
 # How long closing waits for reports and events that are under way, in seconds.
 _CLOSING_PATIENCE = 2.0
-
-_CLOSED_MEANWHILE = "the hub was closed while it worked on this"
 
 
 class Engine:
@@ -94,33 +92,34 @@ class Engine:
         if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
         begun, seconds = now(), timeout or self._settings.timeout
-        plan, services = self._plan(task.kind), self._services
+        # Each of several providers that must agree has to look for itself.
+        is_shared = share and self._plan(task.kind).route.agree == 1
         solve_id = os.urandom(16).hex()
         events = SolveEvents(self._dispatcher, solve_id, task.kind)
-        info = SolveInfo(
-            id=solve_id,
-            begun=self._journal.now,
-            # Each of several providers that must agree has to look for itself.
-            is_shared=share and plan.route.agree == 1,
-            fingerprint=task.fingerprint,
-            options=task.options,
-            events=events,
-            progress=progress or Progress(),
-        )
-
-        def begin(left: float) -> Coroutine[Any, Any, Result[S]]:
-            return Solve(task, plan, info, services, timeout=left).run()
-
         with of_solve(solve_id):
             events.submitted(seconds)
             try:
-                fingerprint = info.fingerprint if info.is_shared else None
+                info = SolveInfo(
+                    id=solve_id,
+                    begun=self._journal.now,
+                    is_shared=is_shared,
+                    fingerprint=task.fingerprint,
+                    options=task.options,
+                    events=events,
+                    progress=progress or Progress(),
+                )
+
+                async def begin(left: float) -> Result[S]:
+                    # The plan of now: a solve that waited for an equal one may begin after a reload, which
+                    # has closed the accounts of the former plan.
+                    return await Solve(task, self._plan(task.kind), info, self._services, timeout=left).run()
+
+                fingerprint = info.fingerprint if is_shared else None
                 result = await self._sharing.solve(fingerprint, seconds, begin, info.progress)
             except asyncio.CancelledError:
                 if self.is_closed and not is_being_cancelled():
-                    closed = HubClosed(_CLOSED_MEANWHILE)
-                    events.failed(closed, now() - begun)
-                    raise closed from None
+                    events.failed(HubClosed(CLOSED_MEANWHILE), now() - begun)
+                    raise HubClosed(CLOSED_MEANWHILE) from None
                 events.cancelled(now() - begun)
                 raise
             except Exception as error:
@@ -257,10 +256,12 @@ class Engine:
             return await child
         except asyncio.CancelledError:
             if self.is_closed and not is_being_cancelled():
-                raise HubClosed(_CLOSED_MEANWHILE) from None
+                raise HubClosed(CLOSED_MEANWHILE) from None
             raise
         finally:
             self._under_way.discard(child)
+            # It holds the error, and the error this frame: a cycle that would keep requests with their token.
+            del child
 
     async def aclose(self) -> None:
         """Cancel what is under way and close threads and sockets. A second call waits for the first."""

@@ -25,7 +25,9 @@ from captchahub.results import Result
 from captchahub.tasks import Solution
 from captchahub.tickets import Progress
 
-__all__ = ["Sharing", "is_being_cancelled"]
+__all__ = ["CLOSED_MEANWHILE", "Sharing", "is_being_cancelled"]
+
+CLOSED_MEANWHILE = "the hub was closed while it worked on this"
 
 S = TypeVar("S", bound=Solution)
 
@@ -73,7 +75,7 @@ class Sharing:
             self._forget(shared)
         progress.followed = None
         if self._is_closed:
-            raise HubClosed
+            raise HubClosed(CLOSED_MEANWHILE) if left < timeout else HubClosed
         started = _InFlight(fingerprint, progress, asyncio.get_running_loop().create_task(begin(left)))
         self._add(started)
         return cast("Result[S]", await self._wait(started))

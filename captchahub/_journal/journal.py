@@ -403,8 +403,8 @@ class JobRow:
 
     async def _write(self, work: Callable[..., bool], what: str) -> None:
         journal = self._journal
-        # With the time of now: if the journal fails, the work may be done much later.
-        await journal.pending.write(partial(work, owner=journal.owner, now=journal.now), what)
+        # The time is that of the commit: a solve that began before it may still use the answer.
+        await journal.pending.write(lambda one: work(one, owner=journal.owner, now=journal.now), what)
 
     async def keep_undelivered(self, cost: Decimal | None, answer: str | None) -> None:
         """Leave an answer that no caller waits for any more to any hub that resumes."""

@@ -14,6 +14,7 @@ from captchahub import (
     AllProvidersFailed,
     Attempt,
     ConfigError,
+    HubClosed,
     ImageToText,
     NotAsked,
     NotOffered,
@@ -402,3 +403,15 @@ class TestTheCache:
             assert not (await solve(other)).is_shared
 
         two_hubs(service, main, cache="1h")
+
+
+def test_closing_ends_every_caller_of_equal_tasks_alike() -> None:
+    async def main(engine: Engine) -> None:
+        solving = [asyncio.ensure_future(engine.solve(TASK, 60.0, share=True)) for _ in range(2)]
+        await asyncio.sleep(1)
+        await engine.aclose()
+        for one in solving:
+            with pytest.raises(HubClosed, match="the hub was closed while it worked on this"):
+                await one
+
+    in_town({"omo": Service(seconds=lambda: 30.0)}, main)

@@ -62,6 +62,24 @@ def test_open_solves_keep_the_old_configuration_and_later_ones_use_the_new() -> 
     in_town(town, main)
 
 
+def test_a_solve_whose_equal_failed_uses_the_new_configuration() -> None:
+    """The accounts of the old one are closed by then: nothing may be created there any more."""
+
+    town = {"old": Service(seconds=lambda: 5.0, answer=None), "new": Service()}
+
+    async def main(engine: Engine) -> None:
+        await reload(engine, "old")
+        leader, follower = (asyncio.ensure_future(engine.solve(TASK, 60.0, share=True)) for _ in range(2))
+        await asyncio.sleep(1)
+        await reload(engine, "new")
+        with pytest.raises(AllProvidersFailed):
+            await leader
+        assert (await follower).provider == "new"
+
+    in_town(town, main)
+    assert [town[name].jobs for name in ("old", "new")] == [1, 1]
+
+
 def test_an_open_solve_can_still_fall_back_to_a_removed_provider() -> None:
     town = {"slow": Service(seconds=lambda: 500.0), "second": Service(), "new": Service()}
 

@@ -15,6 +15,7 @@ from captchahub import (
     AllProvidersFailed,
     BudgetExceeded,
     Hub,
+    ImageToText,
     JobFailed,
     PriceUnknown,
     ProviderState,
@@ -43,7 +44,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.custom_providers import fail, solve
-from tests.virtual_services import MORNING, TASK, Service, dead, dead_until, in_town
+from tests.virtual_services import MORNING, PICTURE, TASK, Service, dead, dead_until, in_town
 
 E = TypeVar("E", bound=Event)
 PRICE: Mapping[str, object] = {"prices": {"image-to-text": "0.5"}}
@@ -178,6 +179,19 @@ class TestASolve:
     def test_that_fails_for_good_is_not_tried_again(self) -> None:
         witness, _ = told({"bad": Service(answer=None)}, fail)
         assert witness.of(Retrying) == []
+
+    def test_whose_task_raises_an_error_of_its_own(self) -> None:
+        class Faulty(ImageToText):
+            @property
+            def options(self) -> Any:
+                raise TypeError("no attrs class")
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(TypeError, match="no attrs class"):
+                await engine.solve(Faulty(PICTURE), None)
+
+        witness, _ = told({"omo": Service()}, main)
+        assert witness.story == [(0.0, "Submitted"), (0.0, "Failed")]
 
     def test_that_is_cancelled(self) -> None:
         async def main(engine: Engine) -> None:

@@ -69,7 +69,7 @@ def test_without_routes_it_is_told_only_where_nobody_else_takes_the_task(
         assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "omo"
     del mapping["providers"]["omo"]
     hub = Hub.from_mapping(mapping, plugins=[quick])
-    with hub, pytest.raises(ConfigError, match="broken can't be asked: the plugin 'lost' of shelf-lost"):
+    with hub, pytest.raises(ConfigError, match="broken can't be called: the plugin 'lost' of shelf-lost"):
         hub.solve(TASK)
 
 

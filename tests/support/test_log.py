@@ -77,7 +77,7 @@ class TestTheLinesOfASolve:
             await asyncio.sleep(60)
 
         in_town({"slow": Service(seconds=lambda: 20.0)}, main, plugins=(witness,))
-        (late,) = (record for record in caplog.records if "after nobody waited" in record.getMessage())
+        (late,) = (record for record in caplog.records if "after its attempt had ended" in record.getMessage())
         assert ids([late]) == {witness.of(Submitted)[0].solve}
 
     def test_are_none_where_nothing_is_solved(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -88,7 +88,7 @@ class TestTheLinesOfASolve:
             await engine.reload(read_mapping({"providers": {"good": account}}, plugins), plugins)
 
         in_town({"good": Service()}, main)
-        assert lines(caplog)[0].startswith("the configuration is read anew")
+        assert lines(caplog)[0].startswith("the configuration was read again")
         assert ids(caplog.records) == {None}
         assert "[solve" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""Certificates to trust: what names them, which of them can be used, and what is told of the others."""
+"""Certificates to trust: which keys and variables name them, and how unusable ones are described."""
 
 from __future__ import annotations
 

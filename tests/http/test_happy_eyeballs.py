@@ -1,4 +1,4 @@
-"""Connecting to a host that has several addresses, some of which swallow what is sent to them."""
+"""Connecting to a host that has several addresses, some of which drop all packets."""
 
 from __future__ import annotations
 
@@ -52,31 +52,31 @@ def dialled(
 
 class TestTheFirstToConnectWins:
     @pytest.mark.parametrize("dead", [1, 2, 10, 40])
-    def test_where_the_addresses_before_it_swallow_everything(
+    def test_if_the_addresses_before_it_drop_all_packets(
         self, dead: int, swallows: Address, good: Address
     ) -> None:
         with dialled([swallows] * dead + [good]) as connected:
             assert connected.getpeername() == good[4]
 
     @pytest.mark.parametrize("dead", [1, 2, 300])
-    def test_where_the_addresses_before_it_refuse(self, dead: int, refuses: Address, good: Address) -> None:
+    def test_if_the_addresses_before_it_refuse(self, dead: int, refuses: Address, good: Address) -> None:
         # Nothing waits for the head start of one that has failed: it would be an hour.
         with dialled([refuses] * dead + [good], attempt_delay=3600) as connected:
             assert connected.getpeername() == good[4]
 
-    def test_where_the_addresses_before_it_do_both(
+    def test_if_the_addresses_before_it_do_both(
         self, swallows: Address, refuses: Address, good: Address
     ) -> None:
         with dialled([refuses, swallows, refuses, swallows, good]) as connected:
             assert connected.getpeername() == good[4]
 
-    def test_where_a_family_is_not_there_at_all(self, good: Address) -> None:
+    def test_if_a_family_is_not_supported(self, good: Address) -> None:
         nowhere: Address = (V6, socket.SOCK_STREAM, 0, "", ("100::1", 9, 0, 0))
         unheard_of: Address = (socket.AddressFamily.AF_UNIX, socket.SOCK_STREAM, 17, "", ("/nowhere", 0))
         with dialled([nowhere, unheard_of, good]) as connected:
             assert connected.getpeername() == good[4]
 
-    def test_and_the_first_address_does_where_it_works(self, alive: socket.socket, good: Address) -> None:
+    def test_and_the_first_address_does_if_it_works(self, alive: socket.socket, good: Address) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             other.settimeout(0)
             with dialled([good, address(other.getsockname()[1])]) as connected:
@@ -84,7 +84,7 @@ class TestTheFirstToConnectWins:
             with pytest.raises(BlockingIOError):
                 other.accept()
 
-    def test_and_the_attempt_delay_is_shorter_where_time_is_short(
+    def test_and_the_attempt_delay_is_shorter_if_time_is_short(
         self, swallows: Address, good: Address
     ) -> None:
         """Every address is tried within the first half of the time."""
@@ -106,26 +106,26 @@ class TestTheWinner:
 
 
 class TestNobodyConnects:
-    def test_where_all_swallow_it_is_a_timeout(self, swallows: Address) -> None:
+    def test_if_all_drop_packets_it_is_a_timeout(self, swallows: Address) -> None:
         with pytest.raises(TimeoutError):
             dialled([swallows] * 3, timeout=0.1)
 
-    def test_where_all_refuse_it_is_told_once(self, refuses: Address) -> None:
+    def test_if_all_refuse_the_message_stands_once(self, refuses: Address) -> None:
         with pytest.raises(OSError, match="Connection refused") as caught:
             dialled([refuses] * 5)
         assert caught.value.errno == errno.ECONNREFUSED
         assert caught.value.strerror == "Connection refused"
 
-    def test_where_they_fail_in_different_ways_each_is_told(self, refuses: Address) -> None:
+    def test_if_they_fail_in_different_ways_each_message_stands(self, refuses: Address) -> None:
         odd: Address = (V6, socket.SOCK_STREAM, 0, "", ("ff02::1", 9, 0, 0))
         with pytest.raises(OSError, match=r".+ and Connection refused"):
             dialled([odd, refuses])
 
-    def test_where_there_is_no_address(self) -> None:
+    def test_if_there_is_no_address(self) -> None:
         with pytest.raises(socket.gaierror, match="no address"):
             dialled([])
 
-    def test_it_ends_at_once_where_nobody_wants_it_any_more(self, swallows: Address) -> None:
+    def test_it_ends_at_once_if_the_check_raises(self, swallows: Address) -> None:
         def check() -> None:
             raise InterruptedError("enough")
 

@@ -1,4 +1,4 @@
-"""Proxies: what is at fault there is told of them, not of the service, and never with their password."""
+"""Proxies: their faults are attributed to them and not to the service, and never with their password."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TestAProxyThatIsNotAtFault:
             settings = HttpSettings(ca_bundle=tls_server.authority, proxy=proxy)
             assert send(tls_server.url.replace("localhost", "service.test"), settings=settings).body == b"{}"
 
-    def test_is_named_where_it_may_have_shown_its_own_certificate(self, tls_server: TlsServer) -> None:
+    def test_is_named_if_it_may_have_shown_its_own_certificate(self, tls_server: TlsServer) -> None:
         with connect_proxy() as (proxy, _):
             url = tls_server.url.replace("localhost", "service.test")
             error = failure(url, settings=HttpSettings(proxy=proxy))

@@ -87,7 +87,7 @@ class TestAReply:
 
 
 class TestARequest:
-    def test_says_who_asks(self, sandbox: Sandbox) -> None:
+    def test_names_the_client(self, sandbox: Sandbox) -> None:
         send(f"{sandbox.url}/getBalance")
         send(f"{sandbox.url}/getBalance", settings=HttpSettings(user_agent="archive/2"))
         agents = [call.call.headers["user-agent"] for call in sandbox.calls]
@@ -189,7 +189,7 @@ class TestAHostWithManyAddresses:
         assert sandbox.connections == 1
         assert len(sandbox.calls) == 3
 
-    def test_is_asked_once_where_all_of_them_answer(self, sandbox: Sandbox) -> None:
+    def test_is_sent_once_if_all_addresses_answer(self, sandbox: Sandbox) -> None:
         resolve = resolving(*[own_address(sandbox)] * 5)
         assert send("http://localhost:9/createJob", resolve=resolve).status == 200
         assert len(sandbox.calls) == 1
@@ -208,7 +208,7 @@ class TestAHostWithManyAddresses:
         assert error.nothing_created
         assert str(error).count("Connection refused") == 1
 
-    def test_gives_its_threads_back_where_nobody_waits_any_more(self) -> None:
+    def test_releases_its_threads_after_a_timeout(self) -> None:
         async def run(lost: Address) -> None:
             transport = HttpTransport("test", HttpSettings(), resolve=resolving(lost))
             request = Request.post_json("http://localhost:9/createJob", {})

@@ -1,4 +1,4 @@
-"""What observers are told: each event at its time, in order; and that nobody is slowed down by them."""
+"""Observers get each event at its time and in order, and slow nothing down."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def told(services: Mapping[str, Service], main: Any = solve, **rules: Any) -> tu
 
 
 class TestASolve:
-    def test_is_told_from_beginning_to_end(self) -> None:
+    def test_is_reported_from_beginning_to_end(self) -> None:
         witness, result = told({"omo": Service(settings=PRICE)})
         assert witness.story == [
             (0.0, "Submitted"),
@@ -154,7 +154,7 @@ class TestASolve:
         assert isinstance(error, AllProvidersFailed)
         assert witness.story[-1] == (failed.elapsed, "Failed")
 
-    def test_that_tries_the_same_provider_again_falls_back_to_nobody(self) -> None:
+    def test_that_retries_the_same_provider_has_no_fallback(self) -> None:
         witness, _ = told({"dead": Service(mishap=dead)}, fail)
         assert len(witness.of(Attempted)) > 1
         assert witness.of(FellBack) == []
@@ -164,7 +164,7 @@ class TestASolve:
         assert {(one.provider, str(one.error)) for one in retries} == {("dead", str(retries[0].error))}
         assert len(retries) >= len(witness.of(Attempted)) - 1
 
-    def test_that_can_t_ask_for_its_answer_is_told_what_the_question_met(self) -> None:
+    def test_that_cannot_poll_reports_the_errors_of_its_polls(self) -> None:
         gone = Mishap(ServiceUnavailable("the network is down"))
         left = iter([gone, gone])
         service = Service(mishap=lambda name: next(left, None) if name == "getJobResult" else None)
@@ -222,7 +222,7 @@ class TestASolve:
 
 
 class TestEqualTasks:
-    def test_each_solve_is_told_and_the_attempt_is_that_of_the_first(self) -> None:
+    def test_each_solve_is_reported_and_the_attempt_belongs_to_the_first(self) -> None:
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(engine.solve(TASK, 60, share=True) for _ in range(3)))
 
@@ -249,7 +249,7 @@ class TestABudget:
             (Service(settings=BUDGET, mishap=no_lines), PriceUnknown),
         ],
     )
-    def test_that_forbids_an_order_is_told(self, poor: Service, error: type[Exception]) -> None:
+    def test_that_forbids_a_job_is_reported(self, poor: Service, error: type[Exception]) -> None:
         witness, result = told({"poor": poor, "rich": Service()})
         [refused] = witness.of(BudgetRefused)
         assert (refused.provider, type(refused.error), result.provider) == ("poor", error, "rich")
@@ -303,7 +303,7 @@ class TestFaults:
         ]
         assert logged[0].exc_info is not None
 
-    def test_one_that_stands_still_holds_up_nobody(self, sandbox: Sandbox, quick: QuickOmo) -> None:
+    def test_one_that_hangs_delays_no_solve(self, sandbox: Sandbox, quick: QuickOmo) -> None:
         slow = Slow()
         providers = {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}
         with Hub.from_mapping({"providers": providers}, plugins=[quick, slow]) as hub:

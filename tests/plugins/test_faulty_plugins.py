@@ -1,4 +1,4 @@
-"""Plugins and tasks that break their contract: an attempt may fail for it, never a solve or a hub."""
+"""Plugins and tasks that break their contract: that may fail an attempt, but never a solve or a hub."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class TestExits:
         "method",
         ["ask_balance", "read_balance", "ask_services", "read_services", "ask_report", "read_report"],
     )
-    def test_out_of_the_calls_beside_the_jobs_are_their_errors(
+    def test_out_of_the_calls_besides_jobs_are_their_errors(
         self, method: str, leave: Callable[[], BaseException]
     ) -> None:
         whole: dict[str, Callable[..., object]] = {
@@ -290,13 +290,13 @@ class TestErrorsOfOtherPlaces:
         assert "that proxy is none" in str(result.attempts[0])
 
     @pytest.mark.parametrize("method", ["create_job", "read_created"])
-    def test_a_plain_task_error_is_told_as_what_a_service_refused(self, method: str) -> None:
+    def test_a_plain_task_error_is_reported_as_a_refusal_of_the_service(self, method: str) -> None:
         town = {"odd": Stall(odd(**{method: raising(lambda: TaskError("no such option"))})), "next": Stall()}
         ended = in_lab(town, fail)
         assert (type(ended), str(ended)) == (TaskRefused, "no such option")
         assert town["next"].orders == []
 
-    def test_it_leaves_an_attempt_where_another_provider_solves(self) -> None:
+    def test_it_leaves_an_attempt_if_another_provider_solves(self) -> None:
         town = {
             "first": Stall(step=lambda _: Slow(8, Reply(200))),
             "odd": Stall(odd(create_job=raising(lambda: TaskError("no such option")))),
@@ -309,7 +309,7 @@ class TestBrokenComparisons:
     @pytest.mark.parametrize(
         "agrees", [raising(lambda: KeyError("broken")), giving(False)], ids=["raises", "never"]
     )
-    def test_do_not_matter_where_one_answer_is_enough(self, agrees: Callable[..., object]) -> None:
+    def test_do_not_matter_if_one_answer_is_enough(self, agrees: Callable[..., object]) -> None:
         async def main(engine: Engine) -> Result[TextSolution]:
             return await engine.solve(task_whose("agrees", agrees), 60)
 
@@ -321,14 +321,14 @@ class TestBrokenComparisons:
         [raising(lambda: KeyError("broken")), raising(lambda: SystemExit(3)), giving(False)],
         ids=["raises", "exits", "never"],
     )
-    def test_count_as_different_answers_where_several_must_agree(self, agrees: Callable[..., object]) -> None:
+    def test_count_as_different_answers_if_several_must_agree(self, agrees: Callable[..., object]) -> None:
         async def main(engine: Engine) -> Exception:
             return await fail(engine, task=task_whose("agrees", agrees))
 
         ended = in_lab({"first": Stall(), "second": Stall()}, main, agree=2)
         assert failures(ended) == [("first", Outvoted), ("second", Outvoted)]
 
-    def test_options_that_can_t_be_told_are_found_before_anything_is_ordered(self) -> None:
+    def test_options_that_cannot_be_recorded_are_found_before_a_job_is_created(self) -> None:
         town = {"first": Stall(), "second": Stall()}
 
         async def main(engine: Engine) -> Exception:

@@ -1,4 +1,4 @@
-"""The hooks that have a say before anything is ordered: what one provider gets, and who is asked first."""
+"""The hooks that run before a job is created: preparing the task, and ordering the providers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class TestAPictureThatWasCroppedAndHalved:
         assert entry.answer == {"start": {"x": 30, "y": 220}, "end": {"x": 110, "y": 220}, "screen": None}
         assert entry.fingerprint == SLIDE.fingerprint
 
-    def test_it_is_once_only_where_an_equal_task_shares_it(
+    def test_it_is_prepared_once_if_an_equal_task_shares_the_job(
         self, open_hub: Callable[[], Hub], sandbox: Sandbox
     ) -> None:
         with open_hub() as one, open_hub() as other:
@@ -118,15 +118,13 @@ class TestAPictureThatWasCroppedAndHalved:
         assert len(sandbox.calls_to("createJob")) == 1
 
     @pytest.mark.parametrize("sandbox", [3600.0], indirect=True)
-    def test_it_is_mapped_back_by_who_resumes(self, left_behind: str, open_hub: Callable[[], Hub]) -> None:
+    def test_it_is_mapped_back_by_resume(self, left_behind: str, open_hub: Callable[[], Hub]) -> None:
         with open_hub() as hub:
             [collected] = hub.resume()
         assert collected.solution == attrs.evolve(MEANT, screen=None)
 
     @pytest.mark.parametrize("sandbox", [3600.0], indirect=True)
-    def test_it_is_mapped_back_by_who_has_the_token(
-        self, left_behind: str, open_hub: Callable[[], Hub]
-    ) -> None:
+    def test_it_is_mapped_back_by_attach(self, left_behind: str, open_hub: Callable[[], Hub]) -> None:
         with open_hub() as hub:
             assert hub.attach(left_behind).result().solution == attrs.evolve(MEANT, screen=None)
 
@@ -219,7 +217,7 @@ class TestTheOrder:
         assert {name for name, service in town.items() if service.jobs} == {result.provider}
         return result.provider
 
-    def test_is_that_of_the_route_where_nobody_has_a_say(self) -> None:
+    def test_is_that_of_the_route_without_such_a_plugin(self) -> None:
         assert self.winner() == "first"
 
     def test_is_that_of_the_plugin(self) -> None:
@@ -238,7 +236,7 @@ class TestTheOrder:
         assert self.winner(other, Ordering("second")) == "second"
         assert other.asked == []
 
-    def test_who_is_left_out_is_not_asked(self) -> None:
+    def test_a_provider_left_out_is_not_called(self) -> None:
         town = {"first": Service(), "second": Service(answer=None)}
 
         async def main(engine: Engine) -> None:

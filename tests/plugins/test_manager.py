@@ -145,7 +145,7 @@ class TestWhatCanNotBeUsed:
         plugins = Plugins()
         assert unusable(plugins, "again") == unusable(plugins, "again")
 
-    def test_is_told_with_what_it_adds_where_that_is_another_kind(self, shelf: Shelf) -> None:
+    def test_names_what_it_adds_if_that_is_another_kind(self, shelf: Shelf) -> None:
         shelf.install("shelf-other", "shelf_other", WORKING.format(names=["another"]), "missing")
         message = unusable(Plugins(), "missing").error or ""
         assert "shelf-other" in message
@@ -174,7 +174,7 @@ class TestWhatCanNotBeUsed:
         ],
         ids=["newer", "older", "a name that is gone", "a module that is gone"],
     )
-    def test_is_incompatible_where_it_was_written_for_another_version(
+    def test_is_incompatible_if_it_was_written_for_another_version(
         self, shelf: Shelf, source: str, said: str
     ) -> None:
         shelf.install("shelf-future", "shelf_future", source, "future")
@@ -230,7 +230,7 @@ class TestBlocking:
         assert "shelf_bad" not in sys.modules
 
     @pytest.mark.parametrize("names", ["worse", "shelf-worse", "other, worse", "other worse"])
-    def test_can_be_told_by_the_environment(
+    def test_can_be_set_by_the_environment(
         self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, names: str
     ) -> None:
         monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", names)
@@ -258,7 +258,7 @@ class TestBlocking:
         )
         assert plugins.hooks.observers == []
 
-    def test_gives_back_the_names_that_nobody_has(self) -> None:
+    def test_returns_the_names_that_match_no_plugin(self) -> None:
         assert Plugins().block(["nobody", "omocaptcha"], "this test") == ["nobody"]
 
     def test_takes_names_of_packages_as_pip_does(self, shelf: Shelf) -> None:
@@ -267,7 +267,7 @@ class TestBlocking:
         assert plugins.block(["shelf-odd-name"], "this test") == []
         assert unusable(plugins, "odd").state is PluginState.BLOCKED
 
-    def test_a_name_in_the_environment_that_nobody_has_is_logged(
+    def test_a_name_in_the_environment_that_matches_no_plugin_is_logged(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "omocaptch")
@@ -469,7 +469,7 @@ def test_an_object_that_is_no_plugin_is_refused_with_the_reason(plugin: object, 
     assert "reinstall" not in str(caught.value)
 
 
-def test_a_class_is_refused_where_an_object_belongs() -> None:
+def test_a_class_is_refused_instead_of_an_object() -> None:
     with pytest.raises(ConfigError) as caught:
         Plugins([RaisingHook])
     assert str(caught.value) == (
@@ -499,13 +499,13 @@ class Comparable:
         return [kind_named(self.kind)]
 
 
-def test_a_plugin_needs_no_hash_but_must_be_told_from_others() -> None:
+def test_a_plugin_needs_no_hash_but_must_not_equal_another() -> None:
     assert "comparable" in Plugins([Comparable()]).kind_names()
     with pytest.raises(ConfigError, match=r"is equal to another plugin.*; give its class eq=False"):
         Plugins([Comparable(), Comparable()])
 
 
-def test_settings_are_the_same_though_a_plugin_makes_its_kind_anew() -> None:
+def test_settings_are_equal_if_a_plugin_makes_its_kind_again() -> None:
     class MakingAnew:
         @hookimpl
         def captchahub_provider_kinds(self) -> Iterable[object]:

@@ -1,4 +1,4 @@
-"""Plugins that prepare tasks and take too long for it."""
+"""Plugins that take too long to prepare tasks."""
 
 from __future__ import annotations
 

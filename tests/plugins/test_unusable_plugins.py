@@ -61,7 +61,7 @@ def test_a_route_that_has_no_other_says_what_happened_and_what_to_do(
         assert "s3cret" not in str(caught.value)
 
 
-def test_without_routes_it_is_told_only_where_nobody_else_takes_the_task(
+def test_without_routes_it_is_named_only_if_no_other_provider_takes_the_task(
     mapping: dict[str, Any], sandbox: Sandbox, quick: QuickOmo
 ) -> None:
     del mapping["routes"]
@@ -81,7 +81,7 @@ def test_it_is_out_and_can_not_be_revived(mapping: dict[str, Any], quick: QuickO
             hub.revive("broken")
 
 
-def test_what_is_asked_of_it_beside_solves_gives_the_reason(mapping: dict[str, Any], quick: QuickOmo) -> None:
+def test_calls_besides_solves_raise_the_reason(mapping: dict[str, Any], quick: QuickOmo) -> None:
     with Hub.from_mapping(mapping, plugins=[quick]) as hub:
         assert str(hub.balances()["broken"]).startswith(WHY)
         with pytest.raises(NotOffered, match="no engine"):
@@ -102,7 +102,7 @@ def test_its_other_keys_do_not_matter_but_the_common_ones_are_still_read_with_ca
         Hub.from_mapping(mapping, plugins=[quick])
 
 
-def test_one_that_is_blocked_is_told_with_who_says_so(
+def test_one_that_is_blocked_names_the_key_or_variable(
     mapping: dict[str, Any], quick: QuickOmo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Hub.from_mapping({**mapping, "plugins": {"block": ["lost"]}}, plugins=[quick]) as hub:

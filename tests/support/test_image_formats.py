@@ -1,4 +1,4 @@
-"""What is taken for a whole picture and what is not, told by real pictures that Pillow reads as well."""
+"""Which pictures count as complete, compared with real pictures that Pillow reads as well."""
 
 from __future__ import annotations
 
@@ -353,7 +353,7 @@ class TestNoPixels:
         assert is_taken(data)
         assert "picture is truncated" in refusal(data + b"\x21\xf9\x04\0\0\0\0\0")
 
-    def test_a_jpeg_that_tells_its_height_after_its_pixels_is_read_by_nobody(self) -> None:
+    def test_no_decoder_reads_a_jpeg_with_its_height_after_its_pixels(self) -> None:
         data = bytearray(PICTURES["jpeg, grey"]())
         place = data.index(b"\xff\xc0") + 5
         data[place : place + 2] = b"\0\0"
@@ -477,7 +477,7 @@ class TestPackedPixels:
         assert not is_read(data)
         assert not is_taken(data)
 
-    def test_fewer_rows_than_it_says_where_nothing_was_cut_off(self) -> None:
+    def test_fewer_rows_than_it_says_without_being_cut_off(self) -> None:
         packed = zlib.compress((b"\0" + b"\x7f" * 900) * 199)
         data = png(self.HEAD, chunk(b"IDAT", packed), chunk(b"IEND"))
         assert is_read(data)

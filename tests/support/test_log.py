@@ -58,7 +58,7 @@ class TestTheLinesOfASolve:
         assert ids(caplog.records) == {submitted.solve}
         assert all(message.endswith(f" [solve {submitted.solve}]") for message in caplog.messages)
 
-    def test_are_told_apart_where_several_are_under_way(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_are_distinguished_if_several_run(self, caplog: pytest.LogCaptureFixture) -> None:
         async def main(engine: Engine) -> None:
             tasks = [ImageToText(PICTURE, hint=str(number)) for number in range(3)]
             await asyncio.gather(*(engine.solve(task, None) for task in tasks))
@@ -68,7 +68,7 @@ class TestTheLinesOfASolve:
         assert len(caplog.records) == len(ids(caplog.records)) == 3
         assert ids(caplog.records) == {event.solve for event in witness.of(Submitted)}
 
-    def test_have_it_after_nobody_waits_any_more(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_have_it_after_the_attempt_has_ended(self, caplog: pytest.LogCaptureFixture) -> None:
         witness = Witness()
 
         async def main(engine: Engine) -> None:
@@ -82,7 +82,7 @@ class TestTheLinesOfASolve:
         )
         assert ids([late]) == {witness.of(Submitted)[0].solve}
 
-    def test_are_none_where_nothing_is_solved(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_have_none_if_nothing_is_solved(self, caplog: pytest.LogCaptureFixture) -> None:
         async def main(engine: Engine) -> None:
             await solve(engine)
             caplog.clear()
@@ -100,7 +100,7 @@ class TestTheLinesOfASolve:
         (failed,) = (record for record in caplog.records if "prepare_task" in record.getMessage())
         assert ids([failed]) == {witness.of(Submitted)[0].solve}
 
-    def test_are_warnings_where_it_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_are_warnings_if_it_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.WARNING, "captchahub")
         in_town({"bad": Service(answer=None)}, fail)
         (record,) = caplog.records
@@ -109,7 +109,7 @@ class TestTheLinesOfASolve:
             "image-to-text: no answer after 4.0 s: no provider solved this image-to-text task"
         ]
 
-    def test_are_none_of_them_where_it_is_solved_or_cancelled(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_are_no_warnings_if_it_is_solved_or_cancelled(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.WARNING, "captchahub")
 
         async def main(engine: Engine) -> None:

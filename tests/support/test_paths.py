@@ -62,7 +62,7 @@ def test_in_a_mapping(home: Path, config: Path, sandbox: Sandbox) -> None:
     assert (home / "jobs.db").exists()
 
 
-def test_of_a_configuration_also_where_it_is_read_again(
+def test_of_a_configuration_also_if_it_is_read_again(
     config: Path, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Hub.from_yaml("~/hub.yaml") as hub:
@@ -70,7 +70,7 @@ def test_of_a_configuration_also_where_it_is_read_again(
         hub.reload()
 
 
-def test_that_leads_nowhere_is_told_at_its_key(home: Path, config: Path) -> None:
+def test_that_does_not_exist_is_reported_at_its_key(home: Path, config: Path) -> None:
     (home / "ca.pem").unlink()
     told = run("config", "check", str(config))
     assert told.exit_code == 3
@@ -102,5 +102,5 @@ def test_of_a_new_configuration_and_of_a_new_plugin(home: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["./~/a", "a/~/b", "a~", "~no-such-user-here/a", "a"])
-def test_elsewhere_in_a_path_or_of_nobody_it_is_a_name(path: str) -> None:
+def test_elsewhere_in_a_path_or_of_no_user_it_is_a_name(path: str) -> None:
     assert expanded(path) == Path(path)

@@ -1,4 +1,4 @@
-"""Answers as a person would type them: what services write otherwise is not paid for twice."""
+"""Answers are normalized to what a person would type, so that they are not refused and paid for again."""
 
 # ruff: noqa: RUF001 - characters that look like others are what this is about
 
@@ -153,7 +153,7 @@ class TestInASolve:
             ("5 + 3 = 8", {"math": True}, "8"),
         ],
     )
-    def test_nobody_else_is_paid(self, answer: str, options: dict[str, Any], text: str) -> None:
+    def test_no_other_provider_is_paid(self, answer: str, options: dict[str, Any], text: str) -> None:
         services = {"main": Service(answer=answer), "spare": Service(answer=text)}
         result = solved(services, ImageToText(PICTURE, **options))
         assert (result.provider, result.solution.text) == ("main", text)

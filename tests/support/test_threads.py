@@ -1,4 +1,4 @@
-"""The pool of threads for calls that block: bounded, and never in the way of a program that wants to end."""
+"""The pool of threads for blocking calls: it is bounded, and does not keep a program from ending."""
 
 from __future__ import annotations
 

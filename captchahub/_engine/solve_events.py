@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._support.log import log
-from captchahub._support.tracebacks import let_go
+from captchahub._support.tracebacks import drop_traceback
 from captchahub.errors import (
     AllProvidersFailed,
     Attempt,
@@ -91,7 +91,7 @@ class SolveEvents:
     ) -> None:
         """Report a poll of a job, the ``number``-th, and the error that it met, or None."""
         if error is not None:
-            let_go(error)
+            drop_traceback(error)
         if self._dispatcher.is_watched:
             self._dispatcher.emit(
                 lambda at: Polled(
@@ -108,7 +108,7 @@ class SolveEvents:
 
     def retrying(self, provider: str, error: ProviderError) -> None:
         """Report that the same provider is called again after an error."""
-        let_go(error)
+        drop_traceback(error)
         if self._dispatcher.is_watched:
             self._dispatcher.emit(
                 lambda at: Retrying(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)

@@ -11,7 +11,7 @@ from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub._support.redaction import mask, mask_error
-from captchahub._support.tracebacks import let_go
+from captchahub._support.tracebacks import drop_traceback
 from captchahub.errors import JobTimeout, ProviderError
 from captchahub.provider import Job, Pending, Reply, Request, Solved
 
@@ -111,7 +111,7 @@ class Poller:
             if not row_for(error).poll_goes_on:
                 raise
             mask_error(error, account.secrets)
-            let_go(error)
+            drop_traceback(error)
             self._note(str(error), getattr(error, "retry_after", None), reply)
             return None, error
         if isinstance(state, Solved):

@@ -10,7 +10,7 @@ from captchahub._policy.error_table import row_for
 from captchahub._policy.pricing import Prices
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
-from captchahub._support.tracebacks import let_go
+from captchahub._support.tracebacks import drop_traceback
 from captchahub.errors import (
     CaptchaHubError,
     NotOffered,
@@ -51,7 +51,7 @@ class PriceListReader:
             self._prices.has_no_list(now())
         except CaptchaHubError as caught:
             error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
-            let_go(error)
+            drop_traceback(error)
             self._prices.has_no_list(now(), error)
 
     async def ensure_price(

@@ -93,7 +93,7 @@ class Engine:
             raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
         begun, seconds = now(), timeout or self._settings.timeout
         # Each of several providers that must agree has to look for itself.
-        is_shared = share and self._plan(task.kind).route.agree == 1
+        is_shared = self._plan(task.kind).route.agree == 1 and share
         solve_id = os.urandom(16).hex()
         events = SolveEvents(self._dispatcher, solve_id, task.kind)
         with of_solve(solve_id):

@@ -14,6 +14,7 @@ import pytest
 from captchahub import (
     AllProvidersFailed,
     BudgetExceeded,
+    ConfigError,
     Hub,
     ImageToText,
     JobFailed,
@@ -179,6 +180,18 @@ class TestASolve:
     def test_that_fails_for_good_is_not_tried_again(self) -> None:
         witness, _ = told({"bad": Service(answer=None)}, fail)
         assert witness.of(Retrying) == []
+
+    @pytest.mark.parametrize("share", [True, False])
+    def test_that_no_provider_takes_is_not_begun(self, share: bool) -> None:
+        class Odd(ImageToText):
+            kind = "odd"
+
+        async def main(engine: Engine) -> None:
+            with pytest.raises(ConfigError, match="no provider takes odd tasks"):
+                await engine.solve(Odd(PICTURE), None, share=share)
+
+        witness, _ = told({"omo": Service()}, main)
+        assert witness.story == []
 
     def test_whose_task_raises_an_error_of_its_own(self) -> None:
         class Faulty(ImageToText):

@@ -67,6 +67,8 @@ class Execution(ABC):
         """The job's row in the journal, once there is one. Whoever runs the execution settles it, once."""
         self.shared: JobEntry | None = None
         """The job of an equal task that was solved elsewhere, if its answer is this one's."""
+        self._frame = WHOLE
+        """Where the picture that was sent lies in the task's own."""
         self._context = context
         self._task = context.task
         self._permit = permit
@@ -143,7 +145,6 @@ class LocalExecution(Execution):
     ) -> None:
         super().__init__(context, permit, deadline)
         self._account = account
-        self._frame = WHOLE
 
     async def run(self) -> Solved:
         """Return the checked answer. Raises a ProviderError."""
@@ -197,8 +198,6 @@ class RemoteExecution(Execution):
     ) -> None:
         super().__init__(context, permit, deadline)
         self._account = account
-        self._frame = WHOLE
-        """Where the picture that was sent lies in the task's own."""
         self._poller: Poller | None = None
         self._replied_in: float | None = None
         """How long the service took to reply to the create, in seconds, or None if it has not replied."""

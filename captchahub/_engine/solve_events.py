@@ -38,9 +38,6 @@ __all__ = ["SolveEvents"]
 class SolveEvents:
     """Reports what happens to one solve to the observers. Nothing is built while there are none."""
 
-    # An error of which the solve goes on loses its traceback here: an observer may keep the event, and the
-    # frames would keep the picture. (Transports raise errors from a variable, so that they are cycles, too.)
-
     def __init__(self, dispatcher: EventDispatcher, solve: str, kind: str) -> None:
         self._dispatcher = dispatcher
         self._solve = solve
@@ -48,22 +45,19 @@ class SolveEvents:
 
     def submitted(self, timeout: float) -> None:
         """Report that the solve begins; it may take ``timeout`` seconds."""
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: Submitted(at=at, solve=self._solve, kind=self._kind, timeout=timeout)
-            )
+        self._dispatcher.emit(
+            lambda at: Submitted(at=at, solve=self._solve, kind=self._kind, timeout=timeout)
+        )
 
     def solved(self, result: Result[Solution]) -> None:
         """Report that the solve has a result."""
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(lambda at: Solved(at=at, solve=self._solve, kind=self._kind, result=result))
+        self._dispatcher.emit(lambda at: Solved(at=at, solve=self._solve, kind=self._kind, result=result))
 
     def cancelled(self, elapsed: float) -> None:
         """Report that the solve was cancelled after so many seconds."""
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: Cancelled(at=at, solve=self._solve, kind=self._kind, elapsed=elapsed)
-            )
+        self._dispatcher.emit(
+            lambda at: Cancelled(at=at, solve=self._solve, kind=self._kind, elapsed=elapsed)
+        )
 
     def failed(self, error: Exception, elapsed: float) -> None:
         """Report and log that the solve has failed after so many seconds."""
@@ -72,59 +66,51 @@ class SolveEvents:
         # The caller who closes a hub expects that nothing comes of its solves.
         level = logging.INFO if isinstance(error, HubClosed) else logging.WARNING
         log.log(level, "%s: no answer after %.1f s: %s", self._kind, elapsed, why)
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: Failed(at=at, solve=self._solve, kind=self._kind, error=error, elapsed=elapsed)
-            )
+        self._dispatcher.emit(
+            lambda at: Failed(at=at, solve=self._solve, kind=self._kind, error=error, elapsed=elapsed)
+        )
 
     def job_created(self, provider: str, job_id: JobId, price: Decimal | None) -> None:
         """Report that the service has created a job."""
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: JobCreated(
-                    at=at, solve=self._solve, kind=self._kind, provider=provider, job_id=job_id, price=price
-                )
+        self._dispatcher.emit(
+            lambda at: JobCreated(
+                at=at, solve=self._solve, kind=self._kind, provider=provider, job_id=job_id, price=price
             )
+        )
 
     def polled(
         self, provider: str, job_id: JobId, number: int, error: ProviderError | None, *, is_done: bool
     ) -> None:
         """Report a poll of a job, the ``number``-th, and the error that it met, or None."""
-        if error is not None:
-            drop_traceback(error)
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: Polled(
-                    at=at,
-                    solve=self._solve,
-                    kind=self._kind,
-                    provider=provider,
-                    job_id=job_id,
-                    number=number,
-                    is_done=is_done,
-                    error=error,
-                )
+        self._dispatcher.emit(
+            lambda at: Polled(
+                at=at,
+                solve=self._solve,
+                kind=self._kind,
+                provider=provider,
+                job_id=job_id,
+                number=number,
+                is_done=is_done,
+                error=error,
             )
+        )
 
     def retrying(self, provider: str, error: ProviderError) -> None:
         """Report that the same provider is called again after an error."""
+        # The solve goes on, and an observer may keep the event: the error's frames would keep the picture.
         drop_traceback(error)
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: Retrying(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)
-            )
+        self._dispatcher.emit(
+            lambda at: Retrying(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)
+        )
 
     def fell_back(self, provider: str, error: ProviderError) -> None:
         """Report that another provider is called after an error of this one."""
-        if self._dispatcher.is_watched:
-            self._dispatcher.emit(
-                lambda at: FellBack(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)
-            )
+        self._dispatcher.emit(
+            lambda at: FellBack(at=at, solve=self._solve, kind=self._kind, provider=provider, error=error)
+        )
 
     def attempted(self, attempt: Attempt) -> None:
         """Report that an attempt has ended."""
-        if not self._dispatcher.is_watched:
-            return
         error = attempt.error
         if isinstance(error, (BudgetExceeded, PriceUnknown)):
             self._dispatcher.emit(

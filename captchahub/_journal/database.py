@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Connection", "Cursor", "Database", "Work"]
-
 T = TypeVar("T")
 
 

@@ -11,17 +11,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
 
-from captchahub._journal.sqlite_schema import migrate, roll_back
+from captchahub._journal.database import T
+from captchahub._journal.sqlite_schema import migrate
 from captchahub._support.clock import steady
 from captchahub._support.forking import no_fork, watch
 from captchahub.errors import JournalError
-
-__all__ = ["SqliteDatabase"]
-
-T = TypeVar("T")
 
 # How long another process may keep the file locked, in seconds: as long as the sqlite3 module waits by
 # default. A commit takes milliseconds; only a backup or a person with an SQLite shell needs longer.
@@ -99,25 +96,19 @@ class SqliteDatabase:
             except JournalError as error:
                 return [JournalError(str(error)) for _ in works]
             try:
-                # IMMEDIATE takes the lock of the one writer now. A transaction that reads first and locks
-                # later fails at once if another process has written in between.
-                connection.execute("BEGIN IMMEDIATE")
-                if len(works) == 1:
-                    # A single work needs no savepoint: what undoes it undoes the whole transaction.
-                    done: list[T | Exception] = [works[0](connection)]
-                else:
-                    done = [self._run(connection, work) for work in works]
-                connection.execute("COMMIT")
+                # Commits at the end, and rolls back after any exception.
+                with connection:
+                    # IMMEDIATE takes the lock of the one writer now. A transaction that reads first and locks
+                    # later fails at once if another process has written in between.
+                    connection.execute("BEGIN IMMEDIATE")
+                    if len(works) == 1:
+                        # A single work needs no savepoint: what undoes it undoes the whole transaction.
+                        return [works[0](connection)]
+                    return [self._run(connection, work) for work in works]
             except _FAULTS as error:
-                roll_back(connection)
                 return [self._error(error, _NOT_WRITTEN) for _ in works]
             except Exception as error:  # noqa: BLE001 - the caller of the work gets it
-                roll_back(connection)
                 return [error for _ in works]
-            except BaseException:
-                roll_back(connection)
-                raise
-            return done
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """See :meth:`captchahub._journal.database.Database.read`."""
@@ -130,7 +121,8 @@ class SqliteDatabase:
             except _FAULTS as error:
                 raise self._error(error, _NOT_READ) from error
             finally:
-                roll_back(connection)
+                # Not a commit, so that nothing is written even if the work does more than read.
+                connection.rollback()
 
     def close(self) -> None:
         """See :meth:`captchahub._journal.database.Database.close`."""
@@ -201,23 +193,19 @@ class SqliteDatabase:
         """Open the file. Raises JournalError, which says what was left ``undone``."""
         try:
             self._check_path()
-            # An absolute path is never taken for ':memory:' or a URI, which mean something else to SQLite.
-            connection = sqlite3.connect(
-                self._path or ":memory:",
-                timeout=self._busy_timeout,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        except (sqlite3.Error, OSError, ValueError) as error:
+            with ExitStack() as on_failure:
+                # SQLite never takes an absolute path for ':memory:' or a URI.
+                connection = sqlite3.connect(
+                    self._path or ":memory:",
+                    timeout=self._busy_timeout,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+                on_failure.callback(connection.close)
+                self._prepare(connection)
+                on_failure.pop_all()
+        except (*_FAULTS, OSError, ValueError) as error:
             raise self._error(error, undone) from error
-        try:
-            self._prepare(connection)
-        except (*_FAULTS, OSError) as error:
-            connection.close()
-            raise self._error(error, undone) from error
-        except BaseException:
-            connection.close()
-            raise
         return connection
 
     def _check_path(self) -> None:
@@ -242,8 +230,8 @@ class SqliteDatabase:
         # each commit, which NORMAL does not in WAL mode; macOS needs fullfsync for the same.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
-        is_first = self._file is None
-        if self._path is not None and is_first and self._path.stat().st_size <= _CHECKED_UP_TO:
+        # Once, when the hub is made: opening it again after a fork must not read it all again.
+        if self._path is not None and self._file is None and self._path.stat().st_size <= _CHECKED_UP_TO:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise self._unusable(*_CAUSES[sqlite3.SQLITE_CORRUPT])

@@ -1,28 +1,27 @@
 """The journal's tables in SQLite, and the way from every older version of them to the newest one.
 
-To change them, append the statements of the next version to ``MIGRATIONS``, and leave the others as they are,
-comments included: SQLite stores them in the file. SQLite 3.26, as RHEL 8 has it, must understand them: no
-RETURNING, no STRICT and no DROP COLUMN.
+To change them, change ``TABLES``, which a new file begins with, and append to ``MIGRATIONS`` the statements
+that do the same to an older file; a test compares the two. Earlier migrations stay as they are, because files
+were made with them. SQLite 3.26, as RHEL 8 has it, must understand all statements: no RETURNING, no STRICT
+and no DROP COLUMN.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from captchahub.errors import JournalError
-
-__all__ = ["MIGRATIONS", "VERSION", "migrate", "roll_back"]
 
 # Marks a file as a journal: "cHub".
 _APPLICATION = 0x63487562
 
-_FIRST = (
+TABLES: Sequence[str] = (
     f"PRAGMA application_id = {_APPLICATION}",
     """
     CREATE TABLE jobs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice, for it is told to others
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never given twice, because callers know it
         submission TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN (
             'intent', 'created', 'solved', 'failed', 'expired', 'not_sent', 'refused', 'ambiguous')),
@@ -37,35 +36,57 @@ _FIRST = (
         charge INTEGER NOT NULL DEFAULT 0,    -- what the ledger counts for this job now
         answer TEXT,                          -- JSON
         error TEXT,
-        owner TEXT,                           -- NULL: nobody's, to be claimed
+        owner TEXT,                           -- NULL: any hub may claim it
         is_shared INTEGER NOT NULL,
         ordered_at REAL NOT NULL,             -- times are seconds since 1970
-        updated_at REAL NOT NULL
+        updated_at REAL NOT NULL,
+        is_by_hand INTEGER NOT NULL DEFAULT 0,  -- whether a person settled it, not the library
+        frame TEXT,                           -- JSON; NULL if the whole picture of the task was sent
+        is_given INTEGER NOT NULL DEFAULT 1,  -- whether a caller has received the answer
+        account INTEGER NOT NULL DEFAULT 0    -- 0 for all that were written before there were accounts
     )
     """,
+    # Partial indexes: nearly all jobs have ended and are not looked for again.
     "CREATE INDEX jobs_open ON jobs (state, owner) WHERE state IN ('intent', 'created')",
     """
     CREATE INDEX jobs_ended ON jobs (updated_at)
         WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused')
     """,
-    "CREATE INDEX jobs_fingerprint ON jobs (fingerprint)",
+    "CREATE INDEX jobs_shared ON jobs (fingerprint) WHERE is_shared = 1",
+    "CREATE INDEX jobs_left ON jobs (is_given, owner) WHERE is_given = 0",
+    # Without the provider, because a job is also looked for by a hub that has another name for it.
+    "CREATE INDEX jobs_job ON jobs (job_id) WHERE job_id IS NOT NULL",
     # A hub without a row here, or whose time is over, is dead.
     "CREATE TABLE owners (id TEXT PRIMARY KEY, alive_until REAL NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        plugin TEXT NOT NULL,
+        address TEXT NOT NULL                 -- for people, without what could be a token
+    )
+    """,
+    # What distinguishes an account from others, such as its token, is hashed with a key that only this
+    # journal has, so that the hashes of two journals cannot be compared.
+    "CREATE TABLE account_marks (digest BLOB PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE mark_key (key BLOB NOT NULL)",
+    "INSERT INTO mark_key VALUES (randomblob(32))",
     # Every charge stands here twice: in its slot, and in its day in UTC. WITHOUT ROWID keeps the rows in the
     # order of the key, so that a sum over a period reads one range.
     """
     CREATE TABLE ledger (
         span INTEGER NOT NULL,                -- the seconds that a row adds up
         slot INTEGER NOT NULL,                -- the time that they begin with
+        account INTEGER NOT NULL,
         provider TEXT NOT NULL,
         kind TEXT NOT NULL,
-        currency TEXT NOT NULL,               -- '' where it is not known
+        currency TEXT NOT NULL,               -- '' if it is unknown
         charge INTEGER NOT NULL,
         jobs INTEGER NOT NULL,
-        PRIMARY KEY (span, slot, provider, kind, currency)
+        PRIMARY KEY (span, slot, account, provider, kind, currency)
     ) WITHOUT ROWID
     """,
 )
+"""The statements that make a new journal, of the newest version."""
 
 _SECOND = (
     # What a person said of a job, and not the library.
@@ -126,51 +147,42 @@ _FIFTH = (
     "CREATE INDEX jobs_job ON jobs (job_id) WHERE job_id IS NOT NULL",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
-"""The statements that make each version from the one before it, and the first from an empty file."""
+MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH)
+"""The statements that make each version from the one before it, the second one first."""
 
-VERSION = len(MIGRATIONS)
+VERSION = len(MIGRATIONS) + 1
 
 
-def migrate(connection: sqlite3.Connection, name: str, upto: int = VERSION) -> None:
-    """Bring the tables of an open journal to a version, step by step.
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Make the tables of an open journal, or bring older ones to the newest version.
 
-    A step and its new version number are one transaction, so that the file always has one whole version.
-    Raises JournalError, with the ``name`` of the file, if it has a newer version or is no journal.
+    All is one transaction, so that the file always has one whole version. Raises JournalError, with the
+    ``name`` of the file, if it has a newer version or is no journal.
     """
-    while _step(connection, name, upto):
-        pass
-
-
-def _step(connection: sqlite3.Connection, name: str, upto: int) -> bool:
-    # The check and the step are one transaction, because another process may open the file at the same time.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:
+        # The lock is taken before the version is read, because another process may open the file at the same
+        # time.
+        connection.execute("BEGIN IMMEDIATE")
         version = _version(connection, name)
-        is_due = version < upto
-        if is_due:
-            for statement in MIGRATIONS[version]:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version + 1}")
-        connection.execute("COMMIT")
-    except BaseException:
-        roll_back(connection)
-        raise
-    return is_due
-
-
-def roll_back(connection: sqlite3.Connection) -> None:
-    """End the transaction, unless SQLite has done so itself."""
-    with suppress(sqlite3.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if version == VERSION:
+            return
+        # A new file gets its tables at once. The migrations take three times as long, because each ALTER
+        # TABLE reads the whole schema again, and every hub with a journal in memory would wait for them.
+        statements: Iterable[str] = chain.from_iterable(MIGRATIONS[version - 1 :]) if version else TABLES
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _version(connection: sqlite3.Connection, name: str) -> int:
-    application = _number(connection, "PRAGMA application_id")
-    version = _number(connection, "PRAGMA user_version")
-    is_empty = not (application or version or _number(connection, "SELECT count(*) FROM sqlite_master"))
-    if not is_empty and (application != _APPLICATION or version < 1):
+    """Return the version of the tables; 0 for a new file."""
+    application, version, has_tables = connection.execute(
+        """
+        SELECT application_id, user_version, EXISTS (SELECT 1 FROM sqlite_master)
+        FROM pragma_application_id, pragma_user_version
+        """
+    ).fetchone()
+    if (application or version or has_tables) and (application != _APPLICATION or version < 1):
         raise JournalError(
             f"{name}: it is a database of something else, not a journal; no job was created. "
             "Name another file for the journal"
@@ -180,8 +192,4 @@ def _version(connection: sqlite3.Connection, name: str) -> int:
             f"{name}: it is of version {version}, written by a newer captchahub, and this one knows versions "
             f"up to {VERSION}; no job was created. Update captchahub, or name another file for the journal"
         )
-    return version
-
-
-def _number(connection: sqlite3.Connection, sql: str) -> int:
-    return int(connection.execute(sql).fetchone()[0])
+    return int(version)

@@ -67,9 +67,12 @@ def _hour_on_the_clock(zone: tzinfo, slot: int) -> tuple[date, int, timedelta | 
 
 
 def refusal_of(limit: BudgetScope, spent: int, price: Decimal, moment: float) -> BudgetExceeded | None:
-    """Return why a job does not fit into a budget of which ``spent`` units are spent, or None if it does."""
+    """Return why a job does not fit into a budget of which ``spent`` units are spent, or None if it does.
+
+    A job that is free fits into a budget that is used up.
+    """
     budget, spent_amount = limit.budget, from_units(spent)
-    if from_units(spent + to_units(price)) <= budget.limit:
+    if price == 0 or from_units(spent + to_units(price)) <= budget.limit:
         return None
     if price > budget.limit:
         # No new period helps.

@@ -161,12 +161,14 @@ class TestRefusals:
         return refusal
 
     @given(amounts, amounts, amounts)
-    def test_a_job_fits_if_the_sum_is_at_most_the_limit(
+    @example(limit=Decimal(1), spent=Decimal(2), price=Decimal(0))
+    def test_a_job_fits_if_it_is_free_or_the_sum_is_at_most_the_limit(
         self, limit: Decimal, spent: Decimal, price: Decimal
     ) -> None:
         units = to_units(spent)
         refusal = refusal_of(BudgetScope("omo", "omo", Budget(limit, Period.DAY)), units, price, 0.0)
-        assert (refusal is None) == (units + to_units(price) <= Fraction(limit) * 10**9)
+        fits = units + to_units(price) <= Fraction(limit) * 10**9
+        assert (refusal is None) == (price == 0 or fits)
 
     def test_the_message_has_the_budget_what_is_spent_and_the_next_period(self) -> None:
         refusal = self.refused(budget(Period.DAY, ZoneInfo("Europe/Berlin")), "4.9996", "0.00045")

@@ -18,8 +18,6 @@ from captchahub._journal.database import Connection
 if TYPE_CHECKING:
     from captchahub.jobs import JobEntry
 
-__all__ = ["NO_ACCOUNTS", "OF_HUB", "OF_PROVIDER", "OwnAccounts", "add", "find", "mark_key"]
-
 # A statement with a list of its own length would be compiled anew for each length, and SQLite 3.26 can't look
 # into JSON unless that was compiled in. So a list is a text with a space around each value.
 OF_HUB = "(account = 0 OR instr(:accounts, ' ' || account || ' ') > 0)"
@@ -106,8 +104,9 @@ def mark_key(connection: Connection) -> bytes:
 
 def find(connection: Connection, digests: Iterable[bytes]) -> tuple[int, ...]:
     """Return the numbers of the account with these marks, each once and in the order of the marks."""
-    found = (_number(connection, digest) for digest in digests)
-    return tuple(dict.fromkeys(number for number in found if number is not None))
+    sql = "SELECT account FROM account_marks WHERE digest = :digest"
+    rows = (connection.execute(sql, {"digest": digest}).fetchone() for digest in digests)
+    return tuple(dict.fromkeys(int(row[0]) for row in rows if row is not None))
 
 
 def add(connection: Connection, plugin: str, address: str, digests: Sequence[bytes]) -> tuple[int, ...]:
@@ -117,13 +116,7 @@ def add(connection: Connection, plugin: str, address: str, digests: Sequence[byt
         sql = "INSERT INTO accounts (plugin, address) VALUES (:plugin, :address)"
         numbers = (cast("int", connection.execute(sql, {"plugin": plugin, "address": address}).lastrowid),)
     for digest in digests:
-        if _number(connection, digest) is None:
-            sql = "INSERT INTO account_marks (digest, account) VALUES (:digest, :account)"
-            connection.execute(sql, {"digest": digest, "account": numbers[0]})
+        # A mark that is known already stays with its account.
+        sql = "INSERT INTO account_marks (digest, account) VALUES (:digest, :account) ON CONFLICT DO NOTHING"
+        connection.execute(sql, {"digest": digest, "account": numbers[0]})
     return numbers
-
-
-def _number(connection: Connection, digest: bytes) -> int | None:
-    sql = "SELECT account FROM account_marks WHERE digest = :digest"
-    row = connection.execute(sql, {"digest": digest}).fetchone()
-    return None if row is None else int(row[0])

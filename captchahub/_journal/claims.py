@@ -9,26 +9,18 @@ owner polls the service for it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import attrs
 
 from captchahub._journal.accounts_table import NO_ACCOUNTS, OF_HUB, OF_PROVIDER, OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._journal.rows import COLUMNS, HELD_BY_LIVING, NewJob, read_entries
-from captchahub.jobs import JobEntry
+from captchahub._policy.job_token import Token
+from captchahub.jobs import JobEntry, JobState
 
-if TYPE_CHECKING:
-    from captchahub._policy.job_token import Token
-
-__all__ = ["claim", "claim_equal", "claim_one", "find_answer", "mark_undelivered", "release"]
-
-# What nobody else works on. A hub's own jobs are in its hands already.
+# What no living hub works on. A hub does not claim its own jobs, because it works on them already.
 _CLAIMABLE = f"coalesce(owner, '') <> :owner AND NOT {HELD_BY_LIVING}"
-
-# The job of a token. All of it must match, so that a token which was edited changes no other job.
-_OF_TOKEN = f"job_id = :job_id AND kind = :kind AND fingerprint = :fingerprint AND {OF_PROVIDER}"
 
 
 def claim(
@@ -56,15 +48,29 @@ def claim(
 def claim_one(
     connection: Connection, job: Token, provider: str, own: OwnAccounts, *, owner: str, now: float
 ) -> JobEntry | None:
-    """Take over the created job of a token, or return None if there is none that can be claimed."""
+    """Return the job of a token if it is solved, or take it over if it is created and can be claimed.
+
+    Return None if there is neither. All of the token must match, so that one that was edited changes no other
+    job.
+    """
     found = connection.execute(
         f"""
-        SELECT {COLUMNS} FROM jobs WHERE state = 'created' AND {_OF_TOKEN} AND {_CLAIMABLE}
-        ORDER BY id DESC LIMIT 1
+        SELECT {COLUMNS} FROM jobs
+        WHERE job_id = :job_id AND kind = :kind AND fingerprint = :fingerprint AND {OF_PROVIDER}
+            AND (state = 'solved' AND answer IS NOT NULL OR state = 'created' AND {_CLAIMABLE})
+        ORDER BY state = 'solved' DESC, id DESC LIMIT 1
         """,  # noqa: S608 - our own conditions
-        {**_token_values(job, provider, own), "owner": owner, "now": now},
+        {
+            "job_id": json.dumps(job.job_id),
+            "kind": job.kind,
+            "fingerprint": job.fingerprint,
+            "owner": owner,
+            "now": now,
+            **own.of(provider),
+        },
     )
-    return next((_taken(connection, entry, owner) for entry in read_entries(found)), None)
+    entry = next(iter(read_entries(found)), None)
+    return entry if entry is None or entry.state is JobState.SOLVED else _taken(connection, entry, owner)
 
 
 def claim_equal(
@@ -97,27 +103,6 @@ def claim_equal(
 def _taken(connection: Connection, entry: JobEntry, owner: str) -> JobEntry:
     connection.execute("UPDATE jobs SET owner = :owner WHERE id = :id", {"owner": owner, "id": entry.id})
     return attrs.evolve(entry, owner=owner)
-
-
-def find_answer(connection: Connection, job: Token, provider: str, own: OwnAccounts) -> JobEntry | None:
-    """Return the solved job of a token, or None if the journal does not have its answer."""
-    found = connection.execute(
-        f"""
-        SELECT {COLUMNS} FROM jobs WHERE state = 'solved' AND answer IS NOT NULL AND {_OF_TOKEN}
-        ORDER BY id DESC LIMIT 1
-        """,  # noqa: S608 - our own conditions
-        _token_values(job, provider, own),
-    )
-    return next(iter(read_entries(found)), None)
-
-
-def _token_values(job: Token, provider: str, own: OwnAccounts) -> Mapping[str, str]:
-    return {
-        "kind": job.kind,
-        "job_id": json.dumps(job.job_id),
-        "fingerprint": job.fingerprint,
-        **own.of(provider),
-    }
 
 
 def release(connection: Connection, ids: Iterable[int], owner: str) -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from captchahub._journal.accounts_table import OwnAccounts, add, find, mark_key
-from captchahub._journal.database import Connection
+from captchahub._journal.database import Connection, T
 from captchahub._journal.writer import Writer
 
 if TYPE_CHECKING:
     from captchahub._policy.account_identity import AccountIdentity
-
-__all__ = ["HubAccounts"]
-
-T = TypeVar("T")
 
 
 class HubAccounts:
@@ -27,11 +24,10 @@ class HubAccounts:
         self.identities: Mapping[str, AccountIdentity] = {}
         self._writer = writer
         self._ever: Mapping[AccountIdentity, None] = {}
-        self._numbers: Mapping[AccountIdentity, tuple[int, ...]] = {}
         self._own: tuple[Mapping[str, AccountIdentity], OwnAccounts] | None = None
 
     def replace(self, identities: Mapping[str, AccountIdentity]) -> None:
-        """Have these accounts from now on."""
+        """Use these accounts from now on."""
         self.identities = identities
         # What was spent at an account while the hub had it still counts for the hub's budget.
         self._ever = {**self._ever, **dict.fromkeys(identities.values())}
@@ -50,25 +46,23 @@ class HubAccounts:
         if self._own is not None and self._own[0] is identities:
             own = self._own[1]
             return await self._writer.write(lambda connection: work(connection, own))
-        ever, numbers = self._ever, dict(self._numbers)
-        unknown = [one for one in (*identities.values(), *ever) if one not in numbers]
+        ever = self._ever
 
-        def numbered() -> OwnAccounts:
-            had = frozenset(number for one in ever for number in numbers[one])
-            return OwnAccounts({name: numbers[one] for name, one in identities.items()}, had)
-
-        def whole(connection: Connection) -> T:
+        def numbered(connection: Connection) -> tuple[OwnAccounts, T]:
             key = mark_key(connection)
-            for one in unknown:
-                numbers[one] = add(connection, one.plugin, one.address, one.digests(key))
-            return work(connection, numbered())
+            numbers = {
+                one: add(connection, one.plugin, one.address, one.digests(key))
+                for one in dict.fromkeys((*identities.values(), *ever))
+            }
+            had = frozenset(chain.from_iterable(numbers[one] for one in ever))
+            own = OwnAccounts({name: numbers[one] for name, one in identities.items()}, had)
+            return own, work(connection, own)
 
-        done = await self._writer.write(whole)
+        own, done = await self._writer.write(numbered)
         # Not before the commit: a number that was given in a transaction which fails is given again, to
         # another account.
-        self._numbers = {**self._numbers, **numbers}
         if identities is self.identities and ever is self._ever:
-            self._own = identities, numbered()
+            self._own = identities, own
         return done
 
     def look_up(self, connection: Connection) -> OwnAccounts:

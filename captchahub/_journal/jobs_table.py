@@ -20,21 +20,6 @@ from captchahub._policy.accounting import to_units
 from captchahub.frames import WHOLE
 from captchahub.jobs import JobEntry, JobState
 
-__all__ = [
-    "ENDED",
-    "find_equal",
-    "get",
-    "insert_intent",
-    "is_known",
-    "jobs_of",
-    "mark_created",
-    "mark_delivered",
-    "newest_jobs",
-    "prune",
-    "settle",
-    "stop_sharing",
-]
-
 # The service never had the job or did not accept it, so its price can be spent again.
 _RELEASED = {JobState.NOT_SENT, JobState.REFUSED}
 

@@ -1,26 +1,27 @@
 """The journal of a hub: every job has its row here before a byte of it is sent, and its price is reserved.
 
-This module is the way into the journal for the rest of the package; what is behind it is nobody else's
-concern.
+This module is the only way into the journal for the rest of the package.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import Context
 from datetime import tzinfo
 from decimal import Decimal
 from functools import partial
-from typing import TypeVar
 
 import attrs
 
 from captchahub._journal import claims, jobs_table, ledger_table
-from captchahub._journal.accounts_table import NO_ACCOUNTS, OwnAccounts
-from captchahub._journal.database import Connection
+from captchahub._journal.accounts_table import OwnAccounts
+from captchahub._journal.database import Connection, T
 from captchahub._journal.hub_accounts import HubAccounts
-from captchahub._journal.liveness import LEASE, Heartbeat, ProcessLock, sign_off
+from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
 from captchahub._journal.rows import NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
@@ -42,8 +43,6 @@ from captchahub.provider import JobId
 from captchahub.settings import KEPT_IN_MEMORY, HubSettings
 
 __all__ = ["ClaimedJob", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
-
-T = TypeVar("T")
 
 # A job that was left behind is taken over for an equal task if it is at most this old, in seconds. Services
 # answer within a minute or two, and an older job may never end, while the solve waits for it.
@@ -77,15 +76,12 @@ def open_journal(
     ``identities`` are the accounts of its providers; ``clock`` is the wall clock, in seconds since 1970.
     Tests and the simulator pass a ``writer`` of their own, which several hubs may share.
     """
-    path = settings.journal.path
+    path = settings.journal.path if writer is None else None
     is_shared = writer is not None or path is not None
     if writer is None:
         # Before the lock, because it explains what is wrong with the file or its folder.
         writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
-        lock = ProcessLock(path)
-    else:
-        lock = ProcessLock(None)
-    journal = Journal(writer, lock, background, clock, is_shared=is_shared)
+    journal = Journal(writer, ProcessLock(path), background, clock, is_shared=is_shared)
     journal.follow(settings, identities)
     return journal
 
@@ -105,23 +101,21 @@ class Journal:
         *,
         is_shared: bool,
     ) -> None:
+        self.owner = uuid.uuid4().hex
+        """What this hub is called in the journal."""
         self.pending = PendingWrites(writer)
         """Where to write what must not get lost."""
         self._writer = writer
+        self._lock = lock
         self._background = background
         self._clock = clock
         self._is_shared = is_shared
-        self._heartbeat = Heartbeat(self._beat, lock, lease=LEASE if is_shared else math.inf)
+        self._heartbeat: asyncio.Task[None] | None = None
         self._accounts = HubAccounts(writer)
         self._scopes: Sequence[BudgetScope] = ()
         self._cache = 0.0
         self._keep = math.inf
         self._pruned = -math.inf
-
-    @property
-    def owner(self) -> str:
-        """What this hub is called in the journal."""
-        return self._heartbeat.owner
 
     @property
     def now(self) -> float:
@@ -131,7 +125,13 @@ class Journal:
     def follow(self, settings: HubSettings, identities: Mapping[str, AccountIdentity]) -> None:
         """Keep to these budgets, times and accounts from now on."""
         self._accounts.replace(identities)
-        self._scopes = _scopes(settings)
+        of_hub = [] if settings.budget is None else [BudgetScope("the hub", None, settings.budget)]
+        of_providers = [
+            BudgetScope(name, name, provider.budget)
+            for name, provider in settings.providers.items()
+            if provider.budget is not None
+        ]
+        self._scopes = [*of_hub, *of_providers]
         self._cache = settings.cache
         keep = settings.journal.keep
         # A journal in memory ends with the hub, and must not fill the memory until then.
@@ -167,10 +167,14 @@ class Journal:
                 equal = self._find_equal(connection, job, moment, min(begun, moment - self._cache), own)
                 if equal is not None:
                     return own.named(equal)
-            return reserve(connection, job, self._scopes, owner=self.owner, now=moment, own=own)
+            # In the transaction that charges the price: two hubs that checked first and charged later could
+            # both find room for the last job.
+            check_budgets(connection, job, self._scopes, moment, own)
+            account = own.number(job.provider)
+            return jobs_table.insert_intent(connection, job, account=account, owner=self.owner, now=moment)
 
         opened = await self._write_or_undo(
-            work, self._accounts.including(job.provider, identity), self._undo_reservation
+            work, self._accounts.including(job.provider, identity), self._give_back
         )
         if isinstance(opened, int):
             return JobRow(self, opened)
@@ -183,8 +187,8 @@ class Journal:
             jobs_table.find_equal, connection, job.fingerprint, now=now, fresh_since=fresh_since, own=own
         )
         equal = find()
-        if equal is not None and equal.state is not JobState.SOLVED and self._heartbeat.is_dead(equal.owner):
-            self._heartbeat.expire_dead_owners(connection, now)
+        if equal is not None and equal.state is not JobState.SOLVED and self._lock.is_free(equal.owner):
+            expire_dead_owners(connection, self._lock, now)
             equal = find()
         if equal is not None and equal.state is JobState.SOLVED:
             return equal
@@ -194,11 +198,12 @@ class Journal:
             return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
         raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
 
-    async def _undo_reservation(self, opened: int | JobEntry) -> None:
-        if isinstance(opened, int):
-            await JobRow(self, opened).settle(JobState.NOT_SENT)
-        elif opened.state is not JobState.SOLVED:
-            await self.release([opened.id])
+    async def _give_back(self, taken: int | JobEntry | None) -> None:
+        """Undo what a cancelled caller never learned of: the reservation of a job, or taking one over."""
+        if isinstance(taken, int):
+            await JobRow(self, taken).settle(JobState.NOT_SENT)
+        elif taken is not None and taken.state is not JobState.SOLVED:
+            await self.release([taken.id])
 
     async def claim(self, limit: int) -> Sequence[ClaimedJob]:
         """Take over up to ``limit`` jobs that were left behind at the hub's accounts."""
@@ -206,7 +211,7 @@ class Journal:
         identities = self._accounts.identities
 
         def work(connection: Connection, own: OwnAccounts, moment: float) -> Sequence[ClaimedJob]:
-            self._heartbeat.expire_dead_owners(connection, moment)
+            expire_dead_owners(connection, self._lock, moment)
             found = map(own.named, claims.claim(connection, self.owner, moment, limit, own))
             return [ClaimedJob(entry, _identity_of(entry, identities)) for entry in found]
 
@@ -220,18 +225,11 @@ class Journal:
         Return None if it is neither, or if a living hub works on it.
         """
 
-        def work(connection: Connection, own: OwnAccounts, moment: float) -> Sequence[JobEntry]:
-            self._heartbeat.expire_dead_owners(connection, moment)
-            found = claims.find_answer(connection, job, provider, own)
-            if found is None:
-                found = claims.claim_one(connection, job, provider, own, owner=self.owner, now=moment)
-            return [] if found is None else [found]
+        def work(connection: Connection, own: OwnAccounts, moment: float) -> JobEntry | None:
+            expire_dead_owners(connection, self._lock, moment)
+            return claims.claim_one(connection, job, provider, own, owner=self.owner, now=moment)
 
-        identities = self._accounts.including(provider, identity)
-        found = await self._write_or_undo(
-            work, identities, lambda claimed: self.release(one.id for one in claimed)
-        )
-        return found[0] if found else None
+        return await self._write_or_undo(work, self._accounts.including(provider, identity), self._give_back)
 
     async def release(self, ids: Iterable[int]) -> None:
         """Leave created jobs, which this hub polls no more, to any hub that resumes."""
@@ -271,16 +269,16 @@ class Journal:
         """Settle a job as a person says that it ended. Raises ValueError if it cannot have ended so."""
 
         def work(connection: Connection) -> None:
-            moment, error = self._clock(), entry.error
-            if jobs_table.settle(connection, entry.id, state, owner=None, now=moment, cost=cost, error=error):
+            if jobs_table.settle(
+                connection, entry.id, state, owner=None, now=self._clock(), cost=cost, error=entry.error
+            ):
                 return
             found = jobs_table.get(connection, entry.id)
             if found is None:
                 raise ValueError(f"job {entry.id} is not in this journal (any more)")
             if found.state is not entry.state:
                 raise ValueError(f"job {entry.id} was settled meanwhile: it is {found.state.value}")
-            was, wanted = entry.state.value, state.value
-            raise ValueError(f"a job that is {was} can't be settled as {wanted} by hand")
+            raise ValueError(f"a job that is {entry.state.value} can't be settled as {state.value} by hand")
 
         await self._writer.write(work)
 
@@ -288,9 +286,10 @@ class Journal:
         """Return the newest jobs, the newest one first."""
 
         def expire(connection: Connection, _own: OwnAccounts) -> None:
-            self._heartbeat.expire_dead_owners(connection, self._clock())
+            expire_dead_owners(connection, self._lock, self._clock())
 
         try:
+            # With the accounts, so that one which has just been given a name is found by it from now on.
             await self._accounts.write(expire, self._accounts.identities)
         except JournalError as error:
             # The jobs can be read all the same from a disk that is full or a file that is locked.
@@ -308,15 +307,17 @@ class Journal:
 
     async def aclose(self) -> None:
         """Leave what is open to other hubs, and close the database."""
-        if self._heartbeat.has_begun:
-            await self._heartbeat.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            await asyncio.wait([self._heartbeat])
             await self.pending.catch_up()
             try:
                 await self._writer.write(partial(sign_off, owner=self.owner))
             except CaptchaHubError as error:
                 log.warning("this hub could not sign off in its journal: %s", error)
         await self._writer.aclose()
-        self._heartbeat.release_lock()
+        # Last, because another hub takes this one for dead from now on.
+        self._lock.release(self.owner)
 
     async def _write_or_undo(
         self,
@@ -326,7 +327,12 @@ class Journal:
     ) -> T:
         """Return what a work of this hub does. If its caller is cancelled meanwhile, it is undone."""
         moment = self._clock()
-        self._heartbeat.begin()
+        # Before the hub's row is written: another hub that finds the row must find the lock held. And not in
+        # a transaction: a fork waits for that, and taking the lock would wait for the fork.
+        self._lock.acquire(self.owner)
+        if self._heartbeat is None and self._is_shared:
+            # In a context of its own, because it outlives the solve that begins it.
+            self._heartbeat = asyncio.get_running_loop().create_task(self._beat(), context=Context())
 
         def signed_on(connection: Connection, own: OwnAccounts) -> T:
             self._sign_on(connection, own, moment)
@@ -344,16 +350,23 @@ class Journal:
             raise
 
     async def _beat(self) -> None:
-        moment = self._clock()
-        try:
-            await self._accounts.write(partial(self._sign_on, moment=moment), self._accounts.identities)
-        except CaptchaHubError as error:
-            log.warning("this hub could not write its heartbeat to the journal: %s", error)
-        await self.pending.catch_up()
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            sign_on = partial(self._sign_on, moment=self._clock())
+            try:
+                await self._accounts.write(sign_on, self._accounts.identities)
+            except CaptchaHubError as error:
+                log.warning("this hub could not write its heartbeat to the journal: %s", error)
+            await self.pending.catch_up()
 
     def _sign_on(self, connection: Connection, own: OwnAccounts, moment: float) -> None:
-        """Write down that this hub is alive, before anything that it owns. Delete old jobs now and then."""
-        self._heartbeat.sign_on(connection, moment)
+        """Write down that this hub is alive, and delete old jobs now and then.
+
+        It is part of every transaction that writes something that the hub owns, because a hub that was
+        suspended may have been taken for dead meanwhile, and its row is gone.
+        """
+        # No other hub can see a journal in memory, and nothing beats there.
+        heartbeat(connection, self.owner, moment + LEASE if self._is_shared else math.inf)
         if moment - self._pruned < _PRUNE_INTERVAL:
             return
         # What is left over after the limit goes with the next write.
@@ -422,24 +435,6 @@ class JobRow:
         await self._journal.release([self.entry_id])
 
 
-def reserve(
-    connection: Connection,
-    job: NewJob,
-    scopes: Iterable[BudgetScope],
-    *,
-    owner: str,
-    now: float,
-    own: OwnAccounts = NO_ACCOUNTS,
-) -> int:
-    """Check the budgets and write down a job with its price, in one transaction; return its id.
-
-    ``own`` are the accounts of the hub. Raises BudgetExceeded, or PriceUnknown if there is a budget and no
-    price.
-    """
-    check_budgets(connection, job, scopes, now, own)
-    return jobs_table.insert_intent(connection, job, account=own.number(job.provider), owner=owner, now=now)
-
-
 def check_budgets(
     connection: Connection, job: NewJob, scopes: Iterable[BudgetScope], now: float, own: OwnAccounts
 ) -> None:
@@ -456,22 +451,10 @@ def check_budgets(
                 f"the price of {job.kind} at {job.provider} is unknown, and {scope.name} has a budget"
             )
         since, _ = period_of(scope.budget, now)
-        if scope.provider is None:
-            spent = ledger_table.spent_by_hub(connection, own, since)
-        else:
-            spent = ledger_table.spent_by_provider(connection, own, job.provider, since)
+        spent = ledger_table.spent(connection, own, scope.provider, since)
         refusal = refusal_of(scope, spent, job.price, now)
-        # What is free fits into a budget that is used up.
-        if refusal is not None and job.price > 0:
+        if refusal is not None:
             raise refusal
-
-
-def _scopes(settings: HubSettings) -> Sequence[BudgetScope]:
-    scopes = [] if settings.budget is None else [BudgetScope("the hub", None, settings.budget)]
-    for name, provider in settings.providers.items():
-        if provider.budget is not None:
-            scopes.append(BudgetScope(name, name, provider.budget))
-    return scopes
 
 
 def _identity_of(entry: JobEntry, identities: Mapping[str, AccountIdentity]) -> AccountIdentity | None:
@@ -483,8 +466,6 @@ def _identity_of(entry: JobEntry, identities: Mapping[str, AccountIdentity]) -> 
 async def _undo_once_written(
     writing: asyncio.Future[T], undo: Callable[[T], Coroutine[object, object, None]]
 ) -> None:
-    try:
-        written = await writing
-    except CaptchaHubError:
-        return
-    await undo(written)
+    # If the write failed, there is nothing to undo.
+    with suppress(CaptchaHubError):
+        await undo(await writing)

@@ -6,15 +6,12 @@ from few rows while a reservation waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 
 from captchahub._journal.accounts_table import OF_HUB, OF_PROVIDER, OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._policy.accounting import DAY, SLOT, day_of, from_units, slot_of
 from captchahub.jobs import Spend
-
-__all__ = ["add_to_ledger", "spend", "spent_by_hub", "spent_by_provider"]
 
 
 def add_to_ledger(
@@ -54,17 +51,12 @@ def add_to_ledger(
     )
 
 
-def spent_by_hub(connection: Connection, own: OwnAccounts, since: int) -> int:
-    """Return what all accounts of a hub, past ones too, were charged since a slot, in units."""
-    return _sum(connection, OF_HUB, own.hub_ever, since)
+def spent(connection: Connection, own: OwnAccounts, provider: str | None, since: int) -> int:
+    """Return what the account of a provider was charged since a slot, in units.
 
-
-def spent_by_provider(connection: Connection, own: OwnAccounts, provider: str, since: int) -> int:
-    """Return what the account of a provider was charged since a slot, in units."""
-    return _sum(connection, OF_PROVIDER, own.of(provider), since)
-
-
-def _sum(connection: Connection, condition: str, values: Mapping[str, str], since: int) -> int:
+    If ``provider`` is None, return what all accounts of the hub, past ones too, were charged.
+    """
+    condition, values = (OF_HUB, own.hub_ever) if provider is None else (OF_PROVIDER, own.of(provider))
     # There is no upper bound: if a clock was set back, the jobs of its former future count all the same.
     (total,) = connection.execute(
         f"""

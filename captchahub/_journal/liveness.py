@@ -2,25 +2,18 @@
 
 A hub that works on jobs has a row in the table ``owners``, which says until when it is alive; its heartbeat
 puts that time off. A hub whose time is over is dead, and others take its jobs. On one machine a lock on a
-file tells sooner that a process has ended.
+file shows sooner that a process has ended.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
 import sys
-import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from contextvars import Context
 from pathlib import Path
 
 from captchahub._journal.database import Connection
 from captchahub._support.forking import no_fork, watch
-
-__all__ = ["LEASE", "Heartbeat", "ProcessLock", "expire_dead_owners", "heartbeat", "sign_off"]
 
 LEASE = 60.0
 """A hub without a heartbeat for this long is taken for dead, in seconds. It is three heartbeats, so that two
@@ -44,8 +37,15 @@ def sign_off(connection: Connection, owner: str) -> None:
     connection.execute("DELETE FROM owners WHERE id = :id", {"id": owner})
 
 
-def expire_dead_owners(connection: Connection, now: float) -> None:
-    """Mark the jobs that dead hubs were about to send as ambiguous. Their price stays charged."""
+def expire_dead_owners(connection: Connection, lock: ProcessLock, now: float) -> None:
+    """Mark the jobs that dead hubs were about to send as ambiguous. Their price stays charged.
+
+    ``lock`` finds the hubs that have ended before their time in the journal was over.
+    """
+    # Their rows are removed first, so that one statement marks the jobs of all.
+    for (owner,) in list(connection.execute("SELECT id FROM owners")):
+        if lock.is_free(owner):
+            sign_off(connection, owner)
     connection.execute("DELETE FROM owners WHERE alive_until <= :now", {"now": now})
     # "state IN (...)" repeats the condition of the partial index jobs_open, which SQLite uses only if it
     # finds that condition in the query.
@@ -56,73 +56,6 @@ def expire_dead_owners(connection: Connection, now: float) -> None:
         """,
         {"error": "the process that sent it, or was about to send it, ended before the reply", "now": now},
     )
-
-
-class Heartbeat:
-    """Keeps one hub alive in the journal, and knows which others are dead.
-
-    ``beat`` is called three times a lease, and has to write :meth:`sign_on`. ``lease`` is the time that this
-    is good for, in seconds; if it is infinite, because no other hub can see the journal, nothing beats.
-    """
-
-    def __init__(
-        self, beat: Callable[[], Awaitable[None]], lock: ProcessLock, *, lease: float = LEASE
-    ) -> None:
-        self.owner = uuid.uuid4().hex
-        """What this hub is called in the journal."""
-        self._beat = beat
-        self._lock = lock
-        self._lease = lease
-        self._beating: asyncio.Task[None] | None = None
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether other hubs may know of this one."""
-        return self._beating is not None
-
-    def begin(self) -> None:
-        """Keep the hub alive from now on, before its first job is written."""
-        # Before the hub's row is written: whoever finds the row must find the lock held. And not in a
-        # transaction: a fork waits for that, and taking the lock would wait for the fork.
-        self._lock.acquire(self.owner)
-        if self._beating is None and math.isfinite(self._lease):
-            # In a context of its own, because it outlives the solve that begins it.
-            self._beating = asyncio.get_running_loop().create_task(
-                self._beat_until_stopped(), context=Context()
-            )
-
-    def sign_on(self, connection: Connection, moment: float) -> None:
-        """Write down that this hub is alive, in the same transaction as anything that it owns.
-
-        A hub that was suspended may have been taken for dead, and its row is gone.
-        """
-        heartbeat(connection, self.owner, moment + self._lease)
-
-    def is_dead(self, owner: str | None) -> bool:
-        """Return whether a hub is surely dead, whatever its time in the journal."""
-        return owner is not None and self._lock.is_free(owner)
-
-    def expire_dead_owners(self, connection: Connection, moment: float) -> None:
-        """Note which other hubs are dead, and mark what they were about to send as ambiguous."""
-        for (owner,) in list(connection.execute("SELECT id FROM owners")):
-            if self.is_dead(owner):
-                sign_off(connection, owner)
-        expire_dead_owners(connection, moment)
-
-    async def _beat_until_stopped(self) -> None:
-        while True:
-            await asyncio.sleep(self._lease / 3)
-            await self._beat()
-
-    async def stop(self) -> None:
-        """Beat no more. The hub is alive until it signs off or its lease is over."""
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait([self._beating])
-
-    def release_lock(self) -> None:
-        """Give up the lock, once the journal is closed and nothing more is written in this hub's name."""
-        self._lock.release(self.owner)
 
 
 if sys.platform != "win32":
@@ -174,11 +107,11 @@ class ProcessLock:
                 _remove(_file(self._journal, owner))
                 os.close(opened)
 
-    def is_free(self, owner: str) -> bool:
+    def is_free(self, owner: str | None) -> bool:
         """Return whether a hub has a lock file that no process holds: it is dead, and its file is removed."""
         if owner in self._dead:
             return True
-        if self._journal is None or sys.platform == "win32" or owner in self._held:
+        if owner is None or self._journal is None or sys.platform == "win32" or owner in self._held:
             return False
         path = _file(self._journal, owner)
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -13,11 +13,7 @@ from captchahub._policy.accounting import from_units
 from captchahub.errors import JournalError
 from captchahub.frames import WHOLE, Frame, frame_of
 from captchahub.jobs import JobEntry, JobState
-
-if TYPE_CHECKING:
-    from captchahub.tasks import OptionValue
-
-__all__ = ["COLUMNS", "HELD_BY_LIVING", "NewJob", "read_entries", "storable"]
+from captchahub.tasks import OptionValue
 
 HELD_BY_LIVING = "EXISTS (SELECT 1 FROM owners WHERE owners.id = jobs.owner AND alive_until > :now)"
 """The SQL condition for a job that a living hub works on."""
@@ -71,8 +67,24 @@ _FIELDS = (
 COLUMNS = ", ".join(_FIELDS[:-3])
 """The columns of ``jobs`` as :func:`read_entries` expects them."""
 
+# How values are read that a database keeps in another type, unless they are NULL.
+_READ: Mapping[str, Callable[[Any], object]] = {
+    "state": JobState,
+    "options": json.loads,
+    "job_id": json.loads,
+    "price": from_units,
+    "charge": from_units,
+    "answer": json.loads,
+    "frame": lambda text: frame_of(json.loads(text)),
+    "is_shared": bool,
+    "is_by_hand": bool,
+    "is_given": bool,
+    # Account 0 stands for all that were written before the journal knew accounts.
+    "account": lambda number: number or None,
+}
 
-def read_entries(rows: Iterable[Any]) -> list[JobEntry]:
+
+def read_entries(rows: Iterable[Sequence[Any]]) -> list[JobEntry]:
     """Return the jobs of a query for :data:`COLUMNS`. Raises JournalError if a row is damaged.
 
     After these the query may have ``held_until``, ``plugin`` and ``address``.
@@ -80,28 +92,17 @@ def read_entries(rows: Iterable[Any]) -> list[JobEntry]:
     return [_entry(row) for row in rows]
 
 
-def _entry(row: Any) -> JobEntry:
+def _entry(row: Sequence[Any]) -> JobEntry:
     fields = dict(zip(_FIELDS, row, strict=False))
-    price, frame = fields["price"], fields["frame"]
     try:
-        fields["state"] = JobState(fields["state"])
-        fields["options"] = json.loads(fields["options"])
-        fields["job_id"] = _decoded(fields["job_id"])
-        fields["price"] = None if price is None else from_units(price)
-        fields["charge"] = from_units(fields["charge"])
-        fields["answer"] = _decoded(fields["answer"])
-        fields["frame"] = WHOLE if frame is None else frame_of(json.loads(frame))
-        for flag in ("is_shared", "is_by_hand", "is_given"):
-            fields[flag] = bool(fields[flag])
-        # Account 0 stands for all that were written before the journal knew accounts.
-        fields["account"] = fields["account"] or None
+        for name, read in _READ.items():
+            if fields[name] is not None:
+                fields[name] = read(fields[name])
     except (LookupError, TypeError, ValueError) as error:
         raise JournalError(f"job {row[0]} of the journal is damaged: {error}") from error
+    # NULL stands for the whole picture.
+    fields["frame"] = fields["frame"] or WHOLE
     return JobEntry(**fields)
-
-
-def _decoded(text: str | None) -> Any:  # as it was written
-    return None if text is None else json.loads(text)
 
 
 def storable(text: str | None) -> str | None:

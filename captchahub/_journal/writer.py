@@ -8,18 +8,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import attrs
 
-from captchahub._journal.database import Database, Work
+from captchahub._journal.database import Database, T, Work
 from captchahub._support.clock import steady
 from captchahub._support.log import log
 from captchahub.errors import CaptchaHubError, HubClosed
-
-__all__ = ["DatabaseWriter", "PendingWrites", "Writer"]
-
-T = TypeVar("T")
 
 # The most works in one commit. 500 reservations take 50 to 100 ms, and the first of them waits for all.
 _GROUP_LIMIT = 500
@@ -75,7 +71,7 @@ class DatabaseWriter:
     async def write(self, work: Work[T]) -> T:
         """See :meth:`Writer.write`. A write that was begun is committed even if its caller is cancelled."""
         if self._has_thread:
-            return await self._enqueue(work)
+            return await self._enqueue(work, is_read=False)
         if self._is_closed:
             raise HubClosed
         (outcome,) = self._database.transact([work])
@@ -102,7 +98,7 @@ class DatabaseWriter:
         else:
             await asyncio.to_thread(thread.join, _CLOSE_TIMEOUT)
 
-    async def _enqueue(self, work: Work[T], *, is_read: bool = False) -> T:
+    async def _enqueue(self, work: Work[T], *, is_read: bool) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         # Closing must not come between the check and the queue, where nothing reads after it.
         with self._lock:
@@ -138,35 +134,33 @@ class DatabaseWriter:
 
     def _execute(self, batch: Sequence[_Waiting]) -> None:
         writes = [one for one in batch if not one.is_read]
-        outcomes = list(zip(writes, self._transact(writes), strict=True)) if writes else []
+        outcomes: list[tuple[_Waiting, object]] = []
+        # Whatever a database raises must not end the thread, because all callers would wait forever.
+        try:
+            if writes:
+                outcomes += zip(writes, self._database.transact([one.work for one in writes]), strict=True)
+        except Exception as error:  # noqa: BLE001 - all that wait get it
+            outcomes += [(one, error) for one in writes]
         # After the writes, so that a read finds what was written before it.
-        outcomes += [(one, self._read(one)) for one in batch if one.is_read]
+        for one in [request for request in batch if request.is_read]:
+            try:
+                outcomes.append((one, self._database.read(one.work)))
+            except Exception as error:  # noqa: BLE001 - the caller of the work gets it
+                outcomes.append((one, error))
         # One wake-up of the loop for all of them. In a loop that is closed, nothing waits any more.
         with suppress(RuntimeError):
             batch[0].future.get_loop().call_soon_threadsafe(_deliver, outcomes)
 
-    def _transact(self, writes: Sequence[_Waiting]) -> Sequence[object]:
-        try:
-            return self._database.transact([one.work for one in writes])
-        except Exception as error:  # noqa: BLE001 - all that wait get it
-            return [error] * len(writes)
-
-    def _read(self, request: _Waiting) -> object:
-        try:
-            return self._database.read(request.work)
-        except Exception as error:  # noqa: BLE001 - the caller of the work gets it
-            return error
-
 
 def _deliver(outcomes: Sequence[tuple[_Waiting, object]]) -> None:
     for request, outcome in outcomes:
-        future = request.future
-        if future.done():  # the caller was cancelled; it is committed all the same
+        if request.future.done():
+            # Its caller was cancelled; it is committed all the same.
             continue
         if isinstance(outcome, Exception):
-            future.set_exception(outcome)
+            request.future.set_exception(outcome)
         else:
-            future.set_result(outcome)
+            request.future.set_result(outcome)
 
 
 class PendingWrites:

@@ -26,12 +26,12 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub._engine.sharing import Sharing
 from captchahub._journal.database import Connection
-from captchahub._journal.journal import reserve
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from captchahub.tickets import Progress
+from tests.journal.ledger import reserve
 from tests.journal.test_journal import Shared
 from tests.virtual_services import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
 

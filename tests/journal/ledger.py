@@ -1,17 +1,34 @@
-"""What the ledger says that jobs of no known account cost."""
+"""What tests of the journal's tables do with its money in one transaction, as a hub does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
-from captchahub._journal.accounts_table import NO_ACCOUNTS
+from captchahub._journal import ledger_table
+from captchahub._journal.accounts_table import NO_ACCOUNTS, OwnAccounts
 from captchahub._journal.database import Connection
-from captchahub._journal.ledger_table import spent_by_hub, spent_by_provider
+from captchahub._journal.jobs_table import insert_intent
+from captchahub._journal.journal import check_budgets
+from captchahub._journal.rows import NewJob
 from captchahub._policy.accounting import from_units, slot_of
+from captchahub._policy.budgets import BudgetScope
+
+
+def reserve(
+    connection: Connection,
+    job: NewJob,
+    scopes: Iterable[BudgetScope] = (),
+    *,
+    owner: str,
+    now: float,
+    own: OwnAccounts = NO_ACCOUNTS,
+) -> int:
+    """Check the budgets and insert a job with its price, and return its id."""
+    check_budgets(connection, job, scopes, now, own)
+    return insert_intent(connection, job, account=own.number(job.provider), owner=owner, now=now)
 
 
 def spent(connection: Connection, provider: str | None, since: float) -> Decimal:
-    """Return what was charged under a provider's name, or any name, since the slot of a time."""
-    if provider is None:
-        return from_units(spent_by_hub(connection, NO_ACCOUNTS, slot_of(since)))
-    return from_units(spent_by_provider(connection, NO_ACCOUNTS, provider, slot_of(since)))
+    """Return what jobs of no known account cost under a provider's name, or any name, since a time."""
+    return from_units(ledger_table.spent(connection, NO_ACCOUNTS, provider, slot_of(since)))

@@ -23,14 +23,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captchahub._journal.jobs_table import mark_created, newest_jobs, settle
-from captchahub._journal.journal import reserve
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
-from tests.journal.ledger import spent
+from tests.journal.ledger import reserve, spent
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 PRICE = Decimal("0.5")

@@ -33,9 +33,8 @@ from captchahub._journal.jobs_table import (
     settle,
     stop_sharing,
 )
-from captchahub._journal.journal import reserve
 from captchahub._journal.ledger_table import spend
-from captchahub._journal.liveness import expire_dead_owners, heartbeat, sign_off
+from captchahub._journal.liveness import ProcessLock, expire_dead_owners, heartbeat, sign_off
 from captchahub._journal.rows import NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._policy.accounting import to_units
@@ -44,7 +43,7 @@ from captchahub.errors import BudgetExceeded, JournalError, PriceUnknown
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState, Spend
 from captchahub.settings import Budget, Period
-from tests.journal.ledger import spent
+from tests.journal.ledger import reserve, spent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +51,7 @@ T = TypeVar("T")
 PRICE = Decimal("0.1")
 NOON = 1_761_480_000.0  # 2025-10-26 12:00 in UTC
 LONG = NOON + 1e6
+NO_LOCK = ProcessLock(None)
 
 processes = multiprocessing.get_context("forkserver")
 # This module is loaded once for all the children, not once for each.
@@ -398,21 +398,21 @@ class TestOwners:
     def test_the_intent_of_a_dead_hub_is_ambiguous(self, journal: Journal) -> None:
         journal.do(heartbeat, "dead", NOON + 30)
         lost, mine = journal.ordered(owner="dead"), journal.ordered()
-        journal.do(expire_dead_owners, NOON + 29)
+        journal.do(expire_dead_owners, NO_LOCK, NOON + 29)
         assert journal.state(lost) is JobState.INTENT
-        journal.do(expire_dead_owners, NOON + 30)
+        journal.do(expire_dead_owners, NO_LOCK, NOON + 30)
         expired = journal.entry(lost)
         assert (expired.state, expired.charge) == (JobState.AMBIGUOUS, PRICE)
         assert expired.error == "the process that sent it, or was about to send it, ended before the reply"
         assert expired.updated_at == NOON + 30
         assert journal.state(mine) is JobState.INTENT
-        journal.do(expire_dead_owners, NOON + 31)
+        journal.do(expire_dead_owners, NO_LOCK, NOON + 31)
         assert journal.entry(lost) == expired
 
     def test_the_intent_of_a_hub_that_signed_off_is_ambiguous(self, journal: Journal) -> None:
         lost = journal.ordered()
         journal.do(sign_off, "me")
-        journal.do(expire_dead_owners, NOON)
+        journal.do(expire_dead_owners, NO_LOCK, NOON)
         assert journal.state(lost) is JobState.AMBIGUOUS
 
     def test_a_heartbeat_keeps_a_hub_alive(self, journal: Journal) -> None:
@@ -505,7 +505,7 @@ class TestPruning:
 
 ASKED_OFTEN: list[tuple[Callable[[sqlite3.Connection], object], str]] = [
     (lambda connection: find_equal(connection, "f", now=NOON), "jobs_shared (fingerprint=?)"),
-    (lambda connection: expire_dead_owners(connection, NOON), "jobs_open (state=?)"),
+    (lambda connection: expire_dead_owners(connection, NO_LOCK, NOON), "jobs_open (state=?)"),
     (lambda connection: claim(connection, "me", NOON, 10), "jobs_open (state=?)"),
     (lambda connection: prune(connection, NOON), "jobs_ended (updated_at<?)"),
     (lambda connection: spent(connection, None, NOON), "PRIMARY KEY (span=? AND slot>?"),
@@ -732,7 +732,7 @@ class AgainstAModel(RuleBasedStateMachine):
     @rule()
     def buries(self) -> None:
         lost = [job for job, row in self.open_rows(JobState.INTENT) if not self.is_alive(row.owner)]
-        self.journal.do(expire_dead_owners, self.now)
+        self.journal.do(expire_dead_owners, NO_LOCK, self.now)
         for job in lost:
             self.rows[job].state, self.rows[job].updated_at = JobState.AMBIGUOUS, self.now
         # A lease that was found to be over is over, also where the clock is set back.

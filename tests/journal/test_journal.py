@@ -36,7 +36,6 @@ from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._journal.database import Connection, Work
 from captchahub._journal.jobs_table import newest_jobs, settle
-from captchahub._journal.journal import reserve
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
 from captchahub._journal.sqlite import SqliteDatabase
@@ -50,6 +49,7 @@ from captchahub.provider import Created, Job, Provider, ProviderKind, Reply, Req
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, ScriptedTransport, Slow, json_reply, run_virtual
 from captchahub.tickets import Progress
+from tests.journal.ledger import reserve
 from tests.virtual_services import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
 
 PRICE = {"prices": {"image-to-text": 0.001}}

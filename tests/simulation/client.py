@@ -117,7 +117,7 @@ class Client(Environment):
         )
         if copied is not None:
             # One that was never used has nothing else of its own.
-            engine._journal._heartbeat.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
+            engine._journal.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
         self.journal_file.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 

@@ -18,8 +18,6 @@ from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Job, Provider, Secret
 from captchahub.settings import ProviderSettings
 
-__all__ = ["AccountIdentity", "identity_of", "polled_url"]
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # The types of a setting as a field of attrs may have them: as a string if annotations are not evaluated.
@@ -74,7 +72,8 @@ def identity_of(settings: ProviderSettings, provider: Provider) -> AccountIdenti
         marks.insert(0, ["name", settings.journal_account])
     return AccountIdentity(
         settings.plugin,
-        mask(_without_path(address), secrets_in(settings.own)),
+        # Scheme and host only, because a path may contain a token.
+        mask("/".join(address.split("/")[:3]), secrets_in(settings.own)),
         tuple(Secret(json.dumps([settings.plugin, address, *mark])) for mark in marks),
     )
 
@@ -129,8 +128,3 @@ def _normalized(url: str) -> str:
     if port not in (None, _DEFAULT_PORTS.get(parts.scheme)):
         host = f"{host}:{port}"
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-
-
-def _without_path(address: str) -> str:
-    """Return scheme and host of an address, because a path may contain a token."""
-    return "/".join(address.split("/")[:3])

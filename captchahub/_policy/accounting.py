@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, Context, Decimal
 
-__all__ = ["DAY", "SLOT", "day_of", "from_units", "slot_of", "to_units"]
-
 SLOT = 900
 """The seconds that one row of the ledger adds up. In every time zone hours and days begin with a slot,
 because all offsets from UTC are multiples of a quarter of an hour."""

@@ -13,8 +13,6 @@ from captchahub._policy.accounting import SLOT, from_units, slot_of, to_units
 from captchahub.errors import BudgetExceeded
 from captchahub.settings import Budget, Period
 
-__all__ = ["BudgetScope", "period_of", "refusal_of"]
-
 
 class BudgetScope(NamedTuple):
     """A budget, its name, and its provider, or None for the budget of the whole hub."""

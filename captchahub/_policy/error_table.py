@@ -38,16 +38,6 @@ from captchahub.errors import (
 )
 from captchahub.jobs import JobState
 
-__all__ = [
-    "FAILURES",
-    "TABLE",
-    "HealthEffect",
-    "Row",
-    "Then",
-    "blames_provider",
-    "row_for",
-]
-
 
 class Then(Enum):
     """What a solve does after a failed attempt."""

@@ -6,8 +6,6 @@ from captchahub._policy.error_table import Then, row_for
 from captchahub.errors import AmbiguousCreate, JobTimeout, NotAsked
 from captchahub.settings import Otherwise, RouteSettings
 
-__all__ = ["blocking_rules", "next_step"]
-
 
 def next_step(error: Exception, route: RouteSettings, *, has_job: bool = False) -> Then:
     """Return what a solve does after an attempt that failed with an error, on a route.

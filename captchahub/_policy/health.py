@@ -20,17 +20,18 @@ from enum import IntEnum
 import attrs
 
 from captchahub._policy.error_table import FAILURES, HealthEffect
-from captchahub._policy.outcome_window import OutcomeWindow
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
-
-__all__ = ["Health", "HealthPermit"]
 
 # How long after a failure a solve without another provider may send a probe, in seconds: after the first
 # failure, and at most. The delay doubles from one to the other. A probe that is known not to arrive is free.
 # Any other may cost its price, so an outage costs at most six prices a minute.
 _FREE_PROBE_DELAYS = (1.0, 5.0)
 _PAID_PROBE_DELAYS = (2.0, 10.0)
+
+# The window moves on by a tenth of its length. So it is at most a tenth too short, and a busy provider needs
+# ten numbers instead of one for each attempt.
+_SLICES = 10
 
 
 @attrs.frozen
@@ -88,14 +89,35 @@ class _Cooldown:
         needed = _Reopens.ON_ANSWER if effect is HealthEffect.FAILED else _Reopens.ON_JOB
         return _Cooldown(max(self.reopens, needed), failed_probes, early_from, earliest)
 
-    def not_before(self, moment: float) -> _Cooldown:
-        """Return the cooldown of a service that asked for a pause until a moment: no probe is sent in it."""
-        return attrs.evolve(
-            self, early_from=max(self.early_from, moment), earliest=max(self.earliest, moment)
-        )
+
+@attrs.frozen
+class _OutcomeWindow:
+    """How many attempts succeeded and failed within a window of time.
+
+    ``slices`` has a tuple for each tenth of the window with attempts: its number, successes and failures.
+    """
+
+    slices: tuple[tuple[int, int, int], ...] = ()
+
+    def with_one(self, *, failed: bool, now: float, window: float) -> _OutcomeWindow:
+        """Return the window with one more attempt, and without what is older than ``window`` seconds."""
+        current = math.floor(now * _SLICES / max(window, 0.001))
+        kept = [one for one in self.slices if one[0] > current - _SLICES]
+        _, succeeded, failures = kept.pop() if kept and kept[-1][0] == current else (current, 0, 0)
+        return _OutcomeWindow((*kept, (current, succeeded + (not failed), failures + failed)))
+
+    @property
+    def failed(self) -> int:
+        """The number of failures."""
+        return sum([failures for _, _, failures in self.slices])
+
+    @property
+    def total(self) -> int:
+        """The number of attempts."""
+        return sum([succeeded + failures for _, succeeded, failures in self.slices])
 
 
-_NO_ATTEMPTS = OutcomeWindow()
+_NO_ATTEMPTS = _OutcomeWindow()
 
 _NO_COOLDOWN = _Cooldown()
 
@@ -113,7 +135,7 @@ class Health:
     until: float | None = None
     """When it may be tried again, or None if that does not depend on the time."""
     _failures_in_a_row: int = 0
-    _outcomes: OutcomeWindow = _NO_ATTEMPTS
+    _outcomes: _OutcomeWindow = _NO_ATTEMPTS
     _cooldown: _Cooldown = _NO_COOLDOWN
     # See HealthPermit. Attempts end in any order, and long after the state in which they began.
     _generation: int = 0
@@ -149,10 +171,8 @@ class Health:
 
     def state_at(self, now: float) -> ProviderState:
         """Return the state at a time: after its cooldown, a provider waits for its probe."""
-        if not self._is_due(now):
-            return self.state
-        is_healthy = self._cooldown.reopens is _Reopens.AFTER_TIME
-        return ProviderState.HEALTHY if is_healthy else ProviderState.HALF_OPEN
+        needs_probe = self._is_due(now) and self._cooldown.reopens is not _Reopens.AFTER_TIME
+        return ProviderState.HALF_OPEN if needs_probe else self.seen_at(now).state
 
     def _is_due(self, now: float) -> bool:
         return self.state is ProviderState.COOLING and self.until is not None and self.until <= now
@@ -210,7 +230,9 @@ class Health:
         ``retry_after`` is the pause that the service asked for, in seconds, or None.
         """
         if effect is HealthEffect.REFUSED:
-            return self._refused(permit, now, reason)
+            # An attempt from before a revival met the account as it was before that.
+            is_news = permit.revivals == self._revivals and self.state is not ProviderState.OUT
+            return self._moved(ProviderState.OUT, now, reason) if is_news else self
         if effect in (HealthEffect.SERVICE_BUSY, HealthEffect.RATE_LIMITED):
             return self._paused(permit, effect, now, reason, retry_after)
         if permit.generation != self._generation:
@@ -223,11 +245,6 @@ class Health:
         """Return the health after a person, or a new balance, said that all is well again."""
         return attrs.evolve(self._healed(now), revivals=self._revivals + 1)
 
-    def _refused(self, permit: HealthPermit, now: float, reason: str) -> Health:
-        if permit.revivals != self._revivals or self.state is ProviderState.OUT:
-            return self
-        return self._moved(ProviderState.OUT, now, reason)
-
     def _paused(
         self, permit: HealthPermit, effect: HealthEffect, now: float, reason: str, retry_after: float | None
     ) -> Health:
@@ -239,9 +256,13 @@ class Health:
         reopens = self._reopens_after_pause(effect)
         if self.state is not ProviderState.COOLING:
             return self._moved(ProviderState.COOLING, now, reason, until=until, cooldown=_Cooldown(reopens))
-        # Several attempts may be told to wait: the longest pause counts, and the strongest proof.
+        # The service may ask several attempts for a pause. The longest one counts, and no probe is sent in
+        # it; of what ends it, the strongest proof counts.
         cooldown = attrs.evolve(
-            self._cooldown.not_before(until), reopens=max(reopens, self._cooldown.reopens)
+            self._cooldown,
+            reopens=max(reopens, self._cooldown.reopens),
+            early_from=max(self._cooldown.early_from, until),
+            earliest=max(self._cooldown.earliest, until),
         )
         return attrs.evolve(self, until=max(until, self.until or 0.0), cooldown=cooldown)
 
@@ -282,7 +303,7 @@ class Health:
         )
         return self._moved(ProviderState.COOLING, now, reason, until=now + length, cooldown=cooldown)
 
-    def _broken_rule(self, in_a_row: int, outcomes: OutcomeWindow) -> str | None:
+    def _broken_rule(self, in_a_row: int, outcomes: _OutcomeWindow) -> str | None:
         """Return the rule that the failures break, or None for none."""
         rules = self.rules
         if in_a_row >= rules.failures:

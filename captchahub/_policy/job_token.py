@@ -13,8 +13,6 @@ from captchahub.frames import WHOLE, Frame, frame_of
 from captchahub.provider import JobId
 from captchahub.words import fields_of, job_id_of
 
-__all__ = ["Token", "read_token"]
-
 _VERSION = 1
 
 

@@ -8,8 +8,6 @@ from collections import deque
 
 import attrs
 
-__all__ = ["LatencyStats"]
-
 # The number of attempts that are remembered: enough for a 95th percentile, and soon replaced if a service
 # changes.
 _MAX_SAMPLES = 128

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from captchahub.extending import Candidate
 from captchahub.settings import RouteSettings, Strategy
-
-__all__ = ["default_route", "order"]
 
 
 def default_route(kind: str, offers: Mapping[str, frozenset[str]]) -> RouteSettings:
@@ -24,25 +22,18 @@ def order(
 
     ``known`` returns what is known about a provider, ``chance`` a random number from 0 to 1.
     """
-    ordered = (_in_group(group, route.strategy, known, chance) for group in route.groups)
-    return tuple(name for names in ordered for name in names)
-
-
-def _in_group(
-    group: Mapping[str, float],
-    strategy: Strategy,
-    known: Callable[[str], Candidate],
-    chance: Callable[[], float],
-) -> Iterable[str]:
-    match strategy:
-        case Strategy.CHEAPEST:
-            # A provider without a known price comes last, because its price may be any.
-            return sorted(group, key=lambda name: _or_infinite(known(name).price))
-        case Strategy.FASTEST:
-            # A provider without attempts comes first, because otherwise its speed would never become known.
-            return sorted(group, key=lambda name: known(name).seconds or 0.0)
-        case Strategy.ORDERED | Strategy.BALANCED:
-            return _drawn(group, chance)
+    ordered: list[str] = []
+    for group in route.groups:
+        match route.strategy:
+            case Strategy.CHEAPEST:
+                # A provider without a known price comes last, because its price may be any.
+                ordered += sorted(group, key=lambda name: _or_infinite(known(name).price))
+            case Strategy.FASTEST:
+                # A provider without attempts comes first, because its speed would never become known.
+                ordered += sorted(group, key=lambda name: known(name).seconds or 0.0)
+            case Strategy.ORDERED | Strategy.BALANCED:
+                ordered += _drawn(group, chance)
+    return tuple(ordered)
 
 
 def _or_infinite(price: Decimal | None) -> Decimal:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["JobDurations", "last_poll_margin", "next_delay", "time_for_reply"]
-
 # The number of jobs that are remembered: enough for a tenth percentile, few enough to follow a service that
 # becomes faster.
 _MAX_DURATIONS = 32

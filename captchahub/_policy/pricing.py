@@ -9,8 +9,6 @@ from decimal import Decimal
 from captchahub.errors import PluginFault, ProviderError
 from captchahub.provider import Service
 
-__all__ = ["Prices"]
-
 # How long a price list is valid, in seconds: services change prices on some days of a year.
 _LIST_VALID = 3600.0
 
@@ -72,7 +70,7 @@ class Prices:
         return kind not in self._configured and self._otherwise is None and now >= self._read_list_from
 
     def take_list(self, services: Iterable[Service], now: float) -> None:
-        """Take over a price list. A service that is closed there has no price, because it can't be had."""
+        """Replace the price list. A service that is closed there has no price, because it cannot be used."""
         self._read_list_from = now + _LIST_VALID
         self._failures, self._error = 0, None
         self._listed = {}
@@ -83,7 +81,7 @@ class Prices:
                 self._listed[line.kind] = line.price
 
     def has_no_list(self, now: float, error: ProviderError | None = None) -> None:
-        """Leave the list alone for a while, and longer after each failure.
+        """Do not read the list again for a while, and for longer after each failure.
 
         ``error`` is why it could not be read, or None if the service has no list. A fault of the plugin has
         the longest pause at once, because it does not pass.
@@ -96,10 +94,10 @@ class Prices:
         self._error_until = now + _ERROR_VALID if passes else self._read_list_from
 
     def needs_list(self, kind: str, now: float) -> bool:
-        """Return whether a job has no price, and reading the list now may tell it.
+        """Return whether a job has no price, and the list may have it.
 
-        After a failure that is so before the pause is over, too: the pause is for reading ahead, not for a
-        create that would otherwise be refused.
+        After a failure the list is read again before the pause is over: the pause is for reading ahead, not
+        for a create that would otherwise be refused.
         """
         if self.of(kind) is not None or self.fresh_error(now) is not None:
             return False

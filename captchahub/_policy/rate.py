@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from captchahub.settings import Rate
 
-__all__ = ["SlidingWindow"]
-
 
 class SlidingWindow:
     """Keeps to a rate exactly: no period of its length ever has more jobs than it allows.

@@ -11,8 +11,6 @@ from captchahub._policy.latency import LatencyStats
 from captchahub.errors import CaptchaHubError, RateLimited, ServiceUnavailable
 from captchahub.settings import Percentile, RouteSettings
 
-__all__ = ["HedgeBudget", "backoff", "first_open", "hedge_delay", "time_for"]
-
 # The hedges that a quiet time may save up. Without a limit, one slow hour could spend the share of a whole
 # day.
 _MAX_SAVED = 10.0

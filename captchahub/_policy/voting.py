@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 
-__all__ = ["Tally"]
-
 T = TypeVar("T")
 
 

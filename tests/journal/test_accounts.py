@@ -1,4 +1,4 @@
-"""Whose job it is: hubs of several accounts with one journal touch the jobs of their own account only."""
+"""Hubs of several accounts that share a journal use the jobs of their own accounts only."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import shutil
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC
 from decimal import Decimal
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Self
 
 import attrs
 import pytest
@@ -43,90 +44,113 @@ from captchahub.tickets import Progress
 from tests.conftest import QuickOmo
 from tests.journal.ledger import reserve
 from tests.journal.test_journal import Shared, cancelled, jobs, resumed, states
-from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, T, broken
+from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, broken
+
+P = ParamSpec("P")
 
 OTHER = "an0ther-t0ken"
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
 
-class City:
-    """A service with two accounts, the hubs that have them, and the journal that all of these share."""
+def on_virtual_clock(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an asynchronous test on a virtual clock."""
 
-    def __init__(self, service: Service | None = None, **own: object) -> None:
-        self.book = Shared()
-        self.service = service or Service(seconds=lambda: 30.0)
-        self._own = {**PRICE, **own}
-        self._engines: list[Engine] = []
+    @wraps(test)
+    def run(*args: P.args, **named: P.kwargs) -> None:
+        run_virtual(test(*args, **named))
+
+    return run
+
+
+class SharedJournal:
+    """A journal that several hubs share, and one service with two accounts at which all of them are.
+
+    As a context manager it closes the hubs.
+    """
+
+    def __init__(self, **account: object) -> None:
+        self.writer = Shared()
+        self.service = Service(seconds=lambda: 30.0)
+        self._account = {**PRICE, **account}
+        self._hubs: list[Engine] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        for hub in self._hubs:
+            await hub.aclose()
 
     def settings(
-        self, token: str = TOKEN, *, names: Sequence[str] = ("omo",), top: Any = None, **own: object
+        self, token: str = TOKEN, *, names: Sequence[str] = ("omo",), top: Any = None, **account: object
     ) -> HubSettings:
-        account = {"plugin": "omocaptcha", "api_token": token, **self._own, **own}
+        """Return the settings of a hub whose providers are all the account with this token."""
+        account = {"plugin": "omocaptcha", "api_token": token, **self._account, **account}
         return read_mapping({"providers": dict.fromkeys(names, account), **(top or {})}, INSTALLED)
 
-    def hub(self, token: str = TOKEN, **how: Any) -> Engine:
-        """A hub of the account with this token, as a process of its own has it."""
-        engine = Engine(
-            self.settings(token, **how),
+    def hub(self, token: str = TOKEN, **settings: Any) -> Engine:
+        """Return a new hub with the account of this token, as another process would have it."""
+        hub = Engine(
+            self.settings(token, **settings),
             plugins=INSTALLED,
             connect=lambda _: self.service.connect(),
             chance=lambda: 1.0,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
-            journal=self.book,
+            journal=self.writer,
         )
         if OTHER not in self.service.world.accounts:
             self.service.world.add_account(OTHER, "1000")
-        self._engines.append(engine)
-        return engine
+        self._hubs.append(hub)
+        return hub
 
     @property
-    def paid(self) -> list[str]:
-        """Whose each job is at the service, the oldest first."""
+    def paid_by(self) -> list[str]:
+        """The token of the account that paid each job at the service, the oldest job first."""
         return [job.account.token for job in self.service.world.jobs.values()]
 
-    def live(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        async def run() -> T:
-            try:
-                return await main()
-            finally:
-                for engine in self._engines:
-                    await engine.aclose()
-
-        return run_virtual(run())
+    async def execute(self, sql: str) -> list[Any]:
+        """Run one statement in the journal, and return its rows."""
+        return await self.writer.write(lambda connection: list(connection.execute(sql)))
 
 
-def with_budget(whose: str) -> tuple[City, Any]:
-    """A city where the budget of the provider or of the hub has room for one job; and keys of its hubs."""
+def with_budget(whose: str) -> tuple[SharedJournal, Any]:
+    """Return a journal and keys of its hubs so that a provider, or each hub, has a budget for one job."""
     budget = {"limit": 0.001, "per": "total"}
-    return (City(budget=budget), None) if whose == "provider" else (City(), {"budget": budget})
+    if whose == "provider":
+        return SharedJournal(budget=budget), None
+    return SharedJournal(), {"budget": budget}
 
 
-async def solved(engine: Engine, task: ImageToText = TASK, **how: Any) -> Result[TextSolution]:
-    return await engine.solve(task, how.get("timeout"), how.get("trail"), share=True)
+async def solved(
+    hub: Engine, task: ImageToText = TASK, *, timeout: float | None = None, progress: Progress | None = None
+) -> Result[TextSolution]:
+    """Solve a task, or use the job of an equal one."""
+    return await hub.solve(task, timeout, progress, share=True)
 
 
-async def ordered(engine: Engine) -> Result[TextSolution]:
-    """The same, without looking whether an equal task was solved."""
-    return await engine.solve(TASK, None)
+async def solved_alone(hub: Engine) -> Result[TextSolution]:
+    """Solve a task with a job of its own."""
+    return await hub.solve(TASK, None)
 
 
-async def left_behind(engine: Engine, trail: Progress | None = None) -> None:
-    """Create a job, and end as a process does that has no time to wait for it."""
-    solving = asyncio.ensure_future(solved(engine, trail=trail))
+async def left_behind(hub: Engine, progress: Progress | None = None) -> None:
+    """Create a job, and close the hub before its answer comes."""
+    solving = asyncio.ensure_future(solved(hub, progress=progress))
     await asyncio.sleep(5)
     solving.cancel()
     await asyncio.wait([solving])
-    await engine.aclose()
+    await hub.aclose()
 
 
-async def killed(city: City, engine: Engine) -> None:
-    """Do the same as a process that is killed: it does not sign off."""
-    await left_behind(engine)
-    await city.book.write(lambda one: one.execute("UPDATE jobs SET owner = 'dead' WHERE state = 'created'"))
+async def killed(shared: SharedJournal) -> None:
+    """Leave a job behind as a hub whose process is killed: the job keeps its owner."""
+    await left_behind(shared.hub())
+    await shared.execute("UPDATE jobs SET owner = 'dead' WHERE state = 'created'")
 
 
-def told(found: Sequence[Collected]) -> list[object]:
+def outcomes(found: Sequence[Collected]) -> list[object]:
+    """Return the solutions, or the classes of the errors."""
     return [one.solution if one.error is None else type(one.error) for one in found]
 
 
@@ -134,177 +158,139 @@ X7KP2 = TextSolution("x7kp2")
 
 
 class TestResuming:
-    @pytest.mark.parametrize("leave", [left_behind, killed])
-    def test_leaves_the_jobs_of_another_account_to_that(self, leave: Any) -> None:
-        city = City()
-
-        async def main() -> None:
-            await (leave(city.hub()) if leave is left_behind else leave(city, city.hub()))
-            other = city.hub(OTHER)
+    @pytest.mark.parametrize("is_killed", [False, True])
+    @on_virtual_clock
+    async def test_leaves_the_jobs_of_another_account_to_that(self, is_killed: bool) -> None:
+        async with SharedJournal() as shared:
+            await (killed(shared) if is_killed else left_behind(shared.hub()))
+            other = shared.hub(OTHER)
             assert await resumed(other) == []
             assert await states(other) == [("omo", JobState.CREATED)]
             await asyncio.sleep(100)
             assert await states(other) == [("omo", JobState.CREATED)]
-            assert told(await resumed(city.hub())) == [X7KP2]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-        city.live(main)
-
-    def test_leaves_undelivered_answers_that_another_account_paid(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            first = city.hub()
+    @on_virtual_clock
+    async def test_leaves_undelivered_answers_that_another_account_paid(self) -> None:
+        async with SharedJournal() as shared:
+            first = shared.hub()
             await cancelled(first, after=5)
             await asyncio.sleep(100)
             await first.aclose()
-            other = city.hub(OTHER)
+            other = shared.hub(OTHER)
             assert await states(other) == [("omo", JobState.SOLVED)]
             assert await resumed(other) == []
-            assert told(await resumed(city.hub())) == [X7KP2]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-        city.live(main)
-
-    def test_of_the_same_account_takes_them_whatever_it_is_called(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            assert told(await resumed(city.hub(names=["mine"]))) == [X7KP2]
-
-        city.live(main)
-
-    @pytest.mark.parametrize("address", ["https://OMOcaptcha.com:443/api", "https://omocaptcha.com/api/"])
-    def test_knows_an_address_however_it_is_written(self, address: str) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            assert told(await resumed(city.hub(base_url=address))) == [X7KP2]
-
-        city.live(main)
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"names": ["mine"]},
+            {"base_url": "https://OMOcaptcha.com:443/api"},
+            {"base_url": "https://omocaptcha.com/api/"},
+        ],
+    )
+    @on_virtual_clock
+    async def test_takes_the_jobs_of_the_same_account_under_any_name(self, settings: dict[str, Any]) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            assert outcomes(await resumed(shared.hub(**settings))) == [X7KP2]
 
     @pytest.mark.parametrize("address", ["https://omo.example/api", "https://omocaptcha.com/v2"])
-    def test_leaves_the_jobs_of_another_address(self, address: str) -> None:
-        city = City()
+    @on_virtual_clock
+    async def test_leaves_the_jobs_of_another_address(self, address: str) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            assert await resumed(shared.hub(base_url=address)) == []
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-        async def main() -> None:
-            await left_behind(city.hub())
-            assert await resumed(city.hub(base_url=address)) == []
-            assert told(await resumed(city.hub())) == [X7KP2]
+    @on_virtual_clock
+    async def test_asks_each_of_two_accounts_for_its_own(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            await left_behind(shared.hub(OTHER))
+            assert shared.paid_by == [TOKEN, OTHER]
+            (found,) = await resumed(shared.hub(OTHER))
+            assert (found.solution, found.entry.job_id) == (X7KP2, list(shared.service.world.jobs)[1])
+            (found,) = await resumed(shared.hub())
+            assert (found.solution, found.entry.job_id) == (X7KP2, next(iter(shared.service.world.jobs)))
 
-        city.live(main)
-
-    def test_asks_each_of_two_accounts_for_its_own(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            await left_behind(city.hub(OTHER))
-            assert city.paid == [TOKEN, OTHER]
-            (found,) = await resumed(city.hub(OTHER))
-            assert (found.solution, found.entry.job_id) == (X7KP2, list(city.service.world.jobs)[1])
-            (found,) = await resumed(city.hub())
-            assert (found.solution, found.entry.job_id) == (X7KP2, next(iter(city.service.world.jobs)))
-
-        city.live(main)
-
-    def test_still_expires_what_its_own_account_does_not_know_any_more(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            city.service.world.jobs.clear()
-            assert told(await resumed(city.hub())) == [JobUnknown]
-            assert city.book.states() == ["expired"]
-
-        city.live(main)
+    @on_virtual_clock
+    async def test_still_expires_what_its_own_account_does_not_know_any_more(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            shared.service.world.jobs.clear()
+            assert outcomes(await resumed(shared.hub())) == [JobUnknown]
+            assert shared.writer.states() == ["expired"]
 
 
 class TestSolvingAnEqualTask:
-    def test_neither_waits_for_another_account_nor_takes_its_job(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            first = asyncio.ensure_future(solved(city.hub()))
+    @on_virtual_clock
+    async def test_neither_waits_for_another_account_nor_takes_its_job(self) -> None:
+        async with SharedJournal() as shared:
+            first = asyncio.ensure_future(solved(shared.hub()))
             await asyncio.sleep(5)
-            result = await solved(city.hub(OTHER))
+            result = await solved(shared.hub(OTHER))
             assert (result.solution, result.is_shared) == (X7KP2, False)
             await first
-            assert city.paid == [TOKEN, OTHER]
+            assert shared.paid_by == [TOKEN, OTHER]
 
-        city.live(main)
+    @on_virtual_clock
+    async def test_does_not_go_on_with_what_another_account_has_left_behind(self) -> None:
+        async with SharedJournal() as shared:
+            await killed(shared)
+            await solved(shared.hub(OTHER))
+            assert shared.paid_by == [TOKEN, OTHER]
+            assert shared.writer.states() == ["created", "solved"]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-    def test_does_not_go_on_with_what_another_account_has_left_behind(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await killed(city, city.hub())
-            await solved(city.hub(OTHER))
-            assert city.paid == [TOKEN, OTHER]
-            assert city.book.states() == ["created", "solved"]
-            assert told(await resumed(city.hub())) == [X7KP2]
-
-        city.live(main)
-
-    def test_takes_no_answer_of_another_account_from_the_cache(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await solved(city.hub())
-            await solved(city.hub(OTHER, top={"cache": "1h"}))
-            assert city.paid == [TOKEN, OTHER]
-
-        city.live(main)
+    @on_virtual_clock
+    async def test_takes_no_answer_of_another_account_from_the_cache(self) -> None:
+        async with SharedJournal() as shared:
+            await solved(shared.hub())
+            await solved(shared.hub(OTHER, top={"cache": "1h"}))
+            assert shared.paid_by == [TOKEN, OTHER]
 
     @pytest.mark.parametrize("names", [["omo"], ["mine"]])
-    def test_at_the_same_account_is_shared_whatever_that_is_called(self, names: list[str]) -> None:
-        city = City()
-
-        async def main() -> None:
-            first = asyncio.ensure_future(solved(city.hub()))
+    @on_virtual_clock
+    async def test_at_the_same_account_is_shared_whatever_that_is_called(self, names: list[str]) -> None:
+        async with SharedJournal() as shared:
+            first = asyncio.ensure_future(solved(shared.hub()))
             await asyncio.sleep(5)
-            result = await solved(city.hub(names=names))
+            result = await solved(shared.hub(names=names))
             assert (result.solution, result.provider) == (X7KP2, names[0])
             await first
-            again = await solved(city.hub(names=names, top={"cache": "1h"}))
+            again = await solved(shared.hub(names=names, top={"cache": "1h"}))
             assert (again.cost, again.provider) == (Decimal(0), names[0])
-            assert city.paid == [TOKEN]
-
-        city.live(main)
+            assert shared.paid_by == [TOKEN]
 
     @pytest.mark.parametrize("names", [["omo"], ["mine"]])
-    def test_at_the_same_account_goes_on_with_what_was_left_behind(self, names: list[str]) -> None:
-        city = City()
+    @on_virtual_clock
+    async def test_at_the_same_account_goes_on_with_what_was_left_behind(self, names: list[str]) -> None:
+        async with SharedJournal() as shared:
+            await killed(shared)
+            assert (await solved(shared.hub(names=names))).solution == X7KP2
+            assert shared.paid_by == [TOKEN]
 
-        async def main() -> None:
-            await killed(city, city.hub())
-            assert (await solved(city.hub(names=names))).solution == X7KP2
-            assert city.paid == [TOKEN]
-
-        city.live(main)
-
-    def test_creates_a_new_job_if_the_service_does_not_know_the_one_left_behind(self) -> None:
-        city, trail = City(), Progress()
-
-        async def main() -> None:
-            await killed(city, city.hub())
-            city.service.world.jobs.clear()
-            result = await solved(city.hub(), trail=trail)
+    @on_virtual_clock
+    async def test_creates_a_new_job_if_the_service_does_not_know_the_one_left_behind(self) -> None:
+        progress = Progress()
+        async with SharedJournal() as shared:
+            await killed(shared)
+            shared.service.world.jobs.clear()
+            result = await solved(shared.hub(), progress=progress)
             assert (result.solution, result.cost) == (X7KP2, Decimal("0.001"))
             assert len(result.attempts) == 1
-            assert city.book.states() == ["expired", "solved"]
-            assert json.loads(str(trail.token))["job_id"] == result.job_id
+            assert shared.writer.states() == ["expired", "solved"]
+            assert json.loads(str(progress.token))["job_id"] == result.job_id
 
-        city.live(main)
-
-    def test_creates_no_new_job_at_a_provider_that_is_out_by_then(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await killed(city, city.hub())
-            city.service.world.jobs.clear()
-            city.service.mishap = lambda call: BAD_TOKEN if call == "createJob" else None
-            hub = city.hub()
+    @on_virtual_clock
+    async def test_creates_no_new_job_at_a_provider_that_is_out_by_then(self) -> None:
+        async with SharedJournal() as shared:
+            await killed(shared)
+            shared.service.world.jobs.clear()
+            shared.service.mishap = lambda call: BAD_TOKEN if call == "createJob" else None
+            hub = shared.hub()
             solves = solved(hub), solved(hub, ImageToText(PICTURE, length=5))
             unknown, refused = await asyncio.gather(*solves, return_exceptions=True)
             assert isinstance(refused, AllProvidersFailed)
@@ -312,124 +298,103 @@ class TestSolvingAnEqualTask:
             assert isinstance(unknown, AllProvidersFailed)
             assert [type(one) for one in unknown.exceptions] == [NotAsked]
             assert "it is out" in str(unknown)
-            assert len(city.service.orders) == 1
-            assert city.book.states() == ["expired", "refused"]
+            assert len(shared.service.orders) == 1
+            assert shared.writer.states() == ["expired", "refused"]
 
-        city.live(main)
-
-    def test_creates_no_new_job_before_the_probe_of_a_provider_that_cooled_down(self) -> None:
-        city = City(health={"failures": 1, "cooldown": "1s"})
-
-        async def main() -> None:
-            await killed(city, city.hub())
-            city.service.world.jobs.clear()
-            city.service.mishap = broken(NOT_SENT, NOT_SENT)
-            hub = city.hub()
+    @on_virtual_clock
+    async def test_creates_no_new_job_before_the_probe_of_a_provider_that_cooled_down(self) -> None:
+        async with SharedJournal(health={"failures": 1, "cooldown": "1s"}) as shared:
+            await killed(shared)
+            shared.service.world.jobs.clear()
+            shared.service.mishap = broken(NOT_SENT, NOT_SENT)
+            hub = shared.hub()
             solving = asyncio.ensure_future(solved(hub))
             with pytest.raises(AllProvidersFailed):
                 await solved(hub, ImageToText(PICTURE, length=5), timeout=1.5)
             result = await solving
             assert [type(one.error) for one in result.attempts] == [NotAsked, type(None)]
             assert "a probe" in str(result.attempts[0])
-            assert city.paid == [TOKEN]
+            assert shared.paid_by == [TOKEN]
 
-        city.live(main)
-
-    def test_creates_a_new_job_if_it_is_the_probe_itself(self) -> None:
-        city = City(health={"failures": 1, "cooldown": "60s"})
-
-        async def main() -> None:
-            await killed(city, city.hub())
-            city.service.world.jobs.clear()
-            city.service.mishap = broken(NOT_SENT, NOT_SENT)
-            hub = city.hub()
+    @on_virtual_clock
+    async def test_creates_a_new_job_if_it_is_the_probe_itself(self) -> None:
+        async with SharedJournal(health={"failures": 1, "cooldown": "60s"}) as shared:
+            await killed(shared)
+            shared.service.world.jobs.clear()
+            shared.service.mishap = broken(NOT_SENT, NOT_SENT)
+            hub = shared.hub()
             with pytest.raises(AllProvidersFailed):
                 await solved(hub, ImageToText(PICTURE, length=5), timeout=2)
             assert (await hub.health())["omo"].state is ProviderState.COOLING
             assert (await solved(hub)).solution == X7KP2
-            assert "expired" in city.book.states()
+            assert "expired" in shared.writer.states()
 
-        city.live(main)
-
-    def test_creates_no_new_job_beyond_its_budget(self) -> None:
-        city = City(budget={"limit": 0.001, "per": "day"})
-
-        async def main() -> None:
-            await killed(city, city.hub())
-            city.service.world.jobs.clear()
+    @on_virtual_clock
+    async def test_creates_no_new_job_beyond_its_budget(self) -> None:
+        async with SharedJournal(budget={"limit": 0.001, "per": "day"}) as shared:
+            await killed(shared)
+            shared.service.world.jobs.clear()
             with pytest.raises(AllProvidersFailed) as caught:
-                await solved(city.hub())
+                await solved(shared.hub())
             assert [type(one) for one in caught.value.exceptions] == [BudgetExceeded]
-            assert (city.book.states(), city.paid) == (["expired"], [])
-
-        city.live(main)
+            assert (shared.writer.states(), shared.paid_by) == (["expired"], [])
 
 
 class TestBudgets:
     @pytest.mark.parametrize("whose", ["provider", "hub"])
-    def test_of_one_account_do_not_count_what_another_has_spent(self, whose: str) -> None:
-        city, top = with_budget(whose)
-
-        async def main() -> None:
+    @on_virtual_clock
+    async def test_of_one_account_do_not_count_what_another_has_spent(self, whose: str) -> None:
+        journal, top = with_budget(whose)
+        async with journal as shared:
             for token in (TOKEN, OTHER):
-                hub = city.hub(token, top=top)
-                await ordered(hub)
+                hub = shared.hub(token, top=top)
+                await solved_alone(hub)
                 with pytest.raises(AllProvidersFailed) as caught:
-                    await ordered(hub)
+                    await solved_alone(hub)
                 (error,) = caught.value.exceptions
                 assert isinstance(error, BudgetExceeded)
                 assert error.spent == Decimal("0.001")
-            assert city.paid == [TOKEN, OTHER]
-
-        city.live(main)
+            assert shared.paid_by == [TOKEN, OTHER]
 
     @pytest.mark.parametrize("names", [["omo"], ["mine"], ["mine", "spare"]])
     @pytest.mark.parametrize("whose", ["provider", "hub"])
-    def test_count_what_the_same_account_has_spent_under_another_name(
+    @on_virtual_clock
+    async def test_count_what_the_same_account_has_spent_under_another_name(
         self, whose: str, names: list[str]
     ) -> None:
-        city, top = with_budget(whose)
-
-        async def main() -> None:
-            await ordered(city.hub(top=top))
+        journal, top = with_budget(whose)
+        async with journal as shared:
+            await solved_alone(shared.hub(top=top))
             with pytest.raises(AllProvidersFailed) as caught:
-                await ordered(city.hub(names=names, top=top))
+                await solved_alone(shared.hub(names=names, top=top))
             assert {type(one) for one in caught.value.exceptions} == {BudgetExceeded}
-            assert city.paid == [TOKEN]
+            assert shared.paid_by == [TOKEN]
 
-        city.live(main)
-
-    def test_of_two_names_for_one_account_in_one_configuration_are_kept_apart(self) -> None:
-        city = City(budget={"limit": 0.001, "per": "total"})
-
-        async def main() -> None:
-            hub = city.hub(names=["omo", "spare"])
-            assert [(await ordered(hub)).provider for _ in range(2)] == ["omo", "spare"]
+    @on_virtual_clock
+    async def test_of_two_names_for_one_account_in_one_configuration_are_kept_apart(self) -> None:
+        async with SharedJournal(budget={"limit": 0.001, "per": "total"}) as shared:
+            hub = shared.hub(names=["omo", "spare"])
+            assert [(await solved_alone(hub)).provider for _ in range(2)] == ["omo", "spare"]
             with pytest.raises(AllProvidersFailed):
-                await ordered(hub)
+                await solved_alone(hub)
 
-        city.live(main)
-
-    def test_of_the_hub_count_what_it_has_spent_at_an_account_that_it_has_let_go_of(self) -> None:
-        city, top = City(), {"budget": {"limit": 0.001, "per": "total"}}
-
-        async def main() -> None:
-            hub = city.hub(top=top)
-            await ordered(hub)
-            await hub.reload(city.settings(OTHER, top=top), INSTALLED)
+    @on_virtual_clock
+    async def test_of_the_hub_count_what_it_has_spent_at_an_account_that_it_had_before(self) -> None:
+        top = {"budget": {"limit": 0.001, "per": "total"}}
+        async with SharedJournal() as shared:
+            hub = shared.hub(top=top)
+            await solved_alone(hub)
+            await hub.reload(shared.settings(OTHER, top=top), INSTALLED)
             with pytest.raises(AllProvidersFailed):
-                await ordered(hub)
-            assert city.paid == [TOKEN]
+                await solved_alone(hub)
+            assert shared.paid_by == [TOKEN]
 
-        city.live(main)
-
-    def test_what_was_spent_is_listed_by_account(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await ordered(city.hub())
-            hub = city.hub(OTHER)
-            await ordered(hub)
+    @on_virtual_clock
+    async def test_what_was_spent_is_listed_by_account(self) -> None:
+        async with SharedJournal() as shared:
+            await solved_alone(shared.hub())
+            hub = shared.hub(OTHER)
+            await solved_alone(hub)
             lines = await hub.spend(UTC, None)
             assert [(line.provider, line.jobs, line.amount) for line in lines] == [
                 ("omo", 1, Decimal("0.001")),
@@ -437,16 +402,13 @@ class TestBudgets:
             ]
             assert [line.account for line in lines] == [entry.account for entry in await jobs(hub)]
 
-        city.live(main)
-
 
 class TestTheList:
-    def test_says_which_jobs_are_of_another_account_and_where_that_is(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            hub = city.hub(OTHER, names=["mine"])
+    @on_virtual_clock
+    async def test_says_which_jobs_are_of_another_account_and_where_that_is(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            hub = shared.hub(OTHER, names=["mine"])
             await solved(hub)
             theirs, own = await jobs(hub)
             assert (theirs.provider, theirs.configured_as) == ("omo", None)
@@ -457,325 +419,261 @@ class TestTheList:
             assert (theirs.plugin, theirs.address) == ("omocaptcha", "https://omocaptcha.com")
             assert "t0ken" not in repr([theirs, own])
 
-        city.live(main)
-
-    def test_has_what_is_called_otherwise_here_by_both_names(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            (entry,) = await jobs(city.hub(names=["mine", "spare"]))
+    @on_virtual_clock
+    async def test_has_both_names_of_an_account_that_is_renamed(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            (entry,) = await jobs(shared.hub(names=["mine", "spare"]))
             assert (entry.provider, entry.configured_as) == ("omo", "mine")
-
-        city.live(main)
 
 
 class TestATokenOfAJob:
-    def test_of_another_account_is_refused_and_the_job_is_left_alone(self) -> None:
-        city, trail = City(), Progress()
-
-        async def main() -> None:
-            await left_behind(city.hub(), trail)
-            other = city.hub(OTHER)
+    @on_virtual_clock
+    async def test_of_another_account_is_refused_and_the_job_is_not_changed(self) -> None:
+        progress = Progress()
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub(), progress)
+            other = shared.hub(OTHER)
             with pytest.raises(
                 ConfigError, match=r"job .* is of another account than 'omo' is here"
             ) as caught:
-                await other.attach(str(trail.token), None, Progress())
+                await other.attach(str(progress.token), None, Progress())
             assert TOKEN not in str(caught.value)
             assert await states(other) == [("omo", JobState.CREATED)]
-            result = await city.hub().attach(str(trail.token), None, Progress())
+            result = await shared.hub().attach(str(progress.token), None, Progress())
             assert result.solution == X7KP2
 
-        city.live(main)
-
-    def test_is_refused_on_another_machine_as_well(self) -> None:
-        city, trail = City(), Progress()
-
-        async def main() -> None:
-            await left_behind(city.hub(), trail)
-            city.book = Shared()
+    @on_virtual_clock
+    async def test_is_refused_on_another_machine_as_well(self) -> None:
+        progress = Progress()
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub(), progress)
+            shared.writer = Shared()
             with pytest.raises(ConfigError, match="of another account"):
-                await city.hub(OTHER).attach(str(trail.token), None, Progress())
-            assert (await city.hub().attach(str(trail.token), None, Progress())).solution == X7KP2
+                await shared.hub(OTHER).attach(str(progress.token), None, Progress())
+            assert (await shared.hub().attach(str(progress.token), None, Progress())).solution == X7KP2
 
-        city.live(main)
-
-    def test_finds_its_account_whatever_that_is_called(self) -> None:
-        city, trail = City(), Progress()
-
-        async def main() -> None:
-            await left_behind(city.hub(), trail)
-            result = await city.hub(names=["mine"]).attach(str(trail.token), None, Progress())
+    @on_virtual_clock
+    async def test_finds_its_account_whatever_that_is_called(self) -> None:
+        progress = Progress()
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub(), progress)
+            result = await shared.hub(names=["mine"]).attach(str(progress.token), None, Progress())
             assert (result.solution, result.provider) == (X7KP2, "mine")
-            assert city.book.states() == ["solved"]
+            assert shared.writer.states() == ["solved"]
 
-        city.live(main)
-
-    def test_of_before_accounts_goes_by_the_name_of_its_provider(self) -> None:
-        city, trail = City(), Progress()
-
-        async def main() -> None:
-            await left_behind(city.hub(), trail)
-            fields = json.loads(str(trail.token))
+    @on_virtual_clock
+    async def test_of_before_accounts_goes_by_the_name_of_its_provider(self) -> None:
+        progress = Progress()
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub(), progress)
+            fields = json.loads(str(progress.token))
             del fields["account"]
-            assert (await city.hub().attach(json.dumps(fields), None, Progress())).solution == X7KP2
-
-        city.live(main)
+            assert (await shared.hub().attach(json.dumps(fields), None, Progress())).solution == X7KP2
 
 
 class TestAReport:
-    def test_of_what_the_same_account_answered_under_another_name_goes_to_it(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await solved(city.hub())
-            hub = city.hub(names=["mine"], top={"cache": "1h"})
+    @on_virtual_clock
+    async def test_of_what_the_same_account_answered_under_another_name_goes_to_it(self) -> None:
+        async with SharedJournal() as shared:
+            await solved(shared.hub())
+            hub = shared.hub(names=["mine"], top={"cache": "1h"})
             result = await solved(hub)
             assert (result.is_shared, result.provider) == (True, "mine")
             with pytest.raises(NotOffered, match="report"):
                 await hub.report(result, correct=False)
             assert not (await solved(hub)).is_shared
 
-        city.live(main)
-
-    def test_of_an_answer_that_another_account_gave_is_not_sent(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            hub = city.hub()
+    @on_virtual_clock
+    async def test_of_an_answer_that_another_account_gave_is_not_sent(self) -> None:
+        async with SharedJournal() as shared:
+            hub = shared.hub()
             result = await solved(hub)
-            await hub.reload(city.settings(OTHER), INSTALLED)
+            await hub.reload(shared.settings(OTHER), INSTALLED)
             for correct in (True, False):
                 with pytest.raises(NotOffered, match="another account"):
                     await hub.report(result, correct=correct)
 
-        city.live(main)
-
-    def test_of_a_wrong_answer_leaves_that_of_another_account_in_the_cache(self) -> None:
+    @on_virtual_clock
+    async def test_of_a_wrong_answer_leaves_that_of_another_account_in_the_cache(self) -> None:
         """Two services can give their jobs the same number."""
-        city = City()
-
-        async def main() -> None:
-            result = await solved(city.hub())
-            await city.book.write(lambda one: one.execute("UPDATE jobs SET job_id = '7'"))
-            other = city.hub(OTHER)
+        async with SharedJournal() as shared:
+            result = await solved(shared.hub())
+            await shared.execute("UPDATE jobs SET job_id = '7'")
+            other = shared.hub(OTHER)
             await solved(other)
-            await city.book.write(lambda one: one.execute("UPDATE jobs SET job_id = '7'"))
+            await shared.execute("UPDATE jobs SET job_id = '7'")
             with pytest.raises((NotOffered, ProviderError)):
                 await other.report(attrs.evolve(result, job_id=7), correct=False)
-            shared = await city.book.write(
-                lambda one: list(one.execute("SELECT is_shared FROM jobs ORDER BY id"))
-            )
-            assert shared == [(1,), (0,)]
-
-        city.live(main)
+            assert await shared.execute("SELECT is_shared FROM jobs ORDER BY id") == [(1,), (0,)]
 
 
 class TestAReload:
-    def test_with_another_token_leaves_the_old_jobs_to_the_old_account(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            hub = city.hub()
-            await hub.reload(city.settings(OTHER), INSTALLED)
+    @on_virtual_clock
+    async def test_with_another_token_leaves_the_old_jobs_to_the_old_account(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            hub = shared.hub()
+            await hub.reload(shared.settings(OTHER), INSTALLED)
             assert await resumed(hub) == []
             await solved(hub)
-            assert city.paid == [TOKEN, OTHER]
-            await hub.reload(city.settings(), INSTALLED)
-            assert told(await resumed(hub)) == [X7KP2]
-
-        city.live(main)
+            assert shared.paid_by == [TOKEN, OTHER]
+            await hub.reload(shared.settings(), INSTALLED)
+            assert outcomes(await resumed(hub)) == [X7KP2]
 
     @pytest.mark.parametrize("turns", range(12))
-    def test_while_jobs_are_claimed_asks_no_other_account_for_them(self, turns: int) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            hub = city.hub()
+    @on_virtual_clock
+    async def test_while_jobs_are_claimed_asks_no_other_account_for_them(self, turns: int) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            hub = shared.hub()
             collecting = asyncio.ensure_future(resumed(hub))
-            # It is claimed by now, and not asked for.
+            # The job is claimed at one of these turns, and not polled yet.
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await hub.reload(city.settings(OTHER), INSTALLED)
+            await hub.reload(shared.settings(OTHER), INSTALLED)
             await collecting
-            assert "expired" not in city.book.states()
-            await hub.reload(city.settings(), INSTALLED)
+            assert "expired" not in shared.writer.states()
+            await hub.reload(shared.settings(), INSTALLED)
             await resumed(hub)
-            assert city.book.states() == ["solved"]
-
-        city.live(main)
+            assert shared.writer.states() == ["solved"]
 
 
 class TestAnAccountWithAName:
     """``journal_account`` names it, so that a new token is the same account."""
 
-    def test_keeps_its_jobs_and_budget_when_its_token_changes(self) -> None:
-        city = City(journal_account="me@example.com", budget={"limit": 0.001, "per": "total"})
-
-        async def main() -> None:
-            await left_behind(city.hub())
-            city.service.world.accounts[OTHER] = city.service.world.accounts[TOKEN]
-            renewed = city.hub(OTHER)
-            assert told(await resumed(renewed)) == [X7KP2]
+    @on_virtual_clock
+    async def test_keeps_its_jobs_and_budget_when_its_token_changes(self) -> None:
+        budget = {"limit": 0.001, "per": "total"}
+        async with SharedJournal(journal_account="me@example.com", budget=budget) as shared:
+            await left_behind(shared.hub())
+            shared.service.world.accounts[OTHER] = shared.service.world.accounts[TOKEN]
+            renewed = shared.hub(OTHER)
+            assert outcomes(await resumed(renewed)) == [X7KP2]
             with pytest.raises(AllProvidersFailed):
-                await ordered(renewed)
+                await solved_alone(renewed)
 
-        city.live(main)
+    @on_virtual_clock
+    async def test_has_the_jobs_that_its_token_had_before_it_was_named(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub())
+            await shared.hub(journal_account="me@example.com").jobs(None, 1)
+            shared.service.world.accounts[OTHER] = shared.service.world.accounts[TOKEN]
+            assert outcomes(await resumed(shared.hub(OTHER, journal_account="me@example.com"))) == [X7KP2]
 
-    def test_has_the_jobs_that_its_token_had_before_it_was_named(self) -> None:
-        city = City()
+    @on_virtual_clock
+    async def test_has_the_jobs_that_its_new_token_had_before_it_was_named(self) -> None:
+        async with SharedJournal() as shared:
+            await shared.hub(journal_account="me@example.com").jobs(None, 1)
+            await left_behind(shared.hub(OTHER))
+            assert outcomes(await resumed(shared.hub(OTHER, journal_account="me@example.com"))) == [X7KP2]
 
-        async def main() -> None:
-            await left_behind(city.hub())
-            await city.hub(journal_account="me@example.com").jobs(None, 1)
-            city.service.world.accounts[OTHER] = city.service.world.accounts[TOKEN]
-            assert told(await resumed(city.hub(OTHER, journal_account="me@example.com"))) == [X7KP2]
+    @on_virtual_clock
+    async def test_is_another_account_than_one_of_another_name(self) -> None:
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub(journal_account="me@example.com"))
+            assert await resumed(shared.hub(OTHER, journal_account="you@example.com")) == []
 
-        city.live(main)
-
-    def test_has_the_jobs_that_its_new_token_had_before_it_was_named(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await city.hub(journal_account="me@example.com").jobs(None, 1)
-            await left_behind(city.hub(OTHER))
-            assert told(await resumed(city.hub(OTHER, journal_account="me@example.com"))) == [X7KP2]
-
-        city.live(main)
-
-    def test_is_another_account_than_one_of_another_name(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await left_behind(city.hub(journal_account="me@example.com"))
-            assert await resumed(city.hub(OTHER, journal_account="you@example.com")) == []
-
-        city.live(main)
-
-    def test_is_known_by_its_token_if_it_has_no_name(self) -> None:
-        city, trail = City(), Progress()
-
-        async def main() -> None:
-            await left_behind(city.hub(journal_account="me@example.com"), trail)
-            assert (await city.hub().attach(str(trail.token), None, Progress())).solution == X7KP2
-
-        city.live(main)
+    @on_virtual_clock
+    async def test_is_known_by_its_token_if_it_has_no_name(self) -> None:
+        progress = Progress()
+        async with SharedJournal() as shared:
+            await left_behind(shared.hub(journal_account="me@example.com"), progress)
+            assert (await shared.hub().attach(str(progress.token), None, Progress())).solution == X7KP2
 
 
 class TestJobsOfOlderVersions:
     """Jobs that a version without accounts wrote: they are found by the name of the provider."""
 
-    def of_before(self, city: City, *, provider: str = "omo", days: float = 0.0) -> Callable[[Any], None]:
+    def old_job(self, shared: SharedJournal, *, days: float = 0.0) -> Callable[[Connection], None]:
         def write(connection: Connection) -> None:
             at = MORNING - days * 86_400
             price = Decimal("0.001")
-            order = NewJob(
-                "s1", provider, TASK.kind, TASK.fingerprint, {}, price, "configuration", None, is_shared=True
+            job = NewJob(
+                "s1", "omo", TASK.kind, TASK.fingerprint, {}, price, "configuration", None, is_shared=True
             )
             heartbeat(connection, "dead", MORNING - 1)
-            job = next(iter(city.service.world.jobs), 7)
-            entry = reserve(connection, order, [], owner="dead", now=at)
-            mark_created(connection, entry, job, owner="dead", now=at)
+            job_id = next(iter(shared.service.world.jobs), 7)
+            entry = reserve(connection, job, owner="dead", now=at)
+            mark_created(connection, entry, job_id, owner="dead", now=at)
 
         return write
 
-    async def moved(self, city: City) -> None:
-        """Create a job, and write it down as the version before would have."""
-        await left_behind(city.hub())
-        await city.book.write(lambda one: one.execute("DELETE FROM jobs"))
-        await city.book.write(lambda one: one.execute("DELETE FROM ledger"))
-        await city.book.write(self.of_before(city))
+    async def rewritten(self, shared: SharedJournal) -> None:
+        """Create a job, and write it down as a version without accounts did."""
+        await left_behind(shared.hub())
+        await shared.execute("DELETE FROM jobs")
+        await shared.execute("DELETE FROM ledger")
+        await shared.writer.write(self.old_job(shared))
 
-    def test_are_collected_by_any_hub_with_a_provider_of_that_name(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await self.moved(city)
-            (entry,) = await jobs(city.hub())
+    @on_virtual_clock
+    async def test_are_collected_by_any_hub_with_a_provider_of_that_name(self) -> None:
+        async with SharedJournal() as shared:
+            await self.rewritten(shared)
+            (entry,) = await jobs(shared.hub())
             assert (entry.account, entry.configured_as, entry.is_of_other_account) == (None, "omo", False)
-            assert told(await resumed(city.hub())) == [X7KP2]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-        city.live(main)
-
-    def test_are_left_alone_by_a_hub_without_such_a_provider(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await self.moved(city)
-            hub = city.hub(names=["mine"])
+    @on_virtual_clock
+    async def test_are_not_polled_by_a_hub_without_such_a_provider(self) -> None:
+        async with SharedJournal() as shared:
+            await self.rewritten(shared)
+            hub = shared.hub(names=["mine"])
             for _ in range(2):
                 (collected,) = await resumed(hub)
                 assert isinstance(collected.error, NotAsked)
                 assert "is at omo, which is not configured here (mine)" in str(collected.error)
-            assert told(await resumed(city.hub())) == [X7KP2]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-        city.live(main)
+    @on_virtual_clock
+    async def test_are_not_lost_if_that_is_another_account(self) -> None:
+        async with SharedJournal() as shared:
+            await self.rewritten(shared)
+            assert outcomes(await resumed(shared.hub(OTHER))) == [JobUnknown]
+            assert shared.writer.states() == ["created"]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
-    def test_are_not_lost_if_that_is_another_account(self) -> None:
-        city = City()
+    @on_virtual_clock
+    async def test_are_expired_if_they_are_unknown_after_a_day(self) -> None:
+        async with SharedJournal() as shared:
+            shared.hub()
+            await shared.writer.write(self.old_job(shared, days=1.1))
+            assert outcomes(await resumed(shared.hub())) == [JobUnknown]
+            assert shared.writer.states() == ["expired"]
 
-        async def main() -> None:
-            await self.moved(city)
-            assert told(await resumed(city.hub(OTHER))) == [JobUnknown]
-            assert city.book.states() == ["created"]
-            assert told(await resumed(city.hub())) == [X7KP2]
-
-        city.live(main)
-
-    def test_are_expired_if_they_are_unknown_after_a_day(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            city.hub()
-            await city.book.write(self.of_before(city, days=1.1))
-            assert told(await resumed(city.hub())) == [JobUnknown]
-            assert city.book.states() == ["expired"]
-
-        city.live(main)
-
-    def test_are_taken_over_by_an_equal_task_and_left_if_they_are_unknown(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            await self.moved(city)
-            assert (await solved(city.hub(OTHER))).solution == X7KP2
-            assert city.book.states() == ["created", "solved"]
-            assert told(await resumed(city.hub())) == [X7KP2]
-
-        city.live(main)
+    @on_virtual_clock
+    async def test_are_taken_over_by_an_equal_task_and_left_if_they_are_unknown(self) -> None:
+        async with SharedJournal() as shared:
+            await self.rewritten(shared)
+            assert (await solved(shared.hub(OTHER))).solution == X7KP2
+            assert shared.writer.states() == ["created", "solved"]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
     @pytest.mark.parametrize("whose", ["provider", "hub"])
-    def test_count_for_the_budgets_of_all_who_may_have_paid_them(self, whose: str) -> None:
-        city, top = with_budget(whose)
-
-        async def main() -> None:
-            await self.moved(city)
-            await city.book.write(lambda one: one.execute("UPDATE jobs SET is_shared = 0"))
+    @on_virtual_clock
+    async def test_count_for_the_budgets_of_all_who_may_have_paid_them(self, whose: str) -> None:
+        journal, top = with_budget(whose)
+        async with journal as shared:
+            await self.rewritten(shared)
+            await shared.execute("UPDATE jobs SET is_shared = 0")
             for token in (TOKEN, OTHER):
                 with pytest.raises(AllProvidersFailed) as caught:
-                    await solved(city.hub(token, top=top))
+                    await solved(shared.hub(token, top=top))
                 assert [type(one) for one in caught.value.exceptions] == [BudgetExceeded]
-
-        city.live(main)
 
 
 class TestForgetting:
-    def test_what_is_old_leaves_the_answers_of_another_account(self) -> None:
-        city = City()
-
-        async def main() -> None:
-            first = city.hub()
+    @on_virtual_clock
+    async def test_what_is_old_leaves_the_answers_of_another_account(self) -> None:
+        async with SharedJournal() as shared:
+            first = shared.hub()
             await cancelled(first, after=5)
             await asyncio.sleep(100)
             await first.aclose()
             short = {"journal": {"keep": "0s"}}
-            await solved(city.hub(OTHER, top=short))
-            assert city.book.states() == ["solved", "solved"]
-            assert told(await resumed(city.hub())) == [X7KP2]
-
-        city.live(main)
+            await solved(shared.hub(OTHER, top=short))
+            assert shared.writer.states() == ["solved", "solved"]
+            assert outcomes(await resumed(shared.hub())) == [X7KP2]
 
 
 class TestAFile:

@@ -33,7 +33,7 @@ from tests.journal.ledger import reserve, spent
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 PRICE = Decimal("0.5")
-ORDER = NewJob("s", "omo", "image-to-text", "f", {"length": 5}, PRICE, "configured", "USD", is_shared=True)
+JOB = NewJob("s", "omo", "image-to-text", "f", {"length": 5}, PRICE, "configured", "USD", is_shared=True)
 PAGE = 4096
 
 processes = multiprocessing.get_context("forkserver")
@@ -42,7 +42,7 @@ processes.set_forkserver_preload([__name__])
 
 
 def reserve_one(connection: sqlite3.Connection) -> int:
-    return reserve(connection, ORDER, (), owner="me", now=1000.0)
+    return reserve(connection, JOB, owner="me", now=1000.0)
 
 
 @pytest.fixture
@@ -212,10 +212,10 @@ class TestTheFile:
         folder = Path(tempfile.mkdtemp())
         try:
             folder.chmod(0o555)
-            told = in_child(open_as_nobody, folder / "jobs.db")
+            message = in_child(open_without_rights, folder / "jobs.db")
         finally:
             shutil.rmtree(folder)
-        assert told == (
+        assert message == (
             f"journal {folder / 'jobs.db'}: its folder {folder} can't be written to; no job was created. "
             "Allow this program to write there, because a journal consists of several files"
         )
@@ -227,10 +227,10 @@ class TestTheFile:
             SqliteDatabase(path).close()
             folder.chmod(0o777)
             path.chmod(0o444)
-            told = in_child(open_as_nobody, path)
+            message = in_child(open_without_rights, path)
         finally:
             shutil.rmtree(folder)
-        assert told == (
+        assert message == (
             f"journal {path}: it can't be opened for writing; no job was created. "
             "Allow this program to write to the file and its folder"
         )
@@ -240,22 +240,22 @@ class TestTheFile:
 
 
 def in_child(work: Callable[[Path, Connection], None], path: Path) -> Any:
-    """What a work in another process tells."""
-    told, child_tells = processes.Pipe(duplex=False)
-    child = processes.Process(target=work, args=(path, child_tells))
+    """Return what a function sends from another process."""
+    receiver, sender = processes.Pipe(duplex=False)
+    child = processes.Process(target=work, args=(path, sender))
     child.start()
-    child_tells.close()
+    sender.close()
     try:
-        return told.recv()
+        return receiver.recv()
     finally:
         child.join()
-        told.close()
+        receiver.close()
 
 
-def open_as_nobody(path: Path, told: Connection) -> None:
-    if os.geteuid() == 0:  # to whom nothing is forbidden
+def open_without_rights(path: Path, parent: Connection) -> None:
+    if os.geteuid() == 0:  # root may read and write everything
         os.setuid(65534)
-    told.send(why(lambda: SqliteDatabase(path)))
+    parent.send(why(lambda: SqliteDatabase(path)))
 
 
 class TestAFileThatIsNotThereAnyMore:
@@ -438,18 +438,18 @@ class TestAFullDisk:
         assert "reading or writing it failed (disk I/O error); no job was created" in error
 
 
-def write_until_limit(path: Path, told: Connection) -> None:
+def write_until_limit(path: Path, parent: Connection) -> None:
     with closing(SqliteDatabase(path)) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50 * PAGE, 50 * PAGE))
         written = list[int]()
         while not isinstance(done := store.transact([reserve_one])[0], Exception):
             written.append(done)
-        told.send((written, str(done)))
+        parent.send((written, str(done)))
 
 
-def open_without_room(path: Path, told: Connection) -> None:
+def open_without_room(path: Path, parent: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE, PAGE))
-    told.send(why(lambda: SqliteDatabase(path)))
+    parent.send(why(lambda: SqliteDatabase(path)))
 
 
 @pytest.fixture(scope="module")
@@ -463,7 +463,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestADamagedFile:
     def test_is_refused(self, path: Path, filled: Path) -> None:
-        # Some page in the middle, of which nothing would be read for a while.
+        # A page in the middle, which would not be read for a while.
         damaged = bytearray(filled.read_bytes())
         damaged[-5 * PAGE : -4 * PAGE] = random.Random(4).randbytes(PAGE)
         path.write_bytes(damaged)
@@ -501,18 +501,18 @@ def settle_one(connection: sqlite3.Connection) -> bool:
     return settle(connection, 7, JobState.NOT_SENT, owner="me", now=2000.0)
 
 
-def work_on(path: Path, told: Connection, owner: str) -> None:
-    """Order, note and settle for ever, and tell what was committed only after it was."""
+def write_jobs(path: Path, parent: Connection, owner: str) -> None:
+    """Reserve, create and settle jobs endlessly, and send their ids after each commit."""
     with closing(SqliteDatabase(path)) as store:
         store.transact([partial(heartbeat, owner=owner, until=9e9)])
-        place = partial(reserve, job=ORDER, scopes=(), owner=owner, now=1000.0)
+        reserve_next = partial(reserve, job=JOB, owner=owner, now=1000.0)
         while True:
-            ids = [done for done in store.transact([place] * 3) if isinstance(done, int)]
-            told.send(dict.fromkeys(ids, "intent"))
+            ids = [done for done in store.transact([reserve_next] * 3) if isinstance(done, int)]
+            parent.send(dict.fromkeys(ids, "intent"))
             store.transact(
                 [partial(mark_created, entry_id=one, job_id=one, owner=owner, now=1001.0) for one in ids]
             )
-            told.send(dict.fromkeys(ids, "created"))
+            parent.send(dict.fromkeys(ids, "created"))
             ends = zip(ids, (JobState.SOLVED, JobState.FAILED, JobState.EXPIRED), strict=True)
             store.transact(
                 [
@@ -520,10 +520,10 @@ def work_on(path: Path, told: Connection, owner: str) -> None:
                     for one, end in ends
                 ]
             )
-            told.send(dict.fromkeys(ids, "ended"))
+            parent.send(dict.fromkeys(ids, "ended"))
 
 
-def how_far(state: JobState) -> int:
+def stage_of(state: JobState) -> int:
     return {JobState.INTENT: 0, JobState.CREATED: 1}.get(state, 2)
 
 
@@ -531,10 +531,12 @@ class TestSeveralProcesses:
     def test_may_open_a_new_file_at_the_same_time(self, path: Path) -> None:
         start = processes.Barrier(4)
         pipes = [processes.Pipe(duplex=False) for _ in range(4)]
-        children = [processes.Process(target=open_together, args=(path, tell, start)) for _, tell in pipes]
+        children = [
+            processes.Process(target=open_together, args=(path, sender, start)) for _, sender in pipes
+        ]
         for child in children:
             child.start()
-        assert [told.recv() for told, _ in pipes] == ["opened"] * 4
+        assert [receiver.recv() for receiver, _ in pipes] == ["opened"] * 4
         for child, pipe in zip(children, pipes, strict=True):
             child.join()
             pipe[0].close()
@@ -542,44 +544,44 @@ class TestSeveralProcesses:
 
     def test_what_was_committed_survives_the_kill_of_the_one_that_wrote_it(self, path: Path) -> None:
         chance = random.Random(4)
-        told_of = dict[int, str]()
+        committed = dict[int, str]()
         for number in range(KILLS):
-            told, child_tells = processes.Pipe(duplex=False)
-            child = processes.Process(target=work_on, args=(path, child_tells, f"owner {number}"))
+            receiver, sender = processes.Pipe(duplex=False)
+            child = processes.Process(target=write_jobs, args=(path, sender, f"owner {number}"))
             child.start()
-            child_tells.close()
+            sender.close()
             for _ in range(chance.randrange(1, 30)):
-                told_of |= told.recv()
+                committed |= receiver.recv()
             for _ in range(chance.randrange(30_000)):
                 pass
             child.kill()
             child.join()
-            told_of |= rest_of(told)
-            self.check(path, told_of)
+            committed |= messages_left_in(receiver)
+            self.check(path, committed)
 
-    def check(self, path: Path, told_of: dict[int, str]) -> None:
+    def check(self, path: Path, committed: dict[int, str]) -> None:
         with connected(path) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         with closing(SqliteDatabase(path)) as store:
             found = {job.id: job for job in jobs_in(store)}
-            for entry_id, state in told_of.items():
-                assert how_far(found[entry_id].state) >= ("intent", "created", "ended").index(state)
+            for entry_id, state in committed.items():
+                assert stage_of(found[entry_id].state) >= ("intent", "created", "ended").index(state)
             (total,) = store.transact([partial(spent, provider=None, since=0)])
             assert total == sum(job.charge for job in found.values())
 
 
-def rest_of(told: Connection) -> dict[int, str]:
-    """What a killed process had still sent."""
-    rest = dict[int, str]()
-    with told:
+def messages_left_in(receiver: Connection) -> dict[int, str]:
+    """Return what a killed process had sent and the parent had not received."""
+    messages = dict[int, str]()
+    with receiver:
         while True:
             try:
-                rest |= told.recv()
+                messages |= receiver.recv()
             except (EOFError, OSError):
-                return rest
+                return messages
 
 
-def open_together(path: Path, told: Connection, start: threading.Barrier) -> None:
+def open_together(path: Path, parent: Connection, start: threading.Barrier) -> None:
     start.wait()
     SqliteDatabase(path).close()
-    told.send("opened")
+    parent.send("opened")

@@ -58,7 +58,7 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__])
 
 
-def order(
+def new_job(
     provider: str = "omo",
     kind: str = "image-to-text",
     *,
@@ -77,7 +77,7 @@ def limit(amount: str, per: Period = Period.DAY, *, provider: str | None = "omo"
 
 
 class Journal:
-    """A store, and works written down one at a time. What a work raises is raised here."""
+    """A database, and works that run in a transaction each. What a work raises is raised here."""
 
     def __init__(self, store: SqliteDatabase) -> None:
         self.store = store
@@ -94,18 +94,18 @@ class Journal:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return self.do(lambda connection: connection.execute(sql).fetchall())
 
-    def ordered(self, what: NewJob | None = None, *, owner: str = "me", now: float = NOON) -> int:
-        return self.do(reserve, what or order(), (), owner=owner, now=now)
+    def reserved(self, what: NewJob | None = None, *, owner: str = "me", now: float = NOON) -> int:
+        return self.do(reserve, what or new_job(), (), owner=owner, now=now)
 
     def created(self, what: NewJob | None = None, *, owner: str = "me", now: float = NOON) -> int:
-        entry_id = self.ordered(what, owner=owner, now=now)
+        entry_id = self.reserved(what, owner=owner, now=now)
         assert self.do(mark_created, entry_id, 7, owner=owner, now=now)
         return entry_id
 
     def ended(
         self, state: JobState, what: NewJob | None = None, *, now: float = NOON, cost: Decimal | None = None
     ) -> int:
-        entry_id = self.ordered(what, now=now)
+        entry_id = self.reserved(what, now=now)
         assert self.do(
             settle, entry_id, state, owner="me", now=now, cost=cost, answer='{"text": "x7kp2"}', error="why"
         )
@@ -130,8 +130,8 @@ def journal() -> Iterator[Journal]:
 
 class TestAJob:
     def test_is_first_an_intent(self, journal: Journal) -> None:
-        what = order()
-        entry = journal.entry(journal.ordered(what))
+        what = new_job()
+        entry = journal.entry(journal.reserved(what))
         for field in attrs.fields(NewJob):
             assert getattr(entry, field.name) == getattr(what, field.name)
         assert (entry.state, entry.job_id, entry.charge, entry.owner) == (JobState.INTENT, None, PRICE, "me")
@@ -139,7 +139,7 @@ class TestAJob:
 
     @pytest.mark.parametrize("job_id", [7, "7", "", 10**30, "\ud800"])
     def test_keeps_its_id_as_the_service_gave_it(self, journal: Journal, job_id: int | str) -> None:
-        entry_id = journal.ordered()
+        entry_id = journal.reserved()
         assert journal.do(mark_created, entry_id, job_id, owner="me", now=NOON + 1)
         entry = journal.entry(entry_id)
         assert entry.state is JobState.CREATED
@@ -172,7 +172,7 @@ class TestAJob:
         assert journal.state(entry_id) is JobState.SOLVED
 
     def test_belongs_to_its_owner(self, journal: Journal) -> None:
-        entry_id = journal.ordered()
+        entry_id = journal.reserved()
         assert not journal.do(mark_created, entry_id, 7, owner="another", now=NOON)
         assert not journal.do(settle, entry_id, JobState.NOT_SENT, owner="another", now=NOON)
         assert journal.state(entry_id) is JobState.INTENT
@@ -186,16 +186,16 @@ class TestAJob:
     def test_has_a_number_that_is_never_given_again(self, journal: Journal) -> None:
         first = journal.ended(JobState.SOLVED)
         journal.do(prune, NOON + 1)
-        assert journal.ordered() > first
+        assert journal.reserved() > first
 
     def test_is_reported_as_damaged_if_it_cannot_be_read(self, journal: Journal) -> None:
-        entry_id = journal.ordered()
+        entry_id = journal.reserved()
         journal.rows("UPDATE jobs SET options = '{'")
         with pytest.raises(JournalError, match=f"job {entry_id} of the journal is damaged"):
             journal.do(get, entry_id)
 
     def test_the_newest_are_listed_first(self, journal: Journal) -> None:
-        one, two, three = journal.ordered(), journal.created(), journal.ordered()
+        one, two, three = journal.reserved(), journal.created(), journal.reserved()
         assert [job.id for job in journal.do(newest_jobs)] == [three, two, one]
         assert [job.id for job in journal.do(newest_jobs, JobState.INTENT)] == [three, one]
         assert [job.id for job in journal.do(newest_jobs, limit=1)] == [three]
@@ -213,7 +213,7 @@ ALLOWED = {
 
 def brought_to(journal: Journal, state: JobState) -> int:
     if state is JobState.INTENT:
-        return journal.ordered()
+        return journal.reserved()
     if state in (JobState.CREATED, JobState.EXPIRED):
         entry_id = journal.created()
         if state is JobState.EXPIRED:
@@ -296,13 +296,13 @@ class TestTheLedger:
 
     def test_is_listed_by_day_provider_and_kind(self, journal: Journal) -> None:
         for what, now in (
-            (order(), NOON),
-            (order(), NOON + 60),
-            (order(kind="phone-slide"), NOON),
-            (order("backup", currency=None), NOON + 3600 * 11.5),
-            (order("backup", currency="EUR"), NOON),
+            (new_job(), NOON),
+            (new_job(), NOON + 60),
+            (new_job(kind="phone-slide"), NOON),
+            (new_job("backup", currency=None), NOON + 3600 * 11.5),
+            (new_job("backup", currency="EUR"), NOON),
         ):
-            journal.ordered(what, now=now)
+            journal.reserved(what, now=now)
         day, text = date(2025, 10, 26), "image-to-text"
         assert journal.do(spend) == [
             Spend(day, "backup", text, None, PRICE, 1),
@@ -315,22 +315,22 @@ class TestTheLedger:
 
     def test_is_summed_from_a_time_on(self, journal: Journal) -> None:
         for now in (NOON - 86_400, NOON - 900, NOON, NOON + 86_400, NOON + 10 * 86_400):
-            journal.ordered(now=now)
-        journal.ordered(order("backup"), now=NOON)
+            journal.reserved(now=now)
+        journal.reserved(new_job("backup"), now=NOON)
         assert journal.do(spent, "omo", NOON) == 3 * PRICE
         assert journal.do(spent, "omo", NOON - 1) == 4 * PRICE
         assert journal.do(spent, None, NOON) == 4 * PRICE
         assert journal.do(spent, "nobody", 0) == 0
 
     def test_a_job_without_a_known_price_costs_what_the_reply_says(self, journal: Journal) -> None:
-        entry_id = journal.created(order(price=None))
+        entry_id = journal.created(new_job(price=None))
         assert journal.entry(entry_id).price is None
         assert self.charge(journal) == 0
         journal.do(settle, entry_id, JobState.SOLVED, owner="me", now=NOON, cost=Decimal("0.2"))
         assert self.charge(journal) == Decimal("0.2")
 
     def test_a_job_without_a_known_price_counts_no_more_if_it_was_not_sent(self, journal: Journal) -> None:
-        journal.ended(JobState.NOT_SENT, order(price=None))
+        journal.ended(JobState.NOT_SENT, new_job(price=None))
         (line,) = journal.do(spend)
         assert line.jobs == 0
 
@@ -343,61 +343,61 @@ class TestTheLedger:
 class TestBudgets:
     def test_a_job_that_fits_is_reserved(self, journal: Journal) -> None:
         for _ in range(10):
-            journal.do(reserve, order(), [limit("1")], owner="me", now=NOON)
+            journal.do(reserve, new_job(), [limit("1")], owner="me", now=NOON)
         with pytest.raises(BudgetExceeded, match="the budget of omo, 1 per day, has no room"):
-            journal.do(reserve, order(), [limit("1")], owner="me", now=NOON)
+            journal.do(reserve, new_job(), [limit("1")], owner="me", now=NOON)
         assert len(journal.do(newest_jobs)) == 10
 
     def test_begin_anew_with_each_period(self, journal: Journal) -> None:
         for now in (NOON, NOON + 12 * 3600):
-            journal.do(reserve, order(), [limit("0.1")], owner="me", now=now)
+            journal.do(reserve, new_job(), [limit("0.1")], owner="me", now=now)
         hourly = [limit("0.1", Period.HOUR)]
-        journal.do(reserve, order(), hourly, owner="me", now=NOON + 13 * 3600)
+        journal.do(reserve, new_job(), hourly, owner="me", now=NOON + 13 * 3600)
 
     def test_of_the_total_never_begin_anew(self, journal: Journal) -> None:
-        journal.ordered(now=NOON - 1e8)
+        journal.reserved(now=NOON - 1e8)
         with pytest.raises(BudgetExceeded):
-            journal.do(reserve, order(), [limit("0.1", Period.TOTAL)], owner="me", now=NOON)
+            journal.do(reserve, new_job(), [limit("0.1", Period.TOTAL)], owner="me", now=NOON)
 
     def test_the_hub_counts_all_providers_and_a_provider_its_own(self, journal: Journal) -> None:
-        journal.ordered(order("backup"))
+        journal.reserved(new_job("backup"))
         both = [limit("0.1"), limit("0.2", provider=None), limit("0", provider="backup")]
-        journal.do(reserve, order(), both, owner="me", now=NOON)
+        journal.do(reserve, new_job(), both, owner="me", now=NOON)
         with pytest.raises(BudgetExceeded, match="the budget of the hub"):
-            journal.do(reserve, order("third"), both, owner="me", now=NOON)
+            journal.do(reserve, new_job("third"), both, owner="me", now=NOON)
 
     def test_what_was_released_can_be_spent_again(self, journal: Journal) -> None:
         for _ in range(3):
-            entry_id = journal.do(reserve, order(), [limit("0.1")], owner="me", now=NOON)
+            entry_id = journal.do(reserve, new_job(), [limit("0.1")], owner="me", now=NOON)
             journal.do(settle, entry_id, JobState.NOT_SENT, owner="me", now=NOON)
 
     def test_without_a_price_none_can_be_kept(self, journal: Journal) -> None:
         with pytest.raises(PriceUnknown, match="the price of image-to-text at omo is unknown"):
-            journal.do(reserve, order(price=None), [limit("1", provider=None)], owner="me", now=NOON)
-        journal.do(reserve, order(price=None), [limit("1", provider="backup")], owner="me", now=NOON)
+            journal.do(reserve, new_job(price=None), [limit("1", provider=None)], owner="me", now=NOON)
+        journal.do(reserve, new_job(price=None), [limit("1", provider="backup")], owner="me", now=NOON)
 
     def test_what_is_free_always_fits(self, journal: Journal) -> None:
         journal.ended(JobState.SOLVED, cost=Decimal(3))
-        journal.do(reserve, order(price=Decimal(0)), [limit("1")], owner="me", now=NOON)
+        journal.do(reserve, new_job(price=Decimal(0)), [limit("1")], owner="me", now=NOON)
 
     def test_one_that_is_refused_spoils_no_other_of_its_group(self, journal: Journal) -> None:
         def work(connection: sqlite3.Connection) -> int:
-            return reserve(connection, order(), [limit("0.2")], owner="me", now=NOON)
+            return reserve(connection, new_job(), [limit("0.2")], owner="me", now=NOON)
 
         assert [type(done) for done in journal.store.transact([work] * 4)] == [int, int] + [
             BudgetExceeded
         ] * 2
 
     def test_a_clock_that_is_set_back_frees_nothing(self, journal: Journal) -> None:
-        journal.ordered(now=NOON + 40 * 86_400)
+        journal.reserved(now=NOON + 40 * 86_400)
         with pytest.raises(BudgetExceeded):
-            journal.do(reserve, order(), [limit("0.1")], owner="me", now=NOON)
+            journal.do(reserve, new_job(), [limit("0.1")], owner="me", now=NOON)
 
 
 class TestOwners:
     def test_the_intent_of_a_dead_hub_is_ambiguous(self, journal: Journal) -> None:
         journal.do(heartbeat, "dead", NOON + 30)
-        lost, mine = journal.ordered(owner="dead"), journal.ordered()
+        lost, mine = journal.reserved(owner="dead"), journal.reserved()
         journal.do(expire_dead_owners, NO_LOCK, NOON + 29)
         assert journal.state(lost) is JobState.INTENT
         journal.do(expire_dead_owners, NO_LOCK, NOON + 30)
@@ -410,7 +410,7 @@ class TestOwners:
         assert journal.entry(lost) == expired
 
     def test_the_intent_of_a_hub_that_signed_off_is_ambiguous(self, journal: Journal) -> None:
-        lost = journal.ordered()
+        lost = journal.reserved()
         journal.do(sign_off, "me")
         journal.do(expire_dead_owners, NO_LOCK, NOON)
         assert journal.state(lost) is JobState.AMBIGUOUS
@@ -424,7 +424,7 @@ class TestOwners:
 
     def test_the_jobs_of_a_dead_hub_are_claimed_the_oldest_first(self, journal: Journal) -> None:
         jobs = [journal.created(owner="dead") for _ in range(3)]
-        journal.ordered(owner="dead")
+        journal.reserved(owner="dead")
         assert [job.id for job in journal.do(claim, "me", NOON, 2)] == jobs[:2]
         (last,) = journal.do(claim, "me", NOON, 2)
         assert (last.id, last.owner, last.job_id) == (jobs[2], "me", 7)
@@ -464,8 +464,8 @@ class TestEqualTasks:
         assert self.equal(journal, now=LONG) is None
 
     def test_share_no_job_that_is_not_shared(self, journal: Journal) -> None:
-        journal.created(order(is_shared=False))
-        journal.created(order(fingerprint="another"))
+        journal.created(new_job(is_shared=False))
+        journal.created(new_job(fingerprint="another"))
         assert self.equal(journal, since=0) is None
 
     def test_prefer_a_recent_answer(self, journal: Journal) -> None:
@@ -533,53 +533,55 @@ class TestSpeed:
         assert not [step for step in plan if step.startswith(("SCAN jobs", "SCAN ledger"))]
 
 
-def take_what_fits(path: Path, told: Connection, start: threading.Barrier, owner: str) -> None:
+def take_what_fits(path: Path, parent: Connection, start: threading.Barrier, owner: str) -> None:
     with closing(SqliteDatabase(path, busy_timeout=60)) as store:
         journal = Journal(store)
         journal.do(heartbeat, owner, LONG)
         start.wait()
         for _ in range(50):
             try:
-                told.send(journal.do(reserve, order(), [limit("5")], owner=owner, now=NOON))
+                parent.send(journal.do(reserve, new_job(), [limit("5")], owner=owner, now=NOON))
             except BudgetExceeded:
-                told.send(None)
+                parent.send(None)
 
 
-def claim_all(path: Path, told: Connection, start: threading.Barrier, owner: str) -> None:
+def claim_all(path: Path, parent: Connection, start: threading.Barrier, owner: str) -> None:
     with closing(SqliteDatabase(path, busy_timeout=60)) as store:
         journal = Journal(store)
         journal.do(heartbeat, owner, LONG)
         start.wait()
         while claimed := journal.do(claim, owner, NOON, 7):
             for job in claimed:
-                told.send(job.id)
+                parent.send(job.id)
 
 
-def told_by(work: Callable[[Path, Connection, threading.Barrier, str], None], path: Path) -> list[int | None]:
-    """What four processes tell, which begin at the same time."""
+def sent_by_4(
+    work: Callable[[Path, Connection, threading.Barrier, str], None], path: Path
+) -> list[int | None]:
+    """Return what four processes send that begin at the same time."""
     start = processes.Barrier(4)
     pipes = [processes.Pipe(duplex=False) for _ in range(4)]
     children = [
-        processes.Process(target=work, args=(path, tell, start, f"owner {number}"))
-        for number, (_, tell) in enumerate(pipes)
+        processes.Process(target=work, args=(path, sender, start, f"owner {number}"))
+        for number, (_, sender) in enumerate(pipes)
     ]
     for child in children:
         child.start()
     every = list[int | None]()
-    for told, tell in pipes:
-        tell.close()
-        with told:
-            every += received(told)
+    for receiver, sender in pipes:
+        sender.close()
+        with receiver:
+            every += received(receiver)
     for child in children:
         child.join()
         assert child.exitcode == 0
     return every
 
 
-def received(told: Connection) -> Iterator[int | None]:
+def received(receiver: Connection) -> Iterator[int | None]:
     while True:
         try:
-            yield told.recv()
+            yield receiver.recv()
         except EOFError:
             return
 
@@ -590,7 +592,7 @@ class TestSeveralProcesses:
         return tmp_path / "jobs.db"
 
     def test_200_reservations_against_a_budget_for_50_are_50_jobs(self, path: Path) -> None:
-        done = told_by(take_what_fits, path)
+        done = sent_by_4(take_what_fits, path)
         assert len(done) == 200
         assert len({entry_id for entry_id in done if entry_id is not None}) == 50
         with closing(SqliteDatabase(path)) as store:
@@ -601,7 +603,7 @@ class TestSeveralProcesses:
     def test_no_two_claim_the_same_job(self, path: Path) -> None:
         with closing(SqliteDatabase(path)) as store:
             jobs = [Journal(store).created(owner="dead") for _ in range(100)]
-        claimed = told_by(claim_all, path)
+        claimed = sent_by_4(claim_all, path)
         assert Counter(claimed) == Counter(jobs)
 
 
@@ -628,8 +630,8 @@ class Row:
 
 OWNERS = ("one", "two", "three")
 owners = st.sampled_from(OWNERS)
-# Who says so: mostly the owner, sometimes a person or another one.
-sayers = st.sampled_from(["its owner", "its owner", "its owner", "a person", *OWNERS])
+# Who settles a job: mostly its owner, sometimes a person or another hub.
+settlers = st.sampled_from(["its owner", "its owner", "its owner", "a person", *OWNERS])
 costs = st.none() | st.sampled_from(["0", "0.05", "0.1", "0.25"]).map(Decimal)
 
 
@@ -653,8 +655,8 @@ class AgainstAModel(RuleBasedStateMachine):
         row = self.rows[job]
         return None if row.is_pruned else row
 
-    def called(self, sayer: str, job: int) -> str | None:
-        return {"its owner": self.rows[job].owner, "a person": None}.get(sayer, sayer)
+    def called(self, settler: str, job: int) -> str | None:
+        return {"its owner": self.rows[job].owner, "a person": None}.get(settler, settler)
 
     def is_alive(self, owner: str | None) -> bool:
         return owner is not None and self.alive.get(owner, 0) > self.now
@@ -693,7 +695,7 @@ class AgainstAModel(RuleBasedStateMachine):
         ]
         fits = sum(row.charge for row in counted) + price <= Decimal("0.5")
         concerns = limited is not None and whose in (None, provider) and price > 0
-        what = order(provider, price=price, is_shared=is_shared)
+        what = new_job(provider, price=price, is_shared=is_shared)
         try:
             job = self.journal.do(reserve, what, limits, owner=owner, now=self.now)
         except BudgetExceeded:
@@ -715,9 +717,11 @@ class AgainstAModel(RuleBasedStateMachine):
         if wins and row is not None:
             row.state, row.job_id, row.updated_at = JobState.CREATED, job, self.now
 
-    @rule(job=jobs, sayer=sayers, state=st.sampled_from(JobState), cost=costs, is_answered=st.booleans())
-    def settles(self, job: int, sayer: str, state: JobState, cost: Decimal | None, is_answered: bool) -> None:
-        row, owner = self.there(job), self.called(sayer, job)
+    @rule(job=jobs, settler=settlers, state=st.sampled_from(JobState), cost=costs, is_answered=st.booleans())
+    def settles(
+        self, job: int, settler: str, state: JobState, cost: Decimal | None, is_answered: bool
+    ) -> None:
+        row, owner = self.there(job), self.called(settler, job)
         wins = row is not None and (row.state.value, state.value) in ALLOWED
         if row is not None:
             wins = wins and (row.state is not JobState.INTENT if owner is None else row.owner == owner)

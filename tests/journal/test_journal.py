@@ -1,4 +1,4 @@
-"""What a hub writes down of its jobs, and what it may spend: the whole engine on a virtual clock."""
+"""What a hub records of its jobs and what it may spend, with the whole engine on a virtual clock."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ TOO_LATE = Mishap(Slow(100, json_reply({})))
 
 
 async def jobs(engine: Engine) -> Sequence[JobEntry]:
-    """The journal, the oldest job first."""
+    """Return all jobs of the journal, the oldest one first."""
     return list(reversed(await engine.jobs(None, 1000)))
 
 
@@ -93,21 +93,21 @@ class Shared(DatabaseWriter):
         """Stay open."""
 
     def states(self) -> list[str]:
-        """Those of all jobs, the oldest first."""
+        """Return the states of all jobs, the oldest job first."""
         (entries,) = self._store.transact([lambda connection: newest_jobs(connection, limit=1000)])
         assert isinstance(entries, list)
         return [entry.state.value for entry in reversed(entries)]
 
 
 class Unwritable(Shared):
-    """One whose faults concern what is written only."""
+    """A journal whose fault prevents writing only."""
 
     async def read(self, work: Work[T]) -> T:
         return await DatabaseWriter.read(self, work)
 
 
-class Slowly(Shared):
-    """One whose commits take a while."""
+class SlowJournal(Shared):
+    """A journal whose commits take some time."""
 
     seconds = 0.5
 
@@ -118,6 +118,51 @@ class Slowly(Shared):
     async def _write(self, work: Work[T]) -> T:
         await asyncio.sleep(self.seconds)
         return await super().write(work)
+
+
+async def cancelled(engine: Engine, *, after: float, progress: Progress | None = None) -> None:
+    """Begin a solve and cancel it after some seconds."""
+    solving = asyncio.ensure_future(engine.solve(TASK, None, progress))
+    await asyncio.sleep(after)
+    solving.cancel()
+    await asyncio.wait([solving])
+
+
+async def resumed(engine: Engine) -> list[Collected]:
+    return [one async for one in engine.resume(8)]
+
+
+def left_behind(
+    town: Mapping[str, Service], book: Shared, number: int = 1, *, progress: Progress | None = None
+) -> None:
+    """Create jobs in a hub that is closed before their answers come."""
+
+    async def begin(engine: Engine) -> None:
+        await asyncio.gather(*(cancelled(engine, after=5, progress=progress) for _ in range(number)))
+
+    in_town(town, begin, journal=book)
+
+
+def raising(error: Exception) -> Callable[[str], Mishap | None]:
+    """Return a fault that raises this error at each poll."""
+
+    def fail(call: str) -> Mishap | None:
+        if call == "getJobResult":
+            raise error
+        return None
+
+    return fail
+
+
+def full_once_created(book: Shared) -> Callable[[str], Mishap | None]:
+    """Return a fault that lets each call through, and fills the disk of the journal at a create."""
+
+    def fill(call: str) -> Mishap | None:
+        if call == "createJob":
+            book.fault = JournalError("journal jobs.db: the disk is full")
+        return None
+
+    return fill
 
 
 class TestAJob:
@@ -255,14 +300,9 @@ class TestAJob:
     def test_one_whose_collection_stops_for_another_reason_is_free_as_well(self, error: Exception) -> None:
         town = {"omo": Service(seconds=lambda: 30.0)}
 
-        def broken(call: str) -> Mishap | None:
-            if call == "getJobResult":
-                raise error
-            return None
-
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=0.5)
-            town["omo"].mishap = broken
+            town["omo"].mishap = raising(error)
             await asyncio.sleep(60)
             town["omo"].mishap = lambda _: None
             assert len(await resumed(engine)) == 1
@@ -271,15 +311,9 @@ class TestAJob:
 
 
 class TestResuming:
-    def left_behind(self, town: Mapping[str, Service], book: Shared, number: int) -> None:
-        async def begin(engine: Engine) -> None:
-            await asyncio.gather(*(cancelled(engine, after=5) for _ in range(number)))
-
-        in_town(town, begin, journal=book)
-
     def test_that_is_left_half_way_leaves_the_rest_to_the_next(self) -> None:
         town, book = {"omo": Service(seconds=in_turn(10.0, 60.0))}, Shared()
-        self.left_behind(town, book, 2)
+        left_behind(town, book, 2)
 
         async def main(engine: Engine) -> None:
             async with aclosing(engine.resume(8)) as collecting:
@@ -293,7 +327,7 @@ class TestResuming:
 
     def test_that_is_left_half_way_keeps_answers_that_were_not_taken(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        self.left_behind(town, book, 5)
+        left_behind(town, book, 5)
 
         async def main(engine: Engine) -> None:
             async with aclosing(engine.resume(8)) as collecting:
@@ -309,9 +343,9 @@ class TestResuming:
         in_town(town, main, journal=book)
 
     def test_yields_an_answer_again_that_did_not_arrive(self) -> None:
-        """As when Ctrl-C ends the wait of a thread at the moment in which the answer arrives."""
+        """Such as when Ctrl-C ends the wait of a thread just as the answer arrives."""
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        self.left_behind(town, book, 1)
+        left_behind(town, book)
 
         async def main(engine: Engine) -> None:
             collecting = ResumeIterator(engine.resume(8))
@@ -325,7 +359,7 @@ class TestResuming:
 
     def test_can_be_ended_while_it_waits(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
-        self.left_behind(town, book, 2)
+        left_behind(town, book, 2)
 
         async def main(engine: Engine) -> None:
             collecting = ResumeIterator(engine.resume(8))
@@ -343,15 +377,10 @@ class TestResuming:
     @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
     def test_yields_errors_that_no_provider_makes_and_leaves_such_a_job(self, error: Exception) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        self.left_behind(town, book, 1)
-
-        def broken(call: str) -> Mishap | None:
-            if call == "getJobResult":
-                raise error
-            return None
+        left_behind(town, book)
 
         async def main(engine: Engine) -> None:
-            town["omo"].mishap = broken
+            town["omo"].mishap = raising(error)
             (failed,) = await resumed(engine)
             assert str(error) in str(failed.error)
             town["omo"].mishap = lambda _: None
@@ -361,8 +390,8 @@ class TestResuming:
         in_town(town, main, journal=book)
 
     def test_ends_if_the_hub_is_closed_while_it_claims(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, Slowly()
-        self.left_behind(town, book, 1)
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, SlowJournal()
+        left_behind(town, book)
 
         async def main(engine: Engine) -> None:
             resuming = asyncio.ensure_future(resumed(engine))
@@ -376,8 +405,8 @@ class TestResuming:
         assert book.states() == ["created"]
 
     def test_that_is_cancelled_while_it_claims_leaves_all_to_the_next(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, Slowly()
-        self.left_behind(town, book, 2)
+        town, book = {"omo": Service(seconds=lambda: 10.0)}, SlowJournal()
+        left_behind(town, book, 2)
 
         async def main(engine: Engine) -> None:
             resuming = asyncio.ensure_future(resumed(engine))
@@ -390,7 +419,7 @@ class TestResuming:
 
     def test_leaves_the_jobs_of_unknown_providers_to_hubs_that_know_them(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        self.left_behind(town, book, 1)
+        left_behind(town, book)
 
         async def knows_it(engine: Engine) -> None:
             (collected,) = await resumed(engine)
@@ -406,7 +435,7 @@ class TestResuming:
 
     def test_yields_a_job_that_takes_too_long_once_and_leaves_it_to_the_next(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 1000.0)}, Shared()
-        self.left_behind(town, book, 1)
+        left_behind(town, book)
 
         async def main(engine: Engine) -> None:
             (late,) = await resumed(engine)
@@ -418,7 +447,7 @@ class TestResuming:
 
     def test_ends_if_the_hub_is_closed_and_nothing_goes_on(self) -> None:
         town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
-        self.left_behind(town, book, 2)
+        left_behind(town, book, 2)
 
         async def main(engine: Engine) -> None:
             resuming = asyncio.ensure_future(resumed(engine))
@@ -480,7 +509,7 @@ class TestAnUndeliveredAnswer:
         in_town(town, main)
 
     def test_is_that_of_a_solve_which_is_cancelled_while_the_answer_is_written_down(self) -> None:
-        town, book, asked = {"omo": Service(seconds=lambda: 0.0)}, Slowly(), asyncio.Event()
+        town, book, asked = {"omo": Service(seconds=lambda: 0.0)}, SlowJournal(), asyncio.Event()
 
         def look(call: str) -> Mishap | None:
             if call == "getJobResult":
@@ -504,15 +533,13 @@ class TestAnUndeliveredAnswer:
         in_town(town, main, journal=book)
 
     def test_is_returned_by_attach_too(self) -> None:
-        town, trail = {"omo": Service(seconds=lambda: 30.0)}, Progress()
+        town, progress = {"omo": Service(seconds=lambda: 30.0)}, Progress()
 
         async def main(engine: Engine) -> None:
-            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
-            await asyncio.sleep(5)
-            solving.cancel()
+            await cancelled(engine, after=5, progress=progress)
             await asyncio.sleep(60)
             town["omo"].world.jobs.clear()
-            result = await engine.attach(str(trail.token), None, Progress())
+            result = await engine.attach(str(progress.token), None, Progress())
             assert result.solution == TextSolution("x7kp2")
             assert [attempt.kind for attempt in result.attempts] == ["image-to-text"]
             assert await resumed(engine) == []
@@ -535,7 +562,7 @@ class TestAnUndeliveredAnswer:
 
 @attrs.frozen
 class Marked(TextSolution):
-    """An answer with what JSON has no word for."""
+    """A solution with values that JSON cannot hold."""
 
     marks: frozenset[str] = frozenset()
     scan: object = None
@@ -547,7 +574,7 @@ class NoSettings:
 
 
 class AtOnce(Provider):
-    """A service that answers with the order, and does not keep the answer."""
+    """A service that answers with the reply to the create, and does not keep the answer."""
 
     kinds = frozenset({"image-to-text"})
     answer = TextSolution("abc")
@@ -580,7 +607,7 @@ class AtOncePlugin:
 
 
 def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], book: Shared) -> T:
-    """What a coroutine makes of an engine whose service answers so with the order."""
+    """Run a coroutine with an engine whose service answers a create with this solution."""
 
     async def run() -> T:
         plugins = Plugins([AtOncePlugin(answer)])
@@ -598,9 +625,9 @@ def at_once(answer: Solution, main: Callable[[Engine], Coroutine[Any, Any, T]], 
     return run_virtual(run())
 
 
-class TestAnAnswerThatCameWithTheOrder:
+class TestAnAnswerThatCameWithTheCreate:
     def test_outlives_a_cancel_while_the_job_is_written_down(self) -> None:
-        book = Slowly()
+        book = SlowJournal()
 
         async def main(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None))
@@ -617,12 +644,12 @@ class TestAnAnswerThatCameWithTheOrder:
 
     @pytest.mark.parametrize("marks", [frozenset({"x"}), frozenset[str]()])
     def test_is_returned_even_if_the_journal_cannot_hold_it(self, marks: frozenset[str]) -> None:
-        book, odd = Shared(), Marked("abc", marks, scan=object())
+        book, answer = Shared(), Marked("abc", marks, scan=object())
 
         async def main(engine: Engine) -> None:
-            assert (await engine.solve(TASK, None)).solution == odd
+            assert (await engine.solve(TASK, None)).solution == answer
 
-        at_once(odd, main, book)
+        at_once(answer, main, book)
         assert book.states() == ["solved"]
 
 
@@ -645,22 +672,16 @@ class TestATicket:
     def test_has_a_token_that_another_hub_turns_into_the_result(self) -> None:
         book = Shared()
         town = {"omo": Service(seconds=lambda: 30.0, settings=PRICE)}
-        trail = Progress()
-
-        async def begin(engine: Engine) -> None:
-            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
-            await asyncio.sleep(5)
-            solving.cancel()
-            await asyncio.wait([solving])
+        progress = Progress()
 
         async def go_on(engine: Engine) -> None:
-            assert trail.token is not None
-            assert TOKEN not in trail.token
-            result = await engine.attach(trail.token, None, Progress())
+            assert progress.token is not None
+            assert TOKEN not in progress.token
+            result = await engine.attach(progress.token, None, Progress())
             assert (result.solution, result.provider) == (TextSolution("x7kp2"), "omo")
             assert result.cost == Decimal("0.001")
 
-        in_town(town, begin, journal=book)
+        left_behind(town, book, progress=progress)
         in_town(town, go_on, journal=book)
         assert book.states() == ["solved"]
 
@@ -677,44 +698,32 @@ class TestATicket:
 
         in_town(town, main)
 
-    def test_that_is_waited_for_in_vain_leaves_the_job_to_the_next(self) -> None:
-        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
-
-        async def begin(engine: Engine) -> None:
-            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
-            await asyncio.sleep(5)
-            solving.cancel()
-            await asyncio.wait([solving])
+    def test_that_times_out_leaves_the_job_to_the_next(self) -> None:
+        town, book, progress = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def main(engine: Engine) -> None:
             with pytest.raises(JobTimeout):
-                await engine.attach(str(trail.token), 10, Progress())
+                await engine.attach(str(progress.token), 10, Progress())
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        in_town(town, begin, journal=book)
+        left_behind(town, book, progress=progress)
         in_town(town, main, journal=book)
         assert book.states() == ["solved"]
 
     @pytest.mark.parametrize(("field", "value"), [("kind", "phone-slide"), ("fingerprint", "f1")])
     def test_that_was_edited_changes_no_entry(self, field: str, value: str) -> None:
-        town, book, trail = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
-
-        async def begin(engine: Engine) -> None:
-            solving = asyncio.ensure_future(engine.solve(TASK, None, trail))
-            await asyncio.sleep(5)
-            solving.cancel()
-            await asyncio.wait([solving])
+        town, book, progress = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def main(engine: Engine) -> None:
-            changed = json.dumps({**json.loads(str(trail.token)), field: value})
+            changed = json.dumps({**json.loads(str(progress.token)), field: value})
             with suppress(ProviderError):
                 await engine.attach(changed, 100, Progress())
             assert book.states() == ["created"]
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        in_town(town, begin, journal=book)
+        left_behind(town, book, progress=progress)
         in_town(town, main, journal=book)
 
     @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"captchahub": 1}', '{"captchahub": 2}', "{"])
@@ -740,9 +749,9 @@ class TestByHand:
         book = Shared()
 
         def of_the_dead(connection: Connection) -> None:
-            order = NewJob("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
+            job = NewJob("s1", "omo", TASK.kind, TASK.fingerprint, {}, None, None, None, is_shared=True)
             heartbeat(connection, "dead", MORNING + 60)
-            reserve(connection, order, [], owner="dead", now=MORNING)
+            reserve(connection, job, owner="dead", now=MORNING)
 
         async def main(engine: Engine) -> None:
             await book.write(of_the_dead)
@@ -754,46 +763,29 @@ class TestByHand:
 
         in_town({"omo": Service()}, main, journal=book)
 
+    async def ambiguous(self, engine: Engine) -> JobEntry:
+        """Lose the reply to a create, and return its entry."""
+        with pytest.raises(AllProvidersFailed):
+            await engine.solve(TASK, None)
+        (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+        return entry
+
     def test_an_ambiguous_job_is_settled_with_what_a_person_has_found(self) -> None:
         town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
 
         async def main(engine: Engine) -> None:
-            with pytest.raises(AllProvidersFailed):
-                await engine.solve(TASK, None)
-            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
-            await engine.resolve(entry, JobState.NOT_SENT, None)
+            found = await self.ambiguous(engine)
+            await engine.resolve(found, JobState.NOT_SENT, None)
             (entry,) = await jobs(engine)
             assert (entry.state, entry.charge, entry.is_by_hand) == (JobState.NOT_SENT, Decimal(0), True)
             with pytest.raises(ValueError, match="a job that is not_sent can't be settled as solved by hand"):
                 await engine.resolve(entry, JobState.SOLVED, None)
-
-        in_town(town, main)
-
-    def test_a_job_that_was_settled_meanwhile_is_an_error(self) -> None:
-        town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
-
-        async def main(engine: Engine) -> None:
-            with pytest.raises(AllProvidersFailed):
-                await engine.solve(TASK, None)
-            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
-            await engine.resolve(entry, JobState.NOT_SENT, None)
             with pytest.raises(ValueError, match=f"job {entry.id} was settled meanwhile: it is not_sent"):
-                await engine.resolve(entry, JobState.FAILED, None)
+                await engine.resolve(found, JobState.FAILED, None)
             with pytest.raises(ValueError, match="job 999 is not in this journal"):
                 await engine.resolve(attrs.evolve(entry, id=999), JobState.FAILED, None)
 
         in_town(town, main)
-
-
-async def cancelled(engine: Engine, *, after: float) -> None:
-    solving = asyncio.ensure_future(engine.solve(TASK, None))
-    await asyncio.sleep(after)
-    solving.cancel()
-    await asyncio.wait([solving])
-
-
-async def resumed(engine: Engine) -> list[Collected]:
-    return [one async for one in engine.resume(8)]
 
 
 class TestBudgets:
@@ -847,7 +839,7 @@ class TestBudgets:
         in_town(town, main)
         assert town["first"].orders == []
 
-    def test_one_has_room_again_when_its_period_begins_anew(self) -> None:
+    def test_one_has_room_again_in_its_next_period(self) -> None:
         own = {**PRICE, "budget": {"limit": 0.001, "per": "hour"}}
         town = {"omo": Service(settings=own)}
 
@@ -923,12 +915,7 @@ class TestAJournalThatFails:
         book = Shared()
         town = {"omo": Service()}
 
-        def fail_after(call: str) -> Mishap | None:
-            if call == "createJob":
-                book.fault = JournalError("journal jobs.db: the disk is full")
-            return None
-
-        town["omo"].mishap = fail_after
+        town["omo"].mishap = full_once_created(book)
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).solution == TextSolution("x7kp2")
@@ -940,7 +927,7 @@ class TestAJournalThatFails:
         assert book.states() == ["solved"]
 
     def test_by_being_slow_keeps_no_solve_beyond_its_deadline(self) -> None:
-        town, book = {"omo": Service()}, Slowly()
+        town, book = {"omo": Service()}, SlowJournal()
         book.seconds = 50.0
 
         async def main(engine: Engine) -> None:
@@ -958,12 +945,7 @@ class TestAJournalThatFails:
     def test_is_written_later_what_it_did_not_take(self) -> None:
         town, book = {"omo": Service()}, Shared()
 
-        def fail_after(call: str) -> Mishap | None:
-            if call == "createJob":
-                book.fault = JournalError("journal jobs.db: the disk is full")
-            return None
-
-        town["omo"].mishap = fail_after
+        town["omo"].mishap = full_once_created(book)
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -996,8 +978,8 @@ class TestAJournalThatFails:
         def long_ago(connection: Connection) -> None:
             heartbeat(connection, "dead", MORNING - 90 * 86_400)
             for _ in range(2500):
-                order = NewJob("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)
-                entry = reserve(connection, order, [], owner="dead", now=MORNING - 90 * 86_400)
+                job = NewJob("s1", "omo", TASK.kind, "f", {}, None, None, None, is_shared=True)
+                entry = reserve(connection, job, owner="dead", now=MORNING - 90 * 86_400)
                 settle(connection, entry, JobState.FAILED, owner="dead", now=MORNING - 90 * 86_400)
 
         async def main(engine: Engine) -> None:

@@ -1,10 +1,11 @@
-"""Processes that solve pictures until they are killed; ../test_kill.py starts them on one journal.
+"""Processes that solve pictures until they are killed; test_kill.py starts them on one journal.
 
-They are the real engine, journal and HTTP. Only their wall clocks are behind: each generation sees the one
-before it as dead, without anybody waiting for a lease to run out.
+They use the real engine, journal and HTTP. Only their wall clocks are behind, so that each generation takes
+the one before it for dead without waiting for a lease to run out.
 
-The program forks one for each line of orders on its stdin, for importing everything takes longer than most of
-them live. It answers with the process id; and a line that is such an id with how that process ended.
+The program forks a process for each line of arguments on its stdin, because importing everything takes longer
+than most of the processes live, and prints the process id. For a line with a process id it waits for that
+process, and prints its exit code.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ AT_ONCE = 6
 
 
 @attrs.frozen
-class Orders:
-    """What the child is told. ``behind`` is how many seconds its wall clock is late."""
+class Arguments:
+    """The arguments of a process. ``behind`` is how late its wall clock is, in seconds."""
 
     mapping: dict[str, object]
     pictures: str
@@ -46,7 +47,7 @@ class Orders:
     seed: int
 
 
-# That of conftest would bring pytest along, which takes as long to import as everything else.
+# That of conftest would import pytest, which takes as long as everything else.
 class QuickOmoProvider(OmoProvider):
     min_poll_interval = 0.02
 
@@ -63,7 +64,7 @@ PLUGINS.kind("omocaptcha")
 
 
 class Results:
-    """What was got, one line each: a write that has returned outlives the process."""
+    """The results, one line each. A write that has returned outlives the process."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -74,7 +75,7 @@ class Results:
         assert os.write(self._file, line.encode()) == len(line)
 
 
-async def solve_for_ever(
+async def solve_endlessly(
     engine: Engine, tasks: Sequence[ImageToText], results: Results, chance: random.Random
 ) -> None:
     while True:
@@ -88,24 +89,24 @@ async def resume(engine: Engine, results: Results) -> None:
         results.add("resumed", collected.entry.job_id, collected.solution)
 
 
-async def live(orders: Orders, tasks: Sequence[ImageToText]) -> None:
-    settings = read_mapping(orders.mapping, PLUGINS)
-    results, chance = Results(orders.results), random.Random(orders.seed)
-    engine = Engine(settings, plugins=PLUGINS, wall_clock=lambda: time.time() - orders.behind)
+async def live(arguments: Arguments, tasks: Sequence[ImageToText]) -> None:
+    settings = read_mapping(arguments.mapping, PLUGINS)
+    results, chance = Results(arguments.results), random.Random(arguments.seed)
+    engine = Engine(settings, plugins=PLUGINS, wall_clock=lambda: time.time() - arguments.behind)
     async with asyncio.TaskGroup() as group:
         group.create_task(resume(engine, results))
         for _ in range(AT_ONCE):
-            group.create_task(solve_for_ever(engine, tasks, results, chance))
+            group.create_task(solve_endlessly(engine, tasks, results, chance))
 
 
-def begin(orders: Orders) -> int:
-    """The id of a new process."""
+def start(arguments: Arguments) -> int:
+    """Fork a process, and return its id."""
     pid = os.fork()
     if pid == 0:
         try:
-            pictures = [path.read_bytes() for path in sorted(Path(orders.pictures).iterdir())]
-            asyncio.run(live(orders, [ImageToText(Image.from_bytes(picture)) for picture in pictures]))
-        except Exception:  # noqa: BLE001 - the parent is told
+            pictures = [path.read_bytes() for path in sorted(Path(arguments.pictures).iterdir())]
+            asyncio.run(live(arguments, [ImageToText(Image.from_bytes(picture)) for picture in pictures]))
+        except Exception:  # noqa: BLE001 - the parent reads it from stderr
             traceback.print_exc()
         finally:
             os._exit(1)
@@ -116,14 +117,14 @@ def main() -> None:
     alive: set[int] = set()
     try:
         for line in sys.stdin:
-            asked = json.loads(line)
-            if isinstance(asked, int):
-                said = os.waitstatus_to_exitcode(os.waitpid(asked, 0)[1])
-                alive.discard(asked)
+            request = json.loads(line)
+            if isinstance(request, int):
+                reply = os.waitstatus_to_exitcode(os.waitpid(request, 0)[1])
+                alive.discard(request)
             else:
-                said = begin(Orders(**asked))
-                alive.add(said)
-            print(said, flush=True)  # noqa: T201 - for the parent
+                reply = start(Arguments(**request))
+                alive.add(reply)
+            print(reply, flush=True)  # noqa: T201 - for the parent
     finally:
         for pid in alive:
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What an error must not carry along: a token, whoever wrote it down, and the picture, whoever keeps it."""
+"""Errors, results and logs show no token, wherever it was written, and keep no picture."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class TestTheToken:
         assert "and no other provider did, but 2 must agree" in shown
         assert TOKEN not in shown
 
-    def test_what_happened_is_still_told(self) -> None:
+    def test_what_happened_is_still_reported(self) -> None:
         shown = shown_of(Stall(odd(read_created=raising(in_a_cause))))
         assert "AmbiguousCreate" in shown
         assert "no field in ***" in shown
@@ -263,7 +263,7 @@ failing = pytest.mark.parametrize("make", FAILING.values(), ids=FAILING)
 class TestThePicture:
     @pytest.fixture(autouse=True)
     def no_collector(self) -> Iterator[None]:
-        """Nothing here is to wait for the garbage collector, which may come late."""
+        """Turn off the garbage collector: a picture must not be kept until it runs."""
         gc.collect()
         gc.disable()
         yield
@@ -296,7 +296,7 @@ class TestThePicture:
         in_lab({"failing": make()}, main)
 
     @failing
-    def test_nor_what_the_attempts_tell(self, make: Callable[[], Stall]) -> None:
+    def test_nor_the_attempts_of_an_error(self, make: Callable[[], Stall]) -> None:
         async def main(engine: Engine) -> None:
             task = ImageToText(Image.from_bytes(PICTURE.data))
             picture = weakref.ref(task.image)
@@ -338,7 +338,7 @@ class TestThePicture:
 
         in_lab({"only": Stall()}, main)
 
-    def test_nor_one_who_was_overtaken(self) -> None:
+    def test_nor_an_attempt_that_was_overtaken(self) -> None:
         async def main(engine: Engine) -> None:
             task = ImageToText(Image.from_bytes(PICTURE.data))
             picture = weakref.ref(task.image)
@@ -387,6 +387,6 @@ class TestThePicture:
                     assert length == 3
                 assert (result is not None) == (length == 5)
                 del task
-                hub.health()  # by now the hub's thread has ended what it did
+                hub.health()  # by now the hub's thread has finished
                 gc.collect()
                 assert picture() is None

@@ -16,7 +16,7 @@ from tests.virtual_services import TASK, Service, broken, in_town
 PRICE = {"prices": {"image-to-text": 0.001}}
 
 
-def test_1_a_job_whose_id_is_in_the_journal_is_never_lost_and_never_ordered_again() -> None:
+def test_1_a_job_whose_id_is_in_the_journal_is_never_lost_and_never_created_again() -> None:
     book, town = Shared(), {"omo": Service(seconds=lambda: 30.0, settings=PRICE)}
 
     async def ends_early(engine: Engine) -> None:
@@ -31,7 +31,7 @@ def test_1_a_job_whose_id_is_in_the_journal_is_never_lost_and_never_ordered_agai
     assert (town["omo"].jobs, book.states()) == (1, ["solved"])
 
 
-def test_2_the_intent_is_committed_first_and_an_order_that_may_have_arrived_is_not_sent_again() -> None:
+def test_2_the_intent_is_committed_first_and_a_create_that_may_have_arrived_is_not_sent_again() -> None:
     book, seen = Shared(), list[list[str]]()
     lost = broken(Mishap(Hang(), handled=True))
 

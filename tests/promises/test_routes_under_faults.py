@@ -1,6 +1,6 @@
-"""Three providers over real HTTP, of which any two are broken in any way there is: the third one answers.
+"""Three providers over real HTTP, of which any two have any fault there is: the third one answers.
 
-Each fault strikes once by default, together with another; CAPTCHAHUB_FAULT_PAIRS=20 tries it with so many.
+Each fault is tried with one other fault by default, and with 20 others if CAPTCHAHUB_FAULT_PAIRS=20.
 """
 
 from __future__ import annotations
@@ -22,49 +22,49 @@ QUICK = {"create_timeout": "600ms", "poll_timeout": "300ms", "timeout": "1s"}
 
 
 @attrs.frozen
-class Trouble:
-    """Which provider is left whole, and what happens to the calls of the two others."""
+class Faults:
+    """Which provider works, and what happens to the calls of the two others."""
 
-    whole: str
+    works: str
     on: str | None
     faults: tuple[str, str]
 
     def __str__(self) -> str:
-        return f"{self.on or 'every call'}: {' and '.join(self.faults)}, not {self.whole}"
+        return f"{self.on or 'every call'}: {' and '.join(self.faults)}, not {self.works}"
 
 
-def troubles() -> Iterator[Trouble]:
+def cases() -> Iterator[Faults]:
     chance = random.Random(20)
     names = list(wire_faults())
     for number in range(PAIRS):
         for place, name in enumerate(names):
-            whole = NAMES[(place + number) % 3]
+            works = NAMES[(place + number) % 3]
             on = ("createJob", "getJobResult", None)[(place // 3 + number) % 3]
-            yield Trouble(whole, on, (name, chance.choice(names)))
+            yield Faults(works, on, (name, chance.choice(names)))
 
 
-@pytest.mark.parametrize("trouble", list(troubles()), ids=str)
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_any_one_that_works_is_enough(
-    sandbox: Sandbox, configured: Callable[..., dict[str, object]], quick: object, trouble: Trouble
+    sandbox: Sandbox, configured: Callable[..., dict[str, object]], quick: object, case: Faults
 ) -> None:
-    broken = [name for name in NAMES if name != trouble.whole]
-    for name, fault in zip(broken, trouble.faults, strict=True):
-        sandbox.add_faults(attrs.evolve(wire_faults()[fault], on=trouble.on, token=name))
+    failing = [name for name in NAMES if name != case.works]
+    for name, fault in zip(failing, case.faults, strict=True):
+        sandbox.add_faults(attrs.evolve(wire_faults()[fault], on=case.on, token=name))
     picture = sandbox.draw_text("x7kp2")
     with Hub.from_mapping(configured(*NAMES, **QUICK), plugins=[quick]) as hub:
         result = hub.solve(picture.task(), timeout=20)
     assert result.solution.text == "x7kp2"
-    # A reply that drips may still be one in time; whoever gave the answer, the attempts tell the truth.
+    # A reply that drips may still be in time. The attempts are true whichever provider answered.
     assert result.attempts[-1].provider == result.provider
     assert result.attempts[-1].error is None
     assert all(attempt.error is not None for attempt in result.attempts[:-1])
-    asked_before = NAMES[: NAMES.index(result.provider)]
-    assert set(asked_before) <= {attempt.provider for attempt in result.attempts[:-1]}
+    earlier = NAMES[: NAMES.index(result.provider)]
+    assert set(earlier) <= {attempt.provider for attempt in result.attempts[:-1]}
     charged = [job.account.token for job in sandbox.jobs]
-    assert len(charged) == len(set(charged)), "an order was doubled at a provider"
+    assert len(charged) == len(set(charged)), "a job was created twice at a provider"
 
 
-def test_the_callers_own_mistake_falls_back_never(
+def test_the_callers_own_mistake_never_falls_back(
     sandbox: Sandbox, configured: Callable[..., dict[str, object]], quick: object
 ) -> None:
     refusal = Answer.json({"error": True, "message": "Image is invalid."})

@@ -1,4 +1,4 @@
-"""Which account a provider's name stands for: another one after a restart, say, or in another program."""
+"""The account that a provider's name means: another one after a restart, say, or in another program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ELSEWHERE = "https://elsewhere.example"
 
 @attrs.frozen
 class Account:
-    """An account: by the name of whom the client knows it, at which of the services, and with which token."""
+    """An account at a service, with the name of its provider."""
 
     provider: str
     is_elsewhere: bool
@@ -25,17 +25,20 @@ class Account:
 
 
 def account_of(settings: ProviderSettings, service_type: ServiceType) -> Account:
-    """The account that some settings are of."""
+    """Return the account of a provider's settings."""
     is_elsewhere = str(getattr(settings.own, "base_url", "")).startswith(_ELSEWHERE)
     return Account(settings.name, is_elsewhere, getattr(settings.own, service_type.token_key).reveal())
 
 
-def others(chance: Random, makes: Mapping[str, ServiceType]) -> Mapping[str, Mapping[str, str]]:
-    """What some of the providers are told instead, at least one of them: another token, or address."""
-    changed = chance.sample(sorted(makes), chance.randint(1, len(makes)))
+def others(chance: Random, service_types: Mapping[str, ServiceType]) -> Mapping[str, Mapping[str, str]]:
+    """Return another token or address for some of the providers, at least one."""
+    changed = chance.sample(sorted(service_types), chance.randint(1, len(service_types)))
     return {
         name: chance.choice(
-            ({"base_url": _ELSEWHERE + makes[name].base_path}, {makes[name].token_key: f"other-token-{name}"})
+            (
+                {"base_url": _ELSEWHERE + service_types[name].base_path},
+                {service_types[name].token_key: f"other-token-{name}"},
+            )
         )
         for name in changed
     }

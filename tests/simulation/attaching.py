@@ -1,4 +1,4 @@
-"""A client that was told of a job, by this process or another, and wants its answer: ``hub.attach``."""
+"""A client that knows the token of a job, of this process or another, and attaches to it: ``hub.attach``."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _NO_SUCH_JOB = 99_999_999
 
 @attrs.frozen
 class Attaching:
-    """When it is done, of which of the jobs there are by then, and how long it may take, in seconds."""
+    """A call of ``hub.attach``: when, for which of the jobs by then, and its timeout in seconds."""
 
     at: float
     timeout: float
     pick: float
     """From 0 to 1: the oldest job to the newest one."""
     is_made_up: bool
-    """Whether the service never gave that id to anybody."""
+    """Whether the token has a job id that the service never returned."""
 
     async def do(self, environment: Environment, engine: Engine, process: Process) -> None:
-        """Do it, and see that what comes of it is so."""
+        """Attach to the job, and check the result or error."""
         await asyncio.sleep(self.at)
         given = self._token(environment)
         if given is None or engine.is_closed:
@@ -57,22 +57,22 @@ class Attaching:
         )
         found = _Found(environment, token, is_own=process.has(account))
         try:
-            told: Result[Solution] | Exception = await engine.attach(str(token), self.timeout, Progress())
+            outcome: Result[Solution] | Exception = await engine.attach(str(token), self.timeout, Progress())
         except (HubClosed, JournalError):
             return
         except (ProviderError, ConfigError) as error:
-            told = error
-        # Who is dead is told nothing.
+            outcome = error
+        # A dead process receives nothing.
         process.refuse_if_dead()
-        found.compare(told)
+        found.compare(outcome)
 
     def _token(self, environment: Environment) -> Token | None:
-        known = [trail.token for trail in environment.log.progresses if trail.token is not None]
+        known = [one.token for one in environment.log.progresses if one.token is not None]
         return read_token(known[int(self.pick * len(known))]) if known else None
 
 
 def any_attaching(chance: Random) -> Attaching:
-    """One at any time, to any job."""
+    """Return a call at a random time, for a random job."""
     return Attaching(
         at=chance.uniform(0, 90),
         timeout=chance.choice((5.0, 60.0)),
@@ -82,7 +82,7 @@ def any_attaching(chance: Random) -> Attaching:
 
 
 class _Found:
-    """A job as it was found by somebody who attaches to it; ``is_own`` where its account is surely theirs."""
+    """A job just before a hub attaches to it. ``is_own`` if its account is certainly the hub's."""
 
     def __init__(self, environment: Environment, token: Token, *, is_own: bool) -> None:
         self._environment, self._token, self._is_own = environment, token, is_own
@@ -93,36 +93,40 @@ class _Found:
         row = self._row()
         self._is_worked_on = row is not None and row.owner in {owner for (owner,) in alive}
 
-    def compare(self, told: Result[Solution] | Exception) -> None:
-        """See that what came of it is so, and is written down where that is this hub's to do."""
+    def compare(self, outcome: Result[Solution] | Exception) -> None:
+        """Check the outcome, and that it is in the journal if this hub had to write it."""
         world = self._environment.world
-        if not self._is_so(told):
-            world.report_violation(f"attaching to {self._token} gave {told!r}")
-        if isinstance(told, Result) and not self._environment.journal_file.may_fail and self._is_left_open():
+        if not self._is_right(outcome):
+            world.report_violation(f"attaching to {self._token} gave {outcome!r}")
+        if (
+            isinstance(outcome, Result)
+            and not self._environment.journal_file.may_fail
+            and self._is_left_open()
+        ):
             world.report_violation(f"the answer to {self._token} was given, and is not written down")
 
-    def _is_so(self, told: Result[Solution] | Exception) -> bool:
+    def _is_right(self, outcome: Result[Solution] | Exception) -> bool:
         job = self._service.jobs.get(number_of(self._token.job_id))
-        match told:
+        match outcome:
             case Result():
-                return job is not None and told.solution == job.solution
+                return job is not None and outcome.solution == job.solution
             case JobUnknown():
-                return job is None or job.id in self._service.told_gone
+                return job is None or job.id in self._service.reported_unknown
             case ConfigError():
                 return job is None or not self._is_own
             case JobFailed():
                 return job is not None and job.solution is None
             case _:
-                return isinstance(told, JobTimeout)
+                return isinstance(outcome, JobTimeout)
 
     def _is_left_open(self) -> bool:
-        """Whether the job was left to whoever claims it, as if there were no answer.
+        """Return whether the job was left for other hubs to claim, as if there were no answer.
 
-        Where this hub had it before, or took it over otherwise, it sees to it there.
+        A hub that worked on the job before records the answer elsewhere.
         """
         row = self._row()
-        is_nobodys = row is not None and row.owner is None and row.state is JobState.CREATED
-        return is_nobodys and not self._is_worked_on
+        has_no_owner = row is not None and row.owner is None and row.state is JobState.CREATED
+        return has_no_owner and not self._is_worked_on
 
     def _row(self) -> JobEntry | None:
         name, job_id = self._token.provider, self._token.job_id

@@ -1,4 +1,4 @@
-"""Budgets as the simulation reckons them, by the clocks of their zones and without the engine's ledger."""
+"""Budgets as the simulation computes them, by the clocks of their zones and without the engine's ledger."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Charge", "Limit"]
 
 
 class Charge(NamedTuple):
-    """What was reserved or charged for one order, in billionths; ``ordered_at`` is wall clock."""
+    """What was reserved or charged for one job, in billionths; ``ordered_at`` is wall-clock time."""
 
     provider: str
     ordered_at: float
     units: int
 
 
-# What is the same for all times of one period.
+# Return what is the same for all times of one period.
 _PERIODS: Mapping[str, Callable[[datetime], object]] = {
     "hour": lambda shown: (shown.date(), shown.hour, shown.utcoffset()),
     "day": lambda shown: shown.date(),
@@ -32,7 +32,7 @@ _PERIODS: Mapping[str, Callable[[datetime], object]] = {
 
 @attrs.frozen
 class Limit:
-    """A budget: whose it is (None for the hub's), how much, for how long, and by which clocks."""
+    """A budget of a provider, or of the hub if ``provider`` is None."""
 
     provider: str | None
     amount: Decimal
@@ -40,7 +40,7 @@ class Limit:
     zone: tzinfo = UTC
 
     def most(self, charges: Iterable[Charge]) -> Decimal:
-        """What the dearest of its periods has come to."""
+        """Return the highest sum of all periods."""
         sums = Counter[object]()
         for charge in charges:
             if self.provider in (None, charge.provider):

@@ -1,4 +1,4 @@
-"""A person who looks at the services' own pages, and settles what nobody can tell: ``hub.resolve``."""
+"""A person who looks at the pages of the services, and settles jobs in the journal: ``hub.resolve``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.simulation.service_types import number_of
 
 __all__ = ["ByHand"]
 
-# By then no order is still on its way, in seconds.
-_PATIENCE = 60.0
+# After this time, in seconds, no create is still on its way.
+_LATEST_ARRIVAL = 60.0
 _OPEN = (JobState.AMBIGUOUS, JobState.CREATED)
 
 
 class ByHand:
-    """Settles a part of what is open, once."""
+    """Settles some of the open jobs, once."""
 
     def __init__(self, environment: Environment, engine: Engine, process: Process, chance: Random) -> None:
         self._environment, self._engine, self._process, self._chance = environment, engine, process, chance
 
     async def do(self, at: float) -> None:
-        """Do it, as long as the engine lives."""
+        """Settle the jobs at a time, unless the hub is closed by then."""
         await asyncio.sleep(at)
         try:
             for entry in await self._engine.jobs(None, 1000):
@@ -37,32 +37,32 @@ class ByHand:
             return
 
     async def _look_at(self, entry: JobEntry) -> None:
-        # Who was stalled may send an order long after its time; nobody knows that of a process.
+        # A stalled process may send a create long after its time, and the journal does not show that.
         world = self._environment.world
-        if world.wall() - entry.ordered_at < _PATIENCE or not world.has_reliable_leases:
+        if world.wall() - entry.ordered_at < _LATEST_ARRIVAL or not world.has_reliable_leases:
             return
         if entry.state in _OPEN:
             await self._settle(self._found(entry))
-        elif entry.state is not JobState.INTENT and await self._is_taken(
+        elif entry.state is not JobState.INTENT and await self._is_accepted(
             ManualSettlement(entry, JobState.REFUSED, None)
         ):
             world.report_violation(f"{entry} has ended, and was settled by hand all the same")
 
-    async def _settle(self, said: ManualSettlement) -> None:
-        if await self._is_taken(said):
-            self._environment.world.count(f"{said.entry.state.value} job settled by hand")
-            self._environment.log.said.append(said)
+    async def _settle(self, settlement: ManualSettlement) -> None:
+        if await self._is_accepted(settlement):
+            self._environment.world.count(f"{settlement.entry.state.value} job settled by hand")
+            self._environment.log.settlements.append(settlement)
 
-    async def _is_taken(self, said: ManualSettlement) -> bool:
+    async def _is_accepted(self, settlement: ManualSettlement) -> bool:
         try:
-            await self._engine.resolve(said.entry, said.state, said.cost)
+            await self._engine.resolve(settlement.entry, settlement.state, settlement.cost)
         except ValueError:
             return False
         self._process.refuse_if_dead()
         return True
 
     def _found(self, entry: JobEntry) -> ManualSettlement:
-        """What is to be said of a job, after a look at what its service shows of it."""
+        """Return how to settle a job, according to its service."""
         jobs = self._shown(entry)
         if not jobs:
             return ManualSettlement(entry, JobState.NOT_SENT, None)
@@ -70,7 +70,7 @@ class ByHand:
         return ManualSettlement(entry, state, self._chance.choice((None, max(job.price for job in jobs))))
 
     def _shown(self, entry: JobEntry) -> list[JobRecord]:
-        """The job; for an order without an id, all that it can have become."""
+        """Return the job at its service; for a job without an id, all that it may be."""
         environment = self._environment
         if entry.job_id is not None:
             job = environment.job(entry.provider, number_of(entry.job_id))

@@ -56,7 +56,7 @@ class CallMonitor:
     ) -> None:
         self.answers: dict[tuple[str, int], float] = {}
         """When the answer of a job arrived, by provider and number."""
-        self.asked: dict[tuple[str, int], float] = {}
+        self.polled: dict[tuple[str, int], float] = {}
         """When it last polled a job."""
         self._name = name
         self._health_snapshot = health_snapshot
@@ -111,8 +111,8 @@ class CallMonitor:
                 continue
             waited = new.sent - order.ended
             if self._late < waited < pauses.get(order.call_outcome or "", 0.0) - _SLACK:
-                told = f"{self._name} ordered at {service} {waited:.1f} s after it was told to wait"
-                service.world.report_violation(f"{told}: {order.call_outcome}")
+                early = f"{self._name} created a job at {service} {waited:.1f} s after it was asked to wait"
+                service.world.report_violation(f"{early}: {order.call_outcome}")
 
     def _see_probe(self, service: Service, now: float) -> None:
         """Check that only one attempt at a time probes a provider, over all solves."""
@@ -126,26 +126,26 @@ class CallMonitor:
         probe = service.name, health_snapshot.episode
         if health_snapshot.state is not ProviderState.HALF_OPEN or probe in self._probes:
             service.world.report_violation(
-                f"{self._name} ordered at {service.name}, which was {health_snapshot}, no probe"
+                f"{self._name} created a job at {service.name}, which was {health_snapshot}, no probe"
             )
         service.world.count("probe")
         self._probes.add(probe)
 
-    def question(self, service: Service, job_id: int) -> None:
+    def poll(self, service: Service, job_id: int) -> None:
         """Record a poll, which must not come sooner after the last one than the service allows."""
         now, key = service.world.loop.time(), (service.name, job_id)
-        last = self.asked.get(key)
+        last = self.polled.get(key)
         job = service.jobs.get(job_id)
         if job is not None and now < job.created_at + service.service_type.wait - _SLACK:
             service.world.report_violation(
-                f"{self._name} asked for job {job_id} of {service.name} right after its order"
+                f"{self._name} polled job {job_id} of {service.name} right after its create"
             )
         # Another process may have taken the job over, even from a living one, and this one may have it back.
-        is_asked_once = service.world.has_reliable_leases and job_id not in service.attached
-        if last is not None and now < last + service.service_type.pace - _SLACK and is_asked_once:
-            told = f"{self._name} asked for job {job_id} of {service.name}"
-            service.world.report_violation(f"{told} again after {now - last:.2f} s")
-        self.asked[key] = now
+        is_polled_once = service.world.has_reliable_leases and job_id not in service.attached
+        if last is not None and now < last + service.service_type.pace - _SLACK and is_polled_once:
+            early = f"{self._name} polled job {job_id} of {service.name}"
+            service.world.report_violation(f"{early} again after {now - last:.2f} s")
+        self.polled[key] = now
 
     def answer(self, service: Service, job_id: int) -> None:
         """Record that the answer has arrived."""
@@ -157,7 +157,7 @@ class CallMonitor:
         orders = (*self._orders[name], *self._looks[name])
         busy = [(order.sent, end if order.ended is None else order.ended) for order in orders]
         jobs = [job for one in services for job in one.jobs.values() if one.taken_from[job.id] == self._name]
-        busy += [(job.created_at, _asked_until(job.created_at, job.ready_at)) for job in jobs]
+        busy += [(job.created_at, _polled_until(job.created_at, job.ready_at)) for job in jobs]
         longest, free_from = 0.0, begin
         for since, until in sorted(busy):
             longest = max(longest, min(since, end) - free_from)
@@ -165,6 +165,6 @@ class CallMonitor:
         return max(longest, end - free_from)
 
 
-def _asked_until(created: float, ready: float) -> float:
+def _polled_until(created: float, ready: float) -> float:
     """Return the latest time at which the answer is known, because polls become less frequent."""
     return ready + 0.1 * (ready - created) + 12

@@ -55,7 +55,7 @@ class CallOutcome:
 Maker = Callable[[Random], CallOutcome]
 
 
-def _told(name: str, *instead: Reply | ProviderError, is_handled: bool) -> Maker:
+def _reply(name: str, *instead: Reply | ProviderError, is_handled: bool) -> Maker:
     def call_outcome(chance: Random) -> CallOutcome:
         way = chance.uniform(0.01, 1.0)
         return CallOutcome(name, (way,), way, is_handled, chance.choice(instead))
@@ -85,7 +85,7 @@ _LIMITING = (
     Reply(429, b"", {"Retry-After": str(LONGEST_PAUSE)}),
     _failure("Too many requests.", "ERROR_RATE_LIMIT"),
 )
-# A service that says so is up, and all its workers have their hands full.
+# A service that replies so is up, and all its workers are busy.
 _BUSY = (
     _failure("System is busy.", "ERROR_NO_SLOT_AVAILABLE"),
     _failure("No available workers.", "ERROR_NO_SLOT_AVAILABLE"),
@@ -97,20 +97,20 @@ _REFUSING = (
 )
 _BLOCKING = (_failure("Your IP is temporarily blocked.", "ERROR_IP_BANNED"),)
 _DENYING = (_failure("Invalid api token.", "ERROR_KEY_DOES_NOT_EXIST"),)
-# Of a firewall before the service, which knows nothing of the account.
+# Of a firewall before the service, which does not know the account.
 _WALL = (Reply(403, b"<html>blocked</html>"),)
 
-_refused = _told("not sent", ServiceUnavailable("nobody listens", nothing_created=True), is_handled=False)
-_broken_before = _told("broken before it was handled", *_BROKEN, is_handled=False)
-_broken_after = _told("broken after it was handled", *_BROKEN, is_handled=True)
-_garbage_before = _told("garbage, not handled", *_GARBAGE, is_handled=False)
-_garbage_after = _told("garbage, handled", *_GARBAGE, is_handled=True)
-_limited = _told("too many requests", *_LIMITING, is_handled=False)
-_busy = _told(BUSY, *_BUSY, is_handled=False)
-_refusing = _told("refused for now", *_REFUSING, is_handled=False)
-_blocked = _told(BLOCKED, *_BLOCKING, is_handled=False)
-_denied = _told(DENIED, *_DENYING, is_handled=False)
-_walled = _told("page of a firewall", *_WALL, is_handled=False)
+_refused = _reply("not sent", ServiceUnavailable("not listening", nothing_created=True), is_handled=False)
+_broken_before = _reply("broken before it was handled", *_BROKEN, is_handled=False)
+_broken_after = _reply("broken after it was handled", *_BROKEN, is_handled=True)
+_garbage_before = _reply("garbage, not handled", *_GARBAGE, is_handled=False)
+_garbage_after = _reply("garbage, handled", *_GARBAGE, is_handled=True)
+_limited = _reply("too many requests", *_LIMITING, is_handled=False)
+_busy = _reply(BUSY, *_BUSY, is_handled=False)
+_refusing = _reply("refused for now", *_REFUSING, is_handled=False)
+_blocked = _reply(BLOCKED, *_BLOCKING, is_handled=False)
+_denied = _reply(DENIED, *_DENYING, is_handled=False)
+_walled = _reply("page of a firewall", *_WALL, is_handled=False)
 
 
 def _lost(chance: Random) -> CallOutcome:

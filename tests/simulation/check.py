@@ -1,4 +1,4 @@
-"""After a run: the books of the services against the journal, and against what the callers were given."""
+"""After a run: compares the records of the services with the journal, and with what the callers received."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["compare"]
 
 _NO_JOB = {JobState.NOT_SENT, JobState.REFUSED}
 _UNKNOWN = {JobState.INTENT, JobState.AMBIGUOUS}
-# What a job can end an attempt with. All else is an error of asking for it, and asking is free.
+# The errors with which a job can end an attempt. All others are errors of a poll, and polls are free.
 _ENDS_A_JOB = (JobFailed, JobTimeout, WrongSolution, Outvoted, Overtaken, PluginFault)
 # The longest timeout of a solve, in seconds.
 _LONGEST = 120
 
 
 def compare(environment: Environment, *, is_swept: bool) -> None:
-    """Tell the town what is wrong. ``is_swept`` where a last hub has collected what others left."""
+    """Report what is wrong. ``is_swept`` is whether a last hub has collected what the others left."""
     audit = _Audit(environment, is_swept=is_swept)
     audit.ledger()
     audit.submissions()
@@ -64,10 +64,10 @@ class _Audit:
         self._may_fail = environment.journal_file.may_fail
         self._pictures = _Pictures(environment.world)
         self._row_of = {_job_of(row): row for row in rows if row.job_id is not None}
-        self._given = {_job_of(told.result) for told in environment.log.results}
+        self._given = {_job_of(one.result) for one in environment.log.results}
 
     def ledger(self) -> None:
-        """It is never below what the services charged, and is the sum of the rows."""
+        """Check that the ledger is never below what the services charged, and is the sum of the jobs."""
         for name in self._environment.settings.providers:
             ledger = self._journal_file.charged(name)
             owed = sum((service.owed for service in self._environment.named(name)), Decimal(0))
@@ -78,10 +78,10 @@ class _Audit:
                 self._world.report_violation(f"the ledger of {name} says {ledger}, and its jobs {total}")
 
     def submissions(self) -> None:
-        """No submission has two jobs at one provider, unless the first is known not to exist."""
+        """Check that no solve has two jobs at one provider, unless the first certainly does not exist."""
         orders = Counter((row.submission, row.provider) for row in self._rows if row.state not in _NO_JOB)
         for (submission, provider), count in orders.items():
-            # On a bad disk it may not be noted that an order was refused.
+            # On a bad disk the journal may not know that a job was refused.
             if count > 1 and not self._may_fail:
                 self._world.report_violation(f"{submission} was ordered {count} times at {provider}")
         for service in self._environment.services:
@@ -90,7 +90,7 @@ class _Audit:
                     self._world.report_violation(f"{service} has {count} jobs for one submission")
 
     def jobs(self) -> None:
-        """Each job of the world is in the journal under its id, or its order is there as ambiguous."""
+        """Check that each job of the services is in the journal, under its id or as ambiguous."""
         unknown = Counter(
             (row.provider, self._pictures.of[row.fingerprint])
             for row in self._rows
@@ -111,29 +111,29 @@ class _Audit:
                     )
 
     def _may_be_taken(self, row: JobEntry) -> bool:
-        """Whether there may be a job of an order without an id."""
+        """Return whether there may be a job for an entry without an id."""
         if row.state in _UNKNOWN or (row.is_by_hand and row.state not in _NO_JOB):
             return True
-        # Who answers at once can say at once that it could not do it, and gives no id then.
+        # A service that answers at once can fail at once, and returns no id then.
         return row.state is JobState.FAILED or (self._may_fail and row.state not in _NO_JOB)
 
     def _job(self, service: Service, job: JobRecord, row: JobEntry) -> None:
-        """A job whose answer is there is solved or can be collected."""
-        told = f"job {job.id} of {service.name}"
+        """Check that a job with an answer is solved or can be collected."""
+        which = f"job {job.id} of {service.name}"
         if self._pictures.of[row.fingerprint] != job.picture:
-            self._world.report_violation(f"{told} is of another picture than the journal says")
+            self._world.report_violation(f"{which} is of another picture than the journal says")
         self._charge(service, job, row)
         if row.state in (JobState.SOLVED, JobState.CREATED) or row.is_by_hand:
             return
         if row.state is JobState.FAILED and self._pictures.is_answered(row.fingerprint, job.solution):
-            self._world.report_violation(f"{told} has an answer, and is failed in the journal: {row.error}")
-        if row.state is JobState.EXPIRED and job.id not in service.told_gone:
-            self._world.report_violation(f"{told} is there, and expired in the journal")
+            self._world.report_violation(f"{which} has an answer, and is failed in the journal: {row.error}")
+        if row.state is JobState.EXPIRED and job.id not in service.reported_unknown:
+            self._world.report_violation(f"{which} is there, and expired in the journal")
         if row.state in _NO_JOB or row.state is JobState.INTENT:
-            self._world.report_violation(f"{told} is {row.state.value} in the journal")
+            self._world.report_violation(f"{which} is {row.state.value} in the journal")
 
     def _charge(self, service: Service, job: JobRecord, row: JobEntry) -> None:
-        """It is what the answer told, as soon as there is one; until then what was agreed, or more."""
+        """Check that the charge is what the answer stated, or else at least the known price."""
         if row.state is JobState.SOLVED and service.service_type.tells_cost and not row.is_by_hand:
             is_right = row.charge == job.price
         else:
@@ -144,52 +144,52 @@ class _Audit:
             )
 
     def rows(self) -> None:
-        """What the journal says of a job is so."""
+        """Check what the journal says about each job."""
         for row in self._rows:
-            told = f"job {row.job_id} of {row.provider}"
+            which = f"job {row.job_id} of {row.provider}"
             job = None if row.job_id is None else self._environment.job(row.provider, number_of(row.job_id))
             if row.job_id is not None and job is None:
-                self._world.report_violation(f"{told} is in the journal, and the service never took it")
+                self._world.report_violation(f"{which} is in the journal, and the service never took it")
             # A person settles a job without its answer.
             is_known = (row.job_id is not None or not self._may_fail) and not row.is_by_hand
             if row.state is JobState.SOLVED and is_known and (job is None or row.answer != _packed(job)):
-                self._world.report_violation(f"{told} has the answer {row.answer} in the journal, not {job}")
+                self._world.report_violation(f"{which} has the answer {row.answer} in the journal, not {job}")
             if self._is_swept:
                 self._swept(row, job)
 
     def _swept(self, row: JobEntry, job: JobRecord | None) -> None:
-        """Once somebody has looked after all that was left, nothing is open but what takes still longer."""
+        """Check that nothing is open after a last hub has collected, except jobs that take longer."""
         if row.state is JobState.INTENT:
-            self._world.report_violation(f"nobody found the order {row.id} that its process left open")
+            self._world.report_violation(f"no hub found the order {row.id} that its process left open")
         if (
             row.state is JobState.CREATED
             and job is not None
             and job.ready_at < self._log.given_up.get(row.id, inf) - 5
         ):
-            self._world.report_violation(f"nobody collected job {job.id} of {row.provider}, which is done")
+            self._world.report_violation(f"no hub collected job {job.id} of {row.provider}, which is done")
 
     def results(self) -> None:
-        """A result's answer is that of its own picture, and only one solve pays for it."""
-        paid = Counter(_job_of(told.result) for told in self._log.results if not told.result.is_shared)
-        for told in self._log.results:
-            for provider, job_id, solution in _answers(told.result):
-                self._answer(picture_hash(picture_of(told.picture)), provider, job_id, solution)
+        """Check that each result has the answer of its own picture, and that only one solve pays for it."""
+        paid = Counter(_job_of(one.result) for one in self._log.results if not one.result.is_shared)
+        for one in self._log.results:
+            for provider, job_id, solution in _answers(one.result):
+                self._answer(picture_hash(picture_of(one.picture)), provider, job_id, solution)
         twice = [job for job, count in paid.items() if count > 1 and job[1] is not None]
         # A process that was stalled goes on with what another one has taken over by then.
         if twice and self._world.has_reliable_leases:
             self._world.report_violation(f"several solves say that they have paid for {twice}")
 
     def shared(self) -> None:
-        """An answer that was there already is one to an equal task, costs nothing, and is not too old."""
-        for told in self._log.results:
-            row = self._row_of.get(_job_of(told.result))
-            if row is None or not told.result.is_shared:
+        """Check that a shared answer is that of an equal task, costs nothing, and is not too old."""
+        for one in self._log.results:
+            row = self._row_of.get(_job_of(one.result))
+            if row is None or not one.result.is_shared:
                 continue
             self._world.count("answer of an equal task's job")
-            if row.fingerprint != task_of(told.picture).fingerprint or not row.is_shared or told.result.cost:
-                self._world.report_violation(f"{told} was shared, which is not {row}")
-            # Who follows another solve gets what that one has found, which may have begun before.
-            since = told.begun - self._cache - (0 if told.result.attempts else _LONGEST)
+            if row.fingerprint != task_of(one.picture).fingerprint or not row.is_shared or one.result.cost:
+                self._world.report_violation(f"{one} was shared, which is not {row}")
+            # A solve that joins another one gets its answer, and that one may have begun earlier.
+            since = one.begun - self._cache - (0 if one.result.attempts else _LONGEST)
             if self._world.has_reliable_clock and row.updated_at < since:
                 self._world.report_violation(
                     f"the answer of job {row.job_id} was given for fresh {since} at {row}"
@@ -197,16 +197,16 @@ class _Audit:
 
     def _answer(self, picture: str, provider: str, job_id: JobId | None, solution: Solution) -> None:
         if job_id is None and self._may_fail:
-            # The id did not get onto the disk, and so a solve that shares the job does not know it.
+            # The id was not written to the disk, so a solve that shares the job does not know it.
             return
         job = None if job_id is None else self._environment.job(provider, number_of(job_id))
-        if job is None or job.picture != picture or job.solution != _told(solution):
+        if job is None or job.picture != picture or job.solution != _as_sent(solution):
             self._world.report_violation(
                 f"the answer {solution} to {picture[:8]} is not that of job {job_id} of {provider}"
             )
 
     def collected(self) -> None:
-        """What was collected is the job's own answer, and was collected once by whoever lived to note it."""
+        """Check that a collected answer is the job's own, and was collected once by a hub that survived."""
         seen: dict[int, list[str]] = defaultdict(list)
         for process, one in self._log.collected:
             if one.solution is None:
@@ -215,13 +215,13 @@ class _Audit:
             entry = one.entry
             picture = self._pictures.of[entry.fingerprint]
             self._answer(picture, entry.provider, entry.job_id, one.solution)
-        # On a bad disk it may not be noted that a job was collected.
+        # On a bad disk the journal may not know that a job was collected.
         is_once = self._world.has_reliable_leases and not self._may_fail
         if is_once and any(not self._log.killed.issuperset(names[:-1]) for names in seen.values()):
             self._world.report_violation(f"a job was collected twice: {seen}")
 
     def attempts(self) -> None:
-        """Nobody falls back because asking went wrong."""
+        """Check that no attempt falls back because a poll failed."""
         for attempt in itertools.chain.from_iterable(self._log.attempts):
             if attempt.job_id is not None and not isinstance(attempt.error, (type(None), *_ENDS_A_JOB)):
                 self._world.report_violation(
@@ -229,7 +229,7 @@ class _Audit:
                 )
 
     def refused_answers(self) -> None:
-        """An answer that a solve has found to be wrong is not given to it again."""
+        """Check that an answer which a solve found to be wrong is not returned to it again."""
         for attempts in self._log.attempts:
             refused = Counter(_job_of(one) for one in attempts if isinstance(one.error, WrongSolution))
             if any(count > 1 for (_, job_id), count in refused.items() if job_id is not None):
@@ -238,53 +238,51 @@ class _Audit:
                 )
 
     def pollers(self) -> None:
-        """Two processes do not work on one job, where no clock or stall made one of them seem dead."""
+        """Check that two processes do not poll one job, unless clocks or stalls made one seem dead."""
         if not self._world.has_reliable_leases:
             return
         for service in self._environment.services:
             for job_id, clients in service.pollers.items():
-                # Whoever attaches to a job asks as well.
+                # A hub that attaches to a job polls it as well.
                 if job_id in service.attached:
                     continue
                 if len(set(clients)) < len(clients):
-                    self._world.report_violation(
-                        f"job {job_id} of {service} was asked for by turns: {clients}"
-                    )
+                    self._world.report_violation(f"job {job_id} of {service} was polled by turns: {clients}")
 
     def settled_by_hand(self) -> None:
-        """What a person has said of a job is the last word."""
+        """Check that a job which a person settled does not change any more."""
         rows = {row.id: row for row in self._rows}
-        for said in self._log.said:
-            row = rows[said.entry.id]
-            free = Decimal(0) if said.state in _NO_JOB else said.entry.charge
-            charge = free if said.cost is None else said.cost
-            if (row.state, row.charge, row.is_by_hand) != (said.state, charge, True):
-                self._world.report_violation(f"a person said {said}, and the journal {row}")
+        for settlement in self._log.settlements:
+            row = rows[settlement.entry.id]
+            free = Decimal(0) if settlement.state in _NO_JOB else settlement.entry.charge
+            charge = free if settlement.cost is None else settlement.cost
+            if (row.state, row.charge, row.is_by_hand) != (settlement.state, charge, True):
+                self._world.report_violation(f"a person said {settlement}, and the journal {row}")
 
 
 class _Pictures:
-    """What is known of the pictures: each has the hash of its bytes as its name."""
+    """The pictures, each named by the hash of its bytes."""
 
     def __init__(self, world: SimulatedWorld) -> None:
         self._tasks = world.tasks
         self.of = {name: picture_hash(task.image.data) for name, task in world.tasks.items()}
-        """By the fingerprint of a task."""
+        """The name of a picture, by the fingerprint of its task."""
 
     def is_answered(self, fingerprint: str, solution: Solution | None) -> bool:
-        """Whether an answer is one that the task's own check lets pass."""
+        """Return whether an answer passes the task's own check."""
         return solution is not None and self._tasks[fingerprint].check(solution) is None
 
 
-def _job_of(told: Result[Solution] | JobEntry | Attempt) -> tuple[str, int | None]:
-    return told.provider, None if told.job_id is None else number_of(told.job_id)
+def _job_of(of: Result[Solution] | JobEntry | Attempt) -> tuple[str, int | None]:
+    return of.provider, None if of.job_id is None else number_of(of.job_id)
 
 
 def _packed(job: JobRecord) -> Mapping[str, object] | None:
     return None if job.solution is None else attrs.asdict(cast("AttrsInstance", job.solution))
 
 
-def _told(solution: Solution) -> Solution:
-    """An answer as the service has told it, without the size of the screen, which the task knows."""
+def _as_sent(solution: Solution) -> Solution:
+    """Return an answer as the service sent it, without the size of the screen, which only the task knows."""
     return attrs.evolve(solution, screen=None) if isinstance(solution, SlideSolution) else solution
 
 

@@ -72,7 +72,7 @@ class Client(Environment):
     """A program that is started repeatedly, on one machine with others."""
 
     async def live(self, plan: ProcessPlan, process: Process, engine: Engine) -> None:
-        """One life, in the context of its process."""
+        """Run one process from its start to its end, in its context."""
         name = process.name
         if plan.stalls is not None:
             at, seconds = plan.stalls
@@ -97,12 +97,12 @@ class Client(Environment):
         process.over.set()
 
     def start(self, process: Process, version: int, copied: Engine | None = None) -> Engine:
-        """The engine of a process, where it goes on with a copy of its parent's, as it would be in that."""
+        """Return the engine of a process. ``copied`` is its parent's, if it uses a copy of that."""
         services = {(service.name, service.is_elsewhere): service for service in self.services}
-        chance, makes = self.world.chance(f"process {process.name}"), self.configured.makes
+        chance, service_types = self.world.chance(f"process {process.name}"), self.configured.service_types
 
         def connect(settings: ProviderSettings) -> ServiceConnection:
-            account = account_of(settings, makes[settings.name])
+            account = account_of(settings, service_types[settings.name])
             return ServiceConnection(process, services[account.provider, account.is_elsewhere])
 
         process.version = version
@@ -116,17 +116,17 @@ class Client(Environment):
             journal=JournalWriter(process, self.journal_file),
         )
         if copied is not None:
-            # One that was never used has nothing else of its own.
+            # An engine that was never used shares nothing else with its copy.
             engine._journal.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
         self.journal_file.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 
     async def _reload(self, engine: Engine, at: float, process: Process) -> None:
-        """Go on with the accounts of the other configuration."""
+        """Switch to the accounts of the other configuration."""
         await asyncio.sleep(at)
         if engine.is_closed or process.version is None:
             return
-        # What is under way goes on with those that it began with.
+        # Solves in progress keep the accounts with which they began.
         other, process.version, process.accounts = 1 - process.version, None, None
         self.world.count("accounts changed in a living hub")
         await engine.reload(self.configured.versions[other], INSTALLED)
@@ -145,35 +145,35 @@ class Client(Environment):
         self.log.solves += 1
         self.world.begin_solve(planned.picture)
         begun, began = self.loop.time(), self.world.wall()
-        self.log.progresses.append(trail := Progress())
+        self.log.progresses.append(progress := Progress())
         solving = asyncio.ensure_future(
-            engine.solve(task_of(planned.picture), planned.timeout, trail, share=planned.share)
+            engine.solve(task_of(planned.picture), planned.timeout, progress, share=planned.share)
         )
         if planned.cancelled_after is not None:
             self.loop.call_later(planned.cancelled_after, self._cancel, solving)
-        told = await _outcome(solving)
-        # Who is dead is told nothing.
+        outcome = await _outcome(solving)
+        # A dead process receives nothing.
         process.refuse_if_dead()
         took = self.loop.time() - begun
-        self.world.note(f"{process.name} {planned.picture} {type(told).__name__}")
+        self.world.note(f"{process.name} {planned.picture} {type(outcome).__name__}")
         if took > planned.timeout + _SLACK and self.world.has_reliable_leases:
             self.world.report_violation(f"a solve of {planned.timeout:g} s took {took:.1f} s")
-        self._take(planned, told, began)
-        Waited(self, process, planned.picture, begun, planned.timeout).check(told)
+        self._record(planned, outcome, began)
+        Waited(self, process, planned.picture, begun, planned.timeout).check(outcome)
 
     def _cancel(self, solving: asyncio.Future[Any]) -> None:
         if not solving.done():
             self.world.inject("cancelled solve")
             solving.cancel()
 
-    def _take(self, planned: PlannedSolve, told: Result[Solution] | BaseException, began: float) -> None:
-        if isinstance(told, Result):
-            self.log.results.append(SolveResult(planned.picture, began, told))
-            self.log.attempts.append(told.attempts)
-        elif isinstance(told, AllProvidersFailed):
-            self.log.attempts.append(told.attempts)
-        elif not isinstance(told, (HubClosed, JournalError, asyncio.CancelledError)):
-            self.world.report_violation(f"a solve ended with {told!r}")
+    def _record(self, planned: PlannedSolve, outcome: Result[Solution] | BaseException, began: float) -> None:
+        if isinstance(outcome, Result):
+            self.log.results.append(SolveResult(planned.picture, began, outcome))
+            self.log.attempts.append(outcome.attempts)
+        elif isinstance(outcome, AllProvidersFailed):
+            self.log.attempts.append(outcome.attempts)
+        elif not isinstance(outcome, (HubClosed, JournalError, asyncio.CancelledError)):
+            self.world.report_violation(f"a solve ended with {outcome!r}")
 
     async def _resume(self, engine: Engine, at: float, process: Process) -> None:
         await asyncio.sleep(at)
@@ -195,7 +195,7 @@ class Client(Environment):
                 )
 
     def _check_idle(self, engine: Engine, process: Process) -> None:
-        """A hub that works on nothing has no job in its hands, where nobody else could get it."""
+        """Check that an idle hub owns no created job, which no other hub could claim."""
         process.refuse_if_dead()
         works_on = engine._services.background._tasks  # pyright: ignore[reportPrivateUsage]
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]

@@ -1,4 +1,4 @@
-"""What the hubs of a run are told, and once more as the simulation reckons it."""
+"""The configurations of the hubs of a run, and their accounts and budgets as the simulation sees them."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from tests.simulation.service_types import CREATE_TASK, OMO, ServiceType
 
 __all__ = ["Configuration", "any_configuration"]
 
-# Looking for what is installed takes longer than a run, and to read a configuration a good part of one.
+# Finding the installed plugins takes longer than a run, and reading a configuration takes a good part of one.
 INSTALLED = Plugins()
 _CONFIGURATIONS = 96
 
 _TEXT, _SLIDE = "image-to-text", "phone-slide"
-# One whose hours begin at other times, and one whose clocks are set back in the time of some runs.
+# A zone whose hours begin at other times, and one whose clocks are set back during some runs.
 _ZONES = ("UTC", "Asia/Kathmandu", "Europe/Berlin")
 
 
 @attrs.frozen
 class Configuration:
-    """What the hubs are told; the makes of their providers, by name; and the budgets.
+    """The settings of the hubs, the types of their services by provider, and the budgets.
 
-    The ``versions`` have some other accounts under the same names. Most runs know the first one only.
+    The ``versions`` have some other accounts under the same names. Most runs use the first one only.
     """
 
     versions: Sequence[HubSettings]
-    makes: Mapping[str, ServiceType]
+    service_types: Mapping[str, ServiceType]
     limits: Sequence[Limit]
 
     @property
     def settings(self) -> HubSettings:
-        """What all versions have in common, and the accounts of the first one."""
+        """What all versions have in common, with the accounts of the first one."""
         return self.versions[0]
 
     @property
     def accounts(self) -> Sequence[Mapping[str, Account]]:
         """The accounts of each version, by name."""
         return [
-            {name: account_of(own, self.makes[name]) for name, own in version.providers.items()}
+            {name: account_of(own, self.service_types[name]) for name, own in version.providers.items()}
             for version in self.versions
         ]
 
 
 def any_configuration(chance: Random, *, changes: bool) -> Configuration:
-    """One of those that there are, in two versions where accounts change."""
+    """Return a random configuration, in two versions if accounts change."""
     return _configuration(chance.randrange(_CONFIGURATIONS), changes=changes)
 
 
 @cache
 def _configuration(number: int, *, changes: bool) -> Configuration:
     chance = Random(number)
-    makes = _makes(chance)
+    service_types = _service_types(chance)
     limits: list[Limit] = []
-    # What is in memory only is forgotten sooner; this journal is like a file.
+    # A journal in memory would keep jobs for a shorter time; this one acts as a file.
     journal = {"path": "jobs.db"}
     top: dict[str, object] = {"timeout": "60s", "journal": journal}
     if chance.random() < 0.25:
@@ -74,38 +74,38 @@ def _configuration(number: int, *, changes: bool) -> Configuration:
         limits.append(limit := _limit(chance, None))
         top["budget"] = _written(limit)
     providers: dict[str, dict[str, object]] = {}
-    for name, service_type in makes.items():
+    for name, service_type in service_types.items():
         own = _provider(chance, name, service_type)
         if chance.random() < (0.6 if changes else 0.3):
             limits.append(limit := _limit(chance, name))
             own["budget"] = _written(limit)
         has_list = service_type is OMO and ("budget" in own or "budget" in top)
         if not has_list or chance.random() < 0.5:
-            # Without a price nobody would know what the order costs, and nothing promises anything then.
+            # Without a price the engine does not know what a job costs, and promises nothing.
             own["prices"] = _prices(chance, service_type)
         providers[name] = own
-    # One who is alone on a route is asked again and again, for there is nobody else.
-    readers = [chance.choice(list(makes))] if chance.random() < 0.2 else list(makes)
+    # A route with a single provider, which is called again and again.
+    readers = [chance.choice(list(service_types))] if chance.random() < 0.2 else list(service_types)
     routes = {_TEXT: _route(chance, readers)}
     routes[_SLIDE] = _route(
-        chance, [name for name, service_type in makes.items() if _SLIDE in service_type.prices]
+        chance, [name for name, service_type in service_types.items() if _SLIDE in service_type.prices]
     )
-    other = others(chance, makes)
+    other = others(chance, service_types)
     changed = {name: {**own, **other.get(name, {})} for name, own in providers.items()}
     versions = [
         read_mapping({"providers": these, "routes": routes, **top}, INSTALLED)
         for these in ((providers, changed) if changes else (providers,))
     ]
-    return Configuration(versions, makes, limits)
+    return Configuration(versions, service_types, limits)
 
 
-def _makes(chance: Random) -> Mapping[str, ServiceType]:
-    """Who there is. The first one takes every kind of task."""
+def _service_types(chance: Random) -> Mapping[str, ServiceType]:
+    """Return the types of the services by name. The first one takes every kind of task."""
     names = ["a", "b", "c"][: chance.choice((1, 2, 2, 3))]
     others = {name: chance.choice((OMO, chance.choice(CREATE_TASK))) for name in names[1:]}
-    makes = {names[0]: OMO, **others}
-    # Who is asked first solves the most.
-    return dict(sorted(makes.items(), key=lambda _: chance.random()))
+    service_types = {names[0]: OMO, **others}
+    # The first provider of a route solves the most.
+    return dict(sorted(service_types.items(), key=lambda _: chance.random()))
 
 
 def _limit(chance: Random, provider: str | None) -> Limit:
@@ -119,7 +119,7 @@ def _written(limit: Limit) -> Mapping[str, str]:
 
 
 def _prices(chance: Random, service_type: ServiceType) -> Mapping[str, str]:
-    # A price may be too high, which costs room in the budget and is no lie.
+    # A configured price may be too high; it only takes more of the budget.
     factor = chance.choice((Decimal(1), Decimal("1.3")))
     return {kind: str(price * factor) for kind, price in service_type.prices.items()}
 

@@ -53,7 +53,7 @@ class Log:
         """When a collector stopped to wait for a job, by the journal's number of the job."""
         self.progresses: list[Progress] = []
         """The progress of all solves, which have the tokens of their jobs."""
-        self.said: list[ManualSettlement] = []
+        self.settlements: list[ManualSettlement] = []
         """The jobs that were settled by hand."""
         self.solves = 0
         self.killed: set[str] = set()

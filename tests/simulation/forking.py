@@ -1,4 +1,4 @@
-"""A hub that a program makes before it forks, and what a forked child finds in its place.
+"""A hub that a program makes before it forks, and what a forked child uses in its place.
 
 No process forks here. A child gets a copy of the hub's engine, as a fork makes one, and the hub's own code
 decides what becomes of it.
@@ -21,14 +21,14 @@ __all__ = ["Inherited"]
 
 
 class Inherited:
-    """A hub that was made before a fork: both faces of the library have such a thing inside."""
+    """A hub that was made before a fork, as Hub and AsyncHub have it inside."""
 
     def __init__(self, engine: Engine) -> None:
         self._own = ProcessEngine.__new__(ProcessEngine)
         self._own._process, self._own._engine = _forking.process(), engine
 
     def in_child(self) -> Engine | None:
-        """The engine that a child has from its parent, and goes on with a copy of; None for none."""
+        """Return the copy of its parent's engine that a child uses, or None if it makes its own."""
         copied = copy.copy(self._own)
         with _forked():
             return copied.made
@@ -36,7 +36,7 @@ class Inherited:
 
 @contextmanager
 def _forked() -> Generator[None]:
-    """As in a child: the process is another one."""
+    """Make the library believe that it runs in a child."""
     counted = cast("Any", _forking)
     counted._forks += 1
     try:

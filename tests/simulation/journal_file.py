@@ -50,7 +50,7 @@ class _Writer:
     version: int | None
 
 
-# Who looks at the books afterwards wants to see what was pruned as well.
+# The checks at the end of a run need the pruned jobs as well.
 _KEEPING = (
     "CREATE TEMP TABLE pruned AS SELECT * FROM jobs WHERE 0",
     """

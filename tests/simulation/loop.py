@@ -1,4 +1,4 @@
-"""One event loop for several processes: whose each step is, is known, and the order is the same each time."""
+"""One event loop for several processes. Each step belongs to a process, and their order is reproducible."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Owner(Protocol):
     """A process as the loop sees it."""
 
     tasks: list[asyncio.Task[Any]]
-    """All that it ever began."""
+    """All tasks that it began."""
     held: list[Callable[[], object]]
-    """What it will do once it is no longer stalled."""
+    """What it does after its stall."""
     is_stalled: bool
 
     def step(self) -> None:
-        """Note that one of its tasks is about to go on."""
+        """Record that one of its tasks is about to continue."""
         ...
 
 
@@ -33,7 +33,7 @@ OWNER: ContextVar[Owner | None] = ContextVar("OWNER", default=None)
 """The process that is running."""
 
 NO_OWNER = Context()
-"""What happens in the world, and in no process."""
+"""The context of what happens outside of all processes."""
 
 
 class SimulationLoop(VirtualClockLoop):
@@ -41,7 +41,7 @@ class SimulationLoop(VirtualClockLoop):
 
     def __init__(self) -> None:
         self.steps = 0
-        """How often some process went on after an await."""
+        """The number of steps of all processes."""
         self._serials = itertools.count()
         super().__init__()
         self.set_task_factory(self._new_task)
@@ -49,7 +49,7 @@ class SimulationLoop(VirtualClockLoop):
     def call_soon(
         self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """Go on with something, where its process is not stalled."""
+        """Schedule a callback; that of a stalled process waits for the end of the stall."""
         owner = OWNER.get() if context is None else context.get(OWNER)
         if owner is None:
             return super().call_soon(callback, *args, context=context)
@@ -67,7 +67,7 @@ class SimulationLoop(VirtualClockLoop):
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
-        """A future with a place in the order of all."""
+        """Return a future with a serial number."""
         return _Future(next(self._serials), self)
 
     def _new_task(
@@ -80,8 +80,8 @@ class SimulationLoop(VirtualClockLoop):
         return task
 
 
-# Sets of tasks are gone through in the order of their hashes. By address that differs from run to run, and
-# then no seed could be replayed.
+# Sets of tasks are iterated in the order of their hashes. Hashes by address differ from run to run, so that
+# no seed could be replayed.
 class _Future(asyncio.Future[Any]):
     def __init__(self, serial: int, loop: asyncio.AbstractEventLoop) -> None:
         self._serial = serial

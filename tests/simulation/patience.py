@@ -1,4 +1,4 @@
-"""That a solve with time left and somebody to ask does not fail, and asks while it waits."""
+"""Checks that a solve with time and a provider left does not fail, and calls providers while it waits."""
 
 from __future__ import annotations
 
@@ -31,28 +31,29 @@ from tests.simulation.pictures import picture_of, task_of
 from tests.simulation.process import Process
 from tests.simulation.service_types import number_of
 
-__all__ = ["Waited", "could_be_asked"]
+__all__ = ["Waited", "could_be_called"]
 
-# What one more attempt needs, in seconds, beside the time until the first question for its job: the pause
-# that a service may ask for, and the time for a question.
+# The time that one more attempt needs besides the delay of its first poll, in seconds: the pause that a
+# service may ask for, and one poll.
 _NEEDED = LONGEST_PAUSE + 1.2
-# While a solve waits, somebody asks so often, in seconds: the longest pause of a backoff, and a slow disk.
-_OFTEN = 12.0
-# A last question is sent so long before the time is up at most, in seconds; times are told rounded.
-_LAST_CALL = 1.0 + 0.1
+# While a solve waits, a provider is called at least this often, in seconds: the longest backoff, and a slow
+# disk.
+_LONGEST_PAUSE_BETWEEN_CALLS = 12.0
+# The last poll is sent at most this long before the time is up, in seconds; errors state rounded times.
+_LAST_POLL = 1.0 + 0.1
 _FINAL_REFUSALS = (BudgetExceeded, PriceUnknown, JournalError)
 
 
-def could_be_asked(
+def could_be_called(
     attempts: Sequence[Attempt],
     route: RouteSettings,
     usable: Mapping[str, ProviderSettings],
     was_turned_away: Callable[[str], bool],
 ) -> Collection[str]:
-    """The providers that a solve which failed so could still have asked, where that might have helped it.
+    """Return the providers that a failed solve could still have called, if that might have helped it.
 
-    ``usable`` are those that have not refused the account. Whose turn may come too late is not counted. One
-    that ``was_turned_away`` can be asked again, whatever the attempt says.
+    ``usable`` are those that have not refused the account. Those with a rate limit are not counted, because
+    their turn may come too late. One that ``was_turned_away`` can be called again, whatever the attempt says.
     """
     if any(_ends_all(attempt, route) for attempt in attempts):
         return ()
@@ -65,8 +66,8 @@ def could_be_asked(
     names = [
         name for name in route.names if name in usable and name not in tried and usable[name].rate is None
     ]
-    asked = sum(not isinstance(attempt.error, NotAsked) for attempt in attempts)
-    allowed = inf if route.max_attempts is None else route.max_attempts - asked
+    called = sum(not isinstance(attempt.error, NotAsked) for attempt in attempts)
+    allowed = inf if route.max_attempts is None else route.max_attempts - called
     has_answer = any(isinstance(attempt.error, (Outvoted, type(None))) for attempt in attempts)
     return names if names and min(len(names), allowed) >= route.agree - has_answer else ()
 
@@ -78,7 +79,7 @@ def _ends_all(attempt: Attempt, route: RouteSettings) -> bool:
 
 
 def _leaves_open(attempt: Attempt) -> bool:
-    """Whether the provider can be asked for the same task again: it has no job of it."""
+    """Return whether the provider can be called for the same task again, because it has no job of it."""
     error = attempt.error
     if isinstance(error, ServiceUnavailable):
         return error.nothing_created and attempt.job_id is None
@@ -88,7 +89,7 @@ def _leaves_open(attempt: Attempt) -> bool:
 
 @attrs.frozen
 class Waited:
-    """A solve that has ended: who waited for it, of which picture, from when, and how long it might take."""
+    """A solve that has ended: its process, picture, start and timeout."""
 
     environment: Environment
     process: Process
@@ -96,17 +97,17 @@ class Waited:
     began: float
     timeout: float
 
-    def check(self, told: Result[Solution] | BaseException) -> None:
-        """See that it was right to end so, and then."""
+    def check(self, outcome: Result[Solution] | BaseException) -> None:
+        """Check that it was right to end in this way, and at this time."""
         if self.process.was_stalled:
             return
-        if isinstance(told, AllProvidersFailed):
-            self._refuse_to_give_up(told)
-        if isinstance(told, (Result, AllProvidersFailed)):
-            self._others_accounts(told.attempts)
-            self._jobs_given_up(told.attempts)
-            self._answers_that_came(told.attempts)
-        self._asks_while_it_waits()
+        if isinstance(outcome, AllProvidersFailed):
+            self._refuse_to_give_up(outcome)
+        if isinstance(outcome, (Result, AllProvidersFailed)):
+            self._others_accounts(outcome.attempts)
+            self._jobs_given_up(outcome.attempts)
+            self._answers_that_came(outcome.attempts)
+        self._calls_while_it_waits()
 
     @property
     def _route(self) -> RouteSettings:
@@ -118,19 +119,19 @@ class Waited:
 
     def _refuse_to_give_up(self, error: AllProvidersFailed) -> None:
         left = self.began + self.timeout - self._now
-        makes = self.environment.configured.makes
-        usable = {name: own for name, own in self._usable() if left > _NEEDED + makes[name].wait}
+        service_types = self.environment.configured.service_types
+        usable = {name: own for name, own in self._usable() if left > _NEEDED + service_types[name].wait}
         monitor, picture, since = self.process.monitor, self.picture, self.began
-        names = could_be_asked(
+        names = could_be_called(
             error.attempts, self._route, usable, lambda name: monitor.was_turned_away(name, picture, since)
         )
         if names:
             self.environment.world.report_violation(
-                f"{self.process.name} gave up with {left:.1f} s left, and {names} could be asked: {error}"
+                f"{self.process.name} gave up with {left:.1f} s left, and {names} could be called: {error}"
             )
 
     def _usable(self) -> Iterable[tuple[str, ProviderSettings]]:
-        """The providers that are not out; one that is must have been told so by its service."""
+        """Yield the providers that are not out. One that is out must have been refused by its service."""
         for name in self._route.names:
             health_snapshot = self.process.health_snapshot(name)
             if health_snapshot is None:
@@ -144,7 +145,7 @@ class Waited:
                 yield name, self.environment.settings.providers[name]
 
     def _others_accounts(self, attempts: Iterable[Attempt]) -> None:
-        """Neither what was ordered nor what was spent at another account keeps a solve from an order."""
+        """Check that neither jobs nor costs of another account keep a solve from creating a job."""
         journal_file, world = self.environment.journal_file, self.environment.world
         for attempt in attempts:
             error = attempt.error
@@ -164,26 +165,26 @@ class Waited:
                     )
 
     def _jobs_given_up(self, attempts: Iterable[Attempt]) -> None:
-        """A job is not given up without a question at its latest time."""
+        """Check that a job is not given up without a poll shortly before its timeout."""
         for attempt in attempts:
             if not isinstance(attempt.error, JobTimeout) or attempt.job_id is None:
                 continue
             number = number_of(attempt.job_id)
             service = self.environment.service(attempt.provider, number)
             job, given = service.jobs[number], re.search(r"within ([\d.]+) s", str(attempt.error))
-            # One that was taken over was created before.
+            # A job that was taken over was created earlier.
             is_own = service.taken_from[number] == self.process.name and job.created_at >= self.began
             if given is None or not is_own or number in service.troubled or number in service.attached:
                 continue
-            asked = self.process.monitor.asked.get((attempt.provider, number), job.created_at)
-            early = job.created_at + float(given[1]) - asked
-            if early > _LAST_CALL:
+            polled = self.process.monitor.polled.get((attempt.provider, number), job.created_at)
+            early = job.created_at + float(given[1]) - polled
+            if early > _LAST_POLL:
                 self.environment.world.report_violation(
                     f"the last question was sent {early:.1f} s before the end of {attempt}"
                 )
 
     def _answers_that_came(self, attempts: Iterable[Attempt]) -> None:
-        """The answer of a job of its own that it had given up ends it all the same."""
+        """Check that the late answer of one of its own jobs ends a solve."""
         task = task_of(self.picture)
         if self._route.agree > 1:
             return
@@ -194,7 +195,7 @@ class Waited:
             came = self.process.monitor.answers.get((attempt.provider, number))
             service = self.environment.service(attempt.provider, number)
             solution = service.jobs[number].solution
-            # Whoever attaches to a job, or resumes it, asks for it as well.
+            # A hub that attaches to a job, or resumes it, polls it as well.
             if (
                 number in service.attached
                 or came is None
@@ -208,8 +209,8 @@ class Waited:
                     f"the answer of job {number} of {attempt.provider} came {early}"
                 )
 
-    def _asks_while_it_waits(self) -> None:
-        """A solve that has one provider only asks it again and again, or another one of its hub does."""
+    def _calls_while_it_waits(self) -> None:
+        """Check that a solve with a single provider, or another solve of its hub, keeps calling it."""
         if len(self._route.names) != 1:
             return
         (name,) = self._route.names
@@ -222,7 +223,7 @@ class Waited:
         jobs = [job for service in services for job in service.jobs.values()]
         until = min([*(job.created_at for job in jobs if job.picture == picture), self._now])
         pause = self.process.monitor.longest_pause(services, self.began, until)
-        if pause > _OFTEN:
+        if pause > _LONGEST_PAUSE_BETWEEN_CALLS:
             self.environment.world.report_violation(
-                f"a solve of {self.process.name} waited for {name}, and nobody asked it for {pause:.1f} s"
+                f"a solve of {self.process.name} waited for {name}, which was not called for {pause:.1f} s"
             )

@@ -1,4 +1,4 @@
-"""The pictures of a run, the tasks that are asked of them, and what there is to be seen in them."""
+"""The pictures of a run, their tasks, and their solutions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _WIDTH, _HEIGHT = 720, 1280
 
 
 def picture_of(number: int) -> bytes:
-    """The picture that a task of this number is of; the last two of seven tasks are of the same one."""
-    # What follows the end of a picture is passed over; services refuse one of less than a hundred bytes.
+    """Return the picture of a task by its number. The last two of seven tasks have the same one."""
+    # Bytes after the end of a picture are ignored; services refuse one of less than a hundred bytes.
     return _DOT + b"picture %080d" % _shown(number)
 
 
@@ -30,10 +30,10 @@ def _shown(number: int) -> int:
 
 @cache
 def task_of(number: int) -> Task[Solution]:
-    """The task of that number.
+    """Return the task with a number.
 
-    Some know how long the answer is, and so can tell that one is wrong; some are of the same picture as
-    another, and no equals, for they are asked with other options.
+    Some know the length of the answer, so that their check finds a wrong one. Some have the same picture as
+    another task but are not equal to it, because their options differ.
     """
     shown = _shown(number)
     if shown % 5 == 4:
@@ -46,7 +46,7 @@ def task_of(number: int) -> Task[Solution]:
 
 
 def seen_in(kind: str, picture: bytes) -> Solution:
-    """What is to be read or dragged in a picture: each has its own."""
+    """Return the solution of a picture; each picture has its own."""
     name = picture_hash(picture)
     if kind == ImageToText.kind:
         return TextSolution(name[:5])
@@ -55,7 +55,7 @@ def seen_in(kind: str, picture: bytes) -> Solution:
 
 
 def misread(solution: Solution, chance: Random) -> Solution:
-    """What somebody makes of it who does not look; some of that fails a check, and some does not."""
+    """Return a wrong solution, which a check may find or not."""
     if isinstance(solution, TextSolution):
         return TextSolution(chance.choice((solution.text[:-1], solution.text[::-1])))
     assert isinstance(solution, SlideSolution)

@@ -37,7 +37,7 @@ class KillPoint(Enum):
     COMMIT = "before a commit"
     COMMITTED = "after a commit, before it knows"
     SENT = "as a request leaves"
-    HANDLED = "as a service has done what it was asked"
+    HANDLED = "as a service has handled a call"
     REPLIED = "as a reply comes in"
 
 
@@ -58,9 +58,9 @@ class Process:
         """Its hub's, once there is one."""
         self.monitor = CallMonitor(name, self.health_snapshot, late)
         self.accounts: Collection[Account] | None = ()
-        """Those that its hub has; None once they may be any."""
+        """The accounts of its hub; None once they may be any."""
         self.version: int | None = 0
-        """The configuration that its hub goes by; None once that may be any."""
+        """The configuration of its hub; None once it may be any."""
         self.context = copy_context()
         self.context.run(OWNER.set, self)
         self.tasks: list[asyncio.Task[Any]] = []
@@ -70,7 +70,7 @@ class Process:
         self.is_stalled = False
         self.was_stalled = False
         self.over: asyncio.Event = asyncio.Event()
-        """Set once it was killed, or has ended by itself."""
+        """Set once it was killed or has ended."""
         self._loop = loop
         self._kill = kill
         self._left = 0 if kill is None else kill.count
@@ -78,11 +78,11 @@ class Process:
     def step(self) -> None:
         """See :class:`tests.simulation.loop.Owner`."""
         if self._is_due(KillPoint.AWAIT):
-            # Not now, for something else is in the middle of its step.
+            # Not now, because something else is in the middle of its step.
             self._loop.call_soon(self.die, context=NO_OWNER)
 
     def reach(self, point: KillPoint) -> None:
-        """Come to something that it may be killed at."""
+        """Reach a point at which it may be killed."""
         if self._is_due(point):
             self.die()
 
@@ -103,27 +103,27 @@ class Process:
             task.cancel()
 
     def refuse_if_dead(self) -> None:
-        """End whoever asks for something in the name of a dead process."""
+        """Cancel the current task if the process is dead."""
         if self.is_dead:
             raise asyncio.CancelledError
 
     def stall(self, seconds: float) -> None:
-        """Do nothing for some time, as a process does that was suspended."""
+        """Do nothing for some time, like a suspended process."""
         if not self.over.is_set():
             self.is_stalled = self.was_stalled = True
             self._loop.call_later(seconds, self.wake, context=NO_OWNER)
 
     def wake(self) -> None:
-        """Go on after a stall."""
+        """Continue after a stall."""
         self.is_stalled = False
         held, self.held = self.held, []
         for go_on in held:
             go_on()
 
     def health_snapshot(self, provider: str) -> HealthSnapshot | None:
-        """How a provider stands with its hub.
+        """Return the health of a provider in its hub.
 
-        None where an order may be for another account, or may have been let through long before it leaves.
+        None if a job may be for another account, or may have been admitted long before it is sent.
         """
         if self.engine is None or self.version is None or self.was_stalled:
             return None
@@ -132,11 +132,11 @@ class Process:
         return HealthSnapshot(health.state, (id(gate), health._generation), health.since or 0.0)  # pyright: ignore[reportPrivateUsage]
 
     def has(self, account: Account) -> bool:
-        """Whether an account is surely one of its hub's."""
+        """Return whether an account is certainly one of its hub's."""
         return self.accounts is not None and account in self.accounts
 
     def may_have(self, account: Account) -> bool:
-        """Whether an account may be one of its hub's."""
+        """Return whether an account may be one of its hub's."""
         return self.accounts is None or account in self.accounts
 
     @property
@@ -221,7 +221,7 @@ class ServiceConnection:
         call = self._service.call_of(request)
         job_id, order = self._service.asked_for(call), None
         if job_id is not None:
-            process.monitor.question(self._service, job_id)
+            process.monitor.poll(self._service, job_id)
         elif self._service.is_order(call):
             order = process.monitor.order(self._service)
         else:

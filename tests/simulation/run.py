@@ -1,4 +1,4 @@
-"""One run: a world and its clients drawn from a seed, lived through, and looked at."""
+"""One run: a random world and its clients, drawn from a seed, and the checks at its end."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.simulation.world import SimulatedWorld
 
 __all__ = ["simulate"]
 
-# The last reservations and leases are over by then, in seconds.
+# After this time, in seconds, the last leases are over.
 _LEASE = 61.0
-# A run takes some hundred seconds, or a few thousand where jobs are waited for in vain.
-_FOR_EVER = 50_000.0
+# A run takes some hundred seconds, or a few thousand if jobs time out.
+_NEVER_ENDS = 50_000.0
 
 
 def simulate(seed: int) -> Outcome:
-    """Live through the run of a seed."""
+    """Do the run of a seed, and return its outcome."""
     with asyncio.Runner(loop_factory=SimulationLoop) as runner:
         return runner.run(_Run(seed).live())
 
@@ -66,19 +66,19 @@ class _Run:
             world, loop, journal_file, _services(configured, world, journal_file), configured, log
         )
         loop.set_exception_handler(
-            lambda _, told: world.report_violation(f"{told.get('message')}: {told.get('exception')!r}")
+            lambda _, error: world.report_violation(f"{error.get('message')}: {error.get('exception')!r}")
         )
-        with _complaints(world):
+        with _errors_reported(world):
             is_swept = chance.random() < 0.7
             try:
-                async with asyncio.timeout(_FOR_EVER):
+                async with asyncio.timeout(_NEVER_ENDS):
                     await self._history(client, is_swept=is_swept)
             except TimeoutError:
                 world.report_violation(
                     f"this does not come to an end: {[one.unfinished for one in self._processes]}"
                 )
             compare(client, is_swept=is_swept)
-            await _bury(self._processes, world)
+            await _end(self._processes, world)
         journal_file.close()
         return Outcome(
             seed=self._seed,
@@ -100,15 +100,15 @@ class _Run:
         has_others = len(self._draw.versions) > 1
         programs = range(1 if is_forking else chance.choice((2, 2, 3, 3) if has_others else (1, 2, 2, 3)))
         await asyncio.gather(
-            *(self._lives(client, f"{number}", is_forking=is_forking) for number in programs)
+            *(self._run_repeatedly(client, f"{number}", is_forking=is_forking) for number in programs)
         )
         if jumping is not None:
             jumping.cancel()
         if is_swept:
             await self._sweep(client)
 
-    async def _lives(self, client: Client, name: str, *, is_forking: bool) -> None:
-        """A program that is started again after each end."""
+    async def _run_repeatedly(self, client: Client, name: str, *, is_forking: bool) -> None:
+        """Run a program that is started again after each end."""
         chance = client.world.chance(f"lives of {name}")
         for number in range(chance.choice((1, 2, 3))):
             await asyncio.sleep(chance.uniform(0, 20) if number == 0 else chance.uniform(0, 90))
@@ -119,7 +119,7 @@ class _Run:
                 await self._one_life(client, program, self._draw.any_plan(chance))
 
     async def _family(self, client: Client, name: str, chance: Random) -> None:
-        """A program that makes its hub, may use it, and forks some children that share its work."""
+        """Run a program that makes its hub, may use it, and forks some children that share its work."""
         client.world.count("program that forks")
         plan = self._draw.any_plan(chance, is_of_many=True)
         process = self._process(client, name, plan)
@@ -139,10 +139,10 @@ class _Run:
         await self._one_life(client, name, plan, inherited.in_child())
 
     async def _sweep(self, client: Client) -> None:
-        """Once nothing goes wrong any more, have one more hub collect what all others left."""
+        """Let a last hub collect what all others left, without any more faults."""
         world = client.world
         world.is_calm = True
-        # Late calls arrive, and what was alive by any clock is over.
+        # Late calls arrive, and all leases end, by any clock.
         await asyncio.sleep(_LEASE)
         ((until,),) = client.journal_file.read("SELECT max(alive_until) FROM owners")
         if until is not None and until >= world.wall():
@@ -179,9 +179,9 @@ class _Run:
 def _services(
     configured: Configuration, world: SimulatedWorld, journal_file: JournalFile
 ) -> Sequence[Service]:
-    """All that some version of the configuration knows."""
+    """Return the services of all versions of the configuration."""
     services: list[Service] = []
-    for name, service_type in configured.makes.items():
+    for name, service_type in configured.service_types.items():
         accounts = {version[name]: None for version in configured.accounts}
         family = [
             Service(name, service_type, world, journal_file, there)
@@ -201,8 +201,8 @@ async def _jump(world: SimulatedWorld) -> None:
         world.jump(chance.choice((-1, 1)) * chance.choice((1, 50, 400, 4000, 40_000)))
 
 
-async def _bury(processes: Sequence[Process], world: SimulatedWorld) -> None:
-    """End what is left of the dead, so that nobody finds it."""
+async def _end(processes: Sequence[Process], world: SimulatedWorld) -> None:
+    """End the tasks that dead processes left."""
     for process in processes:
         for _ in range(100):
             left = process.unfinished
@@ -215,8 +215,8 @@ async def _bury(processes: Sequence[Process], world: SimulatedWorld) -> None:
             world.report_violation(f"{process.name} can't be ended: {process.unfinished}")
 
 
-class _Complaints(logging.Handler):
-    """Takes what the engine itself finds unthinkable for a fault."""
+class _ErrorHandler(logging.Handler):
+    """Reports each error with a traceback in the engine's log as a violation."""
 
     def __init__(self, world: SimulatedWorld) -> None:
         super().__init__(logging.ERROR)
@@ -229,8 +229,8 @@ class _Complaints(logging.Handler):
 
 
 @contextmanager
-def _complaints(world: SimulatedWorld) -> Generator[None]:
-    handler, level, propagates = _Complaints(world), engine_log.level, engine_log.propagate
+def _errors_reported(world: SimulatedWorld) -> Generator[None]:
+    handler, level, propagates = _ErrorHandler(world), engine_log.level, engine_log.propagate
     engine_log.addHandler(handler)
     engine_log.setLevel(logging.ERROR)
     engine_log.propagate = False

@@ -60,7 +60,7 @@ class RunStatistics:
             f"{self.solves} solves, {self.results} results, {self.jobs} jobs at the services",
             f"{self.kills} kills, {self.faults.total()} faults injected:",
             *_listed(self.faults),
-            "done beside that:",
+            "other actions:",
             *_listed(self.actions),
         ]
         return "\n".join(lines)

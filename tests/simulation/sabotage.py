@@ -1,6 +1,6 @@
-"""The engine broken on purpose, in the ways in which such engines are broken: the simulation must see each.
+"""The engine broken on purpose, in ways in which such engines are broken: the simulation must detect each.
 
-Every one is a change that a careless person could make, and that passes for right while nothing goes wrong.
+Each is a change that a careless person could make, and that looks right while nothing fails.
 """
 
 from __future__ import annotations
@@ -20,4 +20,4 @@ SABOTAGES: Mapping[str, tuple[Sabotage, str]] = {
     **sabotage_patience.SABOTAGES,
     **sabotage_accounts.SABOTAGES,
 }
-"""Each with what the simulation should say of it."""
+"""Each with a part of the violation that the simulation must report."""

@@ -21,7 +21,7 @@ __all__ = ["SABOTAGES"]
 
 
 def engine_of_the_parent(patch: pytest.MonkeyPatch) -> None:
-    """A forked child goes on with its parent's engine, and with its name in the journal."""
+    """A forked child uses its parent's engine, and its name in the journal."""
 
     def inherited(self: ProcessEngine) -> Engine | None:
         return self._engine
@@ -30,17 +30,17 @@ def engine_of_the_parent(patch: pytest.MonkeyPatch) -> None:
 
 
 def jobs_of_any_account(patch: pytest.MonkeyPatch) -> None:
-    """Who collects what others left takes the jobs of all accounts."""
+    """Resuming takes over the jobs of all accounts."""
     patch.setattr(_claims, "OF_HUB", "1")
 
 
 def budget_by_name(patch: pytest.MonkeyPatch) -> None:
-    """A provider's budget counts what was spent under its name, at whatever account."""
+    """A provider's budget counts what was spent under its name at any account."""
     patch.setattr(_ledger_table, "OF_PROVIDER", "provider = :provider")
 
 
 def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
-    """An equal task that another process has ordered is waited for, at whatever account."""
+    """A solve waits for the equal task of another process at any account."""
     patch.setattr(_jobs_table, "OF_HUB", "1")
 
 
@@ -51,4 +51,4 @@ SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
     "budget by name": (budget_by_name, "and its accounts have"),
     "equal task of any account": (equal_task_of_any_account, "waited for a job of another account"),
 }
-"""Each with what the simulation should say of it."""
+"""Each with a part of the violation that the simulation must report."""

@@ -40,7 +40,7 @@ __all__ = ["SABOTAGES"]
 
 
 def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
-    """An order is written down once the service has taken it, which saves a commit before each."""
+    """A job is written down after it is created, which saves a commit before each create."""
     run, create = RemoteExecution.run, RemoteExecution._create
 
     async def send_first(self: RemoteExecution) -> Solved:
@@ -58,7 +58,7 @@ def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
 
 
 def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
-    """An order that brought no id back is sent again."""
+    """A create without a reply is sent again."""
     create = RemoteExecution._create
 
     async def create_again(self: RemoteExecution, request: Request, task: Task[Solution]) -> Created:
@@ -71,7 +71,7 @@ def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
 
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
-    """Whether a budget has room is looked at first, and the price reserved in the next transaction."""
+    """The budget is checked in one transaction, and the price reserved in the next."""
     check, reserve = _journal.check_budgets, Journal.reserve
 
     def nothing(*_values: object) -> None:
@@ -91,7 +91,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
 
 
 def lost_lease(patch: pytest.MonkeyPatch) -> None:
-    """Created jobs are taken over from whoever has them, dead or alive."""
+    """Created jobs are taken over from any hub, dead or alive."""
     claim = _claims.claim
 
     def claim_all(
@@ -103,7 +103,7 @@ def lost_lease(patch: pytest.MonkeyPatch) -> None:
 
 
 def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
-    """A question for an answer that goes wrong ends the attempt, and the next provider is paid as well."""
+    """A failed poll ends the attempt, and the next provider is paid as well."""
 
     def ends_the_poll(error: Exception) -> Row:
         return attrs.evolve(row_for(error), poll_goes_on=False)
@@ -112,7 +112,7 @@ def fall_back_on_a_poll_error(patch: pytest.MonkeyPatch) -> None:
 
 
 def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
-    """What waits at a provider is asked for by the id of the last order there."""
+    """Every poll at a provider has the id of the last job there."""
     newest: WeakKeyDictionary[Provider, Job] = WeakKeyDictionary()
     init, poll = Poller.__init__, Poller._poll
 
@@ -128,8 +128,8 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Poller, "_poll", poll_newest)
 
 
-def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
-    """A job that is done is charged with its reserved price, whatever the service says that it has cost."""
+def stated_cost_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A job that is done is charged with its reserved price, whatever cost the service states."""
     settle = _jobs_table.settle
 
     def settle_as_reserved(*values: Any, cost: Decimal | None = None, **named: Any) -> bool:
@@ -139,7 +139,7 @@ def told_cost_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
-    """What is old is forgotten, whether or not it has ended."""
+    """Old jobs are deleted, whether or not they have ended."""
 
     def prune_all(connection: Connection, older_than: float, **_rest: object) -> int:
         return connection.execute("DELETE FROM jobs WHERE updated_at < :time", {"time": older_than}).rowcount
@@ -148,7 +148,7 @@ def open_jobs_pruned(patch: pytest.MonkeyPatch) -> None:
 
 
 def stale_answers(patch: pytest.MonkeyPatch) -> None:
-    """Answers are given to equal tasks again for ever."""
+    """Answers are shared with equal tasks without a limit of time."""
     find = _jobs_table.find_equal
 
     def find_any(
@@ -160,7 +160,7 @@ def stale_answers(patch: pytest.MonkeyPatch) -> None:
 
 
 def unused_cache(patch: pytest.MonkeyPatch) -> None:
-    """Every solve orders, whatever answers there are."""
+    """Every solve creates a job, even if there is a fresh answer."""
 
     def find_none(*_values: object) -> None:
         return None
@@ -169,7 +169,7 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
 
 
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
-    """Whoever attaches to a job gets its answer, and the journal does not."""
+    """A hub that attaches to a job returns its answer, and does not write it down."""
 
     async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> LateOutcome:
         return await collect(attrs.evolve(job, row=None), poll, **named)
@@ -178,7 +178,7 @@ def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
 
 
 def last_word_to_the_latest(patch: pytest.MonkeyPatch) -> None:
-    """What has ended can end once more, in another way: whoever speaks last is right."""
+    """A job that has ended can end again in another way."""
     again = dict.fromkeys(_jobs_table.ENDED, _jobs_table.ENDED)
     patch.setattr(_jobs_table, "_NEXT", _jobs_table._NEXT | again)
 
@@ -190,11 +190,11 @@ SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
     "lost lease": (lost_lease, "by turns"),
     "fall back on a poll error": (fall_back_on_a_poll_error, "was given up after"),
     "answer of another job": (answer_of_another_job, "is not that of job"),
-    "told cost ignored": (told_cost_ignored, "is charged"),
+    "stated cost ignored": (stated_cost_ignored, "is charged"),
     "open jobs pruned": (open_jobs_pruned, "was pruned when it was"),
     "stale answers": (stale_answers, "for fresh"),
     "unused cache": (unused_cache, "is a fresh answer"),
     "attached and not written": (attached_and_not_written, "is not written down"),
     "last word to the latest": (last_word_to_the_latest, "a person said"),
 }
-"""Each with what the simulation should say of it."""
+"""Each with a part of the violation that the simulation must report."""

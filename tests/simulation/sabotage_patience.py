@@ -1,4 +1,4 @@
-"""The engine broken on purpose, so that it gives up too soon or asks too often.
+"""The engine broken on purpose, so that it gives up too soon or calls too often.
 
 See :mod:`tests.simulation.sabotage`.
 """
@@ -34,7 +34,7 @@ __all__ = ["SABOTAGES"]
 
 
 def cooling_ends_the_solve(patch: pytest.MonkeyPatch) -> None:
-    """A provider that cools is not asked, also where there is nobody else to ask."""
+    """A provider that cools down is not called, even if there is no other provider."""
 
     def opens_at(self: Health, _latest: float) -> float | None:
         return self.opens_at
@@ -43,7 +43,7 @@ def cooling_ends_the_solve(patch: pytest.MonkeyPatch) -> None:
 
 
 def busy_is_refused(patch: pytest.MonkeyPatch) -> None:
-    """A service that has no worker now is not asked for the same task again."""
+    """A service without a free worker is not called for the same task again."""
 
     def ask_others(error: Exception, route: RouteSettings, *, has_job: bool) -> Then:
         return Then.NEXT if isinstance(error, ServiceBusy) else next_step(error, route, has_job=has_job)
@@ -52,7 +52,7 @@ def busy_is_refused(patch: pytest.MonkeyPatch) -> None:
 
 
 def page_of_a_firewall_refuses_the_account(patch: pytest.MonkeyPatch) -> None:
-    """Every 403 is about the account, whoever says it."""
+    """Every 403 is about the account, even the page of a firewall."""
 
     def refused(error: Exception) -> Row:
         is_page = isinstance(error, ServiceUnavailable) and "HTTP 403" in str(error)
@@ -62,7 +62,7 @@ def page_of_a_firewall_refuses_the_account(patch: pytest.MonkeyPatch) -> None:
 
 
 def all_probe_at_once(patch: pytest.MonkeyPatch) -> None:
-    """While one attempt finds out whether a provider works again, all others may ask it as well."""
+    """While one attempt probes a provider, all others may call it as well."""
     opens_at = cast("property", vars(Health)["opens_at"])
 
     def open_to_all(self: Health) -> Any:
@@ -72,13 +72,13 @@ def all_probe_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def seldom_probed(patch: pytest.MonkeyPatch) -> None:
-    """Where there is nobody else to ask, a provider that failed is asked every half a minute."""
+    """A provider that failed is probed every half a minute, even if there is no other provider."""
     patch.setattr(_health, "_FREE_PROBE_DELAYS", (30.0, 30.0))
     patch.setattr(_health, "_PAID_PROBE_DELAYS", (30.0, 30.0))
 
 
 def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
-    """One that has no worker is asked again when we like, however long it asked to be left alone."""
+    """A service without a free worker is called again before the pause that it asked for is over."""
 
     def no_pause(_error: Exception | None) -> None:
         return None
@@ -91,7 +91,7 @@ def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
-    """The first question comes when it usually does, also where it is the only one that there is time for."""
+    """The first poll comes at its usual time, even if there is time for only one."""
 
     def first_delay(_self: JobDurations, *, interval: float, left: float, **_rest: object) -> float:
         return min(interval, left / 2)
@@ -100,7 +100,7 @@ def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:
-    """What a job answers that had taken too long is for whoever resumes, and not for its own solve."""
+    """A late answer is left to hubs that resume, and does not end its own solve."""
 
     def ignore(_self: LateAnswer, _outcome: object) -> None:
         return
@@ -109,12 +109,12 @@ def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def pace_of_our_own(patch: pytest.MonkeyPatch) -> None:
-    """Every service is asked each second."""
+    """Every job is polled each second."""
     patch.setattr(RemoteAccount, "pace", property(lambda _: (1.0, None)))
 
 
 def first_question_at_once(patch: pytest.MonkeyPatch) -> None:
-    """The pause before the first question is cut short where there is little time."""
+    """The minimum delay before the first poll is ignored."""
     pace = cast("property", vars(RemoteAccount)["pace"])
     patch.setattr(RemoteAccount, "pace", property(lambda self: (pace.__get__(self)[0], None)))
 
@@ -127,11 +127,11 @@ SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
         "has not refused the account",
     ),
     "all probe at once": (all_probe_at_once, "no probe"),
-    "seldom probed": (seldom_probed, "and nobody asked it"),
-    "pause of a busy service ignored": (pause_of_a_busy_service_ignored, "after it was told to wait"),
+    "seldom probed": (seldom_probed, "which was not called for"),
+    "pause of a busy service ignored": (pause_of_a_busy_service_ignored, "after it was asked to wait"),
     "only question too early": (only_question_too_early, "the last question was sent"),
     "late answer ignored": (late_answer_ignored, "before the end of its own solve"),
     "pace of our own": (pace_of_our_own, "again after"),
-    "first question at once": (first_question_at_once, "right after its order"),
+    "first question at once": (first_question_at_once, "right after its create"),
 }
-"""Each with what the simulation should say of it."""
+"""Each with a part of the violation that the simulation must report."""

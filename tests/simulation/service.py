@@ -1,6 +1,6 @@
-"""The services, with their queues and bad days, and the network before them.
+"""The services with their queues and outages, and the network before them.
 
-They keep books of their own. What they know is the truth; the journal is compared with it.
+They keep records of their own, with which the journal is compared.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from tests.simulation.world import SimulatedWorld
 
 __all__ = ["Coming", "Service"]
 
-# How far the numbers of jobs elsewhere are from those of the first service.
+# The difference between the numbers of jobs elsewhere and at the first service.
 _APART = 500_000
 
 
 @attrs.frozen
 class Coming:
-    """What comes back for a call, by which fate, and whether it is the answer of a job."""
+    """The reply to a call, the name of its outcome, and whether it has the answer of a job."""
 
     reply: Reply | ProviderError
     call_outcome: str
     has_answer: bool
 
 
-class _Books(World):
-    """One service's books. It drops a job ``kept`` seconds after its end, and then knows nothing of it."""
+class _Records(World):
+    """The records of one service. It drops a job ``kept`` seconds after its end."""
 
     def __init__(self, service: Service, kept: float, failing: float, seconds: Callable[[], float]) -> None:
         world = service.world
@@ -67,7 +67,7 @@ class _Books(World):
             service.refused.add(service.served)
             return None
         if service.is_elsewhere:
-            # Numbers of its own, so that it can be seen whose job somebody means.
+            # Numbers of its own, so that a job cannot be confused with one of the first service.
             self.jobs[taken.id + _APART] = self.jobs.pop(taken.id)
             taken.id += _APART
         service.taken_from[taken.id] = service.served
@@ -78,7 +78,7 @@ class _Books(World):
         found = super().find_job(account, job_id)
         if found is None or not self.has_dropped(found):
             return found
-        self._service.told_gone.add(found.id)
+        self._service.reported_unknown.add(found.id)
         return None
 
     def has_dropped(self, job: JobRecord) -> bool:
@@ -88,8 +88,7 @@ class _Books(World):
 class Service:
     """One service, and the network before it.
 
-    ``trouble`` is the share of calls that something becomes of; ``outages`` are its worst times, each with
-    begin, end and what becomes of every call then.
+    A share of its calls fails, and in its outages every call does.
     """
 
     def __init__(
@@ -105,27 +104,27 @@ class Service:
         self.world = world
         self.family = [self]
         """All services of the same name, one at each address."""
-        self.told_gone: set[int] = set()
-        """The jobs of which it has said that it does not know them."""
+        self.reported_unknown: set[int] = set()
+        """The jobs that it has reported as unknown."""
         self.refused: set[str] = set()
-        """The processes that were told, in its own words, that it does not serve their account."""
+        """The processes whose account it has refused."""
         self.taken_from: dict[int, str] = {}
-        """Which process has ordered a job."""
+        """The process that created each job."""
         self.troubled: set[int] = set()
-        """The jobs of which a question, or its reply, did not come through as it should."""
+        """The jobs with a poll that failed."""
         self.attached: set[int] = set()
-        """The jobs that somebody attached to."""
+        """The jobs that a hub attached to."""
         self.served = ""
-        """The process whose call it answers."""
+        """The process whose call it handles."""
         self.pollers: dict[int, list[str]] = defaultdict(list)
-        """Which processes have asked for a job, one after the other."""
+        """The processes that polled each job, in their order."""
         self._journal_file = journal_file
         self.is_elsewhere = accounts[0].is_elsewhere
         self._chance = chance = world.chance(f"service {self}")
         self._trouble = chance.choice((0.0, 0.02, 0.05, 0.1, 0.3))
         self._outages = sorted(_outages(chance))
         self._wrong = chance.choice((0.0, 0.0, 0.1))
-        # Who says what a job has cost may charge another price than was agreed, a higher one too.
+        # A service that states the cost of a job may charge another price than its list, even a higher one.
         factors = ("1", "0.5", "2") if service_type.tells_cost and chance.random() < 0.5 else ("1",)
         self._factors = [Decimal(factor) for factor in factors]
         self._work = chance.choice(((1.0, 6.0), (1.0, 6.0), (5.0, 20.0), (10.0, 60.0)))
@@ -133,25 +132,25 @@ class Service:
         self._free_at = [0.0] * workers
         self._last: dict[bytes, Reply] = {}
         failing = chance.choice((0.0, 0.0, 0.05, 0.3))
-        self.books = _Books(self, chance.choice((90.0, 900.0, 1e9)), failing, self._job_seconds)
+        self.records = _Records(self, chance.choice((90.0, 900.0, 1e9)), failing, self._job_seconds)
         for account in accounts:
-            self.books.add_account(account.token, chance.choice(("1000", "1000", "1000", "0.002")))
+            self.records.add_account(account.token, chance.choice(("1000", "1000", "1000", "0.002")))
         self._emulation = service_type.begin(chance)
 
     def __str__(self) -> str:
         return f"{self.name} elsewhere" if self.is_elsewhere else self.name
 
     def account_of(self, number: int) -> Account:
-        """The account that has paid for a job."""
+        """Return the account that paid for a job."""
         return Account(self.name, self.is_elsewhere, self.jobs[number].account.token)
 
     def read(self, kind: str, picture: bytes) -> Solution:
-        """What its people see in a picture: mostly what is there."""
+        """Return what its workers answer, which is mostly right."""
         seen = seen_in(kind, picture)
         return misread(seen, self._chance) if self._chance.random() < self._wrong else seen
 
     def _job_seconds(self) -> float:
-        """Until when a new job waits for somebody, and is worked on."""
+        """Return how long a new job waits for a worker and is worked on, in seconds."""
         now = self.world.loop.time()
         begin = max(now, heapq.heappop(self._free_at))
         work = self._chance.uniform(*self._work) * (10 if self._chance.random() < 0.05 else 1)
@@ -160,28 +159,28 @@ class Service:
 
     @property
     def jobs(self) -> Mapping[int, JobRecord]:
-        """All that it ever took."""
-        return self.books.jobs
+        """All its jobs."""
+        return self.records.jobs
 
     def charge_of(self, price: Decimal) -> Decimal:
-        """What the next job costs, where this price was agreed."""
+        """Return what the next job costs if this is its list price."""
         return price * self._chance.choice(self._factors)
 
     def agreed(self, job: JobRecord) -> Decimal:
-        """What a client can know that a job costs, before it has an answer."""
+        """Return the cost of a job as far as a client can know it before the answer."""
         return min(job.price, self.service_type.prices[job.kind])
 
     @property
     def owed(self) -> Decimal:
-        """What it has charged, as far as its clients could know that beforehand."""
+        """What it has charged, as far as its clients could know it beforehand."""
         return sum((self.agreed(job) for job in self.jobs.values()), Decimal(0))
 
     def has_dropped(self, job: JobRecord) -> bool:
-        """Whether nobody gets the answer of a job any more."""
-        return self.books.has_dropped(job)
+        """Return whether a job is dropped."""
+        return self.records.has_dropped(job)
 
     def check_taken(self, job: JobRecord) -> None:
-        """Compare the books in the moment in which it takes a job."""
+        """Compare the records with the journal when a job is created."""
         self.world.count(f"{job.kind} at {self.service_type.name}")
         if job.price != self.service_type.prices[job.kind]:
             self.world.count("job at another price than was agreed")
@@ -213,10 +212,10 @@ class Service:
         return number_of(str(call.json()[self.service_type.id_field]))
 
     def receive(self, call: Call, client: str, done: Callable[[], None]) -> asyncio.Future[Coming]:
-        """The reply to come, or never; ``done`` is called where the service has done what it was asked."""
+        """Return the coming reply, which may never come; ``done`` is called once the call is handled."""
         loop, world = self.world.loop, self.world
         name, job_id = self._emulation.name_of(call), self.asked_for(call)
-        call_outcome = self._fate(name, call)
+        call_outcome = self._call_outcome(name, call)
         if job_id is not None:
             # By when it was sent: one that is late does not come from a process that still works on it.
             self._note_poller(job_id, client, call, call_outcome)
@@ -229,7 +228,7 @@ class Service:
                 coming.set_result(
                     Coming(reply, call_outcome.name, has_answer=job is not None and job.delivered > 0)
                 )
-                self._note_told(client, call_outcome)
+                self._note_refusal(client, call_outcome)
 
         def arrive() -> None:
             reply = call_outcome.instead
@@ -244,7 +243,7 @@ class Service:
             loop.call_later(there, arrive, context=NO_OWNER)
         return coming
 
-    def _note_told(self, client: str, call_outcome: CallOutcome) -> None:
+    def _note_refusal(self, client: str, call_outcome: CallOutcome) -> None:
         if call_outcome.name == DENIED:
             self.refused.add(client)
 
@@ -255,18 +254,18 @@ class Service:
         asking = Account(self.name, self.is_elsewhere, self._emulation.token_of(call) or "")
         if taken_by is not None and taken_by.account_of(job_id) != asking:
             self.world.report_violation(
-                f"{client} asked {self} for job {job_id}, which is of another account"
+                f"{client} polled {self} for job {job_id}, which is of another account"
             )
         if self.pollers[job_id][-1:] != [client]:
             self.pollers[job_id].append(client)
 
     def _answer(self, call: Call, client: str) -> Reply:
         self.served = client
-        answer = self._emulation.answer(call, self.books)
+        answer = self._emulation.answer(call, self.records)
         self._last[call.body] = reply = Reply(answer.status, answer.body, answer.headers)
         return reply
 
-    def _fate(self, name: str, call: Call) -> CallOutcome:
+    def _call_outcome(self, name: str, call: Call) -> CallOutcome:
         now, chance = call.received, self._chance
         call_outcome = CallOutcome(FINE, (chance.uniform(0.01, 0.3),), chance.uniform(0.01, 0.3))
         if self.world.is_calm:
@@ -290,7 +289,7 @@ def _outages(chance: random.Random) -> Iterable[tuple[float, float, str]]:
         begin = chance.uniform(0, 200)
         yield begin, begin + chance.uniform(3, 90), chance.choice(sorted(OUTAGES))
     if chance.random() < 0.35:
-        # A network that blinks, or a rush.
+        # A network with short interruptions, or a rush.
         kind = chance.choice((REFUSED, BUSY))
         for _ in range(6):
             begin = chance.uniform(0, 200)

@@ -1,4 +1,4 @@
-"""Many runs, and what was done in them: ``python -m tests.simulation.soak``, or ``make soak``."""
+"""Many runs, and their statistics: ``python -m tests.simulation.soak``, or ``make soak``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.simulation.run_statistics import RunStatistics
 
 __all__ = ["main", "seeds"]
 
-# A run takes some hundredths of a second. One that takes so many seconds will never end.
+# A run takes some hundredths of a second. One that takes this long, in seconds, never ends.
 _TOO_LONG = 120.0
 _SHOWN = 20
 
 
 def seeds(*, default: int) -> range:
-    """The runs that are wanted: ``SIM_SEED`` names a single one, ``SIM_RUNS`` how many from ``SIM_FIRST``."""
+    """Return the seeds: that of ``SIM_SEED``, or ``SIM_RUNS`` seeds from ``SIM_FIRST`` on."""
     single = os.environ.get("SIM_SEED")
     if single is not None:
         return range(int(single), int(single) + 1)
@@ -26,7 +26,7 @@ def seeds(*, default: int) -> range:
 
 
 def main() -> int:
-    """Run them all, and say what came of it."""
+    """Do all runs, and print the statistics and violations."""
     statistics, broken = RunStatistics(), list[int]()
     for seed in seeds(default=10_000):
         faulthandler.dump_traceback_later(_TOO_LONG, exit=True)

@@ -1,10 +1,10 @@
-"""The promise of DESIGN.md, section 6, under attack: a share of the runs, and that the simulation can bite.
+"""The promise of DESIGN.md, section 6, in a share of the simulated runs; and the simulation itself.
 
-A solve with time left and somebody to ask does not fail, and no service is asked faster than it allows: that
-is attacked as well, by programs that fork, accounts that change, and services that are busy or blink.
+A solve with time and a provider left does not fail, and no service is called faster than it allows. Programs
+that fork, accounts that change, and services that are busy or interrupted try to break that.
 
-``SIM_RUNS=5000`` tries so many, ``SIM_FIRST=5000`` begins with that seed, and ``SIM_SEED=123`` is that run
-again and no other. ``make soak`` does it for long, and prints what was done.
+``SIM_RUNS=5000`` does so many runs, ``SIM_FIRST=5000`` begins with that seed, and ``SIM_SEED=123`` repeats a
+single run. ``make soak`` does many runs and prints their statistics.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tests.simulation.run import simulate
 from tests.simulation.sabotage import SABOTAGES
 from tests.simulation.soak import seeds
 
-# So many runs are enough to catch each sabotage.
-_BOUND = 100
-# The run that caught it last is tried first. Any change of the simulation makes others of them.
+# This many runs are enough to detect each sabotage.
+_MAX_RUNS = 100
+# The run that detected it last is tried first. Any change of the simulation changes the runs.
 _CAUGHT_BY = {
     "journal after the send": 0,
     "retry of an ambiguous create": 12,
@@ -30,7 +30,7 @@ _CAUGHT_BY = {
     "lost lease": 1,
     "fall back on a poll error": 1,
     "answer of another job": 1,
-    "told cost ignored": 2,
+    "stated cost ignored": 2,
     "open jobs pruned": 1,
     "stale answers": 11,
     "unused cache": 11,
@@ -64,21 +64,23 @@ def test_no_run_breaks_the_promise(share: int) -> None:
 
 @pytest.mark.parametrize("name", SABOTAGES)
 def test_an_engine_that_is_broken_on_purpose_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_it, telling = SABOTAGES[name]
+    break_it, violation = SABOTAGES[name]
     break_it(monkeypatch)
-    seeds_to_try = (_CAUGHT_BY.get(name, 0), *range(_BOUND))
-    assert any(_is_blamed(telling, seed) for seed in seeds_to_try), f"{_BOUND} runs have not found it"
+    seeds_to_try = (_CAUGHT_BY.get(name, 0), *range(_MAX_RUNS))
+    assert any(_is_detected(violation, seed) for seed in seeds_to_try), (
+        f"{_MAX_RUNS} runs have not detected it"
+    )
 
 
-def _is_blamed(telling: str, seed: int) -> bool:
-    return any(telling in wrong for wrong in simulate(seed).wrong)
+def _is_detected(violation: str, seed: int) -> bool:
+    return any(violation in wrong for wrong in simulate(seed).wrong)
 
 
 def test_a_seed_is_the_same_run_each_time() -> None:
     once, again = simulate(7), simulate(7)
     assert once == again
     assert once.steps > 100
-    # In another process addresses and the hashes of texts are others.
+    # In another process addresses and the hashes of texts differ.
     program = "from tests.simulation.run import simulate; print(simulate(7).trace)"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

@@ -18,8 +18,8 @@ from captchahub._journal.database import Connection
 if TYPE_CHECKING:
     from captchahub.jobs import JobEntry
 
-# A statement with a list of its own length would be compiled anew for each length, and SQLite 3.26 can't look
-# into JSON unless that was compiled in. So a list is a text with a space around each value.
+# A statement with a list of its own length would be compiled for each length, and SQLite 3.26 can't look into
+# JSON unless that was compiled in. So a list is a text with a space around each value.
 OF_HUB = "(account = 0 OR instr(:accounts, ' ' || account || ' ') > 0)"
 """The SQL condition for the jobs that may belong to a hub, with the values of :attr:`OwnAccounts.hub`."""
 

@@ -4,7 +4,8 @@ SQLite (:mod:`captchahub._journal.sqlite`) is one such database. Another one nee
 with the same names and columns, and a branch in :func:`captchahub._journal.journal.open_journal`.
 
 The statements of the tables are written for more than SQLite: values are named (``:name``), flags are whole
-numbers, and no statement needs RETURNING, which SQLite has had since 3.35 only.
+numbers, and no statement needs RETURNING, which SQLite has had since 3.35 only. They use the functions
+``coalesce``, ``sum`` and ``instr``, ``ON CONFLICT``, and ``lastrowid`` for the id of a new row.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def settle(
         },
     )
     if charge != reserved or is_released:
-        # At the time when it was created, for that is the period whose budget it was reserved in.
+        # At the time when it was created, because the price was reserved in the budget of that period.
         add_to_ledger(connection, tuple(line), ordered_at, charge=charge - reserved, jobs=-is_released)
     return True
 

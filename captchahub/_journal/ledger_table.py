@@ -1,6 +1,6 @@
 """The ledger: what jobs cost, added up in slots of time. Each function runs in an open transaction.
 
-Every charge stands there twice, in its slot and in its day in UTC, so that the months of a budget are summed
+Every charge is there twice, in its slot and in its day in UTC, so that the months of a budget are summed
 from few rows while a reservation waits.
 """
 

@@ -1,7 +1,7 @@
 """Which hubs are alive, as the journal they share knows it.
 
 A hub that works on jobs has a row in the table ``owners``, which says until when it is alive; its heartbeat
-puts that time off. A hub whose time is over is dead, and others take its jobs. On one machine a lock on a
+moves that time on. A hub whose time is over is dead, and others take its jobs. On one machine a lock on a
 file shows sooner that a process has ended.
 """
 
@@ -17,8 +17,8 @@ from captchahub._support.forking import no_fork, watch
 
 LEASE = 60.0
 """A hub without a heartbeat for this long is taken for dead, in seconds. It is three heartbeats, so that two
-of them may fail or be late, as with a suspended process or a slow disk. A user waits so long for the jobs of
-a machine that was switched off."""
+of them may fail or be late, as with a suspended process or a slow disk. The jobs of a
+machine that was switched off wait this long for another hub."""
 
 
 def heartbeat(connection: Connection, owner: str, until: float) -> None:
@@ -124,7 +124,7 @@ class ProcessLock:
             return False
         else:
             _remove(path)
-            # Remembered, because without its file the next look could not tell.
+            # Remembered, because the next look finds no file, as for a hub on another machine.
             self._dead.add(owner)
             return True
         finally:

@@ -117,12 +117,13 @@ class SqliteDatabase:
             try:
                 # Not IMMEDIATE: with write-ahead logging a reader needs no lock that a writer could hold.
                 connection.execute("BEGIN")
-                return work(connection)
+                try:
+                    return work(connection)
+                finally:
+                    # Not a commit, so that nothing is written even if the work does more than read.
+                    connection.rollback()
             except _FAULTS as error:
                 raise self._error(error, _NOT_READ) from error
-            finally:
-                # Not a commit, so that nothing is written even if the work does more than read.
-                connection.rollback()
 
     def close(self) -> None:
         """See :meth:`captchahub._journal.database.Database.close`."""

@@ -70,7 +70,7 @@ TABLES: Sequence[str] = (
     "CREATE TABLE account_marks (digest BLOB PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE mark_key (key BLOB NOT NULL)",
     "INSERT INTO mark_key VALUES (randomblob(32))",
-    # Every charge stands here twice: in its slot, and in its day in UTC. WITHOUT ROWID keeps the rows in the
+    # Every charge is here twice: in its slot, and in its day in UTC. WITHOUT ROWID keeps the rows in the
     # order of the key, so that a sum over a period reads one range.
     """
     CREATE TABLE ledger (
@@ -118,8 +118,7 @@ _FIFTH = (
         address TEXT NOT NULL                 -- for people, without what could be a token
     )
     """,
-    # What tells an account from others, such as its token, is hashed with a key that only this journal has,
-    # so that the hashes of two journals cannot be compared.
+    # See TABLES.
     "CREATE TABLE account_marks (digest BLOB PRIMARY KEY, account INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE mark_key (key BLOB NOT NULL)",
     "INSERT INTO mark_key VALUES (randomblob(32))",

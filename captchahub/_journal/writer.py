@@ -100,7 +100,7 @@ class DatabaseWriter:
 
     async def _enqueue(self, work: Work[T], *, is_read: bool) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        # Closing must not come between the check and the queue, where nothing reads after it.
+        # Closing must not come between the check and the queue, because nothing reads the queue after that.
         with self._lock:
             if self._is_closed:
                 raise HubClosed

@@ -65,7 +65,7 @@ def _hour_on_the_clock(zone: tzinfo, slot: int) -> tuple[date, int, timedelta | 
 
 
 def refusal_of(limit: BudgetScope, spent: int, price: Decimal, moment: float) -> BudgetExceeded | None:
-    """Return why a job does not fit into a budget of which ``spent`` units are spent, or None if it does.
+    """Return why a job does not fit into a budget of which ``spent`` units are spent, or None if it fits.
 
     A job that is free fits into a budget that is used up.
     """

@@ -20,7 +20,8 @@ from jsonschema import Draft202012Validator
 from captchahub._config.json_schema import DEFINITIONS
 from captchahub._config.loader import read_mapping
 from captchahub._config.names import COMMON_KEYS
-from captchahub._config.problems import InvalidValue, KeyPath, items_in
+from captchahub._config.plain_values import items_in
+from captchahub._config.problems import InvalidValue, KeyPath
 from captchahub._config.scalars import SCALARS, ReadContext
 from captchahub._config.schema import configuration_schema
 from captchahub._config.type_info import keys_of, settings_fields

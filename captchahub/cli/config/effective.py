@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import attrs
 
 from captchahub._config import type_info
-from captchahub._config.inspected import Inspected, value_at
+from captchahub._config.inspected import Inspected
 from captchahub._config.names import COMMON_KEYS
-from captchahub._config.problems import KeyPath, items_in, mapping_in
+from captchahub._config.plain_values import items_in, mapping_in, value_at
+from captchahub._config.problems import KeyPath
 from captchahub._config.routes import contradictions
 from captchahub._config.scalars import NEVER
 from captchahub._support.notation import Duration, FilePath, HedgeDelay, Pause, ProxyAddress

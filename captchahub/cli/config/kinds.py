@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from captchahub._config.names import COMMON_KEYS
 from captchahub._config.reader import settings_fault
-from captchahub._config.scalars import ReadContext
-from captchahub._config.structure import StrictConverter
 from captchahub._plugins.manager import Plugins, Unusable
 from captchahub.cli.streams import say
 from captchahub.errors import ConfigError
@@ -25,7 +22,7 @@ def usable_kinds(plugins: Plugins) -> list[ProviderKind[Any]]:
         except (ConfigError, Unusable) as error:
             say(f"left out: {error}")
             continue
-        fault = settings_fault(kind.settings, StrictConverter(ReadContext()), COMMON_KEYS)
+        fault = settings_fault(kind.settings)
         if fault is None:
             kinds.append(kind)
         else:

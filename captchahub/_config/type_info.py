@@ -77,9 +77,12 @@ class ClassType:
 
 @attrs.frozen
 class UnknownType:
-    """A type that this module does not know. cattrs may know it, such as a dataclass."""
+    """A type that this module does not know. cattrs may know it, such as a dataclass.
 
-    arguments: Sequence[Any]
+    ``members`` are its arguments.
+    """
+
+    members: Sequence[Any]
 
 
 TypeInfo: TypeAlias = (

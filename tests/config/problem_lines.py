@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -12,8 +13,10 @@ from captchahub.errors import ConfigError
 
 __all__ = ["fits", "problem_lines", "short"]
 
+T = TypeVar("T")
 
-def problem_lines(load: Callable[[Path, str], object], directory: Path, text: str) -> list[str]:
+
+def problem_lines(load: Callable[[Path, T], object], directory: Path, text: T) -> list[str]:
     """Return the lines of the error that loading a text raises, without the directory of its file."""
     with pytest.raises(ConfigError) as caught:
         load(directory, text)

@@ -1,4 +1,4 @@
-"""The configuration: what it gives, and what it says of each mistake."""
+"""The configuration: the settings that it gives, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def own(configured: HubSettings, name: str = "a") -> EchoSettings:
     return value
 
 
-# --- what a right configuration gives
+# --- the settings that a correct configuration gives
 
 
 def test_the_least_configuration_has_the_documented_defaults(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_what_a_reference_gives_is_not_read_for_references_again(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         (None, "No such file"),
         (b"", "is empty"),
@@ -373,12 +373,14 @@ def test_what_a_reference_gives_is_not_read_for_references_again(
         (b"x" * 100_000, "is larger than 65536 bytes"),
     ],
 )
-def test_a_secret_file_that_gives_nothing_is_told(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_a_secret_file_without_a_usable_value_is_reported(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
     if content is not None:
         (tmp_path / "key").write_bytes(content)
     (line,) = problems(tmp_path, START.replace("tok-7", "${file:key}"))
     assert line.startswith("config.yaml:4: providers.a.api_token: ${file:key} ")
-    assert said in line
+    assert reason in line
 
 
 MARKED = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
@@ -394,7 +396,7 @@ def test_a_secret_file_can_begin_with_a_byte_order_mark(tmp_path: Path, encoding
 
 
 @pytest.mark.parametrize("order", ["little", "big"])
-def test_so_it_can_in_either_order_of_bytes(tmp_path: Path, order: str) -> None:
+def test_the_mark_of_a_secret_file_can_be_in_either_byte_order(tmp_path: Path, order: str) -> None:
     codec = {"little": "utf-16-le", "big": "utf-16-be"}[order]
     (tmp_path / "key").write_bytes("\ufefftok-8".encode(codec))
     assert own(load(tmp_path, START.replace("tok-7", "${file:key}"))).api_token == Secret("tok-8")
@@ -402,7 +404,7 @@ def test_so_it_can_in_either_order_of_bytes(tmp_path: Path, order: str) -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("encoding", MARKED)
-def test_so_can_the_configuration(tmp_path: Path, encoding: str, end: str) -> None:
+def test_the_configuration_can_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str, end: str) -> None:
     text = START.replace("tok-7", "tök-7").replace("\n", end)
     assert own(load(tmp_path, text.encode(encoding))).api_token == Secret("tök-7")
     (line,) = problems(tmp_path, f"{text}timeot: 5s{end}".encode(encoding))
@@ -417,7 +419,7 @@ def test_a_path_can_begin_at_the_home_of_a_user(tmp_path: Path, monkeypatch: pyt
     assert read.journal.path == tmp_path / "jobs.db"
 
 
-def test_the_home_of_nobody_is_told(tmp_path: Path) -> None:
+def test_the_home_of_an_unknown_user_is_reported(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, START.replace("tok-7", "${file:~no-such-user/key}"))
     assert "${file:~no-such-user/key} can't be read: No such file or directory" in line
 
@@ -467,7 +469,7 @@ def test_a_value_from_a_reference_is_called_by_its_name(
     assert line.endswith("found the value of ${env:ECHO_VALUE}")
 
 
-def test_a_plugins_words_are_repeated_where_they_do_not_hold_the_value(
+def test_a_plugins_words_are_repeated_if_they_do_not_hold_the_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECHO_VALUE", "tok with a space")
@@ -475,7 +477,7 @@ def test_a_plugins_words_are_repeated_where_they_do_not_hold_the_value(
     assert line == "config.yaml:5: providers.a.key: copy it again, alone"
 
 
-def test_an_empty_variable_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECHO_VALUE", "")
     (line,) = problems(tmp_path, START + "    key: ${env:ECHO_VALUE}\n")
     assert line.endswith("the environment variable ECHO_VALUE is empty; give it a value")
@@ -483,8 +485,8 @@ def test_an_empty_variable_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_no_repr_shows_a_token_or_a_proxys_password(tmp_path: Path) -> None:
     configured = load(tmp_path, START + "    proxy: http://me:pass-word@proxy.example:1\n    key: tok-8\n")
-    told = repr(configured) + str(configured) + repr(configured.providers["a"]) + repr(own(configured))
-    assert not any(word in told for word in ("tok-7", "tok-8", "pass-word"))
+    shown = repr(configured) + str(configured) + repr(configured.providers["a"]) + repr(own(configured))
+    assert not any(word in shown for word in ("tok-7", "tok-8", "pass-word"))
 
 
 # --- the message for each mistake, with its line and place, in a file that goes on after START
@@ -690,19 +692,19 @@ WHOLE: Mapping[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_file_that_is_no_configuration_is_told(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_no_configuration_is_reported(tmp_path: Path, name: str) -> None:
     data, beginning = WHOLE[name]
     (line,) = problems(tmp_path, data)
     assert line.startswith(beginning)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: there is no such file; give another path"):
         load_yaml(tmp_path / "none.yaml", plugins=PLUGINS)
 
 
 @pytest.mark.parametrize("text", [None, "", "timeout: 5s\n"])
-def test_who_has_no_configuration_is_shown_one_that_works(
+def test_without_a_configuration_the_message_shows_one_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
 ) -> None:
     monkeypatch.setenv("OMOCAPTCHA_TOKEN", "tok-7")
@@ -714,12 +716,12 @@ def test_who_has_no_configuration_is_shown_one_that_works(
     assert load_yaml(write(tmp_path, shown)).providers["omo"].plugin == "omocaptcha"
 
 
-def test_a_directory_is_told(tmp_path: Path) -> None:
+def test_a_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this is a directory; give the path of the file"):
         load_yaml(tmp_path, plugins=PLUGINS)
 
 
-def test_a_path_that_no_file_can_have_is_told() -> None:
+def test_a_path_that_no_file_can_have_is_reported() -> None:
     with pytest.raises(ConfigError, match="not a possible path"):
         load_yaml(Path("a\0b"), plugins=PLUGINS)
 
@@ -737,7 +739,7 @@ def test_an_alias_bomb_is_refused(tmp_path: Path, bomb: str) -> None:
     assert "more than 50000 values" in line
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = """\
 timeout: 5
 providers:
@@ -786,7 +788,7 @@ def test_a_plugins_own_checks_are_made_though_other_keys_are_missing_or_wrong(tm
     ]
 
 
-def test_a_check_that_needs_a_key_that_is_missing_blames_no_other(tmp_path: Path) -> None:
+def test_a_check_that_needs_a_key_that_is_missing_reports_no_other(tmp_path: Path) -> None:
     assert places(tmp_path, "providers: {a: {plugin: pair, large: 5}}") == ["providers.a.small"]
 
 
@@ -800,7 +802,7 @@ def test_a_wrong_price_does_not_hide_an_unknown_task_kind(tmp_path: Path) -> Non
     assert places(tmp_path, text) == ["providers.a.prices.foo", "providers.a.prices.image-to-text"]
 
 
-def test_without_providers_no_route_is_blamed(tmp_path: Path) -> None:
+def test_without_providers_no_route_is_reported(tmp_path: Path) -> None:
     routes = "routes: {image-to-text: [a]}\n"
     assert places(tmp_path, START.replace("providers", "provider") + routes) == ["provider"]
     assert places(tmp_path, routes) == ["providers"]
@@ -813,7 +815,7 @@ def test_a_secret_that_is_not_text_is_not_shown(tmp_path: Path, value: str) -> N
     assert "14159265" not in line
 
 
-def test_an_empty_secret_is_told(tmp_path: Path) -> None:
+def test_an_empty_secret_is_reported(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, START.replace("tok-7", "''"))
     assert "give it a value, best as ${env:NAME}" in line
 
@@ -840,7 +842,7 @@ def test_words_that_share_a_common_word_with_a_secret_are_repeated(
     assert line == "config.yaml:5: providers.a.key: copy it again, alone"
 
 
-def test_a_token_with_its_line_end_is_told_in_the_plugins_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_with_its_line_end_is_reported_in_the_plugins_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECHO_VALUE", "sandbox-token\n")
     with pytest.raises(ConfigError, match="api_token holds a space, a line break or a control character"):
         load_mapping({"providers": {"a": {"plugin": "omocaptcha", "api_token": "${env:ECHO_VALUE}"}}})
@@ -924,7 +926,7 @@ def test_settings_are_frozen(tmp_path: Path) -> None:
         provider.timeout = 5  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]  # the test
 
 
-# --- whatever is thrown at it
+# --- random values and texts
 
 WORDS = st.sampled_from(
     [
@@ -963,12 +965,12 @@ def test_no_mapping_raises_anything_but_a_config_error_that_shows_no_secret(
     monkeypatch: pytest.MonkeyPatch, mapping: dict[str, object]
 ) -> None:
     monkeypatch.setenv("ECHO_VALUE", SENSITIVE)
-    told = ""
+    shown = ""
     try:
         load_mapping(mapping, plugins=PLUGINS)
     except ConfigError as error:
-        told = "".join(traceback.format_exception(error))
-    assert SENSITIVE not in told
+        shown = "".join(traceback.format_exception(error))
+    assert SENSITIVE not in shown
 
 
 @ONE_LOADER

@@ -1,4 +1,4 @@
-"""What a provider's limits, its health and its reports are in the configuration, and each mistake there."""
+"""A provider's limits, health and reports in the configuration, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def problems(directory: Path, text: str) -> list[str]:
     return problem_lines(provider, directory, text)
 
 
-# --- what right values give
+# --- the settings that correct values give
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,9 @@ def test_every_key_of_health_reaches_its_field(tmp_path: Path) -> None:
         ("min_samples: 1", "min_samples", 1),
     ],
 )
-def test_a_key_of_health_means_what_it_says(tmp_path: Path, text: str, key: str, value: object) -> None:
+def test_a_key_of_health_has_the_value_that_is_written(
+    tmp_path: Path, text: str, key: str, value: object
+) -> None:
     read = provider(tmp_path, f"health: {{{text}}}").health
     assert attrs.asdict(read) == attrs.asdict(HealthSettings()) | {key: value}
 
@@ -285,13 +287,13 @@ YES_CAPTCHA = {"plugin": "createtask", "dialect": "yescaptcha", "client_key": "x
 TWO_CAPTCHA = {"plugin": "createtask", "dialect": "2captcha", "client_key": "x"}
 
 
-def test_reports_to_who_takes_none_are_refused_when_the_hub_is_made() -> None:
-    told = (
+def test_reports_to_a_service_that_takes_none_are_refused_when_the_hub_is_made() -> None:
+    wrong = (
         {**OMO, "report_wrong": True},
         {**YES_CAPTCHA, "report_wrong": True},
         {**ENGINE, "report_wrong": True},
     )
-    mapping = {"providers": dict(zip(("omo", "yes", "own"), told, strict=True))}
+    mapping = {"providers": dict(zip(("omo", "yes", "own"), wrong, strict=True))}
     with pytest.raises(ConfigError) as caught:
         Hub.from_mapping(mapping, plugins=[EnginePlugin()])
     assert str(caught.value).splitlines() == [
@@ -301,7 +303,7 @@ def test_reports_to_who_takes_none_are_refused_when_the_hub_is_made() -> None:
     ]
 
 
-def test_reports_to_who_takes_them_and_none_at_all_are_fine() -> None:
+def test_reports_to_a_service_that_takes_them_or_no_reports_are_accepted() -> None:
     mapping = {
         "providers": {
             "two": {**TWO_CAPTCHA, "report_wrong": True},
@@ -313,7 +315,7 @@ def test_reports_to_who_takes_them_and_none_at_all_are_fine() -> None:
     Hub.from_mapping(mapping, plugins=[EnginePlugin()]).close()
 
 
-# --- whatever stands there
+# --- random values
 
 SCALARS = (
     st.none()

@@ -1,4 +1,4 @@
-"""What budgets, currencies and the journal are in the configuration, and each mistake there."""
+"""Budgets, currencies and the journal in the configuration, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def problems(directory: Path, text: str) -> list[str]:
     return problem_lines(load, directory, text)
 
 
-# --- what right values give
+# --- the settings that correct values give
 
 
 @pytest.mark.parametrize("period", Period)
@@ -91,7 +91,7 @@ def test_days_begin_in_the_zone_that_is_named(tmp_path: Path, name: str) -> None
     assert read == Budget(Decimal(5), Period.DAY, ZoneInfo(name))
 
 
-def test_utc_is_the_zone_where_none_is_named(tmp_path: Path) -> None:
+def test_utc_is_the_default_zone(tmp_path: Path) -> None:
     assert own_budget(tmp_path, "{limit: 5, per: day, zone: UTC}") == Budget(Decimal(5), Period.DAY)
     assert own_budget(tmp_path, "{limit: 5, per: day}") == Budget(Decimal(5), Period.DAY)
 
@@ -375,7 +375,7 @@ def test_a_mistake_is_reported_once_with_its_line_place_and_advice(
     assert fits(f"config.yaml:{message}", line), line
 
 
-def test_every_mistake_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = """\
     currency: usd
     budget:
@@ -408,8 +408,10 @@ def test_several_currencies_can_not_be_added_up(tmp_path: Path) -> None:
 budget: {limit: 5, per: day}
 """
     (line,) = problems(tmp_path, more)
-    told = "it can't add up different currencies: a in 'USD', b in 'EUR', d in 'USD'"
-    assert line == f"config.yaml:9: budget: {told}; leave it out, and give each provider a budget of its own"
+    problem = "it can't add up different currencies: a in 'USD', b in 'EUR', d in 'USD'"
+    assert (
+        line == f"config.yaml:9: budget: {problem}; leave it out, and give each provider a budget of its own"
+    )
 
 
 @pytest.fixture
@@ -422,7 +424,7 @@ def no_zone_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_zone_data")
-def test_where_there_is_no_zone_data_that_is_told(tmp_path: Path) -> None:
+def test_missing_zone_data_is_reported(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, "budget: {limit: 5, per: day, zone: Europe/Berlin}\n")
     assert line.startswith(f"config.yaml:5: budget.zone: {BAD_ZONE} 'Europe/Berlin'")
     assert line.endswith("; this machine has no time zone data but UTC: install tzdata")
@@ -493,12 +495,12 @@ def test_a_currency_from_a_reference_is_called_by_its_name(
         "journal: {path: '${env:NOT_SET_AT_ALL}'}",
     ],
 )
-def test_of_a_reference_that_leads_nowhere_that_is_told_and_no_more(tmp_path: Path, text: str) -> None:
+def test_of_a_reference_to_an_unset_variable_only_that_is_reported(tmp_path: Path, text: str) -> None:
     (line,) = problems(tmp_path, f"{text}\n")
     assert "the environment variable NOT_SET_AT_ALL is not set" in line
 
 
-# --- whatever stands there
+# --- random values
 
 SCALARS = (
     st.none()

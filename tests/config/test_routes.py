@@ -1,4 +1,4 @@
-"""Routes in the configuration: their forms, their defaults, and what is said of each mistake."""
+"""Routes in the configuration: their forms, their defaults, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def problems(directory: Path, text: str) -> list[str]:
     return problem_lines(route, directory, text)
 
 
-# --- what a right route gives
+# --- the settings that a correct route gives
 
 FORMS: Mapping[str, tuple[str, list[dict[str, float]]]] = {
     "names": ("[a, b]", [{"a": 1}, {"b": 1}]),
@@ -60,7 +60,7 @@ FORMS: Mapping[str, tuple[str, list[dict[str, float]]]] = {
         "{providers: [{a: 3, b: 1}, c], strategy: balanced}",
         [{"a": 3, "b": 1}, {"c": 1}],
     ),
-    # Names alone are of one priority for a strategy that chooses among them; of several where they are in
+    # Names alone are of one priority for a strategy that chooses among them; of several if they are in
     # groups.
     "balanced": ("{providers: [a, b], strategy: balanced}", [{"a": 1, "b": 1}]),
     "cheapest": ("{providers: [a, b, c], strategy: cheapest}", [{"a": 1, "b": 1, "c": 1}]),
@@ -147,7 +147,7 @@ def test_every_rule_reaches_its_field(tmp_path: Path) -> None:
         ("agree: 2", "agree", 2),
     ],
 )
-def test_a_rule_means_what_it_says(tmp_path: Path, rule: str, key: str, value: object) -> None:
+def test_a_rule_has_the_value_that_is_written(tmp_path: Path, rule: str, key: str, value: object) -> None:
     assert getattr(route(tmp_path, f"{{providers: [a, b], {rule}}}"), key) == value
 
 
@@ -429,7 +429,7 @@ def test_a_mistake_is_reported_once_with_its_line_place_and_advice(
     assert fits(f"config.yaml:{message}", line), line
 
 
-def test_all_mistakes_of_a_route_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_route_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = """
     providers: [a, aa, [b, b], {c: -1}]
     strategy: best
@@ -515,13 +515,13 @@ def test_names_and_rules_can_come_from_references(tmp_path: Path, monkeypatch: p
     assert (read.names, read.fallback_on, read.hedge_limit) == (("b", "a"), (JobFailed,), 0.05)
 
 
-def test_a_reference_that_leads_nowhere_is_the_only_problem(tmp_path: Path) -> None:
+def test_a_reference_to_an_unset_variable_is_the_only_problem(tmp_path: Path) -> None:
     for text in ("['${env:NO_SUCH_X}', a]", "{providers: ['${env:NO_SUCH_X}', a], agree: 2}"):
         (line,) = problems(tmp_path, text)
         assert line.endswith("NO_SUCH_X is not set; set it before the program starts")
 
 
-# --- whatever stands there
+# --- random values
 
 WORDS = st.sampled_from(
     [

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
-from captchahub._config.problems import KeyPath, Problems, ValueOrigin, items_in, mapping_in
+from captchahub._config.plain_values import items_in, mapping_in
+from captchahub._config.problems import KeyPath, Problems, ValueOrigin
 from captchahub._config.yaml_documents import Document, parse_document
 from captchahub._support.wording import advise
-
-__all__ = ["BETWEEN", "PREFIX", "as_variable", "override"]
 
 PREFIX = "CAPTCHAHUB__"
 """The beginning of the names of these variables."""
@@ -27,9 +26,6 @@ BETWEEN = "__"
 """The separator between two keys in a name."""
 
 _NOT_TEXT = "a key in it is not text; put it in quotes, or the whole if it is one text"
-
-_NAMES = ("providers",)
-"""The place whose keys are names that the file defines, so that a new one is misspelt."""
 
 
 class _Refused(Exception):
@@ -45,7 +41,7 @@ def override(
 ) -> Document:
     """Return the document with the values of the environment; ``problems`` gets the places that they set."""
     if not _is_mapping(document.value):
-        return document  # the loader reports that it is no configuration
+        return document  # SettingsReader reports that it is no configuration
     applied = _Overridden(mapping_in(document.value), dict(document.lines), known, problems)
     # A variable that sets a whole mapping is applied before those that set a key in it.
     for variable in sorted((name for name in environment if name.startswith(PREFIX)), key=_turn):
@@ -74,7 +70,8 @@ class _Overridden:
             if place in self.problems.overrides:
                 other = self.problems.overrides[place]
                 raise _Refused(place, f"{other} and {variable} both set it; leave one of them out")
-            if _is_empty(text):
+            # Blank lines and comments are an empty file to YAML, whose advice would not fit here.
+            if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
                 raise _Refused(place, "the variable is empty; give it a value, or unset it")
         except _Refused as refusal:
             self.problems.add(refusal.place, str(refusal), variable=variable)
@@ -100,7 +97,8 @@ class _Overridden:
     def _step(self, rest: str, mapping: Mapping[str, object], place: KeyPath) -> tuple[str, str]:
         """Return the key that the rest of a name begins with, and what remains after it."""
         found = _matching(rest, mapping)
-        if not found and place == _NAMES:
+        # The file defines the providers, so another name in a variable is a misspelt one.
+        if not found and place == ("providers",):
             word = rest.partition(BETWEEN)[0].lower()
             advice = advise(word, mapping, "defined in the file")
             raise _Refused((*place, word), f"there is no such provider to override; {advice}")
@@ -109,7 +107,7 @@ class _Overridden:
             named = " and ".join(repr(key) for key in found)
             raise _Refused(place, f"the name can mean {named}; rename one of them, or write it in the file")
         if not found:
-            # The loader reports it, with the keys that are valid there.
+            # SettingsReader reports it, with the keys that are valid there.
             found = [rest.partition(BETWEEN)[0].lower()]
         if not found[0]:
             raise _Refused(place, f"there is no key between two '{BETWEEN}'; leave one of these out")
@@ -124,6 +122,7 @@ class _Overridden:
         self.problems.unreadable.update((*place, *unreadable) for unreadable in read.unreadable)
         if value is None:
             self.problems.unreadable.add(place)
+        # The file has lines for what the variable replaces, and they would be shown in place of its name.
         for inner in [inner for inner in self.lines if inner[: len(place)] == place]:
             del self.lines[inner]
         self.problems.overrides[place] = variable
@@ -149,10 +148,6 @@ def _matching(rest: str, keys: Iterable[str]) -> list[str]:
 
 def _is_mapping(value: object) -> bool:
     return isinstance(value, dict)
-
-
-def _is_empty(text: str) -> bool:
-    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
 
 
 def as_variable(key: str) -> str:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from captchahub._config.problems import (
-    KeyPath,
-    LocatedProblem,
-    Problem,
-    Problems,
-    dotted,
-    line_of,
-    variable_of,
-)
+from captchahub._config.plain_values import value_at
+from captchahub._config.problems import KeyPath, LocatedProblem, Problem, Problems, dotted
 from captchahub._config.references import references_in
 from captchahub.errors import ConfigError
 from captchahub.settings import HubSettings
 
-__all__ = ["Inspected"]
-
 
 @attrs.frozen
 class Inspected:
-    """What was read from a file.
+    """What was read from a file, or from a mapping: then ``file`` is None and nothing has a line.
 
     ``settings`` is None if something essential is missing. ``written`` has the values as they stand in the
     file and the environment; ``resolved`` has them with their references followed, so it can hold secrets.
     """
 
     settings: HubSettings | None
-    file: str
+    file: str | None
     lines: Mapping[KeyPath, int]
     written: object = attrs.field(repr=False)
     resolved: object = attrs.field(repr=False)
@@ -52,6 +43,7 @@ class Inspected:
         """Return a problem found elsewhere, whose message begins with its place, with its position."""
         word, _colon, rest = message.partition(": ")
         named = {dotted(place): place for place in {*self.lines, *self._problems.overrides}}
+        # The place may be a key that the file leaves out, so the nearest one around it counts.
         parts = word.split(".")
         around = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
         place = next((named[name] for name in around if name in named), ())
@@ -60,21 +52,11 @@ class Inspected:
 
     def source(self, place: KeyPath) -> str:
         """Return where the value at a place came from, as in ``$OMO_TOKEN, config.yaml:4``."""
-        variable = variable_of(place, self.lines, self._problems.overrides)
-        written = f"{self.file}:{line_of(place, self.lines)}" if variable is None else f"${variable}"
-        return ", ".join([*_references(value_at(self.written, place)), written])
-
-
-def _references(value: object) -> Iterator[str]:
-    for scheme, name in dict.fromkeys(references_in(value)):
-        yield f"${name}" if scheme == "env" else f"{scheme} {name}"
-
-
-def value_at(value: object, place: KeyPath) -> object:
-    """Return what stands at a place in plain values, or None if there is nothing."""
-    for step in place:
-        try:
-            value = value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known
-        except (LookupError, TypeError):
-            return None
-    return value  # pyright: ignore[reportUnknownVariableType]  # of any type
+        sources = [
+            f"${name}" if scheme == "env" else f"{scheme} {name}"
+            for scheme, name in references_in(value_at(self.written, place))
+        ]
+        variable, line = self._problems.position(place, self.lines)
+        sources.append(f"${variable}" if variable else f"{self.file}:{line}")
+        # A text may refer to the same variable twice.
+        return ", ".join(dict.fromkeys(sources))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["DEFINITIONS", "REFERENCE", "Schema", "any_of", "choice", "closed_object", "text"]
-
 Schema = dict[str, Any]
 """A JSON Schema: JSON, whose parts are of any type."""
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import attrs
 
 from captchahub._config.env_overrides import override
-from captchahub._config.inspected import Inspected, value_at
-from captchahub._config.mappings import plain
+from captchahub._config.inspected import Inspected
 from captchahub._config.names import task_kinds
 from captchahub._config.near_variables import report_near_variables
-from captchahub._config.problems import EXAMPLE, KeyPath, Problems, mapping_in
+from captchahub._config.plain_values import items_in, mapping_in, plain, value_at
+from captchahub._config.problems import EXAMPLE, KeyPath, Problems
 from captchahub._config.references import resolve
 from captchahub._config.settings_reader import BLOCKED_BY, SettingsReader
 from captchahub._config.type_info import keys_of
@@ -25,8 +25,6 @@ from captchahub._support.wording import shown
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind
 from captchahub.settings import HubSettings
-
-__all__ = ["block_as_configured", "inspect_yaml", "read_mapping", "read_yaml"]
 
 
 def read_yaml(path: Path, plugins: Plugins) -> HubSettings:
@@ -44,16 +42,13 @@ def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspe
     """
     problems = Problems()
     document = read_document(path, problems) if text is None else parse_document(text, problems)
-    if document is None:
-        return Inspected(None, str(path), {}, None, None, problems)
-    base = path.parent
-    # Before anything else: to match a variable with a key, a plugin may have to be imported for its keys.
-    _block_plugins(plugins, document.value, base)
-    report_near_variables(document.value, os.environ, problems)
-    document = override(document, os.environ, partial(_known_keys, plugins, base), problems)
-    resolved = resolve(document.value, (), base, problems)
-    settings = SettingsReader(plugins, problems, base).settings(resolved)
-    return Inspected(settings, str(path), document.lines, document.value, resolved, problems)
+    if document is not None:
+        base = path.parent
+        # Before anything else: to match a variable with a key, a plugin may have to be imported for its keys.
+        _block_plugins(plugins, document.value, base)
+        report_near_variables(document.value, os.environ, problems)
+        document = override(document, os.environ, partial(_known_keys, plugins, base), problems)
+    return _inspected(document, str(path), path.parent, plugins, problems)
 
 
 def read_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
@@ -66,12 +61,8 @@ def read_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings
         raise ConfigError(_no_mapping(mapping))
     problems = Problems()
     value = plain(mapping, problems)
-    settings = None
-    if value is not None:
-        settings = SettingsReader(plugins, problems, Path()).settings(resolve(value, (), Path(), problems))
-    if settings is None or problems.found:
-        raise ConfigError("\n".join(map(str, problems.located(None, {})))) from problems.cause
-    return settings
+    document = None if value is None else Document(value, {})
+    return _inspected(document, None, Path(), plugins, problems).checked()
 
 
 def _no_mapping(given: object) -> str:
@@ -80,6 +71,16 @@ def _no_mapping(given: object) -> str:
     is_path = isinstance(given, (str, os.PathLike))
     instead = "a file is read with from_yaml(path)" if is_path else f"give one such as {EXAMPLE}"
     return f"the configuration: expected a mapping, found {found}; {instead}"
+
+
+def _inspected(
+    document: Document | None, file: str | None, base: Path, plugins: Plugins, problems: Problems
+) -> Inspected:
+    if document is None:
+        return Inspected(None, file, {}, None, None, problems)
+    resolved = resolve(document.value, (), base, problems)
+    settings = SettingsReader(plugins, problems, base).settings(resolved)
+    return Inspected(settings, file, document.lines, document.value, resolved, problems)
 
 
 def block_as_configured(path: Path | None, plugins: Plugins) -> None:
@@ -91,9 +92,9 @@ def block_as_configured(path: Path | None, plugins: Plugins) -> None:
 
 
 def _block_plugins(plugins: Plugins, top: object, base: Path) -> None:
-    """Block the plugins that ``plugins.block`` names. Problems with it are left to the loader."""
+    """Block the plugins that ``plugins.block`` names. Problems with it are left to SettingsReader."""
     blocked = resolve(value_at(top, ("plugins", "block")), (), base, Problems())
-    plugins.block(_texts_of(blocked), BLOCKED_BY)
+    plugins.block([name for _, name in items_in(blocked) if isinstance(name, str)], BLOCKED_BY)
 
 
 def _known_keys(plugins: Plugins, base: Path, place: KeyPath, top: Mapping[str, object]) -> Iterable[str]:
@@ -105,7 +106,7 @@ def _known_keys(plugins: Plugins, base: Path, place: KeyPath, top: Mapping[str, 
         return task_kinds(kind for each in named if (kind := _kind_of(plugins, each)) is not None)
     if len(place) == 2 and place[0] == "providers":
         kind = _kind_of(plugins, value_at(top, place))
-        # A class that can't be read has no keys here; the loader reports it.
+        # A class that can't be read has no keys here; SettingsReader reports it.
         with suppress(Exception):
             return keys_of(kind.settings) if kind is not None and attrs.has(kind.settings) else ()
     return ()
@@ -116,10 +117,4 @@ def _kind_of(plugins: Plugins, provider: object) -> ProviderKind[object] | None:
     try:
         return plugins.kind(name) if isinstance(name, str) else None
     except (ConfigError, Unusable):
-        return None  # the loader reports it
-
-
-def _texts_of(value: object) -> list[str]:
-    """Return the texts in a list, or nothing if it is no list."""
-    texts: list[object] = [*value] if isinstance(value, list) else []  # pyright: ignore[reportUnknownArgumentType]  # of anything
-    return [text for text in texts if isinstance(text, str)]
+        return None  # SettingsReader reports it

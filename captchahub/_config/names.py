@@ -10,8 +10,6 @@ from captchahub.provider import ProviderKind
 from captchahub.settings import ProviderSettings
 from captchahub.tasks import Task
 
-__all__ = ["COMMON_KEYS", "PROVIDER_NAME", "task_kinds"]
-
 PROVIDER_NAME = r"[\w.-]+"
 """What the names of providers are made of."""
 

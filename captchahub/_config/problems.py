@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -124,56 +124,36 @@ class Problems:
         """Return the origins of a value and of everything in it."""
         return [origin for where, origin in self.origins.items() if where[: len(place)] == place]
 
+    def position(self, place: KeyPath, lines: Mapping[KeyPath, int]) -> tuple[str | None, int | None]:
+        """Return the variable that set a value, or the line where the file has it; the other one is None.
+
+        A value that has neither is found at the nearest thing around it.
+        """
+        for length in range(len(place), -1, -1):
+            around = place[:length]
+            if around in self.overrides:
+                return self.overrides[around], None
+            if around in lines:
+                # Something without a line may exist only because a variable sets a key inside it.
+                below = place[: length + 1]
+                inside = (name for where, name in self.overrides.items() if where[: length + 1] == below)
+                variable = next(inside, None) if length < len(place) else None
+                return variable, None if variable else lines[around]
+        return None, None
+
     def located(self, file: str | None, lines: Mapping[KeyPath, int]) -> list[LocatedProblem]:
         """Return all problems in the order of the file, those of variables first."""
+        # Sorting keeps the order in which problems of one line were found.
         located = [self.locate(problem, file, lines) for problem in self.found]
         return sorted(located, key=lambda problem: problem.line or 0)
 
     def locate(self, problem: Problem, file: str | None, lines: Mapping[KeyPath, int]) -> LocatedProblem:
         """Return a problem with its position."""
+        variable, line = problem.variable, problem.line
+        if variable is None and line is None:
+            variable, line = self.position(problem.place, lines)
         place = dotted(problem.place)
-        variable = problem.variable
-        if variable is None and problem.line is None:
-            variable = variable_of(problem.place, lines, self.overrides)
-        if variable is not None:
-            return LocatedProblem(None, None, variable, place, problem.message)
-        return LocatedProblem(
-            file, problem.line or line_of(problem.place, lines), None, place, problem.message
-        )
-
-
-def variable_of(place: KeyPath, lines: Mapping[KeyPath, int], overrides: Mapping[KeyPath, str]) -> str | None:
-    """Return the variable that set a value, or the nearest thing around it; None if the file did."""
-    for length in range(len(place), -1, -1):
-        if place[:length] in overrides:
-            return overrides[place[:length]]
-        if place[:length] in lines:
-            # Something without a line may exist only because a variable sets a key inside it.
-            below = place[: length + 1]
-            inside = (name for where, name in overrides.items() if where[: len(below)] == below)
-            return next(inside, None) if length < len(place) else None
-    return None
-
-
-def mapping_in(value: object) -> dict[str, object]:
-    """Return a plain value that is a mapping, or an empty mapping if it is not one."""
-    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]  # keys are text in plain values
-
-
-def items_in(value: object) -> Iterable[tuple[str | int, object]]:
-    """Return the items of a plain mapping or list, each with its key or position; none for other values."""
-    if isinstance(value, list):
-        items: list[object] = value  # pyright: ignore[reportUnknownVariableType]  # of any values
-        return list(enumerate(items))
-    return list(mapping_in(value).items())
-
-
-def line_of(place: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
-    """Return the line of a place, or of the nearest thing around it that has one; lines count from 1."""
-    for length in range(len(place), -1, -1):
-        if place[:length] in lines:
-            return lines[place[:length]]
-    return None
+        return LocatedProblem(None if variable else file, line, variable, place, problem.message)
 
 
 def dotted(place: KeyPath) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from cattrs import (
@@ -15,8 +15,11 @@ from cattrs import (
     IterableValidationNote,
 )
 
+from captchahub._config.names import COMMON_KEYS
+from captchahub._config.plain_values import value_at
 from captchahub._config.problems import InvalidValue, KeyPath, Problems
-from captchahub._config.structure import StrictConverter
+from captchahub._config.scalars import ReadContext
+from captchahub._config.structure import prepare, structured
 from captchahub._config.type_info import keys_of, settings_fields
 from captchahub._support.redaction import secrets_in
 from captchahub._support.wording import advise
@@ -26,20 +29,20 @@ _REVEALING = 8
 
 _Grouped = ClassValidationError | IterableValidationError
 
-_Note = AttributeValidationNote | IterableValidationNote
+_MISSING = object()
 
 
 @attrs.frozen
 class ValueReader:
     """Turns plain values into typed ones, and reports what does not fit to ``problems``."""
 
-    converter: StrictConverter
+    context: ReadContext
     problems: Problems
 
     def read(self, value: object, target: Any, place: KeyPath) -> Any:
         """Return the value as a ``target``, or None if it does not fit."""
         try:
-            return self.converter.structure(value, target)
+            return structured(value, target, self.context)
         except Exception as error:  # noqa: BLE001  # whatever a plugin's own checks raise is reported, not lost
             self._report(error, value, target, place)
             return None
@@ -87,8 +90,7 @@ class ValueReader:
         if isinstance(error, InvalidValue):
             self.report_invalid(error, place)
         elif isinstance(error, ForbiddenExtraKeysError):
-            for key in sorted(error.extra_fields):
-                self.problems.add((*place, key), unknown_key(key, keys_of(error.cl)))
+            self.refuse_unknown(sorted(error.extra_fields), keys_of(error.cl), place)
         elif isinstance(error, _Grouped):
             self._report_group(error, value, place)
         else:
@@ -99,46 +101,36 @@ class ValueReader:
         for error in bare:
             self._report(error, value, group.cl, place)
         for error, note in noted:
-            self._report_member(error, note, group.cl, value, place)
+            step = _step(note, group.cl)
+            item = value_at(value, (step,), _MISSING)
+            if item is _MISSING:
+                self.problems.add((*place, step), "missing; the plugin needs it")
+            else:
+                self._report(error, item, note.type, (*place, step))
         if noted or any(isinstance(error, ForbiddenExtraKeysError) for error in bare):
             # cattrs has not built the class, so the plugin's own checks have not run yet.
-            self._report_other_checks(group.cl, value, place)
-
-    def _report_member(
-        self, error: Exception, note: _Note, target: Any, value: object, place: KeyPath
-    ) -> None:
-        step = note.index if isinstance(note, IterableValidationNote) else _key_of(target, note.name)
-        is_there, item = _item(value, step)
-        if is_there:
-            self._report(error, item, note.type, (*place, step))
-        else:
-            self.problems.add((*place, step), "missing; the plugin needs it")
+            self._report_refused(value, group.cl, place)
 
     def _report_check(self, error: Exception, value: object, target: Any, place: KeyPath) -> None:
         """Report what a check of the plugin raised; it runs again key by key, to find the key."""
-        if not (isinstance(target, type) and attrs.has(target) and isinstance(value, dict)):
+        checks = self._report_refused(value, target, place)
+        if checks is None:
             reason = f"the plugin can't take this value ({type(error).__name__})"
             self.problems.add(place, f"{reason}; leave the key out, and tell the plugin's author")
-            return
-        checks = _FieldChecks(self.converter, target, value)  # pyright: ignore[reportUnknownArgumentType]  # read above
-        if not self._report_refused(checks, place):
+        elif not checks.refused:
             self.problems.add(place, self._plugin_words(error, checks.values, place))
 
-    def _report_other_checks(self, target: Any, value: object, place: KeyPath) -> None:
-        """Report which of the keys that fit their types the plugin's own checks refuse."""
-        if isinstance(target, type) and attrs.has(target) and isinstance(value, dict):
-            raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
-            readable = {
-                key: item for key, item in raw.items() if not self.problems.is_unreadable((*place, key))
-            }
-            self._report_refused(_FieldChecks(self.converter, target, readable), place)
-
-    def _report_refused(self, checks: _FieldChecks, place: KeyPath) -> bool:
-        """Report the keys that are refused by themselves; return whether there are any."""
-        refused = checks.refused()
-        for key, error in refused.items():
+    def _report_refused(self, value: object, target: Any, place: KeyPath) -> _FieldChecks | None:
+        """Report which keys of a settings class its own checks refuse; None for values of other types."""
+        if not (isinstance(target, type) and attrs.has(target) and isinstance(value, dict)):
+            return None
+        raw: dict[str, object] = value  # pyright: ignore[reportUnknownVariableType]  # its keys are text
+        # What could not be read is None here, and no check was written for that.
+        read = {key: item for key, item in raw.items() if not self.problems.is_unreadable((*place, key))}
+        checks = _FieldChecks(target, read, self.context)
+        for key, error in checks.refused.items():
             self.problems.add((*place, key), self._plugin_words(error, checks.values[key], (*place, key)))
-        return bool(refused)
+        return checks
 
     def _plugin_words(self, error: Exception, value: object, place: KeyPath) -> str:
         """Return what the plugin said, unless that repeats a secret or a value that came from a reference."""
@@ -164,16 +156,16 @@ def unknown_key(key: str, valid: Iterable[str]) -> str:
     return f"unknown key; {advise(key, valid, 'valid keys')}"
 
 
-def settings_fault(target: Any, converter: StrictConverter, taken: Iterable[str]) -> str | None:
+def settings_fault(target: Any) -> str | None:
     """Return why a plugin's settings class can't be filled from a configuration, or None if it can."""
     if not (isinstance(target, type) and attrs.has(target)):
         return "its settings are not an attrs class"
     try:
         own = keys_of(target)
-        converter.get_structure_hook(target)
+        prepare(target)
     except Exception as error:  # noqa: BLE001  # a plugin's annotations can fail in any way
         return f"its settings class can't be read ({type(error).__name__}: {words_of(error)})"
-    clash = sorted({*own} & {*taken})
+    clash = sorted({*own} & {*COMMON_KEYS})
     return f"its settings have keys that every provider has: {', '.join(clash)}" if clash else None
 
 
@@ -183,26 +175,22 @@ def words_of(error: Exception) -> str:
     return " ".join(words.split()) or type(error).__name__
 
 
-def _key_of(target: Any, name: str) -> str:
-    return str(attrs.fields_dict(target)[name].alias) if attrs.has(target) else name
-
-
-def _item(value: object, step: str | int) -> tuple[bool, object]:
-    """Return whether a value has something at this step, and what."""
-    try:
-        return True, value[step]  # type: ignore[index]  # pyright: ignore[reportIndexIssue, reportUnknownVariableType]  # asked, not known
-    except (LookupError, TypeError):
-        return False, None
+def _step(note: AttributeValidationNote | IterableValidationNote, target: Any) -> str | int:
+    """Return the key or the position that a note of cattrs is about; cattrs names a field as Python does."""
+    if isinstance(note, IterableValidationNote):
+        return note.index
+    return str(attrs.fields_dict(target)[note.name].alias) if attrs.has(target) else note.name
 
 
 class _FieldChecks:
     """The converters and validators of a settings class, run one by one to see which key they refuse.
 
-    ``values`` has the keys that are there and whose values are of the right types.
+    ``values`` has the keys that are there and whose values are of the right types; ``refused`` those that are
+    refused by themselves, each with what was raised.
     """
 
     def __init__(
-        self, converter: StrictConverter, target: type[attrs.AttrsInstance], raw: Mapping[str, object]
+        self, target: type[attrs.AttrsInstance], raw: Mapping[str, object], context: ReadContext
     ) -> None:
         self._fields: dict[str, attrs.Attribute[Any]] = {
             field.alias or field.name: field for field in attrs.fields(target) if field.init
@@ -211,31 +199,27 @@ class _FieldChecks:
         for key in [key for key in self._fields if key in raw]:
             # A value that is not of its type has been reported already.
             with suppress(Exception):
-                self.values[key] = converter.structure(raw[key], self._fields[key].type or object)
+                self.values[key] = structured(raw[key], self._fields[key].type or object, context)
         # Validators take the instance. Its class cannot build one, because a key is refused or missing.
         self._instance = object.__new__(target)
-
-    def refused(self) -> dict[str, Exception]:
-        """Return the keys that are refused, each with what was raised; none if all are fine by themselves."""
-        found: dict[str, Exception] = {}
+        self.refused: dict[str, Exception] = {}
+        # All converters first, as in a class that attrs builds: a validator may look at other fields.
         for check in (self._convert, self._validate):
-            for key in [key for key in self.values if key not in found]:
+            for key in [key for key in self.values if key not in self.refused]:
                 try:
                     check(key)
                 except Exception as error:  # noqa: BLE001  # returned to the caller
-                    if not self._misses_another_key(error):
-                        found[key] = error
-        return found
-
-    def _misses_another_key(self, error: Exception) -> bool:
-        return isinstance(error, AttributeError) and error.obj is self._instance
+                    # A check that reads a field which is missing or refused itself has found nothing wrong.
+                    if not (isinstance(error, AttributeError) and error.obj is self._instance):
+                        self.refused[key] = error
 
     def _convert(self, key: str) -> None:
         field, value = self._fields[key], self.values[key]
-        convert: object = field.converter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # of any types
-        more = (self._instance, field) if isinstance(convert, attrs.Converter) else ()
-        if convert is not None:
-            value = _call(convert, value, *more)
+        converter: object = field.converter  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # of any types
+        more = (self._instance, field) if isinstance(converter, attrs.Converter) else ()
+        if converter is not None:
+            # attrs.Converter can be called; its stubs do not say so.
+            value = cast("Any", converter)(value, *more)
         # The class is frozen, and this instance never leaves this module.
         object.__setattr__(self._instance, field.name, value)
 
@@ -243,8 +227,3 @@ class _FieldChecks:
         field = self._fields[key]
         if field.validator is not None:
             field.validator(self._instance, field, getattr(self._instance, field.name))
-
-
-def _call(function: Any, *arguments: object) -> object:
-    # attrs.Converter can be called; its stubs do not say so.
-    return function(*arguments)

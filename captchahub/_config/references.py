@@ -8,12 +8,11 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from captchahub._config.problems import KeyPath, Problems, ValueOrigin, items_in
+from captchahub._config.plain_values import items_in
+from captchahub._config.problems import KeyPath, Problems, ValueOrigin
 from captchahub._support.paths import expanded
 from captchahub._support.shadowing import how_to_get, refuse_shadows
 from captchahub._support.text_files import decoded
-
-__all__ = ["NoEntry", "read_entry"]
 
 MAX_BYTES = 65_536
 """The largest file that ``${file:PATH}`` reads, in bytes."""
@@ -73,6 +72,7 @@ def _resolve_text(text: str, place: KeyPath, base: Path, problems: Problems) -> 
         return given
 
     resolved = _PIECE.sub(follow, text)
+    # One is enough: the text is read again when that is corrected.
     for refusal in refusals[:1]:
         problems.add_unreadable(place, refusal)
     if found:
@@ -135,32 +135,22 @@ def _keyring(entry: str, _base: Path) -> str:
     if not service or not user:
         raise _Refused(f"{named} names no entry; write ${{keyring:SERVICE/USER}}")
     try:
-        return read_entry(service, user)
-    except NoEntry as error:
-        raise _Refused(f"{named} {error}") from None
-
-
-_SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file, "keyring": _keyring}
-
-
-class NoEntry(Exception):
-    """The keyring has no usable entry; the message says why, and what to do."""
-
-
-def read_entry(service: str, user: str) -> str:
-    """Return the secret stored for a user of a service.
-
-    Raises :class:`NoEntry` if the package is missing, there is no keyring, or it has no such entry.
-    """
-    try:
-        secret = _text_of(_stored(service, user))
-    except NoEntry:
-        raise
+        stored = _stored(service, user)
+        # Third-party backends return bytes as well.
+        secret = decoded(bytes(stored)) if isinstance(stored, (bytes, bytearray)) else stored
+    except _Refused as refusal:
+        raise _Refused(f"{named} {refusal}") from None
+    except UnicodeDecodeError:
+        raise _Refused(f"{named} is not UTF-8 text; store the value again") from None
     except Exception as error:  # noqa: BLE001  # a backend may raise anything, and its words may hold the secret
-        raise NoEntry(f"can't be read ({type(error).__name__}); unlock the keyring, and try again") from None
+        reason = f"can't be read ({type(error).__name__}); unlock the keyring, and try again"
+        raise _Refused(f"{named} {reason}") from None
     if not secret:
         state = "is not there" if secret is None else "is empty"
-        raise NoEntry(f"{state}; store it with: keyring set {shlex.quote(service)} {shlex.quote(user)}")
+        command = f"keyring set {shlex.quote(service)} {shlex.quote(user)}"
+        raise _Refused(f"{named} {state}; store it with: {command}")
+    if not isinstance(secret, str):
+        raise _Refused(f"{named} is a {type(secret).__name__} and no text; store the value again")
     return secret
 
 
@@ -172,21 +162,13 @@ def _stored(service: str, user: str) -> object:
         import keyring  # noqa: PLC0415
         from keyring.errors import NoKeyringError  # noqa: PLC0415
     except ImportError as error:
-        raise NoEntry(f"needs {how_to_get(error, 'keyring')}") from None
+        raise _Refused(f"needs {how_to_get(error, 'keyring')}") from None
     try:
         return keyring.get_password(service, user)
     except NoKeyringError:
-        raise NoEntry(
+        raise _Refused(
             "finds no keyring on this machine; install a backend of the package keyring, or use ${env:NAME}"
         ) from None
 
 
-def _text_of(stored: object) -> str | None:
-    if isinstance(stored, (bytes, bytearray)):
-        try:
-            return decoded(bytes(stored))
-        except UnicodeDecodeError:
-            raise NoEntry("is not UTF-8 text; store the value again") from None
-    if stored is None or isinstance(stored, str):
-        return stored
-    raise NoEntry(f"is a {type(stored).__name__} and no text; store the value again")
+_SCHEMES: dict[str, Callable[[str, Path], str]] = {"env": _env, "file": _file, "keyring": _keyring}

@@ -6,20 +6,23 @@ none turns ``"5"`` into 5, or 60 into ``60s``.
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, tzinfo
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import attrs
 
 from captchahub._config.json_schema import Schema, any_of, text
 from captchahub._config.problems import InvalidValue
-from captchahub._config.time_zones import known_zones, read_time_zone
 from captchahub._http.certificates import bundle_fault
 from captchahub._http.proxies import proxy_fault
 from captchahub._support import notation
@@ -63,6 +66,9 @@ _DATABASE_ADDRESS = re.compile(r":memory:?$|(file|sqlite[0-9a-z+]*):", re.IGNORE
 
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
+# Among the names of zones, and of another meaning on each machine.
+_NOT_ZONES = frozenset({"Factory", "localtime"})
+
 _RELATIVE = "relative paths begin at the configuration"
 
 
@@ -77,8 +83,9 @@ class ReadContext:
 
     @cached_property
     def time_zones(self) -> frozenset[str]:
-        """The names of all time zones."""
-        return known_zones()
+        """The names of all time zones; none if this machine has no time zone data."""
+        # Found once for a configuration, because it takes some milliseconds.
+        return frozenset(available_timezones()) - _NOT_ZONES
 
 
 def read_text(value: object) -> str:
@@ -99,6 +106,7 @@ def read_number(value: object) -> float:
     """Read a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidValue("a number", value, _unquote(value))
+    # Near the largest float, above which float() of a whole number raises OverflowError.
     if abs(value) > 1e300 or math.isnan(value):
         raise InvalidValue("a finite number", value)
     return float(value)
@@ -117,22 +125,10 @@ def read_flag(value: object) -> bool:
 
 def read_count(value: object, otherwise: str = "") -> int:
     """Read a whole number from 1; ``otherwise`` names what else may stand there."""
-    expected = f"a whole number from 1 to {MAX_COUNT}{otherwise}"
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_COUNT:
+        expected = f"a whole number from 1 to {MAX_COUNT}{otherwise}"
         raise InvalidValue(expected, value, _unquote(value))
-    if not 1 <= value <= MAX_COUNT:
-        raise InvalidValue(expected, value)
     return value
-
-
-def read_failure_limit(value: object) -> float:
-    """Read a count, or ``never``, which is infinite."""
-    return math.inf if value == NEVER else read_count(value, f" or {NEVER}")
-
-
-def read_share_limit(value: object) -> float:
-    """Read a share, or ``never``, which is infinite."""
-    return math.inf if value == NEVER else read_share(value, f" or {NEVER}")
 
 
 def read_weight(value: object) -> float:
@@ -144,14 +140,19 @@ def read_weight(value: object) -> float:
 
 def read_share(value: object, otherwise: str = "") -> float:
     """Read a number from 0 to 1, or a percentage; ``otherwise`` names what else may stand there."""
-    share = None
+    share = math.nan
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         share = value
     elif isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
         share = float(match[1]) / 100
-    if share is None or not 0 <= share <= 1:
+    if not 0 <= share <= 1:
         raise InvalidValue(f"a share from 0 to 1, or such as 5%{otherwise}", value)
     return float(share)
+
+
+def _or_never(read: Callable[[object, str], float]) -> Callable[[object], float]:
+    """Return a reader of limits that nothing reaches if they are written as ``never``."""
+    return lambda value: math.inf if value == NEVER else read(value, f" or {NEVER}")
 
 
 def read_rate(value: object) -> Rate:
@@ -165,12 +166,12 @@ def read_rate(value: object) -> Rate:
 
 def read_hedge_delay(value: object) -> float | Percentile:
     """Read a duration, or a percentile such as ``p95``."""
-    match = _PERCENTILE.fullmatch(value) if isinstance(value, str) else None
-    if match is not None:
+    if isinstance(value, str) and (match := _PERCENTILE.fullmatch(value)):
         return Percentile(int(match[1]))
     try:
         return read_pause(value)
     except InvalidValue as error:
+        # Its advice is kept: it names the unit that is missing.
         expected = "a duration such as 15s, or a percentile of what the provider needs, p1 to p99"
         raise InvalidValue(expected, value, error.advice) from None
 
@@ -180,9 +181,8 @@ def read_secret(value: object, context: ReadContext) -> Secret:
     if not isinstance(value, str):
         raise InvalidValue("text", value, "put it in quotes", hidden=True)
     if not value.strip():
-        raise InvalidValue(
-            "a secret", value, "give it a value, best as ${env:NAME} or ${file:PATH}", hidden=True
-        )
+        advice = "give it a value, best as ${env:NAME} or ${file:PATH}"
+        raise InvalidValue("a secret", value, advice, hidden=True)
     if _SHELL_VARIABLE.fullmatch(value) and not context.is_followed(value):
         raise InvalidValue("a secret", value, "an environment variable is written ${env:NAME}", hidden=True)
     return Secret(value)
@@ -200,6 +200,7 @@ def unwritable(kind: str) -> Callable[[object, ReadContext], object]:
 
 def read_path(value: object, context: ReadContext) -> Path:
     """Read a path, relative to the base of the context."""
+    # The system's calls end a path at a NUL, or refuse it.
     if not isinstance(value, str) or not value or "\0" in value:
         raise InvalidValue("a path", value)
     # Absolute, because the program, or a process that it forks, may change its working directory later.
@@ -209,6 +210,7 @@ def read_path(value: object, context: ReadContext) -> Path:
 def read_certificates_path(value: object, context: ReadContext) -> Path:
     """Read the path of certificates that can be loaded."""
     path = read_path(value, context)
+    # Read now, because otherwise the first request would fail, long after the program has started.
     fault = bundle_fault(path)
     if fault is not None:
         expected = "the path of a PEM file with certificates to trust, or of a folder of them"
@@ -280,31 +282,29 @@ def read_proxy_address(value: object) -> str:
     return value
 
 
-def read_amount(value: object) -> Decimal:
-    """Read an amount of money."""
-    wrong = InvalidValue("an amount such as 0.0005", value)
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise wrong
-    if isinstance(value, str) and not _AMOUNT.fullmatch(value):
-        raise wrong
-    try:
-        # Through text: Decimal(0.1) would have the digits that a binary fraction adds.
-        amount = Decimal(str(value))
-    except (InvalidOperation, ValueError):
-        raise wrong from None
-    if not amount.is_finite() or abs(amount) > MAX_AMOUNT:
-        raise wrong
-    return amount
+def read_amount(
+    value: object, expected: str = "an amount such as 0.0005", least: int = -MAX_AMOUNT
+) -> Decimal:
+    """Read an amount of money that is not below ``least``."""
+    is_number = isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and _AMOUNT.fullmatch(value)):
+        # Python refuses to compare a NaN, and to write an integer of more than 4300 digits as text.
+        with suppress(InvalidOperation, ValueError):
+            # Through text: Decimal(0.1) would have the digits that a binary fraction adds.
+            amount = Decimal(str(value))
+            if least <= amount <= MAX_AMOUNT:
+                return amount or amount.copy_abs()  # Decimal("-0") becomes 0
+    raise InvalidValue(expected, value)
 
 
 def read_price(value: object) -> Decimal:
     """Read a price from 0."""
-    return _from_zero(value, "a price from 0, such as 0.0005")
+    return read_amount(value, "a price from 0, such as 0.0005", 0)
 
 
 def read_limit(value: object) -> Decimal:
     """Read an amount from 0; 0 lets nothing be spent."""
-    return _from_zero(value, "an amount from 0, such as 5.00")
+    return read_amount(value, "an amount from 0, such as 5.00", 0)
 
 
 def read_currency(value: object) -> str:
@@ -314,14 +314,25 @@ def read_currency(value: object) -> str:
     return value
 
 
-def _from_zero(value: object, expected: str) -> Decimal:
-    try:
-        amount = read_amount(value)
-    except InvalidValue:
-        amount = None
-    if amount is None or amount < 0:
-        raise InvalidValue(expected, value)
-    return amount.copy_abs()  # Decimal("-0") becomes 0
+def read_time_zone(value: object, context: ReadContext) -> tzinfo:
+    """Read the name of a time zone."""
+    if value == "UTC":
+        return UTC  # also if this machine has no time zone data
+    # ZoneInfo itself is not tried with the name: some systems find 'europe/berlin' as well, others do not.
+    known = context.time_zones
+    if isinstance(value, str) and value in known:
+        return ZoneInfo(value)
+    advice, guess = "take a name of the IANA time zone database", ""
+    if not known:
+        advice = "this machine has no time zone data but UTC: install tzdata"
+    elif isinstance(value, str):
+        # Also by the last part of a name: 'berlin' means 'Europe/Berlin'.
+        names = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(known, reverse=True)}
+        names |= {zone.casefold(): zone for zone in sorted(known, reverse=True)}
+        # Comparing takes long for a long text, which is no zone anyway.
+        near = difflib.get_close_matches(value[:40].casefold().replace(" ", "_"), names, n=1)
+        guess = f"did you mean {names[near[0]]!r}?" if near else ""
+    raise InvalidValue("a time zone such as Europe/Berlin", value, advice, guess=guess)
 
 
 @attrs.frozen
@@ -340,8 +351,6 @@ def _alone(read: Callable[[object], object]) -> Callable[[object, ReadContext], 
     return lambda value, _context: read(value)
 
 
-_DECIMAL = r"[0-9]+(\.[0-9]+)?"
-
 _TIME = r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"
 
 _ABOVE_ZERO = "(?=[0.]*[1-9])"
@@ -350,18 +359,14 @@ _COUNT_SCHEMA: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_COUNT}
 
 _SHARE_SCHEMA = any_of({"type": "number", "minimum": 0, "maximum": 1}, text(r"[0-9]{1,3}(\.[0-9]{1,9})?\s?%"))
 
-_PRICE_SCHEMA = any_of({"type": "number", "minimum": 0, "maximum": MAX_AMOUNT}, text(_DECIMAL))
-
-_AMOUNT_SCHEMA = any_of(
-    {"type": "number", "minimum": -MAX_AMOUNT, "maximum": MAX_AMOUNT}, text("-?" + _DECIMAL)
-)
+_PRICE_SCHEMA = any_of({"type": "number", "minimum": 0, "maximum": MAX_AMOUNT}, text(r"[0-9]+(\.[0-9]+)?"))
 
 _PATH_SCHEMA: Schema = {"type": "string", "minLength": 1}
 
 _SECRET_SCHEMA: Schema = {
     "type": "string",
     "pattern": r"\S",
-    "not": {"pattern": r"^\$[A-Za-z_][A-Za-z0-9_]*$"},
+    "not": {"pattern": f"^{_SHELL_VARIABLE.pattern}$"},
     "description": "A secret, best as ${env:NAME}.",
 }
 
@@ -374,7 +379,10 @@ SCALARS: Mapping[Any, Scalar] = {
     int: Scalar(_alone(read_whole_number), {"type": "integer"}),
     float: Scalar(_alone(read_number), {"type": "number"}),
     bool: Scalar(_alone(read_flag), {"type": "boolean"}),
-    Decimal: Scalar(_alone(read_amount), _AMOUNT_SCHEMA),
+    Decimal: Scalar(
+        _alone(read_amount),
+        any_of({"type": "number", "minimum": -MAX_AMOUNT, "maximum": MAX_AMOUNT}, text(_AMOUNT.pattern)),
+    ),
     Secret: Scalar(read_secret, _SECRET_SCHEMA, is_open=True),
     bytes: Scalar(unwritable("bytes"), {"not": {}}),
     Path: Scalar(read_path, _PATH_SCHEMA, is_open=True),
@@ -386,16 +394,12 @@ SCALARS: Mapping[Any, Scalar] = {
     notation.HedgeDelay: Scalar(_alone(read_hedge_delay), text(f"{_TIME}|p[1-9][0-9]?")),
     notation.Weight: Scalar(_alone(read_weight), {"type": "number", "minimum": 0, "maximum": MAX_COUNT}),
     notation.Share: Scalar(_alone(read_share), _SHARE_SCHEMA),
-    notation.FailureLimit: Scalar(_alone(read_failure_limit), any_of(_COUNT_SCHEMA, text(NEVER))),
-    notation.ShareLimit: Scalar(_alone(read_share_limit), any_of(_SHARE_SCHEMA, {"const": NEVER})),
+    notation.FailureLimit: Scalar(_alone(_or_never(read_count)), any_of(_COUNT_SCHEMA, text(NEVER))),
+    notation.ShareLimit: Scalar(_alone(_or_never(read_share)), any_of(_SHARE_SCHEMA, {"const": NEVER})),
     notation.Price: Scalar(_alone(read_price), _PRICE_SCHEMA),
     notation.Limit: Scalar(_alone(read_limit), _PRICE_SCHEMA),
     notation.Currency: Scalar(_alone(read_currency), text("[A-Z]{3}")),
-    notation.TimeZone: Scalar(
-        lambda value, context: read_time_zone(value, lambda: context.time_zones),
-        {"type": "string", "minLength": 1},
-        is_open=True,
-    ),
+    notation.TimeZone: Scalar(read_time_zone, {"type": "string", "minLength": 1}, is_open=True),
     notation.Count: Scalar(_alone(read_count), _COUNT_SCHEMA),
     notation.HeaderText: Scalar(_alone(read_header_text), text("[ -~]*[!-~][ -~]*"), is_open=True),
     notation.ProxyAddress: Scalar(

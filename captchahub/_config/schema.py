@@ -14,34 +14,21 @@ from captchahub._support.notation import FilePath, Weight
 from captchahub.provider import ProviderKind
 from captchahub.settings import Budget, HubSettings, JournalSettings, ProviderSettings, RouteSettings
 
-__all__ = ["configuration_schema"]
-
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _BUDGET: Schema = {"$ref": "#/$defs/budget"}
+
+# Each plugin repeats the keys that every provider has, so they are described once and referred to.
+_COMMON: Schema = {key: {"$ref": f"#/$defs/common-{key}"} for key in COMMON_KEYS}
 
 
 def configuration_schema(kinds: Iterable[ProviderKind[Any]]) -> Schema:
     """Return the schema of a configuration that can use these kinds of providers."""
     usable = {kind.name: kind for kind in kinds}
     tasks: Schema = {"enum": sorted(task_kinds(usable.values()))}
-    common = _common_properties(usable, tasks)
-    return {
-        "$schema": _DIALECT,
-        "title": "captchahub configuration",
-        **_hub(tasks),
-        "$defs": {
-            **DEFINITIONS,
-            "budget": _schema_of(Budget, ()),
-            "route": _route(),
-            "provider": _provider(usable),
-            **{f"common-{key}": schema for key, schema in common.items()},
-            **{_of_plugin(name): _plugin(kind) for name, kind in usable.items()},
-        },
-    }
-
-
-def _hub(tasks: Schema) -> Schema:
+    plugin = any_of({"enum": sorted(usable)}, REFERENCE)
+    common = _properties(ProviderSettings, {"plugin": plugin, "budget": _BUDGET})
+    common["prices"]["propertyNames"] = tasks
     providers: Schema = {
         "type": "object",
         "minProperties": 1,
@@ -55,39 +42,28 @@ def _hub(tasks: Schema) -> Schema:
     }
     journal = any_of(_schema_of(FilePath, ()), _schema_of(JournalSettings, ()))
     special = {"providers": providers, "routes": routes, "budget": _BUDGET, "journal": journal}
-    return closed_object(_properties(HubSettings, special), required=["providers"])
-
-
-def _common_properties(usable: Iterable[str], tasks: Schema) -> dict[str, Schema]:
-    """Return the keys that every provider has."""
-    plugin = any_of({"enum": sorted(usable)}, REFERENCE)
-    common = _properties(ProviderSettings, {"plugin": plugin, "budget": _BUDGET})
-    common["prices"] = {**common["prices"], "propertyNames": tasks}
-    return common
-
-
-def _of_plugin(name: str) -> str:
-    return f"plugin-{name}"
-
-
-def _common() -> dict[str, Schema]:
-    return {key: {"$ref": f"#/$defs/common-{key}"} for key in COMMON_KEYS}
-
-
-def _provider(usable: Iterable[str]) -> Schema:
     # Which other keys a provider has depends on its plugin. If a reference names the plugin, any key is fine.
     choices: list[Schema] = [
         {
             "if": {"properties": {"plugin": {"const": name}}, "required": ["plugin"]},
-            "then": {"$ref": f"#/$defs/{_of_plugin(name)}"},
+            "then": {"$ref": f"#/$defs/plugin-{name}"},
         }
         for name in usable
     ]
+    provider: Schema = {"type": "object", "properties": _COMMON, "required": ["plugin"]}
     return {
-        "type": "object",
-        "properties": _common(),
-        "required": ["plugin"],
-        **({"allOf": choices} if choices else {}),
+        "$schema": _DIALECT,
+        "title": "captchahub configuration",
+        **closed_object(_properties(HubSettings, special), required=["providers"]),
+        "$defs": {
+            **DEFINITIONS,
+            "budget": _schema_of(Budget, ()),
+            "route": _route(),
+            # JSON Schema allows no empty allOf.
+            "provider": {**provider, "allOf": choices} if choices else provider,
+            **{f"common-{key}": schema for key, schema in common.items()},
+            **{f"plugin-{name}": _plugin(kind) for name, kind in usable.items()},
+        },
     }
 
 
@@ -96,7 +72,7 @@ def _plugin(kind: ProviderKind[Any]) -> Schema:
     description = class_doc(kind.settings)
     return {
         **({"description": description} if description else {}),
-        **closed_object({**own, **_common()}, required=["plugin", *_required(kind.settings)]),
+        **closed_object({**own, **_COMMON}, required=["plugin", *_required(kind.settings)]),
     }
 
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import attrs
 from cattrs import Converter, IterableValidationError, IterableValidationNote
 from cattrs.cols import (
     list_structure_factory,
@@ -24,8 +23,6 @@ from captchahub._config.problems import InvalidValue
 from captchahub._config.scalars import ReadContext
 from captchahub.provider import Secret
 
-__all__ = ["StrictConverter"]
-
 Hook = Callable[[Any, Any], Any]  # what cattrs calls: a value and the type it should have
 
 # Hooks find the context here instead of holding it, so that a converter can be kept: building one takes some
@@ -37,26 +34,21 @@ _context: ContextVar[ReadContext] = ContextVar("context")
 _KNOWN_TO_CATTRS = (str, bytes, int, float, Path, Enum)
 
 
-@attrs.frozen
-class StrictConverter:
-    """Structures the values of one configuration. Every type is strict."""
+def structured(value: object, target: Any, context: ReadContext) -> Any:
+    """Return a plain value as a ``target``, strictly.
 
-    context: ReadContext
+    Raises :class:`InvalidValue`, or an error of cattrs that holds every one of them.
+    """
+    token = _context.set(context)
+    try:
+        return _converter_for(target).structure(value, target)
+    finally:
+        _context.reset(token)
 
-    def structure(self, value: object, target: Any) -> Any:
-        """Return the value as a ``target``.
 
-        Raises :class:`InvalidValue`, or an error of cattrs that holds every one of them.
-        """
-        token = _context.set(self.context)
-        try:
-            return _converter_for(target).structure(value, target)
-        finally:
-            _context.reset(token)
-
-    def get_structure_hook(self, target: Any) -> None:
-        """Prepare for a type. Raises whatever its annotations raise."""
-        _converter_for(target).get_structure_hook(target)
+def prepare(target: Any) -> None:
+    """Prepare for values of a type. Raises whatever its annotations raise."""
+    _converter_for(target).get_structure_hook(target)
 
 
 def _converter_for(target: Any) -> Converter:
@@ -67,17 +59,15 @@ def _converter_for(target: Any) -> Converter:
 @lru_cache(maxsize=64)
 def _converter(_owner: type | None) -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    converter.register_structure_hook_factory(_is_known, _hook)
+    converter.register_structure_hook_factory(
+        lambda target: not isinstance(type_info.info_of(target), type_info.UnknownType), _hook
+    )
     for kind in _KNOWN_TO_CATTRS:
         converter.register_structure_hook(kind, lambda value, target: _hook(target, converter)(value, target))
     return converter
 
 
-def _is_known(target: object) -> bool:
-    return not isinstance(type_info.info_of(target), type_info.UnknownType)
-
-
-def _hook(target: Any, converter: Converter) -> Hook:  # noqa: C901, PLR0911  # one case a kind of type  # noqa: C901, PLR0911  # one case a kind of type
+def _hook(target: Any, converter: Converter) -> Hook:  # noqa: C901, PLR0911  # one case a kind of type
     """Return what structures a value of a type. The type is one that :func:`info_of` knows."""
     match type_info.info_of(target):
         case type_info.ScalarType(_, scalar):
@@ -87,15 +77,29 @@ def _hook(target: Any, converter: Converter) -> Hook:  # noqa: C901, PLR0911  # 
         case type_info.UnionType() as union:
             return _union(union, converter)
         case type_info.ListType(item, make):
-            return _list(item, make, converter)
-        case type_info.TupleType(items):
-            return _tuple(items, converter)
+            items: Any = types.GenericAlias(list, (item,))
+            structure: Hook = list_structure_factory(items, converter)
+            return _only(list, "a list", lambda value, _type: make(structure(value, items)))
+        case type_info.TupleType(members):
+            return _only(list, "a list", _tuple(members, converter))
         case type_info.MappingType(key_type, value_type):
-            return _mapping(types.GenericAlias(dict, (key_type, value_type)), converter)
+            mapping: Any = types.GenericAlias(dict, (key_type, value_type))
+            return _only(dict, "a mapping", mapping_structure_factory(mapping, converter))
         case type_info.ClassType(target=named):
-            return _class(named, converter)
+            return _only(dict, "a mapping", make_dict_structure_fn(named, converter, _cattrs_use_alias=True))
         case type_info.UnknownType():
             raise TypeError(f"cattrs structures a {target}")
+
+
+def _only(kind: type, expected: str, hook: Hook) -> Hook:
+    """Return a hook that refuses values that are not of a kind; cattrs takes all that it can iterate."""
+
+    def structure(value: object, target: Any) -> object:
+        if not isinstance(value, kind):
+            raise InvalidValue(expected, value)
+        return hook(value, target)
+
+    return structure
 
 
 def _choice(choices: Sequence[tuple[object, object]], value: object) -> object:
@@ -106,48 +110,14 @@ def _choice(choices: Sequence[tuple[object, object]], value: object) -> object:
     raise InvalidValue("one of " + ", ".join(str(written) for written, _meant in choices), value)
 
 
-def _class(target: type[attrs.AttrsInstance], converter: Converter) -> Hook:
-    structure = make_dict_structure_fn(
-        target,
-        converter,
-        _cattrs_forbid_extra_keys=True,
-        _cattrs_detailed_validation=True,
-        _cattrs_use_alias=True,
-    )
-    return lambda value, kind: structure(_a_mapping(value), kind)
-
-
-def _a_mapping(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise InvalidValue("a mapping", value)
-    return value  # pyright: ignore[reportUnknownVariableType]  # the hooks behind check what is in it
-
-
-def _mapping(target: Any, converter: Converter) -> Hook:
-    structure: Hook = mapping_structure_factory(target, converter)
-    return lambda value, kind: structure(_a_mapping(value), kind)
-
-
-def _list(item: Any, make: Callable[[list[Any]], object], converter: Converter) -> Hook:
-    items: Any = types.GenericAlias(list, (item,))
-    structure: Hook = list_structure_factory(items, converter)
-    return lambda value, _type: make(structure(_a_list(value), items))
-
-
-def _a_list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise InvalidValue("a list", value)
-    return value  # pyright: ignore[reportUnknownVariableType]  # the hooks behind check what is in it
-
-
 def _tuple(members: Sequence[Any], converter: Converter) -> Hook:
-    def structure(value: object, _type: object) -> object:
-        items = _a_list(value)
-        if len(items) != len(members):
+    # As cattrs does it, which takes any iterable, and reports a wrong length with the values in it.
+    def structure(value: list[object], _type: object) -> object:
+        if len(value) != len(members):
             raise InvalidValue(f"a list of {len(members)}", value)
         done: list[object] = []
         errors: list[Exception] = []
-        for index, (item, member) in enumerate(zip(items, members, strict=True)):
+        for index, (item, member) in enumerate(zip(value, members, strict=True)):
             try:
                 done.append(converter.structure(item, member))
             except Exception as error:  # noqa: BLE001  # kept, with its place, in the error raised below

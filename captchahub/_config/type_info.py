@@ -77,9 +77,12 @@ class ClassType:
 
 @attrs.frozen
 class UnknownType:
-    """A type that this module does not know. cattrs may know it, such as a dataclass."""
+    """A type that this module does not know. cattrs may know it, such as a dataclass.
 
-    arguments: Sequence[Any]
+    ``members`` are its arguments.
+    """
+
+    members: Sequence[Any]
 
 
 TypeInfo: TypeAlias = (
@@ -98,13 +101,14 @@ _LISTS: Mapping[object, Callable[[list[Any]], object]] = {
 }
 
 
-def info_of(target: Any) -> TypeInfo:  # one case a kind of type
+def info_of(target: Any) -> TypeInfo:
     """Return what a type says; a NewType or an alias says what the type behind it says."""
     if _is_scalar(target):
         return ScalarType(target, SCALARS[target])
     origin, arguments = typing.get_origin(target) or target, typing.get_args(target)
     if origin is typing.Annotated:
-        return _annotated(arguments[0], target.__metadata__)
+        # How a value is written goes before what it is: `Annotated[float | None, Duration]` is no null.
+        return info_of(next((one for one in target.__metadata__ if _is_scalar(one)), arguments[0]))
     behind = getattr(target, "__supertype__", None) or getattr(target, "__value__", None)
     if behind is not None and not isinstance(target, type):
         return info_of(behind)
@@ -118,11 +122,6 @@ def info_of(target: Any) -> TypeInfo:  # one case a kind of type
 
 def _is_scalar(target: object) -> bool:
     return isinstance(target, typing.Hashable) and target in SCALARS
-
-
-def _annotated(target: Any, metadata: Sequence[Any]) -> TypeInfo:
-    # How a value is written goes before what it is in Python: `Annotated[float | None, Duration]` is no null.
-    return info_of(next(filter(_is_scalar, metadata), target))
 
 
 def _of_class(  # noqa: PLR0911  # one case a kind of type

@@ -40,8 +40,10 @@ class Document:
     lines: dict[KeyPath, int]
 
 
-class _TooMuch(Exception):
-    def __init__(self, message: str, line: int) -> None:
+class Unreadable(Exception):
+    """The whole is no configuration; the message says why, and ``line`` where, if that is one place."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
 
@@ -53,7 +55,7 @@ class _ShallowLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self._depth > MAX_DEPTH:
-            raise _TooMuch(_TOO_DEEP, int(self.line) + 1)
+            raise Unreadable(_TOO_DEEP, int(self.line) + 1)
         self._depth += 1
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
@@ -68,22 +70,19 @@ def read_document(path: Path, problems: Problems) -> Document | None:
 
 def parse_document(text: str, problems: Problems) -> Document | None:
     """Return the document in a text, or None if it is not one; report what is wrong to ``problems``."""
-    node = _compose(text, problems)
-    if node is None:
-        return None
     reader = _NodeReader(problems)
     try:
-        value = reader.value(node, ())
-    except _TooMuch as error:
+        return Document(reader.value(_compose(text), ()), reader.lines)
+    except Unreadable as error:
         problems.add((), str(error), error.line)
         return None
-    return Document(value, reader.lines)
 
 
 def _text(path: Path, problems: Problems) -> str | None:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+        # Before decoding, because the last character may be cut in two.
         if len(data) > MAX_BYTES:
             problems.add((), f"the file is larger than {MAX_BYTES} bytes; is it the right one?")
             return None
@@ -100,27 +99,29 @@ def _text(path: Path, problems: Problems) -> str | None:
     return None
 
 
-def _compose(text: str, problems: Problems) -> yaml.Node | None:
+def _compose(text: str) -> yaml.Node:
     loader: _ShallowLoader | None = None
     try:
         loader = _ShallowLoader(text)
         node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        problems.add((), f"not valid YAML: {_syntax_advice(error)}", _syntax_line(error))
-        return None
+        said = f"{error.problem} {error.context}"
+        advice = next((advice for fragment, advice in _ADVICE.items() if fragment in said), _ELSE)
+        # Something never closed is noticed at the end, and fixed where it begins.
+        mark = error.context_mark if error.context in _OPENED else error.problem_mark
+        line = None if mark is None else int(mark.line) + 1
+        raise Unreadable(f"not valid YAML: {advice}", line) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        problems.add((), f"character U+{ord(text[error.position]):04X} can't be in YAML; remove it", line)
-        return None
-    except _TooMuch as error:
-        problems.add((), str(error), error.line)
-        return None
+        message = f"character U+{ord(text[error.position]):04X} can't be in YAML; remove it"
+        raise Unreadable(message, line) from None
+    # PyYAML lets these through from int() and chr(), for "%YAML 1.99…" and "\UFFFFFFFF".
     except (ValueError, OverflowError):
         here = None if loader is None else int(loader.line) + 1
-        problems.add((), "an escape or a directive here has a number that is too large; correct it", here)
-        return None
+        message = "an escape or a directive here has a number that is too large; correct it"
+        raise Unreadable(message, here) from None
     if node is None:
-        problems.add((), f"the file is empty; it needs at least a provider, as in: {EXAMPLE}")
+        raise Unreadable(f"the file is empty; it needs at least a provider, as in: {EXAMPLE}")
     return node
 
 
@@ -158,17 +159,6 @@ _ELSE = "something here can't be read; check the indentation, the quotes and the
 _OPENED = ("while parsing a flow mapping", "while parsing a flow sequence", "while scanning a quoted scalar")
 
 
-def _syntax_advice(error: yaml.MarkedYAMLError) -> str:
-    said = f"{error.problem} {error.context}"
-    return next((advice for fragment, advice in _ADVICE.items() if fragment in said), _ELSE)
-
-
-def _syntax_line(error: yaml.MarkedYAMLError) -> int | None:
-    """Return the line to look at. Something never closed is noticed at the end, and fixed where it begins."""
-    mark = error.context_mark if error.context in _OPENED else error.problem_mark
-    return None if mark is None else int(mark.line) + 1
-
-
 def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
@@ -181,66 +171,66 @@ class _NodeReader:
         self._problems = problems
         self._count = 0
         self._open: list[yaml.Node] = []
+        # It constructs one scalar at a time here, so it needs no text of its own.
         self._constructor: Any = yaml.SafeLoader("")
 
     def value(self, node: yaml.Node, place: KeyPath) -> object:
         """Return the plain value of a node."""
-        self._admit(node)
-        self._open.append(node)
+        self._enter(node)
+        # The line of a key goes before that of its value, which may begin further down.
         self.lines.setdefault(place, _line(node))
-        value = self._dispatch(node, place)
+        value: object = None
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            value = self._mapping(node, place)
+        elif isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            value = [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
+        elif isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            value = self._scalar(node, place)
+        else:
+            message = "YAML tags can't be used here; write the plain value, in quotes if it is text"
+            self._problems.add_unreadable(place, message)
         self._open.pop()
         return value
 
-    def _admit(self, node: yaml.Node) -> None:
+    def _enter(self, node: yaml.Node) -> None:
+        """Count a node, and keep it as one of those that hold the next ones, until it is popped."""
         self._count += 1
         if self._count > MAX_VALUES:
-            raise _TooMuch(f"more than {MAX_VALUES} values, counting what aliases repeat", _line(node))
+            raise Unreadable(f"more than {MAX_VALUES} values, counting what aliases repeat", _line(node))
         if any(node is other for other in self._open):
-            raise _TooMuch("an alias that contains itself; remove it", _line(node))
+            raise Unreadable("an alias that contains itself; remove it", _line(node))
+        # Once more after _ShallowLoader, because an alias can hold nodes that are deep themselves.
         if len(self._open) >= MAX_DEPTH:
-            raise _TooMuch(_TOO_DEEP, _line(node))
-
-    def _dispatch(self, node: yaml.Node, place: KeyPath) -> object:
-        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-            return self._mapping(node, place)
-        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-            return self._list(node.value, place)
-        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
-            return self._scalar(node, place)
-        self._problems.add_unreadable(
-            place, "YAML tags can't be used here; write the plain value, in quotes if it is text"
-        )
-        return None
-
-    def _list(self, nodes: list[yaml.Node], place: KeyPath) -> list[object]:
-        return [self.value(node, (*place, index)) for index, node in enumerate(nodes)]
+            raise Unreadable(_TOO_DEEP, _line(node))
+        self._open.append(node)
 
     def _scalar(self, node: yaml.ScalarNode, place: KeyPath) -> object:
         try:
             return self._constructor.construct_object(node)
+        # What looks like a number or a date need not be one, such as 2024-99-99.
         except (ValueError, KeyError, IndexError, OverflowError):
             kind = node.tag.removeprefix(_TAG)
-            self._problems.add_unreadable(
-                place, f"YAML takes this for a {kind}, and it is none; put it in quotes"
-            )
+            message = f"YAML takes this for a {kind}, and it is none; put it in quotes"
+            self._problems.add_unreadable(place, message)
             return None
 
     def _mapping(self, node: yaml.MappingNode, place: KeyPath) -> dict[str, object]:
         result: dict[str, object] = {}
-        first: dict[str, int] = {}
-        for key_node, value_node in _pairs(node):
+        for key_node, value_node in node.value:
             key = None if key_node.tag == _MERGE else self._key(key_node, place)
-            if key is not None and self._is_new(key, key_node, first, place):
-                result[key] = self._item((key_node, value_node), (*place, key))
-        for key, pair in self._inherited(node, place).items():
+            if key in result:
+                # PyYAML would take the last one, and a provider written twice would be lost.
+                first = self.lines[*place, key]
+                message = f"duplicate key, first on line {first}; keep one of the two"
+                self._problems.add((*place, key), message, _line(key_node))
+            elif key is not None:
+                self.lines[*place, key] = _line(key_node)
+                result[key] = self.value(value_node, (*place, key))
+        for key, (key_node, value_node) in self._inherited(node, place).items():
             if key not in result:
-                result[key] = self._item(pair, (*place, key))
+                self.lines[*place, key] = _line(key_node)
+                result[key] = self.value(value_node, (*place, key))
         return result
-
-    def _item(self, pair: Pair, place: KeyPath) -> object:
-        self.lines[place] = _line(pair[0])
-        return self.value(pair[1], place)
 
     def _key(self, node: yaml.Node, place: KeyPath) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
@@ -249,43 +239,30 @@ class _NodeReader:
         self._problems.add(place, f"the key{written} is not text; put it in quotes", _line(node))
         return None
 
-    def _is_new(self, key: str, node: yaml.Node, first: dict[str, int], place: KeyPath) -> bool:
-        if key not in first:
-            first[key] = _line(node)
-            return True
-        message = f"duplicate key, first on line {first[key]}; keep one of the two"
-        self._problems.add((*place, key), message, _line(node))
-        return False
-
     def _inherited(self, node: yaml.MappingNode, place: KeyPath) -> dict[str, Pair]:
         """Return the keys that '<<' brings into a mapping; earlier sources go before later ones."""
         found: dict[str, Pair] = {}
-        for source in self._sources(node, place):
-            self._admit(source)
-            self._open.append(source)
-            self._count += len(_pairs(source))
-            for key_node, value_node in _pairs(source):
-                if key_node.tag == _TAG + "str":
-                    found.setdefault(str(key_node.value), (key_node, value_node))
-            found = {**self._inherited(source, place), **found}
-            self._open.pop()
-        return found
-
-    def _sources(self, node: yaml.MappingNode, place: KeyPath) -> list[yaml.MappingNode]:
-        merges = [pair for pair in _pairs(node) if pair[0].tag == _MERGE]
+        merges = [pair for pair in node.value if pair[0].tag == _MERGE]
         for key_node, _value in merges[1:]:
             self._problems.add(place, "a second '<<'; write one, with a list of aliases", _line(key_node))
-        sources: list[yaml.MappingNode] = []
         for key_node, value_node in merges[:1]:
             for source in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
                 if isinstance(source, yaml.MappingNode):
-                    sources.append(source)
+                    found = {**self._merged(source, place), **found}
                 else:
                     advice = "'<<' takes an alias of a mapping, such as '<<: *common'"
                     self._problems.add(place, advice, _line(key_node))
-        return sources
+        return found
 
-
-def _pairs(node: yaml.MappingNode) -> list[Pair]:
-    pairs: list[Pair] = node.value
-    return pairs
+    def _merged(self, source: yaml.MappingNode, place: KeyPath) -> dict[str, Pair]:
+        """Return the keys of a mapping that another one merges, and those that it inherits itself."""
+        self._enter(source)
+        # Merges of merges grow as fast as aliases of aliases, though no value is read here yet.
+        self._count += len(source.value)
+        # Of a key that is there twice, the first one counts; it is reported in the mapping itself.
+        own = {
+            str(key.value): (key, value) for key, value in reversed(source.value) if key.tag == _TAG + "str"
+        }
+        found = {**self._inherited(source, place), **own}
+        self._open.pop()
+        return found

@@ -1,4 +1,4 @@
-"""Forty broken configurations, and what is said of each: the file, the line, the place and what to do."""
+"""Forty broken configurations, and the message for each: the file, the line, the place and the advice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ providers:
     client_key: key-8
 """
 
-# The file, or what follows START where it begins with '+'; the line, the place, a part of the advice.
+# The file, or what follows START if it begins with '+'; the line, the place, a part of the advice.
 BROKEN: Mapping[str, tuple[str, int | None, str, str]] = {
     "nothing in it": ("", None, "", "it needs at least a provider, as in: providers: {omo:"),
     "no mapping": ("- omo\n", 1, "", "expected a mapping, found a list"),
@@ -152,7 +152,7 @@ BROKEN: Mapping[str, tuple[str, int | None, str, str]] = {
         "relative paths begin at the configuration",
     ),
     "route of no task kind": ("+routes:\n  phone-slid: [omo]\n", 10, "routes.phone-slid", "'phone-slide'"),
-    "route to nobody": (
+    "route to an undefined provider": (
         "+routes:\n  phone-slide:\n  - omo\n  - bakup\n",
         12,
         "routes.phone-slide[1]",
@@ -170,7 +170,7 @@ BROKEN: Mapping[str, tuple[str, int | None, str, str]] = {
         "routes.image-to-text.agree",
         "name more, or lower it",
     ),
-    "error of nobody": (
+    "unknown error": (
         "+routes:\n  image-to-text: {providers: [omo], fallback_on: [RateLimit]}\n",
         10,
         "routes.image-to-text.fallback_on[0]",
@@ -180,17 +180,19 @@ BROKEN: Mapping[str, tuple[str, int | None, str, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_configuration_is_told_with_file_line_place_and_advice(tmp_path: Path, name: str) -> None:
+def test_a_broken_configuration_is_reported_with_file_line_place_and_advice(
+    tmp_path: Path, name: str
+) -> None:
     text, line, place, advice = BROKEN[name]
     path = tmp_path / "config.yaml"
     path.write_text(START + text[1:] if text.startswith("+") else text)
     with pytest.raises(ConfigError) as caught:
         load_yaml(path)
-    (told,) = str(caught.value).splitlines()
+    (message,) = str(caught.value).splitlines()
     position = f"{path}:{line}: " if line else f"{path}: "
-    assert told.startswith(position + (f"{place}: " if place else ""))
-    assert advice in told
-    assert not any(secret in told for secret in ("tok-7", "key-8", "12345", "pass"))
+    assert message.startswith(position + (f"{place}: " if place else ""))
+    assert advice in message
+    assert not any(secret in message for secret in ("tok-7", "key-8", "12345", "pass"))
 
 
 def test_there_are_forty_of_them_at_least() -> None:

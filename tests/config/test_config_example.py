@@ -61,7 +61,7 @@ def unused_options() -> dict[tuple[bool, str], str]:
 
 @pytest.fixture
 def all_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubSettings:
-    """The settings where every option that the file shows is in use."""
+    """The settings with every option that the file shows in use."""
     lines = [OPTION.sub(r"\1\2\3:\4", line) for line in EXAMPLE.read_text().splitlines()]
     path = tmp_path / "config.yaml"
     path.write_text("\n".join(lines))
@@ -149,7 +149,7 @@ def test_what_it_shows_is_what_the_remarks_speak_of(all_in_use: HubSettings, tmp
     berlin = ZoneInfo("Europe/Berlin")
     assert (one.currency, one.budget) == ("USD", Budget(Decimal(5), Period.DAY, berlin))
     assert all_in_use.budget == Budget(Decimal(100), Period.MONTH, berlin)
-    # The remarks say what counts where zone and keep are not written.
+    # The remarks state the defaults of zone and keep.
     assert Budget(Decimal(5), Period.DAY).zone is UTC
     assert (
         all_in_use.journal

@@ -34,13 +34,13 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     return loaded
 
 
-def told(load: Load, text: str = ROUTES, **variables: str) -> list[str]:
+def problem_lines(load: Load, text: str = ROUTES, **variables: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(text, **variables)
     return str(caught.value).splitlines()
 
 
-def test_a_variable_goes_before_what_the_file_says(load: Load) -> None:
+def test_a_variable_overrides_the_file(load: Load) -> None:
     configured = load(START + "    timeout: 5s\ntimeout: 10s\n", PROVIDERS__A__TIMEOUT="7s", TIMEOUT="1m")
     assert (configured.providers["a"].timeout, configured.timeout) == (7.0, 60.0)
 
@@ -60,12 +60,12 @@ def test_what_is_blocked_is_not_imported_for_the_names_of_its_keys(
     assert module not in sys.modules
 
 
-def test_a_misspelt_section_is_told_with_the_variable(load: Load) -> None:
-    (line,) = told(load, PROVIDERS__A__HELTH__COOLDOWN="3s")
+def test_a_misspelt_section_is_reported_with_the_variable(load: Load) -> None:
+    (line,) = problem_lines(load, PROVIDERS__A__HELTH__COOLDOWN="3s")
     assert line.startswith("$CAPTCHAHUB__PROVIDERS__A__HELTH__COOLDOWN: providers.a.helth: unknown key")
 
 
-def test_keys_that_the_file_has_not_got_are_made(load: Load) -> None:
+def test_keys_that_are_not_in_the_file_are_added(load: Load) -> None:
     configured = load(
         PROVIDERS__A__HEALTH__FAILURES="never",
         PROVIDERS__A__PRICES__ECHO_BACK="0.5",
@@ -161,7 +161,7 @@ WRONG: Mapping[str, tuple[dict[str, str], str, str]] = {
         "$CAPTCHAHUB__PROVIDERS__A__: providers.a: the variable ends without a key",
         "",
     ),
-    "reference that leads nowhere": (
+    "reference to an unset variable": (
         {"PROVIDERS__A__API_TOKEN": "${env:NO_SUCH_X}"},
         "$CAPTCHAHUB__PROVIDERS__A__API_TOKEN: providers.a.api_token: the environment variable NO_SUCH_X",
         "is not set",
@@ -170,24 +170,24 @@ WRONG: Mapping[str, tuple[dict[str, str], str, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_is_told_with_the_variable_in_place_of_a_line(load: Load, name: str) -> None:
+def test_a_mistake_is_reported_with_the_variable_in_place_of_a_line(load: Load, name: str) -> None:
     variables, beginning, advice = WRONG[name]
-    (line,) = told(load, **variables)
+    (line,) = problem_lines(load, **variables)
     assert line.startswith(beginning)
     assert advice in line
 
 
 def test_a_name_that_can_mean_two_keys_is_refused_with_both(load: Load) -> None:
     text = START + "  x-y: {plugin: echo, api_token: x}\n  x.y: {plugin: echo, api_token: x}\n"
-    (line,) = told(load, text, PROVIDERS__X_Y__TIMEOUT="5s")
+    (line,) = problem_lines(load, text, PROVIDERS__X_Y__TIMEOUT="5s")
     assert line == (
         "$CAPTCHAHUB__PROVIDERS__X_Y__TIMEOUT: providers: the name can mean 'x-y' and 'x.y'; "
         "rename one of them, or write it in the file"
     )
 
 
-def test_what_else_is_wrong_in_the_file_keeps_its_line(load: Load) -> None:
-    lines = told(load, START + "    timout: 5s\n", TIMEOUT="soon")
+def test_another_mistake_in_the_file_keeps_its_line(load: Load) -> None:
+    lines = problem_lines(load, START + "    timout: 5s\n", TIMEOUT="soon")
     assert [line.partition(": ")[0].rpartition("/")[2] for line in lines] == [
         "$CAPTCHAHUB__TIMEOUT",
         "config.yaml:5",
@@ -198,7 +198,7 @@ def test_what_else_is_wrong_in_the_file_keeps_its_line(load: Load) -> None:
     "value", ["314159: x", "{abc314159: 1, abc314159: 2}", "a: b: 314159", "*314159", "[314159"]
 )
 def test_a_secret_that_is_no_plain_text_does_not_show_either(load: Load, value: str) -> None:
-    lines = told(load, PROVIDERS__A__API_TOKEN=value)
+    lines = problem_lines(load, PROVIDERS__A__API_TOKEN=value)
     assert lines[0].startswith("$CAPTCHAHUB__PROVIDERS__A__API_TOKEN: providers.a.api_token: ")
     assert "314159" not in "".join(lines)
 
@@ -221,16 +221,16 @@ def test_a_file_need_not_have_what_a_variable_gives(load: Load) -> None:
 )
 @pytest.mark.parametrize("value", [SENSITIVE, f"[{SENSITIVE}]", f"http://{SENSITIVE}/"])
 def test_a_value_from_the_environment_never_shows(load: Load, key: str, value: str) -> None:
-    said = ""
+    message = ""
     try:
         load(**{key: value})
     except ConfigError as error:
-        said = str(error)
-    assert SENSITIVE not in said
+        message = str(error)
+    assert SENSITIVE not in message
 
 
-def test_a_variable_written_as_in_a_shell_is_no_secret_here_either(load: Load) -> None:
-    (line,) = told(load, PROVIDERS__A__API_TOKEN="$ECHO_TOKEN")
+def test_a_variable_written_as_in_a_shell_is_no_secret_in_a_variable_either(load: Load) -> None:
+    (line,) = problem_lines(load, PROVIDERS__A__API_TOKEN="$ECHO_TOKEN")
     assert "an environment variable is written ${env:NAME}" in line
 
 
@@ -264,11 +264,11 @@ class TestAVariableThatIsNearlyOne:
             ("CAPTCHAHUB_ROUTES_PHONE_SLIDE_ON_TIMEOUT", "CAPTCHAHUB__ROUTES__PHONE_SLIDE__ON_TIMEOUT"),
         ],
     )
-    def test_is_told_with_the_right_name(
+    def test_is_reported_with_the_right_name(
         self, load: Load, monkeypatch: pytest.MonkeyPatch, name: str, right: str
     ) -> None:
         monkeypatch.setenv(name, SENSITIVE)
-        (line,) = told(load)
+        (line,) = problem_lines(load)
         assert line == (
             f"${name}: nothing reads it; write {right}, or another name if it is your own program's"
         )
@@ -285,27 +285,27 @@ class TestAVariableThatIsNearlyOne:
             "CAPTCHAHUB_",
         ],
     )
-    def test_is_none_where_it_names_no_key(
+    def test_is_not_reported_if_it_names_no_key(
         self, load: Load, monkeypatch: pytest.MonkeyPatch, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv(name, "x")
         load()
         assert f"${name} is read by nothing" not in caplog.text
 
-    def test_is_the_users_own_where_the_file_refers_to_it(
+    def test_is_the_users_own_if_the_file_refers_to_it(
         self, load: Load, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("CAPTCHAHUB_TIMEOUT", "7s")
         assert load(START + "timeout: ${env:CAPTCHAHUB_TIMEOUT}\n").timeout == 7.0
 
-    def test_is_logged_where_it_is_only_near_a_key(
+    def test_is_logged_if_it_is_only_near_a_key(
         self, load: Load, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setenv("CAPTCHAHUB_TIMOUT", SENSITIVE)
         load()
         assert caplog.messages == ["$CAPTCHAHUB_TIMOUT is read by nothing; did you mean CAPTCHAHUB__TIMEOUT?"]
 
-    def test_is_nothing_to_a_mapping(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_ignored_for_a_mapping(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAPTCHAHUB_TIMEOUT", "7s")
         mapping = {"providers": {"a": {"plugin": "omocaptcha", "api_token": "t0ken"}}}
         assert load_mapping(mapping).timeout == 120.0

@@ -50,7 +50,7 @@ def token(reference: str) -> object:
     return getattr(own, "api_token", None)
 
 
-def told(reference: str) -> str:
+def problem_line(reference: str) -> str:
     with pytest.raises(ConfigError) as caught:
         token(reference)
     (line,) = str(caught.value).splitlines()
@@ -66,17 +66,19 @@ def test_an_entry_is_read_by_its_service_and_user() -> None:
     assert token("${keyring:https://omo.example/api/me}") == Secret("tok-8")
 
 
-def test_no_such_entry_is_told_with_the_command_that_stores_it(memory: Memory) -> None:
+def test_no_such_entry_is_reported_with_the_command_that_stores_it(memory: Memory) -> None:
     stores = "providers.omo.api_token: ${keyring:omo captcha/me} is not there; store it with: keyring set "
-    assert told("${keyring:omo captcha/me}") == f"{stores}'omo captcha' me"
+    assert problem_line("${keyring:omo captcha/me}") == f"{stores}'omo captcha' me"
     memory.entries["omo", "me"] = ""
-    assert "${keyring:omo/me} is empty; store it with: keyring set omo me" in told("${keyring:omo/me}")
+    assert "${keyring:omo/me} is empty; store it with: keyring set omo me" in problem_line(
+        "${keyring:omo/me}"
+    )
 
 
 @pytest.mark.usefixtures("memory")
 @pytest.mark.parametrize("reference", ["${keyring:omo}", "${keyring:}", "${keyring:omo/}", "${keyring:/me}"])
-def test_half_a_name_is_told(reference: str) -> None:
-    assert "names no entry; write ${keyring:SERVICE/USER}" in told(reference)
+def test_half_a_name_is_reported(reference: str) -> None:
+    assert "names no entry; write ${keyring:SERVICE/USER}" in problem_line(reference)
 
 
 @pytest.mark.parametrize("stored", [b"tok-9", bytearray(b"tok-9"), "tok-9".encode("utf-8-sig")])
@@ -86,37 +88,37 @@ def test_a_backend_that_gives_bytes_is_read(memory: Memory, stored: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("stored", "said"), [(b"tok\xff", "is not UTF-8 text"), (7, "is a int and no text"), (b"", "is empty")]
+    ("stored", "reason"), [(b"tok\xff", "is not UTF-8 text"), (7, "is a int and no text"), (b"", "is empty")]
 )
-def test_what_is_no_text_is_told(memory: Memory, stored: object, said: str) -> None:
+def test_what_is_no_text_is_reported(memory: Memory, stored: object, reason: str) -> None:
     memory.entries["omo", "me"] = stored
-    assert f"${{keyring:omo/me}} {said}" in told("${keyring:omo/me}")
+    assert f"${{keyring:omo/me}} {reason}" in problem_line("${keyring:omo/me}")
 
 
-def test_a_locked_keyring_is_told_without_the_backends_words(memory: Memory) -> None:
+def test_a_locked_keyring_is_reported_without_the_backends_words(memory: Memory) -> None:
     memory.is_locked = True
-    line = told("${keyring:omo/me}")
+    line = problem_line("${keyring:omo/me}")
     assert "can't be read (KeyringLocked); unlock the keyring" in line
     assert "tok-7" not in line
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_machine_without_a_keyring_is_told() -> None:
+def test_a_machine_without_a_keyring_is_reported() -> None:
     keyring.set_keyring(NoKeyring())  # type: ignore[no-untyped-call]  # its own gap
-    assert "finds no keyring on this machine; install a backend" in told("${keyring:omo/me}")
+    assert "finds no keyring on this machine; install a backend" in problem_line("${keyring:omo/me}")
 
 
 def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What Python does where a package is not there.
+    # What Python does if a package is not installed.
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert "needs the package keyring: pip install 'captchahub[keyring]'" in told("${keyring:omo/me}")
+    assert "needs the package keyring: pip install 'captchahub[keyring]'" in problem_line("${keyring:omo/me}")
 
 
-def test_a_script_of_the_user_that_is_called_like_the_package_is_named(
+def test_a_script_of_the_user_with_the_name_of_the_package_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "keyring.py").write_text("raise RuntimeError('it is imported')")
     monkeypatch.syspath_prepend(str(tmp_path))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
     monkeypatch.delitem(sys.modules, "keyring")
-    line = told("${keyring:omo/me}")
+    line = problem_line("${keyring:omo/me}")
     assert f"the package keyring, and {tmp_path / 'keyring.py'} is imported instead: rename" in line

@@ -1,4 +1,4 @@
-"""The JSON Schema: it says of a configuration what the loader says, as far as a schema can."""
+"""The JSON Schema accepts and refuses what the loader does, as far as a schema can."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from jsonschema import Draft202012Validator
 from captchahub._config.json_schema import DEFINITIONS
 from captchahub._config.loader import read_mapping
 from captchahub._config.names import COMMON_KEYS
-from captchahub._config.problems import InvalidValue, KeyPath, items_in
+from captchahub._config.plain_values import items_in
+from captchahub._config.problems import InvalidValue, KeyPath
 from captchahub._config.scalars import SCALARS, ReadContext
 from captchahub._config.schema import configuration_schema
 from captchahub._config.type_info import keys_of, settings_fields
@@ -48,8 +49,8 @@ INSTALLED_ONES = Draft202012Validator(SCHEMA)
 ECHO = configuration_schema([Plugins(PLUGINS).kind("echo")])
 
 
-def told(document: object, schema: Any = SCHEMA) -> list[str]:
-    """What a schema has against a value."""
+def schema_errors(document: object, schema: Any = SCHEMA) -> list[str]:
+    """Return the errors of a value by a schema."""
     validator: Any = INSTALLED_ONES if schema is SCHEMA else Draft202012Validator(schema)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
@@ -59,14 +60,14 @@ def example() -> Any:
 
 
 def whole_example() -> Any:
-    """The example, where every option that it shows is in use."""
+    """The example, with every option that it shows in use."""
     lines = [OPTION.sub(r"\1\2\3:\4", line) for line in EXAMPLE.read_text().splitlines()]
     # To know every time zone takes its time, and mutations are many.
     return yaml.safe_load("\n".join(lines).replace("Europe/Berlin", "UTC"))
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def environment_of_the_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in SECRETS:
         monkeypatch.setenv(name, name.lower())
     monkeypatch.setenv("COMPANY_PROXY", "http://127.0.0.1:3128")
@@ -82,7 +83,7 @@ def test_it_is_a_schema() -> None:
 
 @pytest.mark.parametrize("document", [example(), whole_example(), *map(yaml.safe_load, blocks("yaml"))])
 def test_the_documented_configurations_are_fine(document: object) -> None:
-    assert told(document) == []
+    assert schema_errors(document) == []
 
 
 def test_the_example_names_the_schema_in_its_first_line() -> None:
@@ -92,7 +93,7 @@ def test_the_example_names_the_schema_in_its_first_line() -> None:
     assert f"captchahub config schema > {named[1]}" in "\n".join(rest)
 
 
-# --- it can't drift from the loader: every key, every type
+# --- it has every key and type of the loader
 
 
 def described_keys(schema: Mapping[str, Any]) -> set[str]:
@@ -163,19 +164,19 @@ def test_a_value_fits_a_type_in_the_schema_as_it_does_for_the_loader(target: Any
         return True
 
     by_loader = [value for value in VALUES if is_read(value)]
-    by_schema = [value for value in VALUES if not told(value, schema)]
+    by_schema = [value for value in VALUES if not schema_errors(value, schema)]
     if target in ON_DISK:
         by_schema = [value for value in by_schema if value in by_loader]
     assert by_schema == by_loader
 
 
-def test_a_reference_fits_wherever_a_text_can_be() -> None:
+def test_a_reference_fits_every_type_that_is_written_as_text() -> None:
     texts = [target for target in SCALARS if target not in (int, float, bool, bytes)]
     whole = {name for name in map(str, texts) if name.endswith(("Count", "Weight"))}
     fits = {
         str(target)
         for target in texts
-        if not told("${env:X}", {**SCALARS[target].schema, "$defs": DEFINITIONS})
+        if not schema_errors("${env:X}", {**SCALARS[target].schema, "$defs": DEFINITIONS})
     }
     assert fits == {str(target) for target in texts} - whole
 
@@ -234,8 +235,12 @@ ODD = {
 
 
 def test_it_knows_every_type_that_a_plugin_can_use() -> None:
-    assert told({"providers": {"a": EVERY_TYPE}}, ECHO) == []
-    fine = [key for key, odd in ODD.items() if not told({"providers": {"a": {**EVERY_TYPE, key: odd}}}, ECHO)]
+    assert schema_errors({"providers": {"a": EVERY_TYPE}}, ECHO) == []
+    fine = [
+        key
+        for key, odd in ODD.items()
+        if not schema_errors({"providers": {"a": {**EVERY_TYPE, key: odd}}}, ECHO)
+    ]
     assert fine == []
 
 
@@ -254,7 +259,7 @@ class Tree:
 def test_a_settings_class_that_holds_itself_has_an_end() -> None:
     schema = configuration_schema([ProviderKind("tree", Tree, lambda _own: None)])  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]  # it is never built
     document = yaml.safe_load("providers: {a: {plugin: tree, branch: {twigs: [{twigs: []}]}}}")
-    assert told(document, schema) == []
+    assert schema_errors(document, schema) == []
 
 
 @attrs.frozen
@@ -298,7 +303,7 @@ def places(value: object, place: KeyPath = ()) -> Iterator[KeyPath]:
         yield from places(item, (*place, step))
 
 
-def holder(document: Any, place: KeyPath) -> Any:
+def parent_of(document: Any, place: KeyPath) -> Any:
     for step in place[:-1]:
         document = document[step]
     return document
@@ -327,16 +332,16 @@ def refused(document: Any) -> bool:
 
 def mutated(place: KeyPath, value: object) -> Any:
     document = copy.deepcopy(WHOLE)
-    holder(document, place)[place[-1]] = value
+    parent_of(document, place)[place[-1]] = value
     return document
 
 
 @pytest.mark.parametrize("place", KEYS, ids=str)
 def test_a_misspelt_key_is_refused_as_by_the_loader(place: KeyPath) -> None:
     document = copy.deepcopy(WHOLE)
-    around = holder(document, place)
+    around = parent_of(document, place)
     around[f"{place[-1]}x"] = around.pop(place[-1])
-    assert told(document)
+    assert schema_errors(document)
     assert refused(document)
 
 
@@ -344,20 +349,20 @@ def test_a_misspelt_key_is_refused_as_by_the_loader(place: KeyPath) -> None:
 def test_a_value_of_a_wrong_type_is_refused_as_by_the_loader(place: KeyPath) -> None:
     for value in (None, True, -7.5, [[["odd"]]], {"odd": [1]}, {}):
         document = mutated(place, value)
-        assert bool(told(document)) == refused(document), value
+        assert bool(schema_errors(document)) == refused(document), value
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_what_the_schema_refuses_the_loader_refuses_too(place: KeyPath) -> None:
     for value in ("odd", "5", "5s", 5, 0, "", [], ["omo"], {"omo": 1}):
         document = mutated(place, value)
-        assert refused(document) or not told(document), value
+        assert refused(document) or not schema_errors(document), value
 
 
 @pytest.mark.parametrize("plugin", ["omocaptch", 5, None, ["omocaptcha"], ""])
 def test_an_unknown_plugin_is_refused_as_by_the_loader(plugin: object) -> None:
     document = mutated(("providers", "omo", "plugin"), plugin)
-    assert told(document)
+    assert schema_errors(document)
     assert refused(document)
 
 
@@ -365,15 +370,15 @@ def test_an_unknown_plugin_is_refused_as_by_the_loader(plugin: object) -> None:
 def test_a_key_that_must_be_there_is_missed_as_by_the_loader(key: str) -> None:
     place = tuple(key.split("."))
     document = whole_example()
-    del holder(document, place)[place[-1]]
-    assert told(document)
+    del parent_of(document, place)[place[-1]]
+    assert schema_errors(document)
     assert refused(document)
 
 
 def test_a_key_of_another_plugin_is_refused() -> None:
-    assert told(mutated(("providers", "omo", "client_key"), "x"))
+    assert schema_errors(mutated(("providers", "omo", "client_key"), "x"))
 
 
 def test_a_plugin_that_a_reference_names_can_be_any() -> None:
     document = mutated(("providers", "omo", "plugin"), "${env:PLUGIN}")
-    assert told(document) == []
+    assert schema_errors(document) == []

@@ -11,8 +11,6 @@ from captchahub.cli.options import UserPath, find_config, named_value
 from captchahub.cli.program import Subcommand, Subgroup
 from captchahub.cli.streams import ExitCode, need_stdout
 
-__all__ = ["config"]
-
 _CODES = """
 \b
 Exit codes:

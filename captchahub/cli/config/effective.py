@@ -16,17 +16,24 @@ from urllib.parse import urlsplit
 import attrs
 
 from captchahub._config import type_info
-from captchahub._config.inspected import Inspected, value_at
+from captchahub._config.inspected import Inspected
 from captchahub._config.names import COMMON_KEYS
-from captchahub._config.problems import KeyPath, items_in, mapping_in
+from captchahub._config.plain_values import items_in, mapping_in, value_at
+from captchahub._config.problems import KeyPath
 from captchahub._config.routes import contradictions
 from captchahub._config.scalars import NEVER
 from captchahub._support.notation import Duration, FilePath, HedgeDelay, Pause, ProxyAddress
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Secret
-from captchahub.settings import Budget, HubSettings, Percentile, ProviderSettings, Rate, RouteSettings
-
-__all__ = ["HIDDEN", "Entry", "effective"]
+from captchahub.settings import (
+    Budget,
+    HubSettings,
+    JournalSettings,
+    Percentile,
+    ProviderSettings,
+    Rate,
+    RouteSettings,
+)
 
 HIDDEN = "***"
 """What stands in place of a secret."""
@@ -52,7 +59,7 @@ class Entry:
 
 def effective(inspected: Inspected, settings: HubSettings) -> Sequence[Entry]:
     """Return the entries of a configuration without problems, whose settings these are."""
-    return _Effective(inspected, settings).entries()
+    return _Effective(inspected, settings).entries(settings)
 
 
 class _Unwritable(Exception):
@@ -62,25 +69,20 @@ class _Unwritable(Exception):
 class _Effective:
     def __init__(self, inspected: Inspected, settings: HubSettings) -> None:
         self._inspected = inspected
-        self._settings = settings
         # In addition to the types: a text that is a secret somewhere is masked everywhere.
         self._secrets = [text for each in settings.providers.values() for text in secrets_in(each.own)]
 
-    def entries(self) -> Sequence[Entry]:
-        return self._settings_entries((), self._settings, self._special())
-
-    def _special(self) -> Mapping[str, Entry]:
-        """Return the keys of the hub that are written in other ways than their types say."""
-        settings = self._settings
+    def entries(self, settings: HubSettings) -> Sequence[Entry]:
+        providers = [self._provider(one) for one in settings.providers.values()]
         routes = [self._route(kind, route) for kind, route in settings.routes.items()]
-        return {
-            "providers": Entry(
-                "providers", children=[self._provider(one) for one in settings.providers.values()]
-            ),
+        # These keys are written in other ways than their types say.
+        special = {
+            "providers": Entry("providers", children=providers),
             "routes": Entry("routes", children=routes) if routes else Entry("routes", {}, source=_DEFAULT),
             "budget": self._budget((), settings.budget),
-            "journal": self._journal(),
+            "journal": self._journal(settings.journal),
         }
+        return self._settings_entries((), settings, special)
 
     def _settings_entries(
         self, place: KeyPath, settings: object, special: Mapping[str, Entry] | None = None
@@ -102,19 +104,15 @@ class _Effective:
     def _provider(self, one: ProviderSettings) -> Entry:
         place = ("providers", one.name)
         plugin = Entry("plugin", one.plugin, source=self._inspected.source((*place, "plugin")))
-        first, *common = self._settings_entries(
-            place, one, {"plugin": plugin, "budget": self._budget(place, one.budget)}
-        )
+        special = {"plugin": plugin, "budget": self._budget(place, one.budget)}
+        first, *common = self._settings_entries(place, one, special)
         if one.unusable is None:
             own = [self._own(field, one, place) for field in type_info.settings_fields(type(one.own))]
         else:
-            own = self._unread(place)
+            # Without the plugin it is unknown which of its keys are secrets.
+            keys = [key for key in self._written(place) if key not in COMMON_KEYS]
+            own = [Entry(key, HIDDEN, source=self._inspected.source((*place, key))) for key in keys]
         return Entry(one.name, children=[first, *own, *common])
-
-    def _unread(self, place: KeyPath) -> list[Entry]:
-        # Without the plugin it is unknown which of its keys are secrets.
-        keys = [key for key in self._written(place) if key not in COMMON_KEYS]
-        return [Entry(key, HIDDEN, source=self._inspected.source((*place, key))) for key in keys]
 
     def _own(self, field: type_info.SettingsField, one: ProviderSettings, place: KeyPath) -> Entry:
         target = _hiding(field)
@@ -151,8 +149,8 @@ class _Effective:
             return Entry("budget", source=_DEFAULT, in_use=False)
         return Entry("budget", children=self._settings_entries((*around, "budget"), budget))
 
-    def _journal(self) -> Entry:
-        place, journal = ("journal",), self._settings.journal
+    def _journal(self, journal: JournalSettings) -> Entry:
+        place = ("journal",)
         is_mapping = bool(self._written(place))
         if journal.path is None and not is_mapping:
             # Without a file its keys mean nothing.
@@ -177,25 +175,23 @@ class _Effective:
         return Entry(key, self._shown(place, target), source=self._inspected.source(place))
 
     def _shown(self, place: KeyPath, target: Any) -> object:
-        written, resolved = (
-            value_at(one, place) for one in (self._inspected.written, self._inspected.resolved)
-        )
+        written = value_at(self._inspected.written, place)
+        resolved = str(value_at(self._inspected.resolved, place))
         if _is_secret(target):
             return HIDDEN
         if _notation(target) is ProxyAddress:
-            return _without_password(str(resolved))
+            return _without_password(resolved)
         if isinstance(written, str):
-            return mask(str(resolved) if _is_closed(target) else written, self._secrets)
-        inner = {step: self._shown((*place, step), _member(target, step)) for step in _steps(written)}
+            # A reference in a text that can be anything is not followed, because it may lead to a secret.
+            return mask(resolved if _is_closed(target) else written, self._secrets)
+        inner = {
+            step: self._shown((*place, step), _member(target, step)) for step, _item in items_in(written)
+        }
         if isinstance(written, list):
             return list(inner.values())
         if isinstance(written, dict):
             return {mask(str(step), self._secrets): one for step, one in inner.items()}
         return written
-
-
-def _steps(value: object) -> Sequence[str | int]:
-    return [step for step, _item in items_in(value)]
 
 
 def _by_default(key: str, value: object, target: Any) -> Entry:
@@ -209,15 +205,12 @@ def _by_default(key: str, value: object, target: Any) -> Entry:
 
 def _is_closed(target: Any) -> bool:
     """Whether a text that fits a type can't be a secret."""
-    match type_info.info_of(target):
-        case type_info.ScalarType(_, scalar):
-            return not scalar.is_open
-        case type_info.ChoiceType():
-            return True
-        case type_info.UnionType(members):
-            return all(map(_is_closed, members))
-        case _:
-            return False
+    info = type_info.info_of(target)
+    if isinstance(info, type_info.UnionType):
+        return all(map(_is_closed, info.members))
+    return isinstance(info, type_info.ChoiceType) or (
+        isinstance(info, type_info.ScalarType) and not info.scalar.is_open
+    )
 
 
 def _notation(target: Any) -> Any:
@@ -226,13 +219,11 @@ def _notation(target: Any) -> Any:
 
 
 def _is_secret(target: Any) -> bool:
-    match type_info.info_of(target):
-        case type_info.ScalarType(notation):
-            return notation is Secret
-        case type_info.UnionType(members) | type_info.UnknownType(members):
-            return any(map(_is_secret, members))
-        case _:
-            return False
+    info = type_info.info_of(target)
+    # Of a type that this library does not know, its arguments say what may be in it.
+    if isinstance(info, (type_info.UnionType, type_info.UnknownType)):
+        return any(map(_is_secret, info.members))
+    return _notation(target) is Secret
 
 
 def _member(target: Any, step: str | int) -> Any:

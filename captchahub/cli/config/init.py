@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import typing
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import click
@@ -19,10 +17,9 @@ from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME
 from captchahub._config.problems import InvalidValue, LocatedProblem
 from captchahub._config.reader import unknown_key
 from captchahub._config.scalars import read_duration
-from captchahub._config.type_info import keys_of
+from captchahub._config.type_info import ChoiceType, SettingsField, info_of, settings_fields
 from captchahub._plugins.manager import Plugins
-from captchahub.cli.config.check import problems_of, summary
-from captchahub.cli.config.kinds import usable_kinds
+from captchahub.cli.config.check import problems_of, summary, usable_kinds
 from captchahub.cli.config.template import Answers, ProviderAnswers, SecretPlace, configuration_text
 from captchahub.cli.options import amount, default_config
 from captchahub.cli.streams import put, writing_stdout
@@ -30,13 +27,11 @@ from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, Period
 
-__all__ = ["Given", "init"]
-
 _NONE = "none"
 
-_SCHEMES = ("env", "file", "keyring")
-
 _TRIAL = "trial-secret"  # replaces every secret while the answers are tried
+
+T = TypeVar("T")
 
 
 @attrs.frozen
@@ -62,7 +57,9 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
     plugins = Plugins()
     block_as_configured(default_config(), plugins)
     answers = _Interview(plugins, given, asks=asks).answers()
-    answers = _with_prices(answers, _trial(answers, file, plugins), asks=asks)
+    if asks:
+        # Only a trial shows which services publish no prices, and asking for others would be a burden.
+        answers = _with_prices(answers, _trial(answers, file, plugins))
     problems = _trial(answers, file, plugins)
     if problems:
         listed = "\n".join(map(_without_line, problems))
@@ -74,10 +71,11 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
 
 
 def _without_line(problem: LocatedProblem) -> str:
-    told = str(attrs.evolve(problem, file=None, line=None))
+    # Nothing has been written, so a line of the file would lead nowhere.
+    message = str(attrs.evolve(problem, file=None, line=None))
     if not problem.place.endswith(".prices"):
-        return told
-    return f"{told}\n  here: --set prices='{{image-to-text: 0.001}}', or leave --budget out"
+        return message
+    return f"{message}\n  here: --set prices='{{image-to-text: 0.001}}', or leave --budget out"
 
 
 def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[LocatedProblem]:
@@ -85,9 +83,9 @@ def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[LocatedProble
     return problems_of(inspect_yaml(file, plugins, configuration_text(answers, _TRIAL)), plugins)
 
 
-def _with_prices(answers: Answers, problems: Sequence[LocatedProblem], *, asks: bool) -> Answers:
+def _with_prices(answers: Answers, problems: Sequence[LocatedProblem]) -> Answers:
     """Return the answers with the prices that a budget needs, if the service does not publish them."""
-    lacking = {problem.place for problem in problems} if asks else set[str]()
+    lacking = {problem.place for problem in problems}
     accounts = [
         attrs.evolve(account, keys={**account.keys, "prices": _ask_prices(account)})
         if f"providers.{account.name}.prices" in lacking
@@ -109,7 +107,8 @@ def _ask_prices(account: ProviderAnswers) -> dict[str, float]:
 def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
     inspected = inspect_yaml(file, plugins)
     yield f"Wrote {file}."
-    secrets = [secret for account in answers.accounts for secret in account.secrets]
+    values = [value for account in answers.accounts for value in account.keys.values()]
+    secrets = [value for value in values if isinstance(value, SecretPlace)]
     if inspected.settings is not None and not inspected.problems:
         yield f"It is {summary(inspected.settings)}."
     else:
@@ -141,10 +140,12 @@ class _Interview:
         asked = "The most that may be spent, such as 5.00/day"
         budget = self._ask(asked, self.given.budget, _NONE, _budget, option="--budget")
         asked = "The file for jobs and money, such as jobs.db, so that no paid answer is lost"
-        journal = self._ask(asked, self.given.journal, _NONE, _or_none)
+        journal = self._ask(asked, self.given.journal, _NONE, lambda text: None if text == _NONE else text)
         return Answers(accounts, timeout, budget, journal)
 
-    def _ask(self, question: str, given: str | None, usual: str, read: Any, option: str = "") -> Any:
+    def _ask(
+        self, question: str, given: str | None, usual: str, read: Callable[[str], T], option: str = ""
+    ) -> T:
         """Return the option, else the user's answer, else the usual one, converted by ``read``."""
         if given is not None or not self.asks:
             try:
@@ -152,7 +153,8 @@ class _Interview:
             except click.BadParameter as error:
                 error.param_hint = option or None
                 raise
-        return click.prompt(question, default=usual, value_proc=read)
+        answer: T = click.prompt(question, default=usual, value_proc=read)
+        return answer
 
     def _kinds(self) -> list[ProviderKind[Any]]:
         usable = {kind.name: kind for kind in usable_kinds(self.plugins)}
@@ -172,20 +174,21 @@ class _Interview:
         usual = "omocaptcha" if "omocaptcha" in usable else next(iter(usable))
         question = f"Which services, in the order of asking ({listed})"
         given = ",".join(self.given.plugins) or None
-        return list(self._ask(question, given, usual, chosen, option="--plugin"))
+        return self._ask(question, given, usual, chosen, option="--plugin")
 
     def _refuse_unused(self, chosen: Sequence[ProviderKind[Any]]) -> None:
-        valid = {*COMMON_KEYS[1:], *(key for kind in chosen for key in keys_of(kind.settings))}
+        fields = [field for kind in chosen for field in settings_fields(kind.settings)]
+        # The first common key is the plugin, which --plugin names.
+        valid = {*COMMON_KEYS[1:], *(field.key for field in fields)}
+        secrets = {field.key for field in fields if field.type is Secret}
         for key in self.given.values:
             if key not in valid:
                 raise click.UsageError(f"--set {key}: {unknown_key(key, valid)}")
-        for kind in chosen:
-            for field in _own_fields(kind):
-                if field.type is Secret and field.alias in self.given.values:
-                    raise click.UsageError(
-                        f"--set {field.alias}: a secret is not written into the file; --secret env, file or "
-                        "keyring says where it is"
-                    )
+            if key in secrets:
+                raise click.UsageError(
+                    f"--set {key}: a secret is not written into the file; --secret env, file or keyring says "
+                    "where it is"
+                )
 
     def _account(self, kind: ProviderKind[Any], taken: Sequence[str]) -> ProviderAnswers:
         def name_of(text: str) -> str:
@@ -197,20 +200,21 @@ class _Interview:
         usual = kind.name if number == 1 else f"{kind.name}-{number}"
         name = self._ask(f"What do you call the account at {kind.name}", None, usual, name_of)
         own = {
-            str(field.alias): self._value(field, name)
-            for field in _own_fields(kind)
-            if field.init and (field.default is attrs.NOTHING or field.alias in self.given.values)
+            field.key: self._value(field, name)
+            for field in settings_fields(kind.settings)
+            if field.is_required or field.key in self.given.values
         }
         common = {key: value for key, value in self.given.values.items() if key in COMMON_KEYS}
         return ProviderAnswers(name, kind, {**own, **common})
 
-    def _value(self, field: attrs.Attribute[Any], name: str) -> object:
-        key = str(field.alias)
+    def _value(self, field: SettingsField, name: str) -> object:
+        key = field.key
         if field.type is Secret:
             return self._secret(key, name)
         if key in self.given.values:
             return self.given.values[key]
-        choices = typing.get_args(field.type) if typing.get_origin(field.type) is typing.Literal else ()
+        info = info_of(field.type)
+        choices = [written for written, _meant in info.choices] if isinstance(info, ChoiceType) else []
         listed = f" ({', '.join(map(str, choices))})" if choices else ""
         if not self.asks:
             raise click.UsageError(f"{name} needs {key}{listed}: give it as --set {key}=VALUE")
@@ -227,28 +231,22 @@ class _Interview:
         scheme = self.given.secret or "env"
         if self.asks and self.given.secret is None:
             question = f"  Where is the {key}: in an environment variable, a file, or the keyring"
-            scheme = click.prompt(question, type=click.Choice(_SCHEMES), default="env")
+            scheme = click.prompt(question, type=click.Choice(["env", "file", "keyring"]), default="env")
         word = re.sub(r"\W", "_", name).upper()
         variable = f"{word if word[:1].isalpha() else f'CAPTCHAHUB_{word}'}_{key.rpartition('_')[2].upper()}"
-        usual = {"env": variable, "file": f"/run/secrets/{name}", "keyring": f"captchahub/{name}"}[scheme]
-        question = {"env": "  Its name", "file": "  Its path", "keyring": "  The entry, as SERVICE/USER"}[
-            scheme
-        ]
-        pattern = {"env": r"[A-Za-z_][A-Za-z0-9_]*", "file": r"[^{}]+", "keyring": r"[^{}]+/[^{}/]+"}[scheme]
+        question, pattern, usual = {
+            "env": ("  Its name", r"[A-Za-z_][A-Za-z0-9_]*", variable),
+            # Docker and Kubernetes put secrets there by default.
+            "file": ("  Its path", r"[^{}]+", f"/run/secrets/{name}"),
+            "keyring": ("  The entry, as SERVICE/USER", r"[^{}]+/[^{}/]+", f"captchahub/{name}"),
+        }[scheme]
 
         def place(text: str) -> SecretPlace:
             if not re.fullmatch(pattern, text):
                 raise click.BadParameter(f"it should look like {usual}")
             return SecretPlace(scheme, text)
 
-        answer: SecretPlace = self._ask(question, None, usual, place)
-        return answer
-
-
-def _own_fields(kind: ProviderKind[Any]) -> Sequence[attrs.Attribute[Any]]:
-    attrs.resolve_types(kind.settings)
-    fields: Sequence[attrs.Attribute[Any]] = attrs.fields(kind.settings)
-    return fields
+        return self._ask(question, None, usual, place)
 
 
 def _duration(text: str) -> str:
@@ -266,12 +264,7 @@ def _budget(text: str) -> dict[str, object] | None:
     periods = [one.value for one in Period]
     if period not in periods:
         raise click.BadParameter(f"LIMIT/PERIOD is needed, such as 5.00/day; periods: {', '.join(periods)}")
-    value: Decimal = amount(limit)
-    return {"limit": float(value), "per": period}
-
-
-def _or_none(text: str) -> str | None:
-    return None if text == _NONE else text
+    return {"limit": float(amount(limit)), "per": period}
 
 
 def _scalar(text: str) -> object:

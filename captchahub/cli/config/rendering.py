@@ -11,8 +11,6 @@ from captchahub._config.problems import KeyPath, dotted
 from captchahub.cli.config.effective import Entry
 from captchahub.cli.text import printable
 
-__all__ = ["sources_of", "values_of", "written", "yaml_lines"]
-
 
 def yaml_lines(entries: Sequence[Entry], indent: str = "") -> Iterator[str]:
     """Yield lines that load as a configuration; each value has a comment that names its source."""

@@ -14,8 +14,6 @@ from captchahub.cli.config.rendering import written
 from captchahub.provider import ProviderKind
 from captchahub.settings import HubSettings, ProviderSettings
 
-__all__ = ["SCHEMA", "Answers", "ProviderAnswers", "SecretPlace", "configuration_text"]
-
 SCHEMA = "captchahub.schema.json"
 """The file that editors are pointed to."""
 
@@ -26,11 +24,6 @@ class SecretPlace:
 
     scheme: str
     name: str
-
-    @property
-    def reference(self) -> str:
-        """The reference in the configuration."""
-        return f"${{{self.scheme}:{self.name}}}"
 
     @property
     def next_step(self) -> str:
@@ -51,11 +44,6 @@ class ProviderAnswers:
     kind: ProviderKind[object]
     keys: Mapping[str, object | SecretPlace]
 
-    @property
-    def secrets(self) -> Sequence[SecretPlace]:
-        """The places of its secrets."""
-        return [value for value in self.keys.values() if isinstance(value, SecretPlace)]
-
 
 @attrs.frozen
 class Answers:
@@ -73,10 +61,10 @@ def configuration_text(answers: Answers, secret: str | None = None) -> str:
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
         f'# Editors complete and check with that: "captchahub config schema > {SCHEMA}" writes it.',
-        "# What begins with '#' and a key is not in use; \"captchahub config show\" tells every key.",
+        "# What begins with '#' and a key is not in use; \"captchahub config show\" shows every key.",
         "",
         f"# {about['providers']}",
-        "# They are asked in this order.",
+        "# They are called in this order.",
         "providers:",
     ]
     for account in answers.accounts:
@@ -105,7 +93,8 @@ def _account(account: ProviderAnswers, secret: str | None) -> Iterator[str]:
         if about.get(key):
             yield f"    # {about[key]}"
         if isinstance(value, SecretPlace):
-            yield f"    {key}: {written(value.reference if secret is None else secret)}"
+            reference = f"${{{value.scheme}:{value.name}}}"
+            yield f"    {key}: {written(reference if secret is None else secret)}"
         else:
             yield f"    {key}: {written(value)}"
     for key, example in (("timeout", "60s"), ("max_in_flight", "50")):

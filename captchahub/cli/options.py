@@ -20,22 +20,6 @@ from captchahub.errors import ConfigError
 from captchahub.provider import money
 from captchahub.settings import HubSettings
 
-__all__ = [
-    "UserPath",
-    "WholeNumber",
-    "amount",
-    "config_option",
-    "default_config",
-    "directory",
-    "find_config",
-    "named_value",
-    "positive_seconds",
-    "seconds",
-    "share",
-    "token",
-    "with_journal",
-]
-
 
 class WholeNumber(click.IntRange):
     """A whole number in a range."""

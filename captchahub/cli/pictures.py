@@ -13,8 +13,6 @@ from captchahub.cli.text import answer, solution_fields
 from captchahub.tasks import PhoneSlide
 from captchahub.testing import DrawnPicture, Sandbox
 
-__all__ = ["NamedPicture", "draw", "save"]
-
 
 @attrs.frozen
 class NamedPicture:

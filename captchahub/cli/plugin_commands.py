@@ -13,8 +13,6 @@ import click
 from captchahub._plugins.blocking import BLOCKED, is_blocked_by_environment
 from captchahub._plugins.entry_points import package_of, points_in
 
-__all__ = ["added_commands", "load_command"]
-
 GROUP = "captchahub.commands"
 
 

@@ -19,8 +19,6 @@ from captchahub.cli.text import printable
 from captchahub.errors import ConfigError
 from captchahub.plugins import PluginRecord, PluginState
 
-__all__ = ["plugins"]
-
 _EPILOG = """
 \b
 Examples:

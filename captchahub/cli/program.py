@@ -14,8 +14,6 @@ from captchahub.cli.plugin_commands import added_commands, load_command
 from captchahub.cli.streams import ExitCode, say, writing_stdout
 from captchahub.errors import ConfigError, JournalError, TaskError
 
-__all__ = ["Program", "Subcommand", "Subgroup"]
-
 
 class _Misconfigured(click.ClickException):
     exit_code = ExitCode.CONFIGURATION

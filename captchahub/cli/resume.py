@@ -18,8 +18,6 @@ from captchahub.cli.text import counted, solution_fields
 from captchahub.hub import Hub
 from captchahub.jobs import Collected, JobEntry, JobState
 
-__all__ = ["resume"]
-
 _ALL = 1_000_000
 
 _EPILOG = """

@@ -26,8 +26,6 @@ from captchahub.results import Outcome
 from captchahub.tasks import Solution
 from captchahub.testing import JobRecord
 
-__all__ = ["Problem", "attempts_of", "cost_text", "problems", "summary"]
-
 _ZERO = Decimal(0)
 
 _MAX_NAMES = 4

@@ -15,8 +15,6 @@ from captchahub.results import Outcome
 from captchahub.tasks import Solution
 from captchahub.testing import Answer, Emulation, Fault, JobRecord, LogNormal, Sandbox, load_emulation
 
-__all__ = ["ACCOUNTS", "DemoRun", "start_demo"]
-
 PLUGIN = "omocaptcha"
 
 ACCOUNTS = ("main", "spare")

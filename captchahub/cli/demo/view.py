@@ -20,8 +20,6 @@ from captchahub.cli.text import counted, plain
 from captchahub.results import Outcome, Result
 from captchahub.tasks import ImageToText, SlideSolution, Solution, TextSolution
 
-__all__ = ["show"]
-
 # In columns of the terminal: the picture, the answer and the verdict, then each of the optional.
 _REQUIRED_WIDTH, _COLUMN_WIDTH = 40, 10
 

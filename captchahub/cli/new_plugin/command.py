@@ -11,8 +11,6 @@ from captchahub.cli.options import directory
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
 
-__all__ = ["new_plugin"]
-
 _EPILOG = """
 \b
 Examples:

@@ -17,8 +17,6 @@ import click
 
 from captchahub._plugins.manager import Plugins
 
-__all__ = ["Names", "free_name", "write_plugin"]
-
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 # With longer ones, lines of the package would have to be broken.

@@ -12,8 +12,6 @@ from captchahub.cli.options import WholeNumber, amount, directory, named_value, 
 from captchahub.cli.options import token as account_token
 from captchahub.cli.program import Subcommand
 
-__all__ = ["sandbox"]
-
 _PICTURES = 6
 
 _EPILOG = """

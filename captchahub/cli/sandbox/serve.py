@@ -25,8 +25,6 @@ from captchahub.provider import LocalProvider, Request
 from captchahub.testing import Sandbox
 from captchahub.testing.answers import read_answers
 
-__all__ = ["AccountOptions", "add_answers", "serve"]
-
 # Windows hands out signals only between waits, so no wait is without end.
 _TICK = 0.5
 

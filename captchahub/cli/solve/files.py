@@ -17,8 +17,6 @@ from captchahub.images import Image
 from captchahub.results import Outcome, Result
 from captchahub.tasks import Solution, Task
 
-__all__ = ["FileOutcome", "solve_files", "worst"]
-
 _SEVERITY = (ExitCode.DONE, ExitCode.TIMEOUT, ExitCode.UNSOLVED, ExitCode.REFUSED, ExitCode.STDOUT)
 
 

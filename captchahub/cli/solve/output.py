@@ -14,8 +14,6 @@ from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, O
 from captchahub.results import Result, Vote
 from captchahub.tasks import Solution
 
-__all__ = ["Printer", "printer"]
-
 Printer = Callable[[FileOutcome], ExitCode]
 
 _LABELS: tuple[tuple[type[ProviderError], str], ...] = (

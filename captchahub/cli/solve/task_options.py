@@ -14,8 +14,6 @@ from captchahub.errors import TaskError
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
 
-__all__ = ["MakeTask", "TextOption", "task_maker", "text_options"]
-
 MakeTask = Callable[[Image], Task[Solution]]
 
 TextOption: TypeAlias = "int | str | bool | None"

@@ -26,8 +26,6 @@ from captchahub.events import (
 )
 from captchahub.hookspecs import hookimpl
 
-__all__ = ["WaitReporter", "Waits"]
-
 _INTERVAL = 5.0
 
 _TICK = 0.5

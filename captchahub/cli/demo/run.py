@@ -24,7 +24,7 @@ _JOB_TIME = LogNormal(median=2.0, sigma=0.4)
 
 _LATENCY = LogNormal(median=0.03, sigma=0.5)
 
-# The main account has money for so much of the work.
+# The main account has money for this share of the work. Then it runs out, so that the demo shows that too.
 _MAIN_BALANCE_SHARE = Decimal("0.7")
 
 

@@ -35,11 +35,10 @@ class Waits:
     """The failing providers that solves wait for. Pure: the caller passes the time, in seconds.
 
     A provider is reported when it fails twice, or at once if no other provider is left. After that it is
-    reported every ``interval`` seconds, however many solves wait for it.
+    reported every five seconds, however many solves wait for it.
     """
 
-    def __init__(self, interval: float = _INTERVAL) -> None:
-        self._interval = interval
+    def __init__(self) -> None:
         # By solve and provider: the time of the first failure, and the reason of the last.
         self._open: dict[str, dict[str, tuple[float, str]]] = {}
         self._reported: dict[str, float] = {}
@@ -80,7 +79,7 @@ class Waits:
 
     def _may_report(self, provider: str, now: float) -> bool:
         reported = self._reported.get(provider)
-        return reported is None or now - reported >= self._interval
+        return reported is None or now - reported >= _INTERVAL
 
     def due(self, now: float) -> Iterator[str]:
         """Yield the lines that are due: one for each provider that solves still wait for."""
@@ -90,7 +89,7 @@ class Waits:
                 waiting.setdefault(provider, []).append(one)
         for provider, waits in waiting.items():
             first = min(since for since, _ in waits)
-            if now - first >= self._interval and self._may_report(provider, now):
+            if now - first >= _INTERVAL and self._may_report(provider, now):
                 self._reported[provider] = now
                 many = f", {counted(len(waits), 'picture')} wait" if len(waits) > 1 else ""
                 yield f"{provider}: still trying after {now - first:.0f} s{many}: {waits[-1][1]}"

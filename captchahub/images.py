@@ -36,9 +36,11 @@ class PilImage(Protocol):
     @property
     def mode(self) -> str:
         """How pixels are stored, such as ``RGB``."""
+        ...
 
     def convert(self, mode: str, /) -> PilImage:
         """Return the picture in another mode."""
+        ...
 
     def save(self, fp: BinaryIO, /, format: str) -> None:  # noqa: A002 - Pillow's own name for it
         """Write the picture to a file object."""

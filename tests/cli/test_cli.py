@@ -722,9 +722,8 @@ def test_resume_reports_the_jobs_of_a_running_process(home: Path, service: Sandb
         resumed = run("resume")
         process.kill()
     assert (resumed.exit_code, resumed.stdout) == (1, "")
-    message = (
-        r"1 job held by another process; if it is no longer running, run this again after \d\d:\d\d:\d\d\n"
-    )
+    again = "if it is no longer running, run this again after"
+    message = rf"1 job held by another process; {again} \d\d:\d\d:\d\d\n"
     assert re.fullmatch(message, resumed.stderr)
 
 

@@ -44,7 +44,6 @@ class PilImage(Protocol):
 
     def save(self, fp: BinaryIO, /, format: str) -> None:  # noqa: A002 - Pillow's own name for it
         """Write the picture to a file object."""
-        ...
 
 
 @attrs.frozen(repr=False)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
 import attrs
+from attrs.validators import and_, optional
 
 from captchahub._support.plain_text import plain, result_of_sum, with_digits_of, without_marks
 from captchahub.errors import TaskError
@@ -106,8 +107,6 @@ Field: TypeAlias = "attrs.Attribute[Any]"  # one validator serves fields of seve
 
 
 def _positive(_task: object, field: Field, value: object) -> None:
-    if value is None:
-        return
     if isinstance(value, bool) or not isinstance(value, int):
         raise TaskError(f"{field.name} must be a whole number of characters, not {value!r}")
     if value < 1:
@@ -115,13 +114,11 @@ def _positive(_task: object, field: Field, value: object) -> None:
 
 
 def _flag(_task: object, field: Field, value: object) -> None:
-    if value is not None and not isinstance(value, bool):
+    if not isinstance(value, bool):
         raise TaskError(f"{field.name} must be True, False or None, not {value!r}")
 
 
 def _words(_task: object, field: Field, value: object) -> None:
-    if value is None:
-        return
     if not isinstance(value, str):
         raise TaskError(f"{field.name} must be text, not {value!r}")
     if not value.strip():
@@ -139,9 +136,8 @@ def _image(_task: object, _field: Field, value: object) -> None:
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
-def _language(_task: object, field: Field, value: object) -> None:
-    _words(_task, field, value)
-    if isinstance(value, str) and not _LANGUAGE.fullmatch(value):
+def _language(_task: object, field: Field, value: str) -> None:
+    if not _LANGUAGE.fullmatch(value):
         raise TaskError(f"{field.name} {value!r} is not a language code such as 'en' or 'zh-Hans'")
 
 
@@ -163,23 +159,25 @@ class ImageToText(Task[TextSolution]):
     solution_type = TextSolution
 
     image: Image = attrs.field(validator=_image)
-    length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    length: int | None = attrs.field(default=None, kw_only=True, validator=optional(_positive))
     """The number of characters in the answer."""
-    min_length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    min_length: int | None = attrs.field(default=None, kw_only=True, validator=optional(_positive))
     """The smallest number of characters in the answer."""
-    max_length: int | None = attrs.field(default=None, kw_only=True, validator=_positive)
+    max_length: int | None = attrs.field(default=None, kw_only=True, validator=optional(_positive))
     """The largest number of characters in the answer."""
-    charset: str | None = attrs.field(default=None, kw_only=True, validator=_words)
+    charset: str | None = attrs.field(default=None, kw_only=True, validator=optional(_words))
     """All characters that can occur, such as ``string.digits``. Spaces between words are always allowed."""
-    case_sensitive: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    case_sensitive: bool | None = attrs.field(default=None, kw_only=True, validator=optional(_flag))
     """Whether the answer is case-sensitive."""
-    phrase: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    phrase: bool | None = attrs.field(default=None, kw_only=True, validator=optional(_flag))
     """True if the picture shows several words, False if it shows exactly one."""
-    math: bool | None = attrs.field(default=None, kw_only=True, validator=_flag)
+    math: bool | None = attrs.field(default=None, kw_only=True, validator=optional(_flag))
     """Whether the picture shows a sum whose result is the answer."""
-    language: str | None = attrs.field(default=None, kw_only=True, validator=_language)
+    language: str | None = attrs.field(
+        default=None, kw_only=True, validator=optional(and_(_words, _language))
+    )
     """The language of the text, as a code such as ``en``, ``ru`` or ``zh-Hans``."""
-    hint: str | None = attrs.field(default=None, kw_only=True, validator=_words)
+    hint: str | None = attrs.field(default=None, kw_only=True, validator=optional(_words))
     """An instruction for the person who reads the picture."""
 
     def __attrs_post_init__(self) -> None:
@@ -350,7 +348,8 @@ class PhoneSlide(Task[SlideSolution]):
         if not isinstance(solution, SlideSolution):
             return _wrong_type(type(self), solution)
         for name, point in (("start", solution.start), ("end", solution.end)):
-            if not self._contains(point):
+            # NaN and infinity fail these comparisons too.
+            if not (0 <= point.x < self.image.width and 0 <= point.y < self.image.height):
                 return (
                     f"the {name} ({point.x}, {point.y}) is outside the screenshot of "
                     f"{self.image.width}x{self.image.height} pixels"
@@ -365,10 +364,6 @@ class PhoneSlide(Task[SlideSolution]):
             return False
         distance = max(self.image.width, self.image.height) * _TOLERANCE
         return _is_near(one.start, other.start, distance) and _is_near(one.end, other.end, distance)
-
-    def _contains(self, point: Point) -> bool:
-        # NaN and infinity fail these comparisons too.
-        return 0 <= point.x < self.image.width and 0 <= point.y < self.image.height
 
     def complete(self, solution: Solution) -> Solution:
         """Fill in the size of the screenshot, so that the solution can be scaled."""

@@ -47,7 +47,7 @@ class Ticket(Generic[S]):
         :class:`~captchahub.errors.SolveCancelled`, whatever the solve raised, or RuntimeError in a forked
         child.
         """
-        self._refuse_child()
+        refuse_elsewhere(self._home, _TICKET)
         try:
             return self._future.result(timeout)
         except concurrent.futures.CancelledError:
@@ -69,11 +69,8 @@ class Ticket(Generic[S]):
 
         The call is made in this thread or in the hub's own, which it must not block.
         """
-        self._refuse_child()
-        self._future.add_done_callback(lambda _: call())
-
-    def _refuse_child(self) -> None:
         refuse_elsewhere(self._home, _TICKET)
+        self._future.add_done_callback(lambda _: call())
 
 
 class AsyncTicket(Generic[S]):

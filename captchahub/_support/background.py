@@ -1,4 +1,4 @@
-"""Tasks that outlive the solve that started them: late answers, reports of wrong answers, price lists."""
+"""Tasks of an event loop that go on after the call that started them: late answers, reports, price lists."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any, TypeVar
 
 from captchahub._support.log import log
 
-__all__ = ["BackgroundTasks", "cancel_all"]
-
 T = TypeVar("T")
 
 
 class BackgroundTasks:
-    """Keeps tasks until they are done, or until the hub is closed.
+    """Keeps tasks until they are done, or until their owner is closed.
 
-    asyncio itself holds only weak references to tasks.
+    asyncio itself has only weak references to tasks, so one that is not kept can disappear.
     """
 
     def __init__(self) -> None:
@@ -24,7 +22,7 @@ class BackgroundTasks:
         self._brief: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a brief task, such as one call of a service: closing waits for it a moment."""
+        """Start a brief task, such as one call of a service. Closing waits a moment for it."""
         task = asyncio.ensure_future(work)
         self.track(task)
         self._brief.add(task)
@@ -32,7 +30,7 @@ class BackgroundTasks:
         return task
 
     def track(self, task: asyncio.Task[Any]) -> None:
-        """Keep a task that a solve has started. It is cancelled when the hub closes."""
+        """Keep a task that was started elsewhere. It is cancelled at closing."""
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -7,21 +7,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-__all__ = ["now", "steady"]
-
 
 def now() -> float:
     """Return the running event loop's time, in seconds."""
     return asyncio.get_running_loop().time()
 
 
-def _steady() -> Callable[[], float]:
-    # freezegun replaces time.monotonic in every module that has imported it. It does not replace
-    # clock_gettime, and does not look into a partial.
-    if hasattr(time, "clock_gettime"):
-        return partial(time.clock_gettime, time.CLOCK_MONOTONIC)
-    return partial(time.monotonic)
-
-
-steady = _steady()
+# freezegun replaces time.monotonic in every module that has imported it. It does not replace clock_gettime,
+# which Windows lacks, and does not look into a partial.
+steady: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    if hasattr(time, "clock_gettime")
+    else partial(time.monotonic)
+)
 """A monotonic clock, in seconds."""

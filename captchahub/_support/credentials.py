@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["Secret", "is_loopback", "service_url", "usable_secret"]
+_INVALID_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
 
 
 class Secret:
@@ -46,9 +46,9 @@ class Secret:
 def usable_secret(_settings: object, field: attrs.Attribute[Any], value: object) -> None:
     """An attrs validator for a setting that is a token: ``api_token: Secret = attrs.field(validator=...)``.
 
-    Raises ValueError for anything but a :class:`Secret`, and for one that is empty or holds a space, a line
-    break or a control character, such as one that was copied from a page with the text around it. The message
-    calls it by the last word of the field's name, and never quotes it.
+    Raises ValueError for anything but a :class:`Secret`, and for one that is empty or has a space, a line
+    break or a control character in it, as when it was copied from a page with the text around it. The message
+    uses the last word of the field's name, and never quotes the token.
     """
     name = field.name
     called = name.rpartition("_")[2]
@@ -86,17 +86,12 @@ def service_url(url: str) -> str:
     except ValueError:
         # That error can quote a part of the address.
         raise ValueError(_INVALID_ADDRESS) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _is_plain(url):
+    # A space is the only white space that isprintable() lets pass.
+    is_plain = url.isprintable() and " " not in url
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not is_plain:
         raise ValueError(_INVALID_ADDRESS)
     if any(mark in url for mark in "@?#"):
         raise ValueError("an address must not carry a user name, a password, a query or a fragment")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError(f"http to {parts.hostname} would send the token in the clear; use https")
     return url.rstrip("/")
-
-
-_INVALID_ADDRESS = "not a web address; write one such as 'https://api.example.com'"
-
-
-def _is_plain(url: str) -> bool:
-    return url.isprintable() and not any(letter.isspace() for letter in url)

@@ -7,8 +7,6 @@ import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["Forked", "Process", "keep", "no_fork", "process", "refuse_elsewhere", "watch"]
-
 Process = tuple[int, int]
 """Identifies a process, as :func:`process` returns it."""
 
@@ -18,11 +16,9 @@ class Forked(Protocol):
 
     def before_fork(self) -> None:
         """Close it, and open nothing until the fork is over."""
-        ...
 
     def after_fork(self, *, is_child: bool) -> None:
         """Open it again if needed."""
-        ...
 
 
 no_fork = threading.Lock()

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["foreign_errors"]
-
 _INTERRUPTED: tuple[type[BaseException], ...] = ()
 
 _ANY: tuple[type[BaseException], ...] = (BaseException,)

@@ -13,8 +13,6 @@ from urllib.parse import unquote
 
 from captchahub._support.image_formats.unsupported import advice_on_text
 
-__all__ = ["decoded_base64", "instead_of", "name_of"]
-
 _MAX_NAME: Final = 200
 
 # The second alternative lacks "data:", as after splitting at the colon.

@@ -7,8 +7,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["log", "of_solve"]
-
 _solve: ContextVar[str | None] = ContextVar("captchahub_solve", default=None)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["anchored", "expanded", "working_directory"]
-
 
 def expanded(path: str | os.PathLike[str]) -> Path:
     """Return the path with a ``~`` or ``~user`` at its beginning replaced by that user's home directory.

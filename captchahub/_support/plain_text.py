@@ -11,8 +11,6 @@ import unicodedata
 from collections.abc import Collection
 from typing import Final
 
-__all__ = ["plain", "result_of_sum", "with_digits_of", "without_marks"]
-
 # NFKC takes Thai and Lao vowels apart, and makes of Korean letters what no keyboard types. The others are
 # format characters that are seen: number signs of Arabic and Kaithi, and the Mongolian vowel separator.
 _LEFT_ALONE: Final = re.compile(

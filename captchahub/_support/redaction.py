@@ -11,8 +11,6 @@ import attrs
 from captchahub._support.credentials import Secret
 from captchahub._support.guard import foreign_errors
 
-__all__ = ["chain_of", "mask", "mask_error", "secrets_in", "tokens_in"]
-
 # A shorter text is no token, and masking it would mask parts of ordinary words.
 _MIN_LENGTH = 4
 
@@ -33,7 +31,7 @@ def secrets_in(value: object) -> Iterable[str]:
 
 
 def tokens_in(value: object) -> tuple[str, ...]:
-    """Return those that are long enough to be masked."""
+    """Return the secrets in settings that are long enough to be masked."""
     return tuple(secret for secret in secrets_in(value) if len(secret) >= _MIN_LENGTH)
 
 
@@ -50,23 +48,20 @@ def mask_error(error: BaseException, secrets: Iterable[str]) -> None:
     hidden = list(secrets)
     for link in chain_of(error):
         link.args = tuple(_masked(arg, hidden) for arg in link.args)
-        _mask_attributes(link, hidden)
+        # An error can make its message from its attributes. They are written to the dictionary, because the
+        # class of an error can be frozen.
+        attributes = vars(link)
+        attributes.update(
+            {name: mask(value, hidden) for name, value in attributes.items() if isinstance(value, str)}
+        )
+        if isinstance(link, OSError):
+            # Set only if it is text: an OSError whose ``filename`` was set to None shows "None".
+            if isinstance(link.strerror, str):
+                link.strerror = mask(link.strerror, hidden)
+            if isinstance(link.filename, str):
+                link.filename = mask(link.filename, hidden)
         if hasattr(link, "__notes__"):
             link.__notes__ = [mask(str(note), hidden) for note in link.__notes__]
-
-
-def _mask_attributes(error: BaseException, secrets: Sequence[str]) -> None:
-    """Mask the attributes, from which an error can make its message."""
-    attributes = vars(error)
-    for name, value in attributes.items():
-        if isinstance(value, str):
-            attributes[name] = mask(value, secrets)
-    if isinstance(error, OSError):
-        # Set only if it is text: an OSError whose ``filename`` was set to None shows "None".
-        if isinstance(error.strerror, str):
-            error.strerror = mask(error.strerror, secrets)
-        if isinstance(error.filename, str):
-            error.filename = mask(error.filename, secrets)
 
 
 def _masked(value: Any, secrets: Sequence[str]) -> Any:

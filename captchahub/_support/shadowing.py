@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.util import find_spec
 
-__all__ = ["how_to_get", "refuse_shadows"]
-
 
 def refuse_shadows(packages: Iterable[str]) -> None:
     """Raise ImportError if a file would be imported instead of one of these packages. Nothing is imported."""
@@ -40,5 +38,4 @@ def _found(package: str) -> tuple[str | None, bool]:
         return None, False
     if spec is None:
         return None, False
-    is_package = spec.submodule_search_locations is not None
-    return spec.origin, is_package
+    return spec.origin, spec.submodule_search_locations is not None

@@ -12,8 +12,6 @@ import math
 import re
 from typing import Final
 
-__all__ = ["rendered"]
-
 # The limit is about 100 MB of memory.
 _MAX_PIXELS: Final = 25_000_000
 

@@ -46,15 +46,13 @@ class Workers:
             self._open_work += 1
             self._queue.put(lambda: self._do(work, future))
             if len(self._threads) < min(self._open_work, self._limit):
-                self._start_thread()
+                name = f"captchahub {self._name} {len(self._threads) + 1}"
+                ended: Future[None] = Future()
+                # It gets the queue and not these Workers, which could never be garbage-collected otherwise.
+                thread = threading.Thread(target=_work, args=(self._queue, ended), name=name, daemon=True)
+                self._threads[thread] = ended
+                thread.start()
         return future
-
-    def _start_thread(self) -> None:
-        name = f"captchahub {self._name} {len(self._threads) + 1}"
-        ended: Future[None] = Future()
-        thread = threading.Thread(target=_work, args=(self._queue, ended), name=name, daemon=True)
-        self._threads[thread] = ended
-        thread.start()
 
     def _do(self, work: Callable[[], T], future: Future[T]) -> None:
         if not future.set_running_or_notify_cancel():
@@ -89,6 +87,7 @@ class Workers:
 def _work(queue: SimpleQueue[Work | None], ended: Future[None]) -> None:
     while (work := queue.get()) is not None:
         work()
+        # While the thread waits for more, it must not keep alive what this work refers to, such as a picture.
         del work
     ended.set_result(None)
 

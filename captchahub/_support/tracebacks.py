@@ -7,8 +7,6 @@ import traceback
 from captchahub._support.redaction import chain_of
 from captchahub.errors import PluginFault
 
-__all__ = ["drop_traceback", "forget_frames"]
-
 
 def drop_traceback(error: BaseException) -> None:
     """Remove the frames of an error that is over: one that a variable holds is in a cycle with its frame."""

@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterable, Mapping
 from datetime import date
 
+# In characters. Values can be tokens or whole files, and an error has to fit on a line or two.
 _SHOWN = 40
 
 
 def quoted(text: str) -> str:
+    """Return a text in quotes, shortened if it is long."""
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
@@ -22,13 +24,9 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, (int, float)):
-        return _number(value)
+        # str() raises ValueError for an integer of more than 4300 digits.
+        return "a huge number" if isinstance(value, int) and abs(value) > 10**30 else str(value)
     return _WORDS.get(type(value)) or f"a {type(value).__name__}"
-
-
-def _number(value: float) -> str:
-    # str() raises ValueError for an integer of more than 4300 digits.
-    return "a huge number" if isinstance(value, int) and abs(value) > 10**30 else str(value)
 
 
 _WORDS: Mapping[type, str] = {dict: "a mapping", list: "a list", tuple: "a list", date: "a date"}

@@ -14,8 +14,6 @@ from captchahub.cli.resume import resume
 from captchahub.cli.sandbox.command import sandbox
 from captchahub.cli.solve.command import solve
 
-__all__ = ["cli"]
-
 _EPILOG = """
 \b
 First steps:

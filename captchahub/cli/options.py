@@ -20,22 +20,6 @@ from captchahub.errors import ConfigError
 from captchahub.provider import money
 from captchahub.settings import HubSettings
 
-__all__ = [
-    "UserPath",
-    "WholeNumber",
-    "amount",
-    "config_option",
-    "default_config",
-    "directory",
-    "find_config",
-    "named_value",
-    "positive_seconds",
-    "seconds",
-    "share",
-    "token",
-    "with_journal",
-]
-
 
 class WholeNumber(click.IntRange):
     """A whole number in a range."""
@@ -154,9 +138,7 @@ def find_config(given: Path | None) -> Path:
 
     Raises :class:`~captchahub.errors.ConfigError`, which says how to create one, if there is none.
     """
-    if given is not None:
-        return given
-    found = _first_existing()
+    found = given or default_config()
     if found is None:
         raise ConfigError(_NO_CONFIGURATION)
     return found
@@ -165,10 +147,8 @@ def find_config(given: Path | None) -> Path:
 def default_config() -> Path | None:
     """Return the file that commands read by default, or None if there is none."""
     named = os.environ.get(_VARIABLE)
-    return expanded(named) if named else _first_existing()
-
-
-def _first_existing() -> Path | None:
+    if named:
+        return expanded(named)
     return next((path for path in _DEFAULT_FILES if path.exists()), None)
 
 
@@ -179,14 +159,8 @@ def with_journal(settings: HubSettings) -> HubSettings:
     """
     if settings.journal.path is not None:
         return settings
-    path = _default_journal()
-    if path is None:
+    try:
+        path = user_state_path("captchahub", appauthor=False, ensure_exists=True) / "jobs.db"
+    except OSError:
         return settings
     return attrs.evolve(settings, journal=attrs.evolve(settings.journal, path=path))
-
-
-def _default_journal() -> Path | None:
-    try:
-        return user_state_path("captchahub", appauthor=False, ensure_exists=True) / "jobs.db"
-    except OSError:
-        return None

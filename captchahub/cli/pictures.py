@@ -13,8 +13,6 @@ from captchahub.cli.text import answer, solution_fields
 from captchahub.tasks import PhoneSlide
 from captchahub.testing import DrawnPicture, Sandbox
 
-__all__ = ["NamedPicture", "draw", "save"]
-
 
 @attrs.frozen
 class NamedPicture:
@@ -23,50 +21,40 @@ class NamedPicture:
     name: str
     drawn: DrawnPicture
 
-    @property
-    def file_name(self) -> str:
-        """The name of its file."""
-        return f"{self.name}.png"
-
 
 def draw(sandbox: Sandbox, count: int) -> list[NamedPicture]:
     """Draw ``count`` pictures that the sandbox can answer: two texts, a slide if it has slides, and so on."""
     has_slides = PhoneSlide.kind in sandbox.emulation.prices
+    pictures: list[NamedPicture] = []
+    slides = 0
     try:
-        return [_draw_one(sandbox, number, has_slides=has_slides) for number in range(count)]
+        for number in range(1, count + 1):
+            if has_slides and number % 3 == 0:
+                slides += 1
+                pictures.append(NamedPicture(f"slide-{slides:02}", sandbox.draw_slide()))
+            else:
+                pictures.append(NamedPicture(f"text-{number - slides:02}", sandbox.draw_text()))
     except ImportError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _draw_one(sandbox: Sandbox, number: int, *, has_slides: bool) -> NamedPicture:
-    if not has_slides:
-        return NamedPicture(f"text-{number + 1:02}", sandbox.draw_text())
-    group, place = divmod(number, 3)
-    if place == 2:
-        return NamedPicture(f"slide-{group + 1:02}", sandbox.draw_slide())
-    return NamedPicture(f"text-{2 * group + place + 1:02}", sandbox.draw_text())
+    return pictures
 
 
 def save(pictures: Sequence[NamedPicture], directory: Path) -> None:
     """Write the pictures and ``answers.json``, and create the directory if it does not exist."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for picture in pictures:
-            (directory / picture.file_name).write_bytes(picture.drawn.image.data)
-        (directory / "answers.json").write_text(_answers(pictures), encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot write the pictures to {directory}: {error.strerror or error}"
-        ) from error
-
-
-def _answers(pictures: Sequence[NamedPicture]) -> str:
     answers = {
-        picture.file_name: {
+        f"{picture.name}.png": {
             "kind": picture.drawn.kind,
             "answer": answer(picture.drawn.solution),
             "solution": solution_fields(picture.drawn.solution),
         }
         for picture in pictures
     }
-    return json.dumps(answers, indent=2) + "\n"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for picture in pictures:
+            (directory / f"{picture.name}.png").write_bytes(picture.drawn.image.data)
+        (directory / "answers.json").write_text(json.dumps(answers, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write the pictures to {directory}: {error.strerror or error}"
+        ) from error

@@ -5,15 +5,12 @@ Their names come from the metadata of the installed packages. A plugin is import
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 
 import click
 
 from captchahub._plugins.blocking import BLOCKED, is_blocked_by_environment
 from captchahub._plugins.entry_points import package_of, points_in
-
-__all__ = ["added_commands", "load_command"]
 
 GROUP = "captchahub.commands"
 
@@ -29,24 +26,17 @@ def load_command(name: str) -> click.Command | None:
     Raises ClickException if it can't be used, or if two packages have a command with that name.
     """
     points = [point for point in points_in(GROUP) if point.name == name]
-    return _loaded(_only(points)) if points else None
-
-
-def _only(points: Sequence[EntryPoint]) -> EntryPoint:
+    if not points:
+        return None
+    package = " and ".join(sorted(map(_package, points)))
     if len(points) > 1:
-        packages = " and ".join(sorted(map(_package, points)))
-        raise click.ClickException(
-            f"{packages} both add the command {points[0].name!r}; uninstall one of them"
-        )
-    return points[0]
-
-
-def _loaded(point: EntryPoint) -> click.Command:
-    label = f"the command {point.name!r} of {_package(point)}"
-    if is_blocked_by_environment(point.name, _package(point)):
+        raise click.ClickException(f"{package} both add the command {name!r}; uninstall one of them")
+    label = f"the command {name!r} of {package}"
+    if is_blocked_by_environment(name, package):
         raise click.ClickException(f"{label} is blocked by ${BLOCKED}; remove it there to use it")
     try:
-        command: object = point.load()
+        command: object = points[0].load()
+    # SystemExit: a module that parses arguments when it is imported ends the program with it.
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         message = f"{label} can't be imported: {type(error).__name__}: {reason}; update or reinstall it"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
@@ -18,8 +17,6 @@ from captchahub.cli.streams import need_stdout, put, say, writing_stdout
 from captchahub.cli.text import printable
 from captchahub.errors import ConfigError
 from captchahub.plugins import PluginRecord, PluginState
-
-__all__ = ["plugins"]
 
 _EPILOG = """
 \b
@@ -48,7 +45,8 @@ def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
     records = _records(config)
     with writing_stdout():
         if as_json:
-            put(json.dumps([_fields(record) for record in records], indent=2))
+            found = [{**attrs.asdict(record), "state": record.state.value} for record in records]
+            put(json.dumps(found, indent=2))
         else:
             _show(records, verbose=verbose)
 
@@ -63,14 +61,6 @@ def _records(config: Path | None) -> Sequence[PluginRecord]:
             say(f"{error}\nthe plugins are listed nevertheless")
     known.load_all()
     return sorted(known.records, key=lambda record: (record.name, record.distribution or ""))
-
-
-def _fields(record: PluginRecord) -> dict[str, object]:
-    return attrs.asdict(record, value_serializer=_plain)
-
-
-def _plain(_record: object, _field: object, value: Any) -> Any:
-    return value.value if isinstance(value, PluginState) else value
 
 
 def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:

@@ -14,16 +14,6 @@ from captchahub.cli.plugin_commands import added_commands, load_command
 from captchahub.cli.streams import ExitCode, say, writing_stdout
 from captchahub.errors import ConfigError, JournalError, TaskError
 
-__all__ = ["Program", "Subcommand", "Subgroup"]
-
-
-class _Misconfigured(click.ClickException):
-    exit_code = ExitCode.CONFIGURATION
-
-
-class _Refused(click.ClickException):
-    exit_code = ExitCode.REFUSED
-
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: like Ctrl-C, with another exit code."""
@@ -32,6 +22,7 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def _ended_by_sigterm() -> Generator[None]:
     """Treat SIGTERM like Ctrl-C, so that the hub closes and keeps its jobs for ``resume``."""
+    # Python lets only the main thread set handlers. Programs may run the command in another one.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -78,24 +69,20 @@ class Program(Subgroup):
         """Run the command."""
         try:
             with _ended_by_sigterm():
-                return self._invoke(ctx)
-        except click.ClickException as error:
-            # Handled here and not by click, so that a failing stderr does not change the exit code.
+                return super().invoke(ctx)
+        except (click.ClickException, ConfigError, JournalError, TaskError, OSError) as error:
+            failure = error if isinstance(error, click.ClickException) else click.ClickException(str(error))
+            code = failure.exit_code
+            if isinstance(error, (ConfigError, JournalError)):
+                code = ExitCode.CONFIGURATION
+            elif isinstance(error, TaskError):
+                code = ExitCode.REFUSED
+            # Shown here and not by click, so that a failing stderr does not change the exit code.
             with suppress(OSError):
-                error.show(file=sys.stderr)
-            ctx.exit(error.exit_code)
+                failure.show(file=sys.stderr)
+            ctx.exit(code)
         except KeyboardInterrupt as interrupt:
             # click would exit with 1, which means "not solved" here.
             say(": ".join(["interrupted", *map(str, interrupt.args)]))
             is_terminated = isinstance(interrupt, Terminated)
             ctx.exit(ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED)
-
-    def _invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except (ConfigError, JournalError) as error:
-            raise _Misconfigured(str(error)) from error
-        except TaskError as error:
-            raise _Refused(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(str(error)) from error

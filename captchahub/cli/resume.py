@@ -18,8 +18,7 @@ from captchahub.cli.text import counted, solution_fields
 from captchahub.hub import Hub
 from captchahub.jobs import Collected, JobEntry, JobState
 
-__all__ = ["resume"]
-
+# More than any journal has: the messages are about all jobs, and hub.jobs() returns 100 by default.
 _ALL = 1_000_000
 
 _EPILOG = """
@@ -56,24 +55,21 @@ def resume(config: Path | None) -> None:
         except KeyboardInterrupt as interrupt:
             raise type(interrupt)("the next captchahub resume prints the rest") from None
         open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
-        held = _held_message(open_jobs)
+        held = list(_held_jobs(open_jobs))
         others = list(_other_accounts([*open_jobs, *hub.jobs(state=JobState.SOLVED, limit=_ALL)]))
-    if held is not None:
-        failed = True
-        say(held)
-    for message in others:
+    for message in [*held, *others]:
         say(message)
+    failed |= bool(held)
     click.get_current_context().exit(ExitCode.UNSOLVED if failed else ExitCode.DONE)
 
 
-def _held_message(jobs: Iterable[JobEntry]) -> str | None:
-    """Return a message about jobs of processes that are alive or may be, or None if there are none."""
+def _held_jobs(jobs: Iterable[JobEntry]) -> Iterator[str]:
+    """Yield a message about the jobs of processes that are alive or may be, if there are any."""
     held = [job.held_until for job in jobs if job.held_until and not job.is_of_other_account]
-    if not held:
-        return None
-    until = datetime.fromtimestamp(max(held)).astimezone().strftime("%H:%M:%S")
-    number = counted(len(held), "job")
-    return f"{number} held by another process; if it is no longer running, run this again after {until}"
+    if held:
+        until = datetime.fromtimestamp(max(held)).astimezone().strftime("%H:%M:%S")
+        number = counted(len(held), "job")
+        yield f"{number} held by another process; if it is no longer running, run this again after {until}"
 
 
 def _other_accounts(jobs: Iterable[JobEntry]) -> Iterator[str]:

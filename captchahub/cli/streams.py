@@ -12,16 +12,6 @@ import click
 
 from captchahub.cli.text import printable
 
-__all__ = [
-    "ExitCode",
-    "StdoutFailed",
-    "escape_unencodable",
-    "need_stdout",
-    "put",
-    "say",
-    "writing_stdout",
-]
-
 
 class ExitCode(IntEnum):
     """The exit codes of the program."""

@@ -9,8 +9,6 @@ import attrs
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
 
-__all__ = ["answer", "counted", "money_text", "plain", "printable", "solution_fields"]
-
 _UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import attrs
 import pytest
@@ -22,11 +22,14 @@ import yaml
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
-from captchahub import Attempt, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
+from captchahub import Attempt, Hub, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
 from captchahub.__main__ import main
+from captchahub._config.loader import read_yaml
+from captchahub._plugins.manager import Plugins
 from captchahub.cli import cli
 from captchahub.cli.demo.run import start_demo
 from captchahub.cli.demo.view import show
+from captchahub.cli.options import with_journal
 from captchahub.cli.solve.files import FileOutcome
 from captchahub.cli.solve.output import printer
 from captchahub.cli.text import answer
@@ -126,7 +129,9 @@ def test_json_has_the_same_keys_for_every_end(home: Path, service: Sandbox) -> N
     assert result.exit_code == 4
 
 
-def test_details_tell_who_failed_before_and_which_options_were_not_sent(home: Path, service: Sandbox) -> None:
+def test_details_have_earlier_failures_and_the_options_that_were_not_sent(
+    home: Path, service: Sandbox
+) -> None:
     wrong = {**service.settings(TOKEN), "api_token": "wrong-token"}
     write_config(home / "two.yaml", {"first": wrong, "second": service.settings(TOKEN)})
     file = text_file(home, service, "GOOD")
@@ -143,7 +148,7 @@ def test_details_tell_who_failed_before_and_which_options_were_not_sent(home: Pa
 
 
 @pytest.fixture
-def three_readers(home: Path) -> Iterator[str]:
+def disagreeing_services(home: Path) -> Iterator[str]:
     """A file with the text GOOD, which the first of three services takes for another; two must agree."""
     with contextlib.ExitStack() as stack:
         emulation = load_emulation("createtask", dialect="capsolver")
@@ -163,8 +168,8 @@ def three_readers(home: Path) -> Iterator[str]:
         yield "GOOD.png"
 
 
-def test_details_tell_who_agreed_and_what_all_of_it_cost(three_readers: str) -> None:
-    result = run("solve", "-v", "--config", "votes.yaml", three_readers)
+def test_details_have_the_votes_and_the_total_cost(disagreeing_services: str) -> None:
+    result = run("solve", "-v", "--config", "votes.yaml", disagreeing_services)
     assert (result.stdout, result.exit_code) == ("GOOD\n", 0)
     head, *lines = result.stderr.splitlines()
     assert re.fullmatch(
@@ -178,8 +183,8 @@ def test_details_tell_who_agreed_and_what_all_of_it_cost(three_readers: str) -> 
     assert re.search(r"Outvoted: .*BAAD", lines[0])
 
 
-def test_json_tells_who_agreed_and_what_each_attempt_cost(three_readers: str) -> None:
-    result = run("solve", "--json", "--config", "votes.yaml", three_readers)
+def test_json_has_the_votes_and_the_cost_of_each_attempt(disagreeing_services: str) -> None:
+    result = run("solve", "--json", "--config", "votes.yaml", disagreeing_services)
     record = json_lines(result.stdout)["GOOD.png"]
     votes = {vote["provider"]: vote for vote in record["votes"]}
     assert (votes["odd"]["solution"], votes["odd"]["agrees"]) == ({"text": "BAAD"}, False)
@@ -198,7 +203,7 @@ def shown(
     return out, err.splitlines()
 
 
-def test_details_tell_every_attempt_but_the_winners_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+def test_details_have_every_other_attempt_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     attempts = (
         Attempt("first", 0.1, job_id=7, error=JobFailed("no answer"), cost=Decimal("0.001")),
         Attempt("full", 0.0, error=NotAsked("no place"), cost=Decimal(0)),
@@ -224,21 +229,21 @@ def test_details_tell_every_attempt_but_the_winners_in_order(capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("cost", "told"), [(Decimal("0.0010"), "job 8, cost 0.0010, 2.0 s"), (None, "job 8, 2.0 s")]
+    ("cost", "facts"), [(Decimal("0.0010"), "job 8, cost 0.0010, 2.0 s"), (None, "job 8, 2.0 s")]
 )
-def test_a_total_that_is_the_cost_is_not_told_twice(
-    capsys: pytest.CaptureFixture[str], cost: Decimal | None, told: str
+def test_a_total_that_equals_the_cost_is_not_repeated(
+    capsys: pytest.CaptureFixture[str], cost: Decimal | None, facts: str
 ) -> None:
     attempts = (Attempt("one", 1.0, job_id=8, cost=cost and Decimal("0.001")),)
     votes = (Vote[Solution]("one", 8, TextSolution("x"), agrees=True),)
     solved = Result[Solution](TextSolution("x"), "image-to-text", "one", 8, cost, 2.0, attempts, (), votes)
     assert shown(capsys, FileOutcome("a.png", "image-to-text", solved))[1] == [
-        f"a.png: solved by one, {told}"
+        f"a.png: solved by one, {facts}"
     ]
 
 
 @pytest.mark.parametrize(("second", "total"), [(Decimal("0.002"), "0.003"), (None, None)])
-def test_what_was_spent_in_vain_is_in_the_json(
+def test_the_cost_of_failed_attempts_is_in_the_json(
     capsys: pytest.CaptureFixture[str], second: Decimal | None, total: str | None
 ) -> None:
     attempts = [
@@ -284,7 +289,7 @@ def test_a_missing_file_is_exit_code_4(home: Path) -> None:
     )
 
 
-def test_contradicting_options_are_refused_once_before_anything_is_ordered(
+def test_contradicting_options_are_refused_once_before_any_job_is_created(
     home: Path, service: Sandbox
 ) -> None:
     files = [text_file(home, service, text) for text in ("ONE", "TWO")]
@@ -388,45 +393,70 @@ has_full_device = pytest.mark.skipif(
 ANSWERS = ["привет", "naïve", "日本", "x😀y"]
 
 
-def in_encoding(encoding: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    """What the program writes where its streams have another encoding, as a file on Windows has."""
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
-        capture_output=True,
-        check=False,
-        timeout=30,
-    )
-
-
 @attrs.frozen
-class Written:
-    """How the program ended, and the bytes that it wrote."""
+class Output:
+    """The exit code of the program, and the bytes that it wrote."""
 
     returncode: object
     stdout: bytes
     stderr: bytes
 
 
+def start_in_encoding(encoding: str, *arguments: str) -> Output:
+    """Run the program in a process whose streams have another encoding, as a file on Windows has."""
+    done = subprocess.run(
+        [*PROGRAM, *arguments],
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    return Output(done.returncode, done.stdout, done.stderr)
+
+
+def run_main(*arguments: str, stdout: TextIO | None, stderr: TextIO | None) -> object:
+    """Run the program in this process with these streams, and return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["captchahub", *arguments])
+        patch.setattr(sys, "stdout", stdout)
+        patch.setattr(sys, "stderr", stderr)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return ended.value.code
+
+
+def run_in_encoding(encoding: str, *arguments: str) -> Output:
+    """As start_in_encoding, but in this process."""
+    out, err = io.BytesIO(), io.BytesIO()
+    streams = [io.TextIOWrapper(one, encoding, "strict", write_through=True) for one in (out, err)]
+    code = run_main(*arguments, stdout=streams[0], stderr=streams[1])
+    return Output(code, out.getvalue(), err.getvalue())
+
+
+def run_with_full_stdout(*arguments: str) -> tuple[object, str]:
+    """Run the program in this process with a stdout that takes nothing. Return exit code and stderr."""
+    err = io.StringIO()
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        stdout = io.TextIOWrapper(full, "utf-8", write_through=True)
+        code = run_main(*arguments, stdout=stdout, stderr=err)
+        with contextlib.suppress(OSError):
+            stdout.detach()
+    return code, err.getvalue()
+
+
+def run_with_full_stderr(*arguments: str) -> tuple[object, str]:
+    """Run the program in this process with a stderr that takes nothing. Return exit code and stdout."""
+    out = io.StringIO()
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        stderr = io.TextIOWrapper(full, "utf-8", write_through=True)
+        code = run_main(*arguments, stdout=out, stderr=stderr)
+        with contextlib.suppress(OSError):
+            stderr.detach()
+    return code, out.getvalue()
+
+
 @pytest.fixture
-def here_in_encoding(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Written]:
-    """The same in this process, whose streams have that encoding meanwhile."""
-
-    def run(encoding: str, *arguments: str) -> Written:
-        out, err = io.BytesIO(), io.BytesIO()
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["captchahub", *arguments])
-            patch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding, "strict", write_through=True))
-            patch.setattr(sys, "stderr", io.TextIOWrapper(err, encoding, "strict", write_through=True))
-            with pytest.raises(SystemExit) as ended:
-                main()
-            return Written(ended.value.code, out.getvalue(), err.getvalue())
-
-    return run
-
-
-@pytest.fixture
-def answered(home: Path, service: Sandbox) -> list[str]:
+def files_in_many_scripts(home: Path, service: Sandbox) -> list[str]:
     """Files with names and answers in several scripts."""
     files: list[str] = []
     for number, text in enumerate(ANSWERS):
@@ -438,12 +468,17 @@ def answered(home: Path, service: Sandbox) -> list[str]:
     return [*files, "заметки.txt"]
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp1251"])
-def test_what_the_encoding_lacks_is_spelt_out_and_stops_nothing(answered: list[str], encoding: str) -> None:
-    done = in_encoding(encoding, "solve", "--verbose", *answered)
+@pytest.mark.parametrize(
+    ("encoding", "start"),
+    [("cp1252", start_in_encoding), ("ascii", run_in_encoding), ("cp1251", run_in_encoding)],
+)
+def test_what_the_encoding_lacks_is_spelt_out_and_stops_nothing(
+    files_in_many_scripts: list[str], encoding: str, start: Callable[..., Output]
+) -> None:
+    done = start(encoding, "solve", "--verbose", *files_in_many_scripts)
     assert done.returncode == 4
-    told = [f"ф{number}.png\t{text}" for number, text in enumerate(ANSWERS)]
-    expected = [line.encode(encoding, "backslashreplace").decode(encoding) for line in told]
+    lines = [f"ф{number}.png\t{text}" for number, text in enumerate(ANSWERS)]
+    expected = [line.encode(encoding, "backslashreplace").decode(encoding) for line in lines]
     assert sorted(done.stdout.decode(encoding).splitlines()) == sorted(expected)
     notes = "заметки.txt: not a PNG".encode(encoding, "backslashreplace")
     assert notes in done.stderr
@@ -451,46 +486,36 @@ def test_what_the_encoding_lacks_is_spelt_out_and_stops_nothing(answered: list[s
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_json_is_the_same_in_every_encoding(
-    answered: list[str], encoding: str, here_in_encoding: Callable[..., Written]
-) -> None:
-    done = here_in_encoding(encoding, "solve", "--json", *answered)
+def test_json_is_the_same_in_every_encoding(files_in_many_scripts: list[str], encoding: str) -> None:
+    done = run_in_encoding(encoding, "solve", "--json", *files_in_many_scripts)
     found = json_lines(done.stdout.decode(encoding))
     assert {name: end["answer"] for name, end in found.items()} == dict(
-        zip(answered, [*ANSWERS, None], strict=True)
+        zip(files_in_many_scripts, [*ANSWERS, None], strict=True)
     )
     assert "заметки.txt" in found["заметки.txt"]["error"]["message"]
 
 
-@posix
 def test_what_resume_collects_is_json_in_every_encoding(home: Path, service: Sandbox) -> None:
     drawn = service.draw_text()
     service.script(drawn.image, TextSolution("naïve ответ"))
     (home / "ONE.png").write_bytes(drawn.image.data)
-    service.add_faults(Fault.hang(on="getJobResult"))
-    with started("solve", "ONE.png", cwd=home) as process:
-        service.wait_for_calls("getJobResult", 1, timeout=20)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=5)
-    service.clear_faults()
-    done = in_encoding("ascii", "resume")
+    leave_jobs(home, service, ["ONE.png"])
+    done = run_in_encoding("ascii", "resume")
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["solution"] == {"text": "naïve ответ"}
 
 
 @pytest.mark.parametrize("arguments", [("config", "check"), ("config", "show"), ("config", "show", "--json")])
-def test_a_configuration_is_shown_in_every_encoding(
-    home: Path, arguments: Sequence[str], here_in_encoding: Callable[..., Written]
-) -> None:
+def test_a_configuration_is_shown_in_every_encoding(home: Path, arguments: Sequence[str]) -> None:
     named = home / "настройки.yaml"
     named.write_text((home / "captchahub.yaml").read_text().replace("omo:", "счёт-é:"), encoding="utf-8")
-    done = here_in_encoding("ascii", *arguments, named.name)
+    done = run_in_encoding("ascii", *arguments, named.name)
     assert done.returncode == 0, done.stderr
     if "--json" in arguments:
         assert "счёт-é" in json.loads(done.stdout)["configuration"]["providers"]
     else:
         assert "счёт-é".encode("ascii", "backslashreplace") in done.stdout
-    broken = here_in_encoding("cp1252", *arguments[:2], "нет.yaml")
+    broken = run_in_encoding("cp1252", *arguments[:2], "нет.yaml")
     assert "нет.yaml".encode("cp1252", "backslashreplace") in broken.stderr
     assert broken.returncode == 3
 
@@ -508,11 +533,18 @@ def test_answers_that_a_closed_pipe_does_not_take_go_to_stderr_with_their_jobs(
 
 
 @posix
-@pytest.mark.parametrize("option", ["", "--json"])
-def test_without_a_stdout_nothing_is_ordered(home: Path, service: Sandbox, option: str) -> None:
-    done = shell(f"captchahub solve {option} {text_file(home, service, 'GOOD')} >&-")
+def test_without_a_stdout_no_job_is_created(home: Path, service: Sandbox) -> None:
+    done = shell(f"captchahub solve {text_file(home, service, 'GOOD')} >&-")
     assert done.returncode == 6
     assert "no stdout" in done.stderr
+    assert service.calls == []
+
+
+def test_without_a_stdout_no_job_is_created_for_json_either(home: Path, service: Sandbox) -> None:
+    stderr = io.StringIO()
+    code = run_main("solve", "--json", text_file(home, service, "GOOD"), stdout=None, stderr=stderr)
+    assert code == 6
+    assert "no stdout" in stderr.getvalue()
     assert service.calls == []
 
 
@@ -529,19 +561,19 @@ def test_answers_that_stdout_does_not_take_go_to_stderr_with_their_jobs(home: Pa
 @has_full_device
 def test_no_more_files_are_begun_when_stdout_has_failed(home: Path, service: Sandbox) -> None:
     many = [text_file(home, service, f"PIC{number}") for number in range(34)]
-    done = shell(f"captchahub solve --json {' '.join(many)} >/dev/full")
-    assert done.returncode == 6
-    assert "2 files not started" in done.stderr
-    assert len(service.jobs) == done.stderr.count("missing there") == 32
+    code, stderr = run_with_full_stdout("solve", "--json", *many)
+    assert code == 6
+    assert "2 files not started" in stderr
+    assert len(service.jobs) == stderr.count("missing there") == 32
 
 
 @has_full_device
 def test_a_failing_stderr_costs_no_answers(home: Path, service: Sandbox) -> None:
     (home / "notes.txt").write_text("not a picture")
-    files = " ".join(text_file(home, service, text) for text in ("ONE", "TWO"))
-    done = shell(f"captchahub solve --verbose notes.txt {files} 2>/dev/full")
-    assert sorted(done.stdout.splitlines()) == ["ONE.png\tONE", "TWO.png\tTWO"]
-    assert done.returncode == 4
+    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
+    code, stdout = run_with_full_stderr("solve", "--verbose", "notes.txt", *files)
+    assert sorted(stdout.splitlines()) == ["ONE.png\tONE", "TWO.png\tTWO"]
+    assert code == 4
 
 
 @has_full_device
@@ -549,13 +581,26 @@ def test_a_failing_stderr_costs_no_answers(home: Path, service: Sandbox) -> None
     ("arguments", "code"), [("--bogus", 2), ("solve --length", 2), ("sandbox --plugin nobody", 3)]
 )
 def test_a_failing_stderr_does_not_change_the_exit_code(arguments: str, code: int) -> None:
-    assert shell(f"captchahub {arguments} 2>/dev/full").returncode == code
+    assert run_with_full_stderr(*arguments.split())[0] == code
+
+
+@has_full_device
+def test_a_failing_stderr_does_not_change_the_exit_code_of_the_process() -> None:
+    # Python flushes the streams once more when it ends, and can exit with 120.
+    assert shell("captchahub --bogus 2>/dev/full").returncode == 2
 
 
 @has_full_device
 @pytest.mark.parametrize("arguments", ["--help", "solve --help", "sandbox --pictures shots"])
 def test_a_failing_stdout_is_a_plain_error_for_every_command(home: Path, arguments: str) -> None:
-    done = shell(f"captchahub {arguments} >/dev/full")
+    code, stderr = run_with_full_stdout(*arguments.split())
+    assert code == 6
+    assert re.fullmatch(r"Error: cannot write to stdout: No space left on device\n", stderr)
+
+
+@has_full_device
+def test_a_failing_stdout_is_a_plain_error_of_the_process() -> None:
+    done = shell("captchahub --help >/dev/full")
     assert done.returncode == 6
     assert re.fullmatch(r"Error: cannot write to stdout: No space left on device\n", done.stderr)
 
@@ -563,19 +608,11 @@ def test_a_failing_stdout_is_a_plain_error_for_every_command(home: Path, argumen
 @has_full_device
 def test_a_record_that_stdout_does_not_take_goes_to_stderr_too(home: Path) -> None:
     (home / "notes.txt").write_text("not a picture")
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*PROGRAM, "solve", "--json", "notes.txt"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=20,
-        )
-    first, record = done.stderr.splitlines()
+    code, stderr = run_with_full_stdout("solve", "--json", "notes.txt")
+    first, record = stderr.splitlines()
     assert first == "cannot write to stdout: No space left on device; missing there:"
     assert json.loads(record)["error"]["type"] == "TaskError"
-    assert done.returncode == 6
+    assert code == 6
 
 
 # --- signals
@@ -611,70 +648,73 @@ def read_until(process: "subprocess.Popen[str]", words: str) -> str:
     raise AssertionError(f"ended before {words!r}: {''.join(lines)}")
 
 
-@posix
-def test_an_interrupted_solve_ends_at_once_with_130(home: Path, service: Sandbox) -> None:
-    files = [text_file(home, service, text) for text in ("ONE", "TWO")]
-    with started("solve", *files, cwd=home) as process:
-        service.wait_for_jobs(2)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=5)
-    assert (out, process.returncode) == ("", 130)
-    assert err == "interrupted: 2 files unfinished; captchahub resume collects the answers later\n"
+def leave_jobs(home: Path, service: Sandbox, files: Sequence[str]) -> None:
+    """Create a job for each file and close the hub before there are answers, as an interrupted solve does."""
+    service.add_faults(Fault.hang(on="getJobResult"))
+    plugins = Plugins()
+    settings = with_journal(read_yaml(home / "captchahub.yaml", plugins))
+    with Hub(settings, plugins=plugins) as hub:
+        for file in files:
+            hub.submit(ImageToText(Image.open(home / file)))
+        # A poll is sent only after the id of the job is in the journal.
+        service.wait_for_calls("getJobResult", len(files), timeout=20)
+    service.clear_faults()
 
 
-def order_and_stop(
-    home: Path, service: Sandbox, *texts: str, by: signal.Signals = signal.SIGINT
-) -> Sequence[str]:
-    """Files whose solve is stopped by a signal once all are ordered, and the ids of the jobs written down."""
-    files = [text_file(home, service, text) for text in texts]
+def solve_and_signal(
+    home: Path, service: Sandbox, files: Sequence[str], number: signal.Signals
+) -> tuple[str, str, int]:
+    """Start to solve the files, send a signal once all jobs are polled, and return how the program ends."""
     service.add_faults(Fault.hang(on="getJobResult"))
     with started("solve", *files, cwd=home) as process:
-        # Whoever asks for an answer has written down the id of the job.
         service.wait_for_calls("getJobResult", len(files), timeout=20)
-        process.send_signal(by)
-        process.communicate(timeout=5)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=5)
     service.clear_faults()
-    return files
+    return out, err, process.returncode
+
+
+UNFINISHED = "interrupted: {} unfinished; captchahub resume collects the answers later\n"
 
 
 @posix
-def test_what_an_interrupted_solve_has_ordered_is_collected(home: Path, service: Sandbox) -> None:
-    files = order_and_stop(home, service, "ONE", "TWO")
+@pytest.mark.parametrize(
+    ("number", "texts", "end"),
+    [
+        (signal.SIGINT, ["ONE", "TWO"], (UNFINISHED.format("2 files"), 130)),
+        (signal.SIGTERM, ["ONE"], (UNFINISHED.format("1 file"), 143)),
+        (signal.SIGKILL, ["ONE", "TWO"], ("", -signal.SIGKILL)),
+    ],
+)
+def test_a_solve_that_a_signal_ends_leaves_its_jobs_to_resume(
+    home: Path, service: Sandbox, number: signal.Signals, texts: Sequence[str], end: tuple[str, int]
+) -> None:
+    files = [text_file(home, service, text) for text in texts]
+    assert solve_and_signal(home, service, files, number) == ("", *end)
     collected = run("resume")
     assert (collected.exit_code, collected.stderr) == (0, "")
     found = [json.loads(line) for line in collected.stdout.splitlines()]
-    assert sorted(one["solution"]["text"] for one in found) == ["ONE", "TWO"]
+    assert sorted(one["solution"]["text"] for one in found) == texts
     assert {one["fingerprint"] for one in found} == {
         ImageToText(Image.open(home / name)).fingerprint for name in files
     }
     assert run("resume").stdout == ""
-
-
-@posix
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_solve_has_ordered_is_collected_at_once(
-    home: Path, service: Sandbox, by: signal.Signals
-) -> None:
-    order_and_stop(home, service, "ONE", "TWO", by=by)
-    collected = run("resume")
-    assert (collected.exit_code, collected.stderr) == (0, "")
-    found = [json.loads(line)["solution"]["text"] for line in collected.stdout.splitlines()]
-    assert sorted(found) == ["ONE", "TWO"]
     # A journal, and nothing of those who have used it.
     left = (home / "state" / "captchahub").iterdir()
     assert {path.name for path in left} <= {"jobs.db", "jobs.db-wal", "jobs.db-shm"}
 
 
 @posix
-def test_what_a_killed_solve_has_ordered_is_not_paid_again(home: Path, service: Sandbox) -> None:
-    (file,) = order_and_stop(home, service, "ONE", by=signal.SIGKILL)
+def test_the_job_of_a_killed_solve_is_not_paid_again(home: Path, service: Sandbox) -> None:
+    file = text_file(home, service, "ONE")
+    solve_and_signal(home, service, [file], signal.SIGKILL)
     again = run("solve", file)
     assert (again.exit_code, again.stdout) == (0, "ONE\n")
     assert len(service.jobs) == 1
 
 
 @posix
-def test_resume_says_what_a_process_that_works_still_has(home: Path, service: Sandbox) -> None:
+def test_resume_reports_the_jobs_of_a_running_process(home: Path, service: Sandbox) -> None:
     file = text_file(home, service, "ONE")
     service.add_faults(Fault.hang(on="getJobResult"))
     with started("solve", file, cwd=home) as process:
@@ -682,13 +722,13 @@ def test_resume_says_what_a_process_that_works_still_has(home: Path, service: Sa
         resumed = run("resume")
         process.kill()
     assert (resumed.exit_code, resumed.stdout) == (1, "")
-    told = r"1 job held by another process; if it is no longer running, run this again after \d\d:\d\d:\d\d\n"
-    assert re.fullmatch(told, resumed.stderr)
+    again = "if it is no longer running, run this again after"
+    message = rf"1 job held by another process; {again} \d\d:\d\d:\d\d\n"
+    assert re.fullmatch(message, resumed.stderr)
 
 
-@posix
 def test_resume_names_the_jobs_of_another_account_and_leaves_them(home: Path, service: Sandbox) -> None:
-    order_and_stop(home, service, "ONE")
+    leave_jobs(home, service, [text_file(home, service, "ONE")])
     theirs = (home / "captchahub.yaml").read_text()
     write_config(home / "captchahub.yaml", {"omo": service.settings("an0ther-t0ken")})
     asked = len(service.calls_to("getJobResult"))
@@ -715,23 +755,12 @@ def test_resume_waits_for_no_process_of_another_account(home: Path, service: San
     assert (resumed.exit_code, resumed.output) == (0, "")
 
 
-@posix
-def test_a_solve_that_is_terminated_ends_at_once_with_143(home: Path, service: Sandbox) -> None:
-    service.add_faults(Fault.hang(on="getJobResult"))
-    with started("solve", text_file(home, service, "ONE"), cwd=home) as process:
-        service.wait_for_jobs(1)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=5)
-    assert (out, process.returncode) == ("", 143)
-    assert err == "interrupted: 1 file unfinished; captchahub resume collects the answers later\n"
-
-
 @has_full_device
 def test_what_resume_can_not_print_goes_to_stderr_and_the_rest_is_left(home: Path, service: Sandbox) -> None:
-    order_and_stop(home, service, "ONE", "TWO", "THREE")
-    failed = shell("captchahub resume >/dev/full")
-    assert failed.returncode == 6
-    line, error = failed.stderr.splitlines()
+    leave_jobs(home, service, [text_file(home, service, text) for text in ("ONE", "TWO", "THREE")])
+    code, stderr = run_with_full_stdout("resume")
+    assert code == 6
+    line, error = stderr.splitlines()
     assert error.startswith(
         "Error: cannot write to stdout: No space left on device; the line above is missing there"
     )
@@ -742,7 +771,7 @@ def test_what_resume_can_not_print_goes_to_stderr_and_the_rest_is_left(home: Pat
 
 @posix
 def test_an_interrupted_resume_ends_at_once_with_130_and_loses_nothing(home: Path, service: Sandbox) -> None:
-    order_and_stop(home, service, "ONE", "TWO")
+    leave_jobs(home, service, [text_file(home, service, text) for text in ("ONE", "TWO")])
     service.add_faults(Fault.hang(on="getJobResult"))
     asked = len(service.calls_to("getJobResult"))
     with started("resume", cwd=home) as process:
@@ -773,7 +802,7 @@ def test_the_sandbox_answers_any_client_until_a_signal_ends_it(
         said = read_until(process, "Press Ctrl-C to stop")
         assert "only the pictures that it has drawn since its start (with --pictures DIR)" in said
         [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
-        balance = follow(curl)
+        balance = reply_to(curl)
         process.send_signal(number)
         out, err = process.communicate(timeout=5)
     assert balance == {"error": False, "balance": "2.50000", "message": "Get balance success."}
@@ -792,7 +821,7 @@ def test_what_the_sandbox_of_a_dialect_prints_is_all_it_takes(
     with started("sandbox", "--plugin", "createtask", *options, *few, cwd=home) as process:
         said = read_until(process, "Pictures it can answer: 3")
         [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
-        balance = follow(curl)
+        balance = reply_to(curl)
         snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
         Path("captchahub.yaml").write_text(snippet)
         result = run("solve", "--json", *map(str, Path("shots").glob("*.png")))
@@ -846,8 +875,8 @@ def test_answers_that_can_not_be_read_are_wrong_usage(
     assert f"Invalid value for --answers: {said}" in result.stderr
 
 
-def follow(curl: str) -> object:
-    """What the printed example gets; curl itself need not be installed."""
+def reply_to(curl: str) -> object:
+    """Make the call of the printed example, and return the reply. curl itself need not be installed."""
     words = shlex.split(curl)
     _, _, host, path = words[-1].split("/", 3)
     header, _, value = words[words.index("-H") + 1].partition(": ")
@@ -946,9 +975,9 @@ def test_an_option_that_the_emulation_does_not_take_is_a_configuration_error(
     assert said in result.stderr
 
 
-def test_the_help_of_the_sandbox_tells_the_exit_codes() -> None:
-    told = run("sandbox", "--help").stdout.partition("Exit codes:")[2]
-    assert re.findall(r"^ {4}(\d) ", told, re.MULTILINE) == ["0", "1", "2", "3", "6"]
+def test_the_help_of_the_sandbox_has_the_exit_codes() -> None:
+    codes = run("sandbox", "--help").stdout.partition("Exit codes:")[2]
+    assert re.findall(r"^ {4}(\d) ", codes, re.MULTILINE) == ["0", "1", "2", "3", "6"]
 
 
 def test_a_directory_that_cannot_be_written_is_a_plain_error(tmp_path: Path) -> None:
@@ -1061,27 +1090,46 @@ def test_help_needs_neither_the_tables_nor_the_sandbox_nor_the_drawing() -> None
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("missing", [["rich"], ["click", "rich"]])
-def test_without_its_packages_it_says_how_to_get_them(missing: Sequence[str]) -> None:
+def test_without_its_packages_it_says_how_to_get_them() -> None:
     # None in sys.modules is how Python itself marks a module that can't be imported.
     code = (
-        f"import sys; sys.modules.update(dict.fromkeys({missing!r}));"
+        "import sys; sys.modules.update(dict.fromkeys(['click', 'rich']));"
         "from captchahub.__main__ import main; main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
     )
     assert done.returncode == 1
-    assert " and ".join(missing) in done.stderr
+    assert "click and rich" in done.stderr
     assert "pip install 'captchahub[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("missing", ["captcha", "PIL"])
-def test_without_the_drawing_packages_the_demo_says_how_to_get_them(missing: str) -> None:
-    code = f"import sys; sys.modules[{missing!r}] = None; from captchahub.cli import cli; cli(['demo'])"
+def test_without_one_of_its_packages_it_says_how_to_get_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    needed = "captchahub: the command line needs rich: pip install 'captchahub[cli]'"
+    assert ended.value.code == needed  # Python prints a text on stderr, and exits with 1
+
+
+def test_without_the_drawing_packages_the_demo_says_how_to_get_them() -> None:
+    # In a process that has not imported them. Nothing of them is imported before PIL is found missing.
+    code = """if True:
+        import json, sys
+        from click.testing import CliRunner
+        from captchahub.cli import cli
+        for missing in ("PIL", "captcha"):
+            sys.modules[missing] = None
+            result = CliRunner().invoke(cli, ["demo"])
+            del sys.modules[missing]
+            print(json.dumps([missing, result.exit_code, result.stderr]))
+    """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
     )
-    assert done.returncode == 1
-    assert re.fullmatch(rf"Error: .* {missing}.*: pip install 'captchahub\[testing\]'\n", done.stderr)
+    ends = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [missing for missing, _, _ in ends] == ["PIL", "captcha"]
+    for missing, code, stderr in ends:
+        assert code == 1
+        assert re.fullmatch(rf"Error: .* {missing}.*: pip install 'captchahub\[testing\]'\n", stderr)

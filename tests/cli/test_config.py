@@ -71,14 +71,14 @@ def write(text: str) -> None:
 # --- check
 
 
-def test_check_tells_what_is_fine_on_one_line(folder: Path) -> None:
+def test_check_reports_a_valid_configuration_on_one_line(folder: Path) -> None:
     result = run("check")
     assert result.stdout == "captchahub.yaml: fine: 2 providers (omo, backup), 1 route (image-to-text)\n"
     assert result.exit_code == 0
     assert list(folder.iterdir()) == [folder / "captchahub.yaml"]
 
 
-def test_check_tells_every_problem_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_every_problem_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     write(FINE + "timout: 60s\njournal: jobs.db\ncache: 5\n")
     monkeypatch.setenv("CAPTCHAHUB__TIMEOUT", "soon")
     result = run("check", "captchahub.yaml")
@@ -114,7 +114,7 @@ def test_check_as_json() -> None:
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "HTTPS_PROXY", "ALL_PROXY"])
-def test_check_tells_of_variables_that_no_provider_could_use(
+def test_check_reports_variables_that_no_provider_could_use(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stronger in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "https_proxy", "HTTPS_PROXY"):
@@ -130,7 +130,7 @@ def test_check_tells_of_variables_that_no_provider_could_use(
     assert run("check").exit_code == 0
 
 
-def test_check_tells_what_a_hub_finds_only_when_it_begins(
+def test_check_reports_what_a_hub_finds_only_when_it_starts(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(
@@ -161,7 +161,7 @@ def test_without_a_file_it_says_how_to_make_one(folder: Path) -> None:
 # --- show
 
 
-def test_show_tells_each_value_and_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_prints_each_value_and_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     write(FINE + "timeout: 90s\n")
     monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__OMO__MAX_IN_FLIGHT", "7")
     monkeypatch.setenv("CAPTCHAHUB__PROVIDERS__OMO__PROXY", "http://me:pass-word@proxy.example:3128")
@@ -208,7 +208,7 @@ def test_show_has_every_key() -> None:
     assert set(shown["journal"]) == set(keys_of(JournalSettings))
 
 
-def test_show_of_a_broken_configuration_tells_the_problems() -> None:
+def test_show_of_a_broken_configuration_reports_the_problems() -> None:
     write(FINE + "timout: 60s\n")
     result = run("show")
     assert (result.stdout, result.exit_code) == ("", 3)
@@ -317,7 +317,7 @@ def test_schema_is_what_editors_need() -> None:
     assert not validator.is_valid(yaml.safe_load(FINE.replace("dialect", "dialct")))
 
 
-def test_a_plugin_that_cannot_be_imported_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_plugin_that_cannot_be_imported_is_left_out_and_reported(tmp_path: Path) -> None:
     info = tmp_path / "site" / "captchahub_broken-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: captchahub-broken\nVersion: 1\n")
@@ -387,7 +387,7 @@ def test_init_asks_what_is_needed(folder: Path, monkeypatch: pytest.MonkeyPatch)
     }
 
 
-def test_init_says_what_is_there_where_nothing_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_says_what_is_there_if_nothing_is_left_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMOCAPTCHA_TOKEN", SECRET)
     result = run("init", "new.yaml", "--plugin", "omocaptcha", "--yes")
     assert "It is fine: 1 provider (omocaptcha), no route.\n" in result.stdout

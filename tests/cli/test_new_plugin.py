@@ -95,14 +95,14 @@ class TestThePackage:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert ran.returncode == 0, ran.stdout
 
-    def test_calls_the_service_as_it_is_told(self, here: Path) -> None:
+    def test_uses_the_given_service_name(self, here: Path) -> None:
         new("acme", "--service-name", "ACME Reader 2.0")
         assert (
             'SERVICE: Final = "ACME Reader 2.0"'
             in texts(here / "captchahub-acme")["captchahub_acme/messages.py"]
         )
 
-    def test_goes_where_it_is_told(self, here: Path) -> None:
+    def test_goes_into_the_given_folder(self, here: Path) -> None:
         new("acme", "--into", here / "code" / "new")
         assert (here / "code" / "new" / "captchahub-acme" / "pyproject.toml").is_file()
 
@@ -156,7 +156,7 @@ class TestWhatIsThere:
         assert "captchahub-acme already exists and is not overwritten" in refused("acme")
         assert texts(here) == before
 
-    def test_where_the_folder_is_a_file_that_is_told(self, here: Path) -> None:
+    def test_a_folder_that_is_a_file_is_reported(self, here: Path) -> None:
         (here / "notes").write_text("mine")
         assert "notes is a file, not a directory" in refused("acme", "--into", "notes")
 

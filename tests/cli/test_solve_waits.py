@@ -1,4 +1,4 @@
-"""What ``captchahub solve`` tells while it waits for a provider that is not there."""
+"""What ``captchahub solve`` prints while it waits for a provider that can't be reached."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from captchahub import ServiceUnavailable
+from captchahub.cli import cli
 from captchahub.cli.solve.waits import Waits
 from captchahub.errors import AllProvidersFailed, Attempt
 from captchahub.events import (
@@ -62,16 +64,16 @@ def polled(error: ServiceUnavailable | None) -> Event:
     )
 
 
-class Story:
-    """Events at their times, and what is told of them."""
+class Timeline:
+    """Events at their times, and the lines that are printed."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[float, str]] = []
-        self._waits = Waits(interval=5)
+        self._waits = Waits()
         self._now = 0.0
 
-    def at(self, now: float, *events: Event) -> Story:
-        """Let the time pass, and these happen."""
+    def at(self, now: float, *events: Event) -> Timeline:
+        """Let time pass until ``now``, and record the events then."""
         while self._now < now:
             self._now += 0.5
             self.lines += [(self._now, line) for line in self._waits.due(self._now)]
@@ -85,27 +87,27 @@ class Story:
 
 
 class TestAProviderThatIsNotThere:
-    def test_is_told_of_at_once_and_every_few_seconds(self) -> None:
-        story = Story().at(0, submitted(), retrying()).at(1, retrying()).at(2, retrying()).at(17)
-        assert story.lines == [
+    def test_is_reported_at_once_and_every_few_seconds(self) -> None:
+        timeline = Timeline().at(0, submitted(), retrying()).at(1, retrying()).at(2, retrying()).at(17)
+        assert timeline.lines == [
             (0, f"omo: {GONE}; trying again"),
             (5, f"omo: still trying after 5 s: {GONE}"),
             (10, f"omo: still trying after 10 s: {GONE}"),
             (15, f"omo: still trying after 15 s: {GONE}"),
         ]
 
-    def test_is_told_of_once_however_many_solves_wait_for_it(self) -> None:
-        story = Story()
+    def test_is_reported_once_however_many_solves_wait_for_it(self) -> None:
+        timeline = Timeline()
         for number in range(32):
-            story.at(0, submitted(str(number)), retrying(str(number)))
-        assert story.at(6).lines == [
+            timeline.at(0, submitted(str(number)), retrying(str(number)))
+        assert timeline.at(6).lines == [
             (0, f"omo: {GONE}; trying again"),
             (5, f"omo: still trying after 5 s, 32 pictures wait: {GONE}"),
         ]
 
-    def test_is_told_of_by_itself(self) -> None:
-        story = Story().at(0, submitted(), retrying(), submitted("t"), retrying("t", "spare"))
-        assert [line.partition(":")[0] for _, line in story.lines] == ["omo", "spare"]
+    def test_is_reported_by_itself(self) -> None:
+        timeline = Timeline().at(0, submitted(), retrying(), submitted("t"), retrying("t", "spare"))
+        assert [line.partition(":")[0] for _, line in timeline.lines] == ["omo", "spare"]
 
     @pytest.mark.parametrize(
         "end",
@@ -121,34 +123,38 @@ class TestAProviderThatIsNotThere:
             ordered(),
         ],
     )
-    def test_is_not_told_of_any_more_where_nobody_waits_for_it(self, end: Event) -> None:
-        assert Story().at(0, submitted(), retrying()).at(2, end).at(60).times == [0]
+    def test_is_not_reported_any_more_if_no_solve_waits_for_it(self, end: Event) -> None:
+        assert Timeline().at(0, submitted(), retrying()).at(2, end).at(60).times == [0]
 
-    def test_is_told_of_anew_after_it_was_back(self) -> None:
-        story = Story().at(0, submitted(), retrying()).at(7, ordered()).at(20, retrying()).at(26)
-        assert story.times == [0, 5, 20, 25]
+    def test_is_reported_again_after_it_was_back(self) -> None:
+        timeline = Timeline().at(0, submitted(), retrying()).at(7, ordered()).at(20, retrying()).at(26)
+        assert timeline.times == [0, 5, 20, 25]
 
-    def test_whose_answer_can_t_be_asked_for_is_told_of_the_second_time(self) -> None:
-        story = (
-            Story().at(0, submitted(), ordered()).at(2, polled(GONE)).at(3, polled(None)).at(4, polled(GONE))
+    def test_whose_polls_fail_is_reported_at_the_second_one(self) -> None:
+        timeline = (
+            Timeline()
+            .at(0, submitted(), ordered())
+            .at(2, polled(GONE))
+            .at(3, polled(None))
+            .at(4, polled(GONE))
         )
-        assert story.at(5, polled(GONE)).times == [5]
+        assert timeline.at(5, polled(GONE)).times == [5]
 
 
 class TestOneProviderAfterTheOther:
-    def test_is_not_worth_a_word(self) -> None:
-        assert Story().at(0, submitted(), fell_back("omo")).at(1, ordered()).at(30).lines == []
+    def test_is_not_reported(self) -> None:
+        assert Timeline().at(0, submitted(), fell_back("omo")).at(1, ordered()).at(30).lines == []
 
-    def test_is_told_of_where_the_second_one_is_not_there_either(self) -> None:
-        story = Story().at(0, submitted(), fell_back("omo"), fell_back("spare")).at(1, fell_back("omo"))
-        assert story.lines == [(1, f"omo: {GONE}; trying again")]
+    def test_is_reported_if_the_second_one_fails_too(self) -> None:
+        timeline = Timeline().at(0, submitted(), fell_back("omo"), fell_back("spare")).at(1, fell_back("omo"))
+        assert timeline.lines == [(1, f"omo: {GONE}; trying again")]
 
-    def test_is_told_of_where_it_takes_long(self) -> None:
-        assert Story().at(0, submitted(), fell_back("omo")).at(6).times == [5]
+    def test_is_reported_if_it_takes_long(self) -> None:
+        assert Timeline().at(0, submitted(), fell_back("omo")).at(6).times == [5]
 
 
 @pytest.fixture
-def dead(tmp_path: Path, sandbox: Sandbox) -> Iterator[Path]:
+def unreachable(tmp_path: Path, sandbox: Sandbox) -> Iterator[Path]:
     """A folder with a picture, and the configuration of a service that is not there."""
     with refusing() as (*_, (host, port)):
         own = {**sandbox.settings("s3cret"), "base_url": f"http://{host}:{port}", "plugin": "omocaptcha"}
@@ -175,10 +181,10 @@ def solving(folder: Path, *arguments: str) -> Generator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("arguments", [("one.png",), ("one.png", "two.png"), ("--json", "one.png")])
-def test_a_dead_service_is_told_of_on_stderr_while_it_is_tried(
-    dead: Path, arguments: tuple[str, ...]
+def test_an_unreachable_service_is_reported_on_stderr_while_it_is_tried(
+    unreachable: Path, arguments: tuple[str, ...]
 ) -> None:
-    with solving(dead, "--timeout", "600", *arguments) as process:
+    with solving(unreachable, "--timeout", "600", *arguments) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         assert process.poll() is None
@@ -188,9 +194,12 @@ def test_a_dead_service_is_told_of_on_stderr_while_it_is_tried(
     assert "s3cret" not in line
 
 
-def test_what_is_told_meanwhile_is_not_on_stdout(dead: Path) -> None:
-    with solving(dead, "--json", "--timeout", "2.5", "one.png") as process:
-        stdout, stderr = process.communicate()
-    assert [json.loads(line)["file"] for line in stdout.splitlines()] == ["one.png"]
-    assert stderr.count("trying again") == 1
-    assert process.returncode in (1, 5)
+def test_what_is_reported_meanwhile_is_not_on_stdout(
+    unreachable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(unreachable)
+    monkeypatch.setenv("XDG_STATE_HOME", str(unreachable / "state"))
+    result = CliRunner().invoke(cli, ["solve", "--json", "--timeout", "2.5", "one.png"])
+    assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == ["one.png"]
+    assert result.stderr.count("trying again") == 1
+    assert result.exit_code in (1, 5)

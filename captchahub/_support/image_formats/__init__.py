@@ -5,20 +5,22 @@ accept. A service may charge for a picture that was cut off, too. A picture with
 if no pixel is missing. What follows the end of a picture is ignored, as decoders do.
 
 Each format has a module with a function ``size_of``. It returns None if the bytes only look like that format,
-and raises EOFError, IndexError or struct.error if they end too early.
+and raises EOFError if they end too early.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from captchahub._support.image_formats import bmp, gif, jpeg, png, webp
 
-__all__ = ["ImageFormat", "Picture", "TruncatedError", "recognise"]
-
 ImageFormat = Literal["png", "jpeg", "gif", "webp", "bmp"]
+
+_DAMAGE = (ArithmeticError, LookupError, ValueError, struct.error, zlib.error)
+"""What reading headers, tables and pixels raises if they are cut off or damaged."""
 
 
 class Picture(NamedTuple):
@@ -42,7 +44,7 @@ def recognise(data: bytes) -> Picture | None:
         if data.startswith(signature, offset):
             try:
                 size = size_of(data)
-            except (EOFError, IndexError, struct.error):
+            except (EOFError, *_DAMAGE):
                 raise TruncatedError(name) from None
             return Picture(name, *size) if size else None
     return None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["size_of"]
-
 # The lengths of the second header, from that of OS/2 to the fifth version of Windows. They are checked,
 # because the signature has two letters only.
 _HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})

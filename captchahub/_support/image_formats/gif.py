@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-
-__all__ = ["size_of"]
 
 _FRAME, _EXTENSION, _END = 0x2C, 0x21, 0x3B
 
@@ -60,32 +57,16 @@ def _has_pixels(data: bytes, position: int, needed: int) -> bool:
     while position < len(data) and (length := data[position]):
         packed += data[position + 1 : position + 1 + length]
         position += 1 + length
-    return 0 < shortest < _LONGEST_CODE and _unpacked(packed, shortest, needed) >= needed
+    return 0 < shortest < _LONGEST_CODE and _has_codes(packed, shortest, needed)
 
 
-def _unpacked(packed: bytes | bytearray, shortest: int, needed: int) -> int:
-    """Return how many pixels the codes of LZW stand for, or as many as are needed."""
+def _has_codes(packed: bytearray, shortest: int, needed: int) -> bool:
+    """Return whether the codes of LZW stand for as many pixels as are needed."""
     clear = 1 << shortest
-    count = 0
-    for code, lengths, before in _codes(packed, shortest):
-        if code > len(lengths) or code == clear + 1 or (before is None and code > clear):
-            break
-        if before is not None and len(lengths) < 1 << _LONGEST_CODE:
-            lengths.append(lengths[before] + 1)
-        count += lengths[code]
-        if count >= needed:
-            break
-    return count
-
-
-def _codes(packed: bytes | bytearray, shortest: int) -> Iterator[tuple[int, list[int], int | None]]:
-    """Yield each code with the lengths of the strings that the codes stand for, and the code before it.
-
-    The caller appends to the lengths, and their number determines the bits of the next code.
-    """
-    clear = 1 << shortest
-    lengths, width, before = _first_codes(clear), shortest + 1, None
-    held = bits = 0
+    # The lengths of the strings that the codes stand for: one for each colour, and two codes without pixels.
+    first = [1] * clear + [0, 0]
+    lengths, width, before = [*first], shortest + 1, None
+    held = bits = count = 0
     for byte in packed:
         held |= byte << bits
         bits += 8
@@ -94,13 +75,18 @@ def _codes(packed: bytes | bytearray, shortest: int) -> Iterator[tuple[int, list
             held >>= width
             bits -= width
             if code == clear:
-                lengths, width, before = _first_codes(clear), shortest + 1, None
+                lengths, width, before = [*first], shortest + 1, None
                 continue
-            yield code, lengths, before
+            if code > len(lengths) or code == clear + 1 or (before is None and code > clear):
+                return False
+            if before is not None and len(lengths) < 1 << _LONGEST_CODE:
+                lengths.append(lengths[before] + 1)
+            count += lengths[code]
+            if count >= needed:
+                return True
             before = code
+            # The table of strings has grown past this width. Encoders that wait with a clear code at the
+            # limit go on with codes of 12 bits.
             if len(lengths) == 1 << width and width < _LONGEST_CODE:
                 width += 1
-
-
-def _first_codes(clear: int) -> list[int]:
-    return [1] * clear + [0, 0]
+    return False

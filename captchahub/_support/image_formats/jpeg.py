@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 from typing import Final, NamedTuple
 
-__all__ = ["size_of"]
-
 # The markers that matter here: table B.1 of T.81.
 _END: Final = 0xD9
 
@@ -85,7 +83,6 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 class _Component(NamedTuple):
-    name: int
     across: int
     """How many blocks a unit has side by side, relative to the other components."""
     down: int
@@ -108,14 +105,10 @@ class _Frame(NamedTuple):
 
 
 def _has_all_blocks(data: bytes) -> bool:
-    """Return whether every component of the picture has been scanned to its end."""
-    try:
-        return _scans_are_complete(data)
-    except (IndexError, KeyError, ValueError, ZeroDivisionError):  # damaged tables and headers
-        return False
+    """Return whether every component of the picture has been scanned to its end.
 
-
-def _scans_are_complete(data: bytes) -> bool:
+    Raises LookupError, ValueError or ZeroDivisionError if tables or headers are damaged.
+    """
     tables: dict[int, _Codes] = {}
     frame, restart, missing = _Frame(0, 0, {}), 0, set[int]()
     for marker, start, end in _segments(data):
@@ -127,26 +120,21 @@ def _scans_are_complete(data: bytes) -> bool:
         elif marker in _FRAMES:
             if marker not in _SEQUENTIAL:
                 return False
-            frame = _frame(content)
-            missing = {*frame.components}
+            height, width, count = struct.unpack_from(">HHB", content, 1)
+            parts = struct.iter_unpack("BBB", content[6 : 6 + 3 * count])
+            components = {name: _Component(rate >> 4, rate & 15) for name, rate, _table in parts}
+            frame, missing = _Frame(width, height, components), {*components}
         elif marker == _SCAN:
-            tables_of = {content[at]: content[at + 1] for at in range(1, 1 + 2 * content[0], 2)}
+            tables_of = dict(struct.iter_unpack("BB", content[1 : 1 + 2 * content[0]]))
             scanned = [frame.components[name] for name in tables_of]
             unit = _unit(scanned, list(tables_of.values()), tables)
-            is_complete = _is_complete(_packed(data, end), unit, frame.units(scanned), restart)
-            missing = missing - {*tables_of} if is_complete else {-1}
+            found = _SCAN_END.search(data, end)
+            packed = data[end : found.start() if found else len(data)]
+            is_complete = _is_complete(packed, unit, frame.units(scanned), restart)
+            missing -= {*tables_of}
             if not is_complete or not missing:
                 return is_complete
     return False
-
-
-def _frame(content: bytes) -> _Frame:
-    components = [
-        _Component(content[at], content[at + 1] >> 4, content[at + 1] & 15)
-        for at in range(6, 6 + 3 * content[5], 3)
-    ]
-    height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
-    return _Frame(width, height, {component.name: component for component in components})
 
 
 def _unit(scanned: Sequence[_Component], selectors: Sequence[int], tables: dict[int, _Codes]) -> _Unit:
@@ -182,24 +170,17 @@ def _entry(name: int, symbol: int, length: int) -> int:
     return values << 8 | length + bits
 
 
-def _packed(data: bytes, start: int) -> bytes:
-    """Return the packed pixels from ``start`` on, with the restart markers between them."""
-    found = _SCAN_END.search(data, start)
-    return data[start : found.start() if found else len(data)]
-
-
 def _is_complete(packed: bytes, unit: _Unit, units: int, restart: int) -> bool:
     """Return whether packed pixels have all units, ``restart`` of them up to each restart marker."""
     if len(packed) > _MAX_SCAN:
         return False
-    # A data byte FF is followed by 00, which is no part of the data (B.1.1.5).
-    parts = [part.replace(b"\xff\x00", b"\xff") for part in _RESTART.split(packed)]
-    if not restart:
-        return _has_units(b"".join(parts), unit, units)
-    for part in parts:
-        if not _has_units(part, unit, min(restart, units)):
+    # A restart marker in a picture that announces none is a stray one, and is skipped.
+    for part in _RESTART.split(packed) if restart else [_RESTART.sub(b"", packed)]:
+        due = min(restart or units, units)
+        # A data byte FF is followed by 00, which is no part of the data (B.1.1.5).
+        if not _has_units(part.replace(b"\xff\x00", b"\xff"), unit, due):
             return False
-        units -= min(restart, units)
+        units -= due
     return not units
 
 

@@ -7,8 +7,6 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["size_of"]
-
 # The values of a pixel, by colour type (section 11.2.1).
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
@@ -16,6 +14,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
+
+_ONE_PASS = ((0, 0, 1, 1),)
 
 # In bytes. A larger picture is not unpacked, because that would take a third of a second and more.
 _MAX_UNPACKED = 100_000_000
@@ -34,13 +34,15 @@ class _Chunk(NamedTuple):
 def size_of(data: bytes) -> tuple[int, int] | None:
     """Return the size in pixels, or None if it is no PNG."""
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    interlaced = data[28]
     if data[12:16] != b"IHDR" or colour not in _CHANNELS:
         return None
     chunks = list(_chunks(data))
     pixels = [chunk for chunk in chunks if chunk.kind == b"IDAT"]
     bits = depth * _CHANNELS[colour]
-    needed = _rows(width, height, bits) if not interlaced else _interlaced(width, height, bits)
+    needed = sum(
+        _rows(len(range(x, width, across)), len(range(y, height, down)), bits)
+        for x, y, across, down in (_ADAM7 if data[28] else _ONE_PASS)
+    )
     if not pixels or (chunks[-1].kind != b"IEND" and _lacks_frames(chunks)):
         raise EOFError
     if needed > _MAX_UNPACKED:
@@ -69,31 +71,24 @@ def _rows(width: int, height: int, bits: int) -> int:
     return height * (1 + (width * bits + 7) // 8) if width else 0
 
 
-def _interlaced(width: int, height: int, bits: int) -> int:
-    return sum(
-        _rows(len(range(x, width, across)), len(range(y, height, down)), bits)
-        for x, y, across, down in _ADAM7
-    )
-
-
 def _has_pixels(packed: bytes, needed: int) -> bool:
-    """Return whether data unpack to all bytes, or end properly. Only a part of them is in memory."""
+    """Return whether data unpack to all bytes, or end properly. Only a part of them is in memory.
+
+    Raises zlib.error if they are damaged.
+    """
     if not needed:
         return True
     if not packed or packed[0] & 15 != 8 or int.from_bytes(packed[:2], "big") % 31:
         return False
     # As a raw stream, because zlib would want the checksum at its end, which may be missing.
     stream, count = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    try:
-        for start in range(2, len(packed), _READ):
-            part = packed[start : start + _READ]
-            while part and count < needed and not stream.eof:
-                count += len(stream.decompress(part, min(needed - count, _UNPACKED)))
-                part = stream.unconsumed_tail
-        if count < needed and not stream.eof:
-            count += len(stream.flush())
-    except zlib.error:
-        return False
+    for start in range(2, len(packed), _READ):
+        part = packed[start : start + _READ]
+        while part and count < needed and not stream.eof:
+            count += len(stream.decompress(part, min(needed - count, _UNPACKED)))
+            part = stream.unconsumed_tail
+    if count < needed and not stream.eof:
+        count += len(stream.flush())
     return stream.eof or count >= needed
 
 

@@ -6,8 +6,6 @@ import re
 import zlib
 from typing import Final
 
-__all__ = ["SVG_ADVICE", "advice", "advice_on_text"]
-
 SVG_ADVICE: Final = "SVG: render it first, with Image.from_svg (pip install 'captchahub[svg]')"
 
 # Bytes or characters to look at: enough for the comments before a first tag.
@@ -49,7 +47,7 @@ def advice(data: bytes) -> str:
         if data.startswith(signature, offset):
             return f"this is {name}: convert it first, as Image.from_pil(PIL.Image.open(file)) does"
     packing = next((name for signature, name in _COMPRESSED if data.startswith(signature)), None)
-    if packing == "gzip" and _is_svg(_unpacked(data)):
+    if packing == "gzip" and advice_on_text(_text(_unpacked(data))) == SVG_ADVICE:
         return SVG_ADVICE
     if packing is not None:
         return (
@@ -82,10 +80,6 @@ def _advice_on_markup(text: str) -> str:
     if found[1].lower() == "svg":
         return SVG_ADVICE
     return "this is an HTML page, not a picture: check the address, and whether it needs cookies or a login"
-
-
-def _is_svg(data: bytes) -> bool:
-    return advice_on_text(_text(data)) == SVG_ADVICE
 
 
 def _text(data: bytes) -> str:

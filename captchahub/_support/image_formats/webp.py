@@ -8,8 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-__all__ = ["size_of"]
-
 
 def size_of(data: bytes) -> tuple[int, int] | None:
     """Return the size in pixels, or None if it is no WebP."""

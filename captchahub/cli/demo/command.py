@@ -10,8 +10,6 @@ from captchahub.cli.options import WholeNumber, directory
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
 
-__all__ = ["demo"]
-
 _EPILOG = """
 \b
 Examples:

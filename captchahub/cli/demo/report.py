@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
-
-import attrs
 
 from captchahub.cli.demo.run import DemoRun
 from captchahub.cli.text import counted
@@ -24,9 +22,6 @@ from captchahub.errors import (
 )
 from captchahub.results import Outcome
 from captchahub.tasks import Solution
-from captchahub.testing import JobRecord
-
-__all__ = ["Problem", "attempts_of", "cost_text", "problems", "summary"]
 
 _ZERO = Decimal(0)
 
@@ -34,6 +29,7 @@ _MAX_NAMES = 4
 
 _LOST_POLLS = "met HTTP 502 or a broken connection: polled again, so no job was lost and none was paid twice"
 
+# In this order: ServiceBusy and TemporarilyBlocked are kinds of RateLimited.
 _DESCRIPTIONS: tuple[tuple[type[ProviderError], str], ...] = (
     (
         AmbiguousCreate,
@@ -49,14 +45,6 @@ _DESCRIPTIONS: tuple[tuple[type[ProviderError], str], ...] = (
 )
 
 
-@attrs.frozen
-class Problem:
-    """Something that went wrong: the pictures or the number of polls, and what happened."""
-
-    subject: str
-    text: str
-
-
 def attempts_of(outcome: Outcome[Solution]) -> tuple[Attempt, ...]:
     """Return all attempts at a picture, solved or not."""
     if outcome.result is not None:
@@ -69,35 +57,31 @@ def cost_text(cost: Decimal | None) -> str:
     return "-" if cost is None else f"{cost:.5f}"
 
 
-def problems(run: DemoRun) -> Iterator[Problem]:
-    """Yield what went wrong, grouped by description, and finally what the same account recovered from."""
+def problems(run: DemoRun) -> Iterator[tuple[str, str]]:
+    """Yield the pictures or polls that met a problem, with its description.
+
+    Last come the polls, because the account that they met it at recovered from it.
+    """
     grouped: dict[str, list[str]] = {}
     for picture in run.pictures:
         for text in _failures(run.outcomes[picture.name]):
             grouped.setdefault(text, []).append(picture.name)
-    yield from (Problem(_shortened(names), text) for text, names in grouped.items())
+    for text, names in grouped.items():
+        shown = ", ".join(names[:_MAX_NAMES])
+        yield shown if len(names) <= _MAX_NAMES else f"{shown} and {len(names) - _MAX_NAMES} more", text
     if run.lost_polls:
-        yield Problem(counted(run.lost_polls, "poll"), _LOST_POLLS)
-
-
-def _shortened(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MAX_NAMES])
-    return shown if len(names) <= _MAX_NAMES else f"{shown} and {len(names) - _MAX_NAMES} more"
+        yield counted(run.lost_polls, "poll"), _LOST_POLLS
 
 
 def _failures(outcome: Outcome[Solution]) -> Iterator[str]:
     solver = None if outcome.result is None else outcome.result.provider
+    result = f"{solver} solved it" if solver else "no account solved it"
     for attempt in attempts_of(outcome):
         if attempt.error is not None:
-            result = f"{solver} solved it" if solver else "no account solved it"
-            yield f"{attempt.provider}: {_description(attempt.error)}; {result}"
+            known = (text for kind, text in _DESCRIPTIONS if isinstance(attempt.error, kind))
+            yield f"{attempt.provider}: {next(known, str(attempt.error))}; {result}"
     if isinstance(outcome.error, Exception) and not attempts_of(outcome):
         yield str(outcome.error)
-
-
-def _description(error: ProviderError) -> str:
-    known = (text for kind, text in _DESCRIPTIONS if isinstance(error, kind))
-    return next(known, str(error))
 
 
 def summary(run: DemoRun) -> Iterator[str]:
@@ -107,13 +91,10 @@ def summary(run: DemoRun) -> Iterator[str]:
     yield f"{right} of {len(run.pictures)} right in {run.seconds:.1f} s"
     jobs = run.sandbox.jobs
     answers = cost_text(sum((result.cost or _ZERO for result in results), _ZERO))
-    yield f"The answers cost {answers}. {_charged(jobs, len(jobs) - len(results))}"
+    # The service charges more than the answers cost if a paid job has none.
+    charged = cost_text(sum((job.price for job in jobs), _ZERO))
+    unanswered = len(jobs) - len(results)
+    extra = f", {unanswered} without an answer" if unanswered else ""
+    yield f"The answers cost {answers}. The service charged {charged} for {counted(len(jobs), 'job')}{extra}."
     connections = counted(run.sandbox.connections, "TCP connection")
     yield f"It received {counted(len(run.sandbox.calls), 'call')} over {connections}."
-
-
-def _charged(jobs: Sequence[JobRecord], unanswered: int) -> str:
-    """Return what the service charged, which is more than the answers cost if a paid job has none."""
-    charged = cost_text(sum((job.price for job in jobs), _ZERO))
-    extra = f", {unanswered} without an answer" if unanswered else ""
-    return f"The service charged {charged} for {counted(len(jobs), 'job')}{extra}."

@@ -15,8 +15,6 @@ from captchahub.results import Outcome
 from captchahub.tasks import Solution
 from captchahub.testing import Answer, Emulation, Fault, JobRecord, LogNormal, Sandbox, load_emulation
 
-__all__ = ["ACCOUNTS", "DemoRun", "start_demo"]
-
 PLUGIN = "omocaptcha"
 
 ACCOUNTS = ("main", "spare")
@@ -26,7 +24,7 @@ _JOB_TIME = LogNormal(median=2.0, sigma=0.4)
 
 _LATENCY = LogNormal(median=0.03, sigma=0.5)
 
-# The main account has money for so much of the work.
+# The main account has money for this share of the work. Then it runs out, so that the demo shows that too.
 _MAIN_BALANCE_SHARE = Decimal("0.7")
 
 

@@ -10,17 +10,14 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from captchahub.cli.demo.report import attempts_of, cost_text, problems, summary
 from captchahub.cli.demo.run import ACCOUNTS, DemoRun
 from captchahub.cli.pictures import NamedPicture
 from captchahub.cli.text import counted, plain
-from captchahub.results import Outcome, Result
 from captchahub.tasks import ImageToText, SlideSolution, Solution, TextSolution
-
-__all__ = ["show"]
 
 # In columns of the terminal: the picture, the answer and the verdict, then each of the optional.
 _REQUIRED_WIDTH, _COLUMN_WIDTH = 40, 10
@@ -37,7 +34,10 @@ def show(run: DemoRun) -> None:
     console = Console(highlight=False, force_interactive=interactive)
     console.print(_introduction(run))
     if console.is_interactive:
-        _run_live(run, console)
+        live = _Live(run, console, "dots" if console.encoding.startswith("utf") else "line")
+        with Live(get_renderable=live.frame, console=console, refresh_per_second=10, transient=True):
+            for _ in run.run():
+                pass
     else:
         _run_in_lines(run, console)
     console.print(_results(run, console.width))
@@ -56,24 +56,12 @@ def _introduction(run: DemoRun) -> RenderableType:
     )
 
 
-def _run_live(run: DemoRun, console: Console) -> None:
-    live = _Live(run, console, "dots" if console.encoding.startswith("utf") else "line")
-    with Live(get_renderable=live.frame, console=console, refresh_per_second=10, transient=True):
-        for _ in run.run():
-            pass
-
-
 def _run_in_lines(run: DemoRun, console: Console) -> None:
     total = len(run.pictures)
     for number, picture in enumerate(run.run(), start=1):
-        console.print(f"{number:>{len(str(total))}}/{total} {picture.name}: {_progress_text(run, picture)}")
-
-
-def _progress_text(run: DemoRun, picture: NamedPicture) -> str:
-    result = run.outcomes[picture.name].result
-    if result is None:
-        return "not solved"
-    return f"solved by {result.provider} after {result.elapsed:.1f} s"
+        result = run.outcomes[picture.name].result
+        text = f"solved by {result.provider} after {result.elapsed:.1f} s" if result else "not solved"
+        console.print(f"{number:>{len(str(total))}}/{total} {picture.name}: {text}")
 
 
 class _Live:
@@ -98,9 +86,8 @@ class _Live:
         return Group(bar, table)
 
     def _cells(self, picture: NamedPicture, optional: Sequence[str]) -> Iterator[RenderableType]:
-        outcome = self._run.outcomes.get(picture.name)
-        if outcome is not None:
-            yield from _cells(picture, outcome, optional, is_right=self._run.is_right(picture))
+        if picture.name in self._run.outcomes:
+            yield from _cells(self._run, picture, optional)
             return
         job = self._run.job_of(picture)
         if job is None:
@@ -116,8 +103,7 @@ def _results(run: DemoRun, columns: int) -> Table:
     optional = _optional_columns(columns)
     table = _table(optional)
     for picture in run.pictures:
-        outcome = run.outcomes[picture.name]
-        table.add_row(*_cells(picture, outcome, optional, is_right=run.is_right(picture)))
+        table.add_row(*_cells(run, picture, optional))
     return table
 
 
@@ -129,40 +115,39 @@ def _optional_columns(columns: int) -> Sequence[str]:
 
 def _table(optional: Sequence[str]) -> Table:
     # The table fits in 80 characters, the default width of terminals.
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("picture", min_width=8, no_wrap=True)
-    table.add_column("answer", min_width=20)
-    table.add_column("", min_width=5)
-    for name in optional:
-        table.add_column(name, min_width=8, no_wrap=True, justify="left" if name == "provider" else "right")
-    return table
+    return Table(
+        Column("picture", min_width=8, no_wrap=True),
+        Column("answer", min_width=20),
+        Column("", min_width=5),
+        *(
+            Column(name, min_width=8, no_wrap=True, justify="left" if name == "provider" else "right")
+            for name in optional
+        ),
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
 
 
-def _cells(
-    picture: NamedPicture, outcome: Outcome[Solution], optional: Sequence[str], *, is_right: bool
-) -> Iterator[RenderableType]:
-    yield picture.name
-    result = outcome.result
-    yield Text("not solved", "red") if result is None else _answer(picture, result, is_right=is_right)
-    yield Text("right", "green") if is_right else Text("WRONG", "bold red")
-    cells = _details(outcome)
-    yield from (cells[name] for name in optional)
-
-
-def _details(outcome: Outcome[Solution]) -> dict[str, RenderableType]:
+def _cells(run: DemoRun, picture: NamedPicture, optional: Sequence[str]) -> Iterator[RenderableType]:
+    outcome, is_right = run.outcomes[picture.name], run.is_right(picture)
     result, attempts = outcome.result, attempts_of(outcome)
+    yield picture.name
+    if result is None:
+        yield Text("not solved", "red")
+    else:
+        given = _shown(result.solution)
+        yield given if is_right else f"{given} (it is {_shown(picture.drawn.solution)})"
+    yield Text("right", "green") if is_right else Text("WRONG", "bold red")
     elapsed = sum(attempt.elapsed for attempt in attempts) if result is None else result.elapsed
-    return {
+    details: dict[str, RenderableType] = {
         "provider": Text("-") if result is None else Text(result.provider, _colour(result.provider)),
         "attempts": Text(str(len(attempts)), "yellow" if len(attempts) > 1 else ""),
         "seconds": f"{elapsed:.1f}",
         "cost": "-" if result is None else cost_text(result.cost),
     }
-
-
-def _answer(picture: NamedPicture, result: Result[Solution], *, is_right: bool) -> str:
-    given = _shown(result.solution)
-    return given if is_right else f"{given} (it is {_shown(picture.drawn.solution)})"
+    yield from (details[name] for name in optional)
 
 
 def _shown(solution: Solution) -> str:
@@ -180,17 +165,10 @@ def _summary(run: DemoRun) -> RenderableType:
     colour = "bold green" if run.is_all_right() else "bold red"
     first, *more = summary(run)
     lines = [Text(first, colour), *(Text(line) for line in more)]
-    found = _problems(run)
-    if found.row_count:
+    grid = Table.grid(Column(max_width=18), Column(), padding=(0, 2))
+    for subject, text in problems(run):
+        grid.add_row(Text(subject, "yellow"), text)
+    if grid.row_count:
         lines.append(Text("\nProblems on the way:", "bold"))
     hint = Text("\nNext: captchahub sandbox --help, captchahub solve --help", "dim")
-    return Group(*lines, found, hint)
-
-
-def _problems(run: DemoRun) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(max_width=18)
-    grid.add_column()
-    for problem in problems(run):
-        grid.add_row(Text(problem.subject, "yellow"), problem.text)
-    return grid
+    return Group(*lines, grid, hint)

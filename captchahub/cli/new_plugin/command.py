@@ -11,8 +11,6 @@ from captchahub.cli.options import directory
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
 
-__all__ = ["new_plugin"]
-
 _EPILOG = """
 \b
 Examples:
@@ -32,6 +30,19 @@ Exit codes:
   6  stdout failed
 """
 
+_NEXT_STEPS = """\
+{folder}: a provider for {service}, with a fictional API. Run its tests in a new virtual environment:
+
+  cd {quoted}
+  python -m pip install -e '.[dev]'
+  python -m pytest
+
+Then adapt it to the real API. List the places:
+
+  grep -rn CHANGE: .
+
+docs/write-a-provider.md in captchahub's repository explains each of them."""
+
 
 @click.command("new-plugin", cls=Subcommand, epilog=_EPILOG)
 @click.argument("name")
@@ -50,24 +61,10 @@ def new_plugin(name: str, into: Path, service_name: str | None) -> None:
     """Write an installable provider plugin to start from. Configurations call it NAME."""
     need_stdout()
     # Imported late to keep "captchahub --help" fast.
-    from captchahub.cli.new_plugin.scaffold import Names, free_name, write_plugin  # noqa: PLC0415
+    from captchahub.cli.new_plugin import scaffold  # noqa: PLC0415
 
-    names = Names.of(free_name(name), service_name)
-    folder = write_plugin(names, into)
+    plugin = scaffold.free_name(name)
+    service = scaffold.service_name(plugin, service_name)
+    folder = scaffold.write_plugin(plugin, service, into)
     with writing_stdout():
-        put(_next_steps(names.service, folder))
-
-
-def _next_steps(service: str, folder: Path) -> str:
-    return f"""\
-{folder}: a provider for {service}, with a fictional API. Run its tests in a new virtual environment:
-
-  cd {shlex.quote(str(folder))}
-  python -m pip install -e '.[dev]'
-  python -m pytest
-
-Then adapt it to the real API. List the places:
-
-  grep -rn CHANGE: .
-
-docs/write-a-provider.md in captchahub's repository explains each of them."""
+        put(_NEXT_STEPS.format(folder=folder, quoted=shlex.quote(str(folder)), service=service))

@@ -6,18 +6,15 @@ Those files are a complete plugin for the fictional service "Penny Reader", whos
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from string import capwords
 
-import attrs
 import click
 
 from captchahub._plugins.manager import Plugins
-
-__all__ = ["Names", "free_name", "write_plugin"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -30,50 +27,19 @@ _MAX_SERVICE_LENGTH = 40
 _SERVICE = re.compile(r"[^\W_]([^\W_]|[ .-])*")
 
 
-@attrs.frozen
-class Names:
-    """The names of a plugin and of its service. ``plugin`` is its name in a configuration."""
+def service_name(plugin: str, given: str | None) -> str:
+    """Return the name of a plugin's service in texts. It is derived from the plugin's name by default.
 
-    plugin: str
-    service: str
-
-    @classmethod
-    def of(cls, plugin: str, service: str | None) -> Names:
-        """Return the names of a plugin. The service's name is derived from the plugin's by default.
-
-        Raises BadParameter for a service name that can't be inserted into code.
-        """
-        words = " ".join(word.capitalize() for word in plugin.split("-")) if service is None else service
-        if not _SERVICE.fullmatch(words) or len(words) > _MAX_SERVICE_LENGTH:
-            raise click.BadParameter(
-                f"{words!r} can't be inserted into code: use letters, digits, spaces, '-' and '.', "
-                f"at most {_MAX_SERVICE_LENGTH} characters",
-                param_hint="--service-name",
-            )
-        return cls(plugin, words)
-
-    @property
-    def package(self) -> str:
-        """The name of the distribution and of its folder."""
-        return f"captchahub-{self.plugin}"
-
-    @property
-    def spellings(self) -> Mapping[str, str]:
-        """Each spelling of the templates' name, and its replacement."""
-        words = self.plugin.split("-")
-        return {
-            "penny-reader": self.plugin,
-            "penny_reader": "_".join(words),
-            "PENNY_READER": "_".join(words).upper(),
-            "PennyReader": "".join(word.capitalize() for word in words),
-            "Penny Reader": self.service,
-        }
-
-    def rendered(self, text: str) -> str:
-        """Return a template's text or path for this plugin."""
-        spellings = self.spellings
-        # Replaced in one pass, because a replacement can contain another spelling.
-        return re.sub("|".join(spellings), lambda found: spellings[found[0]], text)
+    Raises BadParameter for a name that can't be inserted into code.
+    """
+    name = capwords(plugin.replace("-", " ")) if given is None else given
+    if not _SERVICE.fullmatch(name) or len(name) > _MAX_SERVICE_LENGTH:
+        raise click.BadParameter(
+            f"{name!r} can't be inserted into code: use letters, digits, spaces, '-' and '.', "
+            f"at most {_MAX_SERVICE_LENGTH} characters",
+            param_hint="--service-name",
+        )
+    return name
 
 
 def free_name(name: str) -> str:
@@ -107,12 +73,25 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def write_plugin(names: Names, into: Path) -> Path:
-    """Write the package into a new folder below ``into``, and return that folder.
+def write_plugin(plugin: str, service: str, into: Path) -> Path:
+    """Write the package of a plugin into a new folder below ``into``, and return that folder.
 
     Raises UsageError if that folder exists, and OSError if it can't be written.
     """
-    folder = into / names.package
+    words = plugin.split("-")
+    spellings = {
+        "penny-reader": plugin,
+        "penny_reader": "_".join(words),
+        "PENNY_READER": "_".join(words).upper(),
+        "PennyReader": "".join(word.capitalize() for word in words),
+        "Penny Reader": service,
+    }
+
+    def rendered(text: str) -> str:
+        # Replaced in one pass, because a replacement can contain another spelling.
+        return re.sub("|".join(spellings), lambda found: spellings[found[0]], text)
+
+    folder = into / f"captchahub-{plugin}"
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -121,9 +100,9 @@ def write_plugin(names: Names, into: Path) -> Path:
             "choose another NAME or --into, or move the folder"
         ) from None
     for path, text in _templates(files("captchahub.cli") / "_new_plugin"):
-        file = folder / names.rendered(path)
+        file = folder / rendered(path)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(names.rendered(text), encoding="utf-8", newline="\n")
+        file.write_text(rendered(text), encoding="utf-8", newline="\n")
     return folder
 
 

@@ -12,8 +12,6 @@ from captchahub.cli.options import WholeNumber, amount, directory, named_value, 
 from captchahub.cli.options import token as account_token
 from captchahub.cli.program import Subcommand
 
-__all__ = ["sandbox"]
-
 _PICTURES = 6
 
 _EPILOG = """
@@ -158,6 +156,13 @@ def sandbox(
         failure_rate=failure_rate,
         seed=seed,
     )
-    account = serving.AccountOptions(plugin, token, balance)
     known = serving.add_answers(service, answers)
-    serving.serve(service, account, pictures, _PICTURES if count is None else count, known=known)
+    serving.serve(
+        service,
+        plugin=plugin,
+        token=token,
+        balance=balance,
+        directory=pictures,
+        count=_PICTURES if count is None else count,
+        known=known,
+    )

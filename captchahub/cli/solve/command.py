@@ -20,8 +20,6 @@ from captchahub.cli.text import counted
 from captchahub.hub import Hub
 from captchahub.tasks import ImageToText
 
-__all__ = ["solve"]
-
 _EPILOG = """
 \b
 Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -14,10 +15,8 @@ from captchahub.cli.streams import ExitCode
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, SolveTimeout, TaskError
 from captchahub.hub import Hub
 from captchahub.images import Image
-from captchahub.results import Outcome, Result
+from captchahub.results import Result
 from captchahub.tasks import Solution, Task
-
-__all__ = ["FileOutcome", "solve_files", "worst"]
 
 _SEVERITY = (ExitCode.DONE, ExitCode.TIMEOUT, ExitCode.UNSOLVED, ExitCode.REFUSED, ExitCode.STDOUT)
 
@@ -57,43 +56,27 @@ def solve_files(
 
     Raises :class:`~captchahub.errors.ConfigError` if no provider accepts such tasks.
     """
-    reader = _Reader(files, make_task)
-    for outcome in hub.solve_many(reader.tasks(), timeout=timeout):
-        file, fingerprint = reader.read[outcome.index]
-        yield _file_outcome(file, kind, outcome, fingerprint)
+    started: list[str] = []
+
+    def tasks() -> Iterator[Callable[[], Task[Solution]]]:
+        for file in files:
+            started.append(file)
+            yield partial(_task, file, make_task)
+
+    for outcome in hub.solve_many(tasks(), timeout=timeout):
+        error = outcome.error
+        # A configuration error concerns every file, and any other error is a bug of the library.
+        if error is not None and not isinstance(error, (AllProvidersFailed, TaskError)):
+            raise error
+        fingerprint = None
+        with suppress(TaskError):  # the file is not a picture, so there is no task
+            fingerprint = outcome.task.fingerprint
+        yield FileOutcome(started[outcome.index], kind, outcome.result, error, fingerprint)
 
 
-def _file_outcome(file: str, kind: str, outcome: Outcome[Solution], fingerprint: str | None) -> FileOutcome:
-    error = outcome.error
-    if error is None or isinstance(error, (AllProvidersFailed, TaskError)):
-        return FileOutcome(file, kind, outcome.result, error, fingerprint)
-    # A configuration error concerns every file, and any other error is a bug of the library.
-    raise error
-
-
-class _Reader:
-    """Reads the files one by one, when their turn comes."""
-
-    def __init__(self, files: Iterable[str], make_task: MakeTask) -> None:
-        self.read: list[tuple[str, str | None]] = []
-        """The files so far, each with the fingerprint of its task or None."""
-        self._files = files
-        self._make_task = make_task
-
-    def tasks(self) -> Iterator[Callable[[], Task[Solution]]]:
-        for index, file in enumerate(self._files):
-            self.read.append((file, None))
-            yield partial(self._task, index, file)
-
-    def _task(self, index: int, file: str) -> Task[Solution]:
-        task = self._make_task(_picture(file))
-        self.read[index] = file, task.fingerprint
-        return task
-
-
-def _picture(file: str) -> Image:
+def _task(file: str, make_task: MakeTask) -> Task[Solution]:
     if file != "-":
-        return Image.open(expanded(file))
+        return make_task(Image.open(expanded(file)))
     if sys.stdin is None:
         raise TaskError("-: there is no stdin to read a picture from; name a file")
-    return Image.open(sys.stdin.buffer)
+    return make_task(Image.open(sys.stdin.buffer))

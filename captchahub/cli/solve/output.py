@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from types import NoneType
 
 from captchahub.cli.solve.files import FileOutcome
 from captchahub.cli.streams import ExitCode, StdoutFailed, put, say, writing_stdout
 from captchahub.cli.text import answer, money_text, printable, solution_fields
-from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, Overtaken, ProviderError
-from captchahub.results import Result, Vote
+from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, Overtaken
+from captchahub.results import Result
 from captchahub.tasks import Solution
-
-__all__ = ["Printer", "printer"]
 
 Printer = Callable[[FileOutcome], ExitCode]
 
-_LABELS: tuple[tuple[type[ProviderError], str], ...] = (
+_LABELS = (
+    (NoneType, "agreed too"),
     (NotAsked, "not tried"),
     (Outvoted, "outvoted"),
     (Overtaken, "overtaken"),
@@ -30,28 +30,27 @@ def printer(*, as_json: bool, several: bool, verbose: bool) -> Printer:
     with_details = verbose or (not as_json and sys.stderr is not None and sys.stderr.isatty())
 
     def print_outcome(outcome: FileOutcome) -> ExitCode:
-        line = json.dumps(_record(outcome)) if as_json else _answer_line(outcome, several=several)
-        if line is None:
+        details = [] if outcome.result is None else list(_details(outcome.file, outcome.result))
+        if as_json:
+            line = json.dumps(_record(outcome))
+        elif outcome.result is None:
             say(_error_text(outcome))
-        elif not _print(outcome, line):
+            return outcome.code
+        else:
+            text = printable(answer(outcome.result.solution))
+            line = f"{printable(outcome.file)}\t{text}" if several else text
+        try:
+            with writing_stdout():
+                put(line)
+        except StdoutFailed as failure:
+            # The answer is paid for, so stderr gets it, with its job.
+            say("\n".join([f"{failure}; missing there:", line, *details]))
             return ExitCode.STDOUT
-        if with_details and outcome.result is not None:
-            say("\n".join(_details(outcome.file, outcome.result)))
+        if with_details and details:
+            say("\n".join(details))
         return outcome.code
 
     return print_outcome
-
-
-def _print(outcome: FileOutcome, line: str) -> bool:
-    """Print a line on stdout. If that fails, print it with its job on stderr, and return False."""
-    try:
-        with writing_stdout():
-            put(line)
-    except StdoutFailed as failure:
-        details = () if outcome.result is None else _details(outcome.file, outcome.result)
-        say("\n".join([f"{failure}; missing there:", line, *details]))
-        return False
-    return True
 
 
 def _error_text(outcome: FileOutcome) -> str:
@@ -59,36 +58,23 @@ def _error_text(outcome: FileOutcome) -> str:
     return message if message.startswith((f"{outcome.file}:", "<stdin>:")) else f"{outcome.file}: {message}"
 
 
-def _answer_line(outcome: FileOutcome, *, several: bool) -> str | None:
-    if outcome.result is None:
-        return None
-    text = printable(answer(outcome.result.solution))
-    return f"{printable(outcome.file)}\t{text}" if several else text
-
-
 def _details(file: str, result: Result[Solution]) -> Iterator[str]:
-    job = "" if result.job_id is None else f", job {result.job_id}"
-    facts = f"{job}{_agreement(result)}{_cost(result)}"
-    yield f"{file}: solved by {result.provider}{facts}, {result.elapsed:.1f} s"
+    facts = [f"{file}: solved by {result.provider}"]
+    if result.job_id is not None:
+        facts.append(f"job {result.job_id}")
+    if len(result.votes) > 1:
+        agreeing = sum(vote.agrees for vote in result.votes)
+        facts.append(f"{agreeing} of {len(result.votes)} answers agree")
+    if result.cost is not None:
+        total = result.total_cost
+        of_total = "" if total == result.cost else f" of {money_text(total)} in total"
+        facts.append(f"cost {money_text(result.cost)}{of_total}")
+    yield ", ".join([*facts, f"{result.elapsed:.1f} s"])
     for attempt in _others(result):
-        yield f"  - {_label(attempt)}: {attempt}"
+        label = next((word for kind, word in _LABELS if isinstance(attempt.error, kind)), "failed")
+        yield f"  - {label}: {attempt}"
     if result.ignored_options:
-        names = ", ".join(result.ignored_options)
-        yield f"  - checked here, not sent to the service: {names}"
-
-
-def _agreement(result: Result[Solution]) -> str:
-    answers = len(result.votes)
-    agreeing = sum(vote.agrees for vote in result.votes)
-    return f", {agreeing} of {answers} answers agree" if answers > 1 else ""
-
-
-def _cost(result: Result[Solution]) -> str:
-    if result.cost is None:
-        return ""
-    total = result.total_cost
-    of_total = "" if total == result.cost else f" of {money_text(total)} in total"
-    return f", cost {money_text(result.cost)}{of_total}"
+        yield f"  - checked here, not sent to the service: {', '.join(result.ignored_options)}"
 
 
 def _others(result: Result[Solution]) -> list[Attempt]:
@@ -101,20 +87,9 @@ def _others(result: Result[Solution]) -> list[Attempt]:
     return others
 
 
-def _label(attempt: Attempt) -> str:
-    if attempt.error is None:
-        return "agreed too"
-    return next((word for kind, word in _LABELS if isinstance(attempt.error, kind)), "failed")
-
-
 def _record(outcome: FileOutcome) -> dict[str, object]:
-    return {
-        "file": outcome.file,
-        "kind": outcome.kind,
-        "fingerprint": outcome.fingerprint,
-        **_solved(outcome.result),
-        **_failed(outcome),
-    }
+    own = {"file": outcome.file, "kind": outcome.kind, "fingerprint": outcome.fingerprint}
+    return {**own, **_solved(outcome.result), **_failed(outcome.error)}
 
 
 def _solved(result: Result[Solution] | None) -> dict[str, object]:
@@ -130,18 +105,30 @@ def _solved(result: Result[Solution] | None) -> dict[str, object]:
         "total_cost": _amount(result.total_cost),
         "elapsed": round(result.elapsed, 3),
         "attempts": [_attempt(attempt) for attempt in result.attempts],
-        "votes": [_vote(vote) for vote in result.votes],
+        "votes": [
+            {
+                "provider": vote.provider,
+                "job_id": vote.job_id,
+                "solution": solution_fields(vote.solution),
+                "agrees": vote.agrees,
+            }
+            for vote in result.votes
+        ],
         "ignored_options": list(result.ignored_options),
     }
 
 
-def _failed(outcome: FileOutcome) -> dict[str, object]:
-    error = outcome.error
-    if isinstance(error, AllProvidersFailed):
-        attempts = [_attempt(attempt) for attempt in error.attempts]
-        total = _amount(_sum(attempt.cost for attempt in error.attempts))
-        return {"total_cost": total, "attempts": attempts, "error": _error(error, error.message)}
-    return {"error": None if error is None else _error(error, str(error))}
+def _failed(error: Exception | None) -> dict[str, object]:
+    if not isinstance(error, AllProvidersFailed):
+        return {"error": _error(error)}
+    costs = [attempt.cost for attempt in error.attempts]
+    return {
+        # None if one of them is unknown.
+        "total_cost": None if None in costs else money_text(sum(filter(None, costs), Decimal(0))),
+        "attempts": [_attempt(attempt) for attempt in error.attempts],
+        # Without the lines about the attempts, which str() has.
+        "error": {"type": type(error).__name__, "message": error.message},
+    }
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:
@@ -151,32 +138,13 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "polls": attempt.polls,
         "elapsed": round(attempt.elapsed, 3),
         "cost": _amount(attempt.cost),
-        "error": None if attempt.error is None else _error(attempt.error, str(attempt.error)),
+        "error": _error(attempt.error),
     }
-
-
-def _vote(vote: Vote[Solution]) -> dict[str, object]:
-    return {
-        "provider": vote.provider,
-        "job_id": vote.job_id,
-        "solution": solution_fields(vote.solution),
-        "agrees": vote.agrees,
-    }
-
-
-def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """Return the total cost, or None if one cost is unknown."""
-    total = Decimal(0)
-    for cost in costs:
-        if cost is None:
-            return None
-        total += cost
-    return total
 
 
 def _amount(value: Decimal | None) -> str | None:
     return None if value is None else money_text(value)
 
 
-def _error(error: Exception, message: str) -> dict[str, str]:
-    return {"type": type(error).__name__, "message": message}
+def _error(error: Exception | None) -> dict[str, str] | None:
+    return None if error is None else {"type": type(error).__name__, "message": str(error)}

@@ -14,8 +14,6 @@ from captchahub.errors import TaskError
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
 
-__all__ = ["MakeTask", "TextOption", "task_maker", "text_options"]
-
 MakeTask = Callable[[Image], Task[Solution]]
 
 TextOption: TypeAlias = "int | str | bool | None"
@@ -78,9 +76,13 @@ def task_maker(
         raise click.UsageError(f"there is no type {kind!r} of task; {advise(kind, types, 'types')}")
     given = {name: value for name, value in text.items() if value is not None}
     if given and kind != ImageToText.kind:
-        raise _only_for_texts(given, kind)
+        names = ", ".join(_flag(name, value) for name, value in given.items())
+        other = (
+            "it has no options" if kind == PhoneSlide.kind else f"options of a {kind} are --option NAME=VALUE"
+        )
+        raise click.UsageError(f"{names}: only for --type {ImageToText.kind}; {other}")
     task_type, options = types[kind], {**given, **further}
-    _refuse_unknown(task_type, options)
+    _refuse_unknown(kind, task_type, options)
 
     def make(image: Image) -> Task[Solution]:
         return task_type(image=image, **options)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]  # an attrs class with a picture
@@ -93,34 +95,20 @@ def task_maker(
     except (TypeError, ValueError) as error:
         # A validator of attrs raises the message together with the value, the field and the type.
         reason = error.args[0] if error.args else type(error).__name__
-        raise click.UsageError(f"a {kind} can't be made with {_written(options)}: {reason}") from error
+        names = ", ".join(options) or "no options"
+        raise click.UsageError(f"a {kind} can't be made with {names}: {reason}") from error
     return make
 
 
-def _refuse_unknown(task_type: type[Task[Solution]], options: Mapping[str, object]) -> None:
-    known = _options_of(task_type)
-    for name in options:
-        if known is not None and name not in known:
-            advice = advise(name, known, "options")
-            raise click.UsageError(f"{task_type.kind} has no option {name!r}; {advice}")
-
-
-def _options_of(task_type: type) -> Sequence[str] | None:
-    """Return the options of a type besides the picture, or None if they are unknown."""
+def _refuse_unknown(kind: str, task_type: type, options: Mapping[str, object]) -> None:
     if not attrs.has(task_type):
-        return None
+        return  # only making a task can find out
     fields: Sequence[attrs.Attribute[Any]] = attrs.fields(task_type)
-    return [str(field.alias) for field in fields if field.init and field.alias != "image"]
-
-
-def _only_for_texts(given: Mapping[str, TextOption], kind: str) -> click.UsageError:
-    names = ", ".join(_flag(name, value) for name, value in given.items())
-    other = "it has no options" if kind == PhoneSlide.kind else f"options of a {kind} are --option NAME=VALUE"
-    return click.UsageError(f"{names}: only for --type {ImageToText.kind}; {other}")
-
-
-def _written(options: Mapping[str, object]) -> str:
-    return ", ".join(options) or "no options"
+    known = [str(field.alias) for field in fields if field.init and field.alias != "image"]
+    for name in options:
+        if name not in known:
+            advice = advise(name, known, "options")
+            raise click.UsageError(f"{kind} has no option {name!r}; {advice}")
 
 
 def _flag(name: str, value: TextOption) -> str:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-import attrs
-
 from captchahub.cli.streams import say
 from captchahub.cli.text import counted
 from captchahub.errors import ProviderError
@@ -26,29 +24,23 @@ from captchahub.events import (
 )
 from captchahub.hookspecs import hookimpl
 
-__all__ = ["WaitReporter", "Waits"]
-
+# In seconds: long enough to read a line, short enough that no one takes the program for hung.
 _INTERVAL = 5.0
 
+# In seconds: how late a line can be.
 _TICK = 0.5
-
-
-@attrs.frozen
-class _Failing:
-    reason: str
-    since: float
 
 
 class Waits:
     """The failing providers that solves wait for. Pure: the caller passes the time, in seconds.
 
     A provider is reported when it fails twice, or at once if no other provider is left. After that it is
-    reported every ``interval`` seconds, however many solves wait for it.
+    reported every five seconds, however many solves wait for it.
     """
 
-    def __init__(self, interval: float = _INTERVAL) -> None:
-        self._interval = interval
-        self._open: dict[str, dict[str, _Failing]] = {}
+    def __init__(self) -> None:
+        # By solve and provider: the time of the first failure, and the reason of the last.
+        self._open: dict[str, dict[str, tuple[float, str]]] = {}
         self._reported: dict[str, float] = {}
 
     def record(self, event: Event, now: float) -> list[str]:
@@ -77,29 +69,30 @@ class Waits:
         failing = self._open.get(event.solve)
         if failing is None:
             return []  # the solve has ended
-        before = failing.get(provider)
-        failing[provider] = _Failing(str(error), now if before is None else before.since)
-        if (before is None and not is_sole) or not self._may_report(provider, now):
+        is_first = provider not in failing
+        since = now if is_first else failing[provider][0]
+        failing[provider] = since, str(error)
+        if (is_first and not is_sole) or not self._may_report(provider, now):
             return []
         self._reported[provider] = now
         return [f"{provider}: {error}; trying again"]
 
     def _may_report(self, provider: str, now: float) -> bool:
         reported = self._reported.get(provider)
-        return reported is None or now - reported >= self._interval
+        return reported is None or now - reported >= _INTERVAL
 
     def due(self, now: float) -> Iterator[str]:
         """Yield the lines that are due: one for each provider that solves still wait for."""
-        waiting: dict[str, list[_Failing]] = {}
+        waiting: dict[str, list[tuple[float, str]]] = {}
         for failing in self._open.values():
             for provider, one in failing.items():
                 waiting.setdefault(provider, []).append(one)
         for provider, waits in waiting.items():
-            first = min(one.since for one in waits)
-            if now - first >= self._interval and self._may_report(provider, now):
+            first = min(since for since, _ in waits)
+            if now - first >= _INTERVAL and self._may_report(provider, now):
                 self._reported[provider] = now
                 many = f", {counted(len(waits), 'picture')} wait" if len(waits) > 1 else ""
-                yield f"{provider}: still trying after {now - first:.0f} s{many}: {waits[-1].reason}"
+                yield f"{provider}: still trying after {now - first:.0f} s{many}: {waits[-1][1]}"
 
 
 class WaitReporter:

@@ -34,12 +34,10 @@ from captchahub._support.clock import steady
 class Exchange:
     """One request and its reply. Only :meth:`cut_off` is for other threads than the worker's."""
 
-    def __init__(
-        self, lock: threading.Lock, *, deadline: float, max_idle: float, resolve: Resolve = socket.getaddrinfo
-    ) -> None:
+    def __init__(self, lock: threading.Lock, *, deadline: float, max_idle: float, resolve: Resolve) -> None:
         # One lock for all exchanges of a transport, because connections pass from one exchange to the next:
         # the earlier one must not cut off what the later one uses.
-        self._lock = lock
+        self.lock = lock
         self._deadline = deadline
         self._resolve = resolve
         self.max_idle = max_idle
@@ -56,16 +54,9 @@ class Exchange:
         self._connecting: socket.socket | None = None
         self._connection: _Connection | None = None
 
-    @contextmanager
-    def running(self) -> Generator[None]:
-        """Make the connections that this thread uses within the block belong to the exchange."""
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            _current.reset(token)
-            with self._lock:
-                self._connection = None
+    def begin(self) -> None:
+        """Make the connections that this thread uses from now on belong to the exchange."""
+        _current.set(self)
 
     @contextmanager
     def connecting(self) -> Generator[None]:
@@ -75,7 +66,7 @@ class Exchange:
             yield
         finally:
             self.is_connecting = False
-            with self._lock:
+            with self.lock:
                 connecting, self._connecting = self._connecting, None
             if connecting is not None:
                 connecting.close()
@@ -89,7 +80,7 @@ class Exchange:
             raise socket.gaierror(socket.EAI_NONAME, "not a valid name") from None
         raw = dial(addresses, deadline=self._deadline, options=options, check=self._refuse_if_cut_off)
         try:
-            with self._lock:
+            with self.lock:
                 self._refuse_if_cut_off()
                 # wrap_socket() detaches this object from the connection. A duplicate still reaches it.
                 self._connecting = raw.dup()
@@ -100,7 +91,7 @@ class Exchange:
 
     def use(self, connection: _Connection) -> None:
         """Send on this connection from now on. Raises OSError if the exchange was cut off."""
-        with self._lock:
+        with self.lock:
             self._refuse_if_cut_off()
             self._connection = connection
             connection.owner = self
@@ -112,7 +103,7 @@ class Exchange:
 
     def cut_off(self) -> None:
         """End the exchange, from any thread: calls that block in it return at once."""
-        with self._lock:
+        with self.lock:
             self._is_cut_off = True
             if self._connecting is not None:
                 _shut_down(self._connecting)
@@ -186,8 +177,10 @@ class _Pool(urllib3.HTTPConnectionPool):
     def _put_conn(self, conn: Any) -> None:
         tracked: object = conn
         if isinstance(tracked, _Connection):
-            # Before the next exchange can take it: this one must no longer be able to cut it off.
-            tracked.owner = None
+            # Before the next exchange can take it: this one must no longer be able to cut it off, and what it
+            # has cut off before that is found by the pool, which looks at a connection that it takes out.
+            with _current.get().lock:
+                tracked.owner = None
             tracked.idle_since = steady()
         super()._put_conn(conn)
 

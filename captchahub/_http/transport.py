@@ -27,6 +27,7 @@ from captchahub._http.happy_eyeballs import Resolve
 from captchahub._http.proxies import Proxy, environment_proxy
 from captchahub._support.clock import steady
 from captchahub._support.threads import Workers
+from captchahub._support.tracebacks import forget_frames
 from captchahub._version import __version__
 from captchahub.errors import ConfigError, MalformedReply, ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request, is_loopback
@@ -86,7 +87,6 @@ class HttpTransport:
         self._checked: Trust | None = None
         self._lock = threading.Lock()
         self._running: set[Exchange] = set()
-        self._user_agent = settings.user_agent or f"captchahub/{__version__}"
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
@@ -113,9 +113,13 @@ class HttpTransport:
         finally:
             exchange.cut_off()
             self._running.discard(exchange)
-        if isinstance(outcome, ProviderError):
-            raise outcome
-        return outcome
+        try:
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            return outcome
+        finally:
+            # An error is in a reference cycle with the frame whose variable holds it, and so is the request.
+            del outcome
 
     async def aclose(self) -> None:
         """See :meth:`Transport.aclose`."""
@@ -138,24 +142,30 @@ class HttpTransport:
                 f"{host}: too many calls at once, so this one was not started; lower max_in_flight",
                 nothing_created=True,
             )
-        # "identity" (RFC 9110 section 12.5.3), because the limit on the size of replies counts plain bytes.
-        headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **request.headers}
+        headers = {
+            "User-Agent": self._settings.user_agent or f"captchahub/{__version__}",
+            # RFC 9110 section 12.5.3, because the limit on the size of replies counts plain bytes.
+            "Accept-Encoding": "identity",
+            **request.headers,
+        }
         message = requests.Request(request.method, request.url, headers=headers, data=request.body)
         proxy = exchange.proxy = self._proxy_for(request.url)
         trust = self._usable_trust() if request.url.lower().startswith("https") else None
         verify: Any = trust  # _Adapter.cert_verify() takes it
+        exchange.begin()
         try:
-            with exchange.running():
-                response = self._adapter.send(
-                    message.prepare(),
-                    stream=True,
-                    # Only for a thread that the event loop could not cut off: it does so in time.
-                    timeout=timeout + _GRACE,
-                    verify=verify,
-                    proxies=None if proxy is None else {"https": proxy.url},
-                )
-                return self._read(response)
+            response = self._adapter.send(
+                message.prepare(),
+                stream=True,
+                # Only for a thread that the event loop could not cut off: it does so in time.
+                timeout=timeout + _GRACE,
+                verify=verify,
+                proxies=None if proxy is None else {"https": proxy.url},
+            )
+            return self._read(response)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            # urllib3 leaves its errors in reference cycles with its frames, and those lead to the request.
+            forget_frames(error)
             return failure(host, exchange, error, timeout, trust)
 
     def _read(self, response: requests.Response) -> Reply | ProviderError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import socket
 import threading
+import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,6 +166,27 @@ class TestAFailure:
         assert isinstance(error, ServiceUnavailable)
         assert error.nothing_created
         assert "not connected within 0.3 s" in str(error)
+
+    @pytest.mark.parametrize("timeout", [0.2, 5.0], ids=["timeout", "refused"])
+    def test_does_not_keep_the_request_until_the_next_garbage_collection(self, timeout: float) -> None:
+        async def run(port: int) -> weakref.ref[Request]:
+            transport = HttpTransport("test", HttpSettings())
+            request = Request.post_json(f"http://127.0.0.1:{port}/api", {})
+            try:
+                await transport.send(request, timeout=timeout)
+            except ServiceUnavailable:
+                return weakref.ref(request)
+            finally:
+                await transport.aclose()
+            raise AssertionError("the request was sent")
+
+        with (refusing if timeout == 5.0 else swallowing)() as place:
+            gc.disable()
+            try:
+                kept = asyncio.run(run(place[4][1]))
+                assert kept() is None
+            finally:
+                gc.enable()
 
 
 @contextmanager

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import traceback
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from captchahub._http.transport import HttpTransport, Transport
-from captchahub.errors import MalformedReply, ProviderError
+from captchahub.errors import MalformedReply, ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from captchahub.settings import HttpSettings
 from captchahub.testing import (
@@ -16,7 +21,9 @@ from captchahub.testing import (
     EmulatedTransport,
     Emulation,
     Fault,
+    Mishap,
     Sandbox,
+    ScriptedTransport,
     World,
     run_virtual,
     wire_faults,
@@ -90,3 +97,40 @@ def test_the_service_sees_the_query_as_over_http() -> None:
     url = "https://service.example/poll?id=7"
     assert run_virtual(told(EmulatedTransport(service, world()), url, 1))[0] == Reply(200).status
     assert service.asked == ["/poll?id=7"]
+
+
+def scripted() -> ScriptedTransport:
+    return ScriptedTransport(lambda _request: ServiceUnavailable("down"))
+
+
+def emulated() -> EmulatedTransport:
+    return EmulatedTransport(Counter(), world(), mishap=lambda _name: Mishap(ServiceUnavailable("down")))
+
+
+@pytest.mark.parametrize("connect", [scripted, emulated])
+def test_an_error_does_not_keep_the_request_until_the_next_garbage_collection(
+    connect: Callable[[], Transport],
+) -> None:
+    async def run() -> weakref.ref[Request]:
+        transport, request = connect(), Request("https://service.example/create")
+        with suppress(ServiceUnavailable):
+            await transport.send(request, timeout=5)
+        return weakref.ref(request)
+
+    gc.disable()
+    try:
+        assert run_virtual(run())() is None
+    finally:
+        gc.enable()
+
+
+def test_an_error_that_is_raised_again_has_the_traceback_of_the_last_call_only() -> None:
+    error = ServiceUnavailable("down")
+    transport = ScriptedTransport(lambda _request: error)
+
+    async def lines() -> int:
+        with pytest.raises(ServiceUnavailable):
+            await transport.send(Request("https://service.example/create"), timeout=5)
+        return len(traceback.extract_tb(error.__traceback__))
+
+    assert len({run_virtual(lines()) for _ in range(3)}) == 1

@@ -352,12 +352,22 @@ BAD: Mapping[type[Good], tuple[str, str]] = {
 
 @pytest.mark.parametrize("provider", BAD, ids=lambda one: one.__name__)
 def test_a_bad_provider_fails_the_check_that_is_meant_for_it(provider: type[Good]) -> None:
-    check, told = BAD[provider]
-    # The list of faults is long, and few of these plugins are about it.
-    found = failures(contract_of(provider), every=1 if check == BOOKS else 22)
+    check, message = BAD[provider]
+    # The list of faults is long, and few of these plugins are about it. Hostile replies are many, and a
+    # plugin that inherits all its readers from the good one reads them as that does.
+    every = 1 if check == BOOKS else 22
+    found = failures(contract_of(provider), every, without=() if has_readers(provider) else (TOTAL, LOG))
     assert list(found) == [check], found
-    assert told in found[check]
+    assert message in found[check]
     assert "\n" not in found[check]
+
+
+def has_readers(provider: type[Good]) -> bool:
+    """Return whether a provider overrides anything that reads replies."""
+    own = {
+        name for one in provider.__mro__ if issubclass(one, Good) and one is not Good for name in vars(one)
+    }
+    return any(name.startswith("read_") or name == "answer" for name in own)
 
 
 @pytest.mark.parametrize(

@@ -362,7 +362,8 @@ class TestReportWrong:
         assert town["only"].calls("report") == []
 
     def test_nor_does_an_answer_that_the_plugin_read_wrongly(self) -> None:
-        town = {"only": Stall(odd(read_result=giving(Solved("x7kp2"))), settings=self.KEYS)}  # type: ignore[arg-type]
+        text: Any = "x7kp2"
+        town = {"only": Stall(odd(read_result=giving(Solved(text))), settings=self.KEYS)}
         assert failures(in_lab(town, fail)) == [("only", PluginFault)]
         assert town["only"].calls("report") == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,10 +20,11 @@ from captchahub.testing import Sandbox, load_emulation
 from tests.http_peers import TlsServer
 from tests.installed_distributions import Shelf
 
-# Nothing here may touch the journal of whoever runs the tests.
-os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="captchahub-state-")
-# How many examples a property is tried with where its test does not say so: CAPTCHAHUB_EXAMPLES=5000 searches
-# for long. How fast the machine is says nothing of the code, so an example has no deadline.
+# No test may touch the journal of the person who runs the tests.
+STATE = tempfile.mkdtemp(prefix="captchahub-state-")
+os.environ["XDG_STATE_HOME"] = STATE
+# How many examples a property is tried with, unless its test says so: CAPTCHAHUB_EXAMPLES=5000 searches for
+# long. An example has no deadline, because the speed of the machine says nothing about the code.
 settings.register_profile(
     "captchahub", max_examples=int(os.environ.get("CAPTCHAHUB_EXAMPLES", "100")), deadline=None
 )
@@ -30,9 +32,15 @@ settings.load_profile("captchahub")
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was collected, hundreds of thousands of objects that stay, out of garbage collections."""
+    """Exclude the collected tests, hundreds of thousands of objects that stay, from garbage collections."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Remove the directory of this process: each worker of xdist has its own."""
+    # Not by atexit, which would also remove it when a forked child ends.
+    shutil.rmtree(STATE, ignore_errors=True)
 
 
 class QuickOmoProvider(OmoProvider):

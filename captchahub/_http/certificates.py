@@ -13,8 +13,6 @@ import attrs
 
 from captchahub._support.paths import expanded
 
-__all__ = ["Trust", "bundle_fault", "environment_trust", "own_trust"]
-
 # In bytes. The bundle that requests brings has 0.3 MB; a larger file is not read as a whole into memory.
 _MAX_FILE = 16_000_000
 
@@ -34,16 +32,12 @@ class Trust:
     @property
     def fault(self) -> str | None:
         """Why none of them can be used, and what to do, or None if they can."""
-        if self.file is not None:
-            why = bundle_fault(self.file)
-            return None if why is None else f"{self.source} names {self.file}, which {why}"
-        # Like OpenSSL, which skips folders that do not exist.
-        faults = [bundle_fault(folder) for folder in self.folders]
+        places = self.folders if self.file is None else (self.file,)
+        faults = [bundle_fault(place) for place in places]
+        # One usable folder is enough: OpenSSL skips those that do not exist.
         if None in faults:
             return None
-        named = " and ".join(
-            f"{folder}, which {why}" for folder, why in zip(self.folders, faults, strict=True)
-        )
+        named = " and ".join(f"{place}, which {why}" for place, why in zip(places, faults, strict=True))
         return f"{self.source} names {named}"
 
     @property
@@ -52,9 +46,12 @@ class Trust:
         return os.pathsep.join(map(str, self.folders)) or None
 
 
-def own_trust(path: Path) -> Trust:
-    """Return the certificates that the configuration names: a file or a folder."""
-    return _either(path, "the key ca_bundle of the provider")
+def named_trust(path: Path, source: str) -> Trust:
+    """Return the certificates in a file or a folder; ``source`` is the key or variable that names it."""
+    is_folder = False
+    with suppress(OSError, ValueError):  # bundle_fault() says what is wrong
+        is_folder = path.is_dir()
+    return Trust(source, folders=(path,)) if is_folder else Trust(source, path)
 
 
 def environment_trust(environment: Mapping[str, str]) -> Trust | None:
@@ -64,7 +61,7 @@ def environment_trust(environment: Mapping[str, str]) -> Trust | None:
     """
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if environment.get(variable):
-            return _either(expanded(environment[variable]), f"the environment variable {variable}")
+            return named_trust(expanded(environment[variable]), f"the environment variable {variable}")
     file, folders = environment.get("SSL_CERT_FILE"), environment.get("SSL_CERT_DIR")
     if not file and not folders:
         return None
@@ -74,13 +71,6 @@ def environment_trust(environment: Mapping[str, str]) -> Trust | None:
         expanded(file) if file else None,
         tuple(expanded(folder) for folder in (folders or "").split(os.pathsep) if folder),
     )
-
-
-def _either(path: Path, source: str) -> Trust:
-    is_folder = False
-    with suppress(OSError, ValueError):  # bundle_fault() says what is wrong
-        is_folder = path.is_dir()
-    return Trust(source, folders=(path,)) if is_folder else Trust(source, path)
 
 
 def bundle_fault(path: Path) -> str | None:
@@ -115,11 +105,9 @@ def _file_fault(path: Path) -> str | None:
         data = file.read(_MAX_FILE + 1)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if len(data) <= _MAX_FILE:
-        try:
+        # OpenSSL says "unknown error" or "no start line" for all that _guesses() distinguishes.
+        with suppress(ssl.SSLError):
             context.load_verify_locations(cafile=path)
-        except ssl.SSLError:
-            pass  # OpenSSL says "unknown error" or "no start line" for all of what is below
-        else:
             if context.cert_store_stats()["x509"]:
                 return None
     return next(_guesses(data))

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -30,22 +30,14 @@ from captchahub._http.interim_replies import FinalResponse
 from captchahub._http.proxies import Proxy
 from captchahub._support.clock import steady
 
-M = TypeVar("M", bound=urllib3.PoolManager)
-
-
-class CutOffError(OSError):
-    """The exchange was cut off before it could use its connection."""
-
 
 class Exchange:
     """One request and its reply. Only :meth:`cut_off` is for other threads than the worker's."""
 
-    def __init__(
-        self, lock: threading.Lock, *, deadline: float, max_idle: float, resolve: Resolve = socket.getaddrinfo
-    ) -> None:
+    def __init__(self, lock: threading.Lock, *, deadline: float, max_idle: float, resolve: Resolve) -> None:
         # One lock for all exchanges of a transport, because connections pass from one exchange to the next:
         # the earlier one must not cut off what the later one uses.
-        self._lock = lock
+        self.lock = lock
         self._deadline = deadline
         self._resolve = resolve
         self.max_idle = max_idle
@@ -56,60 +48,50 @@ class Exchange:
         """The proxy that it goes through, or None."""
         self.is_through_proxy = False
         """Whether that proxy has connected to the service."""
+        self.is_connecting = False
+        """Whether a connection is being made: what is sent then is for the proxy, and not yet the request."""
         self._is_cut_off = False
         self._connecting: socket.socket | None = None
         self._connection: _Connection | None = None
 
-    @contextmanager
-    def running(self) -> Generator[None]:
-        """Make the connections that this thread uses within the block belong to the exchange."""
-        token = _current.set(self)
-        try:
-            yield
-        finally:
-            _current.reset(token)
-            with self._lock:
-                self._connection = None
+    def begin(self) -> None:
+        """Make the connections that this thread uses from now on belong to the exchange."""
+        _current.set(self)
 
     @contextmanager
     def connecting(self) -> Generator[None]:
         """Let the exchange be cut off while a connection is made: name, TCP, proxy, TLS."""
+        self.is_connecting = True
         try:
             yield
         finally:
-            with self._lock:
+            self.is_connecting = False
+            with self.lock:
                 connecting, self._connecting = self._connecting, None
             if connecting is not None:
                 connecting.close()
 
     def dial(self, host: str, port: int, options: Options) -> socket.socket:
-        """Return a TCP connection. Raises OSError: :class:`CutOffError` if the exchange was cut off."""
+        """Return a TCP connection. Raises OSError, also if the exchange was cut off."""
         try:
             addresses = self._resolve(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
         except UnicodeError:
             # The encoding "idna" refuses labels that are empty or longer than 63 characters.
             raise socket.gaierror(socket.EAI_NONAME, "not a valid name") from None
-        raw = dial(addresses, deadline=self._deadline, options=options, check=self._check)
+        raw = dial(addresses, deadline=self._deadline, options=options, check=self._refuse_if_cut_off)
         try:
-            self._note_connecting(raw)
+            with self.lock:
+                self._refuse_if_cut_off()
+                # wrap_socket() detaches this object from the connection. A duplicate still reaches it.
+                self._connecting = raw.dup()
         except BaseException:
             raw.close()
             raise
         return raw
 
-    def _check(self) -> None:
-        with self._lock:
-            self._refuse_if_cut_off()
-
-    def _note_connecting(self, raw: socket.socket) -> None:
-        with self._lock:
-            self._refuse_if_cut_off()
-            # wrap_socket() detaches this object from the connection. A duplicate still reaches it.
-            self._connecting = raw.dup()
-
     def use(self, connection: _Connection) -> None:
-        """Send on this connection from now on. Raises :class:`CutOffError` if the exchange was cut off."""
-        with self._lock:
+        """Send on this connection from now on. Raises OSError if the exchange was cut off."""
+        with self.lock:
             self._refuse_if_cut_off()
             self._connection = connection
             connection.owner = self
@@ -117,11 +99,11 @@ class Exchange:
 
     def _refuse_if_cut_off(self) -> None:
         if self._is_cut_off:
-            raise CutOffError("cut off")
+            raise ConnectionAbortedError("cut off")
 
     def cut_off(self) -> None:
         """End the exchange, from any thread: calls that block in it return at once."""
-        with self._lock:
+        with self.lock:
             self._is_cut_off = True
             if self._connecting is not None:
                 _shut_down(self._connecting)
@@ -147,15 +129,10 @@ class _Connection(HTTPConnection):
     response_class = FinalResponse
     owner: Exchange | None = None
     idle_since = math.inf
-    _is_connecting = False
 
     def connect(self) -> None:
-        self._is_connecting = True
-        try:
-            with _current.get().connecting():
-                super().connect()
-        finally:
-            self._is_connecting = False
+        with _current.get().connecting():
+            super().connect()
 
     def _new_conn(self) -> socket.socket:
         # urllib3 (until 2.8 at least) tries one address after the other, each with the whole timeout.
@@ -178,9 +155,9 @@ class _Connection(HTTPConnection):
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        # A CONNECT to the proxy is not yet the request.
-        if not self._is_connecting:
-            _current.get().use(self)
+        exchange = _current.get()
+        if not exchange.is_connecting:
+            exchange.use(self)
         super().send(data)
 
 
@@ -193,21 +170,19 @@ class _Pool(urllib3.HTTPConnectionPool):
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         connection = super()._get_conn(timeout)
-        if isinstance(connection, _Connection) and _was_idle_too_long(connection):
-            connection.close()
+        if isinstance(connection, _Connection) and steady() - connection.idle_since > _current.get().max_idle:
+            connection.close()  # the pool connects it again
         return connection
 
     def _put_conn(self, conn: Any) -> None:
         tracked: object = conn
         if isinstance(tracked, _Connection):
-            # Before the next exchange can take it: this one must no longer be able to cut it off.
-            tracked.owner = None
+            # Before the next exchange can take it: this one must no longer be able to cut it off, and what it
+            # has cut off before that is found by the pool, which looks at a connection that it takes out.
+            with _current.get().lock:
+                tracked.owner = None
             tracked.idle_since = steady()
         super()._put_conn(conn)
-
-
-def _was_idle_too_long(connection: _Connection) -> bool:
-    return steady() - connection.idle_since > _current.get().max_idle
 
 
 class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
@@ -218,7 +193,6 @@ class _TlsPool(_Pool, urllib3.HTTPSConnectionPool):
 _POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
 
 
-def track(manager: M) -> M:
+def track(manager: urllib3.PoolManager) -> None:
     """Make all connections of a pool manager note their use in their exchange."""
     manager.pool_classes_by_scheme = dict(_POOLS)
-    return manager

@@ -19,8 +19,6 @@ from captchahub._http.connections import Exchange
 from captchahub._http.proxies import Proxy
 from captchahub.errors import ServiceUnavailable
 
-__all__ = ["failure", "timed_out"]
-
 # http.client raises a plain OSError with these words if a proxy refuses a CONNECT (RFC 9110 section 9.3.6).
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 

@@ -12,14 +12,11 @@ import selectors
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import chain, zip_longest
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from captchahub._support.clock import steady
-
-__all__ = ["Address", "Options", "Resolve", "dial", "interleaved"]
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """One entry of :func:`socket.getaddrinfo`; the last item is what a socket of that family connects to."""
@@ -59,9 +56,10 @@ def dial(
     waiting = deque(interleaved(addresses))
     delay = min(attempt_delay, (deadline - steady()) / 2 / max(len(waiting), 1))
     next_attempt = -math.inf
-    with _Race(options) as race:
-        while waiting or race.is_on:
+    with closing(_Race(options)) as race:
+        while waiting or race.running:
             check()
+            failures = len(race.errors)
             moment = steady()
             if moment >= deadline:
                 raise TimeoutError("timed out")
@@ -73,7 +71,7 @@ def dial(
             )
             if winner is not None:
                 return winner
-            if race.has_new_failure():
+            if len(race.errors) > failures:
                 # RFC 8305 section 5: do not wait out the delay after an attempt that has failed.
                 next_attempt = -math.inf
         raise race.error()
@@ -89,44 +87,31 @@ def interleaved(addresses: Iterable[Address]) -> Iterator[Address]:
 
 
 class _Race:
-    """Attempts to connect at the same time. Leaving the context closes all sockets but the winner's."""
+    """Attempts to connect at the same time."""
 
     def __init__(self, options: Options) -> None:
         self._options = list(options)
         self._selector = selectors.DefaultSelector()
-        self._running: list[socket.socket] = []
-        self._errors: list[OSError] = []
-        self._seen_failures = 0
+        self.running: list[socket.socket] = []
+        """The sockets that still connect, the oldest first."""
+        self.errors: list[OSError] = []
+        """Why the attempts that ended have failed."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        while self._running:
-            self._drop(self._running[0])
+    def close(self) -> None:
+        """Close all sockets but the winner's."""
+        while self.running:
+            self._drop(self.running[0])
         self._selector.close()
-
-    @property
-    def is_on(self) -> bool:
-        """Whether an attempt is under way."""
-        return bool(self._running)
-
-    def has_new_failure(self) -> bool:
-        """Return whether an attempt has failed since the last call."""
-        seen, self._seen_failures = self._seen_failures, len(self._errors)
-        return seen < self._seen_failures
 
     def start(self, address: Address) -> None:
         """Start to connect to one more address."""
         family, kind, protocol, _, target = address
-        if len(self._running) >= _MAX_AT_ONCE:
-            self._drop(self._running[0])
+        if len(self.running) >= _MAX_AT_ONCE:
+            self._drop(self.running[0])
         try:
             self._connect(socket.socket(family, kind, protocol), target)
         except OSError as error:
-            self._errors.append(error)
+            self.errors.append(error)
 
     def _connect(self, sock: socket.socket, target: Any) -> None:
         try:
@@ -140,11 +125,11 @@ class _Race:
         except BaseException:
             sock.close()
             raise
-        self._running.append(sock)
+        self.running.append(sock)
 
     def winner(self, timeout: float) -> socket.socket | None:
         """Return the first connected socket, or None if there is none within ``timeout`` seconds."""
-        if not self._running:
+        if not self.running:
             return None
         for key, _ in self._selector.select(max(timeout, 0.0)):
             sock: socket.socket = key.data
@@ -155,12 +140,12 @@ class _Race:
                 sock.setblocking(True)
                 return sock
             self._drop(sock)
-            self._errors.append(OSError(number, os.strerror(number)))
+            self.errors.append(OSError(number, os.strerror(number)))
         return None
 
     def _remove(self, sock: socket.socket) -> None:
         self._selector.unregister(sock)
-        self._running.remove(sock)
+        self.running.remove(sock)
 
     def _drop(self, sock: socket.socket) -> None:
         self._remove(sock)
@@ -168,7 +153,7 @@ class _Race:
 
     def error(self) -> OSError:
         """Return the errors of all attempts as one, each message once."""
-        if not self._errors:
+        if not self.errors:
             return socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        messages = " and ".join(dict.fromkeys(error.strerror or str(error) for error in self._errors))
-        return OSError(self._errors[-1].errno, messages)
+        messages = " and ".join(dict.fromkeys(error.strerror or str(error) for error in self.errors))
+        return OSError(self.errors[-1].errno, messages)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, parse_headers
 
-__all__ = ["FinalResponse"]
-
 # RFC 9110 sets no limit. http.client bounds the headers of each, but a server that sends interim replies for
 # ever would otherwise hold the thread until the deadline.
 _MAX_INTERIM = 100

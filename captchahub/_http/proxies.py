@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import os
 import urllib.request
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import attrs
-
-__all__ = ["Proxy", "configured_proxy", "environment_proxy", "proxy_fault"]
 
 _EXAMPLE = "http://127.0.0.1:3128"
 
@@ -40,28 +37,21 @@ class Proxy:
         return f"the proxy {parts.scheme}://{host}{port} ({self.source})"
 
 
-def configured_proxy(address: str) -> Proxy:
-    """Return the proxy that the configuration names."""
-    return Proxy(address, "the key proxy of the provider")
-
-
 def environment_proxy(scheme: str) -> Proxy | None:
     """Return the proxy that the environment, or else the system, names for a scheme, or None."""
     found = urllib.request.getproxies()
     for name in (scheme, "all"):
         if found.get(name):
             address = found[name]
-            source = _source(name, address, os.environ)
             # curl and requests take an address without a scheme as http, too.
-            return Proxy(address if "://" in address else f"http://{address}", source)
+            return Proxy(address if "://" in address else f"http://{address}", _source(name, address))
     return None
 
 
-def _source(name: str, address: str, environment: Mapping[str, str]) -> str:
-    variables = {variable for variable in environment if variable.lower() == f"{name}_proxy"}
-    # getproxies() prefers the variable in small letters.
-    for variable in sorted(variables, reverse=True):
-        if environment[variable] == address:
+def _source(name: str, address: str) -> str:
+    # getproxies() prefers the variable in small letters, which is the last one in this order.
+    for variable in sorted(os.environ, reverse=True):
+        if variable.lower() == f"{name}_proxy" and os.environ[variable] == address:
             return f"the environment variable {variable}"
     return "the proxy settings of this system"
 

@@ -20,19 +20,18 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
 from urllib3.exceptions import HTTPError
 
-from captchahub._http.certificates import Trust, environment_trust, own_trust
+from captchahub._http.certificates import Trust, environment_trust, named_trust
 from captchahub._http.connections import Exchange, track
 from captchahub._http.failures import failure, timed_out
 from captchahub._http.happy_eyeballs import Resolve
-from captchahub._http.proxies import Proxy, configured_proxy, environment_proxy
+from captchahub._http.proxies import Proxy, environment_proxy
 from captchahub._support.clock import steady
 from captchahub._support.threads import Workers
+from captchahub._support.tracebacks import forget_frames
 from captchahub._version import __version__
 from captchahub.errors import ConfigError, MalformedReply, ProviderError, ServiceUnavailable
 from captchahub.provider import Reply, Request, is_loopback
 from captchahub.settings import HttpSettings
-
-__all__ = ["HttpTransport", "Transport"]
 
 # Bytes of a reply to read at a time: the size limit is checked after each.
 _CHUNK = 16 * 1024
@@ -46,11 +45,6 @@ _GRACE = 1.0
 # Seconds that a connection may be idle and be used again. A service, a NAT or a load balancer on the way may
 # forget it after longer, without notice; a create that is sent into such a connection is ambiguous.
 _MAX_IDLE = 15.0
-
-_TOO_BUSY = "too many calls at once, so this one was not started; lower max_in_flight"
-
-# The certificates that come with requests.
-_DEFAULT_TRUST = Trust("requests", Path(DEFAULT_CA_BUNDLE_PATH))
 
 # Seconds that closing waits for a thread that cannot be interrupted, such as one in a name look-up.
 _CLOSING_SECONDS = 2.0
@@ -93,11 +87,12 @@ class HttpTransport:
         self._checked: Trust | None = None
         self._lock = threading.Lock()
         self._running: set[Exchange] = set()
-        self._user_agent = settings.user_agent or f"captchahub/{__version__}"
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
-        _refuse_clear_text(request.url)
+        url = urlsplit(request.url)
+        if url.scheme != "https" and not is_loopback(url.hostname):
+            raise ConfigError(f"{url.scheme}://{url.hostname} would send the token in the clear; use https")
         started = steady()
         exchange = Exchange(
             self._lock, deadline=started + timeout, max_idle=self._max_idle, resolve=self._resolve
@@ -114,13 +109,17 @@ class HttpTransport:
         except TimeoutError:
             # First, because the worker could still start to send until it is cut off.
             exchange.cut_off()
-            outcome = timed_out(_host(request), exchange, timeout)
+            outcome = timed_out(url.netloc, exchange, timeout)
         finally:
             exchange.cut_off()
             self._running.discard(exchange)
-        if isinstance(outcome, ProviderError):
-            raise outcome
-        return outcome
+        try:
+            if isinstance(outcome, ProviderError):
+                raise outcome
+            return outcome
+        finally:
+            # An error is in a reference cycle with the frame whose variable holds it, and so is the request.
+            del outcome
 
     async def aclose(self) -> None:
         """See :meth:`Transport.aclose`."""
@@ -137,29 +136,37 @@ class HttpTransport:
         Errors are returned. An exception that is raised while one of requests' is handled would hold that one
         as its context, and with it the request's body, which has the token.
         """
+        host = urlsplit(request.url).netloc
         if steady() > begin_by:
-            return ServiceUnavailable(f"{_host(request)}: {_TOO_BUSY}", nothing_created=True)
+            return ServiceUnavailable(
+                f"{host}: too many calls at once, so this one was not started; lower max_in_flight",
+                nothing_created=True,
+            )
+        headers = {
+            "User-Agent": self._settings.user_agent or f"captchahub/{__version__}",
+            # RFC 9110 section 12.5.3, because the limit on the size of replies counts plain bytes.
+            "Accept-Encoding": "identity",
+            **request.headers,
+        }
+        message = requests.Request(request.method, request.url, headers=headers, data=request.body)
         proxy = exchange.proxy = self._proxy_for(request.url)
         trust = self._usable_trust() if request.url.lower().startswith("https") else None
         verify: Any = trust  # _Adapter.cert_verify() takes it
+        exchange.begin()
         try:
-            with exchange.running():
-                response = self._adapter.send(
-                    self._prepared(request),
-                    stream=True,
-                    # Only for a thread that the event loop could not cut off: it does so in time.
-                    timeout=timeout + _GRACE,
-                    verify=verify,
-                    proxies=None if proxy is None else {"https": proxy.url},
-                )
-                return self._read(response)
+            response = self._adapter.send(
+                message.prepare(),
+                stream=True,
+                # Only for a thread that the event loop could not cut off: it does so in time.
+                timeout=timeout + _GRACE,
+                verify=verify,
+                proxies=None if proxy is None else {"https": proxy.url},
+            )
+            return self._read(response)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            return failure(_host(request), exchange, error, timeout, trust)
-
-    def _prepared(self, request: Request) -> requests.PreparedRequest:
-        # "identity" (RFC 9110 section 12.5.3), because the limit on the size of replies counts plain bytes.
-        headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **request.headers}
-        return requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+            # urllib3 leaves its errors in reference cycles with its frames, and those lead to the request.
+            forget_frames(error)
+            return failure(host, exchange, error, timeout, trust)
 
     def _read(self, response: requests.Response) -> Reply | ProviderError:
         limit = self._settings.max_reply_bytes
@@ -172,8 +179,10 @@ class HttpTransport:
         return Reply(response.status_code, bytes(body), response.headers)
 
     def _usable_trust(self) -> Trust:
-        own = self._settings.ca_bundle
-        trust = own_trust(own) if own is not None else environment_trust(os.environ) or _DEFAULT_TRUST
+        if self._settings.ca_bundle is not None:
+            trust = named_trust(self._settings.ca_bundle, "the key ca_bundle of the provider")
+        else:
+            trust = environment_trust(os.environ) or Trust("requests", Path(DEFAULT_CA_BUNDLE_PATH))
         if trust != self._checked:
             if trust.fault is not None:
                 raise ConfigError(trust.fault)
@@ -185,11 +194,9 @@ class HttpTransport:
         if is_loopback(urlsplit(url).hostname):
             return None
         if self._settings.proxy:
-            proxy: Proxy | None = configured_proxy(self._settings.proxy)
-        elif should_bypass_proxies(url, no_proxy=None):
-            return None
+            proxy: Proxy | None = Proxy(self._settings.proxy, "the key proxy of the provider")
         else:
-            proxy = environment_proxy("https")
+            proxy = None if should_bypass_proxies(url, no_proxy=None) else environment_proxy("https")
         if proxy is not None and proxy.fault is not None:
             raise ConfigError(proxy.fault)
         return proxy
@@ -200,7 +207,8 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> urllib3.ProxyManager:
         manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        return track(manager)
+        track(manager)
+        return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - as its base has it
         """Make the connections of a pool trust the certificates of a :class:`Trust`.
@@ -211,13 +219,3 @@ class _Adapter(HTTPAdapter):
             conn.cert_reqs = "CERT_REQUIRED"
             conn.ca_certs = None if verify.file is None else str(verify.file)
             conn.ca_cert_dir = verify.folder_path
-
-
-def _host(request: Request) -> str:
-    return urlsplit(request.url).netloc
-
-
-def _refuse_clear_text(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not is_loopback(parts.hostname):
-        raise ConfigError(f"{parts.scheme}://{parts.hostname} would send the token in the clear; use https")

@@ -7,11 +7,10 @@ from typing import cast
 
 from captchahub.provider import ProviderKind
 
-__all__ = ["is_alias", "keys_of_alias", "meant_value"]
-
 
 def is_alias(alias: str, name: str) -> bool:
     """Return whether two names are the same but for case and for characters that are no letter or digit."""
+    # Names without any letter or digit would all be the same.
     return bool(_letters(name)) and _letters(alias) == _letters(name)
 
 

@@ -11,8 +11,6 @@ from queue import Empty, SimpleQueue
 from captchahub._support.log import log
 from captchahub.events import Event
 
-__all__ = ["EventDispatcher", "Observer"]
-
 Observer = Callable[[Event], None]
 """Takes an event; it is called in the thread of the observers."""
 
@@ -51,12 +49,13 @@ class EventDispatcher:
         if self._queue.qsize() >= _MAX_WAITING:
             self._dropped += 1
             return
-        # With the variables of the caller, so that an observer can tell whose task it was.
+        # With the context variables of the caller, so that an observer can know whose task it was.
         self._queue.put((copy_context(), make(self._clock())))
         if self._thread is None:
             self._start()
 
     def _start(self) -> None:
+        # A daemon, because an observer that hangs must not keep the program from ending.
         thread = threading.Thread(target=self._run, name="captchahub observers", daemon=True)
         try:
             thread.start()
@@ -72,17 +71,14 @@ class EventDispatcher:
         self._queue.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, patience)
-        self._drop_waiting()
-        if self._dropped:
-            log.warning("observers were too slow for %d events, which they have not seen", self._dropped)
-
-    def _drop_waiting(self) -> None:
         try:
             while True:
                 self._dropped += self._queue.get_nowait() is not None
         except Empty:
             # Again, for a thread that is still in an observer: it was taken out of the queue with the rest.
             self._queue.put(None)
+        if self._dropped:
+            log.warning("observers were too slow for %d events, which they have not seen", self._dropped)
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -94,6 +90,7 @@ class EventDispatcher:
                     self._log_fault(name)
 
     def _log_fault(self, name: str) -> None:
+        # A broken observer fails at every event, and each solve has several.
         if name not in self._faulty:
             self._faulty.add(name)
             log.exception("the observer %s failed; its further failures are not logged", name)

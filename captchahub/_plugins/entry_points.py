@@ -1,18 +1,23 @@
-"""The entry points of installed packages; a package with broken metadata hides no other."""
+"""The entry points of installed packages, and which plugins the environment forbids to import.
+
+A package with broken metadata hides no other.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, DistributionFinder, EntryPoint, entry_points
 
 from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 
-__all__ = ["package_of", "points_in", "version_of"]
+BLOCKED = "CAPTCHAHUB_BLOCK_PLUGINS"
+"""The environment variable with the names of plugins, or of their packages, that must not be imported."""
 
 # Each hub meets the same broken packages again.
 _logged: set[str] = set()
@@ -46,30 +51,53 @@ def _folder_state(path: str) -> object:
         found = os.stat(path)  # noqa: PTH116  # making a Path takes six times as long
     except (OSError, ValueError):
         return None
+    # A package that is installed or removed adds or removes a folder in this one, which changes its time.
     return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
-def package_of(point: EntryPoint) -> str | None:
-    """Return the name of the package that has an entry point, or None if unknown."""
-    return _text(lambda: None if point.dist is None else _metadata(point.dist, "name"))
+def package_of(point: EntryPoint) -> str:
+    """Return what messages call the package that has an entry point."""
+    return _metadata(point.dist, "name") or "an unnamed package"
 
 
 def version_of(point: EntryPoint) -> str | None:
     """Return the version of that package, or None if unknown."""
-    return _text(lambda: None if point.dist is None else _metadata(point.dist, "version"))
+    return _metadata(point.dist, "version")
+
+
+def _metadata(package: Distribution | None, name: str) -> str | None:
+    try:
+        value = _attribute(package, name)
+    except foreign_errors():
+        return None
+    return value if isinstance(value, str) else None
 
 
 # A package parses its metadata again for each attribute.
 @lru_cache(maxsize=256)
-def _metadata(package: Distribution, name: str) -> object:
-    value: object = getattr(package, name)
-    return value
+def _attribute(package: Distribution | None, name: str) -> object:
+    return getattr(package, name, None)
+
+
+def blocked_by_environment() -> Sequence[str]:
+    """Return the names in the variable ``BLOCKED``, which are separated by commas or spaces."""
+    return sorted(set(os.environ.get(BLOCKED, "").replace(",", " ").split()))
+
+
+def is_blocked_by_environment(*names: str) -> bool:
+    """Return whether that variable has any of these names, such as that of a plugin and of its package."""
+    return not {*map(normalized, names)}.isdisjoint(map(normalized, blocked_by_environment()))
+
+
+def normalized(name: str) -> str:
+    """Return a name as pip compares it: Some_Package is some-package (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _readable_points() -> Iterator[EntryPoint]:
     seen: set[str] = set()
     for package in _packages():
-        name = _text(partial(getattr, package, "name")) or ""
+        name = _metadata(package, "name") or ""
         # If two folders of sys.path have the same package, Python imports the first one.
         if name and name.lower() in seen:
             continue
@@ -97,11 +125,3 @@ def _packages() -> Iterator[Distribution]:
             yield from find(DistributionFinder.Context())
         except foreign_errors():
             log.warning("%s can't list the installed packages", type(finder).__name__, exc_info=True)
-
-
-def _text(read: Callable[[], object]) -> str | None:
-    try:
-        value = read()
-    except foreign_errors():
-        return None
-    return value if isinstance(value, str) else None

@@ -3,58 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
 import pluggy
 
 from captchahub._plugins.dispatcher import Observer
+from captchahub._policy.ordering import order
 from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub.events import Event
 from captchahub.extending import Candidate, Prepared
 from captchahub.frames import Frame
+from captchahub.hookspecs import CONTRACT, hookimpl
 from captchahub.settings import RouteSettings
-from captchahub.tasks import Solution, Task
+from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
 
-__all__ = ["Hooks", "plugin_name"]
+T = TypeVar("T")
+
+
+class Builtin:
+    """The hooks of the library itself, which are called like those of any plugin."""
+
+    captchahub_contract = CONTRACT
+
+    @hookimpl
+    def captchahub_task_types(self) -> Iterable[type[Task[Solution]]]:
+        """Return the task types of the library: pictures of text, and drags on a phone's screen."""
+        return [ImageToText, PhoneSlide]
+
+    @hookimpl(trylast=True)
+    def captchahub_order_providers(
+        self, route: RouteSettings, candidates: Sequence[Candidate], chance: Callable[[], float]
+    ) -> Sequence[str]:
+        """Order by the priorities, weights and strategy of the route, unless a plugin has ordered already."""
+        known = {candidate.name: candidate for candidate in candidates}
+        return order(route, known.__getitem__, chance)
 
 
 class Hooks:
     """The hooks of the plugins that a manager knows, as :mod:`captchahub.hookspecs` describes them.
 
     pluggy could call all plugins at once, but it stops at the first error, and a plugin is not to lose an
-    answer that another one would have accepted. So each plugin is called alone. What it raises is logged and
-    counts as no answer, and so does a value of a wrong type.
+    answer that another one would have accepted. So each plugin is called alone, the last one registered
+    first, as pluggy itself does. What it raises is logged and counts as no answer, and so does a value of a
+    wrong type.
     """
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
-        self._manager = manager
+        # Read anew for each call, because plugins are registered and blocked later, too.
+        self._hooks = manager.hook
 
     def check_solution(self, task: Task[Solution], solution: Solution) -> str | None:
         """Return the objection of the first plugin that has one, or None."""
-        hook = "captchahub_check_solution"
-        for impl, objection in _answers(hook, self._impls(hook), task=task, solution=solution):
-            if isinstance(objection, str) and objection.strip():
-                return objection
-            if objection is not None:
-                _log_wrong_answer(hook, impl, objection)
-        return None
+        hook = self._hooks.captchahub_check_solution
+        return next(_answers(hook, hook.get_hookimpls(), _objection, task=task, solution=solution), None)
 
     @property
     def prepares(self) -> bool:
         """Whether any plugin prepares tasks."""
-        return bool(self._impls("captchahub_prepare_task"))
+        return bool(self._hooks.captchahub_prepare_task.get_hookimpls())
 
     def prepare_task(self, task: Task[Solution], provider: str, plugin: str) -> Prepared:
         """Return the task as all plugins together have prepared it, each from what the one before made."""
-        hook, prepared = "captchahub_prepare_task", Prepared(task)
-        for impl in self._impls(hook):
-            for _, made in _answers(hook, [impl], task=prepared.task, provider=provider, plugin=plugin):
-                combined = _combined(prepared, made)
-                if combined is not None:
-                    prepared = combined
-                elif made is not None:
-                    _log_wrong_answer(hook, impl, made)
+        hook, prepared = self._hooks.captchahub_prepare_task, Prepared(task)
+        for impl in reversed(hook.get_hookimpls()):
+            read = partial(_combined, prepared)
+            answers = _answers(hook, [impl], read, task=prepared.task, provider=provider, plugin=plugin)
+            prepared = next(answers, prepared)
         return prepared
 
     def order_providers(
@@ -65,28 +82,16 @@ class Hooks:
         chance: Callable[[], float],
     ) -> Sequence[str]:
         """Return the providers in the order of the first plugin that returns one; the built-in one does."""
-        hook, known = "captchahub_order_providers", {candidate.name for candidate in candidates}
-        answers = _answers(
-            hook, self._impls(hook), task=task, route=route, candidates=candidates, chance=chance
-        )
-        for impl, answer in answers:
-            names = _names_among(known, answer)
-            if names:
-                return names
-            if answer is not None:
-                _log_wrong_answer(hook, impl, answer)
-        return route.names
+        hook = self._hooks.captchahub_order_providers
+        read = partial(_names_among, {candidate.name for candidate in candidates})
+        arguments = {"task": task, "route": route, "candidates": candidates, "chance": chance}
+        return next(_answers(hook, hook.get_hookimpls(), read, **arguments), route.names)
 
     @property
     def observers(self) -> Sequence[tuple[str, Observer]]:
         """The observers of events, with the names of their plugins."""
-        impls = self._impls("captchahub_observe")
+        impls = reversed(self._hooks.captchahub_observe.get_hookimpls())
         return [(plugin_name(impl.plugin), partial(_observe, impl)) for impl in impls]
-
-    def _impls(self, hook: str) -> Sequence[pluggy.HookImpl]:
-        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
-        # The last one registered is called first, as pluggy itself does.
-        return caller.get_hookimpls()[::-1]
 
 
 def plugin_name(plugin: object) -> str:
@@ -98,16 +103,30 @@ def plugin_name(plugin: object) -> str:
 
 
 def _answers(
-    hook: str, impls: Iterable[pluggy.HookImpl], **arguments: object
-) -> Iterator[tuple[pluggy.HookImpl, object]]:
-    """Yield the answer of each plugin that does not fail, and call the next one only if it is asked for."""
-    for impl in impls:
+    hook: pluggy.HookCaller,
+    impls: Sequence[pluggy.HookImpl],
+    read: Callable[[object], T | None],
+    **arguments: object,
+) -> Iterator[T]:
+    """Yield what ``read`` makes of each plugin's answer, and call the next plugin only if it is asked for.
+
+    ``read`` returns None for an answer of a wrong type. That is logged, unless the plugin returned None.
+    """
+    for impl in reversed(impls):
         try:
             answer = _call(impl, arguments)
+            usable = read(answer)
         except foreign_errors():
-            log.exception("%s of %s failed: ignored", hook, plugin_name(impl.plugin))
+            log.exception("%s of %s failed: ignored", hook.name, plugin_name(impl.plugin))
             continue
-        yield impl, answer
+        if usable is not None:
+            yield usable
+        elif answer is not None:
+            type_name = type(answer).__name__
+            log.error("%s of %s returned a %s: ignored", hook.name, plugin_name(impl.plugin), type_name)
+            # A hook that was written with "async def". Python warns of a coroutine that is never awaited.
+            if isinstance(answer, Coroutine):
+                answer.close()
 
 
 def _call(impl: pluggy.HookImpl, arguments: Mapping[str, object]) -> object:
@@ -119,37 +138,27 @@ def _observe(impl: pluggy.HookImpl, event: Event) -> None:
     _call(impl, {"event": event})
 
 
+def _objection(answer: object) -> str | None:
+    return answer if isinstance(answer, str) and answer.strip() else None
+
+
 def _combined(first: Prepared, second: object) -> Prepared | None:
     """Return what two preparations come to, or None if the second is not one of the same task kind."""
-    if not isinstance(second, Prepared):
-        return None
-    # Plugins need not use a type checker.
-    fields: tuple[object, object] = (second.task, second.frame)
-    match fields:
-        case Task(), Frame() if second.task.kind == first.task.kind:
-            pass
+    match second:
+        # Plugins need not use a type checker, so the fields can hold anything.
+        case Prepared(task=Task() as task, frame=Frame() as frame) if task.kind == first.task.kind:
+            # Two frames can combine to numbers beyond the range of a float.
+            with suppress(ValueError, ArithmeticError):
+                return Prepared(task, frame.within(first.frame))
         case _:
-            return None
-    try:
-        return Prepared(second.task, second.frame.within(first.frame))
-    except (ValueError, ArithmeticError):
-        return None  # beyond the range of a float
+            pass
+    return None
 
 
-def _names_among(known: set[str], answer: object) -> Sequence[str]:
-    """Return the names in a plugin's answer, or nothing if any of them is unknown or there twice."""
+def _names_among(known: set[str], answer: object) -> Sequence[str] | None:
+    """Return the names in a plugin's answer, or None if there are none, or any is unknown or there twice."""
     if not isinstance(answer, (list, tuple)):
-        return ()
-    try:
-        names: list[object] = [*answer]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
-    except foreign_errors():
-        return ()  # a subclass can do anything
+        return None
+    names: list[object] = [*answer]  # pyright: ignore[reportUnknownArgumentType]  # it may be of anything
     strings = [name for name in names if isinstance(name, str) and name in known]
-    return strings if len(strings) == len(names) == len(set(strings)) else ()
-
-
-def _log_wrong_answer(hook: str, impl: pluggy.HookImpl, answer: object) -> None:
-    log.error("%s of %s returned a %s: ignored", hook, plugin_name(impl.plugin), type(answer).__name__)
-    # One that was written with "async def"; Python warns of a coroutine that is never awaited.
-    if isinstance(answer, Coroutine):
-        answer.close()
+    return strings if 0 < len(names) == len(strings) == len(set(strings)) else None

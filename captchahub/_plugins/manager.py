@@ -20,14 +20,18 @@ import attrs
 import pluggy
 
 from captchahub._plugins.aliases import is_alias, keys_of_alias
-from captchahub._plugins.blocking import BLOCKED, blocked_by_environment, normalized
-from captchahub._plugins.builtin import Builtin
-from captchahub._plugins.entry_points import package_of, points_in, version_of
-from captchahub._plugins.hooks import Hooks, plugin_name
+from captchahub._plugins.entry_points import (
+    BLOCKED,
+    blocked_by_environment,
+    normalized,
+    package_of,
+    points_in,
+    version_of,
+)
+from captchahub._plugins.hooks import Builtin, Hooks, plugin_name
 from captchahub._plugins.validation import (
     InvalidPlugin,
     check_hooks,
-    hook_names,
     invalid_because,
     provider_kinds,
     task_types,
@@ -42,8 +46,6 @@ from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import ProviderKind
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
-
-__all__ = ["Plugins", "Unusable", "checked_plugins"]
 
 _OTHERS = f"{PROJECT}.plugins"
 
@@ -86,14 +88,15 @@ class _Plugin:
         names = (self.record.name, self.record.distribution, *self.record.kinds)
         return {normalized(name) for name in names if name is not None}
 
-    def fail(self, invalid: InvalidPlugin) -> None:
-        """Record why it cannot be used."""
-        self.record = attrs.evolve(
-            self.record,
-            state=invalid.state,
-            error=f"{self.label} {invalid}; {invalid.advice or 'update or reinstall it'}",
-            traceback=traceback_of(invalid),
-        )
+
+class _HookManager(pluggy.PluginManager):
+    """A pluggy manager that looks only at attributes that can be hooks."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        """Return the options of a hook, or None if the attribute is none."""
+        # pluggy reads each attribute without running properties, which takes 15 us, and each hub registers
+        # its plugins again. Most attributes of a small object are Python's own.
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
 
 
 class Plugins:
@@ -105,7 +108,7 @@ class Plugins:
     """
 
     def __init__(self, passed: Sequence[object] = ()) -> None:
-        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager = _HookManager(PROJECT)
         self._manager.add_hookspecs(HookSpecs)
         self._manager.register(Builtin(), PROJECT)
         # Who blocks a name, for the message.
@@ -145,7 +148,7 @@ class Plugins:
 
     def kind_names(self) -> tuple[str, ...]:
         """Return the names of the provider kinds, sorted. Nothing is imported."""
-        installed = (plugin.record.name for plugin in self._installed_in(PROJECT))
+        installed = (plugin.record.name for plugin in self._installed_for_kinds)
         return tuple(sorted({*self._passed_kinds(), *installed}))
 
     def names(self) -> tuple[str, ...]:
@@ -185,9 +188,10 @@ class Plugins:
         Raises :class:`~captchahub.errors.ConfigError` if there is none of that name, or two, and Unusable if
         it cannot be used.
         """
+        # Those passed in come first, so that a program or a test can replace one that is installed.
         plugin = next((plugin for plugin in self._passed if name in plugin.record.kinds), None)
         if plugin is None:
-            plugin = self._find(name, self._installed_in(PROJECT), self.kind_names())
+            plugin = self._find(name, self._installed_for_kinds, self.kind_names())
         self._use(plugin)
         if name not in plugin.kinds:
             offered = ", ".join(plugin.record.kinds) or "none"
@@ -208,9 +212,8 @@ class Plugins:
     def load_all(self) -> None:
         """Import every plugin, to see which can be used."""
         for plugin in self._installed:
-            if plugin.record.state is PluginState.INSTALLED:
-                with suppress(Unusable):
-                    self._use(plugin)
+            with suppress(Unusable):
+                self._use(plugin)
 
     def meant_by(self, name: str) -> tuple[str, Mapping[str, str]] | None:
         """Return the kind that has a name among its aliases, with the keys to write for it, or None.
@@ -218,7 +221,7 @@ class Plugins:
         Of the installed plugins, only one that claims the name in its metadata is imported.
         """
         claimed = {point.value for point in points_in(_ALIASES) if is_alias(point.name, name)}
-        for plugin in self._installed_in(PROJECT):
+        for plugin in self._installed_for_kinds:
             if plugin.point is not None and plugin.point.value in claimed:
                 with suppress(Unusable):
                     self._use(plugin)
@@ -238,19 +241,30 @@ class Plugins:
 
     @cached_property
     def _installed(self) -> Sequence[_Plugin]:
-        return [_installed_plugin(point) for group in (PROJECT, _OTHERS) for point in points_in(group)]
-
-    def _installed_in(self, group: str) -> Sequence[_Plugin]:
         return [
-            plugin for plugin in self._installed if plugin.point is not None and plugin.point.group == group
+            _Plugin(
+                PluginRecord(point.name, PluginState.INSTALLED, package_of(point), version_of(point)), point
+            )
+            for group in (PROJECT, _OTHERS)
+            for point in points_in(group)
         ]
+
+    @property
+    def _installed_for_kinds(self) -> Sequence[_Plugin]:
+        """The installed plugins that add provider kinds."""
+        return [plugin for plugin in self._installed if plugin.point and plugin.point.group == PROJECT]
 
     def _passed_kinds(self) -> Iterable[str]:
         return (kind for plugin in self._passed for kind in plugin.record.kinds)
 
     def _find(self, name: str, candidates: Iterable[_Plugin], names: Iterable[str]) -> _Plugin:
         """Return the installed plugin of a name; if only one of several is not blocked, that one."""
-        found = _distinct(plugin for plugin in candidates if plugin.record.name == name)
+        distinct: dict[tuple[str | None, str], _Plugin] = {}
+        for plugin in candidates:
+            if plugin.record.name == name and plugin.point is not None:
+                # A package may name one object in both groups.
+                distinct.setdefault((plugin.record.distribution, plugin.point.value), plugin)
+        found = list(distinct.values())
         # If all are blocked, the first one: its record says so.
         left = [plugin for plugin in found if self._blocker(plugin) is None] or found[:1]
         if not left:
@@ -276,10 +290,8 @@ class Plugins:
 
     def _blocker(self, plugin: _Plugin) -> str | None:
         """Return the key or variable that blocks a plugin, or None."""
-        if not self._blocked:
-            return None
-        names = plugin.names
-        return next((source for name, source in self._blocked.items() if normalized(name) in names), None)
+        blocked = self._blocked.items()
+        return next((source for name, source in blocked if normalized(name) in plugin.names), None)
 
     def _mark_if_blocked(self, plugin: _Plugin) -> None:
         source = self._blocker(plugin)
@@ -292,12 +304,18 @@ class Plugins:
     def _use(self, plugin: _Plugin) -> None:
         """Import and register a plugin, if that has not been done. Raises Unusable."""
         if plugin.record.state is PluginState.INSTALLED:
+            # First, because importing a plugin already runs its code.
             self._mark_if_blocked(plugin)
         if plugin.record.state is PluginState.INSTALLED and plugin.point is not None:
             try:
                 self._register(plugin, _imported(plugin.point))
             except InvalidPlugin as invalid:
-                plugin.fail(invalid)
+                plugin.record = attrs.evolve(
+                    plugin.record,
+                    state=invalid.state,
+                    error=f"{plugin.label} {invalid}; {invalid.advice or 'update or reinstall it'}",
+                    traceback=traceback_of(invalid),
+                )
         if plugin.record.state is not PluginState.LOADED:
             raise Unusable(plugin.record)
 
@@ -313,39 +331,42 @@ class Plugins:
         plugin = _Plugin(PluginRecord(name, PluginState.INSTALLED))
         try:
             self._register(plugin, passed)
-            _check_additions(plugin, self._passed_kinds())
         except InvalidPlugin as invalid:
             advice = f"; {invalid.advice}" if invalid.advice else ""
             raise ConfigError(f"{label} {invalid}{advice}") from invalid.__cause__
+        for kind in self._passed_kinds():
+            if kind in plugin.kinds:
+                raise ConfigError(
+                    f"{label} adds the kind {kind!r}, which is there already; leave one of them out"
+                )
+        if not plugin.record.hooks:
+            raise ConfigError(
+                f"{label} has no hook of captchahub; pass the module, or the object, that has them"
+            )
         self._passed.append(plugin)
 
     def _register(self, plugin: _Plugin, loaded: object) -> None:
         """Register the hooks of a loaded object. Raises InvalidPlugin, and then registers nothing."""
-        # Two entry points can name one module.
-        was_registered = self._has(loaded)
+        registered = None
         try:
-            if not was_registered:
-                self._register_hooks(loaded)
+            # Two entry points can name one module. Not is_registered(), which compares by equality.
+            if not any(known is loaded for _, known in self._manager.list_name_plugin()):
+                if self._manager.is_registered(loaded):
+                    raise InvalidPlugin(
+                        "is equal to another plugin, and pluggy can't tell the two apart; "
+                        "give its class eq=False"
+                    )
+                check_hooks(self._manager, loaded)
+                registered = self._manager.register(loaded)
+                # For @hookimpl(specname=...), because check_hooks() reads the function's own name.
+                self._manager.check_pending()
             self._note_additions(plugin, loaded)
         except foreign_errors() as error:
-            if not was_registered and self._has(loaded):
-                self._manager.unregister(loaded)
+            if registered is not None:
+                self._manager.unregister(name=registered)
             if isinstance(error, InvalidPlugin):
                 raise
             raise invalid_because(error, "can't be used") from error
-
-    def _has(self, loaded: object) -> bool:
-        # Not is_registered(), which compares by equality.
-        return any(plugin is loaded for _name, plugin in self._manager.list_name_plugin())
-
-    def _register_hooks(self, loaded: object) -> None:
-        if self._manager.is_registered(loaded):
-            raise InvalidPlugin(
-                "is equal to another plugin, and pluggy can't tell the two apart; give its class eq=False"
-            )
-        check_hooks(self._manager, loaded)
-        self._manager.register(loaded)
-        self._manager.check_pending()
 
     def _note_additions(self, plugin: _Plugin, loaded: object) -> None:
         kinds, types = provider_kinds(self._manager, loaded), task_types(self._manager, loaded)
@@ -355,13 +376,14 @@ class Plugins:
                 raise InvalidPlugin(
                     f"adds the task kind {kind!r}, which is there already; leave one of them out"
                 )
+        # Last, because a plugin that is refused must add nothing.
         plugin.plugin, plugin.kinds, plugin.task_types = loaded, kinds, types
         plugin.record = attrs.evolve(
             plugin.record,
             state=PluginState.LOADED,
             kinds=tuple(kinds),
             tasks=tuple(types),
-            hooks=hook_names(self._manager, loaded),
+            hooks=tuple(sorted(caller.name for caller in self._manager.get_hookcallers(loaded) or ())),
         )
 
 
@@ -371,15 +393,6 @@ def checked_plugins(passed: object) -> tuple[object, ...]:
     if isinstance(passed, Iterable) and not isinstance(passed, (str, bytes, Mapping)):
         return tuple(passed)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # of anything
     raise ConfigError(f"plugins is a list of plugin objects, as in plugins=[my_plugin], and not {found}")
-
-
-def _check_additions(plugin: _Plugin, other_kinds: Iterable[str]) -> None:
-    taken = set(other_kinds)
-    for kind in plugin.kinds:
-        if kind in taken:
-            raise InvalidPlugin(f"adds the kind {kind!r}, which is there already; leave one of them out")
-    if not plugin.record.hooks:
-        raise InvalidPlugin("has no hook of captchahub; pass the module, or the object, that has them")
 
 
 def _imported(point: EntryPoint) -> object:
@@ -393,21 +406,3 @@ def _imported(point: EntryPoint) -> object:
             f"`{point.module}:plugin`"
         )
     return loaded
-
-
-def _distinct(plugins: Iterable[_Plugin]) -> list[_Plugin]:
-    """Return one plugin for each object: a package may name it in both groups."""
-    found: dict[tuple[str | None, str], _Plugin] = {}
-    for plugin in plugins:
-        found.setdefault((plugin.record.distribution, plugin.point.value if plugin.point else ""), plugin)
-    return list(found.values())
-
-
-def _installed_plugin(point: EntryPoint) -> _Plugin:
-    record = PluginRecord(
-        point.name,
-        PluginState.INSTALLED,
-        distribution=package_of(point) or "an unnamed package",
-        version=version_of(point),
-    )
-    return _Plugin(record, point)

@@ -15,8 +15,6 @@ from captchahub._support.threads import Workers
 from captchahub.extending import Prepared
 from captchahub.tasks import Solution, Task
 
-__all__ = ["TaskPreparer"]
-
 T = TypeVar("T")
 
 P = ParamSpec("P")
@@ -75,6 +73,7 @@ class TaskPreparer:
             async with asyncio.timeout(limit):
                 prepared = await asyncio.get_running_loop().run_in_executor(self._executor, work)
         except TimeoutError:
+            # The plugin still runs, because a thread cannot be interrupted. What it returns is ignored.
             self._timeouts += 1
             log.error("captchahub_prepare_task took more than %.1f s: the task is sent as it was", limit)
             if self._timeouts == _MAX_TIMEOUTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import pluggy
@@ -15,16 +15,6 @@ from captchahub.hookspecs import CONTRACT, PROJECT, HookSpecs
 from captchahub.plugins import PluginState
 from captchahub.provider import ProviderKind
 from captchahub.tasks import Solution, Task
-
-__all__ = [
-    "InvalidPlugin",
-    "check_hooks",
-    "hook_names",
-    "invalid_because",
-    "provider_kinds",
-    "task_types",
-    "traceback_of",
-]
 
 _HOOKS = sorted(name for name in vars(HookSpecs) if name.startswith(f"{PROJECT}_"))
 
@@ -43,21 +33,16 @@ class InvalidPlugin(Exception):
 
 def invalid_because(error: BaseException, failure: str) -> InvalidPlugin:
     """Return the fault of a plugin that raised an error; ``failure`` says what it could not do."""
-    fault = f"{failure}: {type(error).__name__}: {_message(error)}"
+    try:
+        message = _cut(" ".join(str(error).split()))
+    except foreign_errors():
+        message = "its message can't be read"
+    fault = f"{failure}: {type(error).__name__}: {message}"
     module = error.name if isinstance(error, ImportError) else None
     if module is not None and module.split(".")[0] == PROJECT:
         # It imports a name that this version of captchahub has not got.
         return InvalidPlugin(fault, advice="update it, or captchahub", state=PluginState.INCOMPATIBLE)
     return InvalidPlugin(fault)
-
-
-def _message(error: BaseException) -> str:
-    """Return what an error says, on one short line."""
-    try:
-        message = " ".join(str(error).split())
-    except foreign_errors():
-        return "its message can't be read"
-    return _cut(message)
 
 
 def traceback_of(invalid: InvalidPlugin) -> str | None:
@@ -90,6 +75,7 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
 
 
 def _check_contract(version: object) -> None:
+    # True is an int, and equal to 1.
     if isinstance(version, bool) or not isinstance(version, int):
         raise InvalidPlugin(f"has {version!r:.40} as captchahub_contract, which must be a whole number")
     if version != CONTRACT:
@@ -98,47 +84,33 @@ def _check_contract(version: object) -> None:
         raise InvalidPlugin(fault, advice=advice, state=PluginState.INCOMPATIBLE)
 
 
-def _check_hook(name: str, options: Mapping[str, Any], method: object) -> None:
+def _check_hook(name: str, options: Mapping[str, Any], method: Callable[..., object]) -> None:
     if name not in _HOOKS:
         near = difflib.get_close_matches(name, _HOOKS, n=1)
         nearest = f"did you mean {near[0]}? " if near else ""
         raise InvalidPlugin(
             f"implements {name}, and there is no such hook; {nearest}hooks: {', '.join(_HOOKS)}"
         )
+    # Each plugin is called alone (see Hooks), so there are no other calls to wrap.
     if options.get("wrapper") or options.get("hookwrapper"):
         raise InvalidPlugin(f"wraps {name}, and hooks cannot be wrapped here; use @hookimpl alone")
-    passed = _required_parameters(getattr(HookSpecs, name)) - {"self"}
-    never_passed = sorted(_parameters_never_passed(method, passed))
+    passed = inspect.signature(getattr(HookSpecs, name)).parameters.keys() - {"self"}
+    parameters = inspect.signature(method).parameters.values()
+    required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+    keyword_only = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    with_default = {parameter.name for parameter in parameters} - required
+    # pluggy passes arguments by position, and none for a parameter with a default. A default that no hook has
+    # an argument for is the plugin's own affair.
+    never_passed = sorted((with_default & passed) | (keyword_only & required))
     if never_passed:
         raise InvalidPlugin(
             f"has {', '.join(never_passed)} in {name} with a default or after '*', and pluggy passes no such "
             "argument; write it without"
         )
-    unknown = sorted(_required_parameters(method) - passed)
+    unknown = sorted(required - passed)
     if unknown:
         arguments = ", ".join(sorted(passed)) or "nothing"
         raise InvalidPlugin(f"wants {', '.join(unknown)} in {name}, which is passed {arguments}")
-
-
-def _required_parameters(method: Any) -> set[str]:
-    parameters = inspect.signature(method).parameters.values()
-    return {parameter.name for parameter in parameters if parameter.default is parameter.empty}
-
-
-def _parameters_never_passed(method: Any, passed: set[str]) -> set[str]:
-    # pluggy passes arguments by position, and none for a parameter with a default.
-    parameters = inspect.signature(method).parameters.values()
-    return {
-        parameter.name
-        for parameter in parameters
-        if (parameter.default is not parameter.empty and parameter.name in passed)
-        or (parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty)
-    }
-
-
-def hook_names(manager: pluggy.PluginManager, plugin: object) -> tuple[str, ...]:
-    """Return the names of the hooks that a registered plugin implements."""
-    return tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
 
 
 def provider_kinds(manager: pluggy.PluginManager, plugin: object) -> dict[str, ProviderKind[object]]:
@@ -172,6 +144,7 @@ def task_types(manager: pluggy.PluginManager, plugin: object) -> dict[str, type[
 
 
 def _items_of(manager: pluggy.PluginManager, plugin: object, hook: str) -> Iterable[object]:
+    # Not through the manager, which would call the hook of every plugin.
     caller: pluggy.HookCaller = getattr(manager.hook, hook)
     answers: list[Any] = [impl.function() for impl in caller.get_hookimpls() if impl.plugin is plugin]
     return [item for answer in answers if answer is not None for item in answer]

@@ -9,8 +9,7 @@ from importlib.metadata import EntryPoint
 
 import click
 
-from captchahub._plugins.blocking import BLOCKED, is_blocked_by_environment
-from captchahub._plugins.entry_points import package_of, points_in
+from captchahub._plugins.entry_points import BLOCKED, is_blocked_by_environment, package_of, points_in
 
 GROUP = "captchahub.commands"
 

@@ -8,8 +8,7 @@ from importlib.metadata import EntryPoint
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from captchahub._plugins.blocking import BLOCKED, is_blocked_by_environment
-from captchahub._plugins.entry_points import package_of, points_in
+from captchahub._plugins.entry_points import BLOCKED, is_blocked_by_environment, package_of, points_in
 from captchahub._plugins.manager import Plugins
 from captchahub._support.wording import advise, shown
 from captchahub.errors import ConfigError
@@ -36,7 +35,7 @@ def load_emulation(name: str, /, **options: object) -> Emulation:
     if not found:
         raise ConfigError(f"no installed plugin emulates {name!r}; {_alternatives(name)}")
     if len(found) > 1:
-        packages = " and ".join(sorted(_package(entry) for entry in found))
+        packages = " and ".join(sorted(package_of(entry) for entry in found))
         raise ConfigError(f"{name!r} is emulated by two packages, {packages}: uninstall one")
     return _load(found[0], options)
 
@@ -53,7 +52,7 @@ def _alternatives(name: str) -> str:
 
 
 def _load(entry: EntryPoint, options: Mapping[str, object]) -> Emulation:
-    if is_blocked_by_environment(entry.name, _package(entry)):
+    if is_blocked_by_environment(entry.name, package_of(entry)):
         raise ConfigError(f"{_about(entry)} is blocked by ${BLOCKED}; remove it there to use it")
     try:
         factory = entry.load()
@@ -73,11 +72,7 @@ def _load(entry: EntryPoint, options: Mapping[str, object]) -> Emulation:
 
 
 def _about(entry: EntryPoint) -> str:
-    return f"the emulation {entry.name!r} ({entry.value}) of {_package(entry)}"
-
-
-def _package(entry: EntryPoint) -> str:
-    return package_of(entry) or "an unknown package"
+    return f"the emulation {entry.name!r} ({entry.value}) of {package_of(entry)}"
 
 
 _KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -66,11 +66,10 @@ class ScriptedTransport:
         """Return the next reply of the script."""
         self.sent.append(Sent(asyncio.get_running_loop().time(), request))
         try:
-            step = self._step(request)
+            return await _play(self._step(request), timeout)
         except AssertionError as error:
             self._error = error
             raise
-        return await _play(step, timeout)
 
     async def aclose(self) -> None:
         """Set ``is_closed``."""
@@ -119,7 +118,10 @@ class EmulatedTransport:
         self.sent.append(Sent(begun, request))
         step = self._step_for(received(request, begun))
         await asyncio.sleep(min(self._latency, timeout))
-        return await _play(step, timeout - self._latency)
+        try:
+            return await _play(step, timeout - self._latency)
+        finally:
+            del step
 
     def _step_for(self, call: Call) -> Step:
         name = self._emulation.name_of(call)
@@ -150,15 +152,23 @@ def received(request: Request, at: float) -> Call:
 
 
 async def _play(step: Step, timeout: float) -> Reply:
+    """Return the reply of a step, or raise its error.
+
+    An error is in a reference cycle with each frame on its way whose variable holds it, so callers hold none.
+    """
     if isinstance(step, Hang):
         step = Slow(float("inf"), ServiceUnavailable("never"))
     if isinstance(step, Slow):
         await asyncio.sleep(max(0.0, min(step.seconds, timeout)))
         late = ServiceUnavailable(f"no complete reply within {timeout:.1f} s")
         step = step.reply if step.seconds < timeout else late
-    if isinstance(step, ProviderError):
-        raise step
-    return step
+    try:
+        if isinstance(step, ProviderError):
+            # A script can have one error for many calls, which would collect the frames of all of them.
+            raise step.with_traceback(None)
+        return step
+    finally:
+        del step
 
 
 def _steps_of(script: Iterable[Step]) -> Callable[[Request], Step]:

@@ -14,17 +14,6 @@ from captchahub.testing.contract._subject import Subject, fail, location
 from captchahub.testing.emulation import World
 from captchahub.testing.transport import received
 
-__all__ = [
-    "Interaction",
-    "Reader",
-    "Session",
-    "all_readers",
-    "conversation",
-    "conversations",
-    "job_of",
-    "other_calls",
-]
-
 _JOB_SECONDS = 10.0
 
 _LONGEST_WAIT = 60.0
@@ -68,14 +57,21 @@ class Interaction:
 class Session:
     """A provider and its emulated service, with a clock that the checks set.
 
-    ``solves`` says whether jobs end with an answer, and ``knows`` whether the account exists.
+    ``own`` are the plugin's settings, by default new ones. ``solves`` says whether jobs end with an answer,
+    and ``knows`` whether the account exists.
     """
 
     def __init__(
-        self, subject: Subject, *, balance: str = "10", solves: bool = True, knows: bool = True
+        self,
+        subject: Subject,
+        own: object = None,
+        *,
+        balance: str = "10",
+        solves: bool = True,
+        knows: bool = True,
     ) -> None:
         self.now = 0.0
-        self.provider = subject.remote()
+        self.provider = subject.remote(own)
         self.first_poll = _first_poll_delay(self.provider)
         """The time of the first poll, in seconds after the job was created."""
         self._emulation = subject.emulation()
@@ -115,13 +111,15 @@ def conversation(subject: Subject, task: Task[Solution]) -> list[Interaction]:
     The calls that need a job id are left out if the service answers without one, or if the provider can't
     read it.
     """
-    session, failing = Session(subject), Session(subject, solves=False)
-    calls = [session.create(task), *_refusals(subject, task), *other_calls(session)]
+    # Reading the configuration for each session would take half the time of all checks.
+    own = subject.load().own
+    session, failing = Session(subject, own), Session(subject, own, solves=False)
+    calls = [session.create(task), *_refusals(subject, own, task), *other_calls(session)]
     job, is_answered = _created_job(session, task, calls[0].reply)
     if job is not None:
         session.now = session.first_poll
         calls += [] if is_answered else [session.poll(job, "job in work")]
-        calls.append(Session(subject).poll(job, "unknown job"))
+        calls.append(Session(subject, own).poll(job, "unknown job"))
         session.now = 2 * (session.first_poll + _JOB_SECONDS)
         calls += [session.poll(job, "solved job"), *_reports(session, job)]
     failed, is_answered = _created_job(failing, task, failing.create(task).reply)
@@ -152,13 +150,13 @@ def job_of(provider: Provider, task: Task[Solution], reply: Reply) -> Job | None
     return None if job_id is None else Job(job_id, task.kind)
 
 
-def _refusals(subject: Subject, task: Task[Solution]) -> Iterator[Interaction]:
+def _refusals(subject: Subject, own: object, task: Task[Solution]) -> Iterator[Interaction]:
     emulation = subject.emulation()
     if emulation.token_key:
-        yield Session(subject, knows=False).create(task, "create with a wrong token")
+        yield Session(subject, own, knows=False).create(task, "create with a wrong token")
     # A free job needs no balance.
     if emulation.prices.get(task.kind) != 0:
-        yield Session(subject, balance="0").create(task, "create on an empty account")
+        yield Session(subject, own, balance="0").create(task, "create on an empty account")
 
 
 def _created_job(session: Session, task: Task[Solution], reply: Reply) -> tuple[Job | None, bool]:

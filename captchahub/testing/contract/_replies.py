@@ -35,8 +35,6 @@ from captchahub.testing.contract._subject import Subject, fail, location, skip
 from captchahub.testing.contract._values import mistyped_field
 from captchahub.testing.hostile import hostile_replies, what_is_shown
 
-__all__ = ["ReplyChecks"]
-
 _MAX_SHOWN = 1000
 
 _UNKNOWN_STATUS = "quite-a-new-state"
@@ -213,7 +211,6 @@ def _distinct(replies: Sequence[Reply]) -> list[Reply]:
 
 
 def _check_total(provider: Provider, reader: Reader, reply: Reply) -> None:
-    shown = f"a reply with status {reply.status} and body {reply.body!r:.200}"
     try:
         value = reader.read(provider, reply)
     # The check looks for any exception that the contract does not allow.
@@ -223,16 +220,24 @@ def _check_total(provider: Provider, reader: Reader, reply: Reply) -> None:
         if isinstance(error, KeyboardInterrupt):
             raise
         fail(
-            f"{reader} raises {type(error).__name__} for {shown}{location(error)}: return a value or raise a "
-            "ProviderError for every reply"
+            f"{reader} raises {type(error).__name__} for {_described(reply)}{location(error)}: return a "
+            "value or raise a ProviderError for every reply"
         )
     if not isinstance(value, reader.expected):
-        fail(f"{reader} returns {_named(value)} for {shown}: return the type that its annotation says")
+        fail(
+            f"{reader} returns {_named(value)} for {_described(reply)}: return the type that its annotation "
+            "says"
+        )
     mistyped = next(filter(None, map(mistyped_field, _items(value))), None)
     if mistyped is not None:
         fail(
-            f"{reader} returns {_named(value)} in which {mistyped}, for {shown}: raise MalformedReply instead"
+            f"{reader} returns {_named(value)} in which {mistyped}, for {_described(reply)}: raise "
+            "MalformedReply instead"
         )
+
+
+def _described(reply: Reply) -> str:
+    return f"a reply with status {reply.status} and body {reply.body!r:.200}"
 
 
 def _items(value: object) -> Sequence[object]:

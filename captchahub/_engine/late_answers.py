@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
-from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
 from captchahub._policy.error_table import row_for
+from captchahub._providers.calls import as_provider_error
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import CaptchaHubError, JobTimeout, ProviderError, WrongSolution
@@ -21,13 +21,15 @@ from captchahub.provider import Job, Solved
 from captchahub.tasks import Solution
 
 if TYPE_CHECKING:
+    from captchahub._journal.journal import JobRow
     from captchahub._providers.account import RemoteAccount
 
 __all__ = [
+    "JobOutcome",
     "LateAnswer",
-    "LateOutcome",
     "OpenJob",
     "Poll",
+    "UndeliveredAnswers",
     "collect",
     "collect_late",
     "collect_late_local",
@@ -39,6 +41,40 @@ _PATIENCE = 600.0
 
 # And no service keeps them for longer than this, in seconds.
 _KEPT_BY_SERVICES = 86_400.0
+
+
+class UndeliveredAnswers:
+    """The answers of one solve that came too late for their attempts.
+
+    Once the solve has an answer, the others are marked as delivered, because no caller waits for them. If it
+    ends without one, they stay for :meth:`captchahub.hub.Hub.resume`.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[JobRow] = []
+        self._held: list[JobRow] = []
+        self._has_answer = False
+
+    def add(self, row: JobRow, *, is_held: bool = False) -> None:
+        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+        if self._has_answer:
+            row.mark_delivered()
+            return
+        self._rows.append(row)
+        if is_held:
+            self._held.append(row)
+
+    def answered(self) -> None:
+        """Mark all as delivered, because the solve has its answer."""
+        self._has_answer = True
+        self._held.clear()
+        while self._rows:
+            self._rows.pop().mark_delivered()
+
+    async def release(self) -> None:
+        """Leave to other hubs the answers that a solve without an answer has looked at."""
+        while self._held:
+            await self._held.pop().release()
 
 
 class LateAnswer:
@@ -88,10 +124,10 @@ class OpenJob:
 
 
 @attrs.frozen
-class LateOutcome:
-    """What a job came to: its answer, or why there is none.
+class JobOutcome:
+    """How a job ended: its answer, or why there is none.
 
-    ``checked`` is the answer as the solve returns it that waits for it.
+    ``checked`` is the answer as the waiting solve returns it, or None if no solve waits.
     """
 
     solved: Solved | None
@@ -113,7 +149,7 @@ Poll = Callable[[float], Awaitable[Solved]]
 
 async def collect(
     open_job: OpenJob, poll: Poll, *, patience: float = _PATIENCE, late: LateAnswer | None = None
-) -> LateOutcome:
+) -> JobOutcome:
     """Poll a job until it is over, for at most ``patience`` seconds, and settle its row.
 
     The answer is written down as undelivered; the caller that delivers it says so. ``late`` brings the answer
@@ -130,30 +166,22 @@ async def collect(
         if late is not None:
             checked = late.checked(solved)
     except CaptchaHubError as caught:
-        # What is wrong with a setting, or with the task, says nothing of the job.
-        error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
+        error = as_provider_error(caught)
         state = row_for(error).job_state(has_job=True)
         if state is JobState.EXPIRED and open_job.may_be_elsewhere:
             state = None
         if state is not None and row is not None:
             await row.settle(state, cost=cost, error=f"{type(error).__name__}: {error}")
-        return LateOutcome(None, error)
+        return JobOutcome(None, error)
     if row is not None:
         await row.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution), is_given=False)
-    return LateOutcome(solved, None, checked)
-
-
-class Undelivered(Protocol):
-    """Takes the answers of one solve that came too late for their attempts."""
-
-    def add(self, row: JobRow, *, is_held: bool = False) -> None:
-        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+    return JobOutcome(solved, None, checked)
 
 
 async def collect_late(
     open_job: OpenJob,
     poll: Poll,
-    undelivered: Undelivered,
+    undelivered: UndeliveredAnswers,
     late: LateAnswer | None = None,
 ) -> None:
     """Collect a job whose attempt has ended. If it is not over then, it is released to other hubs.
@@ -163,11 +191,12 @@ async def collect_late(
     outcome = await collect(open_job, poll, late=late)
     name, job_id, row, error = open_job.account.name, open_job.job.id, open_job.row, outcome.error
     if error is None and row is not None:
-        is_wanted = late is not None and late.is_wanted and outcome.checked is not None
-        undelivered.add(row, is_held=is_wanted)
-        if late is not None and outcome.checked is not None and is_wanted:
+        # The solve may have stopped waiting while the row was written.
+        if late is not None and late.is_wanted and outcome.checked is not None:
+            undelivered.add(row, is_held=True)
             late.came(outcome.checked)
             return
+        undelivered.add(row)
         log.info("%s (job %s) was solved after its attempt had ended", name, job_id)
     elif not isinstance(error, JobTimeout):
         log.info("%s (job %s) ended after its attempt had ended: %s", name, job_id, error)

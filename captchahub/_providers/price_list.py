@@ -8,6 +8,7 @@ from typing import Any
 
 from captchahub._policy.error_table import row_for
 from captchahub._policy.pricing import Prices
+from captchahub._providers.calls import as_provider_error
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
 from captchahub._support.tracebacks import drop_traceback
@@ -50,7 +51,7 @@ class PriceListReader:
         except NotOffered:
             self._prices.has_no_list(now())
         except CaptchaHubError as caught:
-            error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
+            error = as_provider_error(caught)
             drop_traceback(error)
             self._prices.has_no_list(now(), error)
 

@@ -15,9 +15,9 @@ import pytest
 
 from captchahub._engine import poller as _asking
 from captchahub._engine import resume as _resume
-from captchahub._engine.execution import RemoteExecution
-from captchahub._engine.late_answers import LateOutcome, OpenJob, Poll, collect
+from captchahub._engine.late_answers import JobOutcome, OpenJob, Poll, collect
 from captchahub._engine.poller import Poller
+from captchahub._engine.remote_attempt import RemoteAttempt
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import journal as _journal
@@ -41,33 +41,33 @@ __all__ = ["SABOTAGES"]
 
 def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
     """An order is written down once the service has taken it, which saves a commit before each."""
-    run, create = RemoteExecution.run, RemoteExecution._create
+    work, create = RemoteAttempt._work, RemoteAttempt._create
 
-    async def send_first(self: RemoteExecution) -> Solved:
-        provider = self._account.provider
-        request = self._account.call_plugin(Request, provider.create_job, self._task)
+    async def send_first(self: RemoteAttempt) -> Solved:
+        provider = self.account.provider
+        request = self.account.call_plugin(Request, provider.create_job, self._task)
         created = await create(self, request, self._task)
 
         async def already(_request: Request, _task: Task[Solution]) -> Created:
             return created
 
         setattr(self, "_create", already)  # noqa: B010 - mypy lets no method be replaced
-        return await run(self)
+        return await work(self)
 
-    patch.setattr(RemoteExecution, "run", send_first)
+    patch.setattr(RemoteAttempt, "_work", send_first)
 
 
 def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
     """An order that brought no id back is sent again."""
-    create = RemoteExecution._create
+    create = RemoteAttempt._create
 
-    async def create_again(self: RemoteExecution, request: Request, task: Task[Solution]) -> Created:
+    async def create_again(self: RemoteAttempt, request: Request, task: Task[Solution]) -> Created:
         try:
             return await create(self, request, task)
         except AmbiguousCreate:
             return await create(self, request, task)
 
-    patch.setattr(RemoteExecution, "_create", create_again)
+    patch.setattr(RemoteAttempt, "_create", create_again)
 
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
-    async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> LateOutcome:
+    async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> JobOutcome:
         return await collect(attrs.evolve(job, row=None), poll, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)

@@ -48,8 +48,6 @@ from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import Job, JobId, Solved
 from captchahub.tasks import Solution
 
-__all__ = ["AttemptRunner"]
-
 A_co = TypeVar("A_co", bound=Account, covariant=True)
 
 
@@ -287,18 +285,18 @@ class AttemptRunner(ABC, Generic[A_co]):
 
     def _report_health(self, error: ProviderError) -> None:
         took = self._worked
-        typical = self.account.settings.timeout or self.account.latency[self._kind].typical_time()
+        typical = self.account.settings.timeout or self.account.speed[self._kind].latency.typical_time()
         allowed = took + self._time_left
         blames = blames_provider(error, allowed=allowed, took=took, typical=typical)
         effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
         self._permit.report(error, effect if blames or self._permit.is_probe else HealthEffect.NONE)
         if effect is not HealthEffect.NONE:
-            self.account.latency[self._kind].learn(now(), took, has_answer=False)
+            self.account.speed[self._kind].latency.learn(now(), took, has_answer=False)
 
     def _learn(self, solved: Solved) -> None:
         """Learn from an answer what jobs of this kind take there, in time and money."""
-        self.account.latency[self._kind].learn(now(), self._worked, has_answer=True)
+        self.account.speed[self._kind].latency.learn(now(), self._worked, has_answer=True)
         if solved.cost is not None:
             self.account.prices.take_charge(self._kind, solved.cost)
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from captchahub._providers.account import Account
     from captchahub._providers.admission import ChangeSignal
 
-__all__ = ["AttemptOutcome", "EngineServices", "SolveInfo"]
 
 S_co = TypeVar("S_co", bound=Solution, covariant=True)
 

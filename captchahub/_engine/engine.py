@@ -44,8 +44,6 @@ from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["Engine", "ProcessEngine"]
-
 S = TypeVar("S", bound=Solution)
 
 T = TypeVar("T")

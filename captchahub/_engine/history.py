@@ -30,8 +30,6 @@ from captchahub.results import Result, Vote
 from captchahub.settings import RouteSettings
 from captchahub.tasks import SlideSolution, Solution, TextSolution
 
-__all__ = ["AttemptHistory"]
-
 S = TypeVar("S", bound=Solution)
 
 # In characters, as much of an answer as a line of an error has room for.

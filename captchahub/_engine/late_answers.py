@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from captchahub._journal.journal import JobRow
     from captchahub._providers.account import RemoteAccount
 
-__all__ = [
-    "JobOutcome",
-    "LateAnswer",
-    "OpenJob",
-    "Poll",
-    "UndeliveredAnswers",
-    "collect",
-    "collect_late",
-    "collect_late_local",
-    "may_be_elsewhere",
-]
 
 # How long the answer of a job that nobody waits for is polled, in seconds: services keep answers for minutes.
 _PATIENCE = 600.0

@@ -14,8 +14,6 @@ from captchahub.errors import JobFailed, JobTimeout
 from captchahub.provider import Solved
 from captchahub.tasks import Solution, Task
 
-__all__ = ["LocalAttempt"]
-
 
 class LocalAttempt(AttemptRunner[LocalAccount]):
     """An attempt at an engine in this process."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._policy.error_table import row_for
-from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
+from captchahub._policy.polling import next_delay, time_for_reply
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub._support.redaction import mask, mask_error
@@ -17,10 +17,6 @@ from captchahub.provider import Job, Pending, Reply, Request, Solved
 
 if TYPE_CHECKING:
     from captchahub._providers.account import RemoteAccount
-
-__all__ = ["Poller"]
-
-_UNKNOWN_JOB_DURATIONS = JobDurations()
 
 
 class Poller:
@@ -68,7 +64,8 @@ class Poller:
                     self._account.name, self._job.id, self.polls, error, is_done=solved is not None
                 )
             if solved is not None:
-                self._account.durations[self._job.kind] = self._durations.with_job(
+                speed = self._account.speed[self._job.kind]
+                speed.durations = speed.durations.with_job(
                     last_pending=last_pending, done=now() - self._begun
                 )
                 return solved
@@ -81,7 +78,7 @@ class Poller:
         interval, first_delay = self._account.pace
         margin = time_for_reply(interval, self._slowest_reply)
         if self._replied is None:
-            return self._begun + self._durations.first_delay(
+            return self._begun + self._account.speed[self._job.kind].durations.first_delay(
                 interval=interval, left=deadline - self._begun, min_delay=first_delay, margin=margin
             )
         return self._replied + next_delay(
@@ -139,7 +136,3 @@ class Poller:
             mask(self._last_status, self._account.secrets),
             self._account.settings.plugin,
         )
-
-    @property
-    def _durations(self) -> JobDurations:
-        return self._account.durations.get(self._job.kind, _UNKNOWN_JOB_DURATIONS)

@@ -30,8 +30,6 @@ from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import Created, Job, JobId, Request, Solved
 from captchahub.tasks import Solution, Task
 
-__all__ = ["RemoteAttempt"]
-
 
 class RemoteAttempt(AttemptRunner[RemoteAccount]):
     """An attempt at a service."""

@@ -22,8 +22,6 @@ from captchahub.provider import Job, Solved
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["NotDelivered", "ResumeIterator", "attached", "resume"]
-
 
 class NotDelivered(Exception):
     """Thrown into a resume whose last answer did not reach its caller."""

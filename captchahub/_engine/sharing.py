@@ -22,8 +22,6 @@ from captchahub.results import Result
 from captchahub.tasks import Solution
 from captchahub.tickets import Progress
 
-__all__ = ["Sharing", "is_being_cancelled"]
-
 S = TypeVar("S", bound=Solution)
 
 

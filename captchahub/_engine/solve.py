@@ -30,8 +30,6 @@ from captchahub.results import Result
 from captchahub.settings import RouteSettings, Strategy
 from captchahub.tasks import Solution
 
-__all__ = ["Solve", "SolvePlan"]
-
 S = TypeVar("S", bound=Solution)
 
 # How long a solve waits for price lists, in seconds.
@@ -255,7 +253,7 @@ class Solve(Generic[S]):
         # One that cools for longer has no claim, though a probe of it may go earlier.
         opens = [queued.opens_at for queued in self._queue]
         others = sum(at is not None and at < self._deadline for at in opens)
-        typical = account.latency[self._kind].typical_time()
+        typical = account.speed[self._kind].latency.typical_time()
         return time_for(self._deadline - now(), limit, others=others, typical=typical)
 
     def _hedge_if_due(self) -> None:
@@ -284,7 +282,7 @@ class Solve(Generic[S]):
         if self._hedge is not _Hedge.NOT_YET or len(self._running) != 1:
             return None
         runner = self._running[0].runner
-        delay = hedge_delay(self._route, runner.account.latency[self._kind])
+        delay = hedge_delay(self._route, runner.account.speed[self._kind].latency)
         return None if runner.began is None or delay is None else runner.began + delay
 
     def _can_wait(self) -> bool:

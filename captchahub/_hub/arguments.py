@@ -16,18 +16,6 @@ from pathlib import Path, PurePath
 from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
 
-__all__ = [
-    "checked_cost",
-    "checked_in_flight",
-    "checked_job",
-    "checked_limit",
-    "checked_path",
-    "checked_since",
-    "checked_state",
-    "checked_timeout",
-    "checked_zone",
-]
-
 # The largest integer of SQLite.
 _MAX_LIMIT = 2**63 - 1
 

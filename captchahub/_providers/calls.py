@@ -12,8 +12,6 @@ from captchahub.errors import CaptchaHubError, NotOffered, PluginFault, Provider
 from captchahub.provider import Reply
 from captchahub.settings import ProviderSettings
 
-__all__ = ["PluginCaller", "as_provider_error", "is_of_contract"]
-
 T = TypeVar("T")
 
 _OF_JOBS = (ProviderError, TaskError)

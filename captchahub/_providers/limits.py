@@ -10,8 +10,6 @@ from captchahub._support.clock import now
 from captchahub.errors import NotAsked
 from captchahub.settings import Rate
 
-__all__ = ["RateLimiter", "Slots", "too_late"]
-
 _WHAT_HELPS = "raise that limit, give it more time, or add a provider to the route"
 
 

@@ -20,8 +20,6 @@ from captchahub.errors import (
 )
 from captchahub.provider import Service
 
-__all__ = ["PriceListReader"]
-
 _WHY = "there is a budget to keep, and the service was asked for its prices"
 
 Fetch = Callable[[], Coroutine[Any, Any, Sequence[Service]]]
@@ -67,7 +65,9 @@ class PriceListReader:
         if prices.needs_list(kind, now()):
             await asyncio.wait([self.start(fetch, background)], timeout=max(0.0, patience))
             if self._reading is not None and prices.of(kind) is None:
-                raise ServiceUnavailable(f"{_WHY}: not told within {patience:.1f} s", nothing_created=True)
+                raise ServiceUnavailable(
+                    f"{_WHY}: no list came within {patience:.1f} s", nothing_created=True
+                )
         error = prices.fresh_error(now())
         if error is not None and prices.of(kind) is None:
             raise _for_a_job(error) from error

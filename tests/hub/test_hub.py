@@ -40,6 +40,7 @@ from captchahub import (
     TextSolution,
     tasks_from,
 )
+from captchahub._engine.engine import Engine
 from captchahub.files import FileTask
 from captchahub.testing import DrawnText, Fault, Sandbox
 
@@ -699,3 +700,23 @@ class TestAProgram:
         _, err = running.communicate(timeout=10)
         assert running.returncode == -signal.SIGINT
         assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals to a thread")
+def test_ctrl_c_cancels_a_call_that_waits(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = threading.Event()
+
+    async def hang(_engine: Engine) -> None:
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+        await asyncio.sleep(0.2)  # until the main thread waits
+        signal.pthread_kill(main_thread, signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+
+    monkeypatch.setattr(Engine, "balances", hang)
+    with pytest.raises(KeyboardInterrupt):
+        hub.balances()
+    assert cancelled.wait(10)

@@ -20,9 +20,8 @@ from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
-    checked_in_flight,
+    checked_count,
     checked_job,
-    checked_limit,
     checked_path,
     checked_since,
     checked_state,
@@ -146,7 +145,7 @@ class Hub:
         """
         self._check_may_wait("solve_many")
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
-        return as_completed(tasks, submit, checked_in_flight(in_flight))
+        return as_completed(tasks, submit, checked_count("in_flight", in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """Return the balance of each account by provider, or the error that its service answered with.
@@ -224,7 +223,7 @@ class Hub:
         Raises ``JournalError``, or TypeError and ValueError for invalid arguments.
         """
         wanted = None if state is None else checked_state(state)
-        return self._call("jobs", Engine.jobs, wanted, checked_limit(limit))
+        return self._call("jobs", Engine.jobs, wanted, checked_count("limit", limit))
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Record by hand what became of an ambiguous or created job, and what it cost.
@@ -252,7 +251,7 @@ class Hub:
         until then: ``held_until`` of :meth:`jobs` says how long. Raises ``JournalError``, or ``HubClosed``.
         """
         self._check_may_wait("resume")
-        return self._resumed(checked_in_flight(in_flight))
+        return self._resumed(checked_count("in_flight", in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
         answers = _result_of(self._start(_resume, in_flight))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import cast
 
 from captchahub._engine.attempt import AttemptRunner
-from captchahub._engine.late_answers import OpenJob, collect_late, may_be_elsewhere
+from captchahub._engine.late_answers import collect_late, may_be_elsewhere
 from captchahub._engine.poller import Poller
 from captchahub._journal.journal import JobRow, NewJob
 from captchahub._journal.solutions import unpack
@@ -211,9 +211,8 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
     def _collect_later(self) -> None:
         if self._row is None or self.job_id is None:
             return
-        job = OpenJob(self.account, Job(self.job_id, self._kind), self._frame, self._row)
-        poller = self._poller or Poller(self.account, job.job)
+        poller = self._poller or Poller(self.account, Job(self.job_id, self._kind))
         # The events of the solve are over.
         poller.events = None
-        collecting = collect_late(job, poller.wait_until, self._solve.undelivered, self.late_answer)
+        collecting = collect_late(poller, self._frame, self._row, self._solve.undelivered, self.late_answer)
         self._services.background.track(asyncio.ensure_future(collecting))

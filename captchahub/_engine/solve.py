@@ -21,7 +21,7 @@ from captchahub._policy.error_table import Then
 from captchahub._policy.fallback import next_step
 from captchahub._policy.scheduling import HedgeBudget, backoff, first_open, hedge_delay, time_for
 from captchahub._policy.voting import Tally
-from captchahub._providers.account import Account, LocalAccount, RemoteAccount, read_due_price_lists
+from captchahub._providers.account import Account, RemoteAccount, read_due_price_lists
 from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log
@@ -92,6 +92,15 @@ class _Running:
         return outcome is not None and outcome.solved is not None
 
 
+@attrs.frozen(eq=False)
+class _GivenUp:
+    """An attempt that has taken too long and may still bring an answer; ``place`` is that in the history."""
+
+    runner: AttemptRunner[Account]
+    place: int
+    late: LateAnswer
+
+
 class _Hedge(Enum):
     """Whether a second provider is called while the first still works."""
 
@@ -117,8 +126,7 @@ class Solve(Generic[S]):
         """Those that this solve may call, in order."""
         self._queue: list[_Queued] = []
         self._running: list[_Running] = []
-        # Attempts that have taken too long and may still bring an answer, with their places in the history.
-        self._given_up: dict[AttemptRunner[Account], int] = {}
+        self._given_up: list[_GivenUp] = []
         self._kind = info.task.kind
         self._tally: Tally[Solution] = Tally(plan.route.agree, info.task.agrees)
         self._history = AttemptHistory(info, plan.route, begun=begun, timeout=timeout)
@@ -230,23 +238,16 @@ class Solve(Generic[S]):
         if is_remnant or self._allot(account, account.settings.timeout) < account.least_time:
             self._history.was_too_short = True
             return
-        runner = self._runner_at(account)
+        attempt = RemoteAttempt if isinstance(account, RemoteAccount) else LocalAttempt
+        # A second provider is due from its beginning on, and otherwise nothing is.
+        on_begin = None if self._route.hedge_after is None else self._change.set
+        is_early = not account.admission.admits()
+        runner = cast("type[AttemptRunner[Account]]", attempt)(
+            account, self._info, self._services, self._allot, on_begin, is_early=is_early
+        )
         task = asyncio.get_running_loop().create_task(runner.run())
         task.add_done_callback(self._wake)
         self._running.append(_Running(runner, queued, task))
-
-    def _runner_at(self, account: Account) -> AttemptRunner[Account]:
-        # A second provider is due from then on, and otherwise nothing is.
-        on_begin = None if self._route.hedge_after is None else self._change.set
-        rest = self._info, self._services, self._allot, on_begin
-        is_early = not account.admission.admits()
-        match account:
-            case RemoteAccount():
-                return RemoteAttempt(account, *rest, is_early=is_early)
-            case LocalAccount():
-                return LocalAttempt(account, *rest, is_early=is_early)
-            case _:
-                raise TypeError(f"no attempt is possible at {account!r}")
 
     def _allot(self, account: Account, limit: float | None) -> float:
         """Return the share of the remaining time that an account may use, in seconds."""
@@ -293,7 +294,7 @@ class Solve(Generic[S]):
         """Return whether a job may yet be done that had less time than the solve, for the others' sake."""
         if self._history.stop_error is not None or now() >= self._deadline - _TIMER_SLACK:
             return False
-        return any(runner.account.settings.timeout is None for runner in self._given_up)
+        return any(one.runner.account.settings.timeout is None for one in self._given_up)
 
     def _ran_short(self) -> bool:
         """Return whether it was the deadline that ended the solve."""
@@ -322,9 +323,9 @@ class Solve(Generic[S]):
         for run in [run for run in self._running if run.task.done()]:
             if self._tally.winner is None:
                 self._take(run)
-        for runner in [runner for runner in self._given_up if _is_done(runner.late_answer)]:
+        for given_up in [one for one in self._given_up if one.late.future.done()]:
             if self._tally.winner is None:
-                self._take_late(runner)
+                self._take_late(given_up)
 
     def _take(self, run: _Running) -> None:
         self._running.remove(run)
@@ -337,20 +338,19 @@ class Solve(Generic[S]):
             self._hedge = _Hedge.OVER
         place = self._history.add(outcome)
         if runner.late_answer is not None:
-            self._given_up[runner] = place
+            self._given_up.append(_GivenUp(runner, place, runner.late_answer))
             runner.late_answer.future.add_done_callback(self._wake)
         if outcome.solved is not None:
             self._tally.add(outcome.solved.solution)
         elif outcome.attempt.error is not None:
-            self._follow_error(run.queued, runner, outcome.attempt.error)
-            self._report_what_follows(run.queued, outcome.attempt.error)
+            self._follow_error(run.queued, outcome.attempt.error, has_job=runner.job_id is not None)
 
-    def _take_late(self, runner: AttemptRunner[Account]) -> None:
+    def _take_late(self, given_up: _GivenUp) -> None:
         """Count an answer of this solve that came too late for its attempt."""
-        late, place = cast("LateAnswer", runner.late_answer), self._given_up.pop(runner)
-        outcome = runner.outcome_with(late.future.result())
-        late.forget()
-        self._history.replace(place, outcome)
+        self._given_up.remove(given_up)
+        outcome = given_up.runner.outcome_with(given_up.late.future.result())
+        given_up.late.forget()
+        self._history.replace(given_up.place, outcome)
         if outcome.solved is not None:
             self._tally.add(outcome.solved.solution)
 
@@ -369,15 +369,9 @@ class Solve(Generic[S]):
         # Rounding must not let a timer fire again and again just before its time.
         return None if math.isinf(soonest) else max(soonest - moment, 0.001)
 
-    def _report_what_follows(self, failed: _Queued, error: ProviderError) -> None:
-        has_others = any(queued is not failed for queued in self._queue)
-        if self._running or (has_others and self._may_start(self._opening_times())):
-            self._info.events.fell_back(failed.account.name, error)
-        elif failed in self._queue and self._can_wait():
-            self._info.events.retrying(failed.account.name, error)
-
-    def _follow_error(self, queued: _Queued, runner: AttemptRunner[Account], error: ProviderError) -> None:
-        following = next_step(error, self._route, has_job=runner.job_id is not None)
+    def _follow_error(self, queued: _Queued, error: ProviderError, *, has_job: bool) -> None:
+        """Decide which providers may be called after an error, and report what follows."""
+        following = next_step(error, self._route, has_job=has_job)
         if following is Then.STOP:
             self._history.stop_with(error)
         elif following in (Then.LATER, Then.RETRY):
@@ -386,6 +380,11 @@ class Solve(Generic[S]):
                 self._only_provider = queued
                 self._queue.clear()
             self._put_off(queued, error)
+        has_others = any(other is not queued for other in self._queue)
+        if self._running or (has_others and self._may_start(self._opening_times())):
+            self._info.events.fell_back(queued.account.name, error)
+        elif queued in self._queue and self._can_wait():
+            self._info.events.retrying(queued.account.name, error)
 
     def _put_off(self, queued: _Queued, error: ProviderError) -> None:
         """Let the others go first, and this one again after a pause that leaves time for one more attempt."""
@@ -418,7 +417,7 @@ class Solve(Generic[S]):
 
     async def _leave(self) -> None:
         """End the attempts, except those whose job may be paid for if the solve has its answer already."""
-        for runner in (*(run.runner for run in self._running), *self._given_up):
+        for runner in [*(run.runner for run in self._running), *(one.runner for one in self._given_up)]:
             if runner.late_answer is not None:
                 runner.late_answer.forget()
         ending: list[asyncio.Task[AttemptOutcome | None]] = []
@@ -435,7 +434,3 @@ class Solve(Generic[S]):
         if not has_answer:
             self._services.background.start(undelivered.release())
         await cancel_all(ending)
-
-
-def _is_done(late: LateAnswer | None) -> bool:
-    return late is not None and late.future.done()

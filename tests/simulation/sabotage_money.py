@@ -15,7 +15,7 @@ import pytest
 
 from captchahub._engine import poller as _asking
 from captchahub._engine import resume as _resume
-from captchahub._engine.late_answers import JobOutcome, OpenJob, Poll, collect
+from captchahub._engine.late_answers import JobOutcome, collect
 from captchahub._engine.poller import Poller
 from captchahub._engine.remote_attempt import RemoteAttempt
 from captchahub._journal import claims as _claims
@@ -29,6 +29,7 @@ from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate, ProviderError
+from captchahub.frames import Frame
 from captchahub.jobs import JobEntry as Entry
 from captchahub.provider import Created, Job, Provider, Request, Solved
 from captchahub.tasks import Solution, Task
@@ -83,7 +84,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
         def look(connection: Connection, own: OwnAccounts) -> None:
             check(connection, order, self._scopes, self._clock(), own)
 
-        await self._accounts.write(look, self._accounts.including(order.provider, identity))
+        await self._accounts.write(look, self.accounts.including(order.provider, identity))
         return await reserve(self, order, begun, refused, identity)
 
     patch.setattr(_journal, "check_budgets", nothing)
@@ -121,7 +122,7 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
         init(self, account, job, *rest, **named)
 
     async def poll_newest(self: Poller, deadline: float) -> tuple[Solved | None, ProviderError | None]:
-        self._job = newest[self._account.provider]
+        self.job = newest[self.account.provider]
         return await poll(self, deadline)
 
     patch.setattr(Poller, "__init__", note)
@@ -171,8 +172,8 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """Whoever attaches to a job gets its answer, and the journal does not."""
 
-    async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> JobOutcome:
-        return await collect(attrs.evolve(job, row=None), poll, **named)
+    async def collect_unwritten(poller: Poller, frame: Frame, _row: JobRow, **named: Any) -> JobOutcome:
+        return await collect(poller, frame, None, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)
 

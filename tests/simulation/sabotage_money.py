@@ -84,7 +84,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
         def look(connection: Connection, own: OwnAccounts) -> None:
             check(connection, order, self._scopes, self._clock(), own)
 
-        await self._accounts.write(look, self.accounts.including(order.provider, identity))
+        await self._accounts.write(look, self._accounts.including(order.provider, identity))
         return await reserve(self, order, begun, refused, identity)
 
     patch.setattr(_journal, "check_budgets", nothing)

@@ -14,9 +14,8 @@ from typing import Any, Self, TypeVar
 from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._hub.arguments import (
     checked_cost,
-    checked_in_flight,
+    checked_count,
     checked_job,
-    checked_limit,
     checked_path,
     checked_since,
     checked_state,
@@ -98,7 +97,7 @@ class AsyncHub:
     ) -> AsyncIterator[Outcome[S]]:
         """See :meth:`Hub.solve_many`. ``tasks`` may be asynchronous; callables run in the event loop."""
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
-        return as_completed_async(tasks, submit, checked_in_flight(in_flight))
+        return as_completed_async(tasks, submit, checked_count("in_flight", in_flight))
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """See :meth:`Hub.balances`."""
@@ -137,7 +136,7 @@ class AsyncHub:
     async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
         """See :meth:`Hub.jobs`."""
         wanted = None if state is None else checked_state(state)
-        return await self._open_engine().jobs(wanted, checked_limit(limit))
+        return await self._open_engine().jobs(wanted, checked_count("limit", limit))
 
     async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """See :meth:`Hub.resolve`."""
@@ -146,7 +145,7 @@ class AsyncHub:
 
     def resume(self, *, in_flight: int = 32) -> AsyncIterator[Collected]:
         """See :meth:`Hub.resume`."""
-        return self._open_engine().resume(checked_in_flight(in_flight))
+        return self._open_engine().resume(checked_count("in_flight", in_flight))
 
     async def close(self) -> None:
         """See :meth:`Hub.close`."""

@@ -8,7 +8,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -20,22 +20,21 @@ from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
-    checked_in_flight,
+    checked_count,
     checked_job,
-    checked_limit,
     checked_path,
     checked_since,
     checked_state,
     checked_timeout,
     checked_zone,
 )
-from captchahub._hub.blocking import blocks_a_loop
 from captchahub._hub.bulk import as_completed
+from captchahub._hub.loop_check import blocks_a_loop
 from captchahub._hub.loop_thread import LoopThread
 from captchahub._plugins.manager import Plugins, checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
 from captchahub.config import LoadedConfiguration, Source
-from captchahub.errors import CaptchaHubError, HubClosed
+from captchahub.errors import CaptchaHubError, HubClosed, SolveCancelled
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
@@ -108,16 +107,7 @@ class Hub:
         ``ValueError`` if ``timeout`` is not positive.
         """
         self._check_may_wait("solve")
-        ticket = self.submit(task, timeout=timeout, share=share)
-        try:
-            return ticket.result()
-        except BaseException:
-            ticket.cancel()
-            raise
-        finally:
-            # The ticket refers to the error, the error to this frame, and this frame to the picture. Without
-            # this cycle the picture is freed at once and not by the next garbage collection.
-            del ticket
+        return _result_of(self._start(Engine.solve, task, checked_timeout(timeout), share=share))
 
     def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Ticket[S]:
         """Start to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
@@ -155,7 +145,7 @@ class Hub:
         """
         self._check_may_wait("solve_many")
         submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
-        return as_completed(tasks, submit, checked_in_flight(in_flight))
+        return as_completed(tasks, submit, checked_count("in_flight", in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """Return the balance of each account by provider, or the error that its service answered with.
@@ -206,7 +196,7 @@ class Hub:
         # Of two concurrent calls the one that reads the file later also has to apply it later.
         with self._reload_lock:
             loaded = self._source.read()
-            self._start(Engine.reload, loaded.settings, loaded.plugins).result()
+            _result_of(self._start(Engine.reload, loaded.settings, loaded.plugins))
             self._engine.follow(loaded.settings, loaded.plugins)
 
     def revive(self, provider: str) -> None:
@@ -233,7 +223,7 @@ class Hub:
         Raises ``JournalError``, or TypeError and ValueError for invalid arguments.
         """
         wanted = None if state is None else checked_state(state)
-        return self._call("jobs", Engine.jobs, wanted, checked_limit(limit))
+        return self._call("jobs", Engine.jobs, wanted, checked_count("limit", limit))
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Record by hand what became of an ambiguous or created job, and what it cost.
@@ -261,10 +251,10 @@ class Hub:
         until then: ``held_until`` of :meth:`jobs` says how long. Raises ``JournalError``, or ``HubClosed``.
         """
         self._check_may_wait("resume")
-        return self._resumed(checked_in_flight(in_flight))
+        return self._resumed(checked_count("in_flight", in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
-        answers = self._start(_resume, in_flight).result()
+        answers = _result_of(self._start(_resume, in_flight))
         is_delivered = True
         try:
             while True:
@@ -272,10 +262,7 @@ class Hub:
                 coming = self._start(lambda _: answers.next())
                 # Ctrl-C can strike between here and the yield: the answer then has to come again.
                 is_delivered = False
-                try:
-                    collected = coming.result()
-                finally:
-                    coming.cancel()
+                collected = _result_of(coming)
                 if collected is None:
                     return
                 is_delivered = True
@@ -319,8 +306,8 @@ class Hub:
         **kwargs: P.kwargs,
     ) -> T:
         """Run a method of the engine in the background thread, and wait for what it returns."""
-        self._check_may_wait(name, stacklevel=5)
-        return self._start(method, *args, **kwargs).result()
+        self._check_may_wait(name, stacklevel=4)
+        return _result_of(self._start(method, *args, **kwargs))
 
     def _start(
         self,
@@ -341,7 +328,7 @@ class Hub:
                 self._finalizer = weakref.finalize(self, partial(self._thread.stop, engine.aclose))
             return self._thread.submit(partial(method, engine, *args, **kwargs))
 
-    def _check_may_wait(self, name: str, *, stacklevel: int = 4) -> None:
+    def _check_may_wait(self, name: str, *, stacklevel: int = 3) -> None:
         """Raise RuntimeError in the background thread, and warn if the call blocks an event loop.
 
         ``stacklevel`` is that of :func:`warnings.warn`, and leads to the caller of the public method.
@@ -350,7 +337,14 @@ class Hub:
             raise RuntimeError(
                 f"Hub.{name} would wait for itself in the hub's own thread, where callbacks run; use submit"
             )
-        _warn_if_loop_is_blocked(name, stacklevel)
+        # The cells of a notebook run inside its loop and always block it, whatever they call.
+        if "ipykernel" not in sys.modules and blocks_a_loop():
+            warnings.warn(
+                f"Hub.{name} blocks the event loop of this thread until it is done; "
+                "use AsyncHub and await it",
+                RuntimeWarning,
+                stacklevel=stacklevel,
+            )
 
     def _after_fork(self) -> None:
         """Make new locks in the child: a lock that a thread of the parent held would stay locked."""
@@ -381,14 +375,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _warn_if_loop_is_blocked(name: str, stacklevel: int) -> None:
-    # The cells of a notebook run inside its loop and always block it, whatever they call.
-    if "ipykernel" not in sys.modules and blocks_a_loop():
-        warnings.warn(
-            f"Hub.{name} blocks the event loop of this thread until it is done; use AsyncHub and await it",
-            RuntimeWarning,
-            stacklevel=stacklevel,
-        )
+def _result_of(work: Future[T]) -> T:
+    """Wait for what some work returns. Ctrl-C while it waits cancels the work."""
+    try:
+        return work.result()
+    except CancelledError:
+        raise SolveCancelled("this call was cancelled") from None
+    finally:
+        work.cancel()
+        # The future refers to the error, the error to this frame, and the callers' frames to the picture.
+        # Without this cycle the picture is freed at once and not by the next garbage collection.
+        del work
 
 
 async def _resume(engine: Engine, in_flight: int) -> ResumeIterator:

@@ -1,27 +1,35 @@
-"""One provider's part in a solve: wait for admission, run once, report how it ended."""
+"""One provider's part in a solve: wait for admission, work once, report how that ended.
+
+The work itself is in :mod:`captchahub._engine.remote_attempt` and :mod:`captchahub._engine.local_attempt`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from decimal import Decimal
-from typing import Protocol
+from typing import Generic, TypeVar
 
-from captchahub._engine.context import AttemptContext, AttemptOutcome
-from captchahub._engine.execution import Execution, execution_of
+import attrs
+
+from captchahub._engine.context import AttemptOutcome, EngineServices, SolveInfo
 from captchahub._engine.late_answers import LateAnswer
+from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
 from captchahub._policy.error_table import HealthEffect, blames_provider, row_for
+from captchahub._policy.job_token import Token
 from captchahub._providers.account import Account, RemoteAccount
 from captchahub._providers.admission import Permit
+from captchahub._providers.calls import as_provider_error
 from captchahub._providers.limits import too_late
 from captchahub._support.clock import now
+from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub._support.redaction import mask_error
 from captchahub._support.tracebacks import forget_frames
 from captchahub.errors import (
-    AmbiguousCreate,
     Attempt,
     CaptchaHubError,
     ConfigError,
@@ -34,50 +42,70 @@ from captchahub.errors import (
     TaskRefused,
     WrongSolution,
 )
-from captchahub.jobs import JobState
+from captchahub.extending import Prepared
+from captchahub.frames import WHOLE, Frame
+from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import Job, JobId, Solved
+from captchahub.tasks import Solution
 
-__all__ = ["AttemptRunner"]
-
-
-class Allot(Protocol):
-    """Returns the seconds that an account may use of what its solve has left."""
-
-    def __call__(self, account: Account, limit: float | None) -> float:
-        """``limit`` is the account's own, or None."""
-        ...
+A_co = TypeVar("A_co", bound=Account, covariant=True)
 
 
-class AttemptRunner:
+Allot = Callable[[Account, float | None], float]
+"""Returns the seconds that an account may use of what its solve has left, given the account's own limit."""
+
+
+class AttemptRunner(ABC, Generic[A_co]):
     """Runs a task at one provider.
 
     ``on_begin`` is called when the attempt is admitted. ``is_early`` is true if the solve has no other
     provider to call, so that it may call one that is cooling down.
     """
 
+    _permit: Permit
+    """The permit of an attempt that was admitted."""
+    _deadline = math.inf
+    """When the attempt must end, in the loop's time."""
+
     def __init__(
         self,
-        context: AttemptContext,
+        account: A_co,
+        solve: SolveInfo[Solution],
+        services: EngineServices,
         allot: Allot,
         on_begin: Callable[[], None] | None = None,
         *,
         is_early: bool = False,
     ) -> None:
-        self.account = context.account
+        self.account = account
         self.began: float | None = None
         """When the attempt began, in the loop's time; None while it waits for admission."""
         self.is_overtaken = False
         """Whether the solve has its answer from another attempt, and does not wait for this one."""
-        self.late: LateAnswer | None = None
+        self.late_answer: LateAnswer | None = None
         """Brings the answer that may come though the attempt has taken too long; None if there is none."""
-        self._context = context
+        self.job_id: JobId | None = None
+        """The service's id of the job, or None if there is none, or none is known."""
+        self.may_have_job = False
+        """Whether a job may exist, whose answer would be lost if the attempt was cancelled."""
+        self._answer: Solved | None = None
+        """What the provider answered, before the check."""
+        self._was_refused = False
+        """Whether the check refused that answer."""
+        self._row: JobRow | None = None
+        """The job's row in the journal, once there is one. Each attempt settles its own, once."""
+        self._shared: JobEntry | None = None
+        """The job of an equal task that was solved elsewhere, if its answer is this one's."""
+        self._frame = WHOLE
+        """Where the picture that was sent lies in the task's own."""
+        self._solve = solve
+        self._services = services
         self._allot = allot
         self._on_begin = on_begin
         self._is_early = is_early
-        self._kind = context.task.kind
+        self._task = solve.task
+        self._kind = solve.task.kind
         self._started = now()
-        self._deadline = math.inf
-        self._execution: Execution | None = None
         self._sent: Collection[str] = ()
 
     async def run(self) -> AttemptOutcome | None:
@@ -90,68 +118,126 @@ class AttemptRunner:
                 async with admission as permit:
                     if permit is None:
                         return None
-                    execution = self._execution = self._begin(permit)
+                    self._begin(permit)
                     try:
                         # Called first, so that a fault of the plugin here costs nothing.
-                        self._sent = account.sent_options(self._context.task)
-                        solved = await execution.run()
-                        await self._settle(execution, None)
+                        self._sent = account.sent_options(self._task)
+                        solved = await self._work()
+                        await self._settle(None)
                     except asyncio.CancelledError:
-                        self._abandon(execution)
+                        self.abandon()
                         raise
                     except Exception as error:  # noqa: BLE001 - other providers may still solve the task
-                        return await self._failed(execution, permit, error)
-                    return self._succeeded(execution, permit, solved)
+                        return await self._failed(error)
+                    return self._succeeded(solved)
         except NotAsked as error:
             return AttemptOutcome(account, self._recorded(error))
 
-    def _begin(self, permit: Permit) -> Execution:
-        """Return the execution of the attempt, which is admitted. Raises NotAsked if no time is left."""
+    def _begin(self, permit: Permit) -> None:
+        """Begin the attempt, which is admitted. Raises NotAsked if no time is left."""
         account = self.account
+        # Again, because waiting for the permit has taken some of the solve's time.
         allowed = self._allot(account, account.settings.timeout)
         if allowed < account.least_time:
             raise account.too_short() if permit.waited_for is None else too_late(permit.waited_for)
-        self.began = now()
+        self.began, self._permit = now(), permit
         self._deadline = self.began + allowed
         if self._on_begin is not None:
             self._on_begin()
-        return execution_of(self._context, permit, self._deadline)
 
-    def _succeeded(self, execution: Execution, permit: Permit, solved: Solved) -> AttemptOutcome:
-        outcome = AttemptOutcome(
-            self.account, self._recorded(None), solved, self._sent, execution.shared is not None
+    @abstractmethod
+    async def _work(self) -> Solved:
+        """Return the checked answer. Raises a ProviderError, or TaskError if the task can't be sent."""
+
+    @property
+    @abstractmethod
+    def _ran_out(self) -> bool:
+        """Whether the provider needs more time than there was, and may still answer."""
+
+    @abstractmethod
+    def _checked_late(self, found: Solved) -> Solved:
+        """Return an answer checked that came after the attempt. Raises a ProviderError."""
+
+    @abstractmethod
+    def _collect_later(self) -> None:
+        """Wait in the background for the answer of a job that took too long, because it is paid for."""
+
+    @property
+    def _polls(self) -> int:
+        """How often the service was polled."""
+        return 0
+
+    @property
+    def _token(self) -> Token | None:
+        """The job as it can be attached elsewhere, or None if there is none."""
+        return None
+
+    async def _prepared(self) -> Prepared:
+        """Return the task as the provider will receive it."""
+        services, settings = self._services, self.account.settings
+        if not services.hooks.prepares:
+            return Prepared(self._task)
+        return await services.preparer.prepared(
+            services.hooks, self._task, settings.name, settings.plugin, self._time_left
         )
-        if execution.shared is not None:
+
+    @property
+    def _time_left(self) -> float:
+        return self._deadline - now()
+
+    def _placed(self, answer: Solved, frame: Frame) -> Solved:
+        """Return an answer in the task's own picture, of which the one that was sent is a part."""
+        solution, task = answer.solution, self._task
+        if not isinstance(solution, task.solution_type):
+            found, wanted = type(solution).__name__, task.solution_type.__name__
+            raise PluginFault(f"the answer is a {found}, and {task.kind} is answered by a {wanted}")
+        return answer if frame == WHOLE else attrs.evolve(answer, solution=solution.placed(frame))
+
+    def _checked(self, answer: Solved) -> Solved:
+        """Return the answer if neither the task nor a plugin refuses it. Raises WrongSolution."""
+        task = self._task
+        try:
+            solution = task.complete(answer.solution)
+            wrong = task.check(solution)
+        except foreign_errors() as error:
+            # The answer is paid for; whatever is wrong with it must not take the other providers down.
+            raise WrongSolution(f"{answer.solution!r} can't be checked: {type(error).__name__}") from error
+        wrong = wrong or self._services.hooks.check_solution(task, solution)
+        if wrong:
+            self._was_refused = True
+            raise WrongSolution(wrong)
+        return Solved(solution, answer.cost)
+
+    def _succeeded(self, solved: Solved) -> AttemptOutcome:
+        shared = self._shared
+        outcome = AttemptOutcome(self.account, self._recorded(None), solved, self._sent, shared is not None)
+        if shared is not None:
             # The answer of another solve says nothing of the provider, and was paid for by that.
-            if not execution.shared.is_given:
-                self._context.services.journal.mark_delivered(execution.shared.id)
+            if not shared.is_given:
+                self._services.journal.mark_delivered(shared.id)
             return outcome
-        permit.report(None, HealthEffect.WORKED)
-        self._learn_latency(has_answer=True)
-        if solved.cost is not None:
-            self.account.prices.take_charge(self._kind, solved.cost)
+        self._permit.report(None, HealthEffect.WORKED)
+        self._learn(solved)
         return outcome
 
-    async def _failed(self, execution: Execution, permit: Permit, error: Exception) -> AttemptOutcome:
+    async def _failed(self, error: Exception) -> AttemptOutcome:
         mask_error(error, self.account.secrets)
         failure = _as_failure(error)
-        if isinstance(failure, JobTimeout) and execution.token is not None:
-            failure.token = str(execution.token)
-        self._report_health(permit, failure)
-        if execution.was_refused:
+        if isinstance(failure, JobTimeout) and self._token is not None:
+            failure.token = str(self._token)
+        self._report_health(failure)
+        if self._was_refused:
             self._advise_on_wrong(failure)
-        if execution.ran_out and not self.is_overtaken:
-            self.late = LateAnswer(execution.checked)
-        await self._settle(execution, failure)
+        if self._ran_out and not self.is_overtaken:
+            self.late_answer = LateAnswer(self._checked_late)
+        await self._settle(failure)
         return AttemptOutcome(self.account, self._recorded(failure))
 
-    async def _settle(self, execution: Execution, error: ProviderError | None) -> None:
+    async def _settle(self, error: ProviderError | None) -> None:
         """Settle the job's row in the journal; or go on waiting for the job if it is not over."""
-        has_job = execution.job_id is not None
-        state = JobState.SOLVED if error is None else row_for(error).job_state(has_job=has_job)
-        row, answer = execution.row, execution.answer
+        row, answer, state = self._row, self._answer, self._job_state(error)
         if row is None or state is None:
-            self._collect_later(execution)
+            self._collect_later()
             return
         await row.settle(
             state,
@@ -160,68 +246,69 @@ class AttemptRunner:
             error=None if error is None else f"{type(error).__name__}: {error}",
         )
 
-    def _collect_later(self, execution: Execution) -> None:
-        """Wait in the background for the answer of a job that took too long, because it is paid for."""
-        waiting = execution.late_answer(self.late)
-        if waiting is not None:
-            self._context.services.background.track(asyncio.ensure_future(waiting))
+    def _job_state(self, error: ProviderError | None) -> JobState | None:
+        """Return the state in which an attempt leaves its job, or None if the job is not over."""
+        if error is None:
+            return JobState.SOLVED
+        state = row_for(error).job_state(has_job=self.job_id is not None)
+        # The table does not know whether the request was sent: a setting of the transport, such as a broken
+        # proxy, can stop it before.
+        return JobState.NOT_SENT if state is JobState.AMBIGUOUS and not self.may_have_job else state
 
-    def _abandon(self, execution: Execution) -> None:
-        """See to the row of a job that the solve does not wait for any more."""
-        row, answer, background = execution.row, execution.answer, self._context.services.background
+    def abandon(self) -> None:
+        """Decide what becomes of a job for which the solve does not wait any more.
+
+        An answer that came when the solve had ended is left to :meth:`captchahub.hub.Hub.resume`.
+        """
+        row, answer, background = self._row, self._answer, self._services.background
         if row is None:
             return
-        if answer is not None and not execution.was_refused:
+        if answer is not None and not self._was_refused:
             background.start(row.keep_undelivered(answer.cost, pack(answer.solution)))
-        elif execution.job_id is not None:
-            self._collect_later(execution)
+        elif self.job_id is not None:
+            self._collect_later()
         else:
             # A create that is under way may still reach the service.
-            state = JobState.AMBIGUOUS if execution.may_have_job else JobState.NOT_SENT
+            state = JobState.AMBIGUOUS if self.may_have_job else JobState.NOT_SENT
             background.start(row.settle(state, error="cancelled while it was created"))
 
-    def abandon_answer(self) -> None:
-        """Leave an answer that came when its solve had ended to :meth:`captchahub.hub.Hub.resume`."""
-        if self._execution is not None:
-            self._abandon(self._execution)
-
-    def late_outcome(self, answer: Solved | WrongSolution) -> AttemptOutcome:
+    def outcome_with(self, answer: Solved | WrongSolution) -> AttemptOutcome:
         """Return how the attempt ended after all, with the answer that came too late for it."""
         if isinstance(answer, WrongSolution):
             self._advise_on_wrong(answer)
             attempt, solved = self._record_of(answer), None
         else:
-            if answer.cost is not None:
-                self.account.prices.take_charge(self._kind, answer.cost)
-            self._learn_latency(has_answer=True)
+            self._learn(answer)
             attempt, solved = self._record_of(None), answer
         log.info("%s: %s, after its attempt was over", self._kind, attempt)
         return AttemptOutcome(self.account, attempt, solved, self._sent)
 
-    def _report_health(self, permit: Permit, error: ProviderError) -> None:
+    def _report_health(self, error: ProviderError) -> None:
         took = self._worked
-        typical = self.account.settings.timeout or self.account.latency[self._kind].typical_time()
-        allowed = took + self._deadline - now()
+        typical = self.account.settings.timeout or self.account.speed[self._kind].latency.typical_time()
+        allowed = took + self._time_left
         blames = blames_provider(error, allowed=allowed, took=took, typical=typical)
         effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
-        permit.report(error, effect if blames or permit.is_probe else HealthEffect.NONE)
+        self._permit.report(error, effect if blames or self._permit.is_probe else HealthEffect.NONE)
         if effect is not HealthEffect.NONE:
-            self._learn_latency(has_answer=False)
+            self.account.speed[self._kind].latency.learn(now(), took, has_answer=False)
+
+    def _learn(self, solved: Solved) -> None:
+        """Learn from an answer what jobs of this kind take there, in time and money."""
+        self.account.speed[self._kind].latency.learn(now(), self._worked, has_answer=True)
+        if solved.cost is not None:
+            self.account.prices.take_charge(self._kind, solved.cost)
 
     def _advise_on_wrong(self, error: ProviderError) -> None:
         """Report a wrong answer to the service if that is wanted, and say so in the error's advice."""
-        job_id = self.job_id
-        is_reported = self.account.settings.report_wrong and job_id is not None
-        if is_reported and job_id is not None:
-            reporting = _report_wrong(self.account.remote(), Job(job_id, self._kind))
-            self._context.services.background.start(reporting)
-        if isinstance(error, WrongSolution) and (is_reported or job_id is None):
-            also = "; the wrong answer is reported to the service" if is_reported else ""
+        also = ""
+        if self.account.settings.report_wrong and self.job_id is not None:
+            reporting = _report_wrong(self.account.remote(), Job(self.job_id, self._kind))
+            self._services.background.start(reporting)
+            also = "; the wrong answer is reported to the service"
+        if isinstance(error, WrongSolution) and (also or self.job_id is None):
             error.advice = f"check the options of the task{also}"
-
-    def _learn_latency(self, *, has_answer: bool) -> None:
-        self.account.latency[self._kind].learn(now(), self._worked, has_answer=has_answer)
 
     @property
     def may_wait(self) -> bool:
@@ -232,16 +319,6 @@ class AttemptRunner:
     def _worked(self) -> float:
         return now() - (self._started if self.began is None else self.began)
 
-    @property
-    def job_id(self) -> JobId | None:
-        """The service's id of the job, or None if there is none, or none is known."""
-        return None if self._execution is None else self._execution.job_id
-
-    @property
-    def may_have_job(self) -> bool:
-        """Whether a job may exist, whose answer would be lost if the attempt was cancelled."""
-        return self._execution is not None and self._execution.may_have_job
-
     def overtaken(self, why: str) -> Attempt:
         """Return the record of an attempt that is still under way, though the solve has its answer."""
         return self._record_of(Overtaken(why))
@@ -251,7 +328,7 @@ class AttemptRunner:
         attempt = self._record_of(error)
         late = ", after another one had answered" if self.is_overtaken else ""
         log.info("%s: %s%s", self._kind, attempt, late)
-        self._context.solve.events.attempted(attempt)
+        self._solve.events.attempted(attempt)
         return attempt
 
     def _record_of(self, error: ProviderError | None) -> Attempt:
@@ -260,13 +337,12 @@ class AttemptRunner:
             mask_error(error, self.account.secrets)
             # The caller may keep the record for long, and its frames would keep the picture.
             forget_frames(error)
-        execution = self._execution
         # An answer that was taken over is of the provider that solved the equal task.
-        equal = None if execution is None else execution.shared
+        equal = self._shared
         return Attempt(
             provider=self.account.name if equal is None else equal.configured_as or equal.provider,
             elapsed=now() - self._started,
-            polls=0 if execution is None else execution.polls,
+            polls=self._polls,
             job_id=self.job_id,
             error=error,
             cost=self._cost(error),
@@ -275,23 +351,22 @@ class AttemptRunner:
 
     def _cost(self, error: ProviderError | None) -> Decimal | None:
         """Return the cost that the reply names, otherwise the price if a job was or may have been created."""
-        answer = None if self._execution is None else self._execution.answer
+        answer = self._answer
         if answer is not None and answer.cost is not None:
             return answer.cost
-        may_exist = answer is not None or self.job_id is not None
-        if not may_exist and not isinstance(error, (AmbiguousCreate, Overtaken)):
+        # The journal keeps the price of an ambiguous job reserved, and the attempt must agree with it.
+        is_reserved = self._row is not None and self._job_state(error) is JobState.AMBIGUOUS
+        if answer is None and self.job_id is None and not is_reserved and not isinstance(error, Overtaken):
             return Decimal(0)
         return self.account.prices.of(self._kind)
 
 
 def _as_failure(error: Exception) -> ProviderError:
     """Return the error of an attempt as the ProviderError that it is reported with."""
-    if isinstance(error, ProviderError):
-        return error
+    if isinstance(error, (ProviderError, ConfigError)):
+        return as_provider_error(error)
     if isinstance(error, TaskError):
         return TaskRefused(str(error))
-    if isinstance(error, ConfigError):
-        return ProviderError(str(error))
     log.error("an attempt failed in an unexpected way", exc_info=error)
     return PluginFault(f"{type(error).__name__}: {error}")
 

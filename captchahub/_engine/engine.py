@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, TypeVar, cast
@@ -19,7 +19,7 @@ import attrs
 
 from captchahub._engine.context import EngineServices, SolveInfo
 from captchahub._engine.resume import attached, resume
-from captchahub._engine.sharing import CLOSED_MEANWHILE, Sharing, is_being_cancelled
+from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._journal.journal import Writer, open_journal
@@ -44,11 +44,11 @@ from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
 
-__all__ = ["Engine", "ProcessEngine"]
-
 S = TypeVar("S", bound=Solution)
 
 T = TypeVar("T")
+
+_CLOSED_MEANWHILE = "the hub was closed while it worked on this"
 
 # How long closing waits for reports and events that are under way, in seconds.
 _CLOSING_PATIENCE = 2.0
@@ -82,7 +82,7 @@ class Engine:
         self._services = EngineServices(self._journal, hooks, TaskPreparer(), background, changes, chance)
         self._plans: dict[str, SolvePlan] = {}
         self._sharing = Sharing()
-        self._under_way: set[asyncio.Task[object]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
 
     async def solve(
@@ -91,35 +91,41 @@ class Engine:
         """See :meth:`captchahub.hub.Hub.solve`. ``progress`` receives the token of the job."""
         if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
+        self._refuse_closed()
         begun, seconds = now(), timeout or self._settings.timeout
         # Each of several providers that must agree has to look for itself.
         is_shared = self._plan(task.kind).route.agree == 1 and share
         solve_id = os.urandom(16).hex()
+        progress = progress or Progress()
         events = SolveEvents(self._dispatcher, solve_id, task.kind)
         with of_solve(solve_id):
             events.submitted(seconds)
             try:
                 info = SolveInfo(
                     id=solve_id,
+                    task=task,
                     begun=self._journal.now,
                     is_shared=is_shared,
                     fingerprint=task.fingerprint,
                     options=task.options,
                     events=events,
-                    progress=progress or Progress(),
+                    progress=progress,
                 )
-
-                async def begin(left: float) -> Result[S]:
+                fingerprint = info.fingerprint if is_shared else None
+                found = await self._sharing.follow(fingerprint, seconds, progress)
+                if isinstance(found, Result):
+                    result = found
+                elif self.is_closed:
+                    raise HubClosed(_CLOSED_MEANWHILE)
+                else:
                     # The plan of now: a solve that waited for an equal one may begin after a reload, which
                     # has closed the accounts of the former plan.
-                    return await Solve(task, self._plan(task.kind), info, self._services, timeout=left).run()
-
-                fingerprint = info.fingerprint if is_shared else None
-                result = await self._sharing.solve(fingerprint, seconds, begin, info.progress)
+                    solve = Solve(self._plan(task.kind), info, self._services, timeout=found)
+                    result = await self._sharing.lead(fingerprint, self._started(solve.run()), progress)
             except asyncio.CancelledError:
                 if self.is_closed and not is_being_cancelled():
-                    events.failed(HubClosed(CLOSED_MEANWHILE), now() - begun)
-                    raise HubClosed(CLOSED_MEANWHILE) from None
+                    events.failed(HubClosed(_CLOSED_MEANWHILE), now() - begun)
+                    raise HubClosed(_CLOSED_MEANWHILE) from None
                 events.cancelled(now() - begun)
                 raise
             except Exception as error:
@@ -161,8 +167,11 @@ class Engine:
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
         """See :meth:`captchahub.hub.Hub.balances`."""
-        found = await self._while_open(_all(self._balance(one) for one in self._accounts.values()))
-        return dict(zip(self._accounts, found, strict=True))
+
+        async def all_balances() -> list[Balance | CaptchaHubError]:
+            return await asyncio.gather(*map(self._balance, self._accounts.values()))
+
+        return dict(zip(self._accounts, await self._while_open(all_balances()), strict=True))
 
     async def _balance(self, account: Account) -> Balance | CaptchaHubError:
         try:
@@ -232,13 +241,12 @@ class Engine:
                 f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
                 f"{wanted or 'one in memory'}; close the hub and make a new one"
             )
-        hooks = plugins.hooks
         self._accounts.replace(settings)
         self._settings, self.plugins = settings, plugins
         self._plans.clear()
         self._journal.follow(settings, self._accounts.identities)
-        self._services = attrs.evolve(self._services, hooks=hooks)
-        self._dispatcher.replace(hooks.observers)
+        self._services = attrs.evolve(self._services, hooks=plugins.hooks)
+        self._dispatcher.replace(plugins.hooks.observers)
         log.info("the configuration was read again; providers: %s", ", ".join(self._accounts))
 
     def _refuse_closed(self) -> None:
@@ -250,18 +258,23 @@ class Engine:
         if self.is_closed:
             work.close()
             raise HubClosed
-        child = asyncio.ensure_future(work)
-        self._under_way.add(child)
+        child = self._started(work)
         try:
             return await child
         except asyncio.CancelledError:
             if self.is_closed and not is_being_cancelled():
-                raise HubClosed(CLOSED_MEANWHILE) from None
+                raise HubClosed(_CLOSED_MEANWHILE) from None
             raise
         finally:
-            self._under_way.discard(child)
             # It holds the error, and the error this frame: a cycle that would keep requests with their token.
             del child
+
+    def _started(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start some work as a task, which closing the engine cancels."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     async def aclose(self) -> None:
         """Cancel what is under way and close threads and sockets. A second call waits for the first."""
@@ -270,17 +283,12 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        await self._sharing.aclose()
         await cancel_all(self._under_way)
         await self._services.background.aclose(_CLOSING_PATIENCE)
         await self._accounts.aclose()
         await self._services.preparer.aclose()
         await self._journal.aclose()
         await self._dispatcher.aclose(_CLOSING_PATIENCE)
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    return await asyncio.gather(*work)
 
 
 class ProcessEngine:
@@ -292,11 +300,9 @@ class ProcessEngine:
     """
 
     def __init__(self, settings: HubSettings, plugins: Plugins | None = None) -> None:
-        engine = Engine(settings, plugins=plugins)
-        self._settings = settings
-        self.plugins = engine.plugins
+        self._engine: Engine | None = Engine(settings, plugins=plugins)
         self._process = process()
-        self._engine: Engine | None = engine
+        self.follow(settings, self._engine.plugins)
 
     def follow(self, settings: HubSettings, plugins: Plugins) -> None:
         """Create the engines of later children with these settings and plugins."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Generic, TypeVar, cast
 
 import attrs
 
-from captchahub._engine.context import AttemptOutcome
+from captchahub._engine.context import AttemptOutcome, SolveInfo
 from captchahub._policy.fallback import blocking_rules
 from captchahub._policy.voting import Tally
 from captchahub._providers.account import Account
@@ -28,9 +28,7 @@ from captchahub.errors import (
 from captchahub.provider import Solved
 from captchahub.results import Result, Vote
 from captchahub.settings import RouteSettings
-from captchahub.tasks import SlideSolution, Solution, Task, TextSolution
-
-__all__ = ["AttemptHistory"]
+from captchahub.tasks import SlideSolution, Solution, TextSolution
 
 S = TypeVar("S", bound=Solution)
 
@@ -39,79 +37,71 @@ _LONGEST_ANSWER = 60
 
 
 class AttemptHistory(Generic[S]):
-    """The attempts of one solve, in the order in which they ended. ``begun`` is in the loop's time.
+    """The attempts of one solve, in the order in which they ended. ``begun`` is in the loop's time."""
 
-    ``options`` names the options that the task has.
-    """
-
-    def __init__(
-        self,
-        task: Task[S],
-        route: RouteSettings,
-        options: Collection[str],
-        *,
-        begun: float,
-        timeout: float,
-    ) -> None:
-        self.final: ProviderError | None = None
+    def __init__(self, solve: SolveInfo[S], route: RouteSettings, *, begun: float, timeout: float) -> None:
+        self.stop_error: ProviderError | None = None
         """The error after which no provider is called any more."""
-        self.only: ProviderError | None = None
+        self.retry_error: ProviderError | None = None
         """The error after which only its own provider is called."""
         self.was_too_short = False
         """Whether a provider was left out because there was too little time for it."""
-        self._task = task
+        self._kind = solve.task.kind
         self._route = route
-        self._options = options
+        self._options = solve.options
         self._begun = begun
         self._timeout = timeout
-        self._attempts: list[Attempt] = []
-        self._votes: list[tuple[int, AttemptOutcome]] = []
+        self._outcomes: list[AttemptOutcome] = []
+        self._votes: list[int] = []
+        """The places of the attempts with an answer, in the order of the answers, as a tally counts them."""
         self._late: set[int] = set()
 
     def add(self, outcome: AttemptOutcome) -> int:
         """Add an attempt that has ended. Return its place among them."""
-        place = len(self._attempts)
+        place = len(self._outcomes)
         if outcome.solved is not None:
-            self._votes.append((place, outcome))
-        self._attempts.append(outcome.attempt)
+            self._votes.append(place)
+        self._outcomes.append(outcome)
         return place
 
     def replace(self, place: int, outcome: AttemptOutcome) -> None:
         """Replace the attempt at a place, because one job is one attempt, whenever it is done."""
         if outcome.solved is not None:
-            self._votes.append((place, outcome))
+            self._votes.append(place)
             self._late.add(place)
-        self._attempts[place] = outcome.attempt
+        self._outcomes[place] = outcome
 
-    def end_with(self, error: ProviderError) -> None:
+    def stop_with(self, error: ProviderError) -> None:
         """Call no provider any more. The caller's own mistake goes before other reasons."""
-        if self.final is None or (isinstance(error, TaskError) and not isinstance(self.final, TaskError)):
-            self.final = error
+        if self.stop_error is None or (
+            isinstance(error, TaskError) and not isinstance(self.stop_error, TaskError)
+        ):
+            self.stop_error = error
 
     def forget(self) -> None:
         """Forget the attempts and their errors."""
-        self.final = self.only = None
-        self._attempts.clear()
-        self._votes.clear()
+        self.stop_error = self.retry_error = None
+        self._outcomes.clear()
 
     @property
     def attempted(self) -> int:
         """The number of attempts, without those that ended before anything was sent."""
-        return sum(not isinstance(attempt.error, NotAsked) for attempt in self._attempts)
+        return sum(not isinstance(outcome.attempt.error, NotAsked) for outcome in self._outcomes)
 
     @property
     def was_too_short_for_all(self) -> bool:
         """Whether no provider was called, because there was too little time."""
-        return self.was_too_short and not self._attempts
+        return self.was_too_short and not self._outcomes
 
     def ended_with(self, kind: type[ProviderError]) -> bool:
         """Return whether the last attempt failed with an error of a class."""
-        return bool(self._attempts) and isinstance(self._attempts[-1].error, kind)
+        return bool(self._outcomes) and isinstance(self._outcomes[-1].attempt.error, kind)
 
     def result(self, tally: Tally[Solution], overtaken: Callable[[str], Iterable[Attempt]]) -> Result[S]:
         """Return the result of a tally that has a winner. ``overtaken`` returns the attempts under way."""
         agreeing = tally.agreeing
-        place, winner = self._votes[cast("int", tally.winner)]
+        place = self._votes[cast("int", tally.winner)]
+        winner = self._outcomes[place]
         attempts = self._with_outvoted(tally)
         name = winner.attempt.provider
         faster = f"{name} was called as well and was faster"
@@ -119,8 +109,8 @@ class AttemptHistory(Generic[S]):
             faster = f"the earlier job at {name} was done first, after all"
         attempts += overtaken(faster)
         return Result(
-            solution=_solution(winner, self._task),
-            kind=self._task.kind,
+            solution=self._solution(place),
+            kind=self._kind,
             provider=winner.attempt.provider,
             job_id=winner.attempt.job_id,
             cost=winner.attempt.cost,
@@ -129,18 +119,21 @@ class AttemptHistory(Generic[S]):
             attempts=tuple(attempts),
             ignored_options=tuple(name for name in self._options if name not in winner.sent),
             votes=tuple(
-                self._vote(outcome, place in agreeing) for place, (_, outcome) in enumerate(self._votes)
+                self._vote(place, is_agreeing=vote in agreeing) for vote, place in enumerate(self._votes)
             ),
         )
 
-    def _vote(self, outcome: AttemptOutcome, agrees: bool) -> Vote[S]:  # noqa: FBT001 - a field of the vote
-        attempt = outcome.attempt
-        solution = _solution(outcome, self._task)
-        return Vote(attempt.provider, attempt.job_id, solution, agrees, self._task.kind)
+    def _vote(self, place: int, *, is_agreeing: bool) -> Vote[S]:
+        attempt = self._outcomes[place].attempt
+        return Vote(attempt.provider, attempt.job_id, self._solution(place), is_agreeing, self._kind)
+
+    def _solution(self, place: int) -> S:
+        # An outcome with a vote has an answer, and the attempt has checked that it is of the task's own type.
+        return cast("S", cast("Solved", self._outcomes[place].solved).solution)
 
     def _with_outvoted(self, tally: Tally[Solution]) -> list[Attempt]:
-        attempts = list(self._attempts)
-        for vote, (place, _) in enumerate(self._votes):
+        attempts = [outcome.attempt for outcome in self._outcomes]
+        for vote, place in enumerate(self._votes):
             if vote not in tally.agreeing:
                 attempts[place] = attrs.evolve(attempts[place], error=self._outvoted(vote, tally))
         return attempts
@@ -159,8 +152,8 @@ class AttemptHistory(Generic[S]):
 
     def _shown(self, vote: int) -> str:
         """Return an answer as a person would read it, short and without the token."""
-        _, outcome = self._votes[vote]
-        secrets, solution = outcome.account.secrets, _solution(outcome, self._task)
+        place = self._votes[vote]
+        secrets, solution = self._outcomes[place].account.secrets, self._solution(place)
         match solution:
             case TextSolution():
                 return repr(_cut(mask(str(solution.text), secrets)))
@@ -174,17 +167,17 @@ class AttemptHistory(Generic[S]):
         self, accounts: Sequence[Account], tally: Tally[Solution], *, ran_short: bool
     ) -> AllProvidersFailed | JournalError | TaskError:
         """Return the error of a solve without an answer; ``ran_short`` if it is for lack of time."""
-        if isinstance(self.final, (JournalError, TaskError)):
-            return self.final
+        if isinstance(self.stop_error, (JournalError, TaskError)):
+            return self.stop_error
         attempts = [*self._with_outvoted(tally), *self._not_asked(accounts)]
-        task = f"this {self._task.kind} task"
-        if ran_short and self.final is None:
+        task = f"this {self._kind} task"
+        if ran_short and self.stop_error is None:
             return SolveTimeout(f"{task} was not solved within {self._timeout:g} s", attempts)
         return AllProvidersFailed(self._why(task), attempts)
 
     def _why(self, task: str) -> str:
-        if self.final is not None:
-            error = type(self.final).__name__
+        if self.stop_error is not None:
+            error = type(self.stop_error).__name__
             return f"no provider solved {task}, and after {error} no other provider is called"
         if self._route.agree > 1:
             return f"no {self._route.agree} providers gave the same answer to {task}"
@@ -195,7 +188,7 @@ class AttemptHistory(Generic[S]):
 
     def _not_asked(self, accounts: Sequence[Account]) -> Iterable[Attempt]:
         """Yield a record of each provider of the route that was not called, with the reason."""
-        recorded = {attempt.provider for attempt in self._attempts}
+        recorded = {outcome.attempt.provider for outcome in self._outcomes}
         for account in accounts:
             name = account.settings.name
             if name not in recorded:
@@ -205,7 +198,7 @@ class AttemptHistory(Generic[S]):
         closed = account.admission.refusal()
         if closed is not None:
             return closed
-        last = self.final or self.only
+        last = self.stop_error or self.retry_error
         if last is not None:
             rules = blocking_rules(last, self._route)
             advice = f"{' and '.join(rules)} of the route {'says' if len(rules) == 1 else 'say'} so"
@@ -220,8 +213,3 @@ class AttemptHistory(Generic[S]):
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 1] + "…"
-
-
-def _solution(outcome: AttemptOutcome, _task: Task[S]) -> S:
-    # An outcome with a vote has an answer, and the attempt has checked that it is of the task's own type.
-    return cast("S", cast("Solved", outcome.solved).solution)

@@ -3,42 +3,67 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
-from captchahub._journal.journal import JobRow
 from captchahub._journal.solutions import pack
 from captchahub._policy.error_table import row_for
+from captchahub._providers.calls import as_provider_error
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import CaptchaHubError, JobTimeout, ProviderError, WrongSolution
 from captchahub.frames import Frame
 from captchahub.jobs import JobEntry, JobState
-from captchahub.provider import Job, Solved
+from captchahub.provider import Solved
 from captchahub.tasks import Solution
 
 if TYPE_CHECKING:
-    from captchahub._providers.account import RemoteAccount
+    from captchahub._engine.poller import Poller
+    from captchahub._journal.journal import JobRow
 
-__all__ = [
-    "LateAnswer",
-    "LateOutcome",
-    "OpenJob",
-    "Poll",
-    "collect",
-    "collect_late",
-    "collect_late_local",
-    "may_be_elsewhere",
-]
 
 # How long the answer of a job that nobody waits for is polled, in seconds: services keep answers for minutes.
 _PATIENCE = 600.0
 
 # And no service keeps them for longer than this, in seconds.
 _KEPT_BY_SERVICES = 86_400.0
+
+
+class UndeliveredAnswers:
+    """The answers of one solve that came too late for their attempts.
+
+    Once the solve has an answer, the others are marked as delivered, because no caller waits for them. If it
+    ends without one, they stay for :meth:`captchahub.hub.Hub.resume`.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[JobRow] = []
+        self._held: list[JobRow] = []
+        self._has_answer = False
+
+    def add(self, row: JobRow, *, is_held: bool = False) -> None:
+        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+        if self._has_answer:
+            row.mark_delivered()
+            return
+        self._rows.append(row)
+        if is_held:
+            self._held.append(row)
+
+    def answered(self) -> None:
+        """Mark all as delivered, because the solve has its answer."""
+        self._has_answer = True
+        self._held.clear()
+        while self._rows:
+            self._rows.pop().mark_delivered()
+
+    async def release(self) -> None:
+        """Leave to other hubs the answers that a solve without an answer has looked at."""
+        while self._held:
+            await self._held.pop().release()
 
 
 class LateAnswer:
@@ -73,25 +98,10 @@ class LateAnswer:
 
 
 @attrs.frozen
-class OpenJob:
-    """A job at a service whose answer is still to come, with its row in the journal.
+class JobOutcome:
+    """How a job ended: its answer, or why there is none.
 
-    ``frame`` is where the picture that was sent lies in the task's own. ``row`` is None if another hub
-    settles it. If the job ``may_be_elsewhere``, it is not over when this account does not know it.
-    """
-
-    account: RemoteAccount
-    job: Job
-    frame: Frame
-    row: JobRow | None
-    may_be_elsewhere: bool = False
-
-
-@attrs.frozen
-class LateOutcome:
-    """What a job came to: its answer, or why there is none.
-
-    ``checked`` is the answer as the solve returns it that waits for it.
+    ``checked`` is the answer as the waiting solve returns it, or None if no solve waits.
     """
 
     solved: Solved | None
@@ -107,74 +117,68 @@ def may_be_elsewhere(entry: JobEntry, moment: float) -> bool:
     return entry.account is None and moment - entry.ordered_at < _KEPT_BY_SERVICES
 
 
-Poll = Callable[[float], Awaitable[Solved]]
-"""Returns the answer of a job by a deadline, as :meth:`captchahub._engine.poller.Poller.wait_until` does."""
-
-
 async def collect(
-    open_job: OpenJob, poll: Poll, *, patience: float = _PATIENCE, late: LateAnswer | None = None
-) -> LateOutcome:
+    poller: Poller,
+    frame: Frame,
+    row: JobRow | None,
+    *,
+    may_be_elsewhere: bool = False,
+    patience: float = _PATIENCE,
+    late: LateAnswer | None = None,
+) -> JobOutcome:
     """Poll a job until it is over, for at most ``patience`` seconds, and settle its row.
 
-    The answer is written down as undelivered; the caller that delivers it says so. ``late`` brings the answer
-    to the solve that may still want it.
+    ``frame`` is where the picture that was sent lies in the task's own. ``row`` is None if another hub
+    settles it. If the job ``may_be_elsewhere``, it is not over when this account does not know it. ``late``
+    brings the answer to the solve that may still want it.
+
+    The answer is recorded as undelivered; the caller that delivers it records that.
     """
-    account, row = open_job.account, open_job.row
+    account = poller.account
     cost, checked = None, None
     try:
         with account.usage:
-            solved = await poll(now() + patience)
+            solved = await poller.wait_until(now() + patience)
         cost = solved.cost
-        placed = account.call_plugin(Solution, solved.solution.placed, open_job.frame)
+        placed = account.call_plugin(Solution, solved.solution.placed, frame)
         solved = attrs.evolve(solved, solution=placed)
         if late is not None:
             checked = late.checked(solved)
     except CaptchaHubError as caught:
-        # What is wrong with a setting, or with the task, says nothing of the job.
-        error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
+        error = as_provider_error(caught)
         state = row_for(error).job_state(has_job=True)
-        if state is JobState.EXPIRED and open_job.may_be_elsewhere:
+        if state is JobState.EXPIRED and may_be_elsewhere:
             state = None
         if state is not None and row is not None:
             await row.settle(state, cost=cost, error=f"{type(error).__name__}: {error}")
-        return LateOutcome(None, error)
+        return JobOutcome(None, error)
     if row is not None:
         await row.settle(JobState.SOLVED, cost=solved.cost, answer=pack(solved.solution), is_given=False)
-    return LateOutcome(solved, None, checked)
-
-
-class Undelivered(Protocol):
-    """Takes the answers of one solve that came too late for their attempts."""
-
-    def add(self, row: JobRow, *, is_held: bool = False) -> None:
-        """Add an answer; ``is_held`` if the solve looks at it, so that no other hub may take it meanwhile."""
+    return JobOutcome(solved, None, checked)
 
 
 async def collect_late(
-    open_job: OpenJob,
-    poll: Poll,
-    undelivered: Undelivered,
-    late: LateAnswer | None = None,
+    poller: Poller, frame: Frame, row: JobRow, undelivered: UndeliveredAnswers, late: LateAnswer | None
 ) -> None:
     """Collect a job whose attempt has ended. If it is not over then, it is released to other hubs.
 
     So is the answer, unless the solve takes it or has another one.
     """
-    outcome = await collect(open_job, poll, late=late)
-    name, job_id, row, error = open_job.account.name, open_job.job.id, open_job.row, outcome.error
-    if error is None and row is not None:
-        is_wanted = late is not None and late.is_wanted and outcome.checked is not None
-        undelivered.add(row, is_held=is_wanted)
-        if late is not None and outcome.checked is not None and is_wanted:
+    outcome = await collect(poller, frame, row, late=late)
+    name, job_id, error = poller.account.name, poller.job.id, outcome.error
+    if error is None:
+        # The solve may have stopped waiting while the row was written.
+        if late is not None and late.is_wanted and outcome.checked is not None:
+            undelivered.add(row, is_held=True)
             late.came(outcome.checked)
             return
+        undelivered.add(row)
         log.info("%s (job %s) was solved after its attempt had ended", name, job_id)
     elif not isinstance(error, JobTimeout):
         log.info("%s (job %s) ended after its attempt had ended: %s", name, job_id, error)
         if late is not None and isinstance(error, WrongSolution):
             late.came(error)
-    if row is not None:
-        await row.release()
+    await row.release()
 
 
 async def collect_late_local(busy: Future[Solution], late: LateAnswer) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._policy.error_table import row_for
-from captchahub._policy.polling import JobDurations, next_delay, time_for_reply
+from captchahub._policy.polling import next_delay, time_for_reply
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub._support.redaction import mask, mask_error
@@ -17,10 +17,6 @@ from captchahub.provider import Job, Pending, Reply, Request, Solved
 
 if TYPE_CHECKING:
     from captchahub._providers.account import RemoteAccount
-
-__all__ = ["Poller"]
-
-_UNKNOWN_JOB_DURATIONS = JobDurations()
 
 
 class Poller:
@@ -43,8 +39,8 @@ class Poller:
         self.ran_out = False
         """Whether the job took longer than there was time, and did not end for another reason."""
         self.events = events
-        self._account = account
-        self._job = job
+        self.account = account
+        self.job = job
         self._slowest_reply = replied_in
         self._begun = now()
         self._replied: float | None = None
@@ -65,23 +61,24 @@ class Poller:
             solved, error = await self._poll(deadline)
             if self.events is not None:
                 self.events.polled(
-                    self._account.name, self._job.id, self.polls, error, is_done=solved is not None
+                    self.account.name, self.job.id, self.polls, error, is_done=solved is not None
                 )
             if solved is not None:
-                self._account.durations[self._job.kind] = self._durations.with_job(
+                speed = self.account.speed[self.job.kind]
+                speed.durations = speed.durations.with_job(
                     last_pending=last_pending, done=now() - self._begun
                 )
                 return solved
         self.ran_out = True
-        status = mask(self._last_status, self._account.secrets)
+        status = mask(self._last_status, self.account.secrets)
         raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {status}")
 
     def _next_poll(self, deadline: float) -> float:
         """Return when to poll next, in the loop's time."""
-        interval, first_delay = self._account.pace
+        interval, first_delay = self.account.pace
         margin = time_for_reply(interval, self._slowest_reply)
         if self._replied is None:
-            return self._begun + self._durations.first_delay(
+            return self._begun + self.account.speed[self.job.kind].durations.first_delay(
                 interval=interval, left=deadline - self._begun, min_delay=first_delay, margin=margin
             )
         return self._replied + next_delay(
@@ -96,17 +93,17 @@ class Poller:
         """Poll once. Return the answer, or None, and the error that the job survives, or None."""
         # The error is returned and not kept: its frames hold this poller, and a cycle would keep both.
         self.polls += 1
-        account, provider = self._account, self._account.provider
+        account, provider = self.account, self.account.provider
         sent = now()
         # If this is cancelled, the service may have got the poll: the next one keeps its distance from it.
         self._replied, self._requested_delay = sent, None
         reply: Reply | None = None
         try:
-            request = account.call_plugin(Request, provider.poll_job, self._job)
+            request = account.call_plugin(Request, provider.poll_job, self.job)
             timeout = max(0.0, min(account.settings.poll_timeout, deadline - sent))
             reply = await account.transport.send(request, timeout=timeout)
             self._slowest_reply = max(self._slowest_reply or 0.0, now() - sent)
-            state = account.call_plugin((Pending, Solved), provider.read_result, self._job, reply)
+            state = account.call_plugin((Pending, Solved), provider.read_result, self.job, reply)
         except ProviderError as error:
             if not row_for(error).poll_goes_on:
                 raise
@@ -134,12 +131,8 @@ class Poller:
         log.warning(
             "%s (job %s): the service says %s, which the plugin %r does not know; it is polled again until "
             "the job's time is over",
-            self._account.name,
-            self._job.id,
-            mask(self._last_status, self._account.secrets),
-            self._account.settings.plugin,
+            self.account.name,
+            self.job.id,
+            mask(self._last_status, self.account.secrets),
+            self.account.settings.plugin,
         )
-
-    @property
-    def _durations(self) -> JobDurations:
-        return self._account.durations.get(self._job.kind, _UNKNOWN_JOB_DURATIONS)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapp
 from contextlib import suppress
 from typing import Any
 
-from captchahub._engine.late_answers import OpenJob, collect, may_be_elsewhere
+from captchahub._engine.late_answers import collect, may_be_elsewhere
 from captchahub._engine.poller import Poller
 from captchahub._journal.journal import ClaimedJob, JobRow, Journal
 from captchahub._journal.solutions import unpack_of_kind
@@ -21,8 +21,6 @@ from captchahub.jobs import Collected, JobEntry, JobState
 from captchahub.provider import Job, Solved
 from captchahub.results import Result
 from captchahub.tasks import Solution
-
-__all__ = ["NotDelivered", "ResumeIterator", "attached", "resume"]
 
 
 class NotDelivered(Exception):
@@ -125,17 +123,13 @@ async def _collect(journal: Journal, accounts: Mapping[str, Account], left: Clai
     if left.identity not in (None, account.identity):
         why = f"job {entry.job_id} is of another account than {account.name} is now"
         return Collected(entry, error=NotAsked(why, advice="resume it where that account is configured"))
-    job = Job(entry.job_id, entry.kind)
-    outcome = await collect(_open_job(journal, account, entry, job), Poller(account, job).wait_until)
+    poller, row = Poller(account, Job(entry.job_id, entry.kind)), JobRow(journal, entry.id)
+    is_elsewhere = may_be_elsewhere(entry, journal.now)
+    outcome = await collect(poller, entry.frame, row, may_be_elsewhere=is_elsewhere)
     if outcome.solved is None:
         return Collected(entry, error=outcome.error)
     cost = entry.charge if outcome.solved.cost is None else outcome.solved.cost
     return Collected(entry, outcome.solved.solution, cost)
-
-
-def _open_job(journal: Journal, account: RemoteAccount, entry: JobEntry, job: Job) -> OpenJob:
-    elsewhere = may_be_elsewhere(entry, journal.now)
-    return OpenJob(account, job, entry.frame, JobRow(journal, entry.id), elsewhere)
 
 
 def _in_journal(entry: JobEntry, answer: Mapping[str, object]) -> Collected:
@@ -178,15 +172,20 @@ async def _answer_of(
         found = _in_journal(entry, entry.answer)
         if found.solution is not None:
             return Solved(found.solution, entry.charge)
-    job = Job(token.job_id, token.kind)
-    open_job = OpenJob(account, job, token.frame, None)
+    poller, frame, row, is_elsewhere = (
+        Poller(account, Job(token.job_id, token.kind)),
+        token.frame,
+        None,
+        False,
+    )
     if entry is not None and entry.state is not JobState.SOLVED:
-        open_job = _open_job(journal, account, entry, job)
+        frame, row = entry.frame, JobRow(journal, entry.id)
+        is_elsewhere = may_be_elsewhere(entry, journal.now)
     try:
-        outcome = await collect(open_job, Poller(account, job).wait_until, patience=timeout)
+        outcome = await collect(poller, frame, row, may_be_elsewhere=is_elsewhere, patience=timeout)
     finally:
-        if open_job.row is not None:
-            await open_job.row.release()
+        if row is not None:
+            await row.release()
     if outcome.solved is not None:
         return outcome.solved
     error = outcome.error or JobTimeout("there is no answer")

@@ -12,23 +12,23 @@ from typing import Generic, TypeVar, cast
 import attrs
 
 from captchahub._engine.attempt import AttemptRunner
-from captchahub._engine.context import AttemptContext, AttemptOutcome, EngineServices, SolveInfo
+from captchahub._engine.context import AttemptOutcome, EngineServices, SolveInfo
 from captchahub._engine.history import AttemptHistory
 from captchahub._engine.late_answers import LateAnswer
+from captchahub._engine.local_attempt import LocalAttempt
+from captchahub._engine.remote_attempt import RemoteAttempt
 from captchahub._policy.error_table import Then
 from captchahub._policy.fallback import next_step
 from captchahub._policy.scheduling import HedgeBudget, backoff, first_open, hedge_delay, time_for
 from captchahub._policy.voting import Tally
-from captchahub._providers.account import Account, read_due_price_lists
+from captchahub._providers.account import Account, RemoteAccount, read_due_price_lists
 from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import Attempt, JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
 from captchahub.results import Result
 from captchahub.settings import RouteSettings, Strategy
-from captchahub.tasks import Solution, Task
-
-__all__ = ["Solve", "SolvePlan"]
+from captchahub.tasks import Solution
 
 S = TypeVar("S", bound=Solution)
 
@@ -38,7 +38,7 @@ _LONGEST_PRICE_WAIT = 2.0
 # A loop's timers may fire a moment early, in seconds.
 _TIMER_SLACK = 0.01
 
-# Or late: with how much more than the least time a last attempt is begun, in seconds.
+# They may fire late too, so the last attempt begins this much before the latest possible time, in seconds.
 _HEADROOM = 0.1
 
 # If all solves meet the same trouble, the pause of each grows with this many tries and no longer.
@@ -79,7 +79,7 @@ class _Queued:
 class _Running:
     """An attempt under way."""
 
-    runner: AttemptRunner
+    runner: AttemptRunner[Account]
     queued: _Queued
     task: asyncio.Task[AttemptOutcome | None]
 
@@ -90,6 +90,15 @@ class _Running:
             return False
         outcome = self.task.result()
         return outcome is not None and outcome.solved is not None
+
+
+@attrs.frozen(eq=False)
+class _GivenUp:
+    """An attempt that has taken too long and may still bring an answer; ``place`` is that in the history."""
+
+    runner: AttemptRunner[Account]
+    place: int
+    late: LateAnswer
 
 
 class _Hedge(Enum):
@@ -104,9 +113,8 @@ class Solve(Generic[S]):
     """A task on its way through the providers of its route."""
 
     def __init__(
-        self, task: Task[S], plan: SolvePlan, info: SolveInfo, services: EngineServices, *, timeout: float
+        self, plan: SolvePlan, info: SolveInfo[S], services: EngineServices, *, timeout: float
     ) -> None:
-        self._task = task
         self._plan = plan
         self._route = plan.route
         self._info = info
@@ -118,14 +126,12 @@ class Solve(Generic[S]):
         """Those that this solve may call, in order."""
         self._queue: list[_Queued] = []
         self._running: list[_Running] = []
-        # Attempts that have taken too long and may still bring an answer, with their places in the history.
-        self._given_up: dict[AttemptRunner, int] = {}
-        self._tally: Tally[Solution] = Tally(plan.route.agree, task.agrees)
-        self._history: AttemptHistory[S] = AttemptHistory(
-            task, plan.route, info.options, begun=begun, timeout=timeout
-        )
+        self._given_up: list[_GivenUp] = []
+        self._kind = info.task.kind
+        self._tally: Tally[Solution] = Tally(plan.route.agree, info.task.agrees)
+        self._history = AttemptHistory(info, plan.route, begun=begun, timeout=timeout)
         self._hedge = _Hedge.OVER if plan.route.hedge_after is None else _Hedge.NOT_YET
-        self._only: _Queued | None = None
+        self._only_provider: _Queued | None = None
         """The only provider that may be called again, after an error for which the route allows no other."""
         self._last: Account | None = None
         # Set by whatever may change what to do: an attempt, a late answer, the health of a provider, a timer.
@@ -169,13 +175,13 @@ class Solve(Generic[S]):
 
     async def _queue_providers(self) -> None:
         """Choose the order in which the providers are called."""
-        kind, accounts, services = self._task.kind, self._plan.accounts, self._services
+        kind, accounts, services = self._kind, self._plan.accounts, self._services
         needs_prices = self._route.strategy is Strategy.CHEAPEST
         if needs_prices or any(map(services.journal.has_budget_for, accounts)):
             patience = min(_LONGEST_PRICE_WAIT, self._timeout / 4)
             await read_due_price_lists(kind, [*accounts.values()], services.background, patience)
         candidates = [account.candidate(kind) for account in accounts.values()]
-        names = services.hooks.order_providers(self._task, self._route, candidates, services.chance)
+        names = services.hooks.order_providers(self._info.task, self._route, candidates, services.chance)
         self._accounts = [accounts[name] for name in names]
         self._queue = [_Queued(account, rank) for rank, account in enumerate(self._accounts)]
         self._plan.hedges.count_solve()
@@ -192,13 +198,13 @@ class Solve(Generic[S]):
         """Call as many providers as are wanted and ready."""
         self._hedge_if_due()
         while self._is_short():
-            opens = self._opens()
+            opens = self._opening_times()
             place = first_open(opens, now()) if self._may_start(opens) else None
             if place is None:
                 return
             self._start(self._queue.pop(place))
 
-    def _opens(self) -> list[float | None]:
+    def _opening_times(self) -> list[float | None]:
         """Return from when each provider may be called; earlier if there are too few that are healthy."""
         ready = len(self._running) + sum(queued.account.admission.admits() for queued in self._queue)
         if ready >= self._tally.missing:
@@ -215,8 +221,8 @@ class Solve(Generic[S]):
         return len(self._running) < wanted
 
     def _may_start(self, opens: Sequence[float | None]) -> bool:
-        """Return whether one more attempt is allowed, and of any use, with what :meth:`_opens` returns."""
-        if not opens or self._history.final is not None:
+        """Return whether one more attempt is allowed and useful. ``opens`` is when each provider opens."""
+        if not opens or self._history.stop_error is not None:
             return False
         left = math.inf
         if self._route.max_attempts is not None:
@@ -232,12 +238,12 @@ class Solve(Generic[S]):
         if is_remnant or self._allot(account, account.settings.timeout) < account.least_time:
             self._history.was_too_short = True
             return
-        runner = AttemptRunner(
-            AttemptContext(account, self._task, self._info, self._services),
-            self._allot,
-            # A second provider is due from then on, and otherwise nothing is.
-            None if self._route.hedge_after is None else self._change.set,
-            is_early=not account.admission.admits(),
+        attempt = RemoteAttempt if isinstance(account, RemoteAccount) else LocalAttempt
+        # A second provider is due from its beginning on, and otherwise nothing is.
+        on_begin = None if self._route.hedge_after is None else self._change.set
+        is_early = not account.admission.admits()
+        runner = cast("type[AttemptRunner[Account]]", attempt)(
+            account, self._info, self._services, self._allot, on_begin, is_early=is_early
         )
         task = asyncio.get_running_loop().create_task(runner.run())
         task.add_done_callback(self._wake)
@@ -248,26 +254,26 @@ class Solve(Generic[S]):
         # One that cools for longer has no claim, though a probe of it may go earlier.
         opens = [queued.opens_at for queued in self._queue]
         others = sum(at is not None and at < self._deadline for at in opens)
-        typical = account.latency[self._task.kind].typical_time()
+        typical = account.speed[self._kind].latency.typical_time()
         return time_for(self._deadline - now(), limit, others=others, typical=typical)
 
     def _hedge_if_due(self) -> None:
         due = self._hedge_due()
         if due is None or now() < due - _TIMER_SLACK:
             return
-        opens = self._opens()
+        opens = self._opening_times()
         if not self._may_start(opens) or first_open(opens, now()) is None:
             return
         slow = [run.runner.account.name for run in self._running]
         if self._plan.hedges.take():
             self._hedge = _Hedge.STARTED
-            log.info("%s: %s is slow, and another provider is called as well", self._task.kind, *slow)
+            log.info("%s: %s is slow, and another provider is called as well", self._kind, *slow)
         else:
             self._hedge = _Hedge.OVER
             share = 100 * self._route.hedge_limit
             log.debug(
                 "%s: %s is slow, and hedge_limit is %g%%: no other one is called",
-                self._task.kind,
+                self._kind,
                 *slow,
                 share,
             )
@@ -277,18 +283,18 @@ class Solve(Generic[S]):
         if self._hedge is not _Hedge.NOT_YET or len(self._running) != 1:
             return None
         runner = self._running[0].runner
-        delay = hedge_delay(self._route, runner.account.latency[self._task.kind])
+        delay = hedge_delay(self._route, runner.account.speed[self._kind].latency)
         return None if runner.began is None or delay is None else runner.began + delay
 
     def _can_wait(self) -> bool:
         """Return whether a provider can be called later, now that none is being called."""
-        return now() < self._deadline - _TIMER_SLACK and self._may_start(self._opens())
+        return now() < self._deadline - _TIMER_SLACK and self._may_start(self._opening_times())
 
     def _may_still_come(self) -> bool:
         """Return whether a job may yet be done that had less time than the solve, for the others' sake."""
-        if self._history.final is not None or now() >= self._deadline - _TIMER_SLACK:
+        if self._history.stop_error is not None or now() >= self._deadline - _TIMER_SLACK:
             return False
-        return any(runner.account.settings.timeout is None for runner in self._given_up)
+        return any(one.runner.account.settings.timeout is None for one in self._given_up)
 
     def _ran_short(self) -> bool:
         """Return whether it was the deadline that ended the solve."""
@@ -317,9 +323,9 @@ class Solve(Generic[S]):
         for run in [run for run in self._running if run.task.done()]:
             if self._tally.winner is None:
                 self._take(run)
-        for runner in [runner for runner in self._given_up if _is_done(runner.late)]:
+        for given_up in [one for one in self._given_up if one.late.future.done()]:
             if self._tally.winner is None:
-                self._take_late(runner)
+                self._take_late(given_up)
 
     def _take(self, run: _Running) -> None:
         self._running.remove(run)
@@ -331,21 +337,20 @@ class Solve(Generic[S]):
         if self._hedge is _Hedge.STARTED:
             self._hedge = _Hedge.OVER
         place = self._history.add(outcome)
-        if runner.late is not None:
-            self._given_up[runner] = place
-            runner.late.future.add_done_callback(self._wake)
+        if runner.late_answer is not None:
+            self._given_up.append(_GivenUp(runner, place, runner.late_answer))
+            runner.late_answer.future.add_done_callback(self._wake)
         if outcome.solved is not None:
             self._tally.add(outcome.solved.solution)
         elif outcome.attempt.error is not None:
-            self._follow_error(run.queued, runner, outcome.attempt.error)
-            self._report_what_follows(run.queued, outcome.attempt.error)
+            self._follow_error(run.queued, outcome.attempt.error, has_job=runner.job_id is not None)
 
-    def _take_late(self, runner: AttemptRunner) -> None:
+    def _take_late(self, given_up: _GivenUp) -> None:
         """Count an answer of this solve that came too late for its attempt."""
-        late, place = cast("LateAnswer", runner.late), self._given_up.pop(runner)
-        outcome = runner.late_outcome(late.future.result())
-        late.forget()
-        self._history.replace(place, outcome)
+        self._given_up.remove(given_up)
+        outcome = given_up.runner.outcome_with(given_up.late.future.result())
+        given_up.late.forget()
+        self._history.replace(given_up.place, outcome)
         if outcome.solved is not None:
             self._tally.add(outcome.solved.solution)
 
@@ -357,30 +362,29 @@ class Solve(Generic[S]):
         due = self._hedge_due()
         is_due = due is not None and due <= moment
         if self._queue and (is_due or self._is_short()):
-            opens = self._opens()
+            opens = self._opening_times()
             times += opens if is_due or self._may_start(opens) else []
         times.append(due)
         soonest = min((at for at in times if at is not None and at > moment), default=math.inf)
         # Rounding must not let a timer fire again and again just before its time.
         return None if math.isinf(soonest) else max(soonest - moment, 0.001)
 
-    def _report_what_follows(self, failed: _Queued, error: ProviderError) -> None:
-        has_others = any(queued is not failed for queued in self._queue)
-        if self._running or (has_others and self._may_start(self._opens())):
-            self._info.events.fell_back(failed.account.name, error)
-        elif failed in self._queue and self._can_wait():
-            self._info.events.retrying(failed.account.name, error)
-
-    def _follow_error(self, queued: _Queued, runner: AttemptRunner, error: ProviderError) -> None:
-        following = next_step(error, self._route, has_job=runner.job_id is not None)
+    def _follow_error(self, queued: _Queued, error: ProviderError, *, has_job: bool) -> None:
+        """Decide which providers may be called after an error, and report what follows."""
+        following = next_step(error, self._route, has_job=has_job)
         if following is Then.STOP:
-            self._history.end_with(error)
+            self._history.stop_with(error)
         elif following in (Then.LATER, Then.RETRY):
             if following is Then.RETRY:
-                self._history.only = error
-                self._only = queued
+                self._history.retry_error = error
+                self._only_provider = queued
                 self._queue.clear()
             self._put_off(queued, error)
+        has_others = any(other is not queued for other in self._queue)
+        if self._running or (has_others and self._may_start(self._opening_times())):
+            self._info.events.fell_back(queued.account.name, error)
+        elif queued in self._queue and self._can_wait():
+            self._info.events.retrying(queued.account.name, error)
 
     def _put_off(self, queued: _Queued, error: ProviderError) -> None:
         """Let the others go first, and this one again after a pause that leaves time for one more attempt."""
@@ -403,7 +407,7 @@ class Solve(Generic[S]):
             self._put_back(queued)
 
     def _put_back(self, queued: _Queued) -> None:
-        if self._only not in (None, queued):
+        if self._only_provider not in (None, queued):
             return
         self._queue.append(queued)
         self._queue.sort(key=lambda one: one.rank)
@@ -413,9 +417,9 @@ class Solve(Generic[S]):
 
     async def _leave(self) -> None:
         """End the attempts, except those whose job may be paid for if the solve has its answer already."""
-        for runner in (*(run.runner for run in self._running), *self._given_up):
-            if runner.late is not None:
-                runner.late.forget()
+        for runner in [*(run.runner for run in self._running), *(one.runner for one in self._given_up)]:
+            if runner.late_answer is not None:
+                runner.late_answer.forget()
         ending: list[asyncio.Task[AttemptOutcome | None]] = []
         has_answer = self._tally.winner is not None
         for run in self._running:
@@ -425,12 +429,8 @@ class Solve(Generic[S]):
                 continue
             ending.append(run.task)
             if run.has_answer:
-                run.runner.abandon_answer()
+                run.runner.abandon()
         undelivered = self._info.undelivered
-        if not has_answer and undelivered.is_holding:
+        if not has_answer:
             self._services.background.start(undelivered.release())
         await cancel_all(ending)
-
-
-def _is_done(late: LateAnswer | None) -> bool:
-    return late is not None and late.future.done()

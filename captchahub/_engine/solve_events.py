@@ -32,8 +32,6 @@ from captchahub.provider import JobId
 from captchahub.results import Result
 from captchahub.tasks import Solution
 
-__all__ = ["SolveEvents"]
-
 
 class SolveEvents:
     """Reports what happens to one solve to the observers. Nothing is built while there are none."""

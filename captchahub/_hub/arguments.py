@@ -16,20 +16,8 @@ from pathlib import Path, PurePath
 from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
 
-__all__ = [
-    "checked_cost",
-    "checked_in_flight",
-    "checked_job",
-    "checked_limit",
-    "checked_path",
-    "checked_since",
-    "checked_state",
-    "checked_timeout",
-    "checked_zone",
-]
-
-# The largest integer of SQLite.
-_MAX_LIMIT = 2**63 - 1
+# The largest integer of SQLite, to which a number of jobs is passed.
+_MAX_COUNT = 2**63 - 1
 
 
 def checked_path(path: object) -> Path:
@@ -60,11 +48,11 @@ def checked_state(state: object) -> JobState:
     return state
 
 
-def checked_limit(limit: object) -> int:
-    """Check a number of jobs to return."""
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"limit must be a whole number of 1 or more, not {limit!r:.40}")
-    return min(limit, _MAX_LIMIT)
+def checked_count(name: str, number: object) -> int:
+    """Check the argument of this name, which is a number of things."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"{name} must be a whole number of 1 or more, not {number!r:.40}")
+    return min(number, _MAX_COUNT)
 
 
 def checked_job(job: object) -> JobEntry:
@@ -102,13 +90,6 @@ def checked_since(since: object) -> float:
         return since.timestamp()
     except (OverflowError, OSError, ValueError) as error:
         raise ValueError(f"since must be a time that this system supports, not {since}") from error
-
-
-def checked_in_flight(number: object) -> int:
-    """Check a number of tasks to run at the same time."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"in_flight must be a whole number of 1 or more, not {number!r:.40}")
-    return number
 
 
 def checked_timeout(timeout: float | None) -> float | None:

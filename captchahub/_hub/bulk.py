@@ -23,8 +23,6 @@ from captchahub.results import Outcome
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Ticket
 
-__all__ = ["as_completed", "as_completed_async"]
-
 S = TypeVar("S", bound=Solution)
 
 _Item = Task[S] | Callable[[], Task[S]]

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from captchahub._support.clock import steady
 from captchahub._support.forking import process
 
-__all__ = ["LoopThread"]
-
 T = TypeVar("T")
 
 # Seconds for cancelled tasks to hand their errors to their callers.
@@ -50,15 +48,15 @@ class LoopThread:
         was handed over, as with asyncio.run_coroutine_threadsafe().
         """
         future: Future[T] = Future()
-        self._loop.call_soon_threadsafe(self._begin, work, future)
-        return future
 
-    def _begin(self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
-        if future.cancelled():
-            return
-        task = self._loop.create_task(work())
-        task.add_done_callback(partial(_hand_over, future))
-        future.add_done_callback(partial(self._cancel, task))
+        def begin() -> None:
+            if not future.cancelled():
+                task = self._loop.create_task(work())
+                task.add_done_callback(partial(_hand_over, future))
+                future.add_done_callback(partial(self._cancel, task))
+
+        self._loop.call_soon_threadsafe(begin)
+        return future
 
     def _cancel(self, task: asyncio.Task[T], future: Future[T]) -> None:
         if future.cancelled() and not self._loop.is_closed():
@@ -69,7 +67,7 @@ class LoopThread:
         if self.process != process() or self._loop.is_closed():
             return
         ending = self.submit(lambda: _end(last))
-        ending.add_done_callback(lambda _: _end_loop(self._loop))
+        ending.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
         # The garbage collector can call this from the loop's own thread, which cannot wait for itself.
         if not self.is_current():
             self._thread.join(_STOP_SECONDS)
@@ -78,7 +76,10 @@ class LoopThread:
 def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
     # Not made by the caller, whose thread Ctrl-C can interrupt halfway through.
     try:
-        loop = _new_loop()
+        loop = asyncio.new_event_loop()
+        # A test that patches the time module cannot stop this clock. uvloop, which has its own, keeps it.
+        if type(loop).time is asyncio.BaseEventLoop.time:
+            loop.time = steady  # type: ignore[method-assign]
     except BaseException as error:  # noqa: BLE001 - most likely too many open files; the caller raises it
         ready.set_exception(error)
         return
@@ -89,22 +90,10 @@ def _run(ready: Future[asyncio.AbstractEventLoop]) -> None:
         loop.close()
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop whose clock a test cannot stop by patching :mod:`time`."""
-    loop = asyncio.new_event_loop()
-    # uvloop, which has a clock of its own, keeps it.
-    if type(loop).time is asyncio.BaseEventLoop.time:
-        loop.time = steady  # type: ignore[method-assign]
-    return loop
-
-
 def _end_made(ready: Future[asyncio.AbstractEventLoop]) -> None:
     if ready.exception() is None:
-        _end_loop(ready.result())
-
-
-def _end_loop(loop: asyncio.AbstractEventLoop) -> None:
-    loop.call_soon_threadsafe(loop.stop)
+        loop = ready.result()
+        loop.call_soon_threadsafe(loop.stop)
 
 
 def _hand_over(future: Future[T], task: asyncio.Task[T]) -> None:

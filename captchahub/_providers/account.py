@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from captchahub._http.transport import Transport
-from captchahub._policy.account_identity import AccountIdentity, polled_url
+from captchahub._policy.account_identity import AccountIdentity, identity_of, polled_url
 from captchahub._policy.latency import LatencyStats
 from captchahub._policy.polling import JobDurations, last_poll_margin
 from captchahub._policy.pricing import Prices
@@ -32,8 +32,6 @@ from captchahub.provider import Balance, Job, LocalProvider, Provider, Reply, Re
 from captchahub.results import ProviderHealth
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
-
-__all__ = ["Account", "LocalAccount", "RemoteAccount", "UseCount", "read_due_price_lists"]
 
 T = TypeVar("T")
 
@@ -66,29 +64,36 @@ class UseCount:
             await self._released.wait()
 
 
+@attrs.define(eq=False)
+class Speed:
+    """What was learned of the speed of a provider with one kind of task."""
+
+    latency: LatencyStats = attrs.field(factory=LatencyStats)
+    durations: JobDurations = attrs.field(factory=JobDurations)
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Account(ABC):
-    """A configured provider. What is learned of its speed is kept by task kind."""
+    """A configured provider."""
 
     settings: ProviderSettings
     provider: Provider | LocalProvider
     admission: Admission
     prices: Prices
-    call_plugin: PluginCaller
-    identity: AccountIdentity | None
-    """Which account at a service it is, or None for an engine in this process."""
-    durations: dict[str, JobDurations] = attrs.field(factory=dict[str, JobDurations])
-    latency: dict[str, LatencyStats] = attrs.field(factory=lambda: defaultdict(LatencyStats))
-    usage: UseCount = attrs.field(factory=UseCount)
+    speed: defaultdict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
+    """By kind of task."""
+    usage: UseCount = attrs.field(init=False, factory=UseCount)
+    call_plugin: PluginCaller = attrs.field(
+        init=False, default=attrs.Factory(lambda self: PluginCaller(self.settings), takes_self=True)
+    )
     name: str = attrs.field(
         init=False, default=attrs.Factory(lambda self: self.settings.name, takes_self=True)
     )
     """The provider's name in the configuration."""
-
-    @property
-    def secrets(self) -> Sequence[str]:
-        """The secrets of its settings, to be masked in whatever is shown of it."""
-        return self.call_plugin.secrets
+    secrets: Sequence[str] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.call_plugin.secrets, takes_self=True)
+    )
+    """The secrets of its settings, to be masked in whatever is shown of it."""
 
     @property
     def least_time(self) -> float:
@@ -108,11 +113,8 @@ class Account(ABC):
     def why_no_reports(self) -> str | None:
         """Return why wrong answers cannot be reported, or None if they can."""
 
-    @abstractmethod
-    def problems(self, settings: HubSettings) -> Iterable[str]:
+    def problems(self, settings: HubSettings) -> Iterable[str]:  # noqa: ARG002 - for the subclasses
         """Yield what the settings want of the account that it can't do, each with its key."""
-
-    def _cannot_report(self) -> Iterable[str]:
         if self.settings.report_wrong and (why := self.why_no_reports()) is not None:
             yield f"providers.{self.name}.report_wrong: {why}; leave it out"
 
@@ -128,13 +130,13 @@ class Account(ABC):
         """Return the names of the task's options that reach the provider."""
         return self.call_plugin(Collection, self.provider.sent_options, task)
 
-    @abstractmethod
-    def start_reading_prices(self, kind: str, background: BackgroundTasks) -> asyncio.Task[None] | None:
+    def start_reading_prices(
+        self,
+        kind: str,  # noqa: ARG002 - for accounts at a service
+        background: BackgroundTasks,  # noqa: ARG002
+    ) -> asyncio.Task[None] | None:
         """Start to read the price list if it is time for that, or return None."""
-
-    @abstractmethod
-    async def ensure_price(self, kind: str, background: BackgroundTasks, patience: float) -> None:
-        """See to it that a job has a price. See :meth:`PriceListReader.ensure_price`."""
+        return None
 
     def carried_over(self, before: Account) -> Account:
         """Return the account with what is known of the one that it replaces after a reload.
@@ -147,9 +149,7 @@ class Account(ABC):
             self.admission.replace(before.admission)
             return self
         before.admission.follow(own)
-        return attrs.evolve(
-            self, admission=before.admission, latency=before.latency, durations=before.durations
-        )
+        return attrs.evolve(self, admission=before.admission, speed=before.speed)
 
     def candidate(self, kind: str) -> Candidate:
         """Return what is known of the account for tasks of a kind."""
@@ -158,7 +158,7 @@ class Account(ABC):
             self.name,
             self.settings.plugin,
             self.prices.of(kind),
-            self.latency[kind].seconds_per_answer(moment),
+            self.speed[kind].latency.seconds_per_answer(moment),
             self.admission.health.state_at(moment),
         )
 
@@ -194,14 +194,18 @@ class RemoteAccount(Account):
     """An account at a service."""
 
     provider: Provider
-    identity: AccountIdentity
     transport: Transport
+    identity: AccountIdentity = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda self: identity_of(self.settings, self.provider), takes_self=True),
+    )
+    """Which account at the service it is."""
     short_digests: tuple[str, ...] = attrs.field(
-        default=attrs.Factory(lambda self: self.identity.short_digests, takes_self=True)
+        init=False, default=attrs.Factory(lambda self: self.identity.short_digests, takes_self=True)
     )
     """Those of its identity; computed once, because each of them is a hash."""
     price_list: PriceListReader = attrs.field(
-        default=attrs.Factory(lambda self: PriceListReader(self.prices), takes_self=True)
+        init=False, default=attrs.Factory(lambda self: PriceListReader(self.prices), takes_self=True)
     )
 
     @property
@@ -263,7 +267,7 @@ class RemoteAccount(Account):
         return self.price_list.start(self.services, background)
 
     async def ensure_price(self, kind: str, background: BackgroundTasks, patience: float) -> None:
-        """See to it that a job has a price. See :meth:`PriceListReader.ensure_price`."""
+        """Read the price list if a job needs it. See :meth:`PriceListReader.ensure_price`."""
         await self.price_list.ensure_price(kind, self.services, background, patience)
 
     def why_no_reports(self) -> str | None:
@@ -283,11 +287,8 @@ class RemoteAccount(Account):
 
     def problems(self, settings: HubSettings) -> Iterable[str]:
         """Yield what the settings want of the account that it can't do, each with its key."""
-        yield from self._cannot_report()
-        yield from self._too_fast()
+        yield from super().problems(settings)
         yield from self._unpriced(settings)
-
-    def _too_fast(self) -> Iterable[str]:
         interval = self.settings.poll_interval
         least = self.provider.min_poll_interval
         if interval is not None and interval < least and not self._is_on_this_machine():
@@ -315,7 +316,7 @@ class RemoteAccount(Account):
         for kind in sorted(self.provider.kinds):
             route = settings.routes.get(kind)
             if kind not in own.prices and (route is None or own.name in route.names):
-                unknown = f"nobody says what {kind} costs there, and there is a budget to keep"
+                unknown = f"the price of {kind} there is unknown, and there is a budget to keep"
                 yield f"providers.{own.name}.prices: {unknown}; write the price"
 
     async def aclose(self) -> None:
@@ -328,7 +329,6 @@ class LocalAccount(Account):
     """An engine in this process."""
 
     provider: LocalProvider
-    identity: None = None
     workers: Workers
 
     def remote(self) -> RemoteAccount:
@@ -337,23 +337,17 @@ class LocalAccount(Account):
             raise NotOffered(self.settings.unusable)
         raise NotOffered(f"{self.name} works in this process: it has no account at a service")
 
-    def start_reading_prices(self, kind: str, background: BackgroundTasks) -> None:
-        """Return None: its jobs cost nothing, unless the configuration says what they cost."""
-
-    async def ensure_price(self, kind: str, background: BackgroundTasks, patience: float) -> None:
-        """Do nothing, because each job has a price."""
-
     def why_no_reports(self) -> str:
         """Return why wrong answers cannot be reported."""
         return f"{self.settings.plugin} works in this process: no service takes reports"
 
-    def problems(self, settings: HubSettings) -> Iterable[str]:  # noqa: ARG002 - as its base has it
+    def problems(self, settings: HubSettings) -> Iterable[str]:
         """Yield what the settings want of the account that it can't do, each with its key."""
-        yield from self._cannot_report()
+        yield from super().problems(settings)
         if self.settings.budget is not None:
             yield (
-                f"providers.{self.name}.budget: {self.settings.plugin} works in this process, where nobody "
-                "charges anything; leave it out"
+                f"providers.{self.name}.budget: {self.settings.plugin} works in this process, where no "
+                "service charges anything; leave it out"
             )
 
     async def aclose(self) -> None:

@@ -22,8 +22,6 @@ from captchahub.provider import Balance
 from captchahub.results import ProviderState
 from captchahub.settings import ProviderSettings
 
-__all__ = ["Admission", "ChangeSignal", "Permit"]
-
 
 class ChangeSignal:
     """Wakes the solves of a hub when the health of some provider has changed."""
@@ -232,16 +230,14 @@ class Admission:
         elif health.state is ProviderState.HEALTHY:
             log.info("%s is called again%s", name, ": the probe found that it works" if is_probe else "")
         elif not is_probe:
-            log.warning("%s is left alone for %.1f s, %s", name, pause, health.reason)
+            log.warning("%s cools down for %.1f s, %s", name, pause, health.reason)
         elif is_early and pause > 0:
             opens = health.opens_early_at(math.inf)
             again = pause if opens is None else opens - now()
             told = "the probe failed, %s; if no other provider can be called, the next one is sent in %.1f s"
             log.info(f"%s: {told}", name, health.reason, again)
         elif pause > 0:
-            log.warning(
-                "%s is left alone for another %.1f s: the probe failed, %s", name, pause, health.reason
-            )
+            log.warning("%s cools down for another %.1f s: the probe failed, %s", name, pause, health.reason)
         else:
             log.info("%s: the probe said nothing about it, so that the next attempt is a probe", name)
 

@@ -8,11 +8,9 @@ from typing import Any, TypeVar
 from captchahub._policy.error_table import row_for
 from captchahub._support.guard import foreign_errors
 from captchahub._support.redaction import mask_error, secrets_in, tokens_in
-from captchahub.errors import NotOffered, PluginFault, ProviderError, TaskError
+from captchahub.errors import CaptchaHubError, NotOffered, PluginFault, ProviderError, TaskError
 from captchahub.provider import Reply
 from captchahub.settings import ProviderSettings
-
-__all__ = ["PluginCaller", "is_of_contract"]
 
 T = TypeVar("T")
 
@@ -65,3 +63,11 @@ class PluginCaller:
 def is_of_contract(error: BaseException, allowed: tuple[type[Exception], ...] = _OF_JOBS) -> bool:
     """Return whether a plugin may raise an error: one of ``allowed``, and not one of the engine's own."""
     return isinstance(error, allowed) and row_for(error).of_plugins
+
+
+def as_provider_error(error: CaptchaHubError) -> ProviderError:
+    """Return an error of a call to a service as one of the provider.
+
+    A wrong setting of the transport, or a mistake in the task, says nothing about a job that exists already.
+    """
+    return error if isinstance(error, ProviderError) else ProviderError(str(error))

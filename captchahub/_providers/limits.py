@@ -10,8 +10,6 @@ from captchahub._support.clock import now
 from captchahub.errors import NotAsked
 from captchahub.settings import Rate
 
-__all__ = ["RateLimiter", "Slots", "too_late"]
-
 _WHAT_HELPS = "raise that limit, give it more time, or add a provider to the route"
 
 
@@ -27,21 +25,17 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def taken(self) -> int:
+        self.taken = 0
         """How many slots are taken."""
-        return self._taken
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self, until: float) -> str | None:
         """Take a slot. Return the limit if the attempt had to wait for it, or None.
 
         ``until`` is in the loop's time. Raises :class:`~captchahub.errors.NotAsked` if none is free by then.
         """
-        if self._taken < self._limit:
-            self._taken += 1
+        if self.taken < self._limit:
+            self.taken += 1
             return None
         limit = f"max_in_flight is {self._limit}"
         slot = asyncio.get_running_loop().create_future()
@@ -62,7 +56,7 @@ class Slots:
 
     def release(self) -> None:
         """Give a slot back, to the attempt that has waited longest."""
-        self._taken -= 1
+        self.taken -= 1
         self._grant()
 
     def follow(self, limit: int) -> None:
@@ -71,11 +65,11 @@ class Slots:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiting and self._taken < self._limit:
+        while self._waiting and self.taken < self._limit:
             slot = self._waiting.popleft()
             # The attempt may have been cancelled in this moment, and not have run since.
             if not slot.done():
-                self._taken += 1
+                self.taken += 1
                 slot.set_result(None)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from captchahub._policy.error_table import row_for
 from captchahub._policy.pricing import Prices
+from captchahub._providers.calls import as_provider_error
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.clock import now
 from captchahub._support.tracebacks import drop_traceback
@@ -18,8 +19,6 @@ from captchahub.errors import (
     ServiceUnavailable,
 )
 from captchahub.provider import Service
-
-__all__ = ["PriceListReader"]
 
 _WHY = "there is a budget to keep, and the service was asked for its prices"
 
@@ -50,7 +49,7 @@ class PriceListReader:
         except NotOffered:
             self._prices.has_no_list(now())
         except CaptchaHubError as caught:
-            error = caught if isinstance(caught, ProviderError) else ProviderError(str(caught))
+            error = as_provider_error(caught)
             drop_traceback(error)
             self._prices.has_no_list(now(), error)
 
@@ -66,7 +65,9 @@ class PriceListReader:
         if prices.needs_list(kind, now()):
             await asyncio.wait([self.start(fetch, background)], timeout=max(0.0, patience))
             if self._reading is not None and prices.of(kind) is None:
-                raise ServiceUnavailable(f"{_WHY}: not told within {patience:.1f} s", nothing_created=True)
+                raise ServiceUnavailable(
+                    f"{_WHY}: no list came within {patience:.1f} s", nothing_created=True
+                )
         error = prices.fresh_error(now())
         if error is not None and prices.of(kind) is None:
             raise _for_a_job(error) from error

@@ -9,12 +9,11 @@ from decimal import Decimal
 
 from captchahub._http.transport import HttpTransport, Transport
 from captchahub._plugins.dispatcher import EventDispatcher
-from captchahub._policy.account_identity import AccountIdentity, identity_of
+from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.job_token import Token
 from captchahub._policy.pricing import Prices
 from captchahub._providers.account import Account, LocalAccount, RemoteAccount
 from captchahub._providers.admission import Admission, ChangeSignal
-from captchahub._providers.calls import PluginCaller
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.guard import foreign_errors
 from captchahub._support.threads import Workers
@@ -22,8 +21,6 @@ from captchahub.errors import ConfigError, UnsupportedTask
 from captchahub.provider import LocalProvider, Provider
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
-
-__all__ = ["ProviderRegistry", "TransportFactory", "http_transport"]
 
 TransportFactory = Callable[[ProviderSettings], Transport]
 
@@ -75,8 +72,8 @@ class ProviderRegistry(Mapping[str, Account]):
     @property
     def identities(self) -> Mapping[str, AccountIdentity]:
         """Which account at a service each name is."""
-        accounts = self._accounts.items()
-        return {name: account.identity for name, account in accounts if account.identity is not None}
+        accounts = self._accounts.values()
+        return {one.name: one.identity for one in accounts if isinstance(one, RemoteAccount)}
 
     def holder(self, job: Token) -> RemoteAccount:
         """Return the account of a job. Raises ConfigError if it is not configured here."""
@@ -171,14 +168,12 @@ def _build(settings: ProviderSettings, connect: TransportFactory, admission: Adm
             f"providers.{settings.name}: the plugin {settings.plugin!r} builds a {type(provider).__name__}, "
             "which is no provider with a set of kinds; update it, or report it to its author"
         )
-    call_plugin = PluginCaller(settings)
     if isinstance(provider, LocalProvider):
         return LocalAccount(
             settings=settings,
             provider=provider,
             admission=admission,
             prices=Prices(settings.prices, otherwise=Decimal(0)),
-            call_plugin=call_plugin,
             workers=Workers(settings.name, settings.max_in_flight),
         )
     free = Decimal(0) if settings.kind.is_free else None
@@ -187,7 +182,5 @@ def _build(settings: ProviderSettings, connect: TransportFactory, admission: Adm
         provider=provider,
         admission=admission,
         prices=Prices(settings.prices, currency=settings.currency, otherwise=free),
-        call_plugin=call_plugin,
-        identity=identity_of(settings, provider),
         transport=connect(settings),
     )

@@ -146,7 +146,7 @@ def test_check_reports_what_a_hub_finds_only_when_it_starts(
         "$CAPTCHAHUB__ROUTES__PHONE_SLIDE: routes.phone-slide: the provider 'backup' does not"
     )
     assert price.startswith(
-        "captchahub.yaml:5: providers.backup.prices: nobody says what image-to-text costs"
+        "captchahub.yaml:5: providers.backup.prices: the price of image-to-text there is unknown"
     )
     assert not (folder / "jobs.db").exists()
 
@@ -428,7 +428,7 @@ def test_init_overwrites_only_when_forced(folder: Path) -> None:
         (
             ["--plugin", "createtask", "--set", "dialect=2captcha", "--budget", "5/day"],
             3,
-            "providers.createtask.prices: nobody says what image-to-text costs there",
+            "providers.createtask.prices: the price of image-to-text there is unknown",
         ),
     ],
 )

@@ -115,8 +115,6 @@ def test_has_no_balance_and_no_price_list(hub: Hub) -> None:
 
 def test_nobody_charges_for_it_so_it_has_no_budget() -> None:
     own = {"plugin": "reader", "budget": {"limit": 1, "per": "day"}}
-    told = (
-        r"providers\.own\.budget: reader works in this process, where nobody charges anything; leave it out"
-    )
+    told = r"providers\.own\.budget: reader works in this process, where no service charges anything; leave"
     with pytest.raises(ConfigError, match=told):
         Hub.from_mapping({"providers": {"own": own}}, plugins=[ReaderPlugin()])

@@ -168,21 +168,17 @@ class TestInOneHub:
         in_town(town, main)
 
     def test_one_that_comes_in_the_moment_in_which_it_fails_tries_itself(self) -> None:
-        sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution]]]()
-        result = Result(TextSolution("x7kp2"), "image-to-text", "omo", 1, None, 1.0, ())
+        sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution] | float]]()
 
-        async def fails(_timeout: float) -> Result[TextSolution]:
-            # Its first step comes when this one has failed, and before anybody is told.
-            late.append(asyncio.ensure_future(sharing.solve("equal", 60.0, works, Progress())))
+        async def fails() -> Result[TextSolution]:
+            # It starts once this solve has failed, and before the callers of this solve are woken.
+            late.append(asyncio.ensure_future(sharing.follow("equal", 60.0, Progress())))
             raise AllProvidersFailed("no provider solved it", [Attempt("omo", 1.0, error=NotAsked("out"))])
-
-        async def works(_timeout: float) -> Result[TextSolution]:
-            return result
 
         async def main() -> None:
             with pytest.raises(AllProvidersFailed):
-                await sharing.solve("equal", 60.0, fails, Progress())
-            assert await late[0] is result
+                await sharing.lead("equal", asyncio.ensure_future(fails()), Progress())
+            assert await late[0] == 60.0
 
         run_virtual(main())
 

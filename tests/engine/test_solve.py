@@ -224,7 +224,7 @@ def forget_the_limits(**settings: object) -> dict[str, object]:
 
 class TestHealth:
     def test_a_dead_provider_costs_one_probe_a_cooldown_at_50_solves_at_once(self) -> None:
-        town = {"dead": Service(mishap=dead, settings=forget_the_limits()), "alive": Service()}
+        town = {"dead": Service(mishap=dead, settings=forget_the_limits()), "alive": Service(seconds=lambda: 6.0)}
 
         async def main(engine: Engine) -> None:
             for _ in range(3):
@@ -233,12 +233,12 @@ class TestHealth:
             begun = len(town["dead"].orders)
 
             async def keep_solving() -> None:
-                while asyncio.get_running_loop().time() < 330:
+                while asyncio.get_running_loop().time() < 180:
                     assert (await engine.solve(TASK, None)).provider == "alive"
 
             await asyncio.gather(*(keep_solving() for _ in range(50)))
             probes = town["dead"].orders[begun:]
-            assert 9 <= len(probes) <= 11
+            assert 5 <= len(probes) <= 6
             assert all(later - earlier >= 30 for earlier, later in pairwise(probes))
 
         in_town(town, main)
@@ -616,16 +616,16 @@ class TestHedging:
             }
 
             async def main(engine: Engine) -> list[float]:
-                return sorted([(await engine.solve(TASK, 300)).elapsed for _ in range(1000)])
+                return sorted([(await engine.solve(TASK, 300)).elapsed for _ in range(400)])
 
             elapsed = in_town(town, main, hedge_after="15s", hedge_limit=hedge_limit)
             return elapsed, sum(service.jobs for service in town.values())
 
         alone, jobs = times(0)
         hedged, more_jobs = times(0.05)
-        assert jobs == 1000
-        assert hedged[950] <= alone[950] / 2
-        assert more_jobs <= 1050
+        assert jobs == 400
+        assert hedged[380] <= alone[380] / 2
+        assert more_jobs <= 420
 
 
 class TestAgreement:

@@ -253,7 +253,7 @@ class TestTheLog:
         town = {"bad": Service(mishap=dead, settings={"health": {"failures": 1}}), "good": Service()}
         in_town(town, lambda engine: self.solves(engine, 40, 0))
         assert "bad is half-open: this attempt, the probe, finds out whether it works" in lines(caplog)
-        failed = "bad is left alone for another 30.0 s: the probe failed, ServiceUnavailable: nobody listens"
+        failed = "bad cools down for another 30.0 s: the probe failed, ServiceUnavailable: nobody listens"
         assert failed in lines(caplog)
 
     def test_a_probe_that_fails_before_the_cooldown_is_over(self, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import pytest
 from captchahub import AsyncHub, ConfigError, Hub
 from captchahub._hub.arguments import (
     checked_cost,
+    checked_count,
     checked_job,
-    checked_limit,
     checked_since,
     checked_state,
     checked_zone,
@@ -46,7 +47,7 @@ def test_a_wrong_type_is_reported_with_the_right_one(
     ("check", "value", "told"),
     [
         *[
-            (checked_limit, value, "limit must be a whole number of 1 or more")
+            (partial(checked_count, "limit"), value, "limit must be a whole number of 1 or more")
             for value in (0, -1, 1.5, "5", True)
         ],
         *[
@@ -63,7 +64,7 @@ def test_an_impossible_value_is_refused(check: Callable[[object], object], value
 
 def test_valid_arguments_are_returned() -> None:
     assert checked_state(JobState.SOLVED) is JobState.SOLVED
-    assert (checked_limit(5), checked_limit(10**30)) == (5, 2**63 - 1)
+    assert (checked_count("limit", 5), checked_count("limit", 10**30)) == (5, 2**63 - 1)
     assert (checked_cost(None), checked_cost(Decimal("0.1"))) == (None, Decimal("0.1"))
     assert checked_zone(UTC) is UTC
     assert (checked_since(None), checked_since(datetime(1970, 1, 2, tzinfo=UTC))) == (0.0, 86_400.0)

@@ -191,5 +191,5 @@ class TestAKindThatIsFreeOfCharge:
         assert self.solved(own={"prices": {"image-to-text": 0.25}}).cost == Decimal("0.25")
 
     def test_is_one_that_says_so(self) -> None:
-        with pytest.raises(ConfigError, match="nobody says what image-to-text costs there"):
+        with pytest.raises(ConfigError, match="the price of image-to-text there is unknown"):
             self.solved(own={}, is_free=False)

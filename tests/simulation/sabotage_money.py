@@ -15,9 +15,9 @@ import pytest
 
 from captchahub._engine import poller as _asking
 from captchahub._engine import resume as _resume
-from captchahub._engine.execution import RemoteExecution
-from captchahub._engine.late_answers import LateOutcome, OpenJob, Poll, collect
+from captchahub._engine.late_answers import JobOutcome, collect
 from captchahub._engine.poller import Poller
+from captchahub._engine.remote_attempt import RemoteAttempt
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import journal as _journal
@@ -29,6 +29,7 @@ from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate, ProviderError
+from captchahub.frames import Frame
 from captchahub.jobs import JobEntry as Entry
 from captchahub.provider import Created, Job, Provider, Request, Solved
 from captchahub.tasks import Solution, Task
@@ -41,33 +42,33 @@ __all__ = ["SABOTAGES"]
 
 def journal_after_the_send(patch: pytest.MonkeyPatch) -> None:
     """A job is written down after it is created, which saves a commit before each create."""
-    run, create = RemoteExecution.run, RemoteExecution._create
+    work, create = RemoteAttempt._work, RemoteAttempt._create
 
-    async def send_first(self: RemoteExecution) -> Solved:
-        provider = self._account.provider
-        request = self._account.call_plugin(Request, provider.create_job, self._task)
+    async def send_first(self: RemoteAttempt) -> Solved:
+        provider = self.account.provider
+        request = self.account.call_plugin(Request, provider.create_job, self._task)
         created = await create(self, request, self._task)
 
         async def already(_request: Request, _task: Task[Solution]) -> Created:
             return created
 
         setattr(self, "_create", already)  # noqa: B010 - mypy lets no method be replaced
-        return await run(self)
+        return await work(self)
 
-    patch.setattr(RemoteExecution, "run", send_first)
+    patch.setattr(RemoteAttempt, "_work", send_first)
 
 
 def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
     """A create without a reply is sent again."""
-    create = RemoteExecution._create
+    create = RemoteAttempt._create
 
-    async def create_again(self: RemoteExecution, request: Request, task: Task[Solution]) -> Created:
+    async def create_again(self: RemoteAttempt, request: Request, task: Task[Solution]) -> Created:
         try:
             return await create(self, request, task)
         except AmbiguousCreate:
             return await create(self, request, task)
 
-    patch.setattr(RemoteExecution, "_create", create_again)
+    patch.setattr(RemoteAttempt, "_create", create_again)
 
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
@@ -121,7 +122,7 @@ def answer_of_another_job(patch: pytest.MonkeyPatch) -> None:
         init(self, account, job, *rest, **named)
 
     async def poll_newest(self: Poller, deadline: float) -> tuple[Solved | None, ProviderError | None]:
-        self._job = newest[self._account.provider]
+        self.job = newest[self.account.provider]
         return await poll(self, deadline)
 
     patch.setattr(Poller, "__init__", note)
@@ -171,8 +172,8 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:
     """A hub that attaches to a job returns its answer, and does not write it down."""
 
-    async def collect_unwritten(job: OpenJob, poll: Poll, **named: Any) -> LateOutcome:
-        return await collect(attrs.evolve(job, row=None), poll, **named)
+    async def collect_unwritten(poller: Poller, frame: Frame, _row: JobRow, **named: Any) -> JobOutcome:
+        return await collect(poller, frame, None, **named)
 
     patch.setattr(_resume, "collect", collect_unwritten)
 

@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
-__all__ = ["blocks_a_loop"]
-
 _COROUTINES = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 # The code that runs a loop. A loop in another language (uvloop) has no frame, but asyncio.Runner has one.

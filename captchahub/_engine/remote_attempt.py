@@ -1,0 +1,218 @@
+"""An attempt at a service: create the job once, poll it until it is done, check the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import cast
+
+from captchahub._engine.attempt import AttemptRunner
+from captchahub._engine.late_answers import collect_late, may_be_elsewhere
+from captchahub._engine.poller import Poller
+from captchahub._journal.journal import JobRow, NewJob
+from captchahub._journal.solutions import unpack
+from captchahub._policy.job_token import Token
+from captchahub._policy.scheduling import backoff
+from captchahub._providers.account import RemoteAccount
+from captchahub._support.clock import now
+from captchahub._support.log import log
+from captchahub.errors import (
+    AmbiguousCreate,
+    ConfigError,
+    JobUnknown,
+    MalformedReply,
+    NotAsked,
+    ServiceUnavailable,
+    WrongSolution,
+)
+from captchahub.frames import WHOLE
+from captchahub.jobs import JobEntry, JobState
+from captchahub.provider import Created, Job, JobId, Request, Solved
+from captchahub.tasks import Solution, Task
+
+
+class RemoteAttempt(AttemptRunner[RemoteAccount]):
+    """An attempt at a service."""
+
+    _poller: Poller | None = None
+    _replied_in: float | None = None
+    """How long the service took to reply to the create, in seconds, or None if it has not replied."""
+
+    async def _work(self) -> Solved:
+        account, services = self.account, self._services
+        prepared = await self._prepared()
+        request = account.call_plugin(Request, account.provider.create_job, prepared.task)
+        if services.journal.has_budget_for(account.name):
+            patience = self._time_left - account.least_time
+            await account.ensure_price(self._kind, services.background, patience)
+        refused: JobEntry | None = None
+        # Each turn but the last finds a job of an equal task, whose answer turns out to be wrong or gone.
+        while True:
+            self._frame = prepared.frame
+            reserved = await self._reserve(refused)
+            if isinstance(reserved, JobRow) and reserved.found is None:
+                self._row = reserved
+                await self._record(await self._create(request, prepared.task))
+                # Without an answer Created has an id.
+                return self._checked(self._answer or await self._poll(cast("JobId", self.job_id)))
+            if isinstance(reserved, JobRow):
+                refused = cast("JobEntry", reserved.found)
+                answer = await self._poll_inherited(reserved, refused)
+            else:
+                refused, answer = reserved, self._take_over(reserved)
+            if answer is not None:
+                return answer
+
+    async def _reserve(self, refused: JobEntry | None) -> JobRow | JobEntry:
+        """Write into the journal that a job is about to be created. See :meth:`Journal.reserve`."""
+        solve, prices = self._solve, self.account.prices
+        job = NewJob(
+            submission=solve.id,
+            provider=self.account.name,
+            kind=self._kind,
+            fingerprint=solve.fingerprint,
+            options=solve.options,
+            price=prices.of(self._kind),
+            price_source=prices.source_of(self._kind),
+            currency=prices.currency,
+            is_shared=solve.is_shared,
+            frame=self._frame,
+        )
+        limit = asyncio.timeout_at(self._deadline)
+        try:
+            async with limit:
+                return await self._services.journal.reserve(job, solve.begun, refused, self.account.identity)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            see = "see which program keeps the file locked, or how busy its disk is"
+            raise NotAsked("the journal did not record the job in time", advice=see) from None
+
+    async def _create(self, request: Request, task: Task[Solution]) -> Created:
+        """Create the job; once more if it is known that the first request did not reach the service."""
+        account, has_retried = self.account, False
+        while True:
+            self.may_have_job = True
+            sent = now()
+            try:
+                timeout = max(0.0, min(account.settings.create_timeout, self._deadline - sent))
+                reply = await account.transport.send(request, timeout=timeout)
+                self._replied_in = now() - sent
+                return account.call_plugin(Created, account.provider.read_created, task, reply)
+            except ConfigError:
+                # The transport reads its settings before it sends anything.
+                self.may_have_job = False
+                raise
+            except (ServiceUnavailable, MalformedReply) as error:
+                if not isinstance(error, ServiceUnavailable) or not error.nothing_created:
+                    # If nobody could read the reply, base_url may be what is wrong.
+                    why = f"{error}; {error.advice}" if isinstance(error, MalformedReply) else str(error)
+                    raise AmbiguousCreate(f"the request was sent, but no job id came back: {why}") from error
+                self.may_have_job = False
+                if has_retried or not await self._may_retry(error):
+                    raise
+                has_retried = True
+
+    async def _may_retry(self, error: ServiceUnavailable) -> bool:
+        """Wait for the second try to create the job. Return False if there is none."""
+        pause = backoff(1, error, chance=self._services.chance())
+        latest = self._deadline - self.account.least_time
+        # A service that has replied did not miss the request: what it says is true in a moment, too, and
+        # others can be called meanwhile. A probe is one try, because a dead service is to cost no more.
+        if self._replied_in is not None or self._permit.is_probe or now() + pause > latest:
+            return False
+        self._solve.events.retrying(self.account.name, error)
+        await asyncio.sleep(pause)
+        try:
+            await self.account.admission.wait_for_rate(latest)
+        except NotAsked:
+            return False
+        return self._permit.refusal() is None
+
+    async def _record(self, created: Created) -> None:
+        """Write down the job that the service has created."""
+        self.job_id = created.job_id
+        if created.solution is not None:
+            # Before anything else is waited for, because a cancellation then would lose it.
+            self._answer = self._placed(Solved(created.solution, created.cost), self._frame)
+        if created.job_id is not None and self._row is not None:
+            await self._row.mark_created(created.job_id)
+            self._solve.progress.job = self._token
+            price = self.account.prices.of(self._kind)
+            self._solve.events.job_created(self.account.name, created.job_id, price)
+        self._permit.job_created()
+
+    async def _poll(self, job_id: JobId) -> Solved:
+        job = Job(job_id, self._kind)
+        self._poller = Poller(self.account, job, self._solve.events, replied_in=self._replied_in)
+        self._answer = self._placed(await self._poller.wait_until(self._deadline), self._frame)
+        return self._answer
+
+    def _take_over(self, equal: JobEntry) -> Solved | None:
+        """Return the checked answer of an equal task, which is paid for, or None if it is refused here."""
+        solution = unpack(self._task.solution_type, equal.answer or {})
+        if solution is None:
+            return None
+        self._shared, self.job_id = equal, equal.job_id
+        self._answer = Solved(solution, Decimal(0))
+        try:
+            return self._checked(self._answer)
+        except WrongSolution:
+            # It was not checked before, and this provider is not the one that was wrong.
+            self._shared = self.job_id = self._answer = None
+            self._was_refused = False
+            return None
+
+    async def _poll_inherited(self, row: JobRow, found: JobEntry) -> Solved | None:
+        """Return the checked answer of a dead hub's job for an equal task, or None if the job is gone."""
+        self._row, self.may_have_job, self._frame = row, True, found.frame
+        job_id = self.job_id = cast("JobId", found.job_id)
+        self._solve.progress.job = self._token
+        try:
+            return self._checked(await self._poll(job_id))
+        except JobUnknown as error:
+            # The next job has a row of its own.
+            log.info("%s: %s, which was left behind: a new job is created", self.account.name, error)
+            self._solve.progress.job = None
+            if may_be_elsewhere(found, self._services.journal.now):
+                await row.release()
+            else:
+                await row.settle(JobState.EXPIRED, error=f"{type(error).__name__}: {error}")
+            self._row = self.job_id = self._poller = None
+            self.may_have_job = False
+            if self._time_left < self.account.least_time:
+                raise
+        # A new job follows. Another attempt may have found meanwhile that the provider is out or cools down.
+        refusal = self._permit.refusal()
+        if refusal is not None:
+            raise refusal
+        return None
+
+    @property
+    def _polls(self) -> int:
+        return 0 if self._poller is None else self._poller.polls
+
+    @property
+    def _token(self) -> Token | None:
+        if self.job_id is None:
+            return None
+        fingerprint, digests = self._solve.fingerprint, self.account.short_digests
+        return Token(self.account.name, self._kind, self.job_id, fingerprint, self._frame, digests)
+
+    @property
+    def _ran_out(self) -> bool:
+        return self._poller is not None and self._poller.ran_out
+
+    def _checked_late(self, found: Solved) -> Solved:
+        # collect() has moved it into the task's own picture.
+        self._answer = self._placed(found, WHOLE)
+        return self._checked(self._answer)
+
+    def _collect_later(self) -> None:
+        if self._row is None or self.job_id is None:
+            return
+        poller = self._poller or Poller(self.account, Job(self.job_id, self._kind))
+        # The events of the solve are over.
+        poller.events = None
+        collecting = collect_late(poller, self._frame, self._row, self._solve.undelivered, self.late_answer)
+        self._services.background.track(asyncio.ensure_future(collecting))

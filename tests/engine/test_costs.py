@@ -1,0 +1,64 @@
+"""What an attempt cost whose create failed: the attempt and the ledger must agree."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from decimal import Decimal
+
+import pytest
+
+from captchahub import AllProvidersFailed, ConfigError, JobState
+from captchahub._engine.engine import Engine
+from captchahub.errors import AmbiguousCreate, JobRefused, ProviderError
+from captchahub.provider import Reply, Request
+from tests.custom_providers import Stall, fail, in_lab, odd, raising
+
+PRICE = Decimal("0.001")
+
+
+def broken_proxy(_request: Request) -> Reply:
+    """Raise what the transport raises before it sends anything."""
+    raise ConfigError("http.proxy: the proxy's certificate can't be read")
+
+
+@pytest.mark.parametrize(
+    ("stall", "error", "cost", "state"),
+    [
+        pytest.param(Stall(step=broken_proxy), ProviderError, 0, JobState.NOT_SENT, id="nothing was sent"),
+        pytest.param(
+            Stall(odd(read_created=raising(lambda: JobRefused("too large")))),
+            JobRefused,
+            0,
+            JobState.REFUSED,
+            id="the service refused it",
+        ),
+        pytest.param(
+            Stall(odd(read_created=raising(lambda: ProviderError("a strange reply")))),
+            ProviderError,
+            PRICE,
+            JobState.AMBIGUOUS,
+            id="the plugin could not read the reply",
+        ),
+        pytest.param(
+            Stall(odd(read_created=raising(lambda: ValueError("a strange reply")))),
+            AmbiguousCreate,
+            PRICE,
+            JobState.AMBIGUOUS,
+            id="the plugin failed",
+        ),
+    ],
+)
+def test_an_attempt_costs_what_the_ledger_says(
+    stall: Stall, error: type[Exception], cost: Decimal, state: JobState
+) -> None:
+    stall.settings = {"prices": {"image-to-text": str(PRICE)}}
+
+    async def main(engine: Engine) -> None:
+        failed = await fail(engine)
+        assert isinstance(failed, AllProvidersFailed)
+        (attempt,) = failed.attempts
+        (job,) = await engine.jobs(None, 10)
+        assert (type(attempt.error), attempt.cost, job.state) == (error, cost, state)
+        assert sum(line.amount for line in await engine.spend(UTC, None)) == cost
+
+    in_lab({"main": stall}, main)

@@ -93,7 +93,7 @@ def read_entries(rows: Iterable[Sequence[Any]]) -> list[JobEntry]:
 
 
 def _entry(row: Sequence[Any]) -> JobEntry:
-    fields = dict(zip(_FIELDS, row, strict=False))
+    fields: dict[str, Any] = dict(zip(_FIELDS, row, strict=False))
     try:
         for name, read in _READ.items():
             if fields[name] is not None:

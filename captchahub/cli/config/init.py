@@ -52,6 +52,7 @@ def init(file: Path, interview: Interview, *, overwrites: bool) -> None:
     if problems:
         listed = "\n".join(map(_without_line, problems))
         raise ConfigError(f"these answers make no configuration, so nothing is written:\n{listed}")
+    # "x", because another program may have created the file while the questions were answered.
     with file.open("w" if overwrites else "x", encoding="utf-8") as stream:
         stream.write(configuration_text(answers))
     with writing_stdout():
@@ -183,6 +184,7 @@ class Interview:
                 raise click.BadParameter("a new name of letters, digits, '-', '_' and '.' is needed")
             return text
 
+        # A second account at the same service gets a number.
         number = sum(name == kind.name or name.startswith(f"{kind.name}-") for name in taken) + 1
         usual = kind.name if number == 1 else f"{kind.name}-{number}"
         name = self._ask(f"What do you call the account at {kind.name}", None, usual, name_of)
@@ -219,6 +221,7 @@ class Interview:
         if self.asks and self.secret is None:
             question = f"  Where is the {key}: in an environment variable, a file, or the keyring"
             scheme = click.prompt(question, type=click.Choice(["env", "file", "keyring"]), default="env")
+        # The name of an account may begin with a digit, but that of a variable can't.
         word = re.sub(r"\W", "_", name).upper()
         variable = f"{word if word[:1].isalpha() else f'CAPTCHAHUB_{word}'}_{key.rpartition('_')[2].upper()}"
         question, pattern, usual = {

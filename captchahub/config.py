@@ -44,11 +44,6 @@ class LoadedConfiguration:
     plugins: Plugins
 
     @classmethod
-    def from_yaml(cls, path: Path, plugins: Plugins) -> LoadedConfiguration:
-        """Read a YAML file; see :func:`load_yaml`."""
-        return cls(read_yaml(path, plugins), plugins)
-
-    @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], plugins: Plugins) -> LoadedConfiguration:
         """Read a mapping; see :func:`load_mapping`."""
         return cls(read_mapping(mapping, plugins), plugins)
@@ -76,4 +71,6 @@ class Source:
         path = self.path
         if self.base is not None and self.base != working_directory():
             path = self.base / path
-        return LoadedConfiguration.from_yaml(path, Plugins(self.plugins))
+        # New plugins at each reading, so that one that was installed or blocked since then is noticed.
+        plugins = Plugins(self.plugins)
+        return LoadedConfiguration(read_yaml(path, plugins), plugins)

@@ -83,7 +83,7 @@ class HttpSettings:
 
 @attrs.frozen
 class HealthSettings:
-    """When a provider is left alone, and for how long. Times are in seconds."""
+    """When a failing provider gets a cooldown, and for how long. Times are in seconds."""
 
     failures: Annotated[float, FailureLimit] = 5
     """How many failures in a row cause a cooldown, or never.
@@ -100,7 +100,7 @@ class HealthSettings:
     min_samples: Annotated[int, Count] = 20
     """The fewest attempts in that time for the share to count."""
     cooldown: Annotated[float, Pause] = 30.0
-    """How long the provider is left alone while another one can be used, such as 30s.
+    """How long the provider gets no jobs while another one can be used, such as 30s.
 
     Then one attempt tries it again. A solve that has no other provider does not wait as long.
     """
@@ -206,7 +206,7 @@ class ProviderSettings:
     None if the token identifies the account.
     """
     health: HealthSettings = HealthSettings()
-    """When a failing provider is left alone, and for how long."""
+    """When a failing provider gets a cooldown, and for how long."""
     budget: Budget | None = None
     """The most that may be spent here, such as {limit: 5.00, per: day}."""
     http: Annotated[HttpSettings, Inline] = HttpSettings()

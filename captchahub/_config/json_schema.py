@@ -32,6 +32,7 @@ def text(pattern: str) -> Schema:
 def choice(values: Iterable[object]) -> Schema:
     """Return the schema of one of these values; a text can come from a reference as well."""
     choices = list(values)
+    # A reference always gives text, so it can't stand for a number.
     chosen: Schema = {"enum": choices}
     return any_of(chosen, REFERENCE) if any(isinstance(one, str) for one in choices) else chosen
 

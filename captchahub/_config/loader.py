@@ -85,6 +85,7 @@ def _inspected(
 
 def block_as_configured(path: Path | None, plugins: Plugins) -> None:
     """Block the plugins that a file, if it exists, and the environment block; ignore all other problems."""
+    # Commands that need no configuration must work with a broken one, but import nothing that it blocks.
     problems = Problems()
     document = read_document(path, problems) if path is not None and path.exists() else None
     read = override(document or Document({}, {}), os.environ, lambda _place, _top: (), problems)

@@ -22,6 +22,7 @@ def task_kinds(used: Iterable[ProviderKind[object]]) -> frozenset[str]:
 
     A provider is not built to learn its kinds; they are read from ``build`` if that is its class.
     """
+    # A program may define its own task types, which no plugin registers.
     kinds = set(_subclass_kinds(Task))
     for kind in used:
         declared: object = getattr(kind.build, "kinds", None)

@@ -36,6 +36,7 @@ def report_near_variables(value: object, environment: Iterable[str], problems: P
     known = {"_".join(words): words for words in _words_in(_keys_at_the_top(top))}
     providers = [as_variable(name) for name in mapping_in(top.get("providers"))]
     for name in sorted(environment):
+        # Only Windows ignores the case of a name, so nothing reads "captchahub__timeout" elsewhere.
         upper = name.upper()
         if not upper.startswith(_BEGINNING) or name.startswith(PREFIX) or name in own:
             continue

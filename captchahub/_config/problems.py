@@ -15,6 +15,7 @@ KeyPath = tuple[str | int, ...]
 EXAMPLE = "providers: {omo: {plugin: omocaptcha, api_token: '${env:OMOCAPTCHA_TOKEN}'}}"
 """The least configuration, for advice; on one line, as every problem is."""
 
+# Other keys are quoted in messages, so that a dot in one does not look like a step.
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 
@@ -38,6 +39,7 @@ class InvalidValue(Exception):
     def __init__(
         self, expected: str, value: object, advice: str = "", *, guess: str = "", hidden: bool = False
     ) -> None:
+        # Without the value, which may be a secret: str() of an exception shows all its arguments.
         super().__init__(expected)
         self.expected = expected
         self.value = value
@@ -110,6 +112,7 @@ class Problems:
 
     def is_followed(self, text: str) -> bool:
         """Whether a reference led to exactly this text."""
+        # By the text, because a reader of a single value does not know its place.
         return any(text in origin.texts for origin in self.origins.values() if origin.is_reference)
 
     def is_unreadable(self, place: KeyPath) -> bool:

@@ -117,7 +117,8 @@ class ValueReader:
         if checks is None:
             reason = f"the plugin can't take this value ({type(error).__name__})"
             self.problems.add(place, f"{reason}; leave the key out, and tell the plugin's author")
-        elif not checks.refused:
+        # A value that could not be read is None for the check, and has been reported.
+        elif not checks.refused and not self.problems.is_unreadable(place):
             self.problems.add(place, self._plugin_words(error, checks.values, place))
 
     def _report_refused(self, value: object, target: Any, place: KeyPath) -> _FieldChecks | None:

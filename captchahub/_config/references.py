@@ -17,6 +17,7 @@ from captchahub._support.text_files import decoded
 MAX_BYTES = 65_536
 """The largest file that ``${file:PATH}`` reads, in bytes."""
 
+# In this order: an escaped "${" first, and one that is never closed last.
 _PIECE = re.compile(r"\$\$\{|\$\{(?P<inner>[^{}]*)\}|\$\{")
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -25,14 +26,14 @@ _FORMS = "write ${env:NAME}, ${file:PATH} or ${keyring:SERVICE/USER}, and $${ fo
 
 
 class _Refused(Exception):
-    """A reference that leads nowhere; the message says why."""
+    """A reference that can't be followed; the message says why."""
 
 
 def resolve(value: object, place: KeyPath, base: Path, problems: Problems) -> object:
     """Return the value with the references in all its texts replaced by what they name.
 
     Files are found relative to ``base``. ``problems`` gets the origin of each text. A text with a reference
-    that leads nowhere becomes None.
+    that can't be followed becomes None.
     """
     if isinstance(value, str):
         return _resolve_text(value, place, base, problems)
@@ -82,6 +83,7 @@ def _resolve_text(text: str, place: KeyPath, base: Path, problems: Problems) -> 
 
 def _written(inner: str) -> str:
     """Return the reference as a message names it, on one line."""
+    # repr() escapes line breaks; its quotes are cut off.
     return "${" + repr(inner)[1:-1][:100] + "}"
 
 
@@ -112,6 +114,7 @@ def _file(path: str, base: Path) -> str:
     try:
         with (base / expanded(path)).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+        # Editors and "echo" end a file with a line break, which is no part of the secret.
         value = decoded(data).removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise _Refused(f"{named} is not UTF-8 text; name a file that holds only the value") from None
@@ -121,6 +124,7 @@ def _file(path: str, base: Path) -> str:
         raise _Refused(f"{named} can't be read: {reason}; check the path and the permissions") from None
     if len(data) > MAX_BYTES:
         raise _Refused(f"{named} is larger than {MAX_BYTES} bytes; name a file that holds only the value")
+    # UTF-16 without a byte order mark can be valid UTF-8, with a NUL after each letter.
     if "\0" in value:
         raise _Refused(f"{named} is not UTF-8 text; name a file that holds only the value")
     if not value:

@@ -18,6 +18,7 @@ from captchahub.settings import Otherwise, RouteSettings, Strategy
 
 Group = Mapping[str, float]
 
+# The other strategies order the providers of a priority by price or by time, so a weight would do nothing.
 _BY_WEIGHT = (Strategy.ORDERED, Strategy.BALANCED)
 
 FALLBACK_ERRORS: Mapping[str, type[ProviderError]] = {

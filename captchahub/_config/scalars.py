@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, tzinfo
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -55,6 +55,7 @@ _PERCENTILE = re.compile(r"p([1-9][0-9]?)")
 
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 
+# A few digits only: int() refuses some thousands of them.
 _RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
 
 _AMOUNT = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -97,6 +98,7 @@ def read_text(value: object) -> str:
 
 def read_whole_number(value: object) -> int:
     """Read a whole number."""
+    # True is an int to Python, and "yes" is true to YAML.
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidValue("a whole number", value, _unquote(value))
     return value
@@ -106,7 +108,7 @@ def read_number(value: object) -> float:
     """Read a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidValue("a number", value, _unquote(value))
-    # Near the largest float, above which float() of a whole number raises OverflowError.
+    # Infinity too. Above 1.8e308, float() of a whole number raises OverflowError.
     if abs(value) > 1e300 or math.isnan(value):
         raise InvalidValue("a finite number", value)
     return float(value)
@@ -179,6 +181,7 @@ def read_hedge_delay(value: object) -> float | Percentile:
 def read_secret(value: object, context: ReadContext) -> Secret:
     """Read a secret. No message repeats the value."""
     if not isinstance(value, str):
+        # A token of digits is a number to YAML, so this may be the secret itself.
         raise InvalidValue("text", value, "put it in quotes", hidden=True)
     if not value.strip():
         advice = "give it a value, best as ${env:NAME} or ${file:PATH}"
@@ -227,6 +230,7 @@ def read_file_path(value: object, context: ReadContext) -> Path:
     try:
         # A relative path can't be made absolute if the working directory has been deleted.
         path = read_path(value, context).absolute()
+        # YAML can write half a character, "\\uD800", which is in no name of a file.
         os.fsencode(path)
         usable = path.is_file() if path.exists() else path.parent.is_dir()
     except (InvalidValue, OSError, ValueError):
@@ -297,16 +301,6 @@ def read_amount(
     raise InvalidValue(expected, value)
 
 
-def read_price(value: object) -> Decimal:
-    """Read a price from 0."""
-    return read_amount(value, "a price from 0, such as 0.0005", 0)
-
-
-def read_limit(value: object) -> Decimal:
-    """Read an amount from 0; 0 lets nothing be spent."""
-    return read_amount(value, "an amount from 0, such as 5.00", 0)
-
-
 def read_currency(value: object) -> str:
     """Read the code of a currency."""
     if not isinstance(value, str) or not _CURRENCY.fullmatch(value):
@@ -353,6 +347,7 @@ def _alone(read: Callable[[object], object]) -> Callable[[object, ReadContext], 
 
 _TIME = r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"
 
+# A digit that is not zero follows somewhere in the number.
 _ABOVE_ZERO = "(?=[0.]*[1-9])"
 
 _COUNT_SCHEMA: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_COUNT}
@@ -396,8 +391,13 @@ SCALARS: Mapping[Any, Scalar] = {
     notation.Share: Scalar(_alone(read_share), _SHARE_SCHEMA),
     notation.FailureLimit: Scalar(_alone(_or_never(read_count)), any_of(_COUNT_SCHEMA, text(NEVER))),
     notation.ShareLimit: Scalar(_alone(_or_never(read_share)), any_of(_SHARE_SCHEMA, {"const": NEVER})),
-    notation.Price: Scalar(_alone(read_price), _PRICE_SCHEMA),
-    notation.Limit: Scalar(_alone(read_limit), _PRICE_SCHEMA),
+    notation.Price: Scalar(
+        _alone(partial(read_amount, expected="a price from 0, such as 0.0005", least=0)), _PRICE_SCHEMA
+    ),
+    # A limit of 0 lets nothing be spent.
+    notation.Limit: Scalar(
+        _alone(partial(read_amount, expected="an amount from 0, such as 5.00", least=0)), _PRICE_SCHEMA
+    ),
     notation.Currency: Scalar(_alone(read_currency), text("[A-Z]{3}")),
     notation.TimeZone: Scalar(read_time_zone, {"type": "string", "minLength": 1}, is_open=True),
     notation.Count: Scalar(_alone(read_count), _COUNT_SCHEMA),

@@ -89,6 +89,7 @@ TypeInfo: TypeAlias = (
     ScalarType | ChoiceType | UnionType | ListType | TupleType | MappingType | ClassType | UnknownType
 )
 
+# An abstract type gets a class that can't be changed, unless its name asks for one that can.
 _LISTS: Mapping[object, Callable[[list[Any]], object]] = {
     list: list,
     tuple: tuple,
@@ -110,6 +111,7 @@ def info_of(target: Any) -> TypeInfo:
         # How a value is written goes before what it is: `Annotated[float | None, Duration]` is no null.
         return info_of(next((one for one in target.__metadata__ if _is_scalar(one)), arguments[0]))
     behind = getattr(target, "__supertype__", None) or getattr(target, "__value__", None)
+    # A class can have attributes with these names of its own.
     if behind is not None and not isinstance(target, type):
         return info_of(behind)
     if origin is typing.Literal:
@@ -187,6 +189,7 @@ def settings_fields(target: type[Any]) -> Iterator[SettingsField]:
                 path=(field.name,),
                 type=field.type or object,
                 is_required=field.default is attrs.NOTHING,
+                # A function for the repr may shorten a secret or mask it.
                 is_shown=field.repr is True,
                 owner=target,
             )

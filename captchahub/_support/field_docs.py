@@ -9,14 +9,13 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
-
-__all__ = ["class_doc", "documented_fields", "field_docs"]
+from collections.abc import Mapping
+from itertools import pairwise
 
 
 def class_doc(target: type) -> str:
     """Return the first paragraph of a class's docstring, on one line, or an empty text."""
-    return _words((target.__doc__ or "").partition("\n\n")[0])
+    return _first_paragraph(target.__doc__ or "")
 
 
 def field_docs(target: type) -> Mapping[str, str]:
@@ -26,33 +25,26 @@ def field_docs(target: type) -> Mapping[str, str]:
     """
     found: dict[str, str] = {}
     for base in reversed(target.__mro__):
-        found.update(_own_docs(base))
+        for field, below in pairwise(_body_of(base)):
+            match field, below:
+                case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(written))):
+                    found[name] = _first_paragraph(written)
+                case _:
+                    pass
     return found
 
 
-def _own_docs(target: type) -> Iterator[tuple[str, str]]:
+def _body_of(target: type) -> list[ast.stmt]:
     try:
+        # A class that is defined in a function is indented.
         tree = ast.parse(textwrap.dedent(inspect.getsource(target)))
     except (OSError, TypeError, SyntaxError):
-        return
-    for definition in tree.body:
-        if isinstance(definition, ast.ClassDef):
-            for field, below in zip(definition.body, definition.body[1:], strict=False):
-                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                    words = _docstring(below)
-                    if words:
-                        yield field.target.id, words
+        return []
+    return [statement for part in tree.body if isinstance(part, ast.ClassDef) for statement in part.body]
 
 
-def _docstring(statement: ast.stmt) -> str:
-    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
-        return ""
-    written = statement.value.value
-    return _words(written.partition("\n\n")[0]) if isinstance(written, str) else ""
-
-
-def _words(written: str) -> str:
-    return " ".join(written.replace("``", "`").split())
+def _first_paragraph(docstring: str) -> str:
+    return " ".join(docstring.partition("\n\n")[0].replace("``", "`").split())
 
 
 def documented_fields(target: type) -> set[str]:

@@ -797,6 +797,12 @@ def test_a_check_is_not_made_of_a_value_that_could_not_be_read(tmp_path: Path) -
     assert places(tmp_path, text) == ["providers.a.other", "providers.a.word"]
 
 
+def test_a_check_that_fails_for_such_a_value_is_not_reported(tmp_path: Path) -> None:
+    text = "providers:\n  a:\n    plugin: strict\n    other: 1\n    word: ${env:NO_SUCH_X}\n"
+    (line,) = problems(tmp_path, text)
+    assert line.endswith("NO_SUCH_X is not set; set it before the program starts")
+
+
 def test_a_wrong_price_does_not_hide_an_unknown_task_kind(tmp_path: Path) -> None:
     text = START + "    prices:\n      foo: 1\n      image-to-text: -1\n"
     assert places(tmp_path, text) == ["providers.a.prices.foo", "providers.a.prices.image-to-text"]

@@ -273,6 +273,14 @@ class TestAVariableThatIsNearlyOne:
             f"${name}: nothing reads it; write {right}, or another name if it is your own program's"
         )
 
+    @pytest.mark.parametrize("key", ["TIMEOUT", "API_TOKEN"])
+    def test_belongs_to_the_provider_with_the_longest_name(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch, key: str
+    ) -> None:
+        monkeypatch.setenv(f"CAPTCHAHUB_PROVIDERS_A_2_{key}", SENSITIVE)
+        (line,) = problem_lines(load, START + "  a-2: {plugin: echo, api_token: x}\n")
+        assert f"write CAPTCHAHUB__PROVIDERS__A_2__{key}, " in line
+
     @pytest.mark.parametrize(
         "name",
         [

@@ -40,9 +40,9 @@ def config() -> None:
 @_file
 @_json
 def check(file: Path | None, *, as_json: bool) -> None:
-    """Tell every mistake of a configuration, each with its line and what to do.
+    """Report every problem of a configuration, each with its line and what to do.
 
-    It goes as far as a solve would before anything is sent: variables, files and plugins have to be there.
+    It goes as far as a solve would before anything is sent: variables, files and plugins must exist.
     """
     need_stdout()
     # Only here, as below: "captchahub --help" must not wait for what these need.
@@ -136,7 +136,7 @@ def init(
     It never asks for a secret, only where it is.
     """
     need_stdout()
-    from captchahub.cli.config.init import Given, init as begin  # noqa: PLC0415, I001
+    from captchahub.cli.config.init import Interview, init as begin  # noqa: PLC0415, I001
 
-    given = Given(plugins, secret, dict(values), timeout, budget, journal)
-    begin(file, given, asks=not yes, overwrites=force)
+    interview = Interview(plugins, secret, dict(values), timeout, budget, journal, asks=not yes)
+    begin(file, interview, overwrites=force)

@@ -88,18 +88,29 @@ class _Effective:
         self, place: KeyPath, settings: object, special: Mapping[str, Entry] | None = None
     ) -> list[Entry]:
         """Return an entry for each key of a settings class of the library."""
-        return [
-            (special or {}).get(field.key) or self._setting(field, place, settings)
-            for field in type_info.settings_fields(type(settings))
-        ]
+        entries: list[Entry] = []
+        for field in type_info.settings_fields(type(settings)):
+            if special is not None and field.key in special:
+                entries.append(special[field.key])
+            elif isinstance(type_info.info_of(field.type), type_info.ClassType):
+                inner = self._settings_entries((*place, field.key), field.value_in(settings))
+                entries.append(Entry(field.key, children=inner))
+            else:
+                entries.append(self._entry(field, place, settings, field.type))
+        return entries
 
-    def _setting(self, field: type_info.SettingsField, place: KeyPath, settings: object) -> Entry:
-        value, inner = field.value_in(settings), (*place, field.key)
-        if isinstance(type_info.info_of(field.type), type_info.ClassType):
-            return Entry(field.key, children=self._settings_entries(inner, value))
+    def _entry(self, field: type_info.SettingsField, place: KeyPath, settings: object, target: Any) -> Entry:
+        """Return the entry of one key, as it is written or by default; ``target`` says what to hide."""
         if field.key in self._written(place):
-            return self._given(inner, field.type)
-        return _by_default(field.key, value, field.type)
+            return self._given((*place, field.key), target)
+        value = field.value_in(settings)
+        if value is None:
+            return Entry(field.key, source=_DEFAULT, in_use=False)
+        try:
+            shown = HIDDEN if _is_secret(target) else self._masked(_plain(value, target))
+        except _Unwritable as kind:
+            return Entry(field.key, f"a {kind}", source=_DEFAULT, in_use=False)
+        return Entry(field.key, shown, source=_DEFAULT)
 
     def _provider(self, one: ProviderSettings) -> Entry:
         place = ("providers", one.name)
@@ -107,22 +118,17 @@ class _Effective:
         special = {"plugin": plugin, "budget": self._budget(place, one.budget)}
         first, *common = self._settings_entries(place, one, special)
         if one.unusable is None:
-            own = [self._own(field, one, place) for field in type_info.settings_fields(type(one.own))]
+            fields = type_info.settings_fields(type(one.own))
+            own = [self._entry(field, place, one.own, _hiding(field)) for field in fields]
         else:
             # Without the plugin it is unknown which of its keys are secrets.
             keys = [key for key in self._written(place) if key not in COMMON_KEYS]
             own = [Entry(key, HIDDEN, source=self._inspected.source((*place, key))) for key in keys]
         return Entry(one.name, children=[first, *own, *common])
 
-    def _own(self, field: type_info.SettingsField, one: ProviderSettings, place: KeyPath) -> Entry:
-        target = _hiding(field)
-        if field.key in self._written(place):
-            return self._given((*place, field.key), target)
-        entry = _by_default(field.key, field.value_in(one.own), target)
-        return attrs.evolve(entry, value=self._masked(entry.value))
-
     def _masked(self, value: object) -> object:
         """Return a plain value without any text that is a secret."""
+        # A plugin can make a default of its token, such as the name of a login.
         if isinstance(value, str):
             return mask(value, self._secrets)
         members, items = mapping_in(value), items_in(value)
@@ -192,15 +198,6 @@ class _Effective:
         if isinstance(written, dict):
             return {mask(str(step), self._secrets): one for step, one in inner.items()}
         return written
-
-
-def _by_default(key: str, value: object, target: Any) -> Entry:
-    if value is None:
-        return Entry(key, source=_DEFAULT, in_use=False)
-    try:
-        return Entry(key, HIDDEN if _is_secret(target) else _plain(value, target), source=_DEFAULT)
-    except _Unwritable as kind:
-        return Entry(key, f"a {kind}", source=_DEFAULT, in_use=False)
 
 
 def _is_closed(target: Any) -> bool:

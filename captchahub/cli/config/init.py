@@ -34,19 +34,7 @@ _TRIAL = "trial-secret"  # replaces every secret while the answers are tried
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Given:
-    """The values of the options; empty or None for those that are not used."""
-
-    plugins: Sequence[str] = ()
-    secret: str | None = None
-    values: Mapping[str, object] = attrs.field(factory=dict[str, object])
-    timeout: str | None = None
-    budget: str | None = None
-    journal: str | None = None
-
-
-def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
+def init(file: Path, interview: Interview, *, overwrites: bool) -> None:
     """Write the file that the answers describe, unless it has a problem.
 
     Raises click's own errors for wrong options, and :class:`~captchahub.errors.ConfigError` if the answers
@@ -56,14 +44,15 @@ def init(file: Path, given: Given, *, asks: bool, overwrites: bool) -> None:
         raise click.UsageError(f"{file} is there already: --force overwrites it, or name another FILE")
     plugins = Plugins()
     block_as_configured(default_config(), plugins)
-    answers = _Interview(plugins, given, asks=asks).answers()
-    if asks:
+    answers = interview.answers({kind.name: kind for kind in usable_kinds(plugins)})
+    if interview.asks:
         # Only a trial shows which services publish no prices, and asking for others would be a burden.
         answers = _with_prices(answers, _trial(answers, file, plugins))
     problems = _trial(answers, file, plugins)
     if problems:
         listed = "\n".join(map(_without_line, problems))
         raise ConfigError(f"these answers make no configuration, so nothing is written:\n{listed}")
+    # "x", because another program may have created the file while the questions were answered.
     with file.open("w" if overwrites else "x", encoding="utf-8") as stream:
         stream.write(configuration_text(answers))
     with writing_stdout():
@@ -86,22 +75,17 @@ def _trial(answers: Answers, file: Path, plugins: Plugins) -> list[LocatedProble
 def _with_prices(answers: Answers, problems: Sequence[LocatedProblem]) -> Answers:
     """Return the answers with the prices that a budget needs, if the service does not publish them."""
     lacking = {problem.place for problem in problems}
-    accounts = [
-        attrs.evolve(account, keys={**account.keys, "prices": _ask_prices(account)})
-        if f"providers.{account.name}.prices" in lacking
-        else account
-        for account in answers.accounts
-    ]
+    accounts: list[ProviderAnswers] = []
+    for account in answers.accounts:
+        keys = dict(account.keys)
+        if f"providers.{account.name}.prices" in lacking:
+            put(f"The service of {account.name} has no price list, and there is a budget to keep.")
+            keys["prices"] = {
+                kind: float(click.prompt(f"  What does one {kind} job cost there", value_proc=amount))
+                for kind in sorted(getattr(account.kind.build, "kinds", ()))
+            }
+        accounts.append(attrs.evolve(account, keys=keys))
     return attrs.evolve(answers, accounts=accounts)
-
-
-def _ask_prices(account: ProviderAnswers) -> dict[str, float]:
-    kinds = sorted(getattr(account.kind.build, "kinds", ()))
-    put(f"The service of {account.name} has no price list, and there is a budget to keep.")
-    return {
-        kind: float(click.prompt(f"  What does one {kind} job cost there", value_proc=amount))
-        for kind in kinds
-    }
 
 
 def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
@@ -120,27 +104,33 @@ def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
 
 
 @attrs.frozen
-class _Interview:
-    """Asks for what the options do not say, or takes the usual answers."""
+class Interview:
+    """Asks for what the options do not say, or takes the usual answers.
 
-    plugins: Plugins
-    given: Given
+    The values of options that are not used are empty or None.
+    """
+
+    plugins: Sequence[str]
+    secret: str | None
+    values: Mapping[str, object]
+    timeout: str | None
+    budget: str | None
+    journal: str | None
     asks: bool = attrs.field(kw_only=True)
 
-    def answers(self) -> Answers:
-        chosen = self._kinds()
+    def answers(self, usable: Mapping[str, ProviderKind[Any]]) -> Answers:
+        """Return all answers. Raises click's own errors for wrong options."""
+        chosen = self._kinds(usable)
         self._refuse_unused(chosen)
         accounts: list[ProviderAnswers] = []
         for kind in chosen:
             accounts.append(self._account(kind, [account.name for account in accounts]))
         usual = f"{HubSettings({}, {}).timeout:g}s"
-        timeout = self._ask(
-            "How long may a solve take", self.given.timeout, usual, _duration, option="--timeout"
-        )
-        asked = "The most that may be spent, such as 5.00/day"
-        budget = self._ask(asked, self.given.budget, _NONE, _budget, option="--budget")
-        asked = "The file for jobs and money, such as jobs.db, so that no paid answer is lost"
-        journal = self._ask(asked, self.given.journal, _NONE, lambda text: None if text == _NONE else text)
+        timeout = self._ask("How long may a solve take", self.timeout, usual, _duration, "--timeout")
+        question = "The most that may be spent, such as 5.00/day"
+        budget = self._ask(question, self.budget, _NONE, _budget, "--budget")
+        question = "The file for jobs and money, such as jobs.db, so that no paid answer is lost"
+        journal = self._ask(question, self.journal, _NONE, lambda text: None if text == _NONE else text)
         return Answers(accounts, timeout, budget, journal)
 
     def _ask(
@@ -156,8 +146,7 @@ class _Interview:
         answer: T = click.prompt(question, default=usual, value_proc=read)
         return answer
 
-    def _kinds(self) -> list[ProviderKind[Any]]:
-        usable = {kind.name: kind for kind in usable_kinds(self.plugins)}
+    def _kinds(self, usable: Mapping[str, ProviderKind[Any]]) -> list[ProviderKind[Any]]:
         if not usable:
             raise ConfigError("no plugin is installed; install one first: pip install captchahub-omocaptcha")
         listed = ", ".join(usable)
@@ -169,19 +158,18 @@ class _Interview:
                 raise click.BadParameter(f"no usable plugin {', '.join(unknown)!r}; installed: {listed}")
             return [usable[name] for name in names]
 
-        if not self.given.plugins and not self.asks and len(usable) > 1:
+        if not self.plugins and not self.asks and len(usable) > 1:
             raise click.UsageError(f"--yes needs --plugin NAME here; installed: {listed}")
         usual = "omocaptcha" if "omocaptcha" in usable else next(iter(usable))
         question = f"Which services, in the order of asking ({listed})"
-        given = ",".join(self.given.plugins) or None
-        return self._ask(question, given, usual, chosen, option="--plugin")
+        return self._ask(question, ",".join(self.plugins) or None, usual, chosen, "--plugin")
 
     def _refuse_unused(self, chosen: Sequence[ProviderKind[Any]]) -> None:
         fields = [field for kind in chosen for field in settings_fields(kind.settings)]
         # The first common key is the plugin, which --plugin names.
         valid = {*COMMON_KEYS[1:], *(field.key for field in fields)}
         secrets = {field.key for field in fields if field.type is Secret}
-        for key in self.given.values:
+        for key in self.values:
             if key not in valid:
                 raise click.UsageError(f"--set {key}: {unknown_key(key, valid)}")
             if key in secrets:
@@ -196,23 +184,24 @@ class _Interview:
                 raise click.BadParameter("a new name of letters, digits, '-', '_' and '.' is needed")
             return text
 
+        # A second account at the same service gets a number.
         number = sum(name == kind.name or name.startswith(f"{kind.name}-") for name in taken) + 1
         usual = kind.name if number == 1 else f"{kind.name}-{number}"
         name = self._ask(f"What do you call the account at {kind.name}", None, usual, name_of)
         own = {
             field.key: self._value(field, name)
             for field in settings_fields(kind.settings)
-            if field.is_required or field.key in self.given.values
+            if field.is_required or field.key in self.values
         }
-        common = {key: value for key, value in self.given.values.items() if key in COMMON_KEYS}
+        common = {key: value for key, value in self.values.items() if key in COMMON_KEYS}
         return ProviderAnswers(name, kind, {**own, **common})
 
     def _value(self, field: SettingsField, name: str) -> object:
         key = field.key
         if field.type is Secret:
             return self._secret(key, name)
-        if key in self.given.values:
-            return self.given.values[key]
+        if key in self.values:
+            return self.values[key]
         info = info_of(field.type)
         choices = [written for written, _meant in info.choices] if isinstance(info, ChoiceType) else []
         listed = f" ({', '.join(map(str, choices))})" if choices else ""
@@ -228,10 +217,11 @@ class _Interview:
         return click.prompt(f"  {key}{listed}", value_proc=value)
 
     def _secret(self, key: str, name: str) -> SecretPlace:
-        scheme = self.given.secret or "env"
-        if self.asks and self.given.secret is None:
+        scheme = self.secret or "env"
+        if self.asks and self.secret is None:
             question = f"  Where is the {key}: in an environment variable, a file, or the keyring"
             scheme = click.prompt(question, type=click.Choice(["env", "file", "keyring"]), default="env")
+        # The name of an account may begin with a digit, but that of a variable can't.
         word = re.sub(r"\W", "_", name).upper()
         variable = f"{word if word[:1].isalpha() else f'CAPTCHAHUB_{word}'}_{key.rpartition('_')[2].upper()}"
         question, pattern, usual = {

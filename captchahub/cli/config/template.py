@@ -32,6 +32,7 @@ class SecretPlace:
             return f"set the environment variable {self.name}"
         if self.scheme == "file":
             return f"write the secret into {self.name}"
+        # At the last "/", as the reference is read.
         service, _, user = self.name.rpartition("/")
         return f"keyring set {shlex.quote(service)} {shlex.quote(user)}"
 

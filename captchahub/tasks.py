@@ -133,6 +133,7 @@ def _image(_task: object, _field: Field, value: object) -> None:
         )
 
 
+# As in BCP 47: a language, and subtags such as its script or region.
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -209,6 +210,7 @@ class ImageToText(Task[TextSolution]):
     def _wrong(self, text: str) -> str | None:
         if not text.strip():
             return "the answer is empty"
+        # U+2212 is the minus sign. Services write it or the hyphen.
         if self.math and not re.fullmatch(r"[-+\u2212]?\d+", text):
             return f"{text!r} is not a number, but the picture shows a sum"
         if self.phrase is False and len(text.split()) > 1:
@@ -261,6 +263,7 @@ class ImageToText(Task[TextSolution]):
     def _wrong_characters(self, text: str) -> str | None:
         if self.charset is None:
             return None
+        # Without white space: a charset says nothing about the spaces between words.
         foreign = sorted(set("".join(text.split())) - self._allowed())
         return f"{text!r} has {''.join(foreign)!r}, which charset does not allow" if foreign else None
 
@@ -271,6 +274,7 @@ class ImageToText(Task[TextSolution]):
         allowed = set(self.charset)
         if not self.case_sensitive:
             allowed |= set(self.charset.lower()) | set(self.charset.upper())
+        # A result can be negative even if the charset has digits only.
         return allowed | set("-+\u2212") if self.math else allowed
 
 

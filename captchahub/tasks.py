@@ -331,10 +331,6 @@ class SlideSolution(Solution):
 _TOLERANCE = 0.01
 
 
-def _is_near(one: Point, other: Point, distance: float) -> bool:
-    return math.hypot(one.x - other.x, one.y - other.y) <= distance
-
-
 @attrs.frozen
 class PhoneSlide(Task[SlideSolution]):
     """Find the drag that solves a slide puzzle on a phone. ``image`` is a screenshot of the whole screen.
@@ -367,7 +363,8 @@ class PhoneSlide(Task[SlideSolution]):
         if not (isinstance(one, SlideSolution) and isinstance(other, SlideSolution)):
             return False
         distance = max(self.image.width, self.image.height) * _TOLERANCE
-        return _is_near(one.start, other.start, distance) and _is_near(one.end, other.end, distance)
+        pairs = ((one.start, other.start), (one.end, other.end))
+        return all(math.dist((a.x, a.y), (b.x, b.y)) <= distance for a, b in pairs)
 
     def complete(self, solution: Solution) -> Solution:
         """Fill in the size of the screenshot, so that the solution can be scaled."""

@@ -39,7 +39,7 @@ def resume(config: Path | None) -> None:
     """Collect the answers of jobs that were created but not delivered, after a crash or Ctrl-C.
 
     Prints one JSON object per line. Its fingerprint identifies the task; captchahub solve --json prints it
-    too. Each answer is printed once. Jobs of accounts that are not configured here are left alone. The
+    too. Each answer is printed once. Jobs of accounts that are not configured here stay as they are. The
     journal is the one in the configuration, or else jobs.db in the user's state folder, such as
     ~/.local/state/captchahub.
     """

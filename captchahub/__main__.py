@@ -21,6 +21,7 @@ def main() -> None:
 
         escape_unencodable()
         cli(prog_name="captchahub")
+    # During the imports, or while the arguments are parsed; the program itself handles it after that.
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError:  # stderr failed while click reported wrong usage

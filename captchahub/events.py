@@ -146,7 +146,7 @@ class Cancelled(SolveEvent):
 
 @attrs.frozen(kw_only=True)
 class CooledDown(Event):
-    """A provider is left alone from now on.
+    """A provider is not used any more, for a time or until it is revived.
 
     ``state`` is ``ProviderState.COOLING`` or ``ProviderState.OUT``, and ``reason`` says why. ``until`` is the
     end of the pause in seconds since 1970, or None if the provider is out.
@@ -160,6 +160,6 @@ class CooledDown(Event):
 
 @attrs.frozen(kw_only=True)
 class Recovered(Event):
-    """A provider that was left alone is used again."""
+    """A provider that had cooled down, or was out, is used again."""
 
     provider: str

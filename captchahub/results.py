@@ -69,7 +69,7 @@ class Result(Generic[S]):
 class ProviderState(Enum):
     """The state of a provider, which is that of a circuit breaker.
 
-    A ``HEALTHY`` provider is used. A ``COOLING`` one is left alone for a time, after failures or because it
+    A ``HEALTHY`` provider is used. A ``COOLING`` one is not used for a time, after failures or because it
     asked for fewer requests. Then it is ``HALF_OPEN``: one attempt finds out whether it works again. One that
     is ``OUT`` refused the account or has no money left, and stays so until it is revived.
     """

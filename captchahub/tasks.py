@@ -133,6 +133,7 @@ def _image(_task: object, _field: Field, value: object) -> None:
         )
 
 
+# As in BCP 47: a language, and subtags such as its script or region.
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -209,6 +210,7 @@ class ImageToText(Task[TextSolution]):
     def _wrong(self, text: str) -> str | None:
         if not text.strip():
             return "the answer is empty"
+        # U+2212 is the minus sign. Services write it or the hyphen.
         if self.math and not re.fullmatch(r"[-+\u2212]?\d+", text):
             return f"{text!r} is not a number, but the picture shows a sum"
         if self.phrase is False and len(text.split()) > 1:
@@ -261,6 +263,7 @@ class ImageToText(Task[TextSolution]):
     def _wrong_characters(self, text: str) -> str | None:
         if self.charset is None:
             return None
+        # Without white space: a charset says nothing about the spaces between words.
         foreign = sorted(set("".join(text.split())) - self._allowed())
         return f"{text!r} has {''.join(foreign)!r}, which charset does not allow" if foreign else None
 
@@ -271,6 +274,7 @@ class ImageToText(Task[TextSolution]):
         allowed = set(self.charset)
         if not self.case_sensitive:
             allowed |= set(self.charset.lower()) | set(self.charset.upper())
+        # A result can be negative even if the charset has digits only.
         return allowed | set("-+\u2212") if self.math else allowed
 
 
@@ -327,10 +331,6 @@ class SlideSolution(Solution):
 _TOLERANCE = 0.01
 
 
-def _is_near(one: Point, other: Point, distance: float) -> bool:
-    return math.hypot(one.x - other.x, one.y - other.y) <= distance
-
-
 @attrs.frozen
 class PhoneSlide(Task[SlideSolution]):
     """Find the drag that solves a slide puzzle on a phone. ``image`` is a screenshot of the whole screen.
@@ -363,7 +363,8 @@ class PhoneSlide(Task[SlideSolution]):
         if not (isinstance(one, SlideSolution) and isinstance(other, SlideSolution)):
             return False
         distance = max(self.image.width, self.image.height) * _TOLERANCE
-        return _is_near(one.start, other.start, distance) and _is_near(one.end, other.end, distance)
+        pairs = ((one.start, other.start), (one.end, other.end))
+        return all(math.dist((a.x, a.y), (b.x, b.y)) <= distance for a, b in pairs)
 
     def complete(self, solution: Solution) -> Solution:
         """Fill in the size of the screenshot, so that the solution can be scaled."""

@@ -90,6 +90,7 @@ class AsyncTicket(Generic[S]):
     async def result(self, timeout: float | None = None) -> Result[S]:
         """As :meth:`Ticket.result`. Cancelling the wait does not cancel the solve."""
         refuse_elsewhere(self._home, _TICKET)
+        # Not wait_for(), which cancels what it waits for when the time is up.
         await asyncio.wait([self._task], timeout=timeout)
         if not self._task.done():
             raise TimeoutError

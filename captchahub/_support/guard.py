@@ -12,10 +12,6 @@ from __future__ import annotations
 
 import sys
 
-_INTERRUPTED: tuple[type[BaseException], ...] = ()
-
-_ANY: tuple[type[BaseException], ...] = (BaseException,)
-
 
 def foreign_errors() -> tuple[type[BaseException], ...]:
     """Return the errors that an ``except`` clause around foreign code handles: all but KeyboardInterrupt.
@@ -27,4 +23,4 @@ def foreign_errors() -> tuple[type[BaseException], ...]:
     # is a BaseException), and SystemExit would end the hub's thread instead of the program. The guarded calls
     # don't wait, so a CancelledError or GeneratorExit comes from the foreign code as well and not from the
     # event loop. KeyboardInterrupt is different: Ctrl-C strikes wherever the main thread happens to be.
-    return _INTERRUPTED if isinstance(sys.exception(), KeyboardInterrupt) else _ANY
+    return () if isinstance(sys.exception(), KeyboardInterrupt) else (BaseException,)

@@ -13,7 +13,7 @@ from typing import Final
 
 # NFKC takes Thai and Lao vowels apart, and makes of Korean letters what no keyboard types. The others are
 # format characters that are seen: number signs of Arabic and Kaithi, and the Mongolian vowel separator.
-_LEFT_ALONE: Final = re.compile(
+_UNCHANGED: Final = re.compile(
     "[\u0e33\u0eb3\u3131-\u318e\uffa0-\uffdc"
     "\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u180e\U000110bd\U000110cd]"
 )
@@ -50,7 +50,7 @@ def without_marks(text: str, kept: Collection[str] = ()) -> str:
 
 
 def _folded(character: str, kept: Collection[str]) -> str:
-    if character in kept or _LEFT_ALONE.match(character):
+    if character in kept or _UNCHANGED.match(character):
         return character
     folded = unicodedata.normalize("NFKC", character)
     # An accent that stands alone would become a space and a mark over it.
@@ -63,7 +63,7 @@ def _is_mark(before: str, character: str, after: str) -> bool:
         return not _joins(before, after)
     if character in _MARKS:
         return before.isalnum()
-    return unicodedata.category(character) == "Cf" and not _LEFT_ALONE.match(character)
+    return unicodedata.category(character) == "Cf" and not _UNCHANGED.match(character)
 
 
 def _joins(before: str, after: str) -> bool:

@@ -48,6 +48,7 @@ def directory(text: str) -> Path:
 
 def token(text: str) -> str:
     """Return the token of an account. Raises BadParameter if it is empty."""
+    # It usually comes from a variable that is not set: --token "$TOKEN".
     if not text.strip():
         raise click.BadParameter("the token is empty; leave the option out to use the default")
     return text
@@ -105,6 +106,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
+    # float() reads "nan" and "inf" as well, and no comparison with NaN is true.
     return value if math.isfinite(value) else None
 
 
@@ -157,6 +159,7 @@ def with_journal(settings: HubSettings) -> HubSettings:
 
     If that folder can't be created, as in a container without a home, the journal stays in memory.
     """
+    # Without a file, every run of the program would have budgets of its own, and forget its open jobs.
     if settings.journal.path is not None:
         return settings
     try:

@@ -29,6 +29,7 @@ def draw(sandbox: Sandbox, count: int) -> list[NamedPicture]:
     slides = 0
     try:
         for number in range(1, count + 1):
+            # Every third one, so that even a few pictures have both kinds.
             if has_slides and number % 3 == 0:
                 slides += 1
                 pictures.append(NamedPicture(f"slide-{slides:02}", sandbox.draw_slide()))

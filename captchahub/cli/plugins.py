@@ -59,6 +59,7 @@ def _records(config: Path | None) -> Sequence[PluginRecord]:
         # A configuration with errors must not hide the plugins, which may be what is needed to fix them.
         if config is not None:
             say(f"{error}\nthe plugins are listed nevertheless")
+    # Only after the configuration was read, which can block plugins.
     known.load_all()
     return sorted(known.records, key=lambda record: (record.name, record.distribution or ""))
 

@@ -82,7 +82,8 @@ class Program(Subgroup):
                 failure.show(file=sys.stderr)
             ctx.exit(code)
         except KeyboardInterrupt as interrupt:
-            # click would exit with 1, which means "not solved" here.
+            # click would exit with 1, which means "not solved" here. Commands raise the interrupt again with
+            # a text about what is left.
             say(": ".join(["interrupted", *map(str, interrupt.args)]))
             is_terminated = isinstance(interrupt, Terminated)
             ctx.exit(ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED)

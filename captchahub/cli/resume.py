@@ -39,7 +39,7 @@ def resume(config: Path | None) -> None:
     """Collect the answers of jobs that were created but not delivered, after a crash or Ctrl-C.
 
     Prints one JSON object per line. Its fingerprint identifies the task; captchahub solve --json prints it
-    too. Each answer is printed once. Jobs of accounts that are not configured here are left alone. The
+    too. Each answer is printed once. Jobs of accounts that are not configured here stay as they are. The
     journal is the one in the configuration, or else jobs.db in the user's state folder, such as
     ~/.local/state/captchahub.
     """
@@ -53,7 +53,9 @@ def resume(config: Path | None) -> None:
                 failed |= collected.error is not None
                 _print(json.dumps(_record(collected)))
         except KeyboardInterrupt as interrupt:
+            # Of the same type, because SIGTERM has an exit code of its own.
             raise type(interrupt)("the next captchahub resume prints the rest") from None
+        # After the collecting, which has taken over the jobs of processes that died.
         open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
         held = list(_held_jobs(open_jobs))
         others = list(_other_accounts([*open_jobs, *hub.jobs(state=JobState.SOLVED, limit=_ALL)]))
@@ -76,6 +78,7 @@ def _other_accounts(jobs: Iterable[JobEntry]) -> Iterator[str]:
     """Yield a message about the jobs of each account that is not configured here."""
     by_account: dict[int, list[JobEntry]] = {}
     for job in jobs:
+        # A job that a process holds is that process's to deliver.
         is_open = job.state is JobState.CREATED and job.held_until is None
         if job.account is not None and job.is_of_other_account and (is_open or not job.is_given):
             by_account.setdefault(job.account, []).append(job)

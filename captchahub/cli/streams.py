@@ -45,6 +45,7 @@ def escape_unencodable() -> None:
 
 def need_stdout() -> None:
     """Raise :class:`StdoutFailed` if the program was started without a stdout."""
+    # As Python sets it if the file descriptor is closed, with >&- in a shell.
     if sys.stdout is None:
         raise StdoutFailed("there is no stdout to write to; nothing was started")
 

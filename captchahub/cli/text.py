@@ -9,6 +9,7 @@ import attrs
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
 
+# Control characters, halves of surrogate pairs, and the separators of lines and paragraphs.
 _UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -18,6 +19,7 @@ def answer(solution: Solution) -> str:
         return solution.text
     if isinstance(solution, SlideSolution):
         return f"{_coordinates(solution.start)} {_coordinates(solution.end)}"
+    # The solution of a task type that a plugin adds.
     return str(solution)
 
 

@@ -72,10 +72,10 @@ def test_of_a_configuration_also_if_it_is_read_again(
 
 def test_that_does_not_exist_is_reported_at_its_key(home: Path, config: Path) -> None:
     (home / "ca.pem").unlink()
-    told = run("config", "check", str(config))
-    assert told.exit_code == 3
-    assert "providers.omo.ca_bundle: expected the path of a PEM file" in told.output
-    assert "found '~/ca.pem'; it does not exist" in told.output
+    checked = run("config", "check", str(config))
+    assert checked.exit_code == 3
+    assert "providers.omo.ca_bundle: expected the path of a PEM file" in checked.output
+    assert "found '~/ca.pem'; it does not exist" in checked.output
 
 
 @pytest.mark.parametrize("arguments", [("config", "check", "~/hub.yaml"), ("resume", "--config=~/hub.yaml")])

@@ -37,7 +37,7 @@ def threads() -> list[threading.Thread]:
 
 
 class Gate:
-    """Work that stays until it is let go, and counts how much of it there is."""
+    """Work that stays until it is released, and counts how much of it there is."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -148,7 +148,7 @@ class TestThreads:
 
 
 class TestCancelling:
-    def test_work_that_has_not_begun_is_never_done(self) -> None:
+    def test_work_that_has_not_started_is_never_done(self) -> None:
         done: list[str] = []
 
         async def main(workers: Workers) -> None:
@@ -167,7 +167,7 @@ class TestCancelling:
         with_workers(1, main)
         assert done == ["the next"]
 
-    def test_work_that_has_begun_goes_on_alone(self) -> None:
+    def test_work_that_has_started_goes_on_alone(self) -> None:
         async def main(workers: Workers) -> None:
             gate = Gate()
             working = asyncio.ensure_future(workers.run(gate.work))
@@ -247,9 +247,9 @@ class TestClosing:
 
             async def main():
                 workers = Workers("forgotten", 1)
-                begun = threading.Event()
-                asyncio.ensure_future(workers.run(lambda: (begun.set(), threading.Event().wait())))
-                while not begun.is_set():
+                started = threading.Event()
+                asyncio.ensure_future(workers.run(lambda: (started.set(), threading.Event().wait())))
+                while not started.is_set():
                     await asyncio.sleep(0)
 
             asyncio.run(main())

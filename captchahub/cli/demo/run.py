@@ -89,10 +89,14 @@ def start_demo(count: int, seed: int) -> Generator[DemoRun]:
 def _faults(emulation: Emulation) -> Iterator[Fault]:
     """Yield the faults of the main account, which also runs out of money."""
     main, create, poll = ACCOUNTS[0], emulation.create_call, emulation.poll_call
+    # The service creates a job and its reply is lost, so the hub must not create another one there.
     yield Fault.drop(handled=True, on=create, token=main, after=1, times=1)
+    # It cools the account down, and later tasks start at the other one.
     yield Fault.status(429, retry_after=5, on=create, token=main, after=3, times=1)
+    # Both are harmless, because a poll is free and can be repeated.
     yield Fault.status(502, on=poll, token=main, after=3, times=2)
     yield Fault.drop(on=poll, token=main, after=2, times=1)
+    # The job is paid for and has no answer.
     failed = Answer.json({"error": False, "status": "fail", "result": None})
     yield Fault.reply(failed, on=poll, token=main, after=3, times=1)
 

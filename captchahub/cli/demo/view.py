@@ -24,6 +24,7 @@ _REQUIRED_WIDTH, _COLUMN_WIDTH = 40, 10
 
 _OPTIONAL_COLUMNS = ("provider", "attempts", "seconds", "cost")
 
+# A narrow terminal shows the first of these.
 _BY_IMPORTANCE = ("provider", "seconds", "attempts", "cost")
 
 
@@ -34,6 +35,8 @@ def show(run: DemoRun) -> None:
     console = Console(highlight=False, force_interactive=interactive)
     console.print(_introduction(run))
     if console.is_interactive:
+        # The dots are Braille characters, which the code pages of Windows lack. The table of results replaces
+        # the live display at the end.
         live = _Live(run, console, "dots" if console.encoding.startswith("utf") else "line")
         with Live(get_renderable=live.frame, console=console, refresh_per_second=10, transient=True):
             for _ in run.run():

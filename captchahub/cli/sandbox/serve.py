@@ -97,6 +97,7 @@ def serve(
 @contextmanager
 def _ended_by_signals() -> Generator[threading.Event]:
     """Provide an event that SIGINT and SIGTERM set."""
+    # Handlers of its own, because a signal is the normal end of a sandbox, with exit code 0.
     ended = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:

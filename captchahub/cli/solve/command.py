@@ -145,6 +145,7 @@ def _print_all(
     except KeyboardInterrupt as interrupt:
         left = counted(total - len(codes), "file")
         message = f"{left} unfinished; captchahub resume collects the answers later"
+        # Of the same type, because SIGTERM has an exit code of its own.
         raise type(interrupt)(message) from None
     if len(codes) < total:
         say(f"{counted(total - len(codes), 'file')} not started")

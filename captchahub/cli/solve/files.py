@@ -56,6 +56,7 @@ def solve_files(
 
     Raises :class:`~captchahub.errors.ConfigError` if no provider accepts such tasks.
     """
+    # Outcomes come in order of completion, and have only the index of their file.
     started: list[str] = []
 
     def tasks() -> Iterator[Callable[[], Task[Solution]]]:

@@ -27,6 +27,7 @@ _LABELS = (
 
 def printer(*, as_json: bool, several: bool, verbose: bool) -> Printer:
     """Return a function that prints an outcome and returns its exit code."""
+    # A person at a terminal sees them; a script's log of stderr has only what went wrong.
     with_details = verbose or (not as_json and sys.stderr is not None and sys.stderr.isatty())
 
     def print_outcome(outcome: FileOutcome) -> ExitCode:

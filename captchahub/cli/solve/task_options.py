@@ -10,7 +10,6 @@ import click
 
 from captchahub._support.wording import advise
 from captchahub.cli.options import WholeNumber
-from captchahub.errors import TaskError
 from captchahub.images import Image
 from captchahub.tasks import ImageToText, PhoneSlide, Solution, Task
 
@@ -56,6 +55,7 @@ _PIXEL = bytes.fromhex(
 
 def text_options(command: F) -> F:
     """Add the options of ImageToText to a command."""
+    # As decorators are applied, from the last to the first, so that the help lists them in order.
     for option in reversed(_TEXT_OPTIONS):
         command = option(command)
     return command
@@ -89,8 +89,6 @@ def task_maker(
 
     try:
         make(Image.from_bytes(_PIXEL))
-    except TaskError:
-        raise
     # A type of a plugin raises these for options or values that it does not accept.
     except (TypeError, ValueError) as error:
         # A validator of attrs raises the message together with the value, the field and the type.

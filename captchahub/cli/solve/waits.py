@@ -100,6 +100,7 @@ class WaitReporter:
 
     def __init__(self) -> None:
         self._waits = Waits()
+        # Events come in the observers' thread, and the repeated lines in a thread of this reporter.
         self._lock = threading.Lock()
         self._is_over = threading.Event()
 

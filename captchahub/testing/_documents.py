@@ -18,8 +18,6 @@ import attrs
 from captchahub.testing._json_values import Path, changed, values_in, without
 from captchahub.testing._xml_body import XmlBody, as_text, read_xml
 
-__all__ = ["BinaryBody", "Document", "FormBody", "JsonBody", "TextBody", "read_document"]
-
 
 class Document(Protocol):
     """A body whose values can be changed one at a time."""

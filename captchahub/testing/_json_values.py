@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-__all__ = ["Path", "changed", "values_in", "without"]
-
 Path = tuple[str | int, ...]
 """The keys and indexes that lead to a value from the top."""
 

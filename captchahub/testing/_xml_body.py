@@ -11,8 +11,6 @@ import attrs
 
 from captchahub.testing._json_values import Path
 
-__all__ = ["XmlBody", "as_text", "read_xml"]
-
 
 def read_xml(body: bytes) -> ET.Element | None:
     """Return the top element of an XML body, or None if the body is not XML."""

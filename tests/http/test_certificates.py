@@ -51,27 +51,27 @@ USELESS: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("data", "told"), USELESS.values(), ids=list(USELESS))
+@pytest.mark.parametrize(("data", "message"), USELESS.values(), ids=list(USELESS))
 class TestAFileThatCanNotBeUsed:
     def test_says_what_it_is_and_nothing_of_what_is_in_it(
-        self, data: bytes, told: str, tmp_path: Path
+        self, data: bytes, message: str, tmp_path: Path
     ) -> None:
         path = tmp_path / "ca.pem"
         path.write_bytes(data)
         fault = bundle_fault(path)
         assert fault is not None
-        assert told in fault
+        assert message in fault
         assert "MIIB" not in fault
 
     def test_is_refused_before_anything_is_sent(
-        self, data: bytes, told: str, tmp_path: Path, tls_server: TlsServer
+        self, data: bytes, message: str, tmp_path: Path, tls_server: TlsServer
     ) -> None:
         path = tmp_path / "ca.pem"
         path.write_bytes(data)
         with pytest.raises(ConfigError, match="ca_bundle") as caught:
             send(tls_server.url, settings=HttpSettings(ca_bundle=path))
         assert str(path) in str(caught.value)
-        assert told in str(caught.value)
+        assert message in str(caught.value)
         assert tls_server.requests == []
 
 

@@ -41,7 +41,7 @@ def through(proxy: str, *, timeout: float = 5.0) -> ServiceUnavailable:
 
 
 def answering(reply: str) -> str:
-    """What is told of a proxy that answers a CONNECT with these lines."""
+    """Return the error of a call through a proxy that answers a CONNECT with these lines."""
     with connect_proxy(reply.replace("\n", "\r\n").encode() + b"\r\n\r\n") as (proxy, asked):
         error = through(proxy.replace("pa55", PASSWORD))
     assert [line.split()[1] for line in asked] == ["service.test:443"]
@@ -50,16 +50,16 @@ def answering(reply: str) -> str:
 
 class TestAProxyThatIsAtFault:
     def test_refuses_the_user(self) -> None:
-        told = answering("HTTP/1.1 407 Proxy Authentication Required\nProxy-Authenticate: Basic")
-        assert "refuses the user (HTTP 407); check the user and the password in its address" in told
+        message = answering("HTTP/1.1 407 Proxy Authentication Required\nProxy-Authenticate: Basic")
+        assert "refuses the user (HTTP 407); check the user and the password in its address" in message
 
     def test_refuses_the_user_after_an_interim_reply(self) -> None:
         assert "refuses the user (HTTP 407)" in answering("HTTP/1.1 103 Early Hints\n\nHTTP/1.1 407 No")
 
     @pytest.mark.parametrize("status", [200 + 1, 302, 400, 403, 404, 429, 500, 502, 503, 504])
     def test_does_not_connect(self, status: int) -> None:
-        told = answering(f"HTTP/1.1 {status} {PASSWORD}\nContent-Length: 0")
-        assert f"did not connect (HTTP {status})" in told
+        message = answering(f"HTTP/1.1 {status} {PASSWORD}\nContent-Length: 0")
+        assert f"did not connect (HTTP {status})" in message
 
     @pytest.mark.parametrize("reply", ["", "SSH-2.0-OpenSSH_9.6", "HTTP/1.1 2000 Fine", "220 mail ready"])
     def test_is_no_proxy_at_all(self, reply: str) -> None:
@@ -167,8 +167,8 @@ class TestAVariable:
         with refusing() as (*_, (host, port)):
             monkeypatch.setenv(name, f"http://me:{PASSWORD}@{host}:{port}")
             error = failure(SERVICE)
-        told = f"the proxy http://{host}:{port} (the environment variable {name}) can't be connected to"
-        assert told in str(error)
+        message = f"the proxy http://{host}:{port} (the environment variable {name}) can't be connected to"
+        assert message in str(error)
         assert PASSWORD not in str(error)
 
     def test_may_leave_the_scheme_out(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,11 +49,11 @@ from tests.virtual_services import MORNING, PICTURE, TASK, Service, dead, dead_u
 
 E = TypeVar("E", bound=Event)
 PRICE: Mapping[str, object] = {"prices": {"image-to-text": "0.5"}}
-CALLER: ContextVar[str] = ContextVar("CALLER", default="nobody")
+CALLER: ContextVar[str] = ContextVar("CALLER", default="no caller")
 
 
-class Witness:
-    """An observer that remembers what it was told, and in whose name."""
+class Recorder:
+    """An observer that records its events, and the value of a context variable."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -68,8 +68,8 @@ class Witness:
         return [event for event in self.events if isinstance(event, wanted)]
 
     @property
-    def story(self) -> list[tuple[float, str]]:
-        """When what happened, in seconds since the beginning."""
+    def timeline(self) -> list[tuple[float, str]]:
+        """The time of each event, in seconds since the start, and its class."""
         return [(round(event.at - MORNING, 3), type(event).__name__) for event in self.events]
 
 
@@ -80,7 +80,7 @@ class Faulty:
 
 
 class Slow:
-    """An observer that stands still until it is let go."""
+    """An observer that blocks until the test releases it."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
@@ -92,16 +92,16 @@ class Slow:
         assert self.go_on.wait(30)
 
 
-def told(services: Mapping[str, Service], main: Any = solve, **rules: Any) -> tuple[Witness, Any]:
-    """What an observer was told while a coroutine ran, and what came of it."""
-    witness = Witness()
-    return witness, in_town(services, main, plugins=(witness,), **rules)
+def observed(services: Mapping[str, Service], main: Any = solve, **rules: Any) -> tuple[Recorder, Any]:
+    """Return an observer of the events while a coroutine ran, and the result."""
+    recorder = Recorder()
+    return recorder, in_town(services, main, plugins=(recorder,), **rules)
 
 
 class TestASolve:
     def test_is_reported_from_beginning_to_end(self) -> None:
-        witness, result = told({"omo": Service(settings=PRICE)})
-        assert witness.story == [
+        recorder, result = observed({"omo": Service(settings=PRICE)})
+        assert recorder.timeline == [
             (0.0, "Submitted"),
             (0.0, "JobCreated"),
             (2.0, "Polled"),
@@ -110,15 +110,15 @@ class TestASolve:
             (4.0, "Solved"),
         ]
         [submitted], [ordered], [attempted] = (
-            witness.of(Submitted),
-            witness.of(JobCreated),
-            witness.of(Attempted),
+            recorder.of(Submitted),
+            recorder.of(JobCreated),
+            recorder.of(Attempted),
         )
         assert submitted.timeout == 60
         assert (ordered.provider, ordered.job_id, ordered.price) == ("omo", result.job_id, Decimal("0.5"))
-        assert [(one.number, one.is_done) for one in witness.of(Polled)] == [(1, False), (2, True)]
+        assert [(one.number, one.is_done) for one in recorder.of(Polled)] == [(1, False), (2, True)]
         assert (attempted.attempt.elapsed, attempted.attempt.polls) == (4.0, 2)
-        assert [one.result for one in witness.of(Solved)] == [result]
+        assert [one.result for one in recorder.of(Solved)] == [result]
 
     def test_has_one_name_in_all_its_events_and_in_the_journal(self) -> None:
         async def main(engine: Engine) -> str:
@@ -126,14 +126,14 @@ class TestASolve:
             [entry] = await engine.jobs(None, 10)
             return entry.submission
 
-        witness, submission = told({"omo": Service()}, main)
-        events = witness.of(SolveEvent)
-        assert len(events) == len(witness.events)
+        recorder, submission = observed({"omo": Service()}, main)
+        events = recorder.of(SolveEvent)
+        assert len(events) == len(recorder.events)
         assert {(one.solve, one.kind) for one in events} == {(submission, "image-to-text")}
 
     def test_that_goes_on_with_another_provider(self) -> None:
-        witness, result = told({"bad": Service(answer=None), "good": Service()})
-        names = [name for _, name in witness.story if name != "Polled"]
+        recorder, result = observed({"bad": Service(answer=None), "good": Service()})
+        names = [name for _, name in recorder.timeline if name != "Polled"]
         assert names == [
             "Submitted",
             "JobCreated",
@@ -143,34 +143,34 @@ class TestASolve:
             "Attempted",
             "Solved",
         ]
-        [fell_back] = witness.of(FellBack)
+        [fell_back] = recorder.of(FellBack)
         assert (fell_back.provider, type(fell_back.error)) == ("bad", JobFailed)
-        assert [one.attempt for one in witness.of(Attempted)] == list(result.attempts)
+        assert [one.attempt for one in recorder.of(Attempted)] == list(result.attempts)
 
     def test_that_fails(self) -> None:
-        witness, error = told({"bad": Service(answer=None)}, fail)
-        assert [*witness.of(FellBack), *witness.of(Solved)] == []
-        [failed] = witness.of(Failed)
+        recorder, error = observed({"bad": Service(answer=None)}, fail)
+        assert [*recorder.of(FellBack), *recorder.of(Solved)] == []
+        [failed] = recorder.of(Failed)
         assert failed.error is error
         assert isinstance(error, AllProvidersFailed)
-        assert witness.story[-1] == (failed.elapsed, "Failed")
+        assert recorder.timeline[-1] == (failed.elapsed, "Failed")
 
     def test_that_retries_the_same_provider_has_no_fallback(self) -> None:
-        witness, _ = told({"dead": Service(mishap=dead)}, fail)
-        assert len(witness.of(Attempted)) > 1
-        assert witness.of(FellBack) == []
-        retries = witness.of(Retrying)
+        recorder, _ = observed({"dead": Service(mishap=dead)}, fail)
+        assert len(recorder.of(Attempted)) > 1
+        assert recorder.of(FellBack) == []
+        retries = recorder.of(Retrying)
         # At once, and not only when an attempt has ended.
         assert retries[0].at == MORNING
         assert {(one.provider, str(one.error)) for one in retries} == {("dead", str(retries[0].error))}
-        assert len(retries) >= len(witness.of(Attempted)) - 1
+        assert len(retries) >= len(recorder.of(Attempted)) - 1
 
     def test_that_cannot_poll_reports_the_errors_of_its_polls(self) -> None:
         gone = Mishap(ServiceUnavailable("the network is down"))
         left = iter([gone, gone])
         service = Service(mishap=lambda name: next(left, None) if name == "getJobResult" else None)
-        witness, _ = told({"omo": service})
-        polls = witness.of(Polled)
+        recorder, _ = observed({"omo": service})
+        polls = recorder.of(Polled)
         assert [(one.is_done, str(one.error)) for one in polls] == [
             (False, "the network is down"),
             (False, "the network is down"),
@@ -178,8 +178,8 @@ class TestASolve:
         ]
 
     def test_that_fails_for_good_is_not_tried_again(self) -> None:
-        witness, _ = told({"bad": Service(answer=None)}, fail)
-        assert witness.of(Retrying) == []
+        recorder, _ = observed({"bad": Service(answer=None)}, fail)
+        assert recorder.of(Retrying) == []
 
     @pytest.mark.parametrize("share", [True, False])
     def test_that_no_provider_takes_is_not_begun(self, share: bool) -> None:
@@ -190,8 +190,8 @@ class TestASolve:
             with pytest.raises(ConfigError, match="no provider takes odd tasks"):
                 await engine.solve(Odd(PICTURE), None, share=share)
 
-        witness, _ = told({"omo": Service()}, main)
-        assert witness.story == []
+        recorder, _ = observed({"omo": Service()}, main)
+        assert recorder.timeline == []
 
     def test_whose_task_raises_an_error_of_its_own(self) -> None:
         class Faulty(ImageToText):
@@ -203,8 +203,8 @@ class TestASolve:
             with pytest.raises(TypeError, match="no attrs class"):
                 await engine.solve(Faulty(PICTURE), None)
 
-        witness, _ = told({"omo": Service()}, main)
-        assert witness.story == [(0.0, "Submitted"), (0.0, "Failed")]
+        recorder, _ = observed({"omo": Service()}, main)
+        assert recorder.timeline == [(0.0, "Submitted"), (0.0, "Failed")]
 
     def test_that_is_cancelled(self) -> None:
         async def main(engine: Engine) -> None:
@@ -214,9 +214,9 @@ class TestASolve:
             with pytest.raises(asyncio.CancelledError):
                 await solving
 
-        witness, _ = told({"omo": Service()}, main)
-        assert witness.story == [(0.0, "Submitted"), (0.0, "JobCreated"), (1.5, "Cancelled")]
-        assert [one.elapsed for one in witness.of(Cancelled)] == [1.5]
+        recorder, _ = observed({"omo": Service()}, main)
+        assert recorder.timeline == [(0.0, "Submitted"), (0.0, "JobCreated"), (1.5, "Cancelled")]
+        assert [one.elapsed for one in recorder.of(Cancelled)] == [1.5]
 
     def test_that_another_overtakes_has_a_late_attempt(self) -> None:
         town = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
@@ -226,9 +226,9 @@ class TestASolve:
             await asyncio.sleep(60)
             return 0.0
 
-        witness, _ = told(town, main, hedge_after="5s", hedge_limit="100%")
-        [end] = [event.at for event in witness.of(Solved)]
-        attempts = {one.attempt.provider: one for one in witness.of(Attempted)}
+        recorder, _ = observed(town, main, hedge_after="5s", hedge_limit="100%")
+        [end] = [event.at for event in recorder.of(Solved)]
+        attempts = {one.attempt.provider: one for one in recorder.of(Attempted)}
         assert attempts["quick"].at == end
         assert attempts["slow"].at == MORNING + attempts["slow"].attempt.elapsed > end
         assert attempts["slow"].solve == attempts["quick"].solve
@@ -239,11 +239,11 @@ class TestEqualTasks:
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(engine.solve(TASK, 60, share=True) for _ in range(3)))
 
-        witness, _ = told({"omo": Service()}, main)
-        solves = [one.solve for one in witness.of(Submitted)]
+        recorder, _ = observed({"omo": Service()}, main)
+        solves = [one.solve for one in recorder.of(Submitted)]
         assert len(set(solves)) == 3
-        assert [one.solve for one in witness.of(Attempted)] == solves[:1]
-        assert sorted(one.result.is_shared for one in witness.of(Solved)) == [False, True, True]
+        assert [one.solve for one in recorder.of(Attempted)] == solves[:1]
+        assert sorted(one.result.is_shared for one in recorder.of(Solved)) == [False, True, True]
 
 
 def no_lines(call: str) -> Mishap | None:
@@ -263,10 +263,10 @@ class TestABudget:
         ],
     )
     def test_that_forbids_a_job_is_reported(self, poor: Service, error: type[Exception]) -> None:
-        witness, result = told({"poor": poor, "rich": Service()})
-        [refused] = witness.of(BudgetRefused)
+        recorder, result = observed({"poor": poor, "rich": Service()})
+        [refused] = recorder.of(BudgetRefused)
         assert (refused.provider, type(refused.error), result.provider) == ("poor", error, "rich")
-        names = [name for _, name in witness.story]
+        names = [name for _, name in recorder.timeline]
         assert names[:4] == ["Submitted", "BudgetRefused", "Attempted", "FellBack"]
 
 
@@ -279,11 +279,11 @@ class TestAProvider:
             await asyncio.sleep(100)
             await solve(engine)
 
-        witness, _ = told({"omo": Service(mishap=dead_until(50), settings=self.HEALTH)}, main)
-        [recovered] = witness.of(Recovered)
+        recorder, _ = observed({"omo": Service(mishap=dead_until(50), settings=self.HEALTH)}, main)
+        [recovered] = recorder.of(Recovered)
         # Once for the failure, and once for each probe that failed before the solve had no more time.
-        assert len(witness.of(CooledDown)) == 5
-        for cooled in witness.of(CooledDown):
+        assert len(recorder.of(CooledDown)) == 5
+        for cooled in recorder.of(CooledDown):
             assert (cooled.provider, cooled.state, cooled.until) == (
                 "omo",
                 ProviderState.COOLING,
@@ -297,8 +297,8 @@ class TestAProvider:
             await fail(engine)
             await engine.revive("omo")
 
-        witness, _ = told({"omo": Service(settings={"api_token": "another-t0ken"})}, main)
-        [out], [recovered] = witness.of(CooledDown), witness.of(Recovered)
+        recorder, _ = observed({"omo": Service(settings={"api_token": "another-t0ken"})}, main)
+        [out], [recovered] = recorder.of(CooledDown), recorder.of(Recovered)
         assert (out.state, out.until) == (ProviderState.OUT, None)
         assert "another-t0ken" not in out.reason
         assert recovered.provider == "omo"
@@ -306,10 +306,10 @@ class TestAProvider:
 
 class TestFaults:
     def test_of_an_observer_are_logged_once_and_lose_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
-        witness, town = Witness(), {"omo": Service()}
-        result = in_town(town, solve, plugins=(Faulty(), witness))
+        recorder, town = Recorder(), {"omo": Service()}
+        result = in_town(town, solve, plugins=(Faulty(), recorder))
         assert result.solution.text == "x7kp2"
-        assert len(witness.events) == 6
+        assert len(recorder.events) == 6
         logged = [one for one in caplog.records if "observer" in one.getMessage()]
         assert [one.getMessage() for one in logged] == [
             "the observer Faulty failed; its further failures are not logged"
@@ -328,7 +328,7 @@ class TestFaults:
     def test_what_waits_too_long_is_dropped_and_the_log_says_how_much(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        slow, seen = Slow(), Witness()
+        slow, seen = Slow(), Recorder()
 
         def observe(event: Event) -> None:
             slow.captchahub_observe(event)
@@ -368,17 +368,19 @@ class TestWhoseItIs:
     def test_the_context_variables_are_those_of_the_submitter(
         self, sandbox: Sandbox, quick: QuickOmo
     ) -> None:
-        witness = Witness()
+        recorder = Recorder()
         providers = {"omo": {"plugin": "omocaptcha", **sandbox.settings()}}
-        with Hub.from_mapping({"providers": providers}, plugins=[quick, witness]) as hub:
+        with Hub.from_mapping({"providers": providers}, plugins=[quick, recorder]) as hub:
             for caller in ("first", "second"):
                 reset = CALLER.set(caller)
                 ticket = hub.submit(sandbox.draw_text(caller).task())
                 CALLER.reset(reset)
                 ticket.result()
-        solves = {one.solve: name for one, name in zip(witness.of(SolveEvent), witness.callers, strict=True)}
+        solves = {
+            one.solve: name for one, name in zip(recorder.of(SolveEvent), recorder.callers, strict=True)
+        }
         assert list(solves.values()) == ["first", "second"]
-        assert set(witness.callers) == {"first", "second"}
+        assert set(recorder.callers) == {"first", "second"}
 
 
 class TestWhereNobodyObserves:
@@ -396,8 +398,8 @@ class TestWhereNobodyObserves:
         assert _observing() == []
 
     def test_the_thread_begins_with_the_first_event_and_ends_with_the_hub(self) -> None:
-        witness = Witness()
-        assert in_town({"omo": Service()}, _threads_before_and_after, plugins=(witness,)) == (0, 1)
+        recorder = Recorder()
+        assert in_town({"omo": Service()}, _threads_before_and_after, plugins=(recorder,)) == (0, 1)
         assert _observing() == []
 
 

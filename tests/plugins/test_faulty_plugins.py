@@ -75,7 +75,7 @@ OURS: Collection[type[ProviderError]] = (NotAsked, Outvoted, Overtaken)
 class TestErrorsThatOnlyTheCoreKnowsToBeTrue:
     @pytest.mark.parametrize("error", OURS)
     @pytest.mark.parametrize(
-        ("method", "told", "orders"),
+        ("method", "expected", "orders"),
         [
             ("sent_options", PluginFault, 0),
             ("create_job", PluginFault, 0),
@@ -88,14 +88,14 @@ class TestErrorsThatOnlyTheCoreKnowsToBeTrue:
     def test_are_a_fault_of_the_plugin_and_lead_to_no_second_order(
         self,
         method: str,
-        told: type[Exception],
+        expected: type[Exception],
         orders: int,
         error: type[ProviderError],
         rules: Mapping[str, Any],
     ) -> None:
         town = {"odd": Stall(odd(**{method: raising(lambda: error("not true"))}))}
         ended = in_lab(town, fail, **rules)
-        assert failures(ended) == [("odd", told)]
+        assert failures(ended) == [("odd", expected)]
         assert len(town["odd"].orders) == orders
         assert f"the plugin 'odd' failed in method with {error.__name__}" in str(ended)
 
@@ -187,7 +187,7 @@ class TestExits:
 
     @exits
     @pytest.mark.parametrize(
-        ("method", "told"),
+        ("method", "expected"),
         [
             ("sent_options", PluginFault),
             ("create_job", PluginFault),
@@ -197,11 +197,11 @@ class TestExits:
         ],
     )
     def test_out_of_a_provider_end_its_attempt(
-        self, method: str, told: type[Exception], leave: Callable[[], BaseException]
+        self, method: str, expected: type[Exception], leave: Callable[[], BaseException]
     ) -> None:
         town = {"odd": Stall(odd(**{method: raising(leave)})), "next": Stall()}
         result = in_lab(town, solve)
-        assert (result.provider, failures(result)) == ("next", [("odd", told)])
+        assert (result.provider, failures(result)) == ("next", [("odd", expected)])
 
     @exits
     @pytest.mark.parametrize("method", ["check", "complete"])
@@ -272,16 +272,18 @@ class TestExits:
 
 class TestErrorsOfOtherPlaces:
     @pytest.mark.parametrize(
-        ("method", "told"),
+        ("method", "expected"),
         [("create_job", PluginFault), ("read_created", AmbiguousCreate), ("read_result", JobTimeout)],
     )
-    def test_what_is_not_offered_is_no_way_to_fail_a_job(self, method: str, told: type[Exception]) -> None:
+    def test_what_is_not_offered_is_no_way_to_fail_a_job(
+        self, method: str, expected: type[Exception]
+    ) -> None:
         town = {
             "odd": Stall(odd(**{method: raising(lambda: NotOffered("no such call"))})),
             "next": Stall(),
         }
         result = in_lab(town, solve)
-        assert (result.provider, failures(result)) == ("next", [("odd", told)])
+        assert (result.provider, failures(result)) == ("next", [("odd", expected)])
 
     def test_a_transport_that_can_t_be_used_fails_its_own_attempts_only(self) -> None:
         town = {"odd": Stall(step=raising(lambda: ConfigError("that proxy is none"))), "next": Stall()}
@@ -360,7 +362,8 @@ class TestReportWrong:
         assert town["only"].calls("report") == []
 
     def test_nor_does_an_answer_that_the_plugin_read_wrongly(self) -> None:
-        town = {"only": Stall(odd(read_result=giving(Solved("x7kp2"))), settings=self.KEYS)}  # type: ignore[arg-type]
+        text: Any = "x7kp2"
+        town = {"only": Stall(odd(read_result=giving(Solved(text))), settings=self.KEYS)}
         assert failures(in_lab(town, fail)) == [("only", PluginFault)]
         assert town["only"].calls("report") == []
 

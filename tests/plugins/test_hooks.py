@@ -50,7 +50,7 @@ def cropped_and_halved(image: Image) -> Image:
 
 
 class CropAndHalve:
-    """A plugin that takes away what nobody needs to see."""
+    """A plugin that crops the picture and halves it."""
 
     @hookimpl
     def captchahub_prepare_task(self, task: Task[Solution]) -> Prepared:
@@ -196,7 +196,7 @@ class TestPlugins:
 
 
 class Ordering:
-    """A plugin that says who comes first, and remembers what it was told."""
+    """A plugin that returns these names, and records its arguments."""
 
     def __init__(self, *names: object) -> None:
         self.names = names

@@ -272,10 +272,10 @@ class TestBlocking:
     ) -> None:
         monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "omocaptch")
         Plugins()
-        told = (
+        line = (
             "$CAPTCHAHUB_BLOCK_PLUGINS names 'omocaptch', and no plugin or package is called so; did you mean"
         )
-        assert told in caplog.text
+        assert line in caplog.text
 
 
 class TestLoading:
@@ -549,10 +549,10 @@ class TestBrokenMetadata:
         (shelf.root / "shelf_broken-1.0.dist-info" / "entry_points.txt").write_bytes(points)
         assert {"fine", "omocaptcha"} <= {*Plugins().kind_names()}
         assert Plugins().kind("fine").name == "fine"
-        told = [
+        lines = [
             line for line in caplog.messages if line.startswith("the metadata of shelf-broken can't be read")
         ]
-        assert len(told) <= 1  # a process tells it once
+        assert len(lines) <= 1  # a process logs it once
 
     def test_of_a_plugin_itself_leaves_it_without_a_package(self, shelf: Shelf) -> None:
         shelf.install("shelf-nameless", "shelf_nameless", WORKING.format(names=["nameless"]), "nameless")
@@ -575,7 +575,7 @@ class TestBrokenMetadata:
 
 
 class TestAliases:
-    """Names that people write in place of the one that is valid."""
+    """Names that users write instead of the valid one."""
 
     SOURCE = (
         "import attrs\nfrom captchahub.hookspecs import hookimpl\n"
@@ -594,31 +594,31 @@ class TestAliases:
         (shelf.root / "shelf_post-1.0.dist-info" / "entry_points.txt").write_text(points)
 
     @staticmethod
-    def told(**provider: object) -> str:
+    def message_for(**provider: object) -> str:
         with pytest.raises(ConfigError) as caught:
             load_mapping({"providers": {"a": provider}})
         return str(caught.value)
 
     @pytest.mark.parametrize("name", ["new-york", "New_York", "NEWYORK"])
     def test_of_a_plugin_say_what_to_write(self, name: str) -> None:
-        assert f"no plugin named {name!r} is installed; write plugin: post, city: york" in self.told(
+        assert f"no plugin named {name!r} is installed; write plugin: post, city: york" in self.message_for(
             plugin=name
         )
 
     def test_without_a_key_say_the_plugin(self) -> None:
-        assert self.told(plugin="The-Site").endswith("write plugin: post")
+        assert self.message_for(plugin="The-Site").endswith("write plugin: post")
 
     def test_of_a_value_say_what_to_write(self) -> None:
-        said = self.told(plugin="post", city="New York")
+        said = self.message_for(plugin="post", city="New York")
         assert said.endswith("expected one of york, bath, found 'New York'; write york")
 
     def test_of_a_value_that_came_from_elsewhere_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CITY", "New York")
-        assert self.told(plugin="post", city="${env:CITY}").endswith("found the value of ${env:CITY}")
+        assert self.message_for(plugin="post", city="${env:CITY}").endswith("found the value of ${env:CITY}")
 
     def test_of_a_plugin_that_is_blocked_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "shelf-post")
-        assert "write" not in self.told(plugin="new-york")
+        assert "write" not in self.message_for(plugin="new-york")
 
     def test_import_only_the_plugin_that_has_them(self, shelf: Shelf) -> None:
         shelf.install("shelf-loud", "shelf_loud", BROKEN, "loud")

@@ -17,7 +17,7 @@ from captchahub.extending import Prepared
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Sandbox
 from tests.custom_providers import fail, solve
-from tests.plugins.test_dispatcher import Witness
+from tests.plugins.test_dispatcher import Recorder
 from tests.virtual_services import PICTURE, TASK, TOKEN, Service, dead, in_town, lines
 
 
@@ -45,15 +45,15 @@ class TestTheLinesOfASolve:
         caplog.set_level(logging.DEBUG, "captchahub")
 
     def test_end_with_the_id_that_events_have(self, caplog: pytest.LogCaptureFixture) -> None:
-        witness = Witness()
+        recorder = Recorder()
         town = {
             "bad": Service(mishap=dead, settings={"health": {"failures": 1}}),
             "unread": Service(answer=None),
             "good": Service(),
         }
 
-        in_town(town, solve, plugins=(witness, Refusing()))
-        (submitted,) = witness.of(Submitted)
+        in_town(town, solve, plugins=(recorder, Refusing()))
+        (submitted,) = recorder.of(Submitted)
         assert len(caplog.records) > 4
         assert ids(caplog.records) == {submitted.solve}
         assert all(message.endswith(f" [solve {submitted.solve}]") for message in caplog.messages)
@@ -63,24 +63,24 @@ class TestTheLinesOfASolve:
             tasks = [ImageToText(PICTURE, hint=str(number)) for number in range(3)]
             await asyncio.gather(*(engine.solve(task, None) for task in tasks))
 
-        witness = Witness()
-        in_town({"good": Service()}, main, plugins=(witness,))
+        recorder = Recorder()
+        in_town({"good": Service()}, main, plugins=(recorder,))
         assert len(caplog.records) == len(ids(caplog.records)) == 3
-        assert ids(caplog.records) == {event.solve for event in witness.of(Submitted)}
+        assert ids(caplog.records) == {event.solve for event in recorder.of(Submitted)}
 
     def test_have_it_after_the_attempt_has_ended(self, caplog: pytest.LogCaptureFixture) -> None:
-        witness = Witness()
+        recorder = Recorder()
 
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed):
                 await engine.solve(TASK, 5.0)
             await asyncio.sleep(60)
 
-        in_town({"slow": Service(seconds=lambda: 20.0)}, main, plugins=(witness,))
+        in_town({"slow": Service(seconds=lambda: 20.0)}, main, plugins=(recorder,))
         (late,) = (
             record for record in caplog.records if "after its attempt had ended" in record.getMessage()
         )
-        assert ids([late]) == {witness.of(Submitted)[0].solve}
+        assert ids([late]) == {recorder.of(Submitted)[0].solve}
 
     def test_have_none_if_nothing_is_solved(self, caplog: pytest.LogCaptureFixture) -> None:
         async def main(engine: Engine) -> None:
@@ -95,10 +95,10 @@ class TestTheLinesOfASolve:
         assert "[solve" not in caplog.text
 
     def test_have_it_in_the_threads_of_plugins(self, caplog: pytest.LogCaptureFixture) -> None:
-        witness = Witness()
-        in_town({"good": Service()}, solve, plugins=(witness, Unprepared()))
+        recorder = Recorder()
+        in_town({"good": Service()}, solve, plugins=(recorder, Unprepared()))
         (failed,) = (record for record in caplog.records if "prepare_task" in record.getMessage())
-        assert ids([failed]) == {witness.of(Submitted)[0].solve}
+        assert ids([failed]) == {recorder.of(Submitted)[0].solve}
 
     def test_are_warnings_if_it_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.WARNING, "captchahub")

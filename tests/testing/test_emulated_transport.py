@@ -1,4 +1,4 @@
-"""Faults of the wire on a transport without one: a client is told the same as over real HTTP."""
+"""Faults of the wire on a transport without one: a client sees the same as over real HTTP."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from captchahub.testing import (
 
 
 class Counter(Emulation):
-    """Says the same to every call, and counts what it was asked."""
+    """Gives the same answer to every call, and records the paths."""
 
     create_call = "create"
     poll_call = "poll"
@@ -39,10 +39,10 @@ class Counter(Emulation):
     prices = {}
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.paths: list[str] = []
 
     def answer(self, call: Call, world: World) -> Answer:
-        self.asked.append(call.path)
+        self.paths.append(call.path)
         return Answer.json({"who": "the service itself", "count": 1234567890})
 
 
@@ -50,8 +50,8 @@ def world() -> World:
     return World(now=lambda: 0.0, read_picture=lambda _kind, _picture: None, job_seconds=lambda: 0.0)
 
 
-async def told(transport: Transport, url: str, timeout: float) -> tuple[object, ...]:
-    """What a client makes of one call: the reply, or the class of the error and what it says of the order."""
+async def outcome_of(transport: Transport, url: str, timeout: float) -> tuple[object, ...]:
+    """Return the reply to one call, or the class of the error and whether nothing was created."""
     try:
         reply = await transport.send(Request(url), timeout=timeout)
     except ProviderError as error:
@@ -62,21 +62,21 @@ async def told(transport: Transport, url: str, timeout: float) -> tuple[object, 
 
 
 @pytest.mark.parametrize("name", wire_faults())
-def test_a_client_is_told_the_same_as_over_http(name: str) -> None:
+def test_a_client_sees_the_same_as_over_http(name: str) -> None:
     fault = wire_faults()[name]
     with Sandbox(Counter(), faults=[fault]) as sandbox:
         url = f"{sandbox.url}/create"
-        over_http = asyncio.run(told(HttpTransport("test", HttpSettings()), url, 0.4))
+        over_http = asyncio.run(outcome_of(HttpTransport("test", HttpSettings()), url, 0.4))
     service = Counter()
     emulated = EmulatedTransport(service, world(), faults=[fault])
-    assert run_virtual(told(emulated, url, 0.4)) == over_http
-    assert len(service.asked) == fault.handled
+    assert run_virtual(outcome_of(emulated, url, 0.4)) == over_http
+    assert len(service.paths) == fault.handled
 
 
 def test_a_late_reply_takes_its_time() -> None:
     async def elapsed() -> float:
         transport = EmulatedTransport(Counter(), world(), faults=[Fault.late(30)])
-        await told(transport, "https://service.example/create", 60)
+        await outcome_of(transport, "https://service.example/create", 60)
         return asyncio.get_running_loop().time()
 
     assert run_virtual(elapsed()) == 30.0
@@ -87,7 +87,7 @@ def test_a_fault_strikes_the_calls_that_it_is_about() -> None:
 
     async def poll_twice() -> list[object]:
         urls = ["https://service.example/create", *["https://service.example/poll"] * 2]
-        return [(await told(transport, url, 1))[0] for url in urls]
+        return [(await outcome_of(transport, url, 1))[0] for url in urls]
 
     assert run_virtual(poll_twice()) == [200, MalformedReply, 200]
 
@@ -95,8 +95,8 @@ def test_a_fault_strikes_the_calls_that_it_is_about() -> None:
 def test_the_service_sees_the_query_as_over_http() -> None:
     service = Counter()
     url = "https://service.example/poll?id=7"
-    assert run_virtual(told(EmulatedTransport(service, world()), url, 1))[0] == Reply(200).status
-    assert service.asked == ["/poll?id=7"]
+    assert run_virtual(outcome_of(EmulatedTransport(service, world()), url, 1))[0] == Reply(200).status
+    assert service.paths == ["/poll?id=7"]
 
 
 def scripted() -> ScriptedTransport:

@@ -11,7 +11,7 @@ from captchahub.tasks import Point
 from captchahub.testing._drawing.scene import draw_scene
 
 _SMOOTH = 3
-"""Shapes are drawn so many times larger and then shrunk: Pillow draws without anti-aliasing."""
+"""How many times larger shapes are drawn before they are shrunk: Pillow draws without anti-aliasing."""
 
 _DESIGN_WIDTH = 540
 """The width in pixels that the measures below are made for."""

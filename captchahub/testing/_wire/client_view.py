@@ -12,8 +12,6 @@ from captchahub.testing._wire import effects
 from captchahub.testing.emulation import Answer
 from captchahub.testing.faults import Fault
 
-__all__ = ["Hang", "Slow", "Step", "client_view"]
-
 
 @attrs.frozen
 class Hang:

@@ -76,7 +76,12 @@ class HttpServer:
         self._stopping.set()
         self._wake_writer.send(b"!")
         self._acceptor.join()
-        self._disconnect_all()
+        with self._lock:
+            connections = list(self._open)
+        for sock in connections:
+            # This wakes a thread that reads or writes. The thread closes the socket itself.
+            with contextlib.suppress(OSError):
+                _shut_down(sock, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._close_sockets()
@@ -99,14 +104,6 @@ class HttpServer:
                 if copy >= 0:
                     os.close(copy)
 
-    def _disconnect_all(self) -> None:
-        with self._lock:
-            connections = list(self._open)
-        for sock in connections:
-            # This wakes a thread that reads or writes. The thread closes the socket itself.
-            with contextlib.suppress(OSError):
-                _shut_down(sock, socket.SHUT_RDWR)
-
     def _accept_all(self) -> None:
         while not self._stopping.is_set():
             self._selector.select()
@@ -128,20 +125,21 @@ class HttpServer:
             sock = self._wrap(sock)
             with self._lock:
                 self._open.add(sock)
-            self._start(self._serve, sock, self.accepted)
+            thread = threading.Thread(
+                target=self._serve,
+                args=(sock, self.accepted),
+                name=f"sandbox-connection-{self.accepted}",
+                daemon=True,
+            )
+            thread.start()
+            # Without those that have ended, because a sandbox can serve for days.
+            self._threads = [old for old in self._threads if old.is_alive()] + [thread]
 
     def _wrap(self, sock: socket.socket) -> socket.socket:
         """Return the socket, wrapped for TLS. The connection's own thread makes the handshake."""
         if self._tls is None:
             return sock
         return self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-
-    def _start(self, work: Callable[[socket.socket, int], None], sock: socket.socket, number: int) -> None:
-        thread = threading.Thread(
-            target=work, args=(sock, number), name=f"sandbox-connection-{number}", daemon=True
-        )
-        thread.start()
-        self._threads = [old for old in self._threads if old.is_alive()] + [thread]
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         # makefile("rb") returns a BufferedReader, which has every method of BinaryIO that is used.

@@ -12,8 +12,6 @@ from captchahub.tasks import Solution, Task
 from captchahub.testing.contract._subject import Subject, fail, subject_of
 from captchahub.testing.emulation import Emulation
 
-__all__ = ["Checks", "runs"]
-
 _RUNS = "CAPTCHAHUB_CONTRACT_RUNS"
 
 

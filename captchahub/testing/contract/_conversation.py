@@ -14,17 +14,6 @@ from captchahub.testing.contract._subject import Subject, fail, location
 from captchahub.testing.emulation import World
 from captchahub.testing.transport import received
 
-__all__ = [
-    "Interaction",
-    "Reader",
-    "Session",
-    "all_readers",
-    "conversation",
-    "conversations",
-    "job_of",
-    "other_calls",
-]
-
 _JOB_SECONDS = 10.0
 
 _LONGEST_WAIT = 60.0

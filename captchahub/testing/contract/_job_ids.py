@@ -14,8 +14,6 @@ from captchahub.testing.contract._base import Checks
 from captchahub.testing.contract._conversation import conversation, job_of
 from captchahub.testing.contract._subject import Subject, fail, skip
 
-__all__ = ["JobIdChecks"]
-
 # Numbers too large for a double, a text whose leading zeros matter, a UUID, and characters that a URL, a form
 # or XML must quote.
 _IDS: tuple[JobId, ...] = (

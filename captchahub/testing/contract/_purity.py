@@ -13,8 +13,6 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-__all__ = ["client_imports", "io_attempts", "log_lines"]
-
 _IO_EVENTS = (
     *("open", "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork"),
     *("sqlite3.connect", "urllib.", "http.client.", "_thread.start_new_thread", "os.remove"),

@@ -35,8 +35,6 @@ from captchahub.testing.contract._subject import Subject, fail, location, skip
 from captchahub.testing.contract._values import mistyped_field
 from captchahub.testing.hostile import hostile_replies, what_is_shown
 
-__all__ = ["ReplyChecks"]
-
 _MAX_SHOWN = 1000
 
 _UNKNOWN_STATUS = "quite-a-new-state"

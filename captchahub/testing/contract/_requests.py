@@ -18,8 +18,6 @@ from captchahub.testing.contract._conversation import Interaction, Session, conv
 from captchahub.testing.contract._purity import io_attempts
 from captchahub.testing.contract._subject import Subject, fail
 
-__all__ = ["RequestChecks"]
-
 # When every job of an emulation has ended, in seconds.
 _LONG_AFTER = 1000.0
 

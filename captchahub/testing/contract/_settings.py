@@ -15,8 +15,6 @@ from captchahub.testing.contract._base import Checks
 from captchahub.testing.contract._purity import client_imports
 from captchahub.testing.contract._subject import UnknownTask, fail, location, skip
 
-__all__ = ["SettingsChecks"]
-
 _MAX_INTERVAL = 60.0
 
 

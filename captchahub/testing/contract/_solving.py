@@ -24,8 +24,6 @@ from captchahub.testing.faults import Fault, wire_faults
 from captchahub.testing.sandbox import Sandbox
 from captchahub.testing.transport import EmulatedTransport
 
-__all__ = ["SolvingChecks"]
-
 _TIMEOUT = 600.0
 
 _JOB_SECONDS = 5.0

@@ -24,18 +24,6 @@ from captchahub.testing.emulation import Emulation
 from captchahub.testing.emulations import installed_emulations, load_emulation
 from captchahub.testing.pictures import Painter
 
-__all__ = [
-    "NAME",
-    "PluginDescription",
-    "Subject",
-    "UnknownTask",
-    "fail",
-    "location",
-    "sample_tasks",
-    "skip",
-    "subject_of",
-]
-
 NAME = "checked"
 """The provider's name in the configuration."""
 
@@ -215,7 +203,7 @@ def _keys(description: PluginDescription, kind: str, emulation: Emulation | None
     return keys | dict(description.settings)
 
 
-# Two values of each option, so that it can be seen whether the value is told and not only that there is one.
+# Two values of each option, to see whether a request contains the value, and not only that there is one.
 _OPTIONS: Mapping[str, Sequence[Any]] = {
     "length": (5, 6),
     "min_length": (3, 4),

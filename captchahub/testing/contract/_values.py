@@ -10,8 +10,6 @@ from typing import Any, Union, cast
 
 import attrs
 
-__all__ = ["mistyped_field"]
-
 
 def mistyped_field(value: object) -> str | None:
     """Return the first field of an attrs value that has the wrong type, such as ``Pending.status is None``.

@@ -259,16 +259,16 @@ def test_a_good_provider_passes_in_every_dialect(dialect: str) -> None:
 def test_a_bad_provider_of_an_xml_service_fails_the_check_that_is_meant_for_it(
     provider: type[Translated],
 ) -> None:
-    check, told = BAD[provider]
+    check, message = BAD[provider]
     found = failures(contract_of(provider, "xml"), every=22)
     # Trouble that ends a job is noticed by the check of the books as well.
     assert found.keys() - {BOOKS} == {check}, found
-    assert told in found[check]
+    assert message in found[check]
 
 
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != "xml"])
 @pytest.mark.parametrize("provider", BAD, ids=lambda one: one.__name__)
 def test_a_bad_provider_is_found_in_any_dialect(provider: type[Translated], dialect: str) -> None:
-    check, told = BAD[provider]
-    with pytest.raises(pytest.fail.Exception, match=re.escape(told)):
+    check, message = BAD[provider]
+    with pytest.raises(pytest.fail.Exception, match=re.escape(message)):
         dict(checks(contract_of(provider, dialect)))[check]()

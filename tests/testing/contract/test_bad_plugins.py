@@ -65,8 +65,8 @@ def test_a_request_may_have_an_id_of_its_own() -> None:
 @pytest.mark.parametrize("runs", ["many", "0", "-1"])
 def test_the_number_of_runs_is_a_whole_number(monkeypatch: pytest.MonkeyPatch, runs: str) -> None:
     monkeypatch.setenv("CAPTCHAHUB_CONTRACT_RUNS", runs)
-    told = failures(GoodContract, every=22)["what_is_read_of_any_reply_is_fit_for_a_log"]
-    assert f"$CAPTCHAHUB_CONTRACT_RUNS is '{runs}': set it to a whole number" in told
+    message = failures(GoodContract, every=22)["what_is_read_of_any_reply_is_fit_for_a_log"]
+    assert f"$CAPTCHAHUB_CONTRACT_RUNS is '{runs}': set it to a whole number" in message
 
 
 class TrustsTheAnswer(Good):
@@ -249,7 +249,7 @@ class RefusesOddly(Good):
 
 
 class CallsAGatewayARefusal(Good):
-    """A job that was taken, whose reply a gateway lost, is told as refused: its price is given back."""
+    """A job that was taken, whose reply a gateway lost, is reported as refused, so its price is released."""
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:
         if reply.status in (502, 504):
@@ -290,7 +290,7 @@ class Changeable:
 @attrs.frozen
 class NotToBeSent(GoodSettings):
     choose: Any = attrs.field(factory=lambda: lambda: 1, eq=False)
-    """What nobody can pickle."""
+    """It cannot be pickled."""
 
 
 @attrs.frozen
@@ -371,17 +371,17 @@ def has_readers(provider: type[Good]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("settings", "check", "told"),
+    ("settings", "check", "message"),
     [
         (Silent, "every_setting_is_documented", "Silent does not document speed"),
         (Changeable, "the_settings_are_a_frozen_attrs_class", "@attrs.frozen"),
         (NotToBeSent, "the_settings_can_be_pickled_but_for_their_secrets", "can't be pickled"),
     ],
 )
-def test_bad_settings_fail_the_check_that_is_meant_for_them(settings: type, check: str, told: str) -> None:
+def test_bad_settings_fail_the_check_that_is_meant_for_them(settings: type, check: str, message: str) -> None:
     found = failures(contract_of(Good, settings), every=22)
     assert list(found) == [check], found
-    assert told in found[check]
+    assert message in found[check]
 
 
 def test_a_token_in_plain_text_shows() -> None:
@@ -452,6 +452,6 @@ def test_what_does_not_fit_together_is_told_in_a_sentence() -> None:
         ({"settings": {"colour": "red"}}, "the settings are refused, so set others in settings"),
         ({"kind": "godo"}, "the plugin can't be used"),
     ]
-    for wrong, told in wrongs:
-        with pytest.raises(pytest.fail.Exception, match=told):
+    for wrong, message in wrongs:
+        with pytest.raises(pytest.fail.Exception, match=message):
             contract_of(**wrong).subject()

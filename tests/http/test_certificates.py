@@ -218,7 +218,7 @@ class TestTheVariablesTogether:
 def test_a_bundle_that_is_spoilt_later_is_not_blamed_on_the_service(
     tls_server: TlsServer, tmp_path: Path
 ) -> None:
-    """The service is up: what its certificate is checked with is gone."""
+    """The service works, and the file to check its certificate with is damaged."""
     path = tmp_path / "own.pem"
     path.write_bytes(tls_server.authority.read_bytes())
 

@@ -29,7 +29,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def through(proxy: str, *, timeout: float = 5.0) -> ServiceUnavailable:
-    """The error of a request through a proxy that the configuration names; nothing was sent."""
+    """Return the error of a request through a configured proxy, before which nothing was sent."""
     error = failure(SERVICE, settings=HttpSettings(proxy=proxy), timeout=timeout)
     assert isinstance(error, ServiceUnavailable)
     assert error.nothing_created

@@ -191,7 +191,7 @@ class TestAFailure:
 
 @contextmanager
 def deaf_server() -> Generator[int]:
-    """A server that takes connections and never says a word, not even TLS's."""
+    """Run a server that accepts connections and never sends a byte, not even of TLS."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -201,7 +201,7 @@ def own_address(sandbox: Sandbox) -> Address:
 
 
 class TestAHostWithManyAddresses:
-    """An address that swallows what is sent to it says nothing, so the next one is tried beside it."""
+    """An address that drops all packets never fails, so the next one is tried at the same time."""
 
     @pytest.mark.parametrize("dead", [1, 3])
     def test_is_reached_at_the_one_that_answers(self, sandbox: Sandbox, dead: int) -> None:
@@ -256,7 +256,7 @@ class TestAHostWithManyAddresses:
 
 class TestTooManyCalls:
     def test_those_that_waited_too_long_for_a_thread_are_never_begun(self, sandbox: Sandbox) -> None:
-        """A thread that a timeout sets free must not begin an order that nobody can wait for any more."""
+        """A thread that is free after a timeout must not start a create whose caller has given up."""
         sandbox.add_faults(Fault.hang())
 
         async def run() -> list[ServiceUnavailable]:
@@ -274,7 +274,7 @@ class TestTooManyCalls:
         assert len(begun) == len(sandbox.calls) == 32
 
     def test_none_is_called_unsent_that_the_server_has_seen(self, sandbox: Sandbox) -> None:
-        """Timeouts of the length of the call itself, so that many strike while it is being sent."""
+        """Timeouts as long as a call, so that many of them end a call that is being sent."""
         seconds = [n / 4000 for n in range(1, 13)] * 20
 
         async def run() -> list[object]:

@@ -37,7 +37,7 @@ Configure = Callable[..., dict[str, object]]
 
 @pytest.fixture
 def configure(configured: Configure) -> Configure:
-    """A configuration for a service that may hang: no call is waited for long."""
+    """A configuration for a service that may hang, with short timeouts."""
 
     def quick(*names: str, timeout: str = "1s") -> dict[str, object]:
         limits = {"create_timeout": "300ms", "poll_timeout": "300ms", "timeout": timeout}
@@ -112,7 +112,7 @@ INTERIM = {
 
 @pytest.mark.parametrize("fault", INTERIM.values(), ids=list(INTERIM))
 class TestInterimReplies:
-    """They are not the reply, which follows them."""
+    """Interim replies come before the reply."""
 
     def test_ahead_of_the_reply_to_an_order_do_not_hide_it(
         self, fault: Fault, sandbox: Sandbox, configure: Configure, quick: object

@@ -1,4 +1,4 @@
-"""Observers get each event at its time and in order, and slow nothing down."""
+"""Observers receive each event in order and with its time, and delay no solve."""
 
 from __future__ import annotations
 

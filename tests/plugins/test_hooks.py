@@ -44,7 +44,7 @@ MEANT = SlideSolution(Point(30, 220), Point(110, 220), Size(200, 400))
 
 
 def cropped_and_halved(image: Image) -> Image:
-    """Without 10 pixels at the left and 20 at the top, and then half as large."""
+    """Return the picture without 10 pixels at the left and 20 at the top, in half its size."""
     with Pil.open(io.BytesIO(image.data)) as picture:
         return Image.from_pil(picture.crop((10, 20, image.width, image.height)).reduce(2))
 
@@ -71,11 +71,11 @@ class Preparing:
 
 
 class TestAPictureThatWasCroppedAndHalved:
-    """The whole way: HTTP, a journal in a file, hubs that come and go."""
+    """With HTTP, a journal in a file, and several hubs."""
 
     @pytest.fixture(params=[0.2])
     def sandbox(self, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-        """A service that knows the small picture; its jobs take so many seconds."""
+        """A service that knows the small picture. The parameter is the duration of its jobs, in seconds."""
         with Sandbox(load_emulation("omocaptcha"), job_time=request.param) as running:
             running.script(cropped_and_halved(SCREEN), SENT)
             yield running
@@ -130,10 +130,10 @@ class TestAPictureThatWasCroppedAndHalved:
 
 
 class TestPlugins:
-    """On the virtual clock, with what the provider was sent."""
+    """On the virtual clock, with the task that the provider receives."""
 
     def solved(self, *prepare: Callable[[Task[Solution]], object]) -> tuple[Task[Solution], SlideSolution]:
-        """What a provider gets after these plugins, and the answer that comes back."""
+        """Return the task that a provider receives after these plugins, and the answer."""
         sent: list[Task[Solution]] = []
 
         def create_job(task: Task[Solution]) -> Request:

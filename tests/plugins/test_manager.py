@@ -37,7 +37,7 @@ def kind_named(name: str) -> ProviderKind[object]:
 
 
 class Offering:
-    """A plugin object that offers what it was given."""
+    """A plugin object that offers these kinds."""
 
     def __init__(self, *offered: object) -> None:
         self._offered = offered
@@ -535,7 +535,7 @@ def test_an_entry_point_must_not_name_a_class(shelf: Shelf) -> None:
 
 
 class TestBrokenMetadata:
-    """Of some package here, which need not have anything to do with the library."""
+    """Of any installed package, also one that has nothing to do with the library."""
 
     @pytest.mark.parametrize(
         "points",

@@ -16,7 +16,7 @@ from tests.conftest import QuickOmo
 
 
 class Stuck:
-    """Waits for ever, or until the test is over."""
+    """A plugin that hangs until the test is over."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()

@@ -1,4 +1,4 @@
-"""Pictures of a user's own site that a sandbox is taught, and how quickly it can be asked for them."""
+"""Pictures of a user's own site that a sandbox knows, and how often its accounts are polled."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class TestAFileOfAnswers:
 
 
 class TestQuickPolls:
-    """The settings of a sandbox have its plugin ask often; no other provider is called so."""
+    """The settings of a sandbox make its plugin poll often. No other provider may do that."""
 
     @pytest.mark.parametrize(
         ("plugin", "options"),

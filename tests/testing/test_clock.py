@@ -1,4 +1,4 @@
-"""The virtual clock and the scripted transport: what the tests of an engine stand on."""
+"""The virtual clock and the scripted transport, which the tests of the engine use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A body is taken apart into values whatever format it is written in."""
+"""A body is split into values, in whichever format it is written."""
 
 from __future__ import annotations
 

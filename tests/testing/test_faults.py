@@ -18,7 +18,7 @@ JSON = '{"who": "the service itself", "count": 1234567890}'
 
 
 class Counter(Emulation):
-    """Says the same to every call, and counts what it was asked."""
+    """Gives the same answer to every call, and counts the calls."""
 
     token_key = "key"
     create_call = "create"
@@ -44,19 +44,19 @@ def post(client: socket.socket, name: str = "create") -> None:
 
 
 def rest(client: socket.socket) -> bytes:
-    """Everything that still comes, until the connection ends."""
+    """Return the bytes that still arrive before the connection ends."""
     return b"".join(iter(lambda: client.recv(65_536), b""))
 
 
 def received(fault: Fault) -> bytes:
-    """All bytes of the reply to one call, where the fault ends the connection."""
+    """Return all bytes of the reply to one call, if the fault ends the connection."""
     with Sandbox(Counter(), faults=[fault]) as sandbox, plain(sandbox) as client:
         post(client)
         return rest(client)
 
 
 def received_before_stop(fault: Fault) -> bytes:
-    """The bytes that came of a reply that never ends: only the end of the sandbox ends it."""
+    """Return the bytes of an endless reply that arrive before the sandbox stops."""
     with plain_sandbox(fault) as sandbox, plain(sandbox) as client:
         post(client)
         sandbox.wait_for_calls("create")
@@ -72,7 +72,7 @@ def plain_sandbox(*faults: Fault) -> Sandbox:
 
 
 def reply_to(fault: Fault) -> tuple[http.client.HTTPResponse, bytes]:
-    """The reply, as an HTTP client reads it."""
+    """Return the reply, as an HTTP client reads it."""
     with plain_sandbox(fault) as sandbox:
         address = sandbox.url.removeprefix("http://")
         with closing(http.client.HTTPConnection(address, timeout=5)) as client:

@@ -1,4 +1,4 @@
-"""Hostile replies find what a careless reader gets wrong, and let a careful one pass."""
+"""Hostile replies reveal a careless reader, and accept a careful one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures the sandbox draws, and their truth."""
+"""The pictures that the sandbox draws, and their solutions."""
 
 import io
 import string

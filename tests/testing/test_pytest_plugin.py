@@ -1,4 +1,4 @@
-"""The fixture ``captchahub_sandbox``: which service it stands in for where none is named, and its help."""
+"""The fixture ``captchahub_sandbox``: which service it emulates if none is named, and its help."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ class Stamp(Emulation):
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the only packages are that count as installed: none yet."""
+    """Return an empty folder, the only one in which packages count as installed."""
     (tmp_path / "stamp_office.py").write_text(EMULATION)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "stamp_office", raising=False)

@@ -36,7 +36,7 @@ PIXEL = bytes.fromhex(
 
 
 class Postcard(Emulation):
-    """A made-up service: /v9/order takes a picture in hexadecimal, /v9/ask tells what it shows."""
+    """A made-up service: /v9/order takes a picture in hexadecimal, /v9/ask returns its answer."""
 
     base_path = "/v9"
     base_url_key = "address"
@@ -86,7 +86,7 @@ AUTHORITY = trustme.CA()
 
 @pytest.fixture(scope="session")
 def tls() -> ssl.SSLContext:
-    """What a sandbox needs to be believed by the clients here."""
+    """Return a server context with a certificate that the clients in this file trust."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # It takes OpenSSL's own context as well, which is not installed.
     AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
@@ -134,7 +134,7 @@ def shown(sandbox: Sandbox, picture: bytes, kind: str = "image-to-text") -> dict
 
 
 def raw(sandbox: Sandbox, *pieces: bytes) -> bytes:
-    """Send bytes as they are; everything that comes back until the connection ends."""
+    """Send raw bytes, and return all that comes back until the connection ends."""
     with socket.create_connection(address(sandbox), timeout=5) as client:
         for piece in pieces:
             client.sendall(piece)
@@ -159,7 +159,7 @@ class Yes(Emulation):
 
 
 def run(script: str, *options: str) -> tuple[int, str]:
-    """A program's exit code and what it wrote to standard error."""
+    """Return the exit code of a program, and its standard error."""
     arguments = [sys.executable, *options, "-c", script]
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
     return ended.returncode, ended.stderr
@@ -317,7 +317,7 @@ def test_stop_ends_idle_waiting_dripping_flooding_and_slow_connections(
 
 
 class Thinker(Postcard):
-    """Takes a moment over its answer."""
+    """Answers after a moment."""
 
     def __init__(self) -> None:
         self.asked, self.done = threading.Event(), False
@@ -656,7 +656,7 @@ def test_settings_open_an_account_once(sandbox: Sandbox) -> None:
 
 
 class Regional(Postcard):
-    """A service whose provider has to know more than the address and the key."""
+    """A service whose provider needs more settings than the address and the key."""
 
     @property
     def provider_settings(self) -> dict[str, str]:
@@ -746,7 +746,7 @@ def test_latency_delays_the_reply() -> None:
 
 
 class Billboard(Postcard):
-    """One that anybody may use."""
+    """A service without tokens."""
 
     token_key = ""
 

@@ -1,4 +1,4 @@
-"""A plugin that keeps the contract, and its service; the bad ones are this one with one thing wrong."""
+"""A plugin that keeps the contract, and its service. Each bad plugin differs from it in one fault."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Good(Provider):
 
 
 class Service(Emulation):
-    """What stands in for the service."""
+    """The emulation of the service."""
 
     token_key = "api_token"
     create_call = "order"

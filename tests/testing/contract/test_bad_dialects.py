@@ -62,7 +62,7 @@ def from_line(body: bytes) -> Fields:
 
 
 def packed(fields: Fields) -> bytes:
-    """Each text behind its length, in four bytes."""
+    """Each text after its length, in four bytes."""
     texts = [text.encode() for field in fields.items() for text in field]
     return b"\x01" + b"".join(struct.pack(">I", len(text)) + text for text in texts)
 

@@ -51,7 +51,7 @@ def test_the_good_one_fails_no_check() -> None:
 
 
 class NamesEachRequest(Good):
-    """As services want it that know a request again by its id."""
+    """For a service that recognises a repeated request by its id."""
 
     def create_job(self, task: Task[Solution]) -> Request:
         request = super().create_job(task)

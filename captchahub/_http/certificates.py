@@ -40,18 +40,11 @@ class Trust:
         named = " and ".join(f"{place}, which {why}" for place, why in zip(places, faults, strict=True))
         return f"{self.source} names {named}"
 
-    @property
-    def folder_path(self) -> str | None:
-        """The folders in the form that OpenSSL takes."""
-        return os.pathsep.join(map(str, self.folders)) or None
-
 
 def named_trust(path: Path, source: str) -> Trust:
     """Return the certificates in a file or a folder; ``source`` is the key or variable that names it."""
-    is_folder = False
-    with suppress(OSError, ValueError):  # bundle_fault() says what is wrong
-        is_folder = path.is_dir()
-    return Trust(source, folders=(path,)) if is_folder else Trust(source, path)
+    # Not Path.is_dir(), which raises PermissionError. bundle_fault() says what is wrong with a path.
+    return Trust(source, folders=(path,)) if os.path.isdir(path) else Trust(source, path)  # noqa: PTH112 - see above
 
 
 def environment_trust(environment: Mapping[str, str]) -> Trust | None:

@@ -81,7 +81,7 @@ class HttpTransport:
         self._max_idle = max_idle
         self._resolve = resolve
         self._workers = Workers(name, _MAX_WORKERS)
-        self._adapter = _Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
+        self._adapter = Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
         track(self._adapter.poolmanager)
         # The certificates that were last found usable; checking them parses the file.
         self._checked: Trust | None = None
@@ -151,7 +151,7 @@ class HttpTransport:
         message = requests.Request(request.method, request.url, headers=headers, data=request.body)
         proxy = exchange.proxy = self._proxy_for(request.url)
         trust = self._usable_trust() if request.url.lower().startswith("https") else None
-        verify: Any = trust  # _Adapter.cert_verify() takes it
+        verify: Any = trust  # Adapter.cert_verify() takes it
         exchange.begin()
         try:
             response = self._adapter.send(
@@ -202,7 +202,7 @@ class HttpTransport:
         return proxy
 
 
-class _Adapter(HTTPAdapter):
+class Adapter(HTTPAdapter):
     """An adapter whose connections through a proxy are tracked like the others."""
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> urllib3.ProxyManager:
@@ -218,4 +218,4 @@ class _Adapter(HTTPAdapter):
         if verify is not None:
             conn.cert_reqs = "CERT_REQUIRED"
             conn.ca_certs = None if verify.file is None else str(verify.file)
-            conn.ca_cert_dir = verify.folder_path
+            conn.ca_cert_dir = os.pathsep.join(map(str, verify.folders)) or None

@@ -73,6 +73,7 @@ class EventDispatcher:
             await asyncio.to_thread(self._thread.join, patience)
         try:
             while True:
+                # None is no event, but ends the thread.
                 self._dropped += self._queue.get_nowait() is not None
         except Empty:
             # Again, for a thread that is still in an observer: it was taken out of the queue with the rest.

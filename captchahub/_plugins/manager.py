@@ -116,6 +116,7 @@ class Plugins:
         self._passed: list[_Plugin] = []
         for plugin in checked_plugins(passed):
             self._add_passed(plugin)
+        # After those passed in are known, because they can be blocked as well.
         for unknown in self.block(blocked_by_environment(), f"${BLOCKED}"):
             self.warn_of_unknown(unknown, f"${BLOCKED}")
 
@@ -157,6 +158,7 @@ class Plugins:
 
     def task_types(self) -> _TaskTypes:
         """Return the task types of the loaded plugins, and the library's own, by their kinds."""
+        # A plugin that is only installed adds none: its types are known once it is imported.
         types = {task_type.kind: task_type for task_type in Builtin().captchahub_task_types()}
         for plugin in self._loaded:
             types |= plugin.task_types

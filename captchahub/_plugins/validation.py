@@ -64,6 +64,7 @@ def check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
     pluggy finds some of these faults only when it calls the hook, and others never.
     """
     _check_contract(getattr(plugin, "captchahub_contract", CONTRACT))
+    # Not vars(), because a plugin object can inherit hooks.
     for name in dir(plugin):
         options = manager.parse_hookimpl_opts(plugin, name)
         if options is not None:

@@ -8,13 +8,14 @@ import shutil
 import ssl
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
 
 from captchahub import ConfigError, ServiceUnavailable
 from captchahub._http.certificates import Trust, bundle_fault, environment_trust
-from captchahub._http.transport import HttpTransport
+from captchahub._http.transport import Adapter, HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from tests.http_peers import TlsServer, failure, send
@@ -205,8 +206,9 @@ class TestTheVariablesTogether:
             {"SSL_CERT_FILE": str(file), "SSL_CERT_DIR": os.pathsep.join(map(str, folders))}
         )
         assert found == Trust("the environment variable SSL_CERT_FILE", file, tuple(folders))
-        assert found is not None
-        assert found.folder_path == os.pathsep.join(map(str, folders))
+        pool = SimpleNamespace()
+        Adapter().cert_verify(pool, "https://service.example", found, None)
+        assert (pool.ca_certs, pool.ca_cert_dir) == (str(file), os.pathsep.join(map(str, folders)))
 
     def test_one_folder_of_several_is_enough(self, tmp_path: Path) -> None:
         (tmp_path / "0a1b2c3d.0").write_bytes(CERTIFICATE)

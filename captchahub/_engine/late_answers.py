@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from captchahub._journal.journal import JobRow
 
 
-# How long the answer of a job that nobody waits for is polled, in seconds: services keep answers for minutes.
+# How long a job is polled after its attempt has ended, in seconds: services keep answers for minutes.
 _PATIENCE = 600.0
 
-# And no service keeps them for longer than this, in seconds.
+# No service keeps an answer for longer than this, in seconds.
 _KEPT_BY_SERVICES = 86_400.0
 
 

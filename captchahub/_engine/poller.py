@@ -119,7 +119,7 @@ class Poller:
         return None, None
 
     def _note(self, status: str, delay: float | None, reply: Reply | None) -> None:
-        """Note what the service said of the job, and the delay that it or its reply asks for."""
+        """Note what the service said of the job, and the delay that it or its reply requests."""
         self._replied, self._last_status = now(), status
         self._requested_delay = reply.retry_after if delay is None and reply is not None else delay
 

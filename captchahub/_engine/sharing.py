@@ -104,6 +104,7 @@ class Sharing:
         assert task is not None  # noqa: S101 - as long as it is shared
         solve.waiting += 1
         try:
+            # Other callers may wait for the same task, so cancelling one of them must not cancel it.
             return await asyncio.shield(task)
         finally:
             solve.waiting -= 1

@@ -224,7 +224,10 @@ def forget_the_limits(**settings: object) -> dict[str, object]:
 
 class TestHealth:
     def test_a_dead_provider_costs_one_probe_a_cooldown_at_50_solves_at_once(self) -> None:
-        town = {"dead": Service(mishap=dead, settings=forget_the_limits()), "alive": Service(seconds=lambda: 6.0)}
+        town = {
+            "dead": Service(mishap=dead, settings=forget_the_limits()),
+            "alive": Service(seconds=lambda: 6.0),
+        }
 
         async def main(engine: Engine) -> None:
             for _ in range(3):

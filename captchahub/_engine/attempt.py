@@ -291,7 +291,7 @@ class AttemptRunner(ABC, Generic[A_co]):
         blames = blames_provider(error, allowed=allowed, took=took, typical=typical)
         effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
-        self._permit.report(error, effect if blames or self._permit.is_probe else HealthEffect.NONE)
+        self._permit.report(error, effect if blames or self._permit.given.is_probe else HealthEffect.NONE)
         if effect is not HealthEffect.NONE:
             self.account.speed[self._kind].latency.learn(now(), took, has_answer=False)
 

@@ -77,11 +77,6 @@ class LateAnswer:
         """Done when there is an answer, right or wrong; cancelled if the solve wants none any more."""
         self._check: Callable[[Solved], Solved] | None = check
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the solve still waits."""
-        return self._check is not None
-
     def checked(self, answer: Solved) -> Solved:
         """Return the answer as the solve would return it, or as it is if the solve does not wait."""
         return answer if self._check is None else self._check(answer)
@@ -168,7 +163,7 @@ async def collect_late(
     name, job_id, error = poller.account.name, poller.job.id, outcome.error
     if error is None:
         # The solve may have stopped waiting while the row was written.
-        if late is not None and late.is_wanted and outcome.checked is not None:
+        if late is not None and not late.future.done() and outcome.checked is not None:
             undelivered.add(row, is_held=True)
             late.came(outcome.checked)
             return

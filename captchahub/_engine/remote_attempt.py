@@ -121,7 +121,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         latest = self._deadline - self.account.least_time
         # A service that has replied got the request, and would say the same again in a moment; others can be
         # called meanwhile. A probe is one try, so that a dead service costs each cooldown no more than that.
-        if self._replied_in is not None or self._permit.is_probe or now() + pause > latest:
+        if self._replied_in is not None or self._permit.given.is_probe or now() + pause > latest:
             return False
         self._solve.events.retrying(self.account.name, error)
         await asyncio.sleep(pause)

@@ -25,7 +25,7 @@ from captchahub._providers.account import Account, RemoteAccount, read_due_price
 from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log
-from captchahub.errors import Attempt, JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
+from captchahub.errors import JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
 from captchahub.results import Result
 from captchahub.settings import RouteSettings, Strategy
 from captchahub.tasks import Solution
@@ -161,7 +161,10 @@ class Solve(Generic[S]):
                     await self._wait_for_change()
                     self._take_ended()
                 self._info.undelivered.answered()
-                return self._history.result(self._tally, self._overtaken)
+                overtaken = [run.runner for run in self._running if run.runner.may_have_job]
+                return self._history.result(
+                    self._tally, lambda why: [runner.overtaken(why) for runner in overtaken]
+                )
         finally:
             self._services.changes.remove(self._change)
             await self._leave()
@@ -411,9 +414,6 @@ class Solve(Generic[S]):
             return
         self._queue.append(queued)
         self._queue.sort(key=lambda one: one.rank)
-
-    def _overtaken(self, why: str) -> Sequence[Attempt]:
-        return [run.runner.overtaken(why) for run in self._running if run.runner.may_have_job]
 
     async def _leave(self) -> None:
         """End the attempts, except those whose job may be paid for if the solve has its answer already."""

@@ -59,11 +59,6 @@ class Permit:
     effect: HealthEffect = HealthEffect.NONE
     error: Exception | None = None
 
-    @property
-    def is_probe(self) -> bool:
-        """Whether this attempt is the one that finds out whether the provider works again."""
-        return self.given.is_probe
-
     def job_created(self) -> None:
         """Note that the service has created the attempt's job."""
         self.admission.job_created(self.given)

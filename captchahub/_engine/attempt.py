@@ -123,6 +123,7 @@ class AttemptRunner(ABC, Generic[A_co]):
                         # Called first, so that a fault of the plugin here costs nothing.
                         self._sent = account.sent_options(self._task)
                         solved = await self._work()
+                        # Before the caller gets the answer: a crash in between must not lose it.
                         await self._settle(None)
                     except asyncio.CancelledError:
                         self.abandon()
@@ -172,7 +173,7 @@ class AttemptRunner(ABC, Generic[A_co]):
         """The job as it can be attached elsewhere, or None if there is none."""
         return None
 
-    async def _prepared(self) -> Prepared:
+    async def _prepare_task(self) -> Prepared:
         """Return the task as the provider will receive it."""
         services, settings = self._services, self.account.settings
         if not services.hooks.prepares:
@@ -290,7 +291,7 @@ class AttemptRunner(ABC, Generic[A_co]):
         blames = blames_provider(error, allowed=allowed, took=took, typical=typical)
         effect = row_for(error).health
         # A probe that was too short must not be followed by the next one at once.
-        self._permit.report(error, effect if blames or self._permit.is_probe else HealthEffect.NONE)
+        self._permit.report(error, effect if blames or self._permit.given.is_probe else HealthEffect.NONE)
         if effect is not HealthEffect.NONE:
             self.account.speed[self._kind].latency.learn(now(), took, has_answer=False)
 

@@ -93,8 +93,9 @@ class Engine:
             raise TaskError(f"a task is an ImageToText or a PhoneSlide, not {type(task).__name__}")
         self._refuse_closed()
         begun, seconds = now(), timeout or self._settings.timeout
-        # Each of several providers that must agree has to look for itself.
+        # Providers that must agree have to read the picture independently.
         is_shared = self._plan(task.kind).route.agree == 1 and share
+        # Not from random, whose state a forked child shares with its parent.
         solve_id = os.urandom(16).hex()
         progress = progress or Progress()
         events = SolveEvents(self._dispatcher, solve_id, task.kind)
@@ -136,6 +137,7 @@ class Engine:
 
     def _plan(self, kind: str) -> SolvePlan:
         """Return the plan of a kind of task. Raises ConfigError if no provider takes it."""
+        # Plans are kept, because the hedges of a route are counted over all its solves.
         plan = self._plans.get(kind)
         if plan is not None:
             return plan
@@ -283,6 +285,8 @@ class Engine:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        # In the order of use: a solve that is cancelled starts background tasks, these still write to the
+        # journal, and all of them report events.
         await cancel_all(self._under_way)
         await self._services.background.aclose(_CLOSING_PATIENCE)
         await self._accounts.aclose()

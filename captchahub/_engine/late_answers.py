@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from captchahub._journal.journal import JobRow
 
 
-# How long the answer of a job that nobody waits for is polled, in seconds: services keep answers for minutes.
+# How long a job is polled after its attempt has ended, in seconds: services keep answers for minutes.
 _PATIENCE = 600.0
 
-# And no service keeps them for longer than this, in seconds.
+# No service keeps an answer for longer than this, in seconds.
 _KEPT_BY_SERVICES = 86_400.0
 
 
@@ -76,11 +76,6 @@ class LateAnswer:
         self.future: asyncio.Future[Solved | WrongSolution] = asyncio.get_running_loop().create_future()
         """Done when there is an answer, right or wrong; cancelled if the solve wants none any more."""
         self._check: Callable[[Solved], Solved] | None = check
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the solve still waits."""
-        return self._check is not None
 
     def checked(self, answer: Solved) -> Solved:
         """Return the answer as the solve would return it, or as it is if the solve does not wait."""
@@ -168,7 +163,7 @@ async def collect_late(
     name, job_id, error = poller.account.name, poller.job.id, outcome.error
     if error is None:
         # The solve may have stopped waiting while the row was written.
-        if late is not None and late.is_wanted and outcome.checked is not None:
+        if late is not None and not late.future.done() and outcome.checked is not None:
             undelivered.add(row, is_held=True)
             late.came(outcome.checked)
             return

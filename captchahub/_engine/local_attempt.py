@@ -19,7 +19,7 @@ class LocalAttempt(AttemptRunner[LocalAccount]):
     """An attempt at an engine in this process."""
 
     async def _work(self) -> Solved:
-        prepared = await self._prepared()
+        prepared = await self._prepare_task()
         self._frame = prepared.frame
         left = self._time_left
         limit = asyncio.timeout(left)

@@ -114,25 +114,20 @@ class Poller:
         if isinstance(state, Solved):
             return state, None
         self._note(repr(state.status), state.retry_after, reply)
-        if not state.is_known:
-            self._log_unknown_status()
+        # Logged once a job: the plugin does not know the status, and it may be the last one of the service.
+        if not state.is_known and not self._has_logged_status:
+            self._has_logged_status = True
+            log.warning(
+                "%s (job %s): the service says %s, which the plugin %r does not know; "
+                "it is polled again until the job's time is over",
+                account.name,
+                self.job.id,
+                mask(self._last_status, account.secrets),
+                account.settings.plugin,
+            )
         return None, None
 
     def _note(self, status: str, delay: float | None, reply: Reply | None) -> None:
-        """Note what the service said of the job, and the delay that it or its reply asks for."""
+        """Note what the service said of the job, and the delay that it or its reply requests."""
         self._replied, self._last_status = now(), status
         self._requested_delay = reply.retry_after if delay is None and reply is not None else delay
-
-    def _log_unknown_status(self) -> None:
-        """Log a status that the plugin does not know, once a job: it may be the last one of its service."""
-        if self._has_logged_status:
-            return
-        self._has_logged_status = True
-        log.warning(
-            "%s (job %s): the service says %s, which the plugin %r does not know; it is polled again until "
-            "the job's time is over",
-            self.account.name,
-            self.job.id,
-            mask(self._last_status, self.account.secrets),
-            self.account.settings.plugin,
-        )

@@ -40,7 +40,8 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
 
     async def _work(self) -> Solved:
         account, services = self.account, self._services
-        prepared = await self._prepared()
+        prepared = await self._prepare_task()
+        # Before the reservation, so that a task that can't be sent leaves no row in the journal.
         request = account.call_plugin(Request, account.provider.create_job, prepared.task)
         if services.journal.has_budget_for(account.name):
             patience = self._time_left - account.least_time
@@ -78,6 +79,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             is_shared=solve.is_shared,
             frame=self._frame,
         )
+        # Another program may keep the file locked for longer than the attempt lasts.
         limit = asyncio.timeout_at(self._deadline)
         try:
             async with limit:
@@ -105,7 +107,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
                 raise
             except (ServiceUnavailable, MalformedReply) as error:
                 if not isinstance(error, ServiceUnavailable) or not error.nothing_created:
-                    # If nobody could read the reply, base_url may be what is wrong.
+                    # If the reply can't be read, the cause may be a wrong base_url, so its advice is kept.
                     why = f"{error}; {error.advice}" if isinstance(error, MalformedReply) else str(error)
                     raise AmbiguousCreate(f"the request was sent, but no job id came back: {why}") from error
                 self.may_have_job = False
@@ -117,9 +119,9 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         """Wait for the second try to create the job. Return False if there is none."""
         pause = backoff(1, error, chance=self._services.chance())
         latest = self._deadline - self.account.least_time
-        # A service that has replied did not miss the request: what it says is true in a moment, too, and
-        # others can be called meanwhile. A probe is one try, because a dead service is to cost no more.
-        if self._replied_in is not None or self._permit.is_probe or now() + pause > latest:
+        # A service that has replied got the request, and would say the same again in a moment; others can be
+        # called meanwhile. A probe is one try, so that a dead service costs each cooldown no more than that.
+        if self._replied_in is not None or self._permit.given.is_probe or now() + pause > latest:
             return False
         self._solve.events.retrying(self.account.name, error)
         await asyncio.sleep(pause)

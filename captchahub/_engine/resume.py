@@ -119,7 +119,7 @@ async def _collect(journal: Journal, accounts: Mapping[str, Account], left: Clai
         known = ", ".join(accounts)
         why = f"job {entry.job_id} is at {entry.provider}, which is not configured here ({known})"
         return Collected(entry, error=NotAsked(why, advice="resume it where that provider is configured"))
-    # The configuration may have been read anew since the job was claimed.
+    # A reload may have replaced the account since the job was claimed.
     if left.identity not in (None, account.identity):
         why = f"job {entry.job_id} is of another account than {account.name} is now"
         return Collected(entry, error=NotAsked(why, advice="resume it where that account is configured"))

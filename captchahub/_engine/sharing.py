@@ -57,7 +57,9 @@ class Sharing:
                 return result
             left = begun + timeout - now()
             if left <= 0:
-                raise _too_late(timeout)
+                waited = NotAsked("an equal task of another solve was waited for", advice=INSTEAD_OF_WAITING)
+                attempt = Attempt("another solve", timeout, error=waited)
+                raise SolveTimeout(f"this task was not solved within {timeout:g} s", [attempt])
             # It has failed, and its own caller may not have been woken yet.
             self._forget(shared)
         progress.followed = None
@@ -104,6 +106,7 @@ class Sharing:
         assert task is not None  # noqa: S101 - as long as it is shared
         solve.waiting += 1
         try:
+            # Other callers may wait for the same task, so cancelling one of them must not cancel it.
             return await asyncio.shield(task)
         finally:
             solve.waiting -= 1
@@ -122,9 +125,3 @@ def is_being_cancelled() -> bool:
     """Return whether the running task is cancelled, and not only something that it waits for."""
     current = asyncio.current_task()
     return current is not None and current.cancelling() > 0
-
-
-def _too_late(timeout: float) -> SolveTimeout:
-    waited = NotAsked("an equal task of another solve was waited for", advice=INSTEAD_OF_WAITING)
-    attempt = Attempt("another solve", timeout, error=waited)
-    return SolveTimeout(f"this task was not solved within {timeout:g} s", [attempt])

@@ -1,4 +1,4 @@
-"""One solve: which provider to call now, whether to call another one beside it, and when to stop."""
+"""One solve: which provider to call now, whether to call a second one as well, and when to stop."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from captchahub._providers.account import Account, RemoteAccount, read_due_price
 from captchahub._support.background import cancel_all
 from captchahub._support.clock import now
 from captchahub._support.log import log
-from captchahub.errors import Attempt, JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
+from captchahub.errors import JobTimeout, ProviderError, ServiceBusy, ServiceUnavailable
 from captchahub.results import Result
 from captchahub.settings import RouteSettings, Strategy
 from captchahub.tasks import Solution
 
 S = TypeVar("S", bound=Solution)
 
-# How long a solve waits for price lists, in seconds.
+# How long a solve waits for price lists, in seconds. It is one small reply; most of the time is for the job.
 _LONGEST_PRICE_WAIT = 2.0
 
 # A loop's timers may fire a moment early, in seconds.
@@ -148,7 +148,7 @@ class Solve(Generic[S]):
         self._services.changes.add(self._change)
         try:
             with ExitStack() as in_use:
-                # Also those that are not called yet: an account that nobody uses may be closed by a reload.
+                # Also those that are not called yet, because a reload closes an account that is not in use.
                 for account in self._plan.accounts.values():
                     in_use.enter_context(account.usage)
                 await self._queue_providers()
@@ -161,14 +161,17 @@ class Solve(Generic[S]):
                     await self._wait_for_change()
                     self._take_ended()
                 self._info.undelivered.answered()
-                return self._history.result(self._tally, self._overtaken)
+                overtaken = [run.runner for run in self._running if run.runner.may_have_job]
+                return self._history.result(
+                    self._tally, lambda why: [runner.overtaken(why) for runner in overtaken]
+                )
         finally:
             self._services.changes.remove(self._change)
             await self._leave()
             # The frames of an error that is raised from here hold this solve, and it holds attempts and their
             # errors. Such a cycle would keep the picture, of which there may be thousands, until the next
-            # garbage collection. Nothing else in the engine has to care, because all that lasts longer than
-            # a solve (accounts, background tasks, records) holds neither the solve nor its task.
+            # garbage collection. All that lasts longer than a solve (accounts, background tasks, records)
+            # holds neither the solve nor its task.
             self._running.clear()
             self._given_up.clear()
             self._history.forget()
@@ -279,7 +282,7 @@ class Solve(Generic[S]):
             )
 
     def _hedge_due(self) -> float | None:
-        """Return when a second provider is to be called beside the first, or None for never."""
+        """Return when a second provider is due besides the first, in the loop's time, or None for never."""
         if self._hedge is not _Hedge.NOT_YET or len(self._running) != 1:
             return None
         runner = self._running[0].runner
@@ -291,7 +294,7 @@ class Solve(Generic[S]):
         return now() < self._deadline - _TIMER_SLACK and self._may_start(self._opening_times())
 
     def _may_still_come(self) -> bool:
-        """Return whether a job may yet be done that had less time than the solve, for the others' sake."""
+        """Return whether a job may still be done whose attempt got only a share of the solve's time."""
         if self._history.stop_error is not None or now() >= self._deadline - _TIMER_SLACK:
             return False
         return any(one.runner.account.settings.timeout is None for one in self._given_up)
@@ -390,8 +393,8 @@ class Solve(Generic[S]):
         """Let the others go first, and this one again after a pause that leaves time for one more attempt."""
         queued.tries += 1
         queued.rank += len(self._accounts)
-        # For one that can't be reached one probe goes for all, and one that is busy says so to all at once:
-        # no solve has to stay away for long.
+        # All solves of the hub send one probe together to a provider that can't be reached, and a busy one
+        # replies the same to all of them: longer pauses of each solve would spare it no call.
         is_shared = isinstance(error, (ServiceBusy, ServiceUnavailable))
         tries = min(queued.tries, _TRIES_THAT_GROW) if is_shared else queued.tries
         pause = backoff(tries, error, chance=self._services.chance())
@@ -402,7 +405,7 @@ class Solve(Generic[S]):
             queued.not_before = latest
         else:
             queued.not_before = max(now() + pause, queued.account.admission.next_turn)
-        # One whose turn is known to come too late is not waited for.
+        # A provider whose rate limit opens too late is not waited for.
         if queued.not_before <= latest:
             self._put_back(queued)
 
@@ -411,9 +414,6 @@ class Solve(Generic[S]):
             return
         self._queue.append(queued)
         self._queue.sort(key=lambda one: one.rank)
-
-    def _overtaken(self, why: str) -> Sequence[Attempt]:
-        return [run.runner.overtaken(why) for run in self._running if run.runner.may_have_job]
 
     async def _leave(self) -> None:
         """End the attempts, except those whose job may be paid for if the solve has its answer already."""

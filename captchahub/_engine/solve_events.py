@@ -52,13 +52,13 @@ class SolveEvents:
         self._dispatcher.emit(lambda at: Solved(at=at, solve=self._solve, kind=self._kind, result=result))
 
     def cancelled(self, elapsed: float) -> None:
-        """Report that the solve was cancelled after so many seconds."""
+        """Report that the solve was cancelled after ``elapsed`` seconds."""
         self._dispatcher.emit(
             lambda at: Cancelled(at=at, solve=self._solve, kind=self._kind, elapsed=elapsed)
         )
 
     def failed(self, error: Exception, elapsed: float) -> None:
-        """Report and log that the solve has failed after so many seconds."""
+        """Report and log that the solve has failed after ``elapsed`` seconds."""
         # The attempts have lines of their own.
         why = error.message if isinstance(error, AllProvidersFailed) else f"{type(error).__name__}: {error}"
         # The caller who closes a hub expects that nothing comes of its solves.

@@ -32,15 +32,12 @@ def blocks_a_loop() -> bool:
 def _callers() -> Iterator[FrameType]:
     """Yield the frames that wait for the caller, also those in its parent greenlets."""
     frame = inspect.currentframe()
-    greenlet: Any = _current_greenlet()
+    # Only if the program has imported it: without that package there are no greenlets.
+    package = sys.modules.get("greenlet")
+    greenlet: Any = None if package is None else package.getcurrent()
     while frame is not None:
         while frame is not None:
             yield frame
             frame = frame.f_back
         greenlet = getattr(greenlet, "parent", None)
         frame = getattr(greenlet, "gr_frame", None)
-
-
-def _current_greenlet() -> object:
-    package = sys.modules.get("greenlet")
-    return None if package is None else package.getcurrent()

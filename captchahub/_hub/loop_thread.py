@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for blocking callers."""
+"""An event loop in a separate thread, on which blocking callers start coroutines."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The configured providers, ready to work: accounts at services, and engines in this process.
 
-Whatever differs between the two is a method here, so that nobody else has to know which one an account is.
+What differs between the two is a method here, so that other modules need not distinguish them.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ class RemoteAccount(Account):
         """Return the account."""
         return self
 
-    # The calls beside the jobs: each is made once, and all are free.
+    # The calls that are not about jobs. All are free, and none is repeated.
 
     async def balance(self) -> Balance:
         """Return what is left on the account. Raises NotOffered or a ProviderError."""

@@ -34,7 +34,7 @@ class ChangeSignal:
         self._solves.add(solve)
 
     def remove(self, solve: asyncio.Event) -> None:
-        """Set it no more."""
+        """Stop setting this event."""
         self._solves.discard(solve)
 
     def notify(self) -> None:
@@ -58,11 +58,6 @@ class Permit:
     """Done when the attempt's thread is free again, which may be after the attempt; None without a thread."""
     effect: HealthEffect = HealthEffect.NONE
     error: Exception | None = None
-
-    @property
-    def is_probe(self) -> bool:
-        """Whether this attempt is the one that finds out whether the provider works again."""
-        return self.given.is_probe
 
     def job_created(self) -> None:
         """Note that the service has created the attempt's job."""
@@ -111,6 +106,7 @@ class Admission:
         there is no slot or rate before ``until``, in the loop's time, or only so late that less than
         ``spare`` seconds are left until then.
         """
+        # The slot first: a job that the rate allows is lost to others if its attempt then waits for a slot.
         waited_for, busy = await self.slots.acquire(until), None
         try:
             waited_for = await self.wait_for_rate(until, spare=spare) or waited_for
@@ -122,6 +118,7 @@ class Admission:
             try:
                 yield permit
             finally:
+                # Also after a cancellation, so that the next attempt may probe instead of this one.
                 busy = permit.busy
                 self._learn(permit)
         finally:
@@ -148,7 +145,7 @@ class Admission:
     def _admit(self, *, is_early: bool) -> HealthPermit | None:
         health, given = self.health.admit(now(), is_early=is_early)
         if given is not None and given.is_probe:
-            # Observers hear of what the probe finds, and not of the probe.
+            # Not reported to observers: they get what the probe finds.
             self.health = health
             log.info("%s is half-open: this attempt, the probe, finds out whether it works", self._name)
         elif given is not None:
@@ -183,9 +180,9 @@ class Admission:
     def replace(self, before: Admission) -> None:
         """Take the place of the admission of another account, whose health says nothing about this one."""
         before.retire()
-        anew, self.health = self.health, before.health
-        # Solves and observers learn that the provider is healthy again, if it was not.
-        self._set(anew)
+        own, self.health = self.health, before.health
+        # If the former account was not healthy, solves and observers learn that this one is.
+        self._set(own)
 
     def retire(self) -> None:
         """Report nothing any more, because the account is gone."""
@@ -234,8 +231,13 @@ class Admission:
         elif is_early and pause > 0:
             opens = health.opens_early_at(math.inf)
             again = pause if opens is None else opens - now()
-            told = "the probe failed, %s; if no other provider can be called, the next one is sent in %.1f s"
-            log.info(f"%s: {told}", name, health.reason, again)
+            log.info(
+                "%s: the probe failed, %s; "
+                "if no other provider can be called, the next one is sent in %.1f s",
+                name,
+                health.reason,
+                again,
+            )
         elif pause > 0:
             log.warning("%s cools down for another %.1f s: the probe failed, %s", name, pause, health.reason)
         else:
@@ -244,7 +246,7 @@ class Admission:
     def refusal(self, given: HealthPermit | None = None) -> NotAsked | None:
         """Return why the provider may not be called now, or None if it may.
 
-        ``given`` is the pass of the attempt that wants to call it, or None if there is no attempt yet.
+        ``given`` is the permit of the attempt that wants to call it, or None if there is no attempt yet.
         """
         health = self.health
         if self.admits() if given is None else health.allows(given, now()):
@@ -263,7 +265,7 @@ class Admission:
 
 
 def _pause_of(error: Exception | None) -> float | None:
-    """Return the pause that the service asked for, in seconds, or None."""
+    """Return the pause that the service requested, in seconds, or None."""
     # An ambiguous create is raised from the service's own error.
     cause = error.__cause__ if isinstance(error, AmbiguousCreate) else error
     return cause.retry_after if isinstance(cause, (RateLimited, ServiceUnavailable)) else None

@@ -74,11 +74,12 @@ class Slots:
 
 
 class RateLimiter:
-    """At most so many jobs in a given time. Attempts that wait are served in the order in which they came."""
+    """Limits the jobs in a given time. Attempts that wait are served in the order in which they came."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self._window = SlidingWindow(rate)
+        # asyncio.Lock wakes those who wait for it in their order of arrival.
         self._turn = asyncio.Lock()
 
     def follow(self, rate: Rate) -> None:
@@ -115,6 +116,7 @@ class RateLimiter:
             if _is_too_late(window, until):
                 raise TimeoutError
             opens_at = window.opens_at(now())
+            # With the lock held, so that the next attempt sees the window as this one leaves it.
             await asyncio.sleep(opens_at - now())
             window.take(max(opens_at, now()))
 

@@ -35,13 +35,9 @@ class PriceListReader:
 
     def start(self, fetch: Fetch, background: BackgroundTasks) -> asyncio.Task[None]:
         """Return the reading that is under way, or start one. It never fails."""
-        if self._reading is None:
+        if self._reading is None or self._reading.done():
             self._reading = background.start(self._read(fetch))
-            self._reading.add_done_callback(self._forget)
         return self._reading
-
-    def _forget(self, _: object) -> None:
-        self._reading = None
 
     async def _read(self, fetch: Fetch) -> None:
         try:
@@ -63,8 +59,9 @@ class PriceListReader:
         """
         prices = self._prices
         if prices.needs_list(kind, now()):
-            await asyncio.wait([self.start(fetch, background)], timeout=max(0.0, patience))
-            if self._reading is not None and prices.of(kind) is None:
+            reading = self.start(fetch, background)
+            await asyncio.wait([reading], timeout=max(0.0, patience))
+            if not reading.done() and prices.of(kind) is None:
                 raise ServiceUnavailable(
                     f"{_WHY}: no list came within {patience:.1f} s", nothing_created=True
                 )

@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._hub.arguments import (
     checked_cost,
@@ -23,9 +24,9 @@ from captchahub._hub.arguments import (
     checked_zone,
 )
 from captchahub._hub.bulk import as_completed_async
-from captchahub._plugins.manager import Plugins, checked_plugins
+from captchahub._plugins.manager import checked_plugins
 from captchahub._support.forking import keep, process
-from captchahub.config import LoadedConfiguration, Source
+from captchahub.config import Plugins, Source
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -68,8 +69,8 @@ class AsyncHub:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """See :meth:`Hub.from_mapping`."""
-        loaded = LoadedConfiguration.from_mapping(mapping, Plugins(plugins))
-        return cls(loaded.settings, plugins=loaded.plugins)
+        known = Plugins(plugins)
+        return cls(read_mapping(mapping, known), plugins=known)
 
     async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """See :meth:`Hub.solve`. Cancelling the call cancels the solve."""

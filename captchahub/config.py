@@ -12,7 +12,7 @@ from captchahub._plugins.manager import Plugins
 from captchahub._support.paths import expanded, working_directory
 from captchahub.settings import HubSettings
 
-__all__ = ["LoadedConfiguration", "Source", "load_mapping", "load_yaml"]
+__all__ = ["LoadedConfiguration", "Plugins", "Source", "load_mapping", "load_yaml"]
 
 
 def load_yaml(path: Path, *, plugins: Sequence[object] = ()) -> HubSettings:
@@ -42,11 +42,6 @@ class LoadedConfiguration:
 
     settings: HubSettings
     plugins: Plugins
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, object], plugins: Plugins) -> LoadedConfiguration:
-        """Read a mapping; see :func:`load_mapping`."""
-        return cls(read_mapping(mapping, plugins), plugins)
 
 
 @attrs.frozen

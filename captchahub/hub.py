@@ -16,6 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
@@ -31,9 +32,9 @@ from captchahub._hub.arguments import (
 from captchahub._hub.bulk import as_completed
 from captchahub._hub.loop_check import blocks_a_loop
 from captchahub._hub.loop_thread import LoopThread
-from captchahub._plugins.manager import Plugins, checked_plugins
+from captchahub._plugins.manager import checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
-from captchahub.config import LoadedConfiguration, Source
+from captchahub.config import Plugins, Source
 from captchahub.errors import CaptchaHubError, HubClosed, SolveCancelled
 from captchahub.jobs import Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
@@ -91,8 +92,8 @@ class Hub:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object], *, plugins: Sequence[object] = ()) -> Self:
         """Create a hub from a mapping with the keys of the YAML file. See :meth:`from_yaml`."""
-        loaded = LoadedConfiguration.from_mapping(mapping, Plugins(plugins))
-        return cls(loaded.settings, plugins=loaded.plugins)
+        known = Plugins(plugins)
+        return cls(read_mapping(mapping, known), plugins=known)
 
     def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
         """Solve a task and wait for the result.

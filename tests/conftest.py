@@ -18,7 +18,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
 from tests.http_peers import TlsServer
-from tests.installed_distributions import Shelf
+from tests.installed_distributions import PackageFolder
 
 # No test may touch the journal of the person who runs the tests.
 STATE = tempfile.mkdtemp(prefix="captchahub-state-")
@@ -100,9 +100,9 @@ def mypy_cache(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageFolder:
     """A place for distributions that are installed while the test lasts."""
-    root = tmp_path / "shelf"
+    root = tmp_path / "packages"
     root.mkdir()
     monkeypatch.syspath_prepend(str(root))  # pyright: ignore[reportUnknownMemberType]  # pytest's gap
-    return Shelf(root)
+    return PackageFolder(root)

@@ -34,7 +34,7 @@ from tests.virtual_services import PICTURE, TASK, TOKEN
 T = TypeVar("T")
 
 
-class Whole(Provider):
+class CompleteProvider(Provider):
     """A provider without faults, whose first poll returns the answer."""
 
     kinds = frozenset({"image-to-text", "phone-slide"})
@@ -64,9 +64,9 @@ class Whole(Provider):
         return None
 
 
-def odd(**methods: Callable[..., object]) -> Whole:
+def provider_with(**methods: Callable[..., object]) -> CompleteProvider:
     """Return a complete provider with these methods replaced."""
-    provider = Whole()
+    provider = CompleteProvider()
     for name, method in methods.items():
         setattr(provider, name, method)
     return provider
@@ -81,12 +81,12 @@ def raising(make: Callable[[], BaseException]) -> Callable[..., NoReturn]:
     return method
 
 
-def giving(value: object) -> Callable[..., object]:
+def returning(value: object) -> Callable[..., object]:
     """Return a method that returns a value, for any arguments."""
     return lambda *_values, **_named: value
 
 
-class Reader(LocalProvider):
+class LocalEngine(LocalProvider):
     """An engine in this process that calls a function of the test."""
 
     kinds = frozenset({"image-to-text"})
@@ -100,7 +100,7 @@ class Reader(LocalProvider):
         return self._read()
 
 
-def whole_reply(_request: Request) -> Reply:
+def empty_reply(_request: Request) -> Reply:
     return Reply(200, b"{}")
 
 
@@ -108,11 +108,11 @@ Step = Reply | ProviderError | Hang | Slow
 
 
 @attrs.define
-class Stall:
+class ScriptedProvider:
     """A provider with its settings, and the replies to its requests."""
 
-    provider: Provider = attrs.field(factory=Whole)
-    step: Callable[[Request], Step] = whole_reply
+    provider: Provider = attrs.field(factory=CompleteProvider)
+    step: Callable[[Request], Step] = empty_reply
     settings: Mapping[str, object] = attrs.field(factory=dict[str, object])
     transport: ScriptedTransport = attrs.field(init=False)
 
@@ -132,24 +132,24 @@ class Stall:
 
 
 @attrs.frozen
-class OddSettings:
+class CustomSettings:
     who: str
     token: Secret = attrs.field(factory=lambda: Secret(TOKEN))
 
 
 @attrs.frozen(eq=False)
-class OddPlugin:
+class CustomPlugin:
     """The plugin ``odd``, whose settings select one of these providers."""
 
     providers: Mapping[str, Provider | LocalProvider]
 
     @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OddSettings]]:
-        return [ProviderKind("odd", OddSettings, lambda own: self.providers[own.who])]
+    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[CustomSettings]]:
+        return [ProviderKind("odd", CustomSettings, lambda own: self.providers[own.who])]
 
 
-def in_lab(
-    stalls: Mapping[str, Stall],
+def run_with_providers(
+    providers: Mapping[str, ScriptedProvider],
     main: Callable[[Engine], Coroutine[Any, Any, T]],
     *,
     plugins: tuple[object, ...] = (),
@@ -160,15 +160,17 @@ def in_lab(
     """Run a coroutine with an engine that has these providers. ``route`` are keys of its route."""
     mapping = {
         "providers": {
-            name: {"plugin": "odd", "who": name, "token": TOKEN, **stall.settings}
-            for name, stall in stalls.items()
+            name: {"plugin": "odd", "who": name, "token": TOKEN, **scripted.settings}
+            for name, scripted in providers.items()
         },
-        "routes": {kind: {"providers": list(stalls), **route}},
+        "routes": {kind: {"providers": list(providers), **route}},
     }
-    known = Plugins((OddPlugin({name: stall.provider for name, stall in stalls.items()}), *plugins))
+    known = Plugins(
+        (CustomPlugin({name: scripted.provider for name, scripted in providers.items()}), *plugins)
+    )
 
     def connect(settings: ProviderSettings) -> ScriptedTransport:
-        return stalls[settings.name].connect()
+        return providers[settings.name].connect()
 
     async def run() -> T:
         engine = Engine(read_mapping(mapping, known), plugins=known, connect=connect, chance=lambda: 1.0)
@@ -200,7 +202,7 @@ async def fail(engine: Engine, timeout: float = 60, task: Task[TextSolution] = T
     raise AssertionError(f"it was solved: {result}")
 
 
-def task_whose(method: str, does: Callable[..., object]) -> ImageToText:
+def task_with(method: str, does: Callable[..., object]) -> ImageToText:
     """Return a task with one method replaced."""
 
     class Odd(ImageToText):

@@ -23,7 +23,7 @@ BROKEN = "raise RuntimeError('no engine')"
 OUTDATED = "captchahub_contract = 0"
 
 
-class Shelf:
+class PackageFolder:
     """A directory for distributions."""
 
     def __init__(self, root: Path) -> None:

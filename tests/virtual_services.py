@@ -51,7 +51,7 @@ _ACCOUNTS: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def nothing_happens(_call: str) -> Mishap | None:
+def no_mishap(_call: str) -> Mishap | None:
     return None
 
 
@@ -61,7 +61,7 @@ class Service:
 
     seconds: Callable[[], float] = lambda: 3.0
     answer: str | None = "x7kp2"
-    mishap: Callable[[str], Mishap | None] = nothing_happens
+    mishap: Callable[[str], Mishap | None] = no_mishap
     settings: Mapping[str, object] = attrs.field(factory=dict[str, object])
     balance: str = "1000"
     plugin: str = "omocaptcha"
@@ -108,17 +108,17 @@ class Service:
         return len(self.world.jobs)
 
 
-def at(name: str) -> Mapping[str, object]:
+def account_at(name: str) -> Mapping[str, object]:
     """Return the settings of an account at a service with this name."""
     return {"api_token": TOKEN, "base_url": f"https://{name.lower()}.example/api"}
 
 
-def dead(_call: str) -> Mishap | None:
+def unreachable(_call: str) -> Mishap | None:
     """Let no call reach the service."""
     return NOT_SENT
 
 
-def dead_until(seconds: float) -> Callable[[str], Mishap | None]:
+def unreachable_until(seconds: float) -> Callable[[str], Mishap | None]:
     """Return a fault that lets no call reach the service before a time."""
     return lambda _call: NOT_SENT if asyncio.get_running_loop().time() < seconds else None
 
@@ -129,7 +129,7 @@ def broken(*mishaps: Mishap, on: str = "createJob") -> Callable[[str], Mishap | 
     return lambda call: left.pop(0) if call == on and left else None
 
 
-def in_town(
+def run_with_services(
     services: Mapping[str, Service],
     main: Callable[[Engine], Coroutine[Any, Any, T]],
     *,
@@ -145,7 +145,7 @@ def in_town(
     """
     mapping = {
         "providers": {
-            name: {**(at(name) if service.plugin == "omocaptcha" else {}), **service.account}
+            name: {**(account_at(name) if service.plugin == "omocaptcha" else {}), **service.account}
             for name, service in services.items()
         },
         "routes": {"image-to-text": {"providers": list(services), **route}},

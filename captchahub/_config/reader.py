@@ -15,7 +15,6 @@ from cattrs import (
     IterableValidationNote,
 )
 
-from captchahub._config.names import COMMON_KEYS
 from captchahub._config.plain_values import value_at
 from captchahub._config.problems import InvalidValue, KeyPath, Problems
 from captchahub._config.scalars import ReadContext
@@ -23,6 +22,7 @@ from captchahub._config.structure import prepare, structured
 from captchahub._config.type_info import keys_of, settings_fields
 from captchahub._support.redaction import secrets_in
 from captchahub._support.wording import advise
+from captchahub.settings import ProviderSettings
 
 _REVEALING = 8
 """How many characters in a row reveal a part of a secret; fewer are in common words, such as 'token'."""
@@ -166,7 +166,7 @@ def settings_fault(target: Any) -> str | None:
         prepare(target)
     except Exception as error:  # noqa: BLE001  # a plugin's annotations can fail in any way
         return f"its settings class can't be read ({type(error).__name__}: {words_of(error)})"
-    clash = sorted({*own} & {*COMMON_KEYS})
+    clash = sorted({*own} & {*keys_of(ProviderSettings)})
     return f"its settings have keys that every provider has: {', '.join(clash)}" if clash else None
 
 

@@ -27,15 +27,16 @@ class ChangeSignal:
     """Wakes the solves of a hub when the health of some provider has changed."""
 
     def __init__(self) -> None:
-        self._solves: set[asyncio.Event] = set()
+        # A dict keeps the order: solves wake in the order in which they began, not in that of addresses.
+        self._solves: dict[asyncio.Event, None] = {}
 
     def add(self, solve: asyncio.Event) -> None:
         """Set this event at every change from now on."""
-        self._solves.add(solve)
+        self._solves[solve] = None
 
     def remove(self, solve: asyncio.Event) -> None:
         """Stop setting this event."""
-        self._solves.discard(solve)
+        self._solves.pop(solve, None)
 
     def notify(self) -> None:
         """Wake all solves."""

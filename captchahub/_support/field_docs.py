@@ -10,6 +10,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
 
 
@@ -18,6 +19,8 @@ def class_doc(target: type) -> str:
     return _first_paragraph(target.__doc__ or "")
 
 
+# Reading the source of a class takes a millisecond, and the schema looks at each of its fields.
+@cache
 def field_docs(target: type) -> Mapping[str, str]:
     """Return the first paragraph of each field's docstring, on one line; fields of base classes are included.
 

@@ -5,8 +5,6 @@ Their names come from the metadata of the installed packages. A plugin is import
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 import click
 
 from captchahub._plugins.entry_points import BLOCKED, is_blocked_by_environment, package_of, points_in
@@ -16,7 +14,7 @@ GROUP = "captchahub.commands"
 
 def added_commands() -> list[tuple[str, str]]:
     """Return the names of the plugins' commands, each with its package, sorted. Imports no plugin."""
-    return sorted((point.name, _package(point)) for point in points_in(GROUP))
+    return sorted((point.name, package_of(point)) for point in points_in(GROUP))
 
 
 def load_command(name: str) -> click.Command | None:
@@ -27,7 +25,7 @@ def load_command(name: str) -> click.Command | None:
     points = [point for point in points_in(GROUP) if point.name == name]
     if not points:
         return None
-    package = " and ".join(sorted(map(_package, points)))
+    package = " and ".join(sorted(map(package_of, points)))
     if len(points) > 1:
         raise click.ClickException(f"{package} both add the command {name!r}; uninstall one of them")
     label = f"the command {name!r} of {package}"
@@ -43,7 +41,3 @@ def load_command(name: str) -> click.Command | None:
     if not isinstance(command, click.Command):
         raise click.ClickException(f"{label} is a {type(command).__name__}, not a click command; update it")
     return command
-
-
-def _package(point: EntryPoint) -> str:
-    return package_of(point) or "an unnamed package"

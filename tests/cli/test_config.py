@@ -28,7 +28,7 @@ from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, JournalSettings, RouteSettings
 from tests.config.test_config import PLUGINS, START
 from tests.config.test_schema import EVERY_TYPE
-from tests.installed_distributions import Shelf
+from tests.installed_distributions import PackageFolder
 from tests.plugins.test_manager import Answering
 
 SECRET = "s3cret-token"
@@ -298,13 +298,13 @@ def test_a_secret_is_hidden_in_what_is_made_of_it_and_among_keys() -> None:
 
 
 @pytest.mark.parametrize("command", [["schema"], ["init", "new.yaml", "--plugin", "omocaptcha", "--yes"]])
-def test_what_the_configuration_blocks_is_not_imported(shelf: Shelf, command: list[str]) -> None:
-    module = f"shelf_forbidden_{command[0]}"
-    shelf.install("shelf-forbidden", module, "raise RuntimeError('imported')", "forbidden")
+def test_what_the_configuration_blocks_is_not_imported(packages: PackageFolder, command: list[str]) -> None:
+    module = f"sample_forbidden_{command[0]}"
+    packages.install("sample-forbidden", module, "raise RuntimeError('imported')", "forbidden")
     write(FINE + "plugins: {block: [forbidden]}\n")
     result = run(*command)
     assert result.exit_code == 0
-    assert "of shelf-forbidden is blocked by plugins.block" in result.stderr
+    assert "of sample-forbidden is blocked by plugins.block" in result.stderr
     assert module not in sys.modules
 
 

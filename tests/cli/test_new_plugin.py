@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 
 from captchahub.cli import cli
-from tests.installed_distributions import BROKEN, Shelf
+from tests.installed_distributions import BROKEN, PackageFolder
 
 FILES = {
     ".github/workflows/ci.yml",
@@ -133,9 +133,9 @@ class TestNames:
         assert list(here.iterdir()) == []
 
     def test_so_is_that_of_an_installed_package_and_nothing_is_imported_to_find_out(
-        self, shelf: Shelf
+        self, packages: PackageFolder
     ) -> None:
-        shelf.install("captchahub-acme", "captchahub_acme", BROKEN, "other-name")
+        packages.install("captchahub-acme", "captchahub_acme", BROKEN, "other-name")
         assert "'acme' is taken" in refused("acme")
         assert "'other-name' is taken" in refused("other-name")
         assert "captchahub_acme" not in sys.modules

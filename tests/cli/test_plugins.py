@@ -14,7 +14,7 @@ from click.testing import Result as Ran
 
 from captchahub.cli import cli
 from captchahub.testing import Sandbox
-from tests.installed_distributions import BROKEN, OUTDATED, WORKING, Shelf
+from tests.installed_distributions import BROKEN, OUTDATED, WORKING, PackageFolder
 
 
 def run(*arguments: str) -> Ran:
@@ -33,17 +33,17 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def three(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def three(packages: PackageFolder, monkeypatch: pytest.MonkeyPatch) -> PackageFolder:
     """A broken, a blocked and an outdated plugin."""
-    shelf.install("three-broken", "three_broken", BROKEN, "three-broken")
-    shelf.install("three-blocked", "three_blocked", "raise RuntimeError('imported')", "three-blocked")
-    shelf.install("three-outdated", "three_outdated", OUTDATED, "three-outdated")
+    packages.install("three-broken", "three_broken", BROKEN, "three-broken")
+    packages.install("three-blocked", "three_blocked", "raise RuntimeError('imported')", "three-blocked")
+    packages.install("three-outdated", "three_outdated", OUTDATED, "three-outdated")
     monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "three-blocked")
-    return shelf
+    return packages
 
 
 class TestTheList:
-    def test_has_every_plugin_with_its_state_and_why_it_can_not_be_used(self, three: Shelf) -> None:
+    def test_has_every_plugin_with_its_state_and_why_it_can_not_be_used(self, three: PackageFolder) -> None:
         ran = run("plugins")
         assert ran.exit_code == 0
         rows = {line.split()[1]: line for line in ran.stdout.splitlines() if line.startswith("│")}
@@ -59,7 +59,7 @@ class TestTheList:
         )
         assert "three_blocked" not in sys.modules
 
-    def test_is_there_for_programs(self, three: Shelf) -> None:
+    def test_is_there_for_programs(self, three: PackageFolder) -> None:
         records = {record["name"]: record for record in json.loads(run("plugins", "--json").stdout)}
         assert records["omocaptcha"] == {
             "name": "omocaptcha",
@@ -75,33 +75,35 @@ class TestTheList:
         assert "RuntimeError: no engine" in records["three-broken"]["traceback"]
         assert records["three-blocked"]["traceback"] is None
 
-    def test_shows_tracebacks_to_who_wants_them(self, three: Shelf) -> None:
+    def test_shows_tracebacks_to_who_wants_them(self, three: PackageFolder) -> None:
         assert "Traceback" not in run("plugins").stdout
         assert "three_broken.py" in run("plugins", "--verbose").stdout
 
     def test_goes_by_what_a_configuration_blocks_whatever_else_is_wrong_there(
-        self, shelf: Shelf, nowhere: Path
+        self, packages: PackageFolder, nowhere: Path
     ) -> None:
-        shelf.install("own-blocked", "own_blocked", "raise RuntimeError('imported')", "own-blocked")
+        packages.install("own-blocked", "own_blocked", "raise RuntimeError('imported')", "own-blocked")
         (nowhere / "captchahub.yaml").write_text("plugins: {block: [own-blocked]}\nproviders: {}\n")
         assert "is blocked by plugins.block of the configuration" in run("plugins").stdout
         named = run("plugins", "--config", "captchahub.yaml")
         assert named.exit_code == 0
         assert "captchahub.yaml:2: providers" in named.stderr
 
-    def test_names_are_whole_in_a_narrow_window(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_names_are_whole_in_a_narrow_window(
+        self, packages: PackageFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("COLUMNS", "80")
         name = "a-plugin-with-rather-a-long-name"
         package = f"captchahub-{name}-and-then-some"
-        shelf.install(package, "narrow_window", WORKING.format(names=[name]), name)
+        packages.install(package, "narrow_window", WORKING.format(names=[name]), name)
         rows = [line.split("\u2502") for line in run("plugins").stdout.splitlines()]
         cells = zip(*(row for row in rows if len(row) == 6), strict=True)
         columns = ["".join(part.strip() for part in column) for column in cells]
         assert name in columns[1]
         assert f"{package}1.0" in columns[3]
 
-    def test_a_traceback_can_not_move_the_cursor(self, shelf: Shelf) -> None:
-        shelf.install("of-escapes", "of_escapes", "raise RuntimeError('\\x1b[2J')", "of-escapes")
+    def test_a_traceback_can_not_move_the_cursor(self, packages: PackageFolder) -> None:
+        packages.install("of-escapes", "of_escapes", "raise RuntimeError('\\x1b[2J')", "of-escapes")
         shown = run("plugins", "--verbose").stdout
         assert "\x1b" not in shown
         assert "RuntimeError: \\x1b[2J" in shown
@@ -118,19 +120,19 @@ def {name}():
 
 
 class TestCommands:
-    def install(self, shelf: Shelf, distribution: str, source: str, name: str = "say") -> None:
+    def install(self, packages: PackageFolder, distribution: str, source: str, name: str = "say") -> None:
         module = distribution.replace("-", "_")
-        shelf.install(distribution, module, source, group="captchahub.commands")
-        points = shelf.root / f"{module}-1.0.dist-info" / "entry_points.txt"
+        packages.install(distribution, module, source, group="captchahub.commands")
+        points = packages.root / f"{module}-1.0.dist-info" / "entry_points.txt"
         points.write_text(f"[captchahub.commands]\n{name} = {module}:say\n")
 
-    def test_of_plugins_are_commands_like_any_other(self, shelf: Shelf) -> None:
-        self.install(shelf, "cmd-good", COMMAND.format(name="say"))
+    def test_of_plugins_are_commands_like_any_other(self, packages: PackageFolder) -> None:
+        self.install(packages, "cmd-good", COMMAND.format(name="say"))
         assert run("say").stdout == "said by a plugin\n"
         assert "Says it." in run("say", "--help").stdout
 
-    def test_are_listed_with_their_packages(self, shelf: Shelf) -> None:
-        self.install(shelf, "cmd-listed", "raise RuntimeError('imported')", "tell")
+    def test_are_listed_with_their_packages(self, packages: PackageFolder) -> None:
+        self.install(packages, "cmd-listed", "raise RuntimeError('imported')", "tell")
         ran = run("--help")
         assert "tell" in ran.stdout
         assert "added by cmd-listed" in ran.stdout
@@ -153,25 +155,25 @@ class TestCommands:
         ],
     )
     def test_that_can_not_be_used_say_why(
-        self, shelf: Shelf, distribution: str, source: str, said: str
+        self, packages: PackageFolder, distribution: str, source: str, said: str
     ) -> None:
-        self.install(shelf, distribution, source)
+        self.install(packages, distribution, source)
         ran = run("say")
         assert ran.exit_code == 1
         assert said in ran.stderr
 
-    def test_of_two_packages_with_one_name_are_neither(self, shelf: Shelf) -> None:
-        self.install(shelf, "cmd-one", COMMAND.format(name="say"))
-        self.install(shelf, "cmd-two", COMMAND.format(name="say"))
+    def test_of_two_packages_with_one_name_are_neither(self, packages: PackageFolder) -> None:
+        self.install(packages, "cmd-one", COMMAND.format(name="say"))
+        self.install(packages, "cmd-two", COMMAND.format(name="say"))
         assert "cmd-one and cmd-two both add the command 'say'" in run("say").stderr
 
-    def test_can_be_blocked(self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.install(shelf, "cmd-blocked", "raise RuntimeError('imported')")
+    def test_can_be_blocked(self, packages: PackageFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.install(packages, "cmd-blocked", "raise RuntimeError('imported')")
         monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "cmd-blocked")
         assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS" in run("say").stderr
 
-    def test_take_no_place_of_the_librarys_own(self, shelf: Shelf) -> None:
-        self.install(shelf, "cmd-solve", BROKEN, "solve")
+    def test_take_no_place_of_the_librarys_own(self, packages: PackageFolder) -> None:
+        self.install(packages, "cmd-solve", BROKEN, "solve")
         assert "Solve pictures" in run("solve", "--help").stdout
 
     def test_an_unknown_one_is_still_reported_as_that(self) -> None:
@@ -246,15 +248,15 @@ CONFIG = "providers:\n  mine: {plugin: counter}\nroutes:\n  count-things: [mine]
 
 class TestATaskTypeOfAPlugin:
     @pytest.fixture
-    def picture(self, shelf: Shelf, nowhere: Path, sandbox: Sandbox) -> str:
-        shelf.install("kind-counter", "kind_counter", COUNTING, "counter")
+    def picture(self, packages: PackageFolder, nowhere: Path, sandbox: Sandbox) -> str:
+        packages.install("kind-counter", "kind_counter", COUNTING, "counter")
         (nowhere / "captchahub.yaml").write_text(CONFIG)
         (nowhere / "shot.png").write_bytes(sandbox.draw_text("abc").image.data)
         return "shot.png"
 
-    def start(self, *arguments: str, shelf: Shelf) -> subprocess.CompletedProcess[str]:
+    def start(self, *arguments: str, packages: PackageFolder) -> subprocess.CompletedProcess[str]:
         """Start Python, because a task type stays in the process that has imported it."""
-        path = [str(shelf.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = [str(packages.root), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         return subprocess.run(
             [sys.executable, *arguments],
@@ -265,14 +267,14 @@ class TestATaskTypeOfAPlugin:
             timeout=30,
         )
 
-    def test_is_solved_like_the_librarys_own(self, picture: str, shelf: Shelf) -> None:
+    def test_is_solved_like_the_librarys_own(self, picture: str, packages: PackageFolder) -> None:
         options = ["--json", "--type", "count-things", "-o", "things=bicycles"]
-        ran = self.start("-m", "captchahub", "solve", *options, picture, shelf=shelf)
+        ran = self.start("-m", "captchahub", "solve", *options, picture, packages=packages)
         record = json.loads(ran.stdout)
         assert (record["kind"], record["solution"]) == ("count-things", {"number": 8})
         assert record["provider"] == "mine"
 
-    def test_with_other_options_is_wrong_usage(self, picture: str, shelf: Shelf) -> None:
+    def test_with_other_options_is_wrong_usage(self, picture: str, packages: PackageFolder) -> None:
         messages = {
             "--type count-thing": "there is no type 'count-thing' of task; did you mean 'count-things'?",
             "--type count-things -o color=red": "has no option 'color'; options: things",
@@ -289,7 +291,7 @@ class TestATaskTypeOfAPlugin:
                 result = CliRunner().invoke(cli, ["solve", *options.split(), sys.argv[1]])
                 print(json.dumps([options, result.exit_code, result.stderr]))
         """
-        ran = self.start("-c", code, picture, *messages, shelf=shelf)
+        ran = self.start("-c", code, picture, *messages, packages=packages)
         ends = [json.loads(line) for line in ran.stdout.splitlines()]
         assert [options for options, _, _ in ends] == [*messages], ran.stderr
         for options, exit_code, stderr in ends:

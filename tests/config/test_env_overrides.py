@@ -14,7 +14,7 @@ from captchahub.errors import ConfigError
 from captchahub.provider import Secret
 from captchahub.settings import Budget, HubSettings, Otherwise
 from tests.config.test_config import PLUGINS, START, EchoSettings, write
-from tests.installed_distributions import Shelf
+from tests.installed_distributions import PackageFolder
 
 Load = Callable[..., HubSettings]
 SENSITIVE = "Zx-9-very-private"
@@ -47,10 +47,10 @@ def test_a_variable_overrides_the_file(load: Load) -> None:
 
 @pytest.mark.parametrize("blocked", ["variable", "reference"])
 def test_what_is_blocked_is_not_imported_for_the_names_of_its_keys(
-    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, blocked: str
+    tmp_path: Path, packages: PackageFolder, monkeypatch: pytest.MonkeyPatch, blocked: str
 ) -> None:
-    module = f"shelf_unwanted_{blocked}"
-    shelf.install("shelf-unwanted", module, "raise RuntimeError('imported')", "unwanted")
+    module = f"sample_unwanted_{blocked}"
+    packages.install("sample-unwanted", module, "raise RuntimeError('imported')", "unwanted")
     block = "plugins: {block: ['${env:UNWANTED}']}\n" if blocked == "reference" else ""
     monkeypatch.setenv("UNWANTED", "unwanted")
     if blocked == "variable":

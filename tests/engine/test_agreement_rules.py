@@ -22,8 +22,15 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.provider import Created
 from captchahub.testing import Mishap, json_reply
-from tests.custom_providers import Stall, fail, failures, giving, in_lab, odd
-from tests.virtual_services import PICTURE, TASK, Service, in_town
+from tests.custom_providers import (
+    ScriptedProvider,
+    fail,
+    failures,
+    provider_with,
+    returning,
+    run_with_providers,
+)
+from tests.virtual_services import PICTURE, TASK, Service, run_with_services
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 NOBODY_AGREES = "no 2 providers gave the same answer to this image-to-text task"
@@ -37,63 +44,63 @@ class TestOutOfReach:
     """What can't bring an agreement any more would be money for nothing."""
 
     def test_who_is_left_alone_is_not_asked(self) -> None:
-        town = {"a": refusing(), "b": refusing(), "c": Service()}
-        ended = in_town(town, fail, agree=2)
+        services = {"a": refusing(), "b": refusing(), "c": Service()}
+        ended = run_with_services(services, fail, agree=2)
         assert failures(ended) == [("a", AuthenticationError), ("b", AuthenticationError), ("c", NotAsked)]
         assert str(ended).startswith(NOBODY_AGREES)
         assert "too few others were left for 2 to agree" in str(ended)
-        assert town["c"].orders == []
+        assert services["c"].orders == []
 
     def test_nobody_is_asked_where_too_few_are_well(self) -> None:
-        town = {"a": refusing(), "b": Service()}
+        services = {"a": refusing(), "b": Service()}
 
         async def main(engine: Engine) -> None:
             await fail(engine)
-            assert town["b"].jobs == 1  # nobody knew then
+            assert services["b"].jobs == 1  # nobody knew then
             for _ in range(3):
                 ended = await fail(engine)
                 assert failures(ended) == [("a", NotAsked), ("b", NotAsked)]
                 assert "it is out" in str(ended)
                 assert "too few others were left for 2 to agree" in str(ended)
 
-        in_town(town, main, agree=2)
-        assert town["b"].jobs == 1
+        run_with_services(services, main, agree=2)
+        assert services["b"].jobs == 1
 
     def test_one_that_cools_may_be_well_in_time(self) -> None:
         busy = Mishap(json_reply({}, 429, retry_after="10"))
-        town = {"a": Service(mishap=lambda _: busy if _now() < 5 else None), "b": Service()}
+        services = {"a": Service(mishap=lambda _: busy if _now() < 5 else None), "b": Service()}
 
         async def main(engine: Engine) -> list[str]:
             return [vote.provider for vote in (await engine.solve(TASK, 60)).votes]
 
-        assert in_town(town, main, agree=2) == ["b", "a"]
+        assert run_with_services(services, main, agree=2) == ["b", "a"]
 
     def test_a_most_of_attempts_counts(self) -> None:
-        town = {"a": Service(answer=None), "b": Service(), "c": Service()}
-        ended = in_town(town, fail, agree=2, max_attempts=2)
+        services = {"a": Service(answer=None), "b": Service(), "c": Service()}
+        ended = run_with_services(services, fail, agree=2, max_attempts=2)
         assert failures(ended) == [("a", JobFailed), ("b", Outvoted), ("c", NotAsked)]
         assert "max_attempts is 2" in str(ended)
-        assert town["c"].orders == []
+        assert services["c"].orders == []
 
     @pytest.mark.parametrize("answers", [["one", "two", "three"], ["one", "two", None]])
     def test_too_many_different_answers_are_the_end(self, answers: Sequence[str | None]) -> None:
-        town = {name: Service(answer=answer) for name, answer in zip("abc", answers, strict=True)}
-        town["d"] = Service()
-        ended = in_town(town, fail, agree=3)
+        services = {name: Service(answer=answer) for name, answer in zip("abc", answers, strict=True)}
+        services["d"] = Service()
+        ended = run_with_services(services, fail, agree=3)
         assert failures(ended)[-1] == ("d", NotAsked)
         assert str(ended).startswith("no 3 providers gave the same answer")
         assert "too few others were left for 3 to agree" in str(ended)
-        assert town["d"].orders == []
+        assert services["d"].orders == []
 
     def test_no_more_are_asked_at_once_than_could_bring_it(self) -> None:
-        town = {name: Service(answer=answer) for name, answer in zip("abcde", "xyyzy", strict=True)}
+        services = {name: Service(answer=answer) for name, answer in zip("abcde", "xyyzy", strict=True)}
 
         async def main(engine: Engine) -> list[tuple[str, bool]]:
             return [(vote.provider, vote.agrees) for vote in (await engine.solve(TASK, None)).votes]
 
-        votes = in_town(town, main, agree=3)
+        votes = run_with_services(services, main, agree=3)
         assert votes == [("a", False), ("b", True), ("c", True), ("d", False), ("e", True)]
-        assert town["e"].orders == [8.0]
+        assert services["e"].orders == [8.0]
 
 
 def _now() -> float:
@@ -103,10 +110,13 @@ def _now() -> float:
 LARGE = Image.from_bytes(PICTURE.data[:6] + struct.pack("<HH", 1000, 400) + PICTURE.data[10:])
 
 
-def dragging_to(*ends: float) -> dict[str, Stall]:
+def dragging_to(*ends: float) -> dict[str, ScriptedProvider]:
     """One provider for each end of a drag; on this screen ten pixels make no difference."""
     drags = [Created(1, SlideSolution(Point(10, 10), Point(end, 10))) for end in ends]
-    return {name: Stall(odd(read_created=giving(drag))) for name, drag in zip("abcdef", drags, strict=False)}
+    return {
+        name: ScriptedProvider(provider_with(read_created=returning(drag)))
+        for name, drag in zip("abcdef", drags, strict=False)
+    }
 
 
 async def slide(engine: Engine) -> Result[SlideSolution]:
@@ -121,7 +131,7 @@ class TestAnswersThatAgreeWithAThird:
         [((500, 509, 518), "b"), ((509, 500, 518), "a"), ((500, 518, 509), "c")],
     )
     def test_the_result_is_the_one_that_all_agree_with(self, ends: Sequence[float], winner: str) -> None:
-        result = in_lab(dragging_to(*ends), slide, kind="phone-slide", agree=3)
+        result = run_with_providers(dragging_to(*ends), slide, kind="phone-slide", agree=3)
         assert (result.provider, result.solution.end.x) == (winner, 509)
         task = PhoneSlide(LARGE)
         assert all(task.agrees(result.solution, vote.solution) for vote in result.votes)
@@ -129,7 +139,7 @@ class TestAnswersThatAgreeWithAThird:
         assert failures(result) == []
 
     def test_one_that_agrees_with_another_only_does_not_count(self) -> None:
-        result = in_lab(dragging_to(500, 700, 509, 518, 491), slide, kind="phone-slide", agree=3)
+        result = run_with_providers(dragging_to(500, 700, 509, 518, 491), slide, kind="phone-slide", agree=3)
         counted = [vote.solution.end.x for vote in result.votes if vote.agrees]
         assert all(abs(result.solution.end.x - end) <= 10 for end in counted)
         assert len(counted) >= 3

@@ -11,7 +11,7 @@ from captchahub import AllProvidersFailed, ConfigError, JobState
 from captchahub._engine.engine import Engine
 from captchahub.errors import AmbiguousCreate, JobRefused, ProviderError
 from captchahub.provider import Reply, Request
-from tests.custom_providers import Stall, fail, in_lab, odd, raising
+from tests.custom_providers import ScriptedProvider, fail, provider_with, raising, run_with_providers
 
 PRICE = Decimal("0.001")
 
@@ -24,23 +24,25 @@ def broken_proxy(_request: Request) -> Reply:
 @pytest.mark.parametrize(
     ("stall", "error", "cost", "state"),
     [
-        pytest.param(Stall(step=broken_proxy), ProviderError, 0, JobState.NOT_SENT, id="nothing was sent"),
         pytest.param(
-            Stall(odd(read_created=raising(lambda: JobRefused("too large")))),
+            ScriptedProvider(step=broken_proxy), ProviderError, 0, JobState.NOT_SENT, id="nothing was sent"
+        ),
+        pytest.param(
+            ScriptedProvider(provider_with(read_created=raising(lambda: JobRefused("too large")))),
             JobRefused,
             0,
             JobState.REFUSED,
             id="the service refused it",
         ),
         pytest.param(
-            Stall(odd(read_created=raising(lambda: ProviderError("a strange reply")))),
+            ScriptedProvider(provider_with(read_created=raising(lambda: ProviderError("a strange reply")))),
             ProviderError,
             PRICE,
             JobState.AMBIGUOUS,
             id="the plugin could not read the reply",
         ),
         pytest.param(
-            Stall(odd(read_created=raising(lambda: ValueError("a strange reply")))),
+            ScriptedProvider(provider_with(read_created=raising(lambda: ValueError("a strange reply")))),
             AmbiguousCreate,
             PRICE,
             JobState.AMBIGUOUS,
@@ -49,9 +51,9 @@ def broken_proxy(_request: Request) -> Reply:
     ],
 )
 def test_an_attempt_costs_what_the_ledger_says(
-    stall: Stall, error: type[Exception], cost: Decimal, state: JobState
+    scripted: ScriptedProvider, error: type[Exception], cost: Decimal, state: JobState
 ) -> None:
-    stall.settings = {"prices": {"image-to-text": str(PRICE)}}
+    scripted.settings = {"prices": {"image-to-text": str(PRICE)}}
 
     async def main(engine: Engine) -> None:
         failed = await fail(engine)
@@ -61,4 +63,4 @@ def test_an_attempt_costs_what_the_ledger_says(
         assert (type(attempt.error), attempt.cost, job.state) == (error, cost, state)
         assert sum(line.amount for line in await engine.spend(UTC, None)) == cost
 
-    in_lab({"main": stall}, main)
+    run_with_providers({"main": scripted}, main)

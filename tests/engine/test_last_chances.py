@@ -9,7 +9,7 @@ from typing import Any
 from captchahub import Result, TextSolution
 from captchahub._engine.engine import Engine
 from captchahub.testing import Mishap, json_reply
-from tests.virtual_services import TASK, Service, dead, dead_until, in_town
+from tests.virtual_services import TASK, Service, run_with_services, unreachable, unreachable_until
 
 
 def until(seconds: float, mishap: Mishap) -> Callable[[str], Mishap | None]:
@@ -22,20 +22,20 @@ def until(seconds: float, mishap: Mishap) -> Callable[[str], Mishap | None]:
     return mishap_of
 
 
-def solve(town: dict[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:
+def solve(services: dict[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:
     async def main(engine: Engine) -> Result[TextSolution]:
         return await engine.solve(TASK, timeout)
 
-    return in_town(town, main, **route)
+    return run_with_services(services, main, **route)
 
 
 def test_where_two_must_agree_one_that_cools_is_probed_though_another_can_be_asked() -> None:
     busy = Mishap(json_reply({"error": True, "message": "System is busy."}))
-    town = {
+    services = {
         "A": Service(mishap=until(3, busy)),
-        "B": Service(mishap=dead_until(4), settings={"health": {"failures": 1, "cooldown": "60s"}}),
+        "B": Service(mishap=unreachable_until(4), settings={"health": {"failures": 1, "cooldown": "60s"}}),
     }
-    result = solve(town, 30, agree=2)
+    result = solve(services, 30, agree=2)
     assert {vote.provider for vote in result.votes} == {"A", "B"}
 
 
@@ -49,11 +49,11 @@ def test_an_own_backoff_is_cut_short_for_a_last_try_where_the_service_asked_for_
 def test_a_second_try_that_waited_for_its_turn_is_not_sent_where_a_probe_is_due() -> None:
     # The first solve has the fourth turn for its second try, and the others wait a minute for theirs.
     settings = {"rate": "4/minute", "health": {"failures": 1, "cooldown": "5s"}}
-    service = Service(mishap=dead, settings=settings)
+    service = Service(mishap=unreachable, settings=settings)
 
     async def main(engine: Engine) -> None:
         solves = (engine.solve(TASK, 100) for _ in range(3))
         await asyncio.gather(*solves, return_exceptions=True)
 
-    in_town({"A": service}, main)
+    run_with_services({"A": service}, main)
     assert service.orders.count(60.0) == 1

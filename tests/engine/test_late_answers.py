@@ -30,7 +30,7 @@ from captchahub.jobs import JobEntry
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Mishap, json_reply
-from tests.virtual_services import PICTURE, TASK, Service, in_town
+from tests.virtual_services import PICTURE, TASK, Service, run_with_services
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
@@ -51,7 +51,7 @@ async def journal(engine: Engine) -> Sequence[JobEntry]:
     return (await engine.jobs(None, 10))[::-1]
 
 
-def solved(town: Mapping[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:
+def solved(services: Mapping[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:
     """The result of a solve, once every job of it is over."""
 
     async def main(engine: Engine) -> Result[TextSolution]:
@@ -59,32 +59,32 @@ def solved(town: Mapping[str, Service], timeout: float, **route: Any) -> Result[
         await asyncio.sleep(700)
         return result
 
-    return in_town(town, main, **route)
+    return run_with_services(services, main, **route)
 
 
 class TestTheOnlyQuestion:
     @pytest.mark.parametrize(("limit", "job"), [(4, 3.0), (4, 3.4), (3, 2.4), (2, 1.5), (1, 0.4), (5.9, 5.3)])
     def test_comes_as_late_as_its_reply_lets_it(self, limit: float, job: float) -> None:
-        town = {"only": takes(job, timeout=f"{limit}s")}
-        result = solved(town, 30)
+        services = {"only": takes(job, timeout=f"{limit}s")}
+        result = solved(services, 30)
         assert result.provider == "only"
         assert result.elapsed <= limit
 
     def test_is_answered_before_another_provider_is_paid(self) -> None:
-        town = {"first": takes(2.5), "second": takes(2.5)}
-        result = solved(town, 8)
+        services = {"first": takes(2.5), "second": takes(2.5)}
+        result = solved(services, 8)
         assert told(result) == [("first", None)]
-        assert town["second"].jobs == 0
+        assert services["second"].jobs == 0
 
 
 class TestAnAnswerOfAnEarlierJob:
     TOWN = staticmethod(lambda: {"first": takes(5.0), "second": takes(3.4)})
 
     def test_ends_the_solve_while_another_is_awaited(self) -> None:
-        town = self.TOWN()
-        result = solved(town, 8)
+        services = self.TOWN()
+        result = solved(services, 8)
         assert (result.provider, result.elapsed, result.solution.text) == ("first", 5.5, "x7kp2")
-        (job,) = town["first"].world.jobs.values()
+        (job,) = services["first"].world.jobs.values()
         assert result.job_id == job.id
 
     def test_makes_one_attempt_of_what_was_one_job(self) -> None:
@@ -96,7 +96,7 @@ class TestAnAnswerOfAnEarlierJob:
         assert (result.cost, result.total_cost) == (Decimal("0.001"), Decimal("0.002"))
 
     def test_is_marked_as_given_and_the_other_job_is_collected(self) -> None:
-        town = self.TOWN()
+        services = self.TOWN()
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 8)
@@ -105,10 +105,10 @@ class TestAnAnswerOfAnEarlierJob:
             assert entries == [("first", JobState.SOLVED, True), ("second", JobState.SOLVED, True)]
             assert [one async for one in engine.resume(4)] == []
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_that_is_wrong_does_not_end_it(self) -> None:
-        town = {"first": takes(5.0, answer="no"), "second": takes(3.4)}
+        services = {"first": takes(5.0, answer="no"), "second": takes(3.4)}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(ImageToText(PICTURE, length=5), 8)
@@ -118,7 +118,7 @@ class TestAnAnswerOfAnEarlierJob:
             assert states == [("first", JobState.FAILED), ("second", JobState.SOLVED)]
             assert [one async for one in engine.resume(4)] == []
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_is_held_against_the_checks_of_plugins_too(self) -> None:
         class NoX:
@@ -130,13 +130,13 @@ class TestAnAnswerOfAnEarlierJob:
         async def main(engine: Engine) -> Result[TextSolution]:
             return await engine.solve(TASK, 8)
 
-        town = {"first": takes(5.0), "second": takes(3.4, answer="k2")}
-        result = in_town(town, main, plugins=(NoX(),))
+        services = {"first": takes(5.0), "second": takes(3.4, answer="k2")}
+        result = run_with_services(services, main, plugins=(NoX(),))
         assert told(result) == [("first", WrongSolution), ("second", None)]
 
     def test_is_a_vote_where_several_must_agree(self) -> None:
-        town = {"a": takes(25.0, timeout="20s"), "b": takes(3.0, answer="other"), "c": takes(40.0)}
-        result = solved(town, 120, agree=2)
+        services = {"a": takes(25.0, timeout="20s"), "b": takes(3.0, answer="other"), "c": takes(40.0)}
+        result = solved(services, 120, agree=2)
         assert told(result) == [("b", Outvoted), ("a", None), ("c", None)]
         assert [(vote.provider, vote.agrees) for vote in result.votes] == [
             ("b", False),
@@ -145,14 +145,14 @@ class TestAnAnswerOfAnEarlierJob:
         ]
 
     def test_ends_a_vote_before_the_last_one_is_asked_in_vain(self) -> None:
-        town = {"a": takes(25.0, timeout="20s"), "b": takes(3.0), "c": takes(90.0)}
-        result = solved(town, 120, agree=2)
+        services = {"a": takes(25.0, timeout="20s"), "b": takes(3.0), "c": takes(90.0)}
+        result = solved(services, 120, agree=2)
         assert told(result) == [("b", None), ("a", None), ("c", Overtaken)]
         assert result.elapsed < 30
 
     def test_overtakes_one_that_was_asked_as_well(self) -> None:
-        town = {"a": takes(12.0, timeout="10s"), "b": takes(60.0)}
-        result = solved(town, 120, hedge_after="1s", hedge_limit="100%")
+        services = {"a": takes(12.0, timeout="10s"), "b": takes(60.0)}
+        result = solved(services, 120, hedge_after="1s", hedge_limit="100%")
         assert told(result) == [("a", None), ("b", Overtaken)]
         assert result.elapsed < 15
 
@@ -166,7 +166,7 @@ class TestAnAnswerOfAnEarlierJob:
     def test_is_not_waited_for_beyond_the_time_that_its_provider_has(self) -> None:
         refused = takes(1.0)
         refused.mishap = lambda call: BAD_TOKEN if call == "createJob" else None
-        town = {"first": takes(60.0, timeout="5s"), "second": refused}
+        services = {"first": takes(60.0, timeout="5s"), "second": refused}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed) as caught:
@@ -174,10 +174,10 @@ class TestAnAnswerOfAnEarlierJob:
             assert asyncio.get_running_loop().time() < 6
             assert told(caught.value)[0] == ("first", JobTimeout)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_that_does_not_come_in_time_is_for_whoever_resumes(self) -> None:
-        town = {"first": takes(30.0), "second": takes(30.0)}
+        services = {"first": takes(30.0), "second": takes(30.0)}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(SolveTimeout):
@@ -185,10 +185,10 @@ class TestAnAnswerOfAnEarlierJob:
             await asyncio.sleep(60)
             assert len([one async for one in engine.resume(4)]) == 2
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_that_too_few_agreed_with_is_for_whoever_resumes(self) -> None:
-        town = {"a": takes(25.0, timeout="20s"), "b": takes(12.0, answer="other")}
+        services = {"a": takes(25.0, timeout="20s"), "b": takes(12.0, answer="other")}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed):
@@ -196,7 +196,7 @@ class TestAnAnswerOfAnEarlierJob:
             await asyncio.sleep(60)
             assert [one.entry.provider async for one in engine.resume(4)] == ["a"]
 
-        in_town(town, main, agree=2)
+        run_with_services(services, main, agree=2)
 
 
 def test_a_job_that_nobody_waits_for_keeps_no_picture() -> None:
@@ -209,22 +209,22 @@ def test_a_job_that_nobody_waits_for_keeps_no_picture() -> None:
         gc.collect()
         assert kept() is None
 
-    in_town({"first": takes(100.0), "second": takes(1.0)}, main)
+    run_with_services({"first": takes(100.0), "second": takes(1.0)}, main)
 
 
 def test_asking_goes_on_at_the_same_pace_and_learns_how_long_the_whole_job_took() -> None:
-    town = {"first": takes(30.0, timeout="10s"), "second": takes(60.0)}
+    services = {"first": takes(30.0, timeout="10s"), "second": takes(60.0)}
 
     async def main(engine: Engine) -> None:
         await engine.solve(TASK, 100)
-        asked = [sent.at for sent in town["first"].transport.calls_to("getJobResult")]
+        asked = [sent.at for sent in services["first"].transport.calls_to("getJobResult")]
         assert all(later - earlier >= 2.0 for earlier, later in pairwise(asked))
         begun = asyncio.get_running_loop().time()
         await engine.solve(TASK, 100)
-        first = town["first"].transport.calls_to("getJobResult")[len(asked)]
+        first = services["first"].transport.calls_to("getJobResult")[len(asked)]
         assert first.at - begun == pytest.approx(9.5)
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 @attrs.frozen

@@ -25,7 +25,16 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.provider import Reply
 from captchahub.testing import Hang, Mishap, json_reply
-from tests.virtual_services import NOT_SENT, TASK, Service, broken, dead, dead_until, in_town, in_turn
+from tests.virtual_services import (
+    NOT_SENT,
+    TASK,
+    Service,
+    broken,
+    in_turn,
+    run_with_services,
+    unreachable,
+    unreachable_until,
+)
 
 Outcome = Result[TextSolution] | AllProvidersFailed
 
@@ -52,7 +61,7 @@ async def solved_or_not(engine: Engine, timeout: float) -> Outcome:
 
 
 def solve_all(
-    town: Mapping[str, Service], number: int, timeout: float, **route: Any
+    services: Mapping[str, Service], number: int, timeout: float, **route: Any
 ) -> tuple[list[Outcome], float]:
     """What comes of so many tasks at once, and when the last of them ended."""
 
@@ -60,7 +69,7 @@ def solve_all(
         outcomes = await asyncio.gather(*(solved_or_not(engine, timeout) for _ in range(number)))
         return outcomes, now()
 
-    return in_town(town, main, **route)
+    return run_with_services(services, main, **route)
 
 
 def assert_all_solved(outcomes: list[Outcome]) -> None:
@@ -80,11 +89,11 @@ class TestAServiceThatIsBusy:
         return Service(plugin="createtask", mishap=broken(*mishaps, on="createTask"), settings=settings)
 
     def test_ten_refusals_for_want_of_a_worker_cost_five_tasks_nothing_but_time(self) -> None:
-        town = {"only": self.createtask(*[NO_SLOT] * 10)}
-        outcomes, ended = solve_all(town, 5, 30)
+        services = {"only": self.createtask(*[NO_SLOT] * 10)}
+        outcomes, ended = solve_all(services, 5, 30)
         assert_all_solved(outcomes)
         assert ended < 20
-        assert town["only"].jobs == 5
+        assert services["only"].jobs == 5
 
     @pytest.mark.parametrize("mishap", [NO_SLOT, NO_SLOT_IN_A_503, TOO_MANY], ids=["200", "503", "429"])
     @pytest.mark.parametrize("number", [5, 50])
@@ -98,61 +107,61 @@ class TestAServiceThatIsBusy:
         assert_all_solved(outcomes)
 
     def test_nobody_asks_it_before_the_five_seconds_are_over_that_2captcha_asks_for(self) -> None:
-        town = {"only": self.createtask(*[NO_SLOT] * 3)}
+        services = {"only": self.createtask(*[NO_SLOT] * 3)}
 
         async def main(engine: Engine) -> None:
             first = asyncio.ensure_future(engine.solve(TASK, 60))
             await asyncio.sleep(1)
             await asyncio.gather(first, *(engine.solve(TASK, 60) for _ in range(4)))
 
-        in_town(town, main)
-        assert town["only"].orders[:1] == [0.0]
-        assert [round(at, 1) for at in town["only"].orders[1:]] == [5.0] * 5 + [10.0] * 2
+        run_with_services(services, main)
+        assert services["only"].orders[:1] == [0.0]
+        assert [round(at, 1) for at in services["only"].orders[1:]] == [5.0] * 5 + [10.0] * 2
 
     def test_it_is_asked_after_the_configured_pause_where_it_asks_for_none(self) -> None:
-        town = {"only": Service(mishap=broken(BUSY_WORDS), settings={"health": {"busy_cooldown": "7s"}})}
-        solve_all(town, 1, 30)
-        assert town["only"].orders == [0.0, 7.0]
+        services = {"only": Service(mishap=broken(BUSY_WORDS), settings={"health": {"busy_cooldown": "7s"}})}
+        solve_all(services, 1, 30)
+        assert services["only"].orders == [0.0, 7.0]
 
     def test_the_next_one_is_asked_at_once(self) -> None:
-        town = {"busy": self.createtask(NO_SLOT), "other": Service()}
-        outcomes, _ = solve_all(town, 1, 30)
+        services = {"busy": self.createtask(NO_SLOT), "other": Service()}
+        outcomes, _ = solve_all(services, 1, 30)
         assert [(one.provider, one.elapsed) for one in outcomes if isinstance(one, Result)] == [
             ("other", 4.0)
         ]
 
     def test_it_is_returned_to_where_the_next_one_fails(self) -> None:
-        town = {"busy": self.createtask(NO_SLOT, NO_SLOT), "other": Service(answer=None)}
-        (outcome,), _ = solve_all(town, 1, 30)
+        services = {"busy": self.createtask(NO_SLOT, NO_SLOT), "other": Service(answer=None)}
+        (outcome,), _ = solve_all(services, 1, 30)
         assert isinstance(outcome, Result)
         assert outcome.provider == "busy"
         assert [type(one.error) for one in outcome.attempts].count(ServiceBusy) == 2
 
     def test_it_is_returned_to_by_the_next_solve(self) -> None:
-        town = {"busy": self.createtask(NO_SLOT), "other": Service()}
+        services = {"busy": self.createtask(NO_SLOT), "other": Service()}
 
         async def main(engine: Engine) -> None:
             providers = [(await engine.solve(TASK, 30)).provider for _ in range(3)]
             assert providers == ["other", "other", "busy"]
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_it_is_never_one_of_the_failures_in_a_row(self) -> None:
         sick = [NOT_SENT, NO_SLOT, NOT_SENT, NO_SLOT]
-        town = {"only": self.createtask(*sick, health={"failures": 3, "cooldown": "1h"})}
+        services = {"only": self.createtask(*sick, health={"failures": 3, "cooldown": "1h"})}
 
         async def main(engine: Engine) -> None:
             for _ in range(3):
                 await engine.solve(TASK, 60)
                 assert (await engine.health())["only"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_all_go_on_at_once_when_it_has_time_again(self) -> None:
         """What kept them was no fault of the service, so that no probe has to go before the others."""
-        town = {"only": Service(seconds=lambda: 20.0, mishap=busy_until(3))}
-        solve_all(town, 10, 60)
-        assert len({at for at in town["only"].orders if at > 3}) == 1
+        services = {"only": Service(seconds=lambda: 20.0, mishap=busy_until(3))}
+        solve_all(services, 10, 60)
+        assert len({at for at in services["only"].orders if at > 3}) == 1
 
     def test_the_wait_ends_with_the_pause_that_the_solve_has_no_time_for(self) -> None:
         outcomes, ended = solve_all({"only": self.createtask(*[NO_SLOT] * 100)}, 1, 30)
@@ -161,13 +170,13 @@ class TestAServiceThatIsBusy:
         assert 20 <= ended <= 30
 
     def test_a_question_for_the_answer_is_asked_again(self) -> None:
-        town = {"only": Service(mishap=broken(*[BUSY_WORDS] * 3, on="getJobResult"))}
-        outcomes, _ = solve_all(town, 1, 60)
+        services = {"only": Service(mishap=broken(*[BUSY_WORDS] * 3, on="getJobResult"))}
+        outcomes, _ = solve_all(services, 1, 60)
         assert_all_solved(outcomes)
-        assert town["only"].jobs == 1
+        assert services["only"].jobs == 1
 
     def test_what_it_refused_costs_nothing(self) -> None:
-        town = {"only": self.createtask(*[NO_SLOT] * 4)}
+        services = {"only": self.createtask(*[NO_SLOT] * 4)}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 60)
@@ -177,29 +186,29 @@ class TestAServiceThatIsBusy:
             ]
             assert sum(entry.charge for entry in await engine.jobs(JobState.REFUSED, 10)) == 0
 
-        in_town(town, main)
+        run_with_services(services, main)
 
 
 class TestTheOnlyProviderThatCantBeReached:
     @pytest.mark.parametrize("number", [1, 2, 5, 50])
     def test_it_is_found_soon_after_it_is_back(self, number: int) -> None:
-        town = {"only": Service(mishap=dead_until(3))}
-        outcomes, ended = solve_all(town, number, 30)
+        services = {"only": Service(mishap=unreachable_until(3))}
+        outcomes, ended = solve_all(services, number, 30)
         assert_all_solved(outcomes)
         assert ended < 3 + 5 + 4
 
     @pytest.mark.parametrize("timeout", [30, 60, 120])
     @pytest.mark.parametrize(("down", "number"), [(10, 1), (10, 5), (20, 1), (20, 50)])
     def test_however_long_it_was_away(self, down: float, number: int, timeout: float) -> None:
-        outcomes, ended = solve_all({"only": Service(mishap=dead_until(down))}, number, timeout)
+        outcomes, ended = solve_all({"only": Service(mishap=unreachable_until(down))}, number, timeout)
         assert_all_solved(outcomes)
         assert ended <= down + 5 + 4
 
     def test_one_probe_at_a_time_goes_for_all(self) -> None:
         """And they come less and less often, but every five seconds."""
-        town = {"only": Service(mishap=dead_until(60))}
-        solve_all(town, 50, 120)
-        probes = [at for at in town["only"].orders if 1 < at < 60]
+        services = {"only": Service(mishap=unreachable_until(60))}
+        solve_all(services, 50, 120)
+        probes = [at for at in services["only"].orders if 1 < at < 60]
         gaps = [later - earlier for earlier, later in pairwise(probes)]
         assert 11 <= len(probes) <= 15
         assert min(gaps) >= 1
@@ -207,41 +216,41 @@ class TestTheOnlyProviderThatCantBeReached:
         assert max(gaps) == 5
 
     def test_a_job_that_is_created_is_proof_enough_for_all(self) -> None:
-        town = {"only": Service(seconds=lambda: 15.0, mishap=dead_until(3))}
-        outcomes, _ = solve_all(town, 10, 30)
+        services = {"only": Service(seconds=lambda: 15.0, mishap=unreachable_until(3))}
+        outcomes, _ = solve_all(services, 10, 30)
         assert_all_solved(outcomes)
 
     def test_nobody_waits_for_a_long_cooldown(self) -> None:
         settings = {"health": {"failures": 1, "cooldown": "10m"}}
-        outcomes, ended = solve_all({"only": Service(mishap=dead_until(10), settings=settings)}, 5, 30)
+        outcomes, ended = solve_all({"only": Service(mishap=unreachable_until(10), settings=settings)}, 5, 30)
         assert_all_solved(outcomes)
         assert ended < 20
 
     def test_nor_longer_than_a_short_one(self) -> None:
         settings = {"health": {"failures": 1, "cooldown": "500ms"}}
-        town = {"only": Service(mishap=dead_until(3), settings=settings)}
-        _, ended = solve_all(town, 1, 30)
+        services = {"only": Service(mishap=unreachable_until(3), settings=settings)}
+        _, ended = solve_all(services, 1, 30)
         assert ended <= 3 + 1 + 4
 
     @pytest.mark.parametrize("timeout", [8, 11, 15, 22, 30])
     def test_it_is_tried_until_there_is_no_time_for_a_job(self, timeout: float) -> None:
-        town = {"only": Service(mishap=dead)}
-        _, ended = solve_all(town, 5, timeout)
+        services = {"only": Service(mishap=unreachable)}
+        _, ended = solve_all(services, 5, timeout)
         assert timeout - 2.2 <= ended <= timeout
-        assert timeout - 2.2 <= town["only"].orders[-1] <= timeout - 1
+        assert timeout - 2.2 <= services["only"].orders[-1] <= timeout - 1
 
     def test_solves_that_end_one_after_the_other_make_no_burst(self) -> None:
-        town = {"only": Service(mishap=dead)}
+        services = {"only": Service(mishap=unreachable)}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solved_or_not(engine, 20 + number / 10) for number in range(100)))
 
-        in_town(town, main)
-        probes = [at for at in town["only"].orders if at > 1]
+        run_with_services(services, main)
+        probes = [at for at in services["only"].orders if at > 1]
         assert min(later - earlier for earlier, later in pairwise(probes)) >= 1
 
     def test_a_new_solve_does_not_fail_because_others_did(self) -> None:
-        town = {"only": Service(mishap=dead_until(40))}
+        services = {"only": Service(mishap=unreachable_until(40))}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solved_or_not(engine, 10) for _ in range(5)))
@@ -249,7 +258,7 @@ class TestTheOnlyProviderThatCantBeReached:
             await asyncio.sleep(15)
             assert (await engine.solve(TASK, 30)).elapsed < 26
 
-        in_town(town, main)
+        run_with_services(services, main)
 
 
 class TestNobodyElseToAsk:
@@ -258,7 +267,7 @@ class TestNobodyElseToAsk:
     @pytest.mark.parametrize(
         "other",
         [
-            Service(mishap=dead_until(3)),
+            Service(mishap=unreachable_until(3)),
             Service(balance="0"),
             Service(answer=None),
             Service(settings={"budget": {"limit": 0, "per": "day"}}),
@@ -268,43 +277,46 @@ class TestNobodyElseToAsk:
     )
     @pytest.mark.parametrize("is_first", [True, False])
     def test_the_outage_is_waited_for(self, other: Service, is_first: bool) -> None:
-        blinks = Service(mishap=dead_until(3))
-        town = {"other": other, "blinks": blinks} if is_first else {"blinks": blinks, "other": other}
-        outcomes, ended = solve_all(town, 5, 30)
+        blinks = Service(mishap=unreachable_until(3))
+        services = {"other": other, "blinks": blinks} if is_first else {"blinks": blinks, "other": other}
+        outcomes, ended = solve_all(services, 5, 30)
         assert_all_solved(outcomes)
         assert ended < 16
 
     def test_a_route_that_forbids_others_waits_as_well(self) -> None:
         outcomes, ended = solve_all(
-            {"first": Service(mishap=dead_until(10)), "second": Service()}, 5, 30, fallback_on=["JobFailed"]
+            {"first": Service(mishap=unreachable_until(10)), "second": Service()},
+            5,
+            30,
+            fallback_on=["JobFailed"],
         )
         assert {one.provider for one in outcomes if isinstance(one, Result)} == {"first"}
         assert ended < 20
 
     def test_where_two_must_agree_the_second_vote_is_waited_for(self) -> None:
-        town = {"works": Service(), "blinks": Service(mishap=dead_until(10))}
-        outcomes, ended = solve_all(town, 5, 30, agree=2)
+        services = {"works": Service(), "blinks": Service(mishap=unreachable_until(10))}
+        outcomes, ended = solve_all(services, 5, 30, agree=2)
         assert_all_solved(outcomes)
         assert ended < 20
 
     def test_a_hedge_asks_nobody_who_cools(self) -> None:
-        town = {
+        services = {
             "slow": Service(seconds=lambda: 25.0, settings={"timeout": "60s"}),
-            "dead": Service(mishap=dead, settings={"health": {"failures": 1, "cooldown": "1h"}}),
+            "dead": Service(mishap=unreachable, settings={"health": {"failures": 1, "cooldown": "1h"}}),
         }
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 60)
-            before = len(town["dead"].orders)
+            before = len(services["dead"].orders)
             assert before == 2
             await engine.solve(TASK, 28)
-            assert len(town["dead"].orders) == before
+            assert len(services["dead"].orders) == before
 
-        in_town(town, main, hedge_after="1s", hedge_limit="100%")
+        run_with_services(services, main, hedge_after="1s", hedge_limit="100%")
 
     def test_no_time_is_kept_for_one_that_cools_beyond_the_deadline(self) -> None:
-        town = {
-            "dead": Service(mishap=dead, settings={"health": {"failures": 1, "cooldown": "1h"}}),
+        services = {
+            "dead": Service(mishap=unreachable, settings={"health": {"failures": 1, "cooldown": "1h"}}),
             "slow": Service(seconds=in_turn(3.0, 100.0)),
         }
 
@@ -314,31 +326,31 @@ class TestNobodyElseToAsk:
             assert result.provider == "slow"
             assert result.elapsed > 100
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_waits_for_its_pause_is_somebody_to_ask(self) -> None:
         """Where another provider works, a dead one has its whole cooldown."""
-        town = {
-            "dead": Service(mishap=dead, settings={"health": {"failures": 1}}),
+        services = {
+            "dead": Service(mishap=unreachable, settings={"health": {"failures": 1}}),
             "limited": Service(mishap=broken(*[Mishap(Reply(403, b"blocked"))] * 2)),
         }
-        solve_all(town, 1, 60)
-        assert [at for at in town["dead"].orders if 1 < at < 30] == []
+        solve_all(services, 1, 60)
+        assert [at for at in services["dead"].orders if 1 < at < 30] == []
 
 
 class TestAnOutageInWhichOrdersMayArrive:
     """An order of which nobody knows what became of it may be paid for: each probe may cost a price."""
 
     def test_the_solve_that_sent_it_never_sends_it_again(self) -> None:
-        town = {"only": Service(mishap=broken_until(3, BAD_GATEWAY))}
-        outcomes, _ = solve_all(town, 5, 30)
+        services = {"only": Service(mishap=broken_until(3, BAD_GATEWAY))}
+        outcomes, _ = solve_all(services, 5, 30)
         assert [type(one.exceptions[0]) for one in outcomes if isinstance(one, AllProvidersFailed)] == [
             AmbiguousCreate
         ] * 5
-        assert len(town["only"].orders) == 5
+        assert len(services["only"].orders) == 5
 
     def test_others_wait_for_one_probe_and_are_solved(self) -> None:
-        town = {"only": Service(mishap=broken_until(3, BAD_GATEWAY))}
+        services = {"only": Service(mishap=broken_until(3, BAD_GATEWAY))}
 
         async def main(engine: Engine) -> None:
             first = [solved_or_not(engine, 30) for _ in range(5)]
@@ -347,24 +359,24 @@ class TestAnOutageInWhichOrdersMayArrive:
             assert sum(isinstance(one, Result) for one in second) >= 19
             assert now() < 15
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_probes_become_rare_and_no_solve_pays_for_more_than_one(self) -> None:
-        town = {"only": Service(mishap=broken_until(120, BAD_GATEWAY))}
+        services = {"only": Service(mishap=broken_until(120, BAD_GATEWAY))}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solved_or_not(engine, 120) for _ in range(5)))
             await asyncio.gather(*(solved_or_not(engine, 100) for _ in range(50)))
 
-        in_town(town, main)
-        probes = town["only"].orders[5:]
+        run_with_services(services, main)
+        probes = services["only"].orders[5:]
         gaps = [later - earlier for earlier, later in pairwise(probes)]
         assert len(probes) <= 14
         assert gaps == sorted(gaps)
         assert max(gaps) == 10
 
     def test_one_that_hangs_is_asked_no_more_often(self) -> None:
-        town = {
+        services = {
             "only": Service(mishap=broken_until(100, Mishap(Hang())), settings={"health": {"failures": 1}})
         }
 
@@ -373,29 +385,31 @@ class TestAnOutageInWhichOrdersMayArrive:
             outcomes = await asyncio.gather(*(solved_or_not(engine, 120) for _ in range(20)))
             assert sum(isinstance(one, Result) for one in outcomes) == 18
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_what_a_503_asks_for_delays_the_probe(self) -> None:
         pause = Mishap(json_reply({}, 503, retry_after="12"))
-        town = {"only": Service(mishap=broken(pause), settings={"health": {"failures": 1}})}
+        services = {"only": Service(mishap=broken(pause), settings={"health": {"failures": 1}})}
 
         async def main(engine: Engine) -> None:
             await solved_or_not(engine, 30)
             await engine.solve(TASK, 30)
 
-        in_town(town, main)
-        assert town["only"].orders == [0.0, 12.0]
+        run_with_services(services, main)
+        assert services["only"].orders == [0.0, 12.0]
 
     def test_jobs_that_are_never_done_are_no_cheaper(self) -> None:
         """A created job is no proof that such a service works."""
-        town = {"only": Service(seconds=lambda: 1e6, settings={"health": {"failures": 1}, "timeout": "5s"})}
+        services = {
+            "only": Service(seconds=lambda: 1e6, settings={"health": {"failures": 1}, "timeout": "5s"})
+        }
 
         async def main(engine: Engine) -> None:
             await solved_or_not(engine, 60)
             await asyncio.gather(*(solved_or_not(engine, 60) for _ in range(20)))
 
-        in_town(town, main)
-        assert town["only"].jobs <= 8
+        run_with_services(services, main)
+        assert services["only"].jobs <= 8
 
 
 class TestAFirewall:
@@ -404,7 +418,7 @@ class TestAFirewall:
     @pytest.mark.parametrize("status", [401, 403])
     @pytest.mark.parametrize("body", [b"<html>Access denied</html>", b"", b"{}", b"[]"])
     def test_it_takes_no_account_out(self, status: int, body: bytes) -> None:
-        town = {"only": Service(mishap=broken(Mishap(Reply(status, body))))}
+        services = {"only": Service(mishap=broken(Mishap(Reply(status, body))))}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, 30)
@@ -412,18 +426,18 @@ class TestAFirewall:
             assert [type(one.error) for one in result.attempts] == [ServiceUnavailable, type(None)]
             assert (await engine.health())["only"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_the_next_provider_is_asked_at_once(self) -> None:
-        town = {"first": Service(mishap=broken(FIREWALL)), "second": Service()}
-        outcomes, _ = solve_all(town, 1, 30)
+        services = {"first": Service(mishap=broken(FIREWALL)), "second": Service()}
+        outcomes, _ = solve_all(services, 1, 30)
         assert [(one.provider, one.elapsed) for one in outcomes if isinstance(one, Result)] == [
             ("second", 4.0)
         ]
-        assert len(town["first"].orders) == 1
+        assert len(services["first"].orders) == 1
 
     def test_one_that_stays_cools_the_provider(self) -> None:
-        town = {"first": Service(mishap=broken_until(20, FIREWALL)), "second": Service()}
+        services = {"first": Service(mishap=broken_until(20, FIREWALL)), "second": Service()}
 
         async def main(engine: Engine) -> None:
             for _ in range(5):
@@ -432,28 +446,28 @@ class TestAFirewall:
             await asyncio.sleep(40)
             assert (await engine.solve(TASK, 30)).provider == "first"
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_the_services_own_words_about_the_token_still_do(self) -> None:
         refusal = Mishap(json_reply({"error": True, "message": "Invalid api token."}, 403))
-        town = {"first": Service(mishap=broken(refusal)), "second": Service()}
+        services = {"first": Service(mishap=broken(refusal)), "second": Service()}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, 30)
             assert type(result.attempts[0].error) is AuthenticationError
             assert (await engine.health())["first"].state is ProviderState.OUT
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_so_does_a_401_in_its_own_words(self) -> None:
         refusal = Mishap(json_reply({"error": True, "message": "Please see the manual."}, 401))
-        town = {"first": Service(mishap=broken(refusal)), "second": Service()}
+        services = {"first": Service(mishap=broken(refusal)), "second": Service()}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 30)
             assert (await engine.health())["first"].state is ProviderState.OUT
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_a_403_in_its_own_words_that_say_nothing_of_the_token_cools(self) -> None:
         refusal = Mishap(json_reply({"error": True, "message": "Please see the manual."}, 403))
@@ -465,7 +479,7 @@ class TestABanForATime:
     BAN = Mishap(json_reply({"errorId": 21, "errorCode": "ERROR_IP_BANNED"}))
 
     def test_it_is_waited_for_and_meanwhile_the_next_provider_is_asked(self) -> None:
-        town = {
+        services = {
             "banned": Service(plugin="createtask", mishap=broken(self.BAN, on="createTask")),
             "other": Service(),
         }
@@ -481,11 +495,11 @@ class TestABanForATime:
             await asyncio.sleep(1)
             assert (await engine.solve(TASK, 30)).provider == "banned"
 
-        in_town(town, main)
-        assert len(town["banned"].orders) == 2
+        run_with_services(services, main)
+        assert len(services["banned"].orders) == 2
 
     def test_the_only_provider_is_not_asked_during_it(self) -> None:
-        town = {"only": Service(plugin="createtask", mishap=broken(self.BAN, on="createTask"))}
+        services = {"only": Service(plugin="createtask", mishap=broken(self.BAN, on="createTask"))}
 
         async def main(engine: Engine) -> None:
             for _ in range(3):
@@ -495,5 +509,5 @@ class TestABanForATime:
             await asyncio.sleep(300)
             await engine.solve(TASK, 30)
 
-        in_town(town, main)
-        assert len(town["only"].orders) == 2
+        run_with_services(services, main)
+        assert len(services["only"].orders) == 2

@@ -16,7 +16,7 @@ from captchahub.errors import NotAsked
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import Job, Pending, ProviderKind, Reply, Solved
 from captchahub.testing import ScriptedTransport, run_virtual
-from tests.custom_providers import Whole, whole_reply
+from tests.custom_providers import CompleteProvider, empty_reply
 from tests.virtual_services import TASK
 
 
@@ -25,7 +25,7 @@ class NoSettings:
     """Nothing to set."""
 
 
-class Paced(Whole):
+class Paced(CompleteProvider):
     """A service that says when to ask again, each time another pause; then it has the answer."""
 
     def __init__(self, pauses: Sequence[float | None], *, gap: float, wait: float | None) -> None:
@@ -39,7 +39,7 @@ class Paced(Whole):
 
 
 class Plugin:
-    def __init__(self, provider: Whole) -> None:
+    def __init__(self, provider: CompleteProvider) -> None:
         self._provider = provider
 
     @hookimpl
@@ -58,7 +58,7 @@ def asked(
     """When a job was asked for, in seconds after its order; none where the solve failed without one."""
     plugins = Plugins((Plugin(Paced(pauses, gap=gap, wait=wait)),))
     mapping = {"providers": {"own": {"plugin": "paced", **settings}}}
-    transport = ScriptedTransport(whole_reply)
+    transport = ScriptedTransport(empty_reply)
 
     async def run() -> Result[TextSolution]:
         engine = Engine(read_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)

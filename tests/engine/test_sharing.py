@@ -33,7 +33,17 @@ from captchahub.testing import Mishap, json_reply, run_virtual
 from captchahub.tickets import Progress
 from tests.journal.ledger import reserve
 from tests.journal.test_journal import Shared
-from tests.virtual_services import MORNING, PICTURE, TASK, TOKEN, Service, T, dead, in_town, in_turn
+from tests.virtual_services import (
+    MORNING,
+    PICTURE,
+    TASK,
+    TOKEN,
+    Service,
+    T,
+    in_turn,
+    run_with_services,
+    unreachable,
+)
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 BAD_PICTURE = Mishap(json_reply({"error": True, "message": "Image is invalid."}))
@@ -47,7 +57,7 @@ async def solve(
 
 class TestInOneHub:
     def test_equal_tasks_in_flight_are_one_job(self) -> None:
-        town = {"omo": Service(settings=PRICE)}
+        services = {"omo": Service(settings=PRICE)}
 
         async def main(engine: Engine) -> None:
             results = await asyncio.gather(*(solve(engine) for _ in range(20)))
@@ -56,40 +66,40 @@ class TestInOneHub:
             assert [one.is_shared for one in results].count(False) == 1
             assert {(one.provider, one.job_id) for one in results} == {("omo", results[0].job_id)}
 
-        in_town(town, main)
-        assert town["omo"].jobs == 1
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
 
     def test_other_options_or_another_time_are_another_job(self) -> None:
-        town = {"omo": Service()}
+        services = {"omo": Service()}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(solve(engine), solve(engine, ImageToText(PICTURE, length=5)))
             await asyncio.sleep(1)
             await solve(engine)
 
-        in_town(town, main)
-        assert town["omo"].jobs == 3
+        run_with_services(services, main)
+        assert services["omo"].jobs == 3
 
     def test_nothing_is_shared_that_is_not_to_be(self) -> None:
-        town = {"omo": Service()}
+        services = {"omo": Service()}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(engine.solve(TASK, None, share=False) for _ in range(3)))
 
-        in_town(town, main)
-        assert town["omo"].jobs == 3
+        run_with_services(services, main)
+        assert services["omo"].jobs == 3
 
     def test_where_several_must_agree_each_looks_for_itself(self) -> None:
-        town = {"a": Service(), "b": Service()}
+        services = {"a": Service(), "b": Service()}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(solve(engine), solve(engine))
 
-        in_town(town, main, agree=2)
-        assert town["a"].jobs + town["b"].jobs == 4
+        run_with_services(services, main, agree=2)
+        assert services["a"].jobs + services["b"].jobs == 4
 
     def test_cancelling_one_leaves_it_to_the_others(self) -> None:
-        town = {"omo": Service(seconds=lambda: 10.0)}
+        services = {"omo": Service(seconds=lambda: 10.0)}
 
         async def main(engine: Engine) -> None:
             first, second = (asyncio.ensure_future(solve(engine)) for _ in range(2))
@@ -98,11 +108,11 @@ class TestInOneHub:
             assert (await second).solution.text == "x7kp2"
             assert first.cancelled()
 
-        in_town(town, main)
-        assert town["omo"].jobs == 1
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
 
     def test_cancelling_all_ends_it(self) -> None:
-        town = {"omo": Service(seconds=lambda: 10.0)}
+        services = {"omo": Service(seconds=lambda: 10.0)}
 
         async def main(engine: Engine) -> None:
             solves = [asyncio.ensure_future(solve(engine)) for _ in range(3)]
@@ -114,11 +124,11 @@ class TestInOneHub:
             # The next one is not kept waiting for it.
             await solve(engine)
 
-        in_town(town, main)
-        assert town["omo"].jobs == 2
+        run_with_services(services, main)
+        assert services["omo"].jobs == 2
 
     def test_where_the_first_one_fails_the_next_tries_itself(self) -> None:
-        town = {"omo": Service(seconds=lambda: 20.0)}
+        services = {"omo": Service(seconds=lambda: 20.0)}
 
         async def main(engine: Engine) -> None:
             short = asyncio.ensure_future(solve(engine, timeout=5))
@@ -127,11 +137,11 @@ class TestInOneHub:
             with pytest.raises(SolveTimeout):
                 await short
 
-        in_town(town, main)
-        assert town["omo"].jobs == 2
+        run_with_services(services, main)
+        assert services["omo"].jobs == 2
 
     def test_each_keeps_to_its_own_deadline(self) -> None:
-        town = {"omo": Service(seconds=lambda: 50.0)}
+        services = {"omo": Service(seconds=lambda: 50.0)}
 
         async def main(engine: Engine) -> None:
             long = asyncio.ensure_future(solve(engine, timeout=100))
@@ -142,21 +152,21 @@ class TestInOneHub:
             assert isinstance(caught.value.exceptions[0], NotAsked)
             assert (await long).solution.text == "x7kp2"
 
-        in_town(town, main)
-        assert town["omo"].jobs == 1
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
 
     def test_a_mistake_of_the_caller_is_the_same_for_all(self) -> None:
-        town = {"omo": Service(mishap=lambda call: BAD_PICTURE if call == "createJob" else None)}
+        services = {"omo": Service(mishap=lambda call: BAD_PICTURE if call == "createJob" else None)}
 
         async def main(engine: Engine) -> None:
             outcomes = await asyncio.gather(*(solve(engine) for _ in range(5)), return_exceptions=True)
             assert all(isinstance(one, TaskRefused) for one in outcomes)
 
-        in_town(town, main)
-        assert len(town["omo"].orders) == 1
+        run_with_services(services, main)
+        assert len(services["omo"].orders) == 1
 
     def test_each_has_the_token_of_the_job_they_share(self) -> None:
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
             trails = Progress(), Progress()
@@ -165,7 +175,7 @@ class TestInOneHub:
             assert trails[0].token == trails[1].token is not None
             await asyncio.wait(solves)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_comes_in_the_moment_in_which_it_fails_tries_itself(self) -> None:
         sharing, late = Sharing(), list[asyncio.Task[Result[TextSolution] | float]]()
@@ -316,7 +326,7 @@ class TestAnAnswerThatNobodyHasChecked:
     """As a harvest writes it down: it may be wrong, and no provider is to blame but its own."""
 
     def test_keeps_nobody_from_being_asked(self) -> None:
-        town = {
+        services = {
             "slow": Service(seconds=lambda: 20.0, answer="abc", settings={"timeout": "9s"}),
             "good": Service(),
         }
@@ -327,13 +337,13 @@ class TestAnAnswerThatNobodyHasChecked:
             await asyncio.sleep(5)
             solving.cancel()
             await asyncio.sleep(30)
-            town["slow"].mishap = dead
+            services["slow"].mishap = unreachable
             result = await solve(engine, task)
             assert (result.provider, result.is_shared) == ("good", False)
             # The good one, the one that was not sent, and the wrong one, which nobody is given again.
             assert [entry.is_shared for entry in await engine.jobs(None, 10)] == [True, True, False]
 
-        in_town(town, main, top={"cache": "1h"})
+        run_with_services(services, main, top={"cache": "1h"})
 
 
 class TestTheCache:
@@ -363,17 +373,17 @@ class TestTheCache:
         assert service.jobs == 2
 
     def test_may_be_of_more_than_an_hour_also_in_memory(self) -> None:
-        town = {"omo": Service()}
+        services = {"omo": Service()}
 
         async def main(engine: Engine) -> None:
             await solve(engine)
             await asyncio.sleep(5400)
             assert (await solve(engine)).is_shared
 
-        in_town(town, main, top={"cache": "2h"})
+        run_with_services(services, main, top={"cache": "2h"})
 
     def test_an_answer_of_a_provider_that_only_others_have_is_theirs(self) -> None:
-        town, book = {"omo": Service(), "other": Service(answer="right")}, Shared()
+        services, book = {"omo": Service(), "other": Service(answer="right")}, Shared()
         results: list[Result[Any]] = []
 
         async def elsewhere(engine: Engine) -> None:
@@ -384,9 +394,9 @@ class TestTheCache:
             with pytest.raises(ConfigError, match="there is no provider 'omo'"):
                 await engine.report(results[0], correct=False)
 
-        in_town({"omo": town["omo"]}, elsewhere, journal=book)
-        in_town({"other": town["other"]}, main, journal=book, top={"cache": "1h"})
-        in_town({"omo": town["omo"]}, elsewhere, journal=book, top={"cache": "1h"})
+        run_with_services({"omo": services["omo"]}, elsewhere, journal=book)
+        run_with_services({"other": services["other"]}, main, journal=book, top={"cache": "1h"})
+        run_with_services({"omo": services["omo"]}, elsewhere, journal=book, top={"cache": "1h"})
         assert [result.is_shared for result in results] == [False, True]
 
     def test_an_answer_that_is_reported_wrong_is_given_to_nobody(self) -> None:
@@ -410,4 +420,4 @@ def test_closing_ends_every_caller_of_equal_tasks_alike() -> None:
             with pytest.raises(HubClosed, match="the hub was closed while it worked on this"):
                 await one
 
-    in_town({"omo": Service(seconds=lambda: 30.0)}, main)
+    run_with_services({"omo": Service(seconds=lambda: 30.0)}, main)

@@ -41,11 +41,11 @@ from tests.virtual_services import (
     TASK,
     Service,
     broken,
-    dead,
-    dead_until,
     heavy_tail,
-    in_town,
     in_turn,
+    run_with_services,
+    unreachable,
+    unreachable_until,
 )
 
 LOST = Mishap(ServiceUnavailable("the connection broke"), handled=True)
@@ -116,37 +116,37 @@ class TestThreeProviders:
     def test_any_one_that_works_is_enough(self, whole: str, call: str) -> None:
         for ways in pairs_of_ways(f"{whole}, {call}"):
             mishaps = iter(WAYS_TO_BREAK[way] for way in ways)
-            town = {
+            services = {
                 name: Service() if name == whole else _broken_service(next(mishaps), call)
                 for name in ("first", "second", "third")
             }
-            result = in_town(town, solve)
+            result = run_with_services(services, solve)
             assert (result.provider, result.solution.text) == (whole, "x7kp2"), ways
             told = [attempt.provider for attempt in result.attempts]
             assert told[-1] == whole
             assert all(attempt.error is not None for attempt in result.attempts[:-1])
             before = ["first", "second", "third"][: ["first", "second", "third"].index(whole)]
             assert set(before) <= set(told), ways
-            for name, service in town.items():
+            for name, service in services.items():
                 # Orders that may have arrived are never sent again.
                 assert service.jobs <= 1, (ways, name)
 
     def test_the_callers_own_mistake_is_shown_to_one_provider_only(self) -> None:
-        town = {"first": always(BAD_PICTURE, on="createJob"), "second": Service(), "third": Service()}
-        assert isinstance(in_town(town, fail), TaskRefused)
-        assert (town["second"].orders, town["third"].orders) == ([], [])
+        services = {"first": always(BAD_PICTURE, on="createJob"), "second": Service(), "third": Service()}
+        assert isinstance(run_with_services(services, fail), TaskRefused)
+        assert (services["second"].orders, services["third"].orders) == ([], [])
 
     def test_what_happened_is_told_in_a_line_for_each(self) -> None:
-        town = {
+        services = {
             "first": always(BAD_TOKEN, on="createJob"),
             "second": Service(answer=None),
             "third": always(BAD_GATEWAY, on="createJob"),
         }
-        error = in_town(town, fail)
+        error = run_with_services(services, fail)
         assert isinstance(error, AllProvidersFailed)
         summary, *lines = str(error).splitlines()
         assert summary == "no provider solved this image-to-text task"
-        assert [line.split(",")[0].split(" (")[0].strip(" -") for line in lines] == [*town]
+        assert [line.split(",")[0].split(" (")[0].strip(" -") for line in lines] == [*services]
         assert "second (job 100000), 4.0 s: JobFailed" in lines[1]
         assert [type(one) for one in error.exceptions] == [AuthenticationError, JobFailed, AmbiguousCreate]
 
@@ -157,64 +157,64 @@ def _broken_service(mishap: Mishap, call: str) -> Service:
 
 class TestTime:
     def test_a_share_is_kept_for_those_still_to_come(self) -> None:
-        town = {"first": always(Mishap(Hang()), on="createJob"), "second": Service(), "third": Service()}
+        services = {"first": always(Mishap(Hang()), on="createJob"), "second": Service(), "third": Service()}
 
         async def main(engine: Engine) -> Result[TextSolution]:
             return await engine.solve(TASK, 20)
 
-        result = in_town(town, main)
+        result = run_with_services(services, main)
         assert failures(result) == [("first", AmbiguousCreate)]
         assert result.attempts[0].elapsed == 10.0
 
     def test_the_limit_of_a_provider_goes_before_its_share(self) -> None:
-        town = {
+        services = {
             "first": Service(seconds=lambda: 500.0, settings={"timeout": "70s"}),
             "second": Service(seconds=lambda: 30.0),
         }
-        result = in_town(town, solve)
+        result = run_with_services(services, solve)
         assert failures(result) == [("first", JobTimeout)]
         assert 69 <= result.attempts[0].elapsed <= 70
 
     def test_the_last_one_has_all_that_is_left(self) -> None:
-        town = {"first": always(BAD_TOKEN, on="createJob"), "second": Service(seconds=lambda: 110.0)}
-        assert in_town(town, solve).provider == "second"
+        services = {"first": always(BAD_TOKEN, on="createJob"), "second": Service(seconds=lambda: 110.0)}
+        assert run_with_services(services, solve).provider == "second"
 
 
 class TestRules:
     """What a route allows: it only ever narrows the table of the design."""
 
     def test_an_error_that_is_not_named_ends_the_solve(self) -> None:
-        town = {"first": Service(answer=None), "second": Service()}
-        error = in_town(town, fail, fallback_on=["ServiceUnavailable", "AmbiguousCreate"])
+        services = {"first": Service(answer=None), "second": Service()}
+        error = run_with_services(services, fail, fallback_on=["ServiceUnavailable", "AmbiguousCreate"])
         assert failures(error) == [("first", JobFailed), ("second", NotAsked)]
         assert str(error).splitlines()[0] == (
             "no provider solved this image-to-text task, and after JobFailed no other provider is called"
         )
-        assert town["second"].orders == []
+        assert services["second"].orders == []
 
     def test_a_provider_that_may_not_be_left_is_tried_again(self) -> None:
-        town = {"first": Service(mishap=broken(BUSY)), "second": Service()}
-        result = in_town(town, solve, fallback_on=["JobFailed"])
-        assert (result.provider, town["second"].orders) == ("first", [])
+        services = {"first": Service(mishap=broken(BUSY)), "second": Service()}
+        result = run_with_services(services, solve, fallback_on=["JobFailed"])
+        assert (result.provider, services["second"].orders) == ("first", [])
 
     def test_an_order_that_may_have_arrived_can_end_it(self) -> None:
-        town = {"first": always(LOST, on="createJob"), "second": Service()}
-        error = in_town(town, fail, on_ambiguous="fail")
+        services = {"first": always(LOST, on="createJob"), "second": Service()}
+        error = run_with_services(services, fail, on_ambiguous="fail")
         assert failures(error) == [("first", AmbiguousCreate), ("second", NotAsked)]
 
     def test_a_job_that_takes_too_long_can_end_it(self) -> None:
-        town = {"first": Service(seconds=lambda: 500.0, settings={"timeout": "20s"}), "second": Service()}
-        error = in_town(town, fail, on_timeout="fail")
+        services = {"first": Service(seconds=lambda: 500.0, settings={"timeout": "20s"}), "second": Service()}
+        error = run_with_services(services, fail, on_timeout="fail")
         assert failures(error) == [("first", JobTimeout), ("second", NotAsked)]
 
     def test_there_can_be_a_most_of_attempts(self) -> None:
-        town = {name: Service(answer=None) for name in ("first", "second", "third")}
-        error = in_town(town, fail, max_attempts=2)
+        services = {name: Service(answer=None) for name in ("first", "second", "third")}
+        error = run_with_services(services, fail, max_attempts=2)
         assert failures(error) == [("first", JobFailed), ("second", JobFailed), ("third", NotAsked)]
         assert str(error).splitlines()[0] == "no provider solved this image-to-text task in 2 attempts"
 
     def test_one_attempt_is_not_told_as_several(self) -> None:
-        error = in_town({"first": Service(answer=None), "second": Service()}, fail, max_attempts=1)
+        error = run_with_services({"first": Service(answer=None), "second": Service()}, fail, max_attempts=1)
         assert str(error).splitlines()[0] == "no provider solved this image-to-text task in 1 attempt"
 
 
@@ -224,8 +224,8 @@ def forget_the_limits(**settings: object) -> dict[str, object]:
 
 class TestHealth:
     def test_a_dead_provider_costs_one_probe_a_cooldown_at_50_solves_at_once(self) -> None:
-        town = {
-            "dead": Service(mishap=dead, settings=forget_the_limits()),
+        services = {
+            "dead": Service(mishap=unreachable, settings=forget_the_limits()),
             "alive": Service(seconds=lambda: 6.0),
         }
 
@@ -233,45 +233,45 @@ class TestHealth:
             for _ in range(3):
                 await engine.solve(TASK, None)
             assert (await engine.health())["dead"].state is ProviderState.COOLING
-            begun = len(town["dead"].orders)
+            begun = len(services["dead"].orders)
 
             async def keep_solving() -> None:
                 while asyncio.get_running_loop().time() < 180:
                     assert (await engine.solve(TASK, None)).provider == "alive"
 
             await asyncio.gather(*(keep_solving() for _ in range(50)))
-            probes = town["dead"].orders[begun:]
+            probes = services["dead"].orders[begun:]
             assert 5 <= len(probes) <= 6
             assert all(later - earlier >= 30 for earlier, later in pairwise(probes))
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_it_comes_back_with_the_first_probe_that_works(self) -> None:
-        town = {"first": Service(mishap=dead, settings=forget_the_limits()), "second": Service()}
+        services = {"first": Service(mishap=unreachable, settings=forget_the_limits()), "second": Service()}
 
         async def main(engine: Engine) -> None:
             for _ in range(3):
                 await engine.solve(TASK, None)
-            town["first"].mishap = lambda _: None
+            services["first"].mishap = lambda _: None
             assert (await engine.solve(TASK, None)).provider == "second"
             await asyncio.sleep(30)
             assert (await engine.health())["first"].state is ProviderState.HALF_OPEN
             assert (await engine.solve(TASK, None)).provider == "first"
             assert (await engine.health())["first"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_where_all_are_cooling_the_soonest_is_waited_for(self) -> None:
-        town = {
+        services = {
             "slow": Service(mishap=broken(Mishap(json_reply({}, 429, retry_after="90")))),
             "soon": Service(mishap=broken(Mishap(json_reply({}, 429, retry_after="30")))),
         }
-        result = in_town(town, solve)
+        result = run_with_services(services, solve)
         assert result.provider == "soon"
-        assert town["soon"].orders[-1] >= 30
+        assert services["soon"].orders[-1] >= 30
 
     def test_where_none_cools_in_time_it_says_so_at_once(self) -> None:
-        town = {"only": always(Mishap(json_reply({}, 429, retry_after="600")), on="createJob")}
+        services = {"only": always(Mishap(json_reply({}, 429, retry_after="600")), on="createJob")}
 
         async def main(engine: Engine) -> None:
             await fail(engine)
@@ -282,38 +282,38 @@ class TestHealth:
             assert "it cools down for another" in str(error)
             assert "RateLimited: HTTP 429" in str(error)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_solves_that_wait_for_a_probe_go_on_when_it_works(self) -> None:
         settings = forget_the_limits(failures=1, cooldown="20s")
-        town = {"only": Service(mishap=dead_until(10), settings=settings)}
+        services = {"only": Service(mishap=unreachable_until(10), settings=settings)}
 
         async def main(engine: Engine) -> None:
             results = await asyncio.gather(*(solve(engine) for _ in range(10)))
             assert [one.provider for one in results] == ["only"] * 10
 
-        in_town(town, main)
-        later = [at for at in town["only"].orders if at > 10]
+        run_with_services(services, main)
+        later = [at for at in services["only"].orders if at > 10]
         assert len(later) == 10
         assert later[1] == later[0]  # the probe was first, and the others followed once it had its job
 
     def test_where_jobs_failed_they_wait_for_its_answer(self) -> None:
         settings = {"timeout": "5s", **forget_the_limits(failures=1)}
-        town = {"only": Service(seconds=in_turn(1e6, *[3.0] * 10), settings=settings)}
+        services = {"only": Service(seconds=in_turn(1e6, *[3.0] * 10), settings=settings)}
 
         async def main(engine: Engine) -> None:
             assert failures(await fail(engine)) == [("only", JobTimeout)]
             results = await asyncio.gather(*(solve(engine) for _ in range(10)))
             assert [one.provider for one in results] == ["only"] * 10
 
-        in_town(town, main)
-        _, probe, *others = town["only"].orders
+        run_with_services(services, main)
+        _, probe, *others = services["only"].orders
         # Of five seconds, the last half is kept for the reply to the last question.
         assert others == [probe + 4.5] * 9
 
     def test_who_is_busy_cools_for_as_long_as_it_says(self) -> None:
         pause = Mishap(json_reply({}, 429, retry_after="40"))
-        town = {"busy": Service(mishap=broken(pause)), "other": Service()}
+        services = {"busy": Service(mishap=broken(pause)), "other": Service()}
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "other"
@@ -323,17 +323,17 @@ class TestHealth:
             await asyncio.sleep(10)
             assert (await engine.solve(TASK, None)).provider == "busy"
 
-        in_town(town, main)
-        assert len(town["busy"].orders) == 2
+        run_with_services(services, main)
+        assert len(services["busy"].orders) == 2
 
     def test_one_that_was_only_busy_is_open_for_all_once_it_takes_a_job(self) -> None:
-        town = {"busy": Service(seconds=lambda: 60.0, mishap=broken(BUSY))}
+        services = {"busy": Service(seconds=lambda: 60.0, mishap=broken(BUSY))}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solve(engine) for _ in range(5)))
 
-        in_town(town, main)
-        assert max(town["busy"].orders) < 10
+        run_with_services(services, main)
+        assert max(services["busy"].orders) < 10
 
     @pytest.mark.parametrize(
         ("mishap", "error"), [(BAD_TOKEN, AuthenticationError), (NO_MONEY, InsufficientBalance)]
@@ -341,7 +341,7 @@ class TestHealth:
     def test_who_refuses_the_account_is_out_until_revived(
         self, mishap: Mishap, error: type[Exception]
     ) -> None:
-        town = {"first": always(mishap, on="createJob"), "second": Service()}
+        services = {"first": always(mishap, on="createJob"), "second": Service()}
 
         async def main(engine: Engine) -> None:
             assert failures(await engine.solve(TASK, None)) == [("first", error)]
@@ -350,14 +350,14 @@ class TestHealth:
             health = (await engine.health())["first"]
             assert (health.state, health.until) == (ProviderState.OUT, None)
             assert error.__name__ in (health.reason or "")
-            town["first"].mishap = lambda _: None
+            services["first"].mishap = lambda _: None
             await engine.revive("first")
             assert (await engine.solve(TASK, None)).provider == "first"
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_a_look_at_the_balance_brings_a_topped_up_account_back(self) -> None:
-        town = {"only": Service(balance="0")}
+        services = {"only": Service(balance="0")}
 
         async def main(engine: Engine) -> None:
             assert failures(await fail(engine)) == [("only", InsufficientBalance)]
@@ -365,15 +365,15 @@ class TestHealth:
             error = await fail(engine)
             assert failures(error) == [("only", NotAsked)]
             assert "hub.revive('only')" in str(error)
-            next(iter(town["only"].world.accounts.values())).balance = Decimal(5)
+            next(iter(services["only"].world.accounts.values())).balance = Decimal(5)
             await engine.balances()
             assert (await engine.solve(TASK, None)).provider == "only"
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_http_402_is_no_money_and_told_in_the_services_words(self) -> None:
         broke = Mishap(json_reply({"error": "Top up, please"}, 402))
-        town = {"first": always(broke, on="createJob"), "second": Service()}
+        services = {"first": always(broke, on="createJob"), "second": Service()}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -381,20 +381,20 @@ class TestHealth:
             assert "it says 'Top up, please'; top up the account" in str(result.attempts[0])
             assert (await engine.health())["first"].state is ProviderState.OUT
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_the_callers_own_mistakes_never_count(self) -> None:
-        town = {"first": always(BAD_PICTURE, on="createJob")}
+        services = {"first": always(BAD_PICTURE, on="createJob")}
 
         async def main(engine: Engine) -> None:
             for _ in range(50):
                 assert isinstance(await fail(engine), TaskRefused)
             assert (await engine.health())["first"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_too_little_time_for_a_job_is_no_fault_of_the_provider(self) -> None:
-        town = {"first": Service(seconds=lambda: 20.0)}
+        services = {"first": Service(seconds=lambda: 20.0)}
 
         async def main(engine: Engine) -> None:
             for _ in range(10):
@@ -402,11 +402,11 @@ class TestHealth:
                     await engine.solve(TASK, 5)
             assert (await engine.health())["first"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_a_probe_that_is_cancelled_lets_the_next_one_through(self) -> None:
         settings = {"timeout": "5s", **forget_the_limits(failures=1)}
-        town = {"only": Service(seconds=in_turn(1e6, 3.0, 3.0), settings=settings)}
+        services = {"only": Service(seconds=in_turn(1e6, 3.0, 3.0), settings=settings)}
 
         async def main(engine: Engine) -> None:
             assert failures(await fail(engine)) == [("only", JobTimeout)]
@@ -415,16 +415,16 @@ class TestHealth:
             await asyncio.sleep(1)
             waiting = asyncio.ensure_future(engine.solve(TASK, None))
             await asyncio.sleep(1)
-            assert town["only"].jobs == 2
+            assert services["only"].jobs == 2
             probing.cancel()
             assert (await waiting).provider == "only"
 
-        in_town(town, main)
+        run_with_services(services, main)
 
 
 class TestLimits:
     def test_no_more_jobs_are_open_than_allowed_and_all_are_done_in_turn(self) -> None:
-        town = {"only": Service(settings={"max_in_flight": 3})}
+        services = {"only": Service(settings={"max_in_flight": 3})}
 
         async def main(engine: Engine) -> None:
             order: list[int] = []
@@ -436,24 +436,24 @@ class TestLimits:
             await asyncio.gather(*(one(number) for number in range(12)))
             assert [number // 3 for number in order] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
 
-        in_town(town, main)
-        orders = town["only"].orders
+        run_with_services(services, main)
+        orders = services["only"].orders
         assert all(later - earlier >= 3 for earlier, later in zip(orders, orders[3:], strict=False))
 
     def test_a_rate_is_kept_exactly_and_in_turn(self) -> None:
-        town = {"only": Service(settings={"rate": "4/minute"})}
+        services = {"only": Service(settings={"rate": "4/minute"})}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(engine.solve(TASK, 600) for _ in range(14)))
 
-        in_town(town, main)
-        orders = town["only"].orders
+        run_with_services(services, main)
+        orders = services["only"].orders
         assert len(orders) == 14
         assert all(later - earlier >= 60 for earlier, later in zip(orders, orders[4:], strict=False))
         assert orders[-1] == 180.0
 
     def test_waiting_for_a_place_is_no_timeout_of_the_service(self) -> None:
-        town = {"full": Service(seconds=lambda: 100.0, settings={"max_in_flight": 1}), "other": Service()}
+        services = {"full": Service(seconds=lambda: 100.0, settings={"max_in_flight": 1}), "other": Service()}
 
         async def main(engine: Engine) -> None:
             first = asyncio.ensure_future(engine.solve(TASK, 300))
@@ -465,10 +465,10 @@ class TestLimits:
             assert (await first).provider == "full"
             assert (await engine.health())["full"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_who_waits_can_leave_and_takes_nobodys_turn_along(self) -> None:
-        town = {"only": Service(settings={"max_in_flight": 1, "rate": "1/second"})}
+        services = {"only": Service(settings={"max_in_flight": 1, "rate": "1/second"})}
 
         async def main(engine: Engine) -> None:
             solves = [asyncio.ensure_future(solve(engine)) for _ in range(4)]
@@ -478,31 +478,31 @@ class TestLimits:
             await asyncio.wait(solves)
             assert [one.cancelled() for one in solves] == [False, True, True, False]
 
-        in_town(town, main)
-        assert len(town["only"].orders) == 2
+        run_with_services(services, main)
+        assert len(services["only"].orders) == 2
 
     def test_no_slot_at_the_service_is_waited_for(self) -> None:
         no_slot = Mishap(json_reply({"error": True, "message": "No slot available, try later."}))
-        town = {"only": Service(mishap=broken(no_slot, no_slot, no_slot))}
-        assert in_town(town, solve).provider == "only"
-        assert len(town["only"].orders) == 4
+        services = {"only": Service(mishap=broken(no_slot, no_slot, no_slot))}
+        assert run_with_services(services, solve).provider == "only"
+        assert len(services["only"].orders) == 4
 
 
 class TestStrategies:
     def test_weights_share_the_solves(self) -> None:
-        town = {"omo": Service(), "spare": Service(), "backup": Service()}
+        services = {"omo": Service(), "spare": Service(), "backup": Service()}
         chance = random.Random(7).random
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solve(engine) for _ in range(400)))
 
-        in_town(town, main, chance=chance, providers=[{"omo": 3, "spare": 1}, "backup"])
-        assert town["omo"].jobs + town["spare"].jobs == 400
-        assert 260 <= town["omo"].jobs <= 340
-        assert town["backup"].jobs == 0
+        run_with_services(services, main, chance=chance, providers=[{"omo": 3, "spare": 1}, "backup"])
+        assert services["omo"].jobs + services["spare"].jobs == 400
+        assert 260 <= services["omo"].jobs <= 340
+        assert services["backup"].jobs == 0
 
     def test_the_cheapest_is_asked_first(self) -> None:
-        town = {
+        services = {
             "dear": Service(settings={"prices": {"image-to-text": 0.002}}),
             "listed": Service(),  # 0.00055, by its own list
             "cheap": Service(settings={"prices": {"image-to-text": 0.0001}}),
@@ -510,95 +510,98 @@ class TestStrategies:
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "cheap"
-            town["cheap"].answer = None
+            services["cheap"].answer = None
             assert [one.provider for one in (await engine.solve(TASK, None)).attempts] == ["cheap", "listed"]
 
-        in_town(town, main, strategy="cheapest")
-        assert len(town["listed"].transport.calls_to("getService")) == 1
+        run_with_services(services, main, strategy="cheapest")
+        assert len(services["listed"].transport.calls_to("getService")) == 1
 
     def test_a_list_that_does_not_come_is_not_waited_for(self) -> None:
-        town = {"silent": always(Mishap(Hang()), on="getService"), "priced": Service()}
-        result = in_town(town, solve, strategy="cheapest")
+        services = {"silent": always(Mishap(Hang()), on="getService"), "priced": Service()}
+        result = run_with_services(services, solve, strategy="cheapest")
         assert (result.provider, result.elapsed) == ("priced", 6.0)
 
     def test_the_fastest_is_asked_first_once_it_is_known(self) -> None:
-        town = {"slow": Service(seconds=lambda: 20.0), "quick": Service(seconds=lambda: 4.0)}
+        services = {"slow": Service(seconds=lambda: 20.0), "quick": Service(seconds=lambda: 4.0)}
 
         async def main(engine: Engine) -> None:
             assert [(await engine.solve(TASK, None)).provider for _ in range(4)] == ["slow", *["quick"] * 3]
 
-        in_town(town, main, strategy="fastest")
+        run_with_services(services, main, strategy="fastest")
 
     def test_a_balanced_route_spreads_what_has_no_weights_evenly(self) -> None:
-        town = {name: Service() for name in ("a", "b", "c")}
+        services = {name: Service() for name in ("a", "b", "c")}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(solve(engine) for _ in range(300)))
 
-        in_town(town, main, chance=random.Random(3).random, strategy="balanced")
-        assert all(70 <= service.jobs <= 130 for service in town.values())
+        run_with_services(services, main, chance=random.Random(3).random, strategy="balanced")
+        assert all(70 <= service.jobs <= 130 for service in services.values())
 
 
 class TestHedging:
     def test_a_second_provider_is_asked_while_the_first_still_works(self) -> None:
-        town = {"slow": Service(seconds=lambda: 50.0), "quick": Service()}
-        result = in_town(town, solve, hedge_after="15s", hedge_limit="100%")
+        services = {"slow": Service(seconds=lambda: 50.0), "quick": Service()}
+        result = run_with_services(services, solve, hedge_after="15s", hedge_limit="100%")
         assert (result.provider, result.elapsed) == ("quick", 19.0)
         assert failures(result) == [("slow", Overtaken)]
-        assert town["quick"].orders == [15.0]
+        assert services["quick"].orders == [15.0]
 
     def test_who_is_overtaken_is_harvested_and_its_cost_is_counted(self) -> None:
         price = {"prices": {"image-to-text": 0.001}}
-        town = {"slow": Service(seconds=lambda: 50.0, settings=price), "quick": Service(settings=price)}
+        services = {"slow": Service(seconds=lambda: 50.0, settings=price), "quick": Service(settings=price)}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
             assert (result.cost, result.total_cost) == (Decimal("0.001"), Decimal("0.002"))
             await asyncio.sleep(60)
-            (job,) = town["slow"].world.jobs.values()
+            (job,) = services["slow"].world.jobs.values()
             assert job.delivered == 1
 
-        in_town(town, main, hedge_after="15s", hedge_limit="100%")
+        run_with_services(services, main, hedge_after="15s", hedge_limit="100%")
 
     def test_the_first_answer_wins_whoever_gives_it(self) -> None:
-        town = {"slow": Service(seconds=lambda: 16.0), "quick": Service(seconds=lambda: 30.0)}
-        result = in_town(town, solve, hedge_after="15s", hedge_limit="100%")
+        services = {"slow": Service(seconds=lambda: 16.0), "quick": Service(seconds=lambda: 30.0)}
+        result = run_with_services(services, solve, hedge_after="15s", hedge_limit="100%")
         assert result.provider == "slow"
         assert failures(result) == [("quick", Overtaken)]
 
     def test_where_one_of_the_two_fails_the_other_is_waited_for(self) -> None:
-        town = {"slow": Service(seconds=lambda: 30.0), "bad": Service(answer=None), "third": Service()}
-        result = in_town(town, solve, hedge_after="15s", hedge_limit="100%")
+        services = {"slow": Service(seconds=lambda: 30.0), "bad": Service(answer=None), "third": Service()}
+        result = run_with_services(services, solve, hedge_after="15s", hedge_limit="100%")
         assert (result.provider, failures(result)) == ("slow", [("bad", JobFailed)])
-        assert town["third"].orders == []
+        assert services["third"].orders == []
 
     def test_who_waits_for_a_place_is_not_overtaken(self) -> None:
-        town = {"full": Service(seconds=lambda: 10.0, settings={"max_in_flight": 1}), "other": Service()}
+        services = {"full": Service(seconds=lambda: 10.0, settings={"max_in_flight": 1}), "other": Service()}
 
         async def main(engine: Engine) -> None:
             results = await asyncio.gather(solve(engine), solve(engine))
             assert [one.provider for one in results] == ["full", "full"]
 
-        in_town(town, main, hedge_after="11s", hedge_limit="100%")
-        assert town["other"].orders == []
+        run_with_services(services, main, hedge_after="11s", hedge_limit="100%")
+        assert services["other"].orders == []
 
     def test_only_a_share_of_solves_is_hedged(self) -> None:
-        town = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
+        services = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
 
         async def main(engine: Engine) -> None:
             for _ in range(60):
                 await engine.solve(TASK, None)
 
-        in_town(town, main, hedge_after="10s")
-        assert town["quick"].jobs == 3
+        run_with_services(services, main, hedge_after="10s")
+        assert services["quick"].jobs == 3
 
     def test_a_limit_of_zero_is_none_at_all(self) -> None:
-        town = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
-        assert in_town(town, solve, hedge_after="0s", hedge_limit=0).provider == "slow"
-        assert town["quick"].orders == []
+        services = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
+        assert run_with_services(services, solve, hedge_after="0s", hedge_limit=0).provider == "slow"
+        assert services["quick"].orders == []
 
     def test_a_percentile_is_learned_from_finished_jobs(self) -> None:
-        town = {"first": Service(seconds=in_turn(*[4.0] * 30, 90.0)), "second": Service(seconds=lambda: 4.0)}
+        services = {
+            "first": Service(seconds=in_turn(*[4.0] * 30, 90.0)),
+            "second": Service(seconds=lambda: 4.0),
+        }
 
         async def main(engine: Engine) -> None:
             for _ in range(30):
@@ -607,13 +610,13 @@ class TestHedging:
             assert late.provider == "second"
             assert late.elapsed < 15
 
-        in_town(town, main, hedge_after="p95", hedge_limit="10%")
+        run_with_services(services, main, hedge_after="p95", hedge_limit="10%")
 
     def test_the_95th_percentile_falls_by_half_for_at_most_the_configured_extra_jobs(self) -> None:
         """A service that forgets seven jobs in a hundred for a minute or two."""
 
         def times(hedge_limit: float) -> tuple[list[float], int]:
-            town = {
+            services = {
                 "omo": Service(seconds=heavy_tail(11, usual=6.0, slow=60.0, share=0.07)),
                 "backup": Service(seconds=heavy_tail(12, usual=6.0, slow=60.0, share=0.07)),
             }
@@ -621,8 +624,8 @@ class TestHedging:
             async def main(engine: Engine) -> list[float]:
                 return sorted([(await engine.solve(TASK, 300)).elapsed for _ in range(400)])
 
-            elapsed = in_town(town, main, hedge_after="15s", hedge_limit=hedge_limit)
-            return elapsed, sum(service.jobs for service in town.values())
+            elapsed = run_with_services(services, main, hedge_after="15s", hedge_limit=hedge_limit)
+            return elapsed, sum(service.jobs for service in services.values())
 
         alone, jobs = times(0)
         hedged, more_jobs = times(0.05)
@@ -633,16 +636,16 @@ class TestHedging:
 
 class TestAgreement:
     def test_two_that_agree_are_enough(self) -> None:
-        town = {"a": Service(answer="X7kp2"), "b": Service(answer=" x7KP2"), "c": Service()}
-        result = in_town(town, solve, agree=2)
+        services = {"a": Service(answer="X7kp2"), "b": Service(answer=" x7KP2"), "c": Service()}
+        result = run_with_services(services, solve, agree=2)
         assert result.solution.text == "X7kp2"
         assert [(vote.provider, vote.agrees) for vote in result.votes] == [("a", True), ("b", True)]
-        assert town["c"].orders == []
+        assert services["c"].orders == []
         assert result.elapsed == 4.0
 
     def test_where_they_differ_another_is_asked(self) -> None:
-        town = {"a": Service(answer="wrong"), "b": Service(), "c": Service()}
-        result = in_town(town, solve, agree=2)
+        services = {"a": Service(answer="wrong"), "b": Service(), "c": Service()}
+        result = run_with_services(services, solve, agree=2)
         assert result.solution.text == "x7kp2"
         assert [(vote.provider, vote.agrees) for vote in result.votes] == [
             ("a", False),
@@ -656,21 +659,25 @@ class TestAgreement:
         assert result.provider == "b"
 
     def test_case_counts_where_the_task_says_so(self) -> None:
-        town = {"a": Service(answer="x7KP2"), "b": Service(answer="x7kp2"), "c": Service(answer="x7kp2")}
+        services = {"a": Service(answer="x7KP2"), "b": Service(answer="x7kp2"), "c": Service(answer="x7kp2")}
 
         async def main(engine: Engine) -> Result[TextSolution]:
             return await engine.solve(ImageToText(PICTURE, case_sensitive=True), None)
 
-        assert [vote.agrees for vote in in_town(town, main, agree=2).votes] == [False, True, True]
+        assert [vote.agrees for vote in run_with_services(services, main, agree=2).votes] == [
+            False,
+            True,
+            True,
+        ]
 
     def test_one_that_fails_is_replaced(self) -> None:
-        town = {"a": always(BAD_TOKEN, on="createJob"), "b": Service(), "c": Service()}
-        result = in_town(town, solve, agree=2)
+        services = {"a": always(BAD_TOKEN, on="createJob"), "b": Service(), "c": Service()}
+        result = run_with_services(services, solve, agree=2)
         assert [vote.provider for vote in result.votes] == ["b", "c"]
 
     def test_where_nobody_agrees_every_answer_is_told(self) -> None:
-        town = {name: Service(answer=f"text{name}") for name in ("a", "b", "c")}
-        error = in_town(town, fail, agree=2)
+        services = {name: Service(answer=f"text{name}") for name in ("a", "b", "c")}
+        error = run_with_services(services, fail, agree=2)
         assert failures(error) == [("a", Outvoted), ("b", Outvoted), ("c", Outvoted)]
         assert str(error).startswith("no 2 providers gave the same answer to this image-to-text task")
         assert "a (job 100000), 4.0 s: Outvoted: answered 'texta', and no other provider did, but 2 " in str(
@@ -678,8 +685,10 @@ class TestAgreement:
         )
 
     def test_where_too_few_agree_it_says_how_many_did(self) -> None:
-        town = {name: Service(answer=text) for name, text in zip("abcd", ["x", "y", "x", "z"], strict=True)}
-        error = in_town(town, fail, agree=3)
+        services = {
+            name: Service(answer=text) for name, text in zip("abcd", ["x", "y", "x", "z"], strict=True)
+        }
+        error = run_with_services(services, fail, agree=3)
         assert isinstance(error, AllProvidersFailed)
         assert [str(attempt.error) for attempt in error.attempts] == [
             "answered 'x', and 1 more did, but 3 must agree",
@@ -689,7 +698,7 @@ class TestAgreement:
         ]
 
     def test_where_only_one_answer_came_it_says_so(self) -> None:
-        error = in_town({"a": Service(answer="y" * 99), "b": Service(answer=None)}, fail, agree=2)
+        error = run_with_services({"a": Service(answer="y" * 99), "b": Service(answer=None)}, fail, agree=2)
         assert failures(error) == [("a", Outvoted), ("b", JobFailed)]
         shown = "y" * 59 + "…"
         said = f"answered '{shown}', which is the only answer that came, and 2 must agree; see why the others"
@@ -717,9 +726,9 @@ class TestWrongAnswers:
             raise KeyError("broken")
 
     def test_a_plugin_can_refuse_an_answer(self) -> None:
-        town = {"first": Service(answer="q7kp2"), "second": Service()}
+        services = {"first": Service(answer="q7kp2"), "second": Service()}
         check = self.NoQ()
-        result = in_town(town, solve, plugins=(check,))
+        result = run_with_services(services, solve, plugins=(check,))
         assert failures(result) == [("first", WrongSolution)]
         assert "no picture here shows a q" in str(result.attempts[0])
         assert check.seen == [("image-to-text", "q7kp2"), ("image-to-text", "x7kp2")]
@@ -729,8 +738,8 @@ class TestWrongAnswers:
         self, order: Sequence[int], caplog: pytest.LogCaptureFixture
     ) -> None:
         checks: tuple[object, ...] = (self.Faulty(), self.NoQ())
-        town = {"first": Service(answer="q7kp2"), "second": Service()}
-        result = in_town(town, solve, plugins=tuple(checks[place] for place in order))
+        services = {"first": Service(answer="q7kp2"), "second": Service()}
+        result = run_with_services(services, solve, plugins=tuple(checks[place] for place in order))
         assert result.provider == "second"
         assert "captchahub_check_solution of Faulty failed: ignored" in caplog.text
         assert "broken" in caplog.text
@@ -740,39 +749,39 @@ class TestCosts:
     PRICE = {"prices": {"image-to-text": 0.001}}
 
     def test_every_attempt_tells_what_it_cost(self) -> None:
-        town = {
+        services = {
             "refused": Service(mishap=always(BAD_TOKEN, on="createJob").mishap, settings=self.PRICE),
             "lost": Service(mishap=always(LOST, on="createJob").mishap, settings=self.PRICE),
             "failed": Service(answer=None, settings=self.PRICE),
             "good": Service(settings=self.PRICE),
         }
-        result = in_town(town, solve)
+        result = run_with_services(services, solve)
         dear = Decimal("0.001")
         assert [attempt.cost for attempt in result.attempts] == [0, dear, dear, dear]
         assert result.total_cost == 3 * dear
 
     def test_an_unknown_price_is_not_taken_for_nothing(self) -> None:
-        result = in_town({"only": Service()}, solve)
+        result = run_with_services({"only": Service()}, solve)
         assert (result.cost, result.total_cost) == (None, None)
 
 
 class TestBusyServices:
     def test_a_burst_at_a_service_with_few_places_is_solved_in_the_end(self) -> None:
         """A service that takes four jobs at once and refuses the fifth."""
-        town = {"small": Service(settings={"max_in_flight": 4})}
+        services = {"small": Service(settings={"max_in_flight": 4})}
         open_jobs = 0
 
         def crowded(call: str) -> Mishap | None:
             nonlocal open_jobs
-            world = town["small"].world
+            world = services["small"].world
             open_jobs = sum(job.state(world.now()) == "working" for job in world.jobs.values())
             return BUSY if call == "createJob" and open_jobs >= 4 else None
 
-        town["small"].mishap = crowded
+        services["small"].mishap = crowded
 
         async def main(engine: Engine) -> list[Result[TextSolution]]:
             return await asyncio.gather(*(engine.solve(TASK, 300) for _ in range(40)))
 
-        results = in_town(town, main)
+        results = run_with_services(services, main)
         assert len(results) == 40
         assert all((one.provider, RateLimited) not in failures(one) for one in results)

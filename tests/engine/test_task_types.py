@@ -19,7 +19,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import Job, Pending, ProviderKind, Reply, Solved
 from captchahub.tasks import Solution, Task
 from captchahub.testing import ScriptedTransport, run_virtual
-from tests.custom_providers import Whole, whole_reply
+from tests.custom_providers import CompleteProvider, empty_reply
 from tests.journal.test_journal import Shared
 from tests.virtual_services import MORNING, PICTURE
 
@@ -48,7 +48,7 @@ class ClickOn(Task[Clicks]):
         return None if isinstance(solution, Clicks) and solution.points else "there is nothing to click on"
 
 
-class Clicker(Whole):
+class Clicker(CompleteProvider):
     kinds = frozenset({"click-on"})
 
     def read_result(self, job: Job, reply: Reply) -> Pending | Solved:
@@ -83,7 +83,7 @@ def engine(journal: Shared | None = None, mapping: Mapping[str, object] = MAPPIN
     return Engine(
         read_mapping(mapping, plugins),
         plugins=plugins,
-        connect=lambda _: ScriptedTransport(whole_reply),
+        connect=lambda _: ScriptedTransport(empty_reply),
         wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
         journal=journal,
     )

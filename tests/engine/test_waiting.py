@@ -27,8 +27,16 @@ from captchahub import (
 from captchahub._engine.engine import Engine
 from captchahub.testing import Hang, Mishap, Sandbox, VirtualClockLoop, json_reply
 from tests.conftest import QuickOmo
-from tests.custom_providers import OddPlugin, Reader, Stall, fail, failures, in_lab, raising
-from tests.virtual_services import NOT_SENT, TASK, Service, broken, dead, in_town, in_turn
+from tests.custom_providers import (
+    CustomPlugin,
+    LocalEngine,
+    ScriptedProvider,
+    fail,
+    failures,
+    raising,
+    run_with_providers,
+)
+from tests.virtual_services import NOT_SENT, TASK, Service, broken, in_turn, run_with_services, unreachable
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 CLOSED = Mishap(json_reply({"error": True, "message": "This service is closed."}))
@@ -50,18 +58,18 @@ async def at_once(engine: Engine, number: int) -> list[Result[TextSolution]]:
 
 class TestAProviderThatCloses:
     def test_those_who_wait_for_a_turn_there_go_on_at_once(self) -> None:
-        town = {"first": always(BAD_TOKEN), "second": Service()}
-        town["first"].settings = {"rate": "1/minute"}
+        services = {"first": always(BAD_TOKEN), "second": Service()}
+        services["first"].settings = {"rate": "1/minute"}
 
         async def main(engine: Engine) -> None:
             results = await asyncio.gather(*(engine.solve(TASK, 300) for _ in range(5)))
             assert [(one.provider, one.elapsed) for one in results] == [("second", 4.0)] * 5
             assert [failures(one) for one in results] == [[("first", AuthenticationError)], [], [], [], []]
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_so_do_those_who_wait_for_a_place(self) -> None:
-        town = {
+        services = {
             "first": Service(
                 mishap=broken(Mishap(Hang()), Mishap(Hang())),
                 settings={"max_in_flight": 1, "health": {"failures": 1}, "create_timeout": "10s"},
@@ -73,23 +81,23 @@ class TestAProviderThatCloses:
             results = await at_once(engine, 4)
             assert [(one.provider, one.elapsed) for one in results] == [("second", 14.0)] * 4
 
-        in_town(town, main)
-        assert town["first"].orders == [0.0]
+        run_with_services(services, main)
+        assert services["first"].orders == [0.0]
 
     def test_they_come_back_where_there_is_no_other(self) -> None:
         pause = Mishap(json_reply({}, 429, retry_after="20"))
-        town = {"only": Service(mishap=broken(pause), settings={"max_in_flight": 1})}
+        services = {"only": Service(mishap=broken(pause), settings={"max_in_flight": 1})}
 
         async def main(engine: Engine) -> None:
             assert [one.provider for one in await at_once(engine, 4)] == ["only"] * 4
 
-        in_town(town, main)
-        assert len(town["only"].orders) == 5
+        run_with_services(services, main)
+        assert len(services["only"].orders) == 5
 
 
 class TestTurns:
     def test_one_that_is_known_not_to_come_is_not_waited_for(self) -> None:
-        town = {"first": Service(settings={"rate": "1/hour"}), "second": Service()}
+        services = {"first": Service(settings={"rate": "1/hour"}), "second": Service()}
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "first"
@@ -97,11 +105,11 @@ class TestTurns:
             assert (result.provider, result.elapsed) == ("second", 4.0)
             assert failures(result) == [("first", NotAsked)]
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     @pytest.mark.parametrize("names", [["first"], ["first", "second"]], ids=len)
     def test_where_none_comes_the_solve_ends_at_once(self, names: Sequence[str]) -> None:
-        town = {name: Service(settings={"rate": "1/hour"}) for name in names}
+        services = {name: Service(settings={"rate": "1/hour"}) for name in names}
 
         async def main(engine: Engine) -> None:
             for _ in names:
@@ -113,10 +121,10 @@ class TestTurns:
             assert failures(ended) == [(name, NotAsked) for name in names]
             assert "no job was allowed in time: the rate is 1/hour" in str(ended)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_leaves_no_time_for_a_question_is_not_taken(self) -> None:
-        town = {"only": Service(settings={"rate": "1/minute"})}
+        services = {"only": Service(settings={"rate": "1/minute"})}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, None)
@@ -125,18 +133,18 @@ class TestTurns:
             # So it is there for whoever has more time.
             assert (await engine.solve(TASK, 120)).provider == "only"
 
-        in_town(town, main)
-        assert town["only"].orders == [0.0, 60.0]
+        run_with_services(services, main)
+        assert services["only"].orders == [0.0, 60.0]
 
     def test_one_that_comes_after_the_share_of_its_provider_is_waited_for_in_the_end(self) -> None:
-        town = {"first": Service(settings={"rate": "1/minute"}), "bad": Service(answer=None)}
+        services = {"first": Service(settings={"rate": "1/minute"}), "bad": Service(answer=None)}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, None)
             assert (await engine.solve(TASK, 80)).provider == "first"
 
-        in_town(town, main)
-        assert town["first"].orders == [0.0, 60.0]
+        run_with_services(services, main)
+        assert services["first"].orders == [0.0, 60.0]
 
 
 class TestAPlaceThatComesTooLate:
@@ -144,7 +152,7 @@ class TestAPlaceThatComesTooLate:
     def test_for_an_order_is_told_with_the_limit_that_was_waited_for(
         self, keys: Mapping[str, object]
     ) -> None:
-        town = {"only": Service(settings={"max_in_flight": 1, **keys})}
+        services = {"only": Service(settings={"max_in_flight": 1, **keys})}
 
         async def main(engine: Engine) -> str:
             first = asyncio.ensure_future(engine.solve(TASK, None))
@@ -154,12 +162,12 @@ class TestAPlaceThatComesTooLate:
             await first
             return str(ended)
 
-        told = in_town(town, main)
+        told = run_with_services(services, main)
         assert "waiting left no time for a job: max_in_flight is 1; raise that limit" in told
 
     def test_for_its_share_but_in_time_for_the_solve_is_taken(self) -> None:
         """It comes after 3.5 seconds of 4, of which the solve has 8; the rate does not matter then."""
-        town = {
+        services = {
             "first": Service(seconds=in_turn(3.0, 0.5), settings={"max_in_flight": 1, "rate": "9/second"}),
             "second": Service(),
         }
@@ -170,45 +178,45 @@ class TestAPlaceThatComesTooLate:
             assert (await engine.solve(TASK, 8)).provider == "first"
             await first
 
-        in_town(town, main)
-        assert town["first"].orders == [0.0, 4.0]
+        run_with_services(services, main)
+        assert services["first"].orders == [0.0, 4.0]
 
 
 class TestTheSecondTryOfAnOrder:
     def test_it_is_not_sent_where_its_turn_comes_too_late_for_a_question(self) -> None:
-        town = {"only": Service(mishap=broken(NOT_SENT), settings={"rate": "1/minute"})}
+        services = {"only": Service(mishap=broken(NOT_SENT), settings={"rate": "1/minute"})}
 
         async def main(engine: Engine) -> None:
             assert failures(await fail(engine, 60.2)) == [("only", ServiceUnavailable)]
 
-        in_town(town, main)
-        assert town["only"].orders == [0.0]
+        run_with_services(services, main)
+        assert services["only"].orders == [0.0]
 
     def test_it_is_sent_where_its_turn_comes_in_time(self) -> None:
-        town = {"only": Service(mishap=broken(NOT_SENT), settings={"rate": "1/minute"})}
+        services = {"only": Service(mishap=broken(NOT_SENT), settings={"rate": "1/minute"})}
 
         async def main(engine: Engine) -> None:
             assert failures(await engine.solve(TASK, 90)) == []
 
-        in_town(town, main)
-        assert town["only"].orders == [0.0, 60.0]
+        run_with_services(services, main)
+        assert services["only"].orders == [0.0, 60.0]
 
     def test_it_is_not_sent_where_the_provider_cools_by_then(self) -> None:
-        town = {"dead": Service(mishap=dead), "second": Service()}
+        services = {"dead": Service(mishap=unreachable), "second": Service()}
 
         async def main(engine: Engine) -> float | None:
             await at_once(engine, 50)
             assert (await engine.health())["dead"].state is ProviderState.COOLING
             return engine._accounts["dead"].admission.health.since  # pyright: ignore[reportPrivateUsage]
 
-        since = in_town(town, main, chance=random.Random(1).random)
+        since = run_with_services(services, main, chance=random.Random(1).random)
         assert since is not None
-        assert len(town["dead"].orders) > 50
-        assert all(at <= since for at in town["dead"].orders)
+        assert len(services["dead"].orders) > 50
+        assert all(at <= since for at in services["dead"].orders)
 
     def test_it_is_not_sent_once_the_answer_came_from_another(self) -> None:
         full = Mishap(ServiceUnavailable("full", nothing_created=True, retry_after=10))
-        town = {"slow": Service(seconds=lambda: 19.0), "hedge": Service(mishap=broken(full))}
+        services = {"slow": Service(seconds=lambda: 19.0), "hedge": Service(mishap=broken(full))}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -216,13 +224,13 @@ class TestTheSecondTryOfAnOrder:
             assert [attempt.provider for attempt in result.attempts] == ["slow"]
             await asyncio.sleep(100)
 
-        in_town(town, main, hedge_after="15s", hedge_limit="100%")
-        assert (town["hedge"].orders, town["hedge"].jobs) == ([15.0], 0)
+        run_with_services(services, main, hedge_after="15s", hedge_limit="100%")
+        assert (services["hedge"].orders, services["hedge"].jobs) == ([15.0], 0)
 
 
 class TestHedges:
     def test_one_that_is_due_while_the_second_cools_is_made_when_that_opens(self) -> None:
-        town = {
+        services = {
             "slow": Service(seconds=lambda: 100.0, mishap=broken(LOST)),
             "second": Service(mishap=broken(Mishap(json_reply({}, 429, retry_after="20")))),
         }
@@ -232,26 +240,26 @@ class TestHedges:
             result = await engine.solve(TASK, None)
             assert (result.provider, failures(result)) == ("second", [("slow", Overtaken)])
 
-        in_town(town, main, hedge_after="15s", hedge_limit="100%")
-        assert town["second"].orders == [0.0, 20.0]
+        run_with_services(services, main, hedge_after="15s", hedge_limit="100%")
+        assert services["second"].orders == [0.0, 20.0]
 
 
 class TestAServiceWhoseJobsAreNeverDone:
     def test_it_is_left_alone_even_where_solves_have_little_time(self) -> None:
-        town = {"hole": Service(seconds=lambda: HOLE), "second": Service()}
+        services = {"hole": Service(seconds=lambda: HOLE), "second": Service()}
 
         async def main(engine: Engine) -> None:
             for _ in range(60):
                 assert (await engine.solve(TASK, 50)).provider == "second"
 
-        in_town(town, main)
-        orders = town["hole"].orders
+        run_with_services(services, main)
+        orders = services["hole"].orders
         assert len(orders) < 15
         assert all(later - earlier > 30 for earlier, later in pairwise(orders[5:]))
 
     def test_short_solves_probe_it_once_a_cooldown(self) -> None:
         health = {"health": {"failures": 1, "cooldown": "10m"}}
-        town = {"hole": Service(seconds=lambda: HOLE, settings=health), "second": Service()}
+        services = {"hole": Service(seconds=lambda: HOLE, settings=health), "second": Service()}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 120)
@@ -260,23 +268,23 @@ class TestAServiceWhoseJobsAreNeverDone:
             while asyncio.get_running_loop().time() < 4000:
                 assert (await engine.solve(TASK, 20)).provider == "second"
 
-        in_town(town, main)
-        assert 5 <= len(town["hole"].orders) <= 7
-        assert all(later - earlier >= 600 for earlier, later in pairwise(town["hole"].orders))
+        run_with_services(services, main)
+        assert 5 <= len(services["hole"].orders) <= 7
+        assert all(later - earlier >= 600 for earlier, later in pairwise(services["hole"].orders))
 
 
 class TestFastest:
     def test_who_refuses_every_order_is_not_asked_first_for_ever(self) -> None:
-        town = {"never": always(CLOSED), "good": Service()}
+        services = {"never": always(CLOSED), "good": Service()}
 
         async def main(engine: Engine) -> None:
             asked = [(await engine.solve(TASK, None)).attempts[0].provider for _ in range(20)]
             assert asked == ["never", *["good"] * 19]
 
-        in_town(town, main, strategy="fastest")
+        run_with_services(services, main, strategy="fastest")
 
     def test_nor_is_an_engine_that_always_fails(self, sandbox: Sandbox, quick: QuickOmo) -> None:
-        reader = Reader(raising(lambda: KeyError("broken")))
+        reader = LocalEngine(raising(lambda: KeyError("broken")))
         mapping = {
             "providers": {
                 "own": {"plugin": "odd", "who": "own"},
@@ -285,21 +293,21 @@ class TestFastest:
             "routes": {"image-to-text": {"providers": ["own", "omo"], "strategy": "fastest"}},
         }
         picture = sandbox.draw_text("x7kp2")
-        with Hub.from_mapping(mapping, plugins=[quick, OddPlugin({"own": reader})]) as hub:
+        with Hub.from_mapping(mapping, plugins=[quick, CustomPlugin({"own": reader})]) as hub:
             assert [hub.solve(picture.task()).provider for _ in range(5)] == ["omo"] * 5
         assert reader.calls == 1
 
 
 class TestALoneProvider:
     def test_that_can_t_be_reached_is_tried_until_close_to_the_deadline(self) -> None:
-        town = {"only": Service(mishap=dead, settings=UNTIRING)}
+        services = {"only": Service(mishap=unreachable, settings=UNTIRING)}
 
         async def main(engine: Engine) -> None:
             await fail(engine, 120)
 
-        in_town(town, main, chance=random.Random(3).random)
-        assert 118 <= town["only"].orders[-1] < 119
-        assert all(later - earlier <= 15 for earlier, later in pairwise(town["only"].orders))
+        run_with_services(services, main, chance=random.Random(3).random)
+        assert 118 <= services["only"].orders[-1] < 119
+        assert all(later - earlier <= 15 for earlier, later in pairwise(services["only"].orders))
 
     @pytest.mark.parametrize("late", [0.0, 0.003, 0.05])
     def test_has_its_last_try_though_timers_are_late_as_on_a_real_clock(self, late: float) -> None:
@@ -307,13 +315,13 @@ class TestALoneProvider:
             def advance(self, seconds: float | None) -> None:
                 super().advance(seconds + late if seconds else seconds)
 
-        town = {"only": Stall(step=lambda _: NOT_SENT.step, settings=UNTIRING)}
+        services = {"only": ScriptedProvider(step=lambda _: NOT_SENT.step, settings=UNTIRING)}
 
         async def main(engine: Engine) -> None:
             await fail(engine, 60)
 
-        in_lab(town, main, clock=LateClock)
-        assert 58 <= town["only"].orders[-1] <= 59
+        run_with_providers(services, main, clock=LateClock)
+        assert 58 <= services["only"].orders[-1] <= 59
 
 
 class TestAnEngineThatStillWorks:
@@ -328,7 +336,7 @@ class TestAnEngineThatStillWorks:
             go_on.wait(60)
             return TextSolution("x7kp2")
 
-        reader = Reader(read)
+        reader = LocalEngine(read)
         own = {
             "plugin": "odd",
             "who": "own",
@@ -336,7 +344,7 @@ class TestAnEngineThatStillWorks:
             "timeout": "200ms",
             "health": {"failures": 2},
         }
-        with Hub.from_mapping({"providers": {"own": own}}, plugins=[OddPlugin({"own": reader})]) as hub:
+        with Hub.from_mapping({"providers": {"own": own}}, plugins=[CustomPlugin({"own": reader})]) as hub:
             for error in (JobTimeout, NotAsked, NotAsked, NotAsked):
                 with pytest.raises(AllProvidersFailed) as caught:
                     hub.solve(TASK, timeout=0.3)

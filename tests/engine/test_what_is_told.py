@@ -31,19 +31,19 @@ from captchahub._engine.engine import Engine
 from captchahub.provider import Created, Reply, Request
 from captchahub.testing import Mishap, Slow, json_reply
 from tests.custom_providers import (
-    OddPlugin,
-    Reader,
-    Stall,
+    CustomPlugin,
+    LocalEngine,
+    ScriptedProvider,
     Step,
     fail,
     failures,
-    giving,
-    in_lab,
-    odd,
+    provider_with,
     raising,
+    returning,
+    run_with_providers,
     solve,
 )
-from tests.virtual_services import TASK, Service, dead, dead_until, in_town, lines
+from tests.virtual_services import TASK, Service, lines, run_with_services, unreachable, unreachable_until
 
 LOST = ServiceUnavailable("the connection broke")
 BAD_GATEWAY = Mishap(json_reply({}, 502))
@@ -61,21 +61,23 @@ class TestTheCallersOwnMistake:
     def test_is_raised_where_another_error_has_ended_the_route_too(self, lost: float, refused: float) -> None:
         """The first fails after ten seconds; the second, asked after five, refuses the picture."""
         bad_picture = raising(lambda: TaskRefused("no picture"))
-        town = {
-            "first": Stall(step=later(lost, LOST)),
-            "second": Stall(odd(read_created=bad_picture), later(refused)),
-            "third": Stall(),
+        services = {
+            "first": ScriptedProvider(step=later(lost, LOST)),
+            "second": ScriptedProvider(provider_with(read_created=bad_picture), later(refused)),
+            "third": ScriptedProvider(),
         }
-        ended = in_lab(town, fail, on_ambiguous="fail", **self.HEDGED)
+        ended = run_with_providers(services, fail, on_ambiguous="fail", **self.HEDGED)
         assert (type(ended), str(ended)) == (TaskRefused, "no picture")
-        assert town["third"].orders == []
+        assert services["third"].orders == []
 
     def test_is_told_beside_the_answer_of_another(self) -> None:
-        town = {
-            "first": Stall(step=later(20)),
-            "second": Stall(odd(read_created=raising(lambda: TaskRefused("no picture")))),
+        services = {
+            "first": ScriptedProvider(step=later(20)),
+            "second": ScriptedProvider(
+                provider_with(read_created=raising(lambda: TaskRefused("no picture")))
+            ),
         }
-        result = in_lab(town, solve, **self.HEDGED)
+        result = run_with_providers(services, solve, **self.HEDGED)
         assert (result.provider, failures(result)) == ("first", [("second", TaskRefused)])
 
 
@@ -83,12 +85,12 @@ class TestSolveTimeout:
     """It means that the time was over, and nothing else."""
 
     def test_where_a_job_was_not_done(self) -> None:
-        ended = in_town({"only": Service(seconds=lambda: 1e6)}, fail)
+        ended = run_with_services({"only": Service(seconds=lambda: 1e6)}, fail)
         assert type(ended) is SolveTimeout
         assert failures(ended) == [("only", JobTimeout)]
 
     def test_where_no_place_came_free(self) -> None:
-        town = {"only": Service(seconds=lambda: 300.0, settings={"max_in_flight": 1})}
+        services = {"only": Service(seconds=lambda: 300.0, settings={"max_in_flight": 1})}
 
         async def main(engine: Engine) -> Exception:
             first = asyncio.ensure_future(engine.solve(TASK, 600))
@@ -98,36 +100,36 @@ class TestSolveTimeout:
             await first
             return ended
 
-        ended = in_town(town, main)
+        ended = run_with_services(services, main)
         assert type(ended) is SolveTimeout
         assert failures(ended) == [("only", NotAsked)]
 
     def test_where_there_was_too_little_for_anybody(self) -> None:
-        town = {"first": Service(), "second": Service()}
-        ended = in_town(town, lambda engine: fail(engine, 0.5))
+        services = {"first": Service(), "second": Service()}
+        ended = run_with_services(services, lambda engine: fail(engine, 0.5))
         assert type(ended) is SolveTimeout
         assert "less than 1 s was left, too little" in str(ended)
-        assert (town["first"].orders, town["second"].orders) == ([], [])
+        assert (services["first"].orders, services["second"].orders) == ([], [])
 
     def test_not_where_the_provider_itself_gave_up(self) -> None:
         gave_up = raising(lambda: JobTimeout("the service gave up"))
-        ended = in_lab({"only": Stall(odd(read_result=gave_up))}, fail)
+        ended = run_with_providers({"only": ScriptedProvider(provider_with(read_result=gave_up))}, fail)
         assert type(ended) is AllProvidersFailed
         assert "the service gave up" in str(ended)
 
     def test_not_where_the_limit_of_the_provider_was_over(self) -> None:
-        town = {"only": Service(seconds=lambda: 1e6, settings={"timeout": "10s"})}
-        ended = in_town(town, fail)
+        services = {"only": Service(seconds=lambda: 1e6, settings={"timeout": "10s"})}
+        ended = run_with_services(services, fail)
         assert (type(ended), failures(ended)) == (AllProvidersFailed, [("only", JobTimeout)])
 
     def test_not_where_nobody_was_well(self) -> None:
         settings = {"health": {"failures": 1, "cooldown": "10m"}}
-        ended = in_town({"only": Service(mishap=dead, settings=settings)}, fail)
+        ended = run_with_services({"only": Service(mishap=unreachable, settings=settings)}, fail)
         assert (type(ended), {*failures(ended)}) == (AllProvidersFailed, {("only", ServiceUnavailable)})
 
     def test_not_where_a_rule_ended_it_at_the_very_end(self) -> None:
-        town = {"first": Service(seconds=lambda: 1e6), "second": Service()}
-        ended = in_town(town, fail, on_timeout="fail")
+        services = {"first": Service(seconds=lambda: 1e6), "second": Service()}
+        ended = run_with_services(services, fail, on_timeout="fail")
         assert type(ended) is AllProvidersFailed
         assert "and after JobTimeout no other provider is called" in str(ended)
 
@@ -135,22 +137,22 @@ class TestSolveTimeout:
 class TestWhyNobodyElseWasAsked:
     """In words that say what to do."""
 
-    def why(self, town: Mapping[str, Service], **rules: Any) -> str:
-        ended = in_town(town, fail, **rules)
+    def why(self, services: Mapping[str, Service], **rules: Any) -> str:
+        ended = run_with_services(services, fail, **rules)
         assert isinstance(ended, AllProvidersFailed)
         last = ended.attempts[-1]
         assert (last.provider, type(last.error)) == ("last", NotAsked)
-        assert town["last"].orders == []
+        assert services["last"].orders == []
         return str(last)
 
     def test_the_rules_of_the_route(self) -> None:
         for allowed in ("AmbiguousCreate", "JobTimeout"):
-            town = {"first": Service(answer=None), "last": Service()}
-            why = self.why(town, fallback_on=[allowed])
+            services = {"first": Service(answer=None), "last": Service()}
+            why = self.why(services, fallback_on=[allowed])
             assert "no other provider is called after JobFailed; fallback_on of the route says so" in why
 
     def test_the_rules_of_the_route_where_the_first_is_tried_again(self) -> None:
-        why = self.why({"first": Service(mishap=dead), "last": Service()}, fallback_on=[])
+        why = self.why({"first": Service(mishap=unreachable), "last": Service()}, fallback_on=[])
         assert "no other provider is called after ServiceUnavailable; fallback_on" in why
 
     @pytest.mark.parametrize(
@@ -181,13 +183,13 @@ class TestWhyNobodyElseWasAsked:
         assert "max_attempts is 1; raise it" in why
 
     def test_an_agreement_that_is_out_of_reach(self) -> None:
-        town = {
+        services = {
             "first": Service(answer=None),
             "second": Service(),
             "third": Service(answer="other"),
             "last": Service(),
         }
-        assert "too few others were left for 3 to agree" in self.why(town, agree=3)
+        assert "too few others were left for 3 to agree" in self.why(services, agree=3)
 
     def test_a_cooldown(self) -> None:
         settings = {"health": {"busy_cooldown": "10m"}}
@@ -197,17 +199,17 @@ class TestWhyNobodyElseWasAsked:
             await fail(engine)
             return str(await fail(engine))
 
-        told = in_town({"busy": busy, "bad": Service(answer=None)}, main)
+        told = run_with_services({"busy": busy, "bad": Service(answer=None)}, main)
         assert "busy, 0.0 s: NotAsked: it cools down for another" in told
         assert "after RateLimited" in told
 
     def test_too_little_time(self) -> None:
-        town = {"first": Service(seconds=lambda: 1e6, settings={"timeout": "30s"}), "last": Service()}
+        services = {"first": Service(seconds=lambda: 1e6, settings={"timeout": "30s"}), "last": Service()}
 
         async def main(engine: Engine) -> Exception:
             return await fail(engine, 29.5)
 
-        ended = in_town(town, main)
+        ended = run_with_services(services, main)
         assert failures(ended) == [("first", JobTimeout), ("last", NotAsked)]
         assert "less than 1 s was left, too little to create a job there" in str(ended)
 
@@ -215,25 +217,27 @@ class TestWhyNobodyElseWasAsked:
 class TestWhatToDoAboutAWrongAnswer:
     HOW = "report the answer with hub.report(attempt, correct=False) if the service accepts reports"
 
-    def advice(self, stall: Stall) -> str:
+    def advice(self, scripted: ScriptedProvider) -> str:
         async def main(engine: Engine) -> str:
             ended = await fail(engine, task=ImageToText(TASK.image, length=3))
             assert isinstance(ended, AllProvidersFailed)
             assert failures(ended) == [("only", WrongSolution)]
             return ended.exceptions[0].advice if isinstance(ended.exceptions[0], WrongSolution) else ""
 
-        return in_lab({"only": stall}, main)
+        return run_with_providers({"only": scripted}, main)
 
     def test_is_to_report_it(self) -> None:
-        assert self.advice(Stall()) == f"check the options of the task; if they are right, {self.HOW}"
+        assert (
+            self.advice(ScriptedProvider()) == f"check the options of the task; if they are right, {self.HOW}"
+        )
 
     def test_is_less_where_the_hub_reports_it_itself(self) -> None:
-        told = self.advice(Stall(settings={"report_wrong": True}))
+        told = self.advice(ScriptedProvider(settings={"report_wrong": True}))
         assert told == "check the options of the task; the wrong answer is reported to the service"
 
     def test_is_less_where_there_is_no_job_to_report(self) -> None:
-        nameless = odd(read_created=giving(Created(None, TextSolution("x7kp2"))))
-        assert self.advice(Stall(nameless)) == "check the options of the task"
+        nameless = provider_with(read_created=returning(Created(None, TextSolution("x7kp2"))))
+        assert self.advice(ScriptedProvider(nameless)) == "check the options of the task"
 
 
 class TestTheLog:
@@ -250,29 +254,32 @@ class TestTheLog:
             await asyncio.sleep(pause)
 
     def test_a_probe_that_begins_and_fails(self, caplog: pytest.LogCaptureFixture) -> None:
-        town = {"bad": Service(mishap=dead, settings={"health": {"failures": 1}}), "good": Service()}
-        in_town(town, lambda engine: self.solves(engine, 40, 0))
+        services = {
+            "bad": Service(mishap=unreachable, settings={"health": {"failures": 1}}),
+            "good": Service(),
+        }
+        run_with_services(services, lambda engine: self.solves(engine, 40, 0))
         assert "bad is half-open: this attempt, the probe, finds out whether it works" in lines(caplog)
         failed = "bad cools down for another 30.0 s: the probe failed, ServiceUnavailable: nobody listens"
         assert failed in lines(caplog)
 
     def test_a_probe_that_fails_before_the_cooldown_is_over(self, caplog: pytest.LogCaptureFixture) -> None:
-        town = {"only": Service(mishap=dead_until(3), settings={"health": {"failures": 1}})}
-        in_town(town, lambda engine: self.solves(engine, 0))
+        services = {"only": Service(mishap=unreachable_until(3), settings={"health": {"failures": 1}})}
+        run_with_services(services, lambda engine: self.solves(engine, 0))
         failed = "only: the probe failed, ServiceUnavailable: nobody listens"
         assert f"{failed}; if no other provider can be called, the next one is sent in 2.0 s" in lines(caplog)
 
     def test_a_probe_that_works(self, caplog: pytest.LogCaptureFixture) -> None:
-        town = {
-            "bad": Service(mishap=dead_until(20), settings={"health": {"failures": 1}}),
+        services = {
+            "bad": Service(mishap=unreachable_until(20), settings={"health": {"failures": 1}}),
             "good": Service(),
         }
-        in_town(town, lambda engine: self.solves(engine, 40, 0))
+        run_with_services(services, lambda engine: self.solves(engine, 40, 0))
         assert "bad is called again: the probe found that it works" in lines(caplog)
 
     def test_a_probe_that_tells_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         settings = {"health": {"failures": 1}, "timeout": "10s"}
-        town = {"slow": Service(seconds=lambda: 50.0, settings=settings), "good": Service()}
+        services = {"slow": Service(seconds=lambda: 50.0, settings=settings), "good": Service()}
 
         async def main(engine: Engine) -> None:
             await self.solves(engine, 40)
@@ -281,41 +288,45 @@ class TestTheLog:
             cancelled.cancel()
             await asyncio.wait([cancelled])
 
-        in_town(town, main)
+        run_with_services(services, main)
         assert "slow: the probe said nothing about it, so that the next attempt is a probe" in lines(caplog)
 
     def test_a_hedge_and_the_answer_that_came_too_late(self, caplog: pytest.LogCaptureFixture) -> None:
-        town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
-        in_town(town, lambda engine: self.solves(engine, 60), hedge_after="5s", hedge_limit="100%")
+        services = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
+        run_with_services(
+            services, lambda engine: self.solves(engine, 60), hedge_after="5s", hedge_limit="100%"
+        )
         assert "image-to-text: slow is slow, and another provider is called as well" in lines(caplog)
         late = [message for message in lines(caplog) if "slow (job" in message]
         assert [message.split(" s: ")[1] for message in late] == ["solved, after another one had answered"]
 
     def test_a_hedge_that_the_limit_holds_back(self, caplog: pytest.LogCaptureFixture) -> None:
-        town = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
-        in_town(town, solve, hedge_after="5s")
+        services = {"slow": Service(seconds=lambda: 20.0), "quick": Service()}
+        run_with_services(services, solve, hedge_after="5s")
         held = "image-to-text: slow is slow, and hedge_limit is 5%: no other one is called"
         assert held in lines(caplog)
 
     def test_a_solve_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
-        in_town({"bad": Service(answer=None)}, fail)
+        run_with_services({"bad": Service(answer=None)}, fail)
         assert lines(caplog)[-1] == (
             "image-to-text: no answer after 4.0 s: no provider solved this image-to-text task"
         )
 
     def test_a_task_that_is_refused(self, caplog: pytest.LogCaptureFixture) -> None:
-        refused = odd(read_created=raising(lambda: TaskRefused("no picture")))
-        in_lab({"only": Stall(refused)}, fail)
+        refused = provider_with(read_created=raising(lambda: TaskRefused("no picture")))
+        run_with_providers({"only": ScriptedProvider(refused)}, fail)
         assert lines(caplog)[-1] == "image-to-text: no answer after 0.0 s: TaskRefused: no picture"
 
 
 class TestTwoAnswersAtOnce:
     def test_the_first_asked_has_answered_and_the_other_was_overtaken(self) -> None:
-        def answering(text: str, seconds: float) -> Stall:
-            return Stall(odd(read_created=giving(Created(text, TextSolution(text)))), later(seconds))
+        def answering(text: str, seconds: float) -> ScriptedProvider:
+            return ScriptedProvider(
+                provider_with(read_created=returning(Created(text, TextSolution(text)))), later(seconds)
+            )
 
-        town = {"first": answering("one", 20), "second": answering("two", 15)}
-        result = in_lab(town, solve, hedge_after="5s", hedge_limit="100%")
+        services = {"first": answering("one", 20), "second": answering("two", 15)}
+        result = run_with_providers(services, solve, hedge_after="5s", hedge_limit="100%")
         assert result.elapsed == 20
         assert (result.provider, result.solution.text) == ("first", "one")
         assert failures(result) == [("second", Overtaken)]
@@ -325,10 +336,10 @@ class TestTwoAnswersAtOnce:
 class TestAnEnginesOwnWords:
     @pytest.mark.parametrize("error", [JobTimeout, JobFailed])
     def test_are_kept(self, error: type[Exception]) -> None:
-        reader = Reader(raising(lambda: error("the person went home")))
+        reader = LocalEngine(raising(lambda: error("the person went home")))
         own = {"providers": {"own": {"plugin": "odd", "who": "own"}}}
         with (
-            Hub.from_mapping(own, plugins=[OddPlugin({"own": reader})]) as hub,
+            Hub.from_mapping(own, plugins=[CustomPlugin({"own": reader})]) as hub,
             pytest.raises(AllProvidersFailed) as caught,
         ):
             hub.solve(TASK, timeout=60)
@@ -389,7 +400,9 @@ class TestAfterClosing:
     @pytest.mark.parametrize("call", [Hub.health, revive])
     @pytest.mark.parametrize("used", [True, False])
     def test_a_hub_says_that_it_is_closed(self, call: Callable[[Hub], object], used: bool) -> None:
-        hub = Hub.from_mapping(OWN, plugins=[OddPlugin({"own": Reader(lambda: TextSolution("x7kp2"))})])
+        hub = Hub.from_mapping(
+            OWN, plugins=[CustomPlugin({"own": LocalEngine(lambda: TextSolution("x7kp2"))})]
+        )
         if used:
             hub.solve(TASK)
         hub.close()
@@ -401,7 +414,9 @@ class TestAfterClosing:
         self, call: Callable[[AsyncHub], Coroutine[Any, Any, object]]
     ) -> None:
         async def main() -> None:
-            hub = AsyncHub.from_mapping(OWN, plugins=[OddPlugin({"own": Reader(lambda: TextSolution("x"))})])
+            hub = AsyncHub.from_mapping(
+                OWN, plugins=[CustomPlugin({"own": LocalEngine(lambda: TextSolution("x"))})]
+            )
             await hub.solve(TASK)
             await hub.close()
             with pytest.raises(HubClosed):
@@ -411,7 +426,7 @@ class TestAfterClosing:
 
     @pytest.mark.parametrize("thing", ["x7kp2", None, TextSolution("x7kp2")], ids=repr)
     def test_a_report_of_anything_but_a_result_is_a_type_error(self, thing: object) -> None:
-        plugin = OddPlugin({"own": Reader(lambda: TextSolution("x7kp2"))})
+        plugin = CustomPlugin({"own": LocalEngine(lambda: TextSolution("x7kp2"))})
         said = f"a report is of a Result, a Vote or an Attempt, not of {type(thing).__name__}"
         with Hub.from_mapping(OWN, plugins=[plugin]) as hub, pytest.raises(TypeError, match=said):
             hub.report(thing, correct=True)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - that is it

@@ -28,14 +28,23 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.journal.test_journal import Shared, cancelled, states
-from tests.virtual_services import INSTALLED, TASK, Service, at, broken, dead, in_town, in_turn
+from tests.virtual_services import (
+    INSTALLED,
+    TASK,
+    Service,
+    account_at,
+    broken,
+    in_turn,
+    run_with_services,
+    unreachable,
+)
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
 
 async def reload(engine: Engine, *names: str, plugins: Sequence[object] = (), **own: object) -> None:
     """Write a configuration of providers with these names, each with these keys."""
-    accounts = {name: {"plugin": "omocaptcha", **at(name), **own} for name in names}
+    accounts = {name: {"plugin": "omocaptcha", **account_at(name), **own} for name in names}
     route = {"routes": {"image-to-text": list(names)}}
     known = Plugins(plugins) if plugins else INSTALLED
     await engine.reload(read_mapping({"providers": accounts, **route}, known), known)
@@ -46,7 +55,7 @@ def solving(engine: Engine) -> asyncio.Task[Any]:
 
 
 def test_open_solves_keep_the_old_configuration_and_later_ones_use_the_new() -> None:
-    town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
+    services = {"old": Service(seconds=lambda: 30.0), "new": Service()}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "old")
@@ -54,18 +63,18 @@ def test_open_solves_keep_the_old_configuration_and_later_ones_use_the_new() -> 
         await asyncio.sleep(5)
         await reload(engine, "new")
         assert (await engine.solve(TASK, None)).provider == "new"
-        assert not town["old"].transport.is_closed
+        assert not services["old"].transport.is_closed
         assert (await first).provider == "old"
         await asyncio.sleep(0)
-        assert town["old"].transport.is_closed
+        assert services["old"].transport.is_closed
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 def test_a_solve_whose_equal_failed_uses_the_new_configuration() -> None:
     """The accounts of the old one are closed by then: nothing may be created there any more."""
 
-    town = {"old": Service(seconds=lambda: 5.0, answer=None), "new": Service()}
+    services = {"old": Service(seconds=lambda: 5.0, answer=None), "new": Service()}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "old")
@@ -76,12 +85,12 @@ def test_a_solve_whose_equal_failed_uses_the_new_configuration() -> None:
             await leader
         assert (await follower).provider == "new"
 
-    in_town(town, main)
-    assert [town[name].jobs for name in ("old", "new")] == [1, 1]
+    run_with_services(services, main)
+    assert [services[name].jobs for name in ("old", "new")] == [1, 1]
 
 
 def test_an_open_solve_can_still_fall_back_to_a_removed_provider() -> None:
-    town = {"slow": Service(seconds=lambda: 500.0), "second": Service(), "new": Service()}
+    services = {"slow": Service(seconds=lambda: 500.0), "second": Service(), "new": Service()}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "slow", "second", timeout="20s")
@@ -91,13 +100,13 @@ def test_an_open_solve_can_still_fall_back_to_a_removed_provider() -> None:
         await asyncio.sleep(5)
         assert (await first).provider == "second"
         await asyncio.sleep(1)
-        assert town["second"].transport.is_closed
+        assert services["second"].transport.is_closed
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 def test_an_abandoned_job_is_collected_from_a_removed_provider() -> None:
-    town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
+    services = {"old": Service(seconds=lambda: 30.0), "new": Service()}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "old")
@@ -105,13 +114,13 @@ def test_an_abandoned_job_is_collected_from_a_removed_provider() -> None:
         await reload(engine, "new")
         await asyncio.sleep(60)
         assert await states(engine) == [("old", JobState.SOLVED)]
-        assert town["old"].transport.is_closed
+        assert services["old"].transport.is_closed
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 def test_closing_the_hub_closes_removed_providers_too() -> None:
-    town = {"old": Service(seconds=lambda: 30.0), "new": Service()}
+    services = {"old": Service(seconds=lambda: 30.0), "new": Service()}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "old")
@@ -119,27 +128,27 @@ def test_closing_the_hub_closes_removed_providers_too() -> None:
         await asyncio.sleep(5)
         await reload(engine, "new")
         await engine.aclose()
-        assert town["old"].transport.is_closed
+        assert services["old"].transport.is_closed
         await asyncio.wait([first])
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 class TestAProvider:
     def test_with_the_same_keys_keeps_its_connections(self) -> None:
-        town = {"omo": Service(), "new": Service()}
+        services = {"omo": Service(), "new": Service()}
 
         async def main(engine: Engine) -> None:
             await reload(engine, "omo")
-            before = town["omo"].transport
+            before = services["omo"].transport
             await reload(engine, "new", "omo")
-            assert town["omo"].transport is before
+            assert services["omo"].transport is before
             assert not before.is_closed
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_with_other_limits_keeps_its_health(self) -> None:
-        town = {"omo": Service(mishap=dead)}
+        services = {"omo": Service(mishap=unreachable)}
 
         async def main(engine: Engine) -> None:
             await reload(engine, "omo", health={"failures": 1, "cooldown": "1h"})
@@ -148,10 +157,10 @@ class TestAProvider:
             await reload(engine, "omo", timeout="20s")
             assert (await engine.health())["omo"].state is ProviderState.COOLING
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_with_another_token_starts_fresh(self) -> None:
-        town = {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)}
+        services = {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)}
 
         async def main(engine: Engine) -> None:
             await reload(engine, "omo", api_token="wr0ng-one")
@@ -162,7 +171,7 @@ class TestAProvider:
             await reload(engine, "omo")
             assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
 
 class Listening:
@@ -181,7 +190,7 @@ class TestHealthOverAReload:
     """A provider with other limits keeps its admission state, so that open jobs count there."""
 
     def test_an_open_probe_still_counts(self) -> None:
-        town = {"omo": Service(seconds=in_turn(1e6, 10.0))}
+        services = {"omo": Service(seconds=in_turn(1e6, 10.0))}
         health = {"failures": 1, "cooldown": "30s"}
 
         async def main(engine: Engine) -> None:
@@ -197,10 +206,10 @@ class TestHealthOverAReload:
             await probe
             assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_open_jobs_keep_their_slots(self) -> None:
-        town = {"omo": Service(seconds=lambda: 20.0)}
+        services = {"omo": Service(seconds=lambda: 20.0)}
 
         async def main(engine: Engine) -> None:
             await reload(engine, "omo", max_in_flight=2)
@@ -209,21 +218,21 @@ class TestHealthOverAReload:
             await reload(engine, "omo", max_in_flight=1)
             third = solving(engine)
             await asyncio.sleep(10)
-            assert town["omo"].jobs == 2
+            assert services["omo"].jobs == 2
             await asyncio.wait(first)
             await third
             fourth, fifth = solving(engine), solving(engine)
             await asyncio.sleep(5)
-            assert town["omo"].jobs == 4
+            assert services["omo"].jobs == 4
             await reload(engine, "omo", max_in_flight=3)
             await asyncio.sleep(1)
-            assert town["omo"].jobs == 5
+            assert services["omo"].jobs == 5
             await asyncio.wait([fourth, fifth])
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_earlier_creates_count_for_the_rate(self) -> None:
-        town = {"omo": Service()}
+        services = {"omo": Service()}
 
         async def main(engine: Engine) -> None:
             await reload(engine, "omo", rate="1/minute")
@@ -231,12 +240,12 @@ class TestHealthOverAReload:
             await reload(engine, "omo", rate="1/hour")
             with pytest.raises(AllProvidersFailed):
                 await engine.solve(TASK, None)
-            assert town["omo"].jobs == 1
+            assert services["omo"].jobs == 1
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_was_out_and_has_another_account_now_is_reported_as_recovered(self) -> None:
-        ear, town = (
+        ear, services = (
             Listening(),
             {"omo": Service(mishap=lambda call: BAD_TOKEN if call == "createJob" else None)},
         )
@@ -247,11 +256,11 @@ class TestHealthOverAReload:
                 await engine.solve(TASK, 10)
             await reload(engine, "omo", plugins=[ear])
 
-        in_town(town, main)
+        run_with_services(services, main)
         assert ear.told == [CooledDown, Recovered]
 
     def test_an_attempt_that_ends_at_a_removed_account_does_not_change_the_new_one(self) -> None:
-        ear, town = Listening(), {"omo": Service(seconds=lambda: 500.0)}
+        ear, services = Listening(), {"omo": Service(seconds=lambda: 500.0)}
         quick: dict[str, Any] = {
             "plugins": [ear],
             "timeout": "10s",
@@ -260,19 +269,19 @@ class TestHealthOverAReload:
 
         async def main(engine: Engine) -> None:
             await reload(engine, "omo", **quick, api_token="an0ther-one")
-            town["omo"].world.add_account("an0ther-one", "10")
+            services["omo"].world.add_account("an0ther-one", "10")
             first = solving(engine)
             await asyncio.sleep(5)
             await reload(engine, "omo", **quick)
             await asyncio.wait([first])
             assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
+        run_with_services(services, main)
         assert ear.told == []
 
 
 def test_a_new_budget_counts_what_was_spent_before() -> None:
-    town = {"omo": Service()}
+    services = {"omo": Service()}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "omo", prices={"image-to-text": 0.01})
@@ -284,12 +293,12 @@ def test_a_new_budget_counts_what_was_spent_before() -> None:
         assert isinstance(error, BudgetExceeded)
         assert error.spent == Decimal("0.01")
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 def test_a_changed_provider_reads_its_price_list_again() -> None:
     silent = Mishap(Hang())
-    town = {"omo": Service(mishap=broken(silent, on="getService"))}
+    services = {"omo": Service(mishap=broken(silent, on="getService"))}
 
     async def main(engine: Engine) -> None:
         await reload(engine, "omo", budget={"limit": 1, "per": "day"})
@@ -299,11 +308,11 @@ def test_a_changed_provider_reads_its_price_list_again() -> None:
         assert (await engine.solve(TASK, None)).provider == "omo"
         await asyncio.wait([first])
 
-    in_town(town, main)
+    run_with_services(services, main)
 
 
 def test_a_job_resumed_meanwhile_is_polled_at_the_new_provider() -> None:
-    town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+    services, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
 
     async def begin(engine: Engine) -> None:
         await asyncio.gather(*(cancelled(engine, after=5) for _ in range(2)))
@@ -313,10 +322,10 @@ def test_a_job_resumed_meanwhile_is_polled_at_the_new_provider() -> None:
             await anext(collecting)
             await reload(engine, "omo", timeout="50s")
             await anext(collecting)
-            assert town["omo"].transport.calls_to("getJobResult")
+            assert services["omo"].transport.calls_to("getJobResult")
 
-    in_town(town, begin, journal=book)
-    in_town(town, main, journal=book)
+    run_with_services(services, begin, journal=book)
+    run_with_services(services, main, journal=book)
     assert book.states() == ["solved", "solved"]
 
 
@@ -326,7 +335,7 @@ def test_the_plugins_are_those_of_the_new_file() -> None:
         def captchahub_check_solution(self) -> str | None:
             return "nothing is good enough"
 
-    town = {"omo": Service()}
+    services = {"omo": Service()}
 
     async def main(engine: Engine) -> None:
         with pytest.raises(AllProvidersFailed):
@@ -334,7 +343,7 @@ def test_the_plugins_are_those_of_the_new_file() -> None:
         await reload(engine, "omo")
         await engine.solve(TASK, None)
 
-    in_town(town, main, plugins=(Strict(),))
+    run_with_services(services, main, plugins=(Strict(),))
 
 
 class TestAFile:

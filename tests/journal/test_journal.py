@@ -50,7 +50,18 @@ from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, ScriptedTransport, Slow, json_reply, run_virtual
 from captchahub.tickets import Progress
 from tests.journal.ledger import reserve
-from tests.virtual_services import MORNING, NOT_SENT, TASK, TOKEN, Service, T, broken, dead, in_town, in_turn
+from tests.virtual_services import (
+    MORNING,
+    NOT_SENT,
+    TASK,
+    TOKEN,
+    Service,
+    T,
+    broken,
+    in_turn,
+    run_with_services,
+    unreachable,
+)
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 LOST = Mishap(Hang(), handled=True)
@@ -133,14 +144,14 @@ async def resumed(engine: Engine) -> list[Collected]:
 
 
 def left_behind(
-    town: Mapping[str, Service], book: Shared, number: int = 1, *, progress: Progress | None = None
+    services: Mapping[str, Service], book: Shared, number: int = 1, *, progress: Progress | None = None
 ) -> None:
     """Create jobs in a hub that is closed before their answers come."""
 
     async def begin(engine: Engine) -> None:
         await asyncio.gather(*(cancelled(engine, after=5, progress=progress) for _ in range(number)))
 
-    in_town(town, begin, journal=book)
+    run_with_services(services, begin, journal=book)
 
 
 def raising(error: Exception) -> Callable[[str], Mishap | None]:
@@ -167,7 +178,7 @@ def full_once_created(book: Shared) -> Callable[[str], Mishap | None]:
 
 class TestAJob:
     def test_that_went_well_is_written_down_with_all_but_the_picture_and_the_token(self) -> None:
-        town = {"omo": Service(settings=PRICE)}
+        services = {"omo": Service(settings=PRICE)}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -184,11 +195,11 @@ class TestAJob:
             assert TOKEN not in repr(entry)
             assert TASK.image.base64 not in repr(entry)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_each_way_to_fail_has_its_state_and_its_charge(self) -> None:
-        town = {
-            "dead": Service(mishap=dead, settings=PRICE),
+        services = {
+            "dead": Service(mishap=unreachable, settings=PRICE),
             "refused": Service(mishap=broken(REFUSED), settings=PRICE),
             "lost": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"}),
             "failed": Service(answer=None, settings=PRICE),
@@ -209,7 +220,7 @@ class TestAJob:
             assert [entry.charge for entry in await jobs(engine)] == [0, 0, *[Decimal("0.001")] * 4]
             assert await spent(engine) == Decimal("0.004")
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_the_intent_is_written_before_the_create_is_sent(self) -> None:
         book = Shared()
@@ -220,16 +231,16 @@ class TestAJob:
                 seen.extend(book.states())
             return None
 
-        town = {"omo": Service(mishap=look)}
+        services = {"omo": Service(mishap=look)}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, None)
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
         assert (seen, book.states()) == (["intent"], ["solved"])
 
     def test_one_that_took_too_long_is_collected_while_the_hub_lives(self) -> None:
-        town = {"slow": Service(seconds=lambda: 60.0, settings={"timeout": "10s"}), "good": Service()}
+        services = {"slow": Service(seconds=lambda: 60.0, settings={"timeout": "10s"}), "good": Service()}
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -238,10 +249,10 @@ class TestAJob:
             assert await states(engine) == [("slow", JobState.SOLVED), ("good", JobState.SOLVED)]
             assert (await jobs(engine))[0].answer == {"text": "x7kp2"}
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_is_cancelled_while_it_is_created_is_ambiguous(self) -> None:
-        town = {"omo": Service(mishap=broken(TOO_LATE), settings=PRICE)}
+        services = {"omo": Service(mishap=broken(TOO_LATE), settings=PRICE)}
 
         async def main(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None))
@@ -251,10 +262,10 @@ class TestAJob:
             assert await states(engine) == [("omo", JobState.AMBIGUOUS)]
             assert await spent(engine) == Decimal("0.001")
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_is_cancelled_later_is_collected_too(self) -> None:
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=5)
@@ -262,11 +273,11 @@ class TestAJob:
             await asyncio.sleep(60)
             assert await states(engine) == [("omo", JobState.SOLVED)]
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_one_that_a_hub_leaves_behind_is_collected_by_the_next(self) -> None:
         book = Shared()
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def begin(engine: Engine) -> None:
             await cancelled(engine, after=5)
@@ -280,13 +291,13 @@ class TestAJob:
             assert collected.entry.fingerprint == TASK.fingerprint
             assert await resumed(engine) == []
 
-        in_town(town, begin, journal=book)
+        run_with_services(services, begin, journal=book)
         assert book.states() == ["created"]
-        in_town(town, go_on, journal=book)
+        run_with_services(services, go_on, journal=book)
         assert book.states() == ["solved"]
 
     def test_one_that_takes_longer_than_it_is_collected_is_free_for_the_next_resume(self) -> None:
-        town = {"omo": Service(seconds=lambda: 700.0)}
+        services = {"omo": Service(seconds=lambda: 700.0)}
 
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=5)
@@ -294,26 +305,26 @@ class TestAJob:
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
     def test_one_whose_collection_stops_for_another_reason_is_free_as_well(self, error: Exception) -> None:
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=0.5)
-            town["omo"].mishap = raising(error)
+            services["omo"].mishap = raising(error)
             await asyncio.sleep(60)
-            town["omo"].mishap = lambda _: None
+            services["omo"].mishap = lambda _: None
             assert len(await resumed(engine)) == 1
 
-        in_town(town, main)
+        run_with_services(services, main)
 
 
 class TestResuming:
     def test_that_is_left_half_way_leaves_the_rest_to_the_next(self) -> None:
-        town, book = {"omo": Service(seconds=in_turn(10.0, 60.0))}, Shared()
-        left_behind(town, book, 2)
+        services, book = {"omo": Service(seconds=in_turn(10.0, 60.0))}, Shared()
+        left_behind(services, book, 2)
 
         async def main(engine: Engine) -> None:
             async with aclosing(engine.resume(8)) as collecting:
@@ -323,29 +334,29 @@ class TestResuming:
             assert first.entry.job_id != second.entry.job_id
             assert second.solution == TextSolution("x7kp2")
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_that_is_left_half_way_keeps_answers_that_were_not_taken(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        left_behind(town, book, 5)
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        left_behind(services, book, 5)
 
         async def main(engine: Engine) -> None:
             async with aclosing(engine.resume(8)) as collecting:
                 first = await anext(collecting)
             # The services may forget them, the journal does not.
-            town["omo"].world.jobs.clear()
+            services["omo"].world.jobs.clear()
             assert book.states() == ["solved"] * 5
             rest = await resumed(engine)
             assert len({one.entry.job_id for one in [first, *rest]}) == 5
             assert {one.solution for one in rest} == {TextSolution("x7kp2")}
             assert await resumed(engine) == []
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_yields_an_answer_again_that_did_not_arrive(self) -> None:
         """Such as when Ctrl-C ends the wait of a thread just as the answer arrives."""
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        left_behind(town, book)
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        left_behind(services, book)
 
         async def main(engine: Engine) -> None:
             collecting = ResumeIterator(engine.resume(8))
@@ -355,11 +366,11 @@ class TestResuming:
             assert again.solution == TextSolution("x7kp2")
             assert await resumed(engine) == []
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_can_be_ended_while_it_waits(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
-        left_behind(town, book, 2)
+        services, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
+        left_behind(services, book, 2)
 
         async def main(engine: Engine) -> None:
             collecting = ResumeIterator(engine.resume(8))
@@ -367,31 +378,31 @@ class TestResuming:
             await asyncio.sleep(10)
             waiting.cancel()
             await collecting.end(is_taken=False)
-            asked = len(town["omo"].transport.sent)
+            asked = len(services["omo"].transport.sent)
             await asyncio.sleep(100)
-            assert len(town["omo"].transport.sent) == asked
+            assert len(services["omo"].transport.sent) == asked
             assert len(await resumed(engine)) == 2
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     @pytest.mark.parametrize("error", [ConfigError("REQUESTS_CA_BUNDLE"), TaskRefused("the picture is odd")])
     def test_yields_errors_that_no_provider_makes_and_leaves_such_a_job(self, error: Exception) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        left_behind(town, book)
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        left_behind(services, book)
 
         async def main(engine: Engine) -> None:
-            town["omo"].mishap = raising(error)
+            services["omo"].mishap = raising(error)
             (failed,) = await resumed(engine)
             assert str(error) in str(failed.error)
-            town["omo"].mishap = lambda _: None
+            services["omo"].mishap = lambda _: None
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_ends_if_the_hub_is_closed_while_it_claims(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, SlowJournal()
-        left_behind(town, book)
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, SlowJournal()
+        left_behind(services, book)
 
         async def main(engine: Engine) -> None:
             resuming = asyncio.ensure_future(resumed(engine))
@@ -399,14 +410,14 @@ class TestResuming:
             await engine.aclose()
             with pytest.raises(HubClosed):
                 await resuming
-            assert town["omo"].transport.sent == []
+            assert services["omo"].transport.sent == []
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
         assert book.states() == ["created"]
 
     def test_that_is_cancelled_while_it_claims_leaves_all_to_the_next(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, SlowJournal()
-        left_behind(town, book, 2)
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, SlowJournal()
+        left_behind(services, book, 2)
 
         async def main(engine: Engine) -> None:
             resuming = asyncio.ensure_future(resumed(engine))
@@ -415,11 +426,11 @@ class TestResuming:
             await asyncio.sleep(5 * book.seconds)
             assert len(await resumed(engine)) == 2
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_leaves_the_jobs_of_unknown_providers_to_hubs_that_know_them(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
-        left_behind(town, book)
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, Shared()
+        left_behind(services, book)
 
         async def knows_it(engine: Engine) -> None:
             (collected,) = await resumed(engine)
@@ -430,12 +441,12 @@ class TestResuming:
             (entry,) = await jobs(engine)
             assert (entry.provider, entry.configured_as, entry.is_of_other_account) == ("omo", None, True)
 
-        in_town({"other": Service()}, does_not, journal=book)
-        in_town(town, knows_it, journal=book)
+        run_with_services({"other": Service()}, does_not, journal=book)
+        run_with_services(services, knows_it, journal=book)
 
     def test_yields_a_job_that_takes_too_long_once_and_leaves_it_to_the_next(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 1000.0)}, Shared()
-        left_behind(town, book)
+        services, book = {"omo": Service(seconds=lambda: 1000.0)}, Shared()
+        left_behind(services, book)
 
         async def main(engine: Engine) -> None:
             (late,) = await resumed(engine)
@@ -443,23 +454,23 @@ class TestResuming:
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_ends_if_the_hub_is_closed_and_nothing_goes_on(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
-        left_behind(town, book, 2)
+        services, book = {"omo": Service(seconds=lambda: 60.0)}, Shared()
+        left_behind(services, book, 2)
 
         async def main(engine: Engine) -> None:
             resuming = asyncio.ensure_future(resumed(engine))
             await asyncio.sleep(10)
             await engine.aclose()
-            asked = len(town["omo"].transport.sent)
+            asked = len(services["omo"].transport.sent)
             await asyncio.sleep(100)
-            assert len(town["omo"].transport.sent) == asked
+            assert len(services["omo"].transport.sent) == asked
             with pytest.raises(HubClosed):
                 await resuming
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
         assert book.states() == ["created", "created"]
 
 
@@ -467,7 +478,7 @@ class TestAnUndeliveredAnswer:
     """It is paid for, so resume yields it, once."""
 
     def test_is_that_of_a_solve_that_was_cancelled(self) -> None:
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=5)
@@ -478,10 +489,10 @@ class TestAnUndeliveredAnswer:
             assert await resumed(engine) == []
             assert [entry.is_given for entry in await jobs(engine)] == [True]
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_is_that_of_a_solve_that_ran_out_of_time(self) -> None:
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed):
@@ -489,13 +500,13 @@ class TestAnUndeliveredAnswer:
             await asyncio.sleep(60)
             assert len(await resumed(engine)) == 1
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     @pytest.mark.parametrize(
         ("second", "winner"), [(5.0, "good"), (40.0, "slow")], ids=["before it came", "after it came"]
     )
     def test_is_not_that_of_a_solve_that_has_one(self, second: float, winner: str) -> None:
-        town = {
+        services = {
             "slow": Service(seconds=lambda: 30.0, settings={"timeout": "10s"}),
             "good": Service(seconds=lambda: second),
         }
@@ -506,17 +517,17 @@ class TestAnUndeliveredAnswer:
             assert await states(engine) == [("slow", JobState.SOLVED), ("good", JobState.SOLVED)]
             assert await resumed(engine) == []
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_is_that_of_a_solve_which_is_cancelled_while_the_answer_is_written_down(self) -> None:
-        town, book, asked = {"omo": Service(seconds=lambda: 0.0)}, SlowJournal(), asyncio.Event()
+        services, book, asked = {"omo": Service(seconds=lambda: 0.0)}, SlowJournal(), asyncio.Event()
 
         def look(call: str) -> Mishap | None:
             if call == "getJobResult":
                 asked.set()
             return None
 
-        town["omo"].mishap = look
+        services["omo"].mishap = look
 
         async def main(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, None))
@@ -530,24 +541,24 @@ class TestAnUndeliveredAnswer:
             assert book.states() == ["solved"]
             assert len(await resumed(engine)) == 1
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_is_returned_by_attach_too(self) -> None:
-        town, progress = {"omo": Service(seconds=lambda: 30.0)}, Progress()
+        services, progress = {"omo": Service(seconds=lambda: 30.0)}, Progress()
 
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=5, progress=progress)
             await asyncio.sleep(60)
-            town["omo"].world.jobs.clear()
+            services["omo"].world.jobs.clear()
             result = await engine.attach(str(progress.token), None, Progress())
             assert result.solution == TextSolution("x7kp2")
             assert [attempt.kind for attempt in result.attempts] == ["image-to-text"]
             assert await resumed(engine) == []
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_waits_if_this_program_knows_no_such_task(self) -> None:
-        town, book = {"omo": Service(seconds=lambda: 30.0)}, Shared()
+        services, book = {"omo": Service(seconds=lambda: 30.0)}, Shared()
 
         async def main(engine: Engine) -> None:
             await cancelled(engine, after=5)
@@ -557,7 +568,7 @@ class TestAnUndeliveredAnswer:
             assert "nothing here knows of-a-plugin tasks" in str(collected.error)
             assert len(await resumed(engine)) == 1
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
 
 @attrs.frozen
@@ -655,23 +666,23 @@ class TestAnAnswerThatCameWithTheCreate:
 
 class TestClosing:
     def test_ends_a_job_that_another_has_overtaken_and_nothing_goes_on(self) -> None:
-        town, book = {"slow": Service(seconds=lambda: 60.0), "quick": Service()}, Shared()
+        services, book = {"slow": Service(seconds=lambda: 60.0), "quick": Service()}, Shared()
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "quick"
             await engine.aclose()
-            asked = len(town["slow"].transport.sent)
+            asked = len(services["slow"].transport.sent)
             await asyncio.sleep(100)
-            assert len(town["slow"].transport.sent) == asked
+            assert len(services["slow"].transport.sent) == asked
 
-        in_town(town, main, journal=book, hedge_after="5s", hedge_limit="100%")
+        run_with_services(services, main, journal=book, hedge_after="5s", hedge_limit="100%")
         assert book.states() == ["created", "solved"]
 
 
 class TestATicket:
     def test_has_a_token_that_another_hub_turns_into_the_result(self) -> None:
         book = Shared()
-        town = {"omo": Service(seconds=lambda: 30.0, settings=PRICE)}
+        services = {"omo": Service(seconds=lambda: 30.0, settings=PRICE)}
         progress = Progress()
 
         async def go_on(engine: Engine) -> None:
@@ -681,12 +692,12 @@ class TestATicket:
             assert (result.solution, result.provider) == (TextSolution("x7kp2"), "omo")
             assert result.cost == Decimal("0.001")
 
-        left_behind(town, book, progress=progress)
-        in_town(town, go_on, journal=book)
+        left_behind(services, book, progress=progress)
+        run_with_services(services, go_on, journal=book)
         assert book.states() == ["solved"]
 
     def test_is_in_the_error_of_a_job_that_took_too_long(self) -> None:
-        town = {"omo": Service(seconds=lambda: 30.0)}
+        services = {"omo": Service(seconds=lambda: 30.0)}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed) as caught:
@@ -696,10 +707,10 @@ class TestATicket:
             assert late.token is not None
             assert (await engine.attach(late.token, None, Progress())).solution == TextSolution("x7kp2")
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_that_times_out_leaves_the_job_to_the_next(self) -> None:
-        town, book, progress = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
+        services, book, progress = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def main(engine: Engine) -> None:
             with pytest.raises(JobTimeout):
@@ -707,13 +718,13 @@ class TestATicket:
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        left_behind(town, book, progress=progress)
-        in_town(town, main, journal=book)
+        left_behind(services, book, progress=progress)
+        run_with_services(services, main, journal=book)
         assert book.states() == ["solved"]
 
     @pytest.mark.parametrize(("field", "value"), [("kind", "phone-slide"), ("fingerprint", "f1")])
     def test_that_was_edited_changes_no_entry(self, field: str, value: str) -> None:
-        town, book, progress = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
+        services, book, progress = {"omo": Service(seconds=lambda: 60.0)}, Shared(), Progress()
 
         async def main(engine: Engine) -> None:
             changed = json.dumps({**json.loads(str(progress.token)), field: value})
@@ -723,8 +734,8 @@ class TestATicket:
             (collected,) = await resumed(engine)
             assert collected.solution == TextSolution("x7kp2")
 
-        left_behind(town, book, progress=progress)
-        in_town(town, main, journal=book)
+        left_behind(services, book, progress=progress)
+        run_with_services(services, main, journal=book)
 
     @pytest.mark.parametrize("text", ["", "{}", "[1]", "null", '{"captchahub": 1}', '{"captchahub": 2}', "{"])
     def test_is_made_from_nothing_but_a_token(self, text: str) -> None:
@@ -732,7 +743,7 @@ class TestATicket:
             with pytest.raises(ValueError, match="token"):
                 await engine.attach(text, None, Progress())
 
-        in_town({"omo": Service()}, main)
+        run_with_services({"omo": Service()}, main)
 
     def test_of_a_provider_that_is_not_configured_is_a_clear_error(self) -> None:
         token = str(Token("other", "image-to-text", 7, "f1"))
@@ -741,7 +752,7 @@ class TestATicket:
             with pytest.raises(ConfigError, match="there is no provider 'other'"):
                 await engine.attach(token, None, Progress())
 
-        in_town({"omo": Service()}, main)
+        run_with_services({"omo": Service()}, main)
 
 
 class TestByHand:
@@ -761,7 +772,7 @@ class TestByHand:
             (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
             assert "ended before the reply" in (entry.error or "")
 
-        in_town({"omo": Service()}, main, journal=book)
+        run_with_services({"omo": Service()}, main, journal=book)
 
     async def ambiguous(self, engine: Engine) -> JobEntry:
         """Lose the reply to a create, and return its entry."""
@@ -771,7 +782,7 @@ class TestByHand:
         return entry
 
     def test_an_ambiguous_job_is_settled_with_what_a_person_has_found(self) -> None:
-        town = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
+        services = {"omo": Service(mishap=broken(LOST), settings={**PRICE, "create_timeout": "5s"})}
 
         async def main(engine: Engine) -> None:
             found = await self.ambiguous(engine)
@@ -785,7 +796,7 @@ class TestByHand:
             with pytest.raises(ValueError, match="job 999 is not in this journal"):
                 await engine.resolve(attrs.evolve(entry, id=999), JobState.FAILED, None)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
 
 class TestBudgets:
@@ -793,7 +804,7 @@ class TestBudgets:
     def test_a_burst_can_not_pass_one(self, whose: str) -> None:
         budget = {"budget": {"limit": 0.05, "per": "day"}}
         own = {**PRICE, **(budget if whose == "provider" else {}), "max_in_flight": 200}
-        town = {"omo": Service(settings=own)}
+        services = {"omo": Service(settings=own)}
 
         async def main(engine: Engine) -> None:
             outcomes = await asyncio.gather(
@@ -801,7 +812,7 @@ class TestBudgets:
             )
             failed = [one for one in outcomes if isinstance(one, BaseException)]
             assert len(failed) == 150
-            assert len(town["omo"].orders) == town["omo"].jobs == 50
+            assert len(services["omo"].orders) == services["omo"].jobs == 50
             assert await spent(engine) == Decimal("0.05")
             (error, *_) = failed
             assert isinstance(error, AllProvidersFailed)
@@ -811,21 +822,21 @@ class TestBudgets:
             assert exceeded.frees is not None
             assert exceeded.frees.isoformat() == "2027-01-16T00:00:00+00:00"
 
-        in_town(town, main, top=budget if whose == "hub" else None)
+        run_with_services(services, main, top=budget if whose == "hub" else None)
 
     def test_what_was_not_sent_is_given_back(self) -> None:
         own = {**PRICE, "budget": {"limit": 0.001, "per": "total"}}
-        town = {"omo": Service(mishap=broken(NOT_SENT, NOT_SENT), settings=own)}
+        services = {"omo": Service(mishap=broken(NOT_SENT, NOT_SENT), settings=own)}
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "omo"
             with pytest.raises(AllProvidersFailed):
                 await engine.solve(TASK, None)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_the_next_provider_is_used_if_one_has_spent_its_own(self) -> None:
-        town = {
+        services = {
             "first": Service(settings={**PRICE, "budget": {"limit": 0, "per": "month"}}),
             "second": Service(settings=PRICE),
         }
@@ -836,12 +847,12 @@ class TestBudgets:
             assert isinstance(result.attempts[0].error, BudgetExceeded)
             assert result.attempts[0].cost == 0
 
-        in_town(town, main)
-        assert town["first"].orders == []
+        run_with_services(services, main)
+        assert services["first"].orders == []
 
     def test_one_has_room_again_in_its_next_period(self) -> None:
         own = {**PRICE, "budget": {"limit": 0.001, "per": "hour"}}
-        town = {"omo": Service(settings=own)}
+        services = {"omo": Service(settings=own)}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, None)
@@ -850,10 +861,10 @@ class TestBudgets:
             await asyncio.sleep(3600)
             await engine.solve(TASK, None)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_a_price_can_come_from_the_services_own_list(self) -> None:
-        town = {"omo": Service(settings={"budget": {"limit": 0.001, "per": "day"}})}
+        services = {"omo": Service(settings={"budget": {"limit": 0.001, "per": "day"}})}
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, None)
@@ -862,11 +873,11 @@ class TestBudgets:
             with pytest.raises(AllProvidersFailed):
                 await engine.solve(TASK, None)
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_without_any_price_no_job_is_created(self) -> None:
         silent = Mishap(Hang())
-        town = {
+        services = {
             "omo": Service(
                 mishap=lambda call: silent if call == "getService" else None,
                 settings={"budget": {"limit": 1, "per": "day"}},
@@ -878,12 +889,12 @@ class TestBudgets:
                 await engine.solve(TASK, None)
             assert {type(one) for one in caught.value.exceptions} == {ServiceUnavailable}
 
-        in_town(town, main)
-        assert town["omo"].orders == []
+        run_with_services(services, main)
+        assert services["omo"].orders == []
 
     def test_no_job_is_created_for_a_kind_without_a_price(self) -> None:
-        town = {"omo": Service(settings={"budget": {"limit": 1, "per": "day"}})}
-        town["omo"].mishap = lambda call: (
+        services = {"omo": Service(settings={"budget": {"limit": 1, "per": "day"}})}
+        services["omo"].mishap = lambda call: (
             Mishap(json_reply({"error": False, "service": []})) if call == "getService" else None
         )
 
@@ -893,41 +904,41 @@ class TestBudgets:
             assert [type(one) for one in caught.value.exceptions] == [PriceUnknown]
             assert (await engine.health())["omo"].state is ProviderState.HEALTHY
 
-        in_town(town, main)
-        assert town["omo"].orders == []
+        run_with_services(services, main)
+        assert services["omo"].orders == []
 
 
 class TestAJournalThatFails:
     def test_creates_no_job(self) -> None:
         book = Shared()
         book.fault = JournalError("journal jobs.db: the disk is full")
-        town = {"omo": Service(), "other": Service()}
+        services = {"omo": Service(), "other": Service()}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(JournalError, match="the disk is full"):
                 await engine.solve(TASK, None)
             book.fault = None
 
-        in_town(town, main, journal=book)
-        assert (town["omo"].orders, town["other"].orders) == ([], [])
+        run_with_services(services, main, journal=book)
+        assert (services["omo"].orders, services["other"].orders) == ([], [])
 
     def test_after_the_create_loses_no_answer(self, caplog: pytest.LogCaptureFixture) -> None:
         book = Shared()
-        town = {"omo": Service()}
+        services = {"omo": Service()}
 
-        town["omo"].mishap = full_once_created(book)
+        services["omo"].mishap = full_once_created(book)
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).solution == TextSolution("x7kp2")
             book.fault = None
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
         assert "could not be written to the journal, and is tried again later" in caplog.text
         # As the hub was closed.
         assert book.states() == ["solved"]
 
     def test_by_being_slow_keeps_no_solve_beyond_its_deadline(self) -> None:
-        town, book = {"omo": Service()}, SlowJournal()
+        services, book = {"omo": Service()}, SlowJournal()
         book.seconds = 50.0
 
         async def main(engine: Engine) -> None:
@@ -939,13 +950,13 @@ class TestAJournalThatFails:
             await asyncio.sleep(200)
             assert await states(engine) == [("omo", JobState.NOT_SENT)]
 
-        in_town(town, main, journal=book)
-        assert town["omo"].orders == []
+        run_with_services(services, main, journal=book)
+        assert services["omo"].orders == []
 
     def test_is_written_later_what_it_did_not_take(self) -> None:
-        town, book = {"omo": Service()}, Shared()
+        services, book = {"omo": Service()}, Shared()
 
-        town["omo"].mishap = full_once_created(book)
+        services["omo"].mishap = full_once_created(book)
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -956,7 +967,7 @@ class TestAJournalThatFails:
             (entry,) = await jobs(engine)
             assert (entry.state, entry.job_id) == (JobState.SOLVED, result.job_id)
 
-        in_town(town, main, journal=book)
+        run_with_services(services, main, journal=book)
 
     def test_can_still_be_read(self, caplog: pytest.LogCaptureFixture) -> None:
         book = Unwritable()
@@ -969,7 +980,7 @@ class TestAJournalThatFails:
             assert await spent(engine) == Decimal("0.001")
             book.fault = None
 
-        in_town({"omo": Service(settings=PRICE)}, main, journal=book)
+        run_with_services({"omo": Service(settings=PRICE)}, main, journal=book)
         assert "is not marked as ambiguous: journal jobs.db: the disk is full" in caplog.text
 
     def test_is_pruned_in_time_if_much_is_old(self) -> None:
@@ -988,7 +999,7 @@ class TestAJournalThatFails:
                 await engine.solve(TASK, None)
             assert len(book.states()) == 4
 
-        in_town({"omo": Service()}, main, journal=book)
+        run_with_services({"omo": Service()}, main, journal=book)
 
 
 def test_a_budget_without_any_way_to_know_a_price_is_a_wrong_configuration() -> None:

@@ -45,7 +45,15 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Mishap, Sandbox, json_reply
 from tests.conftest import QuickOmo
 from tests.custom_providers import fail, solve
-from tests.virtual_services import MORNING, PICTURE, TASK, Service, dead, dead_until, in_town
+from tests.virtual_services import (
+    MORNING,
+    PICTURE,
+    TASK,
+    Service,
+    run_with_services,
+    unreachable,
+    unreachable_until,
+)
 
 E = TypeVar("E", bound=Event)
 PRICE: Mapping[str, object] = {"prices": {"image-to-text": "0.5"}}
@@ -95,7 +103,7 @@ class Slow:
 def observed(services: Mapping[str, Service], main: Any = solve, **rules: Any) -> tuple[Recorder, Any]:
     """Return an observer of the events while a coroutine ran, and the result."""
     recorder = Recorder()
-    return recorder, in_town(services, main, plugins=(recorder,), **rules)
+    return recorder, run_with_services(services, main, plugins=(recorder,), **rules)
 
 
 class TestASolve:
@@ -156,7 +164,7 @@ class TestASolve:
         assert recorder.timeline[-1] == (failed.elapsed, "Failed")
 
     def test_that_retries_the_same_provider_has_no_fallback(self) -> None:
-        recorder, _ = observed({"dead": Service(mishap=dead)}, fail)
+        recorder, _ = observed({"dead": Service(mishap=unreachable)}, fail)
         assert len(recorder.of(Attempted)) > 1
         assert recorder.of(FellBack) == []
         retries = recorder.of(Retrying)
@@ -219,14 +227,14 @@ class TestASolve:
         assert [one.elapsed for one in recorder.of(Cancelled)] == [1.5]
 
     def test_that_another_overtakes_has_a_late_attempt(self) -> None:
-        town = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
+        services = {"slow": Service(seconds=lambda: 30.0), "quick": Service()}
 
         async def main(engine: Engine) -> float:
             await solve(engine)
             await asyncio.sleep(60)
             return 0.0
 
-        recorder, _ = observed(town, main, hedge_after="5s", hedge_limit="100%")
+        recorder, _ = observed(services, main, hedge_after="5s", hedge_limit="100%")
         [end] = [event.at for event in recorder.of(Solved)]
         attempts = {one.attempt.provider: one for one in recorder.of(Attempted)}
         assert attempts["quick"].at == end
@@ -279,7 +287,7 @@ class TestAProvider:
             await asyncio.sleep(100)
             await solve(engine)
 
-        recorder, _ = observed({"omo": Service(mishap=dead_until(50), settings=self.HEALTH)}, main)
+        recorder, _ = observed({"omo": Service(mishap=unreachable_until(50), settings=self.HEALTH)}, main)
         [recovered] = recorder.of(Recovered)
         # Once for the failure, and once for each probe that failed before the solve had no more time.
         assert len(recorder.of(CooledDown)) == 5
@@ -306,8 +314,8 @@ class TestAProvider:
 
 class TestFaults:
     def test_of_an_observer_are_logged_once_and_lose_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
-        recorder, town = Recorder(), {"omo": Service()}
-        result = in_town(town, solve, plugins=(Faulty(), recorder))
+        recorder, services = Recorder(), {"omo": Service()}
+        result = run_with_services(services, solve, plugins=(Faulty(), recorder))
         assert result.solution.text == "x7kp2"
         assert len(recorder.events) == 6
         logged = [one for one in caplog.records if "observer" in one.getMessage()]
@@ -399,7 +407,7 @@ class TestWhereNobodyObserves:
 
     def test_the_thread_begins_with_the_first_event_and_ends_with_the_hub(self) -> None:
         recorder = Recorder()
-        assert in_town({"omo": Service()}, _threads_before_and_after, plugins=(recorder,)) == (0, 1)
+        assert run_with_services({"omo": Service()}, _threads_before_and_after, plugins=(recorder,)) == (0, 1)
         assert _observing() == []
 
 

@@ -43,17 +43,17 @@ from captchahub.tasks import Solution
 from captchahub.testing import Sandbox, Slow
 from tests.conftest import QuickOmo
 from tests.custom_providers import (
-    OddPlugin,
-    Reader,
-    Stall,
+    CustomPlugin,
+    LocalEngine,
+    ScriptedProvider,
     fail,
     failures,
-    giving,
-    in_lab,
-    odd,
+    provider_with,
     raising,
+    returning,
+    run_with_providers,
     solve,
-    task_whose,
+    task_with,
 )
 from tests.virtual_services import TASK
 
@@ -93,16 +93,16 @@ class TestErrorsThatOnlyTheCoreKnowsToBeTrue:
         error: type[ProviderError],
         rules: Mapping[str, Any],
     ) -> None:
-        town = {"odd": Stall(odd(**{method: raising(lambda: error("not true"))}))}
-        ended = in_lab(town, fail, **rules)
+        providers = {"odd": ScriptedProvider(provider_with(**{method: raising(lambda: error("not true"))}))}
+        ended = run_with_providers(providers, fail, **rules)
         assert failures(ended) == [("odd", expected)]
-        assert len(town["odd"].orders) == orders
+        assert len(providers["odd"].orders) == orders
         assert f"the plugin 'odd' failed in method with {error.__name__}" in str(ended)
 
     @pytest.mark.parametrize("error", OURS)
     def test_nor_may_an_engine_raise_them(self, error: type[ProviderError]) -> None:
-        reader = Reader(raising(lambda: error("not true")))
-        with Hub.from_mapping(alone(), plugins=[OddPlugin({"own": reader})]) as hub:
+        reader = LocalEngine(raising(lambda: error("not true")))
+        with Hub.from_mapping(alone(), plugins=[CustomPlugin({"own": reader})]) as hub:
             with pytest.raises(ExceptionGroup) as caught:
                 hub.solve(TASK, timeout=5)
             assert failures(caught.value) == [("own", JobFailed)]
@@ -127,7 +127,9 @@ class Misplaced(TextSolution):
 
 class TestAnAnswerThatCanNotBeMappedBack:
     def test_ends_no_harvest(self) -> None:
-        town = {"odd": Stall(odd(read_result=giving(Solved(Misplaced("x7kp2")))))}
+        providers = {
+            "odd": ScriptedProvider(provider_with(read_result=returning(Solved(Misplaced("x7kp2")))))
+        }
 
         async def main(engine: Engine) -> None:
             solving = asyncio.ensure_future(engine.solve(TASK, 60))
@@ -140,7 +142,7 @@ class TestAnAnswerThatCanNotBeMappedBack:
                 "PluginFault: the plugin 'odd' failed in placed with KeyError",
             )
 
-        in_lab(town, main)
+        run_with_providers(providers, main)
 
 
 class TestWhatIsBuilt:
@@ -153,7 +155,7 @@ class TestWhatIsBuilt:
             build: Any = self.build
             return [ProviderKind("built", NoSettings, build)]
 
-    class Kindless(Reader):
+    class Kindless(LocalEngine):
         kinds: ClassVar[Any] = None
 
         def __init__(self, _settings: object) -> None: ...
@@ -163,7 +165,7 @@ class TestWhatIsBuilt:
         [
             (raising(lambda: SystemExit(3)), "could not be built (SystemExit)"),
             (raising(lambda: Panic("no")), "could not be built (Panic)"),
-            (giving(None), "builds a NoneType, which is no provider with a set of kinds"),
+            (returning(None), "builds a NoneType, which is no provider with a set of kinds"),
             (Kindless, "builds a Kindless, which is no provider with a set of kinds"),
         ],
         ids=["exit", "panic", "nothing", "no kinds"],
@@ -199,24 +201,30 @@ class TestExits:
     def test_out_of_a_provider_end_its_attempt(
         self, method: str, expected: type[Exception], leave: Callable[[], BaseException]
     ) -> None:
-        town = {"odd": Stall(odd(**{method: raising(leave)})), "next": Stall()}
-        result = in_lab(town, solve)
+        providers = {
+            "odd": ScriptedProvider(provider_with(**{method: raising(leave)})),
+            "next": ScriptedProvider(),
+        }
+        result = run_with_providers(providers, solve)
         assert (result.provider, failures(result)) == ("next", [("odd", expected)])
 
     @exits
     @pytest.mark.parametrize("method", ["check", "complete"])
     def test_out_of_a_task_end_its_attempts(self, method: str, leave: Callable[[], BaseException]) -> None:
         async def main(engine: Engine) -> Exception:
-            return await fail(engine, task=task_whose(method, raising(leave)))
+            return await fail(engine, task=task_with(method, raising(leave)))
 
-        ended = in_lab({"first": Stall(), "second": Stall()}, main)
+        ended = run_with_providers({"first": ScriptedProvider(), "second": ScriptedProvider()}, main)
         assert failures(ended) == [("first", WrongSolution), ("second", WrongSolution)]
 
     @exits
     def test_out_of_a_hook_are_left_out(
         self, leave: Callable[[], BaseException], caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert in_lab({"first": Stall()}, solve, plugins=(self.Leaving(leave),)).provider == "first"
+        assert (
+            run_with_providers({"first": ScriptedProvider()}, solve, plugins=(self.Leaving(leave),)).provider
+            == "first"
+        )
         assert "captchahub_check_solution of Leaving failed: ignored" in caplog.text
 
     @exits
@@ -228,8 +236,8 @@ class TestExits:
         self, method: str, leave: Callable[[], BaseException]
     ) -> None:
         whole: dict[str, Callable[..., object]] = {
-            "read_balance": giving(Balance(Decimal(1))),
-            "read_services": giving([]),
+            "read_balance": returning(Balance(Decimal(1))),
+            "read_services": returning([]),
         }
 
         async def main(engine: Engine) -> list[type[CaptchaHubError]]:
@@ -245,7 +253,9 @@ class TestExits:
                 found.append(type(error))
             return found
 
-        assert in_lab({"odd": Stall(odd(**{**whole, method: raising(leave)}))}, main) == [PluginFault]
+        assert run_with_providers(
+            {"odd": ScriptedProvider(provider_with(**{**whole, method: raising(leave)}))}, main
+        ) == [PluginFault]
 
     @exits
     def test_do_not_end_the_thread_of_a_hub(
@@ -257,13 +267,13 @@ class TestExits:
             assert [hub.solve(picture.task()).solution.text for _ in range(2)] == ["x7kp2"] * 2
             sandbox.script(TASK.image, TextSolution("abc"))
             with pytest.raises(ExceptionGroup) as caught:
-                hub.solve(task_whose("check", raising(leave)))
+                hub.solve(task_with("check", raising(leave)))
             assert [type(error) for error in caught.value.exceptions] == [WrongSolution]
             assert hub.solve(picture.task()).solution.text == "x7kp2"
 
     @exits
     def test_out_of_an_engine_fail_its_attempt(self, leave: Callable[[], BaseException]) -> None:
-        with Hub.from_mapping(alone(), plugins=[OddPlugin({"own": Reader(raising(leave))})]) as hub:
+        with Hub.from_mapping(alone(), plugins=[CustomPlugin({"own": LocalEngine(raising(leave))})]) as hub:
             for _ in range(2):
                 with pytest.raises(ExceptionGroup) as caught:
                     hub.solve(TASK, timeout=20)
@@ -278,67 +288,73 @@ class TestErrorsOfOtherPlaces:
     def test_what_is_not_offered_is_no_way_to_fail_a_job(
         self, method: str, expected: type[Exception]
     ) -> None:
-        town = {
-            "odd": Stall(odd(**{method: raising(lambda: NotOffered("no such call"))})),
-            "next": Stall(),
+        providers = {
+            "odd": ScriptedProvider(provider_with(**{method: raising(lambda: NotOffered("no such call"))})),
+            "next": ScriptedProvider(),
         }
-        result = in_lab(town, solve)
+        result = run_with_providers(providers, solve)
         assert (result.provider, failures(result)) == ("next", [("odd", expected)])
 
     def test_a_transport_that_can_t_be_used_fails_its_own_attempts_only(self) -> None:
-        town = {"odd": Stall(step=raising(lambda: ConfigError("that proxy is none"))), "next": Stall()}
-        result = in_lab(town, solve)
+        providers = {
+            "odd": ScriptedProvider(step=raising(lambda: ConfigError("that proxy is none"))),
+            "next": ScriptedProvider(),
+        }
+        result = run_with_providers(providers, solve)
         assert result.provider == "next"
         assert "that proxy is none" in str(result.attempts[0])
 
     @pytest.mark.parametrize("method", ["create_job", "read_created"])
     def test_a_plain_task_error_is_reported_as_a_refusal_of_the_service(self, method: str) -> None:
-        town = {"odd": Stall(odd(**{method: raising(lambda: TaskError("no such option"))})), "next": Stall()}
-        ended = in_lab(town, fail)
+        providers = {
+            "odd": ScriptedProvider(provider_with(**{method: raising(lambda: TaskError("no such option"))})),
+            "next": ScriptedProvider(),
+        }
+        ended = run_with_providers(providers, fail)
         assert (type(ended), str(ended)) == (TaskRefused, "no such option")
-        assert town["next"].orders == []
+        assert providers["next"].orders == []
 
     def test_it_leaves_an_attempt_if_another_provider_solves(self) -> None:
-        town = {
-            "first": Stall(step=lambda _: Slow(8, Reply(200))),
-            "odd": Stall(odd(create_job=raising(lambda: TaskError("no such option")))),
+        providers = {
+            "first": ScriptedProvider(step=lambda _: Slow(8, Reply(200))),
+            "odd": ScriptedProvider(provider_with(create_job=raising(lambda: TaskError("no such option")))),
         }
-        result = in_lab(town, solve, hedge_after="5s", hedge_limit="100%")
+        result = run_with_providers(providers, solve, hedge_after="5s", hedge_limit="100%")
         assert (result.provider, failures(result)) == ("first", [("odd", TaskRefused)])
 
 
 class TestBrokenComparisons:
     @pytest.mark.parametrize(
-        "agrees", [raising(lambda: KeyError("broken")), giving(False)], ids=["raises", "never"]
+        "agrees", [raising(lambda: KeyError("broken")), returning(False)], ids=["raises", "never"]
     )
     def test_do_not_matter_if_one_answer_is_enough(self, agrees: Callable[..., object]) -> None:
         async def main(engine: Engine) -> Result[TextSolution]:
-            return await engine.solve(task_whose("agrees", agrees), 60)
+            return await engine.solve(task_with("agrees", agrees), 60)
 
-        result = in_lab({"first": Stall(), "second": Stall()}, main)
+        result = run_with_providers({"first": ScriptedProvider(), "second": ScriptedProvider()}, main)
         assert (result.provider, [vote.agrees for vote in result.votes]) == ("first", [True])
 
     @pytest.mark.parametrize(
         "agrees",
-        [raising(lambda: KeyError("broken")), raising(lambda: SystemExit(3)), giving(False)],
+        [raising(lambda: KeyError("broken")), raising(lambda: SystemExit(3)), returning(False)],
         ids=["raises", "exits", "never"],
     )
     def test_count_as_different_answers_if_several_must_agree(self, agrees: Callable[..., object]) -> None:
         async def main(engine: Engine) -> Exception:
-            return await fail(engine, task=task_whose("agrees", agrees))
+            return await fail(engine, task=task_with("agrees", agrees))
 
-        ended = in_lab({"first": Stall(), "second": Stall()}, main, agree=2)
+        ended = run_with_providers({"first": ScriptedProvider(), "second": ScriptedProvider()}, main, agree=2)
         assert failures(ended) == [("first", Outvoted), ("second", Outvoted)]
 
     def test_options_that_cannot_be_recorded_are_found_before_a_job_is_created(self) -> None:
-        town = {"first": Stall(), "second": Stall()}
+        providers = {"first": ScriptedProvider(), "second": ScriptedProvider()}
 
         async def main(engine: Engine) -> Exception:
-            broken = task_whose("options", property(raising(lambda: TypeError("no attrs class"))))  # type: ignore[arg-type]
+            broken = task_with("options", property(raising(lambda: TypeError("no attrs class"))))  # type: ignore[arg-type]
             return await fail(engine, task=broken)
 
-        assert isinstance(in_lab(town, main), TypeError)
-        assert [stall.orders for stall in town.values()] == [[], []]
+        assert isinstance(run_with_providers(providers, main), TypeError)
+        assert [scripted.orders for scripted in providers.values()] == [[], []]
 
 
 class TestReportWrong:
@@ -348,38 +364,40 @@ class TestReportWrong:
         async def main(engine: Engine) -> Exception:
             return await fail(engine, task=ImageToText(TASK.image, length=3))
 
-        town = {"only": Stall(settings=self.KEYS)}
-        assert failures(in_lab(town, main)) == [("only", WrongSolution)]
-        assert len(town["only"].calls("report")) == 1
+        providers = {"only": ScriptedProvider(settings=self.KEYS)}
+        assert failures(run_with_providers(providers, main)) == [("only", WrongSolution)]
+        assert len(providers["only"].calls("report")) == 1
 
     @pytest.mark.parametrize("method", ["check", "complete"])
     def test_a_check_that_crashes_says_nothing_of_the_answer(self, method: str) -> None:
         async def main(engine: Engine) -> Exception:
-            return await fail(engine, task=task_whose(method, raising(lambda: KeyError("my own fault"))))
+            return await fail(engine, task=task_with(method, raising(lambda: KeyError("my own fault"))))
 
-        town = {"only": Stall(settings=self.KEYS)}
-        assert failures(in_lab(town, main)) == [("only", WrongSolution)]
-        assert town["only"].calls("report") == []
+        providers = {"only": ScriptedProvider(settings=self.KEYS)}
+        assert failures(run_with_providers(providers, main)) == [("only", WrongSolution)]
+        assert providers["only"].calls("report") == []
 
     def test_nor_does_an_answer_that_the_plugin_read_wrongly(self) -> None:
         text: Any = "x7kp2"
-        town = {"only": Stall(odd(read_result=giving(Solved(text))), settings=self.KEYS)}
-        assert failures(in_lab(town, fail)) == [("only", PluginFault)]
-        assert town["only"].calls("report") == []
+        providers = {
+            "only": ScriptedProvider(provider_with(read_result=returning(Solved(text))), settings=self.KEYS)
+        }
+        assert failures(run_with_providers(providers, fail)) == [("only", PluginFault)]
+        assert providers["only"].calls("report") == []
 
 
 class TestAbsurdNumbers:
     @pytest.mark.parametrize("pause", [math.inf, math.nan, 1e12, -5.0])
     def test_a_pause_that_no_service_can_mean_breaks_nothing(self, pause: float) -> None:
         busy = raising(lambda: RateLimited("busy", retry_after=pause))
-        town = {"busy": Stall(odd(read_created=busy)), "other": Stall()}
+        providers = {"busy": ScriptedProvider(provider_with(read_created=busy)), "other": ScriptedProvider()}
 
         async def main(engine: Engine) -> None:
             assert (await solve(engine)).provider == "other"
             health = (await engine.health())["busy"]
             assert "busy" in (health.reason or "")
 
-        in_lab(town, main)
+        run_with_providers(providers, main)
 
     @pytest.mark.parametrize("amount", [Decimal("NaN"), Decimal("Infinity"), "5", None])
     def test_a_balance_that_is_none_is_a_fault_of_its_plugin(self, amount: object) -> None:
@@ -388,9 +406,9 @@ class TestAbsurdNumbers:
         def read_balance(_reply: object) -> Balance:
             return Balance(amount)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - that is it
 
-        town = {
-            "odd": Stall(odd(read_balance=read_balance, read_created=broke)),
-            "other": Stall(odd(read_balance=giving(Balance(Decimal(1))))),
+        providers = {
+            "odd": ScriptedProvider(provider_with(read_balance=read_balance, read_created=broke)),
+            "other": ScriptedProvider(provider_with(read_balance=returning(Balance(Decimal(1))))),
         }
 
         async def main(engine: Engine) -> None:
@@ -400,59 +418,64 @@ class TestAbsurdNumbers:
             assert found["other"] == Balance(Decimal(1))
             assert (await engine.health())["odd"].state is ProviderState.OUT
 
-        in_lab(town, main)
+        run_with_providers(providers, main)
 
 
 class TestPriceLists:
     @pytest.mark.parametrize("lines", [["a line"], "text", [None], {"a": 1}, None, 7], ids=repr)
     def test_one_of_other_things_is_a_fault_of_its_plugin_and_asked_for_once(self, lines: object) -> None:
-        town = {"odd": Stall(odd(read_services=giving(lines))), "other": Stall()}
+        providers = {
+            "odd": ScriptedProvider(provider_with(read_services=returning(lines))),
+            "other": ScriptedProvider(),
+        }
 
         async def main(engine: Engine) -> None:
             for _ in range(5):
                 await solve(engine)
-            assert len(town["odd"].calls("services")) == 1
+            assert len(providers["odd"].calls("services")) == 1
             with pytest.raises(PluginFault):
                 await engine.services("odd")
 
-        in_lab(town, main, strategy="cheapest")
+        run_with_providers(providers, main, strategy="cheapest")
 
     @pytest.mark.parametrize("price", [Decimal("NaN"), Decimal("-Infinity"), "0.5", Decimal(-1)], ids=repr)
     def test_a_price_that_is_none_is_not_known(self, price: object) -> None:
         line = Service("1", "texts", "image-to-text", price)  # pyright: ignore[reportArgumentType] - that is it
-        town = {
-            "odd": Stall(odd(read_services=giving([line]))),
-            "priced": Stall(settings={"prices": {"image-to-text": 9}}),
+        providers = {
+            "odd": ScriptedProvider(provider_with(read_services=returning([line]))),
+            "priced": ScriptedProvider(settings={"prices": {"image-to-text": 9}}),
         }
 
         async def main(engine: Engine) -> None:
             assert [(await solve(engine)).provider for _ in range(3)] == ["priced"] * 3
-            assert len(town["odd"].calls("services")) == 1
+            assert len(providers["odd"].calls("services")) == 1
             assert [service.price for service in await engine.services("odd")] == [None]
 
-        in_lab(town, main, strategy="cheapest")
+        run_with_providers(providers, main, strategy="cheapest")
 
     def test_what_is_closed_has_no_price_whatever_it_cost_before(self) -> None:
         closed = Service("1", "texts", "image-to-text", Decimal("0.1"), is_open=False)
-        charged = giving(Created(1, TextSolution("x7kp2"), Decimal("0.1")))
-        town = {
-            "closed": Stall(odd(read_created=charged, read_services=giving([closed]))),
-            "dear": Stall(settings={"prices": {"image-to-text": 9}}),
+        charged = returning(Created(1, TextSolution("x7kp2"), Decimal("0.1")))
+        providers = {
+            "closed": ScriptedProvider(
+                provider_with(read_created=charged, read_services=returning([closed]))
+            ),
+            "dear": ScriptedProvider(settings={"prices": {"image-to-text": 9}}),
         }
 
         async def main(engine: Engine) -> None:
             assert (await solve(engine)).provider == "dear"
 
-        in_lab(town, main, strategy="cheapest")
+        run_with_providers(providers, main, strategy="cheapest")
 
         async def charged_before(engine: Engine) -> None:
-            town["dear"].provider.create_job = raising(lambda: JobFailed("not now"))  # type: ignore[method-assign]
+            providers["dear"].provider.create_job = raising(lambda: JobFailed("not now"))  # type: ignore[method-assign]
             assert (await solve(engine)).cost == Decimal("0.1")
             await engine.services("closed")
             ended = await solve(engine)
             assert [attempt.provider for attempt in ended.attempts] == ["dear", "closed"]
 
-        in_lab(town, charged_before, strategy="cheapest")
+        run_with_providers(providers, charged_before, strategy="cheapest")
 
 
 class TestHooks:
@@ -473,11 +496,17 @@ class TestHooks:
     def test_what_is_no_text_is_logged_and_left_out(
         self, said: object, caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert in_lab({"only": Stall()}, solve, plugins=(self.Saying(said),)).provider == "only"
+        assert (
+            run_with_providers({"only": ScriptedProvider()}, solve, plugins=(self.Saying(said),)).provider
+            == "only"
+        )
         assert f"check_solution of Saying returned a {type(said).__name__}: ignored" in caplog.text
 
     def test_one_that_would_have_to_be_awaited_is_logged_and_left_out(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        assert in_lab({"only": Stall()}, solve, plugins=(self.Waiting(),)).provider == "only"
+        assert (
+            run_with_providers({"only": ScriptedProvider()}, solve, plugins=(self.Waiting(),)).provider
+            == "only"
+        )
         assert "returned a coroutine: ignored" in caplog.text

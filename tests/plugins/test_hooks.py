@@ -32,9 +32,9 @@ from captchahub.provider import Request, Solved
 from captchahub.settings import RouteSettings
 from captchahub.testing import Sandbox, load_emulation
 from tests.conftest import QuickOmo
-from tests.custom_providers import Stall, giving, in_lab, odd
+from tests.custom_providers import ScriptedProvider, provider_with, returning, run_with_providers
 from tests.custom_providers import solve as solve_text
-from tests.virtual_services import PICTURE, Service, in_town, lines
+from tests.virtual_services import PICTURE, Service, lines, run_with_services
 
 SCREEN = Image.from_pil(Pil.radial_gradient("L").crop((0, 0, 200, 400)))
 SLIDE = PhoneSlide(SCREEN)
@@ -143,10 +143,10 @@ class TestPlugins:
         async def main(engine: Engine) -> Result[SlideSolution]:
             return await engine.solve(SLIDE, 60)
 
-        stall = Stall(odd(create_job=create_job, read_result=giving(Solved(SENT))))
+        scripted = ScriptedProvider(provider_with(create_job=create_job, read_result=returning(Solved(SENT))))
         # The last one passed in is asked first.
         plugins = tuple(Preparing(one) for one in reversed(prepare))
-        result = in_lab({"only": stall}, main, plugins=plugins, kind="phone-slide")
+        result = run_with_providers({"only": scripted}, main, plugins=plugins, kind="phone-slide")
         [task] = sent
         return task, result.solution
 
@@ -212,9 +212,9 @@ class Ordering:
 
 class TestTheOrder:
     def winner(self, *plugins: Ordering) -> str:
-        town = {"first": Service(settings={"prices": {"image-to-text": "0.5"}}), "second": Service()}
-        result: Result[TextSolution] = in_town(town, solve_text, plugins=plugins)
-        assert {name for name, service in town.items() if service.jobs} == {result.provider}
+        services = {"first": Service(settings={"prices": {"image-to-text": "0.5"}}), "second": Service()}
+        result: Result[TextSolution] = run_with_services(services, solve_text, plugins=plugins)
+        assert {name for name, service in services.items() if service.jobs} == {result.provider}
         return result.provider
 
     def test_is_that_of_the_route_without_such_a_plugin(self) -> None:
@@ -237,14 +237,14 @@ class TestTheOrder:
         assert other.asked == []
 
     def test_a_provider_left_out_is_not_called(self) -> None:
-        town = {"first": Service(), "second": Service(answer=None)}
+        services = {"first": Service(), "second": Service(answer=None)}
 
         async def main(engine: Engine) -> None:
             with pytest.raises(AllProvidersFailed):
                 await solve_text(engine)
 
-        in_town(town, main, plugins=(Ordering("second"),))
-        assert (town["first"].jobs, town["second"].jobs) == (0, 1)
+        run_with_services(services, main, plugins=(Ordering("second"),))
+        assert (services["first"].jobs, services["second"].jobs) == (0, 1)
 
     @pytest.mark.parametrize("names", [(), ("third", "second"), ("second", "second"), (2, 1)], ids=repr)
     def test_what_is_no_order_is_logged_and_left_out(

@@ -17,7 +17,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.plugins import PluginRecord, PluginState
 from captchahub.provider import LocalProvider, ProviderKind
 from captchahub.tasks import ImageToText, Solution, Task, TextSolution
-from tests.installed_distributions import BROKEN, WORKING, Shelf
+from tests.installed_distributions import BROKEN, WORKING, PackageFolder
 
 
 @attrs.frozen
@@ -71,32 +71,32 @@ def test_two_hubs_do_not_see_each_others_plugins() -> None:
     assert "mine" not in Plugins().kind_names()
 
 
-def test_an_installed_plugin_is_found_by_the_name_of_its_entry_point(shelf: Shelf) -> None:
-    shelf.install("shelf-alpha", "shelf_alpha", WORKING.format(names=["alpha"]), "alpha")
+def test_an_installed_plugin_is_found_by_the_name_of_its_entry_point(packages: PackageFolder) -> None:
+    packages.install("sample-alpha", "sample_alpha", WORKING.format(names=["alpha"]), "alpha")
     plugins = Plugins()
     assert plugins.kind("alpha").name == "alpha"
     assert plugins.kind("alpha") == plugins.kind("alpha")
 
 
-def test_only_the_plugin_that_is_asked_for_is_imported(shelf: Shelf) -> None:
-    shelf.install("shelf-asked", "shelf_asked", WORKING.format(names=["asked"]), "asked")
-    shelf.install("shelf-idle", "shelf_idle", "raise RuntimeError('imported')", "idle")
+def test_only_the_plugin_that_is_asked_for_is_imported(packages: PackageFolder) -> None:
+    packages.install("sample-asked", "sample_asked", WORKING.format(names=["asked"]), "asked")
+    packages.install("sample-idle", "sample_idle", "raise RuntimeError('imported')", "idle")
     plugins = Plugins()
     assert {"asked", "idle"} <= set(plugins.kind_names())
-    assert "shelf_asked" not in sys.modules
+    assert "sample_asked" not in sys.modules
     plugins.kind("asked")
-    assert "shelf_asked" in sys.modules
-    assert "shelf_idle" not in sys.modules
+    assert "sample_asked" in sys.modules
+    assert "sample_idle" not in sys.modules
 
 
-def test_one_module_can_offer_several_kinds(shelf: Shelf) -> None:
-    shelf.install("shelf-both", "shelf_both", WORKING.format(names=["left", "right"]), "left", "right")
+def test_one_module_can_offer_several_kinds(packages: PackageFolder) -> None:
+    packages.install("sample-both", "sample_both", WORKING.format(names=["left", "right"]), "left", "right")
     plugins = Plugins()
     assert [plugins.kind(name).name for name in ("left", "right")] == ["left", "right"]
 
 
-def test_a_plugin_passed_in_goes_before_an_installed_one(shelf: Shelf) -> None:
-    shelf.install("shelf-beta", "shelf_beta", "raise RuntimeError('imported')", "beta")
+def test_a_plugin_passed_in_goes_before_an_installed_one(packages: PackageFolder) -> None:
+    packages.install("sample-beta", "sample_beta", "raise RuntimeError('imported')", "beta")
     kind = kind_named("beta")
     assert Plugins([Offering(kind)]).kind("beta") is kind
 
@@ -113,46 +113,46 @@ def test_no_package_is_advised_that_may_be_anybodys(name: str) -> None:
     assert "pip" not in str(error_of(Plugins(), name))
 
 
-def test_two_distributions_of_one_name_are_both_named(shelf: Shelf) -> None:
-    shelf.install("shelf-one", "shelf_one", WORKING.format(names=["twin"]), "twin")
-    shelf.install("shelf-two", "shelf_two", WORKING.format(names=["twin"]), "twin")
+def test_two_distributions_of_one_name_are_both_named(packages: PackageFolder) -> None:
+    packages.install("sample-one", "sample_one", WORKING.format(names=["twin"]), "twin")
+    packages.install("sample-two", "sample_two", WORKING.format(names=["twin"]), "twin")
     message = str(error_of(Plugins(), "twin"))
-    assert "shelf-one and shelf-two" in message
+    assert "sample-one and sample-two" in message
     assert "uninstall one" in message
 
 
 class TestWhatCanNotBeUsed:
-    def test_is_named_with_the_reason_and_the_traceback(self, shelf: Shelf) -> None:
-        shelf.install("shelf-broken", "shelf_broken", "raise RuntimeError('no\\nengine')", "broken")
+    def test_is_named_with_the_reason_and_the_traceback(self, packages: PackageFolder) -> None:
+        packages.install("sample-broken", "sample_broken", "raise RuntimeError('no\\nengine')", "broken")
         record = unusable(Plugins(), "broken")
         assert (record.state, record.distribution, record.version) == (
             PluginState.FAILED,
-            "shelf-broken",
+            "sample-broken",
             "1.0",
         )
         assert record.error == (
-            "the plugin 'broken' of shelf-broken can't be imported: RuntimeError: no engine; "
+            "the plugin 'broken' of sample-broken can't be imported: RuntimeError: no engine; "
             "update or reinstall it"
         )
-        assert "shelf_broken.py" in (record.traceback or "")
+        assert "sample_broken.py" in (record.traceback or "")
 
-    def test_may_even_try_to_end_the_program(self, shelf: Shelf) -> None:
-        shelf.install("shelf-exits", "shelf_exits", "import sys; sys.exit(3)", "exits")
+    def test_may_even_try_to_end_the_program(self, packages: PackageFolder) -> None:
+        packages.install("sample-exits", "sample_exits", "import sys; sys.exit(3)", "exits")
         assert "SystemExit: 3" in (unusable(Plugins(), "exits").error or "")
 
-    def test_stays_as_it_is_until_the_next_start(self, shelf: Shelf) -> None:
-        shelf.install("shelf-again", "shelf_again", "raise RuntimeError('no engine')", "again")
+    def test_stays_as_it_is_until_the_next_start(self, packages: PackageFolder) -> None:
+        packages.install("sample-again", "sample_again", "raise RuntimeError('no engine')", "again")
         plugins = Plugins()
         assert unusable(plugins, "again") == unusable(plugins, "again")
 
-    def test_names_what_it_adds_if_that_is_another_kind(self, shelf: Shelf) -> None:
-        shelf.install("shelf-other", "shelf_other", WORKING.format(names=["another"]), "missing")
+    def test_names_what_it_adds_if_that_is_another_kind(self, packages: PackageFolder) -> None:
+        packages.install("sample-other", "sample_other", WORKING.format(names=["another"]), "missing")
         message = unusable(Plugins(), "missing").error or ""
-        assert "shelf-other" in message
+        assert "sample-other" in message
         assert "it adds: another" in message
 
-    def test_may_be_a_module_without_hooks(self, shelf: Shelf) -> None:
-        shelf.install("shelf-bare", "shelf_bare", "", "bare")
+    def test_may_be_a_module_without_hooks(self, packages: PackageFolder) -> None:
+        packages.install("sample-bare", "sample_bare", "", "bare")
         assert "it adds: none" in (unusable(Plugins(), "bare").error or "")
 
     @pytest.mark.parametrize(
@@ -175,25 +175,25 @@ class TestWhatCanNotBeUsed:
         ids=["newer", "older", "a name that is gone", "a module that is gone"],
     )
     def test_is_incompatible_if_it_was_written_for_another_version(
-        self, shelf: Shelf, source: str, said: str
+        self, packages: PackageFolder, source: str, said: str
     ) -> None:
-        shelf.install("shelf-future", "shelf_future", source, "future")
+        packages.install("sample-future", "sample_future", source, "future")
         record = unusable(Plugins(), "future")
         assert record.state is PluginState.INCOMPATIBLE
         assert said in (record.error or "")
-        sys.modules.pop("shelf_future", None)
+        sys.modules.pop("sample_future", None)
 
     @pytest.mark.parametrize("version", ["'1'", "True", "None"])
-    def test_says_its_version_as_a_whole_number(self, shelf: Shelf, version: str) -> None:
-        shelf.install("shelf-odd", "shelf_odd", f"captchahub_contract = {version}", "odd-one")
+    def test_says_its_version_as_a_whole_number(self, packages: PackageFolder, version: str) -> None:
+        packages.install("sample-odd", "sample_odd", f"captchahub_contract = {version}", "odd-one")
         assert "as captchahub_contract, which must be a whole number" in (
             unusable(Plugins(), "odd-one").error or ""
         )
-        sys.modules.pop("shelf_odd", None)
+        sys.modules.pop("sample_odd", None)
 
-    def test_takes_no_other_one_down(self, shelf: Shelf) -> None:
-        shelf.install("shelf-down", "shelf_down", "raise RuntimeError('no engine')", "down")
-        shelf.install("shelf-up", "shelf_up", WORKING.format(names=["up"]), "up")
+    def test_takes_no_other_one_down(self, packages: PackageFolder) -> None:
+        packages.install("sample-down", "sample_down", "raise RuntimeError('no engine')", "down")
+        packages.install("sample-up", "sample_up", WORKING.format(names=["up"]), "up")
         plugins = Plugins()
         unusable(plugins, "down")
         assert plugins.kind("up").name == "up"
@@ -208,40 +208,40 @@ class TestWhatCanNotBeUsed:
             ("raise ValueError('x' * 1_000_000)", "x" * 500 + "..."),
         ],
     )
-    def test_its_words_need_not_be_fit_to_read(self, shelf: Shelf, raised: str, said: str) -> None:
-        module = f"shelf_words_{len(raised)}"
-        shelf.install("shelf-words", module, raised, "words")
+    def test_its_words_need_not_be_fit_to_read(self, packages: PackageFolder, raised: str, said: str) -> None:
+        module = f"sample_words_{len(raised)}"
+        packages.install("sample-words", module, raised, "words")
         record = unusable(Plugins(), "words")
         assert said in (record.error or "")
         assert len((record.error or "") + (record.traceback or "")) < 5000
 
 
 class TestBlocking:
-    def test_keeps_one_from_being_imported_at_all(self, shelf: Shelf) -> None:
-        shelf.install("shelf-bad", "shelf_bad", "raise RuntimeError('imported')", "bad")
+    def test_keeps_one_from_being_imported_at_all(self, packages: PackageFolder) -> None:
+        packages.install("sample-bad", "sample_bad", "raise RuntimeError('imported')", "bad")
         plugins = Plugins()
         assert plugins.block(["bad"], "plugins.block of the configuration") == []
         record = unusable(plugins, "bad")
         assert record.state is PluginState.BLOCKED
         assert record.error == (
-            "the plugin 'bad' of shelf-bad is blocked by plugins.block of the configuration; "
+            "the plugin 'bad' of sample-bad is blocked by plugins.block of the configuration; "
             "take it out there to use it"
         )
-        assert "shelf_bad" not in sys.modules
+        assert "sample_bad" not in sys.modules
 
-    @pytest.mark.parametrize("names", ["worse", "shelf-worse", "other, worse", "other worse"])
+    @pytest.mark.parametrize("names", ["worse", "sample-worse", "other, worse", "other worse"])
     def test_can_be_set_by_the_environment(
-        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, names: str
+        self, packages: PackageFolder, monkeypatch: pytest.MonkeyPatch, names: str
     ) -> None:
         monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", names)
-        shelf.install("shelf-worse", "shelf_worse", "raise RuntimeError('imported')", "worse")
+        packages.install("sample-worse", "sample_worse", "raise RuntimeError('imported')", "worse")
         assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS" in (unusable(Plugins(), "worse").error or "")
 
-    def test_of_one_of_two_packages_leaves_the_other(self, shelf: Shelf) -> None:
-        shelf.install("shelf-left", "shelf_left", WORKING.format(names=["pair"]), "pair")
-        shelf.install("shelf-right", "shelf_right", "raise RuntimeError('imported')", "pair")
+    def test_of_one_of_two_packages_leaves_the_other(self, packages: PackageFolder) -> None:
+        packages.install("sample-left", "sample_left", WORKING.format(names=["pair"]), "pair")
+        packages.install("sample-right", "sample_right", "raise RuntimeError('imported')", "pair")
         plugins = Plugins()
-        plugins.block(["shelf-right"], "this test")
+        plugins.block(["sample-right"], "this test")
         assert plugins.kind("pair").name == "pair"
 
     def test_reaches_one_that_was_passed_in_and_all_its_hooks(self) -> None:
@@ -261,10 +261,10 @@ class TestBlocking:
     def test_returns_the_names_that_match_no_plugin(self) -> None:
         assert Plugins().block(["nobody", "omocaptcha"], "this test") == ["nobody"]
 
-    def test_takes_names_of_packages_as_pip_does(self, shelf: Shelf) -> None:
-        shelf.install("Shelf_Odd.Name", "shelf_odd_name", "raise RuntimeError('imported')", "odd")
+    def test_takes_names_of_packages_as_pip_does(self, packages: PackageFolder) -> None:
+        packages.install("Sample_Odd.Name", "sample_odd_name", "raise RuntimeError('imported')", "odd")
         plugins = Plugins()
-        assert plugins.block(["shelf-odd-name"], "this test") == []
+        assert plugins.block(["sample-odd-name"], "this test") == []
         assert unusable(plugins, "odd").state is PluginState.BLOCKED
 
     def test_a_name_in_the_environment_that_matches_no_plugin_is_logged(
@@ -279,23 +279,23 @@ class TestBlocking:
 
 
 class TestLoading:
-    def test_is_for_plugins_that_no_provider_names(self, shelf: Shelf) -> None:
+    def test_is_for_plugins_that_no_provider_names(self, packages: PackageFolder) -> None:
         source = "from captchahub.hookspecs import hookimpl\n@hookimpl\ndef captchahub_observe(event): pass"
-        shelf.install("shelf-watch", "shelf_watch", source, "watch", group="captchahub.plugins")
+        packages.install("sample-watch", "sample_watch", source, "watch", group="captchahub.plugins")
         plugins = Plugins()
         assert plugins.hooks.observers == []
         plugins.load("watch")
-        assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
+        assert [name for name, _ in plugins.hooks.observers] == ["sample_watch"]
 
-    def test_repeats_what_settings_name(self, shelf: Shelf) -> None:
+    def test_repeats_what_settings_name(self, packages: PackageFolder) -> None:
         source = "from captchahub.hookspecs import hookimpl\n@hookimpl\ndef captchahub_observe(event): pass"
-        shelf.install("shelf-watch", "shelf_watch", source, "watch", group="captchahub.plugins")
+        packages.install("sample-watch", "sample_watch", source, "watch", group="captchahub.plugins")
         account = {"plugin": "omocaptcha", "api_token": "t0ken"}
         mapping = {"providers": {"a": account}, "plugins": {"load": ["watch"]}}
         plugins = Plugins.named_by(load_mapping(mapping))
         used = [record.name for record in plugins.records if record.state is PluginState.LOADED]
         assert sorted(used) == ["omocaptcha", "watch"]
-        assert [name for name, _ in plugins.hooks.observers] == ["shelf_watch"]
+        assert [name for name, _ in plugins.hooks.observers] == ["sample_watch"]
 
     def test_leaves_out_a_kind_that_was_passed_in(self) -> None:
         settings = load_mapping(
@@ -303,25 +303,25 @@ class TestLoading:
         )
         assert Plugins.named_by(settings).hooks.observers == []
 
-    def test_gives_them_to_no_provider(self, shelf: Shelf) -> None:
-        shelf.install("shelf-eyes", "shelf_eyes", BROKEN, "eyes", group="captchahub.plugins")
+    def test_gives_them_to_no_provider(self, packages: PackageFolder) -> None:
+        packages.install("sample-eyes", "sample_eyes", BROKEN, "eyes", group="captchahub.plugins")
         assert "eyes" not in Plugins().kind_names()
         assert "eyes" not in str(error_of(Plugins(), "eyes")).partition("is installed")[2]
 
     def test_of_one_that_can_not_be_used_is_logged_and_no_more(
-        self, shelf: Shelf, caplog: pytest.LogCaptureFixture
+        self, packages: PackageFolder, caplog: pytest.LogCaptureFixture
     ) -> None:
-        shelf.install("shelf-blind", "shelf_blind", "raise RuntimeError('no eyes')", "blind")
+        packages.install("sample-blind", "sample_blind", "raise RuntimeError('no eyes')", "blind")
         Plugins().load("blind")
-        assert "the plugin 'blind' of shelf-blind can't be imported: RuntimeError: no eyes" in caplog.text
+        assert "the plugin 'blind' of sample-blind can't be imported: RuntimeError: no eyes" in caplog.text
 
     def test_of_one_that_is_not_there_is_a_wrong_configuration(self) -> None:
         with pytest.raises(ConfigError, match="no plugin named 'omocaptch' is installed; did you mean"):
             Plugins().load("omocaptch")
 
-    def test_of_all_shows_the_state_of_each(self, shelf: Shelf) -> None:
-        shelf.install("shelf-works", "shelf_works", WORKING.format(names=["works"]), "works")
-        shelf.install("shelf-fails", "shelf_fails", "raise RuntimeError('no engine')", "fails")
+    def test_of_all_shows_the_state_of_each(self, packages: PackageFolder) -> None:
+        packages.install("sample-works", "sample_works", WORKING.format(names=["works"]), "works")
+        packages.install("sample-fails", "sample_fails", "raise RuntimeError('no engine')", "fails")
         plugins = Plugins()
         states = {record.name: record.state for record in plugins.records}
         assert states["works"] is states["fails"] is PluginState.INSTALLED
@@ -330,7 +330,7 @@ class TestLoading:
         assert records["works"] == PluginRecord(
             "works",
             PluginState.LOADED,
-            "shelf-works",
+            "sample-works",
             "1.0",
             kinds=("works",),
             hooks=("captchahub_provider_kinds",),
@@ -516,21 +516,21 @@ def test_settings_are_equal_if_a_plugin_makes_its_kind_again() -> None:
     assert one == other
 
 
-def test_one_module_can_be_named_in_both_groups(shelf: Shelf) -> None:
-    shelf.install("shelf-groups", "shelf_groups", WORKING.format(names=["both"]), "both")
-    points = "[captchahub]\nboth = shelf_groups\n[captchahub.plugins]\nboth = shelf_groups\n"
-    (shelf.root / "shelf_groups-1.0.dist-info" / "entry_points.txt").write_text(points)
+def test_one_module_can_be_named_in_both_groups(packages: PackageFolder) -> None:
+    packages.install("sample-groups", "sample_groups", WORKING.format(names=["both"]), "both")
+    points = "[captchahub]\nboth = sample_groups\n[captchahub.plugins]\nboth = sample_groups\n"
+    (packages.root / "sample_groups-1.0.dist-info" / "entry_points.txt").write_text(points)
     plugins = Plugins()
     plugins.load("both")
     assert plugins.kind("both").name == "both"
 
 
-def test_an_entry_point_must_not_name_a_class(shelf: Shelf) -> None:
-    shelf.install("shelf-class", "shelf_class", "class Plugin: ...\n", "of-class")
-    points = "[captchahub]\nof-class = shelf_class:Plugin\n"
-    (shelf.root / "shelf_class-1.0.dist-info" / "entry_points.txt").write_text(points)
+def test_an_entry_point_must_not_name_a_class(packages: PackageFolder) -> None:
+    packages.install("sample-class", "sample_class", "class Plugin: ...\n", "of-class")
+    points = "[captchahub]\nof-class = sample_class:Plugin\n"
+    (packages.root / "sample_class-1.0.dist-info" / "entry_points.txt").write_text(points)
     assert (
-        "names a class, and hooks need an object: write `plugin = Plugin()` and name `shelf_class:plugin`"
+        "names a class, and hooks need an object: write `plugin = Plugin()` and name `sample_class:plugin`"
     ) in (unusable(Plugins(), "of-class").error or "")
 
 
@@ -542,21 +542,21 @@ class TestBrokenMetadata:
         [b"[console_scripts]\njust-a-word\n", "[x]\nä = b:c\n".encode("latin-1"), b"[captchahub]\nword\n"],
     )
     def test_hides_no_other_plugin(
-        self, shelf: Shelf, points: bytes, caplog: pytest.LogCaptureFixture
+        self, packages: PackageFolder, points: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
-        shelf.install("shelf-fine", "shelf_fine", WORKING.format(names=["fine"]), "fine")
-        shelf.install("shelf-broken", "shelf_broken", "")
-        (shelf.root / "shelf_broken-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+        packages.install("sample-fine", "sample_fine", WORKING.format(names=["fine"]), "fine")
+        packages.install("sample-broken", "sample_broken", "")
+        (packages.root / "sample_broken-1.0.dist-info" / "entry_points.txt").write_bytes(points)
         assert {"fine", "omocaptcha"} <= {*Plugins().kind_names()}
         assert Plugins().kind("fine").name == "fine"
         lines = [
-            line for line in caplog.messages if line.startswith("the metadata of shelf-broken can't be read")
+            line for line in caplog.messages if line.startswith("the metadata of sample-broken can't be read")
         ]
         assert len(lines) <= 1  # a process logs it once
 
-    def test_of_a_plugin_itself_leaves_it_without_a_package(self, shelf: Shelf) -> None:
-        shelf.install("shelf-nameless", "shelf_nameless", WORKING.format(names=["nameless"]), "nameless")
-        (shelf.root / "shelf_nameless-1.0.dist-info" / "METADATA").write_bytes(b"\xff\xfe")
+    def test_of_a_plugin_itself_leaves_it_without_a_package(self, packages: PackageFolder) -> None:
+        packages.install("sample-nameless", "sample_nameless", WORKING.format(names=["nameless"]), "nameless")
+        (packages.root / "sample_nameless-1.0.dist-info" / "METADATA").write_bytes(b"\xff\xfe")
         plugins = Plugins()
         assert plugins.kind("nameless").name == "nameless"
         (record,) = (record for record in plugins.records if record.name == "nameless")
@@ -587,11 +587,11 @@ class TestAliases:
     )
 
     @pytest.fixture(autouse=True)
-    def installed(self, shelf: Shelf) -> None:
-        shelf.install("shelf-post", "shelf_post", self.SOURCE, "post")
-        claimed = "new-york = shelf_post\nthe.site = shelf_post\n"
-        points = f"[captchahub]\npost = shelf_post\n[captchahub.aliases]\n{claimed}"
-        (shelf.root / "shelf_post-1.0.dist-info" / "entry_points.txt").write_text(points)
+    def installed(self, packages: PackageFolder) -> None:
+        packages.install("sample-post", "sample_post", self.SOURCE, "post")
+        claimed = "new-york = sample_post\nthe.site = sample_post\n"
+        points = f"[captchahub]\npost = sample_post\n[captchahub.aliases]\n{claimed}"
+        (packages.root / "sample_post-1.0.dist-info" / "entry_points.txt").write_text(points)
 
     @staticmethod
     def message_for(**provider: object) -> str:
@@ -617,11 +617,11 @@ class TestAliases:
         assert self.message_for(plugin="post", city="${env:CITY}").endswith("found the value of ${env:CITY}")
 
     def test_of_a_plugin_that_is_blocked_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "shelf-post")
+        monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "sample-post")
         assert "write" not in self.message_for(plugin="new-york")
 
-    def test_import_only_the_plugin_that_has_them(self, shelf: Shelf) -> None:
-        shelf.install("shelf-loud", "shelf_loud", BROKEN, "loud")
+    def test_import_only_the_plugin_that_has_them(self, packages: PackageFolder) -> None:
+        packages.install("sample-loud", "sample_loud", BROKEN, "loud")
         plugins = Plugins()
         with pytest.raises(ConfigError):
             plugins.kind("new-york")

@@ -23,18 +23,18 @@ from captchahub.cli import cli
 from captchahub.plugins import PluginState
 from captchahub.testing import Sandbox
 from tests.conftest import QuickOmo
-from tests.installed_distributions import BROKEN, Shelf
+from tests.installed_distributions import BROKEN, PackageFolder
 from tests.virtual_services import TASK
 
-WHY = "the plugin 'lost' of shelf-lost can't be imported: RuntimeError: no engine; update or reinstall it"
+WHY = "the plugin 'lost' of sample-lost can't be imported: RuntimeError: no engine; update or reinstall it"
 
 Configured = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def mapping(shelf: Shelf, configured: Configured) -> dict[str, Any]:
+def mapping(packages: PackageFolder, configured: Configured) -> dict[str, Any]:
     """Two providers, of which the first one's plugin is broken."""
-    shelf.install("shelf-lost", "shelf_lost", BROKEN, "lost")
+    packages.install("sample-lost", "sample_lost", BROKEN, "lost")
     mapping = configured("omo")
     providers = {"broken": {"plugin": "lost", "api_token": "t0p-s3cret"}, **mapping["providers"]}
     return {"providers": providers, "routes": {"image-to-text": ["broken", "omo"]}}
@@ -69,7 +69,7 @@ def test_without_routes_it_is_named_only_if_no_other_provider_takes_the_task(
         assert hub.solve(sandbox.draw_text("x7kp2").task()).provider == "omo"
     del mapping["providers"]["omo"]
     hub = Hub.from_mapping(mapping, plugins=[quick])
-    with hub, pytest.raises(ConfigError, match="broken can't be called: the plugin 'lost' of shelf-lost"):
+    with hub, pytest.raises(ConfigError, match="broken can't be called: the plugin 'lost' of sample-lost"):
         hub.solve(TASK)
 
 
@@ -107,7 +107,7 @@ def test_one_that_is_blocked_names_the_key_or_variable(
 ) -> None:
     with Hub.from_mapping({**mapping, "plugins": {"block": ["lost"]}}, plugins=[quick]) as hub:
         assert "is blocked by plugins.block of the configuration" in (hub.health()["broken"].reason or "")
-    monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "shelf-lost")
+    monkeypatch.setenv("CAPTCHAHUB_BLOCK_PLUGINS", "sample-lost")
     with Hub.from_mapping(mapping, plugins=[quick]) as hub:
         assert "is blocked by $CAPTCHAHUB_BLOCK_PLUGINS" in (hub.health()["broken"].reason or "")
 

@@ -33,7 +33,16 @@ from captchahub.provider import Created, Reply, Solved
 from captchahub.tasks import Solution
 from captchahub.testing import Hang, Sandbox, Slow
 from tests.conftest import QuickOmo
-from tests.custom_providers import OddPlugin, Reader, Stall, fail, giving, in_lab, odd, raising
+from tests.custom_providers import (
+    CustomPlugin,
+    LocalEngine,
+    ScriptedProvider,
+    fail,
+    provider_with,
+    raising,
+    returning,
+    run_with_providers,
+)
 from tests.virtual_services import PICTURE, TOKEN
 
 
@@ -145,21 +154,21 @@ class TestTheToken:
     def test_a_plugin_that_writes_it_down_does_not_show_it(
         self, method: str, make: Callable[[], Exception], caplog: pytest.LogCaptureFixture
     ) -> None:
-        shown = shown_of(Stall(odd(**{method: raising(make)})))
+        shown = shown_of(ScriptedProvider(provider_with(**{method: raising(make)})))
         assert TOKEN not in shown + caplog.text
 
     @places
     def test_nor_does_a_transport(
         self, make: Callable[[], Exception], caplog: pytest.LogCaptureFixture
     ) -> None:
-        shown = shown_of(Stall(step=raising(make)))
+        shown = shown_of(ScriptedProvider(step=raising(make)))
         assert TOKEN not in shown + caplog.text
 
     @places
     def test_nor_an_engine(self, make: Callable[[], Exception], caplog: pytest.LogCaptureFixture) -> None:
         own = {"plugin": "odd", "who": "own", "token": TOKEN, **ONE_IS_TOO_MANY}
-        reader = Reader(raising(make))
-        with Hub.from_mapping({"providers": {"own": own}}, plugins=[OddPlugin({"own": reader})]) as hub:
+        reader = LocalEngine(raising(make))
+        with Hub.from_mapping({"providers": {"own": own}}, plugins=[CustomPlugin({"own": reader})]) as hub:
             with pytest.raises(AllProvidersFailed) as caught:
                 hub.solve(ImageToText(PICTURE))
             shown = all_that_shows(caught.value) + repr(hub.health())
@@ -173,7 +182,9 @@ class TestTheToken:
             assert isinstance(found, Exception)
             return all_that_shows(found)
 
-        assert TOKEN not in in_lab({"only": Stall(odd(**{method: raising(make)}))}, main)
+        assert TOKEN not in run_with_providers(
+            {"only": ScriptedProvider(provider_with(**{method: raising(make)}))}, main
+        )
 
     @pytest.mark.parametrize(
         ("method", "answer"),
@@ -185,7 +196,9 @@ class TestTheToken:
     def test_nor_an_answer_that_is_refused(
         self, method: str, answer: object, caplog: pytest.LogCaptureFixture
     ) -> None:
-        shown = shown_of(Stall(odd(**{method: giving(answer)})), ImageToText(PICTURE, length=3))
+        shown = shown_of(
+            ScriptedProvider(provider_with(**{method: returning(answer)})), ImageToText(PICTURE, length=3)
+        )
         assert "characters, not 3" in shown
         assert TOKEN not in shown + caplog.text
 
@@ -194,13 +207,13 @@ class TestTheToken:
         async def main(engine: Engine) -> str:
             return all_that_shows(await fail(engine))
 
-        odd_one = Stall(odd(read_created=giving(Created(1, answer))))
-        shown = in_lab({"odd": odd_one, "other": Stall()}, main, agree=2)
+        odd_one = ScriptedProvider(provider_with(read_created=returning(Created(1, answer))))
+        shown = run_with_providers({"odd": odd_one, "other": ScriptedProvider()}, main, agree=2)
         assert "and no other provider did, but 2 must agree" in shown
         assert TOKEN not in shown
 
     def test_what_happened_is_still_reported(self) -> None:
-        shown = shown_of(Stall(odd(read_created=raising(in_a_cause))))
+        shown = shown_of(ScriptedProvider(provider_with(read_created=raising(in_a_cause))))
         assert "AmbiguousCreate" in shown
         assert "no field in ***" in shown
 
@@ -208,15 +221,15 @@ class TestTheToken:
 ONE_IS_TOO_MANY = {"health": {"failures": 1}}
 
 
-def shown_of(stall: Stall, task: ImageToText = ImageToText(PICTURE)) -> str:  # noqa: B008 - it is frozen
+def shown_of(scripted: ScriptedProvider, task: ImageToText = ImageToText(PICTURE)) -> str:  # noqa: B008 - it is frozen
     """What a failed solve shows, and the health after it."""
 
     async def main(engine: Engine) -> str:
         error = await fail(engine, task=task)
         return all_that_shows(error) + repr(await engine.health())
 
-    stall.settings = {**stall.settings, **ONE_IS_TOO_MANY}
-    return in_lab({"only": stall}, main)
+    scripted.settings = {**scripted.settings, **ONE_IS_TOO_MANY}
+    return run_with_providers({"only": scripted}, main)
 
 
 @attrs.frozen
@@ -244,18 +257,20 @@ def not_sent(_request: object) -> Reply | ProviderError:
 
 
 # Stalls by what goes wrong; they are made anew for each test.
-FAILING: Mapping[str, Callable[[], Stall]] = {
-    "job failed": lambda: Stall(odd(read_result=raising(lambda: JobFailed("no")))),
-    "ambiguous": lambda: Stall(step=broke),
-    "not sent": lambda: Stall(step=not_sent),
-    "timeout": lambda: Stall(step=lambda _: Hang(), settings={"timeout": "3s"}),
-    "fault in the reading": lambda: Stall(odd(read_created=raising(lambda: KeyError("no")))),
-    "fault in the order": lambda: Stall(odd(create_job=raising(lambda: KeyError("no")))),
-    "lost questions": lambda: Stall(
+FAILING: Mapping[str, Callable[[], ScriptedProvider]] = {
+    "job failed": lambda: ScriptedProvider(provider_with(read_result=raising(lambda: JobFailed("no")))),
+    "ambiguous": lambda: ScriptedProvider(step=broke),
+    "not sent": lambda: ScriptedProvider(step=not_sent),
+    "timeout": lambda: ScriptedProvider(step=lambda _: Hang(), settings={"timeout": "3s"}),
+    "fault in the reading": lambda: ScriptedProvider(
+        provider_with(read_created=raising(lambda: KeyError("no")))
+    ),
+    "fault in the order": lambda: ScriptedProvider(provider_with(create_job=raising(lambda: KeyError("no")))),
+    "lost questions": lambda: ScriptedProvider(
         step=lambda request: broke(request) if "poll" in request.url else Reply(200)
     ),
-    "no solution": lambda: Stall(odd(read_result=giving("x7kp2"))),
-    "in a context": lambda: Stall(odd(read_created=holding)),
+    "no solution": lambda: ScriptedProvider(provider_with(read_result=returning("x7kp2"))),
+    "in a context": lambda: ScriptedProvider(provider_with(read_created=holding)),
 }
 failing = pytest.mark.parametrize("make", FAILING.values(), ids=FAILING)
 
@@ -270,7 +285,9 @@ class TestThePicture:
         gc.enable()
 
     @failing
-    def test_a_result_does_not_keep_it_whatever_failed_before(self, make: Callable[[], Stall]) -> None:
+    def test_a_result_does_not_keep_it_whatever_failed_before(
+        self, make: Callable[[], ScriptedProvider]
+    ) -> None:
         async def main(engine: Engine) -> None:
             task = ImageToText(Image.from_bytes(PICTURE.data))
             picture = weakref.ref(task.image)
@@ -280,10 +297,10 @@ class TestThePicture:
             assert len(result.attempts) == 2
             assert picture() is None
 
-        in_lab({"failing": make(), "good": Stall()}, main)
+        run_with_providers({"failing": make(), "good": ScriptedProvider()}, main)
 
     @failing
-    def test_nor_does_an_error_that_was_let_go(self, make: Callable[[], Stall]) -> None:
+    def test_nor_does_an_error_that_was_let_go(self, make: Callable[[], ScriptedProvider]) -> None:
         async def main(engine: Engine) -> None:
             task = ImageToText(Image.from_bytes(PICTURE.data))
             picture = weakref.ref(task.image)
@@ -293,10 +310,10 @@ class TestThePicture:
             await asyncio.sleep(100)
             assert picture() is None
 
-        in_lab({"failing": make()}, main)
+        run_with_providers({"failing": make()}, main)
 
     @failing
-    def test_nor_the_attempts_of_an_error(self, make: Callable[[], Stall]) -> None:
+    def test_nor_the_attempts_of_an_error(self, make: Callable[[], ScriptedProvider]) -> None:
         async def main(engine: Engine) -> None:
             task = ImageToText(Image.from_bytes(PICTURE.data))
             picture = weakref.ref(task.image)
@@ -310,7 +327,7 @@ class TestThePicture:
             assert attempts
             assert picture() is None
 
-        in_lab({"failing": make()}, main)
+        run_with_providers({"failing": make()}, main)
 
     @pytest.mark.parametrize("error", [TaskError, TaskRefused])
     @pytest.mark.parametrize("method", ["create_job", "read_created", "read_result"])
@@ -324,7 +341,9 @@ class TestThePicture:
             await asyncio.sleep(100)
             assert picture() is None
 
-        in_lab({"only": Stall(odd(**{method: raising(lambda: error("no"))}))}, main)
+        run_with_providers(
+            {"only": ScriptedProvider(provider_with(**{method: raising(lambda: error("no"))}))}, main
+        )
 
     def test_nor_a_check_that_crashed(self) -> None:
         async def main(engine: Engine) -> None:
@@ -336,7 +355,7 @@ class TestThePicture:
             await asyncio.sleep(100)
             assert picture() is None
 
-        in_lab({"only": Stall()}, main)
+        run_with_providers({"only": ScriptedProvider()}, main)
 
     def test_nor_an_attempt_that_was_overtaken(self) -> None:
         async def main(engine: Engine) -> None:
@@ -348,8 +367,10 @@ class TestThePicture:
             assert [type(attempt.error) for attempt in result.attempts] == [type(None), Overtaken]
             assert picture() is None
 
-        slow = Stall(step=lambda request: Slow(9 if "poll" in request.url else 0, Reply(200)))
-        in_lab({"slow": slow, "quick": Stall()}, main, hedge_after="5s", hedge_limit="100%")
+        slow = ScriptedProvider(step=lambda request: Slow(9 if "poll" in request.url else 0, Reply(200)))
+        run_with_providers(
+            {"slow": slow, "quick": ScriptedProvider()}, main, hedge_after="5s", hedge_limit="100%"
+        )
 
     def test_nor_a_solve_that_was_cancelled(self) -> None:
         async def main(engine: Engine) -> None:
@@ -365,18 +386,18 @@ class TestThePicture:
             gc.collect()
             assert picture() is None
 
-        in_lab({"only": Stall(step=lambda _: Hang())}, main)
+        run_with_providers({"only": ScriptedProvider(step=lambda _: Hang())}, main)
 
     def test_nor_a_hub(self, sandbox: Sandbox, quick: QuickOmo) -> None:
         sandbox.script(PICTURE, TextSolution("x7kp2"))
-        failing = Reader(raising(lambda: KeyError("broken")))
+        failing = LocalEngine(raising(lambda: KeyError("broken")))
         mapping = {
             "providers": {
                 "own": {"plugin": "odd", "who": "own"},
                 "omo": {"plugin": "omocaptcha", **sandbox.settings()},
             }
         }
-        with Hub.from_mapping(mapping, plugins=[quick, OddPlugin({"own": failing})]) as hub:
+        with Hub.from_mapping(mapping, plugins=[quick, CustomPlugin({"own": failing})]) as hub:
             for length in (5, 3):
                 task = ImageToText(Image.from_bytes(PICTURE.data), length=length)
                 picture = weakref.ref(task.image)

@@ -30,8 +30,8 @@ from captchahub._plugins.manager import Plugins
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Request
 from captchahub.testing import Mishap, ScriptedTransport, Slow, json_reply, run_virtual
-from tests.custom_providers import Whole, whole_reply
-from tests.virtual_services import NOT_SENT, TASK, TOKEN, Service, broken, in_town
+from tests.custom_providers import CompleteProvider, empty_reply
+from tests.virtual_services import NOT_SENT, TASK, TOKEN, Service, broken, run_with_services
 
 BAD_TOKEN_LIST = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 
@@ -41,7 +41,7 @@ class TestAPriceListThatCannotBeRead:
 
     BUDGET: Mapping[str, object] = {"budget": {"limit": 1, "per": "day"}}
 
-    def town(self, mishap: Callable[[str], Mishap | None]) -> dict[str, Service]:
+    def services(self, mishap: Callable[[str], Mishap | None]) -> dict[str, Service]:
         return {"omo": Service(mishap=mishap, settings=self.BUDGET), "other": Service()}
 
     @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ class TestAPriceListThatCannotBeRead:
     def test_is_told_as_what_it_is_and_the_next_provider_is_asked(
         self, mishap: Mishap, error: type[ProviderError], is_out: bool
     ) -> None:
-        town = self.town(lambda call: mishap if call == "getService" else None)
+        services = self.services(lambda call: mishap if call == "getService" else None)
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, None)
@@ -72,8 +72,8 @@ class TestAPriceListThatCannotBeRead:
             assert isinstance(failed.error.__cause__, error)
             assert ((await engine.health())["omo"].state is ProviderState.OUT) == is_out
 
-        in_town(town, main)
-        assert town["omo"].orders == []
+        run_with_services(services, main)
+        assert services["omo"].orders == []
 
     @pytest.mark.parametrize(
         ("mishap", "error"),
@@ -84,8 +84,8 @@ class TestAPriceListThatCannotBeRead:
         ids=["busy", "blocked"],
     )
     def test_gives_the_advice_of_its_error(self, mishap: Mishap, error: type[ProviderError]) -> None:
-        town = self.town(lambda call: mishap if call == "getService" else None)
-        (failed, _) = in_town(town, lambda engine: engine.solve(TASK, None)).attempts
+        services = self.services(lambda call: mishap if call == "getService" else None)
+        (failed, _) = run_with_services(services, lambda engine: engine.solve(TASK, None)).attempts
         assert failed.error is not None
         assert type(failed.error) is error
         assert failed.error.advice == error.advice
@@ -93,52 +93,54 @@ class TestAPriceListThatCannotBeRead:
         assert "asked for its prices" in str(failed.error)
 
     def test_counts_to_a_cooldown(self) -> None:
-        town = self.town(lambda call: NOT_SENT if call == "getService" else None)
+        services = self.services(lambda call: NOT_SENT if call == "getService" else None)
 
         async def main(engine: Engine) -> None:
             for _ in range(5):
                 await engine.solve(TASK, None)
             assert (await engine.health())["omo"].state is ProviderState.COOLING
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     @pytest.mark.parametrize("failures", [1, 2, 3])
     def test_is_asked_for_again_after_a_pause(self, failures: int) -> None:
-        town = {"omo": Service(settings=self.BUDGET)}
+        services = {"omo": Service(settings=self.BUDGET)}
         broken_list = broken(*[Mishap(json_reply({}, 502))] * failures, on="getService")
-        town["omo"].mishap = broken_list
+        services["omo"].mishap = broken_list
 
         async def main(engine: Engine) -> None:
             result = await engine.solve(TASK, 60)
             assert (result.solution.text, result.cost) == ("x7kp2", Decimal("0.00055"))
             assert result.elapsed < 20
 
-        in_town(town, main)
-        assert town["omo"].jobs == 1
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
 
     def test_does_not_last_for_other_solves(self) -> None:
-        town = self.town(broken(Mishap(json_reply({}, 502)), on="getService"))
+        services = self.services(broken(Mishap(json_reply({}, 502)), on="getService"))
 
         async def main(engine: Engine) -> None:
             assert (await engine.solve(TASK, None)).provider == "other"
             assert (await engine.solve(TASK, None)).provider == "omo"
 
-        in_town(town, main)
+        run_with_services(services, main)
 
     def test_is_read_once_for_all_who_wait_for_it(self) -> None:
-        town = self.town(lambda call: Mishap(Slow(3, json_reply({}, 502))) if call == "getService" else None)
+        services = self.services(
+            lambda call: Mishap(Slow(3, json_reply({}, 502))) if call == "getService" else None
+        )
 
         async def main(engine: Engine) -> None:
             results = await asyncio.gather(*(engine.solve(TASK, None) for _ in range(4)))
             assert {result.provider for result in results} == {"other"}
 
-        in_town(town, main)
-        assert len(town["omo"].transport.calls_to("getService")) == 1
+        run_with_services(services, main)
+        assert len(services["omo"].transport.calls_to("getService")) == 1
 
     def test_shows_no_token(self) -> None:
         told = Mishap(json_reply({"message": f"no such token {TOKEN}"}, 400))
-        town = self.town(lambda call: told if call == "getService" else None)
-        result = in_town(town, lambda engine: engine.solve(TASK, None))
+        services = self.services(lambda call: told if call == "getService" else None)
+        result = run_with_services(services, lambda engine: engine.solve(TASK, None))
         assert "no such token ***" in str(result.attempts[0])
         assert TOKEN not in repr(result)
 
@@ -148,7 +150,7 @@ class NoSettings:
     """Nothing to set."""
 
 
-class Free(Whole):
+class Free(CompleteProvider):
     """A service that tells no prices, for it has none."""
 
     def ask_services(self) -> Request:
@@ -175,7 +177,7 @@ class TestAKindThatIsFreeOfCharge:
             engine = Engine(
                 read_mapping(mapping, plugins),
                 plugins=plugins,
-                connect=lambda _: ScriptedTransport(whole_reply),
+                connect=lambda _: ScriptedTransport(empty_reply),
             )
             result = await engine.solve(TASK, None)
             await engine.aclose()

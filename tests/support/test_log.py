@@ -18,7 +18,7 @@ from captchahub.hookspecs import hookimpl
 from captchahub.testing import Sandbox
 from tests.custom_providers import fail, solve
 from tests.plugins.test_dispatcher import Recorder
-from tests.virtual_services import PICTURE, TASK, TOKEN, Service, dead, in_town, lines
+from tests.virtual_services import PICTURE, TASK, TOKEN, Service, lines, run_with_services, unreachable
 
 
 class Unprepared:
@@ -46,13 +46,13 @@ class TestTheLinesOfASolve:
 
     def test_end_with_the_id_that_events_have(self, caplog: pytest.LogCaptureFixture) -> None:
         recorder = Recorder()
-        town = {
-            "bad": Service(mishap=dead, settings={"health": {"failures": 1}}),
+        services = {
+            "bad": Service(mishap=unreachable, settings={"health": {"failures": 1}}),
             "unread": Service(answer=None),
             "good": Service(),
         }
 
-        in_town(town, solve, plugins=(recorder, Refusing()))
+        run_with_services(services, solve, plugins=(recorder, Refusing()))
         (submitted,) = recorder.of(Submitted)
         assert len(caplog.records) > 4
         assert ids(caplog.records) == {submitted.solve}
@@ -64,7 +64,7 @@ class TestTheLinesOfASolve:
             await asyncio.gather(*(engine.solve(task, None) for task in tasks))
 
         recorder = Recorder()
-        in_town({"good": Service()}, main, plugins=(recorder,))
+        run_with_services({"good": Service()}, main, plugins=(recorder,))
         assert len(caplog.records) == len(ids(caplog.records)) == 3
         assert ids(caplog.records) == {event.solve for event in recorder.of(Submitted)}
 
@@ -76,7 +76,7 @@ class TestTheLinesOfASolve:
                 await engine.solve(TASK, 5.0)
             await asyncio.sleep(60)
 
-        in_town({"slow": Service(seconds=lambda: 20.0)}, main, plugins=(recorder,))
+        run_with_services({"slow": Service(seconds=lambda: 20.0)}, main, plugins=(recorder,))
         (late,) = (
             record for record in caplog.records if "after its attempt had ended" in record.getMessage()
         )
@@ -89,20 +89,20 @@ class TestTheLinesOfASolve:
             plugins, account = Plugins(), {"plugin": "omocaptcha", "api_token": TOKEN}
             await engine.reload(read_mapping({"providers": {"good": account}}, plugins), plugins)
 
-        in_town({"good": Service()}, main)
+        run_with_services({"good": Service()}, main)
         assert lines(caplog)[0].startswith("the configuration was read again")
         assert ids(caplog.records) == {None}
         assert "[solve" not in caplog.text
 
     def test_have_it_in_the_threads_of_plugins(self, caplog: pytest.LogCaptureFixture) -> None:
         recorder = Recorder()
-        in_town({"good": Service()}, solve, plugins=(recorder, Unprepared()))
+        run_with_services({"good": Service()}, solve, plugins=(recorder, Unprepared()))
         (failed,) = (record for record in caplog.records if "prepare_task" in record.getMessage())
         assert ids([failed]) == {recorder.of(Submitted)[0].solve}
 
     def test_are_warnings_if_it_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.WARNING, "captchahub")
-        in_town({"bad": Service(answer=None)}, fail)
+        run_with_services({"bad": Service(answer=None)}, fail)
         (record,) = caplog.records
         assert (record.levelname, record.name) == ("WARNING", "captchahub")
         assert lines(caplog) == [
@@ -119,7 +119,7 @@ class TestTheLinesOfASolve:
             cancelled.cancel()
             await asyncio.wait([cancelled])
 
-        in_town({"good": Service()}, main)
+        run_with_services({"good": Service()}, main)
         assert caplog.records == []
 
     def test_have_it_over_http_too(self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from captchahub import Image, ImageToText, Result, TextSolution
 from captchahub._engine.engine import Engine
 from captchahub.tickets import Progress
-from tests.virtual_services import Service, in_town
+from tests.virtual_services import Service, run_with_services
 
 PICTURE = Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs=")
 
@@ -141,7 +141,7 @@ def solved(services: dict[str, Service], task: ImageToText, **route: Any) -> Res
     async def main(engine: Engine) -> Result[TextSolution]:
         return await engine.solve(task, 60, Progress())
 
-    return in_town(services, main, **route)
+    return run_with_services(services, main, **route)
 
 
 class TestInASolve:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from captchahub import errors
 from captchahub._config.plain_values import items_in
 from captchahub._config.problems import KeyPath
-from captchahub._config.reader import ValueReader
 from captchahub._config.type_info import keys_of
 from captchahub._support.notation import Weight
 from captchahub._support.wording import advise
 from captchahub.errors import AmbiguousCreate, JobTimeout, ProviderError, TaskError
 from captchahub.settings import Otherwise, RouteSettings, Strategy
+
+if TYPE_CHECKING:
+    # Only the type of an argument: the rules of routes do not depend on how values are read.
+    from captchahub._config.reader import ValueReader
 
 Group = Mapping[str, float]
 

@@ -22,7 +22,7 @@ def broken_proxy(_request: Request) -> Reply:
 
 
 @pytest.mark.parametrize(
-    ("stall", "error", "cost", "state"),
+    ("scripted", "error", "cost", "state"),
     [
         pytest.param(
             ScriptedProvider(step=broken_proxy), ProviderError, 0, JobState.NOT_SENT, id="nothing was sent"

@@ -110,7 +110,7 @@ class Problems:
         origin = self.origins.get(place)
         return shown(value) if origin is None else f"the value of {origin.name}"
 
-    def is_followed(self, text: str) -> bool:
+    def came_from_reference(self, text: str) -> bool:
         """Whether a reference led to exactly this text."""
         # By the text, because a reader of a single value does not know its place.
         return any(text in origin.texts for origin in self.origins.values() if origin.is_reference)

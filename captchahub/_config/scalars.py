@@ -43,7 +43,7 @@ MAX_AMOUNT = 10**9
 """The largest amount of money, in any currency."""
 
 NEVER = "never"
-"""How a limit is written that nothing reaches."""
+"""The word for a limit that is never reached."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -79,7 +79,7 @@ class ReadContext:
 
     base: Path = Path()
     """Where relative paths begin."""
-    is_followed: Callable[[str], bool] = lambda _text: False
+    came_from_reference: Callable[[str], bool] = lambda _text: False
     """Whether a text came from a reference, so that it is meant even if it looks like a shell variable."""
 
     @cached_property
@@ -186,7 +186,7 @@ def read_secret(value: object, context: ReadContext) -> Secret:
     if not value.strip():
         advice = "give it a value, best as ${env:NAME} or ${file:PATH}"
         raise InvalidValue("a secret", value, advice, hidden=True)
-    if _SHELL_VARIABLE.fullmatch(value) and not context.is_followed(value):
+    if _SHELL_VARIABLE.fullmatch(value) and not context.came_from_reference(value):
         raise InvalidValue("a secret", value, "an environment variable is written ${env:NAME}", hidden=True)
     return Secret(value)
 

@@ -49,7 +49,7 @@ class SettingsReader:
         self._plugins = plugins
         self._problems = problems
         # Absolute, because the program may change its working directory before a path is used.
-        self._reader = ValueReader(ReadContext(anchored(base), problems.is_followed), problems)
+        self._reader = ValueReader(ReadContext(anchored(base), problems.came_from_reference), problems)
 
     def settings(self, value: object) -> HubSettings | None:
         """Return the settings, or None if something essential is missing."""

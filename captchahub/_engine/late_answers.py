@@ -155,9 +155,9 @@ async def collect(
 async def collect_late(
     poller: Poller, frame: Frame, row: JobRow, undelivered: UndeliveredAnswers, late: LateAnswer | None
 ) -> None:
-    """Collect a job whose attempt has ended. If it is not over then, it is released to other hubs.
+    """Collect a job whose attempt has ended. A job that stays open is released to other hubs.
 
-    So is the answer, unless the solve takes it or has another one.
+    So is its answer, unless the solve takes it or has another one.
     """
     outcome = await collect(poller, frame, row, late=late)
     name, job_id, error = poller.account.name, poller.job.id, outcome.error
@@ -177,7 +177,7 @@ async def collect_late(
 
 
 async def collect_late_local(busy: Future[Solution], late: LateAnswer) -> None:
-    """Wait for the answer of an engine in this process which takes longer than its attempt."""
+    """Wait for the answer of a local provider which takes longer than its attempt."""
     try:
         late.came(late.checked(Solved(await asyncio.wrap_future(busy))))
     except WrongSolution as error:

@@ -1,4 +1,4 @@
-"""An attempt at an engine in this process."""
+"""An attempt at a local provider."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from captchahub.tasks import Solution, Task
 
 
 class LocalAttempt(AttemptRunner[LocalAccount]):
-    """An attempt at an engine in this process."""
+    """An attempt at a local provider."""
 
     async def _work(self) -> Solved:
         prepared = await self._prepare_task()

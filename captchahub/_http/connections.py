@@ -42,7 +42,7 @@ class Exchange:
         self._resolve = resolve
         self.max_idle = max_idle
         """How long a connection may have been idle to be used again, in seconds."""
-        self.sent = False
+        self.may_have_sent = False
         """Whether any byte of the request may have left: from then on, a job may have been created."""
         self.proxy: Proxy | None = None
         """The proxy that it goes through, or None."""
@@ -89,13 +89,16 @@ class Exchange:
             raise
         return raw
 
-    def use(self, connection: _Connection) -> None:
-        """Send on this connection from now on. Raises OSError if the exchange was cut off."""
+    def note_sending(self, connection: _Connection) -> None:
+        """Note that bytes of the request may leave on this connection from here on.
+
+        Raises OSError if the exchange was cut off.
+        """
         with self.lock:
             self._refuse_if_cut_off()
             self._connection = connection
             connection.owner = self
-            self.sent = True
+            self.may_have_sent = True
 
     def _refuse_if_cut_off(self) -> None:
         if self._is_cut_off:
@@ -157,7 +160,7 @@ class _Connection(HTTPConnection):
             self.connect()
         exchange = _current.get()
         if not exchange.is_connecting:
-            exchange.use(self)
+            exchange.note_sending(self)
         super().send(data)
 
 

@@ -33,27 +33,29 @@ def failure(
     # Not isinstance(): NewConnectionError and NameResolutionError are subclasses of it.
     if type(innermost) is ConnectTimeoutError:
         return timed_out(host, exchange, timeout)
-    proxy = None if exchange.sent else exchange.proxy
+    proxy = None if exchange.may_have_sent else exchange.proxy
     # The certificates were checked before they were first used, and can have changed since.
-    fault = trust.fault if trust and isinstance(innermost, OSError) and not exchange.sent else None
+    fault = trust.fault if trust and isinstance(innermost, OSError) and not exchange.may_have_sent else None
     if fault is not None:
         reason = fault
     elif proxy is not None and not exchange.is_through_proxy:
         reason = f"{proxy} {_proxy_reason(innermost)}"
     else:
         reason = _service_reason(innermost, proxy)
-    return ServiceUnavailable(f"{host}: {reason}", nothing_created=not exchange.sent)
+    return ServiceUnavailable(f"{host}: {reason}", nothing_created=not exchange.may_have_sent)
 
 
 def timed_out(host: str, exchange: Exchange, timeout: float) -> ServiceUnavailable:
     """Return the error of an exchange that took longer than ``timeout`` seconds."""
-    if exchange.sent:
+    if exchange.may_have_sent:
         what = "no complete reply"
     elif exchange.proxy is not None and not exchange.is_through_proxy:
         what = f"{exchange.proxy} did not connect"
     else:
         what = "not connected"
-    return ServiceUnavailable(f"{host}: {what} within {timeout:.1f} s", nothing_created=not exchange.sent)
+    return ServiceUnavailable(
+        f"{host}: {what} within {timeout:.1f} s", nothing_created=not exchange.may_have_sent
+    )
 
 
 def _innermost(error: BaseException) -> BaseException:

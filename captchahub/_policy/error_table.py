@@ -81,7 +81,7 @@ class Row:
     poll_goes_on: bool
     """Whether the job is polled again after a poll that met the error."""
     of_every_call: bool
-    """Whether the error holds for the create too if a call besides the jobs, such as for a price list, met it."""
+    """Whether the error, met in a call that is not about a job, such as reading prices, holds for a create too."""
     of_plugins: bool
     """Whether a plugin may raise it. The rest is for the engine, because only the engine knows it is true."""
     nothing_created: bool = False

@@ -49,7 +49,7 @@ class HealthPermit:
 
 
 class _Reopens(IntEnum):
-    """What ends a cooldown; each includes those before it."""
+    """What ends a cooldown, the weakest proof first. A stronger proof also ends one that needs a weaker."""
 
     AFTER_TIME = 0
     """The end of the pause: the service was only busy."""

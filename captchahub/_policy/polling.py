@@ -52,8 +52,8 @@ class JobDurations:
 
         That is until the fastest jobs are done. ``interval``, ``left`` and ``margin`` are as for
         :func:`next_delay`. ``min_delay`` is the shortest delay before the first poll that the service allows,
-        or None if it states none. Then ``interval`` is only for two polls, and the first may come sooner if
-        little time is left.
+        or None if it states none. In that case the first poll normally waits for ``interval`` too, but it may
+        come sooner if little time is left.
         """
         margin = last_poll_margin(interval) if margin is None else margin
         shortest = interval if min_delay is None else min_delay

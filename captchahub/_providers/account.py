@@ -107,7 +107,7 @@ class Account(ABC):
 
     @abstractmethod
     def remote(self) -> RemoteAccount:
-        """Return the account as one at a service. Raises NotOffered for an engine in this process."""
+        """Return the account as one at a service. Raises NotOffered for a local provider."""
 
     @abstractmethod
     def why_no_reports(self) -> str | None:
@@ -326,7 +326,7 @@ class RemoteAccount(Account):
 
 @attrs.frozen(eq=False, kw_only=True)
 class LocalAccount(Account):
-    """An engine in this process."""
+    """The account of a local provider, which solves in this process."""
 
     provider: LocalProvider
     workers: Workers

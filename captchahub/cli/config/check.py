@@ -86,7 +86,7 @@ def _unusable(settings: HubSettings, plugins: Plugins) -> Iterator[str]:
 
 def _environment_faults(settings: ProviderSettings) -> Iterator[str]:
     """Yield a message for each variable that a provider would use but can't, with what to do."""
-    # An engine in this process has no base_url. One that is None means the service's own.
+    # A local provider has no base_url. One that is None means the service's own.
     address = getattr(settings.own, "base_url", "")
     is_here = not isinstance(address, str) or is_loopback(urlsplit(address).hostname or "localhost")
     if address is not None and is_here:

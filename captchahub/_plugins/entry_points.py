@@ -42,9 +42,16 @@ def _cached_points(group: str, _state: Sequence[object]) -> Sequence[EntryPoint]
 
 def _search_path_state() -> Sequence[object] | None:
     """Return what changes when a package is installed or removed, or None if there are other finders."""
-    if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
+    if not all(map(_finds_by_path, sys.meta_path)):
         return None
     return tuple((path, _folder_state(path)) for path in sys.path)
+
+
+def _finds_by_path(finder: object) -> bool:
+    """Return whether a finder finds no package elsewhere than in the folders of ``sys.path``."""
+    # The backport of importlib.metadata, which OpenTelemetry imports, adds a finder that does the same.
+    is_backport = (getattr(finder, "__module__", None) or type(finder).__module__) == "importlib_metadata"
+    return finder is PathFinder or is_backport or not hasattr(finder, "find_distributions")
 
 
 def _folder_state(path: str) -> object:

@@ -10,6 +10,7 @@ from typing import cast
 import attrs
 import pytest
 
+from captchahub._plugins.entry_points import points_in
 from captchahub._plugins.manager import Plugins, Unusable
 from captchahub.config import load_mapping
 from captchahub.errors import ConfigError
@@ -561,6 +562,15 @@ class TestBrokenMetadata:
         assert plugins.kind("nameless").name == "nameless"
         (record,) = (record for record in plugins.records if record.name == "nameless")
         assert record.version is None
+
+    def test_is_read_once_also_beside_the_backport_of_importlib_metadata(
+        self, packages: PackageFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backport = pytest.importorskip("importlib_metadata")
+        monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, backport.MetadataPathFinder()])
+        assert points_in("captchahub") is points_in("captchahub")
+        packages.install("sample-later", "sample_later", WORKING.format(names=["later"]), "later")
+        assert "later" in Plugins().kind_names()
 
     def test_a_finder_that_fails_hides_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Failing:

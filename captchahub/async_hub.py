@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,19 +15,22 @@ from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._hub.arguments import (
     checked_cost,
     checked_count,
+    checked_filter,
     checked_job,
+    checked_label,
     checked_path,
     checked_since,
     checked_state,
     checked_timeout,
     checked_zone,
 )
-from captchahub._hub.bulk import as_completed_async
+from captchahub._hub.bulk import as_completed_async, file_of
 from captchahub._plugins.manager import checked_plugins
 from captchahub._support.forking import keep, process
 from captchahub.config import Plugins, Source
 from captchahub.errors import CaptchaHubError, HubClosed
-from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.events import Event
+from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
@@ -39,6 +41,8 @@ from captchahub.tickets import AsyncTicket, Progress
 __all__ = ["AsyncHub"]
 
 S = TypeVar("S", bound=Solution)
+
+E = TypeVar("E", bound=Event)
 
 T = TypeVar("T")
 
@@ -72,14 +76,20 @@ class AsyncHub:
         known = Plugins(plugins)
         return cls(read_mapping(mapping, known), plugins=known)
 
-    async def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
+    async def solve(
+        self, task: Task[S], *, timeout: float | None = None, share: bool = True, label: str | None = None
+    ) -> Result[S]:
         """See :meth:`Hub.solve`. Cancelling the call cancels the solve."""
-        return await self._open_engine().solve(task, checked_timeout(timeout), share=share)
+        seconds, label = checked_timeout(timeout), checked_label(label)
+        return await self._open_engine().solve(task, seconds, share=share, label=label)
 
-    def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> AsyncTicket[S]:
+    def submit(
+        self, task: Task[S], *, timeout: float | None = None, share: bool = True, label: str | None = None
+    ) -> AsyncTicket[S]:
         """See :meth:`Hub.submit`. Call it while the event loop is running, and await the ticket."""
         engine, progress = self._open_engine(), Progress()
-        solving = engine.solve(task, checked_timeout(timeout), progress, share=share)
+        seconds, label = checked_timeout(timeout), checked_label(label)
+        solving = engine.solve(task, seconds, progress, share=share, label=label)
         return AsyncTicket(asyncio.ensure_future(solving), progress)
 
     def attach(self, token: str, *, timeout: float | None = None) -> AsyncTicket[Solution]:
@@ -95,9 +105,14 @@ class AsyncHub:
         timeout: float | None = None,
         in_flight: int = 32,
         share: bool = True,
+        label: Callable[[Task[S] | Callable[[], Task[S]]], str | None] = file_of,
     ) -> AsyncIterator[Outcome[S]]:
         """See :meth:`Hub.solve_many`. ``tasks`` may be asynchronous; callables run in the event loop."""
-        submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
+        seconds = checked_timeout(timeout)
+
+        def submit(task: Task[S], item: Task[S] | Callable[[], Task[S]]) -> AsyncTicket[S]:
+            return self.submit(task, timeout=seconds, share=share, label=label(item))
+
         return as_completed_async(tasks, submit, checked_count("in_flight", in_flight))
 
     async def balances(self) -> dict[str, Balance | CaptchaHubError]:
@@ -120,6 +135,12 @@ class AsyncHub:
         """See :meth:`Hub.plugins`."""
         return list(self._engine.plugins.records)
 
+    def on(self, event_class: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
+        """See :meth:`Hub.on`. No event loop needs to run; callbacks run in a thread of their own."""
+        if self._is_closed:
+            raise HubClosed
+        return self._engine.callbacks.add(event_class, callback)
+
     async def reload(self) -> None:
         """See :meth:`Hub.reload`. Reading the file blocks the event loop."""
         engine, loaded = self._open_engine(), self._source.read()
@@ -134,10 +155,26 @@ class AsyncHub:
         """See :meth:`Hub.spend`."""
         return await self._open_engine().spend(checked_zone(zone), checked_since(since))
 
-    async def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
+    async def budgets(self) -> list[BudgetStatus]:
+        """See :meth:`Hub.budgets`."""
+        return await self._open_engine().budgets()
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        provider: str | None = None,
+        is_given: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[JobEntry]:
         """See :meth:`Hub.jobs`."""
-        wanted = None if state is None else checked_state(state)
-        return await self._open_engine().jobs(wanted, checked_count("limit", limit))
+        wanted = checked_filter(state, provider, is_given, since, limit)
+        return await self._open_engine().jobs(wanted)
+
+    async def job(self, entry_id: int) -> JobEntry | None:
+        """See :meth:`Hub.job`."""
+        return await self._open_engine().job(entry_id)
 
     async def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """See :meth:`Hub.resolve`."""

@@ -363,6 +363,12 @@ class Attempt:
     def __str__(self) -> str:
         return _line([self])
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from captchahub._support.notebook import attempts_card  # noqa: PLC0415 - that module needs this one
+
+        return attempts_card("Attempt", {}, [self])
+
 
 def _line(alike: Sequence[Attempt]) -> str:
     """Return one line for attempts that differ in their duration only."""
@@ -425,6 +431,13 @@ class AllProvidersFailed(CaptchaHubError, ExceptionGroup[ProviderError]):
             key = attempt.provider, attempt.job_id, _ending(attempt.error)
             alike.setdefault(key, []).append(attempt)
         return "\n".join([self.message, *(f"  - {_line(attempts)}" for attempts in alike.values())])
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from captchahub._support.notebook import Shown, attempts_card  # noqa: PLC0415 - as above
+
+        facts = {"error": Shown(self.message, is_good=False)}
+        return attempts_card(type(self).__name__, facts, self.attempts)
 
 
 class SolveTimeout(AllProvidersFailed):

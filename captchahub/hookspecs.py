@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pluggy
 
 from captchahub.events import Event
-from captchahub.extending import Candidate, Prepared
+from captchahub.extending import Candidate, HubStatus, Prepared
 from captchahub.provider import ProviderKind
 from captchahub.settings import RouteSettings
 from captchahub.tasks import Solution, Task
@@ -103,5 +103,16 @@ class HookSpecs:
         The hook is called in a thread that only runs observers, with the context variables of the caller that
         submitted the task. An error that it raises is logged, once for each plugin. If observers are so slow
         that thousands of events wait, the newest are dropped, and their number is logged.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def captchahub_watch(self, hub: HubStatus) -> None:
+        """Receive an object to read the state of a hub from, at any time and in any thread.
+
+        The hook is called when a hub is created, before its first event, and again after each reload with the
+        same object. A forked child calls it with an object of its own when it first uses the hub. A plugin
+        should keep a weak reference, because a hub that is forgotten is to be freed. An error that it raises
+        is logged.
         """
         raise NotImplementedError

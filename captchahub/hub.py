@@ -22,21 +22,24 @@ from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
     checked_count,
+    checked_filter,
     checked_job,
+    checked_label,
     checked_path,
     checked_since,
     checked_state,
     checked_timeout,
     checked_zone,
 )
-from captchahub._hub.bulk import as_completed
+from captchahub._hub.bulk import as_completed, file_of
 from captchahub._hub.loop_check import blocks_a_loop
 from captchahub._hub.loop_thread import LoopThread
 from captchahub._plugins.manager import checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
 from captchahub.config import Plugins, Source
 from captchahub.errors import CaptchaHubError, HubClosed, SolveCancelled
-from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.events import Event
+from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
 from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
@@ -47,6 +50,8 @@ from captchahub.tickets import Progress, Ticket
 __all__ = ["Hub"]
 
 S = TypeVar("S", bound=Solution)
+
+E = TypeVar("E", bound=Event)
 
 T = TypeVar("T")
 
@@ -95,12 +100,15 @@ class Hub:
         known = Plugins(plugins)
         return cls(read_mapping(mapping, known), plugins=known)
 
-    def solve(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Result[S]:
+    def solve(
+        self, task: Task[S], *, timeout: float | None = None, share: bool = True, label: str | None = None
+    ) -> Result[S]:
         """Solve a task and wait for the result.
 
         ``timeout`` limits the whole solve with all its attempts, in seconds; None means the ``timeout`` of
         the configuration. Equal tasks (the same picture and options) that are solved at the same time share
-        one job, also across the processes of one journal, unless ``share`` is False.
+        one job, also across the processes of one journal, unless ``share`` is False. ``label`` is the
+        caller's own name of the task, such as the name of its file; the journal keeps it with the job.
 
         Raises :class:`~captchahub.errors.AllProvidersFailed` (its subclass ``SolveTimeout`` if time ran out),
         :class:`~captchahub.errors.TaskError` if the task cannot be solved as it is, ``ConfigError`` if no
@@ -108,12 +116,15 @@ class Hub:
         ``ValueError`` if ``timeout`` is not positive.
         """
         self._check_may_wait("solve")
-        return _result_of(self._start(Engine.solve, task, checked_timeout(timeout), share=share))
+        seconds, label = checked_timeout(timeout), checked_label(label)
+        return _result_of(self._start(Engine.solve, task, seconds, share=share, label=label))
 
-    def submit(self, task: Task[S], *, timeout: float | None = None, share: bool = True) -> Ticket[S]:
+    def submit(
+        self, task: Task[S], *, timeout: float | None = None, share: bool = True, label: str | None = None
+    ) -> Ticket[S]:
         """Start to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
-        progress = Progress()
-        solving = self._start(Engine.solve, task, checked_timeout(timeout), progress, share=share)
+        progress, seconds, label = Progress(), checked_timeout(timeout), checked_label(label)
+        solving = self._start(Engine.solve, task, seconds, progress, share=share, label=label)
         return Ticket(solving, progress)
 
     def attach(self, token: str, *, timeout: float | None = None) -> Ticket[Solution]:
@@ -135,6 +146,7 @@ class Hub:
         timeout: float | None = None,
         in_flight: int = 32,
         share: bool = True,
+        label: Callable[[Task[S] | Callable[[], Task[S]]], str | None] = file_of,
     ) -> Iterator[Outcome[S]]:
         """Solve many tasks, and yield their outcomes in order of completion, errors as values.
 
@@ -142,10 +154,15 @@ class Hub:
         raises is the error of its own outcome. :func:`~captchahub.files.tasks_from` makes such callables from
         paths. ``tasks`` is read lazily and may be endless: at most ``in_flight`` tasks are open at a time.
         ``timeout`` limits each solve, in seconds. Stopping the iteration cancels the open solves. An error
-        raised by ``tasks`` itself is raised last, after all outcomes.
+        raised by ``tasks`` itself is raised last, after all outcomes. ``label`` returns the label of an item;
+        by default it is the path, if the item is of ``tasks_from``.
         """
         self._check_may_wait("solve_many")
-        submit = partial(self.submit, timeout=checked_timeout(timeout), share=share)
+        seconds = checked_timeout(timeout)
+
+        def submit(task: Task[S], item: Task[S] | Callable[[], Task[S]]) -> Ticket[S]:
+            return self.submit(task, timeout=seconds, share=share, label=label(item))
+
         return as_completed(tasks, submit, checked_count("in_flight", in_flight))
 
     def balances(self) -> dict[str, Balance | CaptchaHubError]:
@@ -183,6 +200,25 @@ class Hub:
         """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""
         return list(self._engine.plugins.records)
 
+    def on(self, event_class: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
+        """Call a function with each event of a class, and return a function that removes it again.
+
+        ``event_class`` is a class of :mod:`captchahub.events`; its subclasses are included, so ``Event``
+        stands for all of them: ``hub.on(events.Solved, print)``. A callback receives the events from now on,
+        also after :meth:`reload` and in a forked child.
+
+        Callbacks run in the thread of the observers, with the context variables of the caller that submitted
+        the task. A slow callback delays other observers and no solve. An error that a callback raises is
+        logged once and has no other effect. Closing the hub waits up to two seconds for callbacks. Removing a
+        callback twice is harmless.
+
+        Raises TypeError for a wrong class, for anything that cannot be called and for a coroutine function,
+        and ``HubClosed``.
+        """
+        if self._is_closed:
+            raise HubClosed
+        return self._engine.callbacks.add(event_class, callback)
+
     def reload(self) -> None:
         """Read the configuration file again, and use it from now on.
 
@@ -217,14 +253,37 @@ class Hub:
         """
         return self._call("spend", Engine.spend, checked_zone(zone), checked_since(since))
 
-    def jobs(self, *, state: JobState | None = None, limit: int = 100) -> list[JobEntry]:
-        """Return the newest jobs of the journal, newest first: at most ``limit``, all or those in one state.
+    def budgets(self) -> list[BudgetStatus]:
+        """Return what is spent of each budget in its present period, that of the whole hub first.
 
-        Jobs of accounts that this hub does not have are included; ``is_of_other_account`` marks them.
+        Other processes of the same journal and account are included. Raises ``JournalError``.
+        """
+        return self._call("budgets", Engine.budgets)
+
+    def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        provider: str | None = None,
+        is_given: bool | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[JobEntry]:
+        """Return the newest jobs of the journal, newest first: at most ``limit`` that fit every argument.
+
+        ``provider`` is the name that the provider had when the job was created. ``is_given`` False selects
+        the answers that no caller has received. ``since`` leaves out jobs that were created earlier. Jobs of
+        accounts that this hub does not have are included; ``is_of_other_account`` marks them.
         Raises ``JournalError``, or TypeError and ValueError for invalid arguments.
         """
-        wanted = None if state is None else checked_state(state)
-        return self._call("jobs", Engine.jobs, wanted, checked_count("limit", limit))
+        return self._call("jobs", Engine.jobs, checked_filter(state, provider, is_given, since, limit))
+
+    def job(self, entry_id: int) -> JobEntry | None:
+        """Return the job with this number in the journal, or None if there is none (any more).
+
+        Raises ``JournalError``.
+        """
+        return self._call("job", Engine.job, entry_id)
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Record by hand what became of an ambiguous or created job, and what it cost.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 
@@ -11,9 +11,10 @@ import attrs
 
 from captchahub.errors import ProviderError
 from captchahub.frames import WHOLE, Frame
+from captchahub.settings import Period
 from captchahub.tasks import OptionValue, Solution
 
-__all__ = ["Collected", "JobEntry", "JobState", "Spend"]
+__all__ = ["BudgetStatus", "Collected", "JobEntry", "JobState", "Spend"]
 
 
 class JobState(Enum):
@@ -35,6 +36,9 @@ class JobState(Enum):
     """The service refused the job. Nothing is charged."""
     AMBIGUOUS = "ambiguous"
     """The service may have the job, but its id is unknown. ``hub.resolve()`` records what became of it."""
+
+
+_FREE = {JobState.NOT_SENT, JobState.REFUSED}
 
 
 @attrs.frozen
@@ -60,7 +64,7 @@ class JobEntry:
     price_source: str | None
     currency: str | None
     charge: Decimal
-    """What the ledger counts for the job now, in ``currency``."""
+    """What the ledger counts for the job now, in ``currency``; see also :attr:`cost`."""
     answer: Mapping[str, object] | None
     error: str | None
     owner: str | None
@@ -85,8 +89,16 @@ class JobEntry:
     """The name of the plugin of that account."""
     address: str | None = None
     """The URL of the service of that account."""
+    label: str | None = None
+    """The caller's own name of the task, such as the name of its file; None if it was given none."""
     configured_as: str | None = None
     """The name of the provider of this hub that has that account, or None if no provider has."""
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the job cost or may have cost, in ``currency``, or None if its price is unknown."""
+        is_known = self.price is not None or self.charge or self.state in _FREE
+        return self.charge if is_known else None
 
     @property
     def is_of_other_account(self) -> bool:
@@ -96,7 +108,10 @@ class JobEntry:
 
 @attrs.frozen
 class Spend:
-    """What the jobs of one day cost at one provider, for one task kind. ``amount`` is in ``currency``."""
+    """What the jobs of one day cost at one provider, for one task kind.
+
+    ``amount`` is in ``currency``. It does not contain the jobs that are counted in ``unpriced``.
+    """
 
     day: date
     provider: str
@@ -107,6 +122,28 @@ class Spend:
     """The number of jobs that the service accepted or may have accepted."""
     account: int | None = None
     """The journal's number of the account, or None if an older version wrote the jobs."""
+    unpriced: int = 0
+    """How many of these jobs have no known price, as far as the journal still keeps them."""
+
+
+@attrs.frozen
+class BudgetStatus:
+    """What is spent of a budget in its present period.
+
+    ``provider`` is the provider that it limits, or None for all providers together. ``until`` is when the
+    next period begins, or None if the budget has no period. Amounts are in the currency of the accounts.
+    """
+
+    provider: str | None
+    limit: Decimal
+    per: Period
+    spent: Decimal
+    until: datetime | None = None
+
+    @property
+    def left(self) -> Decimal:
+        """What can still be spent; 0 if more than the limit is spent."""
+        return max(self.limit - self.spent, Decimal(0))
 
 
 @attrs.frozen

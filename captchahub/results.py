@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from captchahub._support.notebook import Shown, amount, attempts_card, fields, seconds
 from captchahub.errors import Attempt, CaptchaHubError
 from captchahub.tasks import Solution, Task
 
@@ -64,6 +65,23 @@ class Result(Generic[S]):
         """
         costs = [attempt.cost for attempt in self.attempts]
         return sum((cost for cost in costs if cost is not None), Decimal(0)) if None not in costs else None
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        job = "" if self.job_id is None else f", job {self.job_id}"
+        facts: dict[str, str | Shown] = {
+            "answer": Shown(fields(self.solution), is_good=True),
+            "provider": f"{self.provider}{job}",
+            "cost": amount(self.cost),
+            "time": seconds(self.elapsed),
+        }
+        if self.total_cost != self.cost:
+            facts["cost of all attempts"] = amount(self.total_cost)
+        if self.ignored_options:
+            facts["not sent"] = ", ".join(self.ignored_options)
+        if self.is_shared:
+            facts["shared"] = "the answer of an equal task"
+        return attempts_card(f"Result of {self.kind}", facts, self.attempts)
 
 
 class ProviderState(Enum):

@@ -6,6 +6,7 @@ written there, and the first paragraph of its docstring describes it in the JSON
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 from decimal import Decimal
@@ -308,6 +309,13 @@ class HubSettings:
     """The most that may be spent at all providers together, such as {limit: 100, per: month}."""
     journal: JournalSettings = JournalSettings()
     """The file in which jobs and costs are recorded, which several processes may share."""
+    further_budgets: Annotated[Sequence[Budget], Internal] = ()
+    """Budgets of all providers together besides ``budget``, such as that of a batch."""
+    reuse_since: Annotated[float, Internal] = math.inf
+    """From when on answers to equal tasks are reused, whatever ``cache`` says, in seconds since 1970.
+
+    A batch that goes on after a crash finds the answers so that it has paid for.
+    """
     cache: Annotated[float, Pause] = 0.0
     """How long an answer is reused for an equal task, without paying, such as 1h."""
     plugins: PluginSettings = PluginSettings()

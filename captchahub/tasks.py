@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 import attrs
 from attrs.validators import and_, optional
 
+from captchahub._support.notebook import card
 from captchahub._support.plain_text import plain, result_of_sum, with_digits_of, without_marks
 from captchahub.errors import TaskError
 from captchahub.frames import Frame
@@ -89,6 +90,13 @@ class Task(ABC, Generic[S_co]):
         """A hash of the kind, the options and the picture. Equal tasks have the same one in every process."""
         facts = [self.kind, dict(self.options), self.image.sha256]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the picture, unless it is large, and the options."""
+        image = self.image
+        size = f"{image.format}, {image.width} x {image.height} pixels, {len(image.data)} bytes"
+        facts = {"picture": size} | {name: str(value) for name, value in self.options.items()}
+        return card(f"Task {self.kind}", facts, picture=(image.format, image.data))
 
 
 @attrs.frozen

@@ -74,7 +74,7 @@ class Ticket(Generic[S]):
 
 
 class AsyncTicket(Generic[S]):
-    """A solve submitted to an :class:`~captchahub.hub.AsyncHub`: ``await`` it for the result."""
+    """A solve submitted to an :class:`~captchahub.async_hub.AsyncHub`: ``await`` it for the result."""
 
     def __init__(self, task: asyncio.Task[Result[S]], progress: Progress) -> None:
         self._task = task

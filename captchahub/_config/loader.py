@@ -24,7 +24,7 @@ from captchahub._plugins.manager import Plugins, Unusable
 from captchahub._support.wording import shown
 from captchahub.errors import ConfigError
 from captchahub.provider import ProviderKind
-from captchahub.settings import HubSettings
+from captchahub.settings import HubSettings, JournalSettings
 
 
 def read_yaml(path: Path, plugins: Plugins) -> HubSettings:
@@ -49,6 +49,19 @@ def inspect_yaml(path: Path, plugins: Plugins, text: str | None = None) -> Inspe
         report_near_variables(document.value, os.environ, problems)
         document = override(document, os.environ, partial(_known_keys, plugins, base), problems)
     return _inspected(document, str(path), path.parent, plugins, problems)
+
+
+def read_journal(path: Path) -> JournalSettings:
+    """Return where the journal of a YAML file is, although other keys of the file may have problems.
+
+    So that the journal can be read without the tokens of the accounts. Raises
+    :class:`~captchahub.errors.ConfigError` if the file can't be read, or if the key has a problem.
+    """
+    inspected = inspect_yaml(path, Plugins())
+    of_journal = [one for one in inspected.problems if one.place.split(".")[0] == "journal"]
+    if of_journal:
+        raise ConfigError("\n".join(map(str, of_journal)))
+    return inspected.checked().journal if inspected.settings is None else inspected.settings.journal
 
 
 def read_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:

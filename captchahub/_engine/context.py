@@ -51,6 +51,7 @@ class SolveInfo(Generic[S_co]):
     options: Mapping[str, OptionValue]
     """The task's own; computed once, because both take a walk over its fields."""
     events: SolveEvents
+    label: str | None
     progress: Progress
     """Receives the token of the latest job."""
     undelivered: UndeliveredAnswers = attrs.field(factory=UndeliveredAnswers)

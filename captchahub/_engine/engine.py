@@ -22,7 +22,9 @@ from captchahub._engine.resume import attached, resume
 from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import SolveEvents
-from captchahub._journal.journal import Writer, open_journal
+from captchahub._engine.status import EngineStatus
+from captchahub._journal.journal import JobFilter, Writer, open_journal
+from captchahub._plugins.callbacks import Callbacks
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._plugins.manager import Plugins
 from captchahub._plugins.preparation import TaskPreparer
@@ -37,7 +39,7 @@ from captchahub._support.clock import now
 from captchahub._support.forking import keep, process
 from captchahub._support.log import log, of_solve
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
-from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Job, Service
 from captchahub.results import Attempt, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
@@ -66,6 +68,7 @@ class Engine:
         chance: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
         journal: Writer | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         # Callers need not use a type checker, and a path is a likely slip.
         if not isinstance(settings, HubSettings):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -74,7 +77,7 @@ class Engine:
         self._settings = settings
         self.plugins = Plugins.named_by(settings) if plugins is None else plugins
         changes, hooks, background = ChangeSignal(), self.plugins.hooks, BackgroundTasks()
-        self._dispatcher = EventDispatcher(hooks.observers, wall_clock)
+        self._dispatcher = EventDispatcher(hooks.observers, wall_clock, callbacks)
         self._accounts = ProviderRegistry(settings, connect, changes, self._dispatcher, background)
         self._journal = open_journal(
             settings, self._accounts.identities, background, wall_clock, writer=journal
@@ -84,9 +87,17 @@ class Engine:
         self._sharing = Sharing()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
+        self._status = EngineStatus(self._accounts, settings)
+        hooks.watch(self._status)
 
     async def solve(
-        self, task: Task[S], timeout: float | None, progress: Progress | None = None, *, share: bool = False
+        self,
+        task: Task[S],
+        timeout: float | None,
+        progress: Progress | None = None,
+        *,
+        share: bool = False,
+        label: str | None = None,
     ) -> Result[S]:
         """See :meth:`captchahub.hub.Hub.solve`. ``progress`` receives the token of the job."""
         if not isinstance(task, Task):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -110,6 +121,7 @@ class Engine:
                     fingerprint=task.fingerprint,
                     options=task.options,
                     events=events,
+                    label=label,
                     progress=progress,
                 )
                 fingerprint = info.fingerprint if is_shared else None
@@ -181,6 +193,7 @@ class Engine:
         except CaptchaHubError as error:
             return error
         account.admission.take_balance(balance)
+        self._status.take_balance(account, balance)
         return balance
 
     async def services(self, name: str) -> tuple[Service, ...]:
@@ -208,9 +221,19 @@ class Engine:
         """See :meth:`captchahub.hub.Hub.spend`."""
         return await self._while_open(self._journal.spend(zone, since or 0.0))
 
-    async def jobs(self, state: JobState | None, limit: int) -> list[JobEntry]:
+    async def budgets(self) -> list[BudgetStatus]:
+        """See :meth:`captchahub.hub.Hub.budgets`."""
+        budgets = await self._while_open(self._journal.budgets())
+        self._status.take_budgets(budgets)
+        return budgets
+
+    async def jobs(self, wanted: JobFilter) -> list[JobEntry]:
         """See :meth:`captchahub.hub.Hub.jobs`."""
-        return list(await self._while_open(self._journal.jobs(state, limit)))
+        return list(await self._while_open(self._journal.jobs(wanted)))
+
+    async def job(self, entry_id: int) -> JobEntry | None:
+        """See :meth:`captchahub.hub.Hub.job`."""
+        return await self._while_open(self._journal.job(entry_id))
 
     async def resolve(self, entry: JobEntry, state: JobState, cost: Decimal | None) -> None:
         """See :meth:`captchahub.hub.Hub.resolve`."""
@@ -249,6 +272,8 @@ class Engine:
         self._journal.follow(settings, self._accounts.identities)
         self._services = attrs.evolve(self._services, hooks=plugins.hooks)
         self._dispatcher.replace(plugins.hooks.observers)
+        self._status.follow(settings)
+        plugins.hooks.watch(self._status)
         log.info("the configuration was read again; providers: %s", ", ".join(self._accounts))
 
     def _refuse_closed(self) -> None:
@@ -304,7 +329,9 @@ class ProcessEngine:
     """
 
     def __init__(self, settings: HubSettings, plugins: Plugins | None = None) -> None:
-        self._engine: Engine | None = Engine(settings, plugins=plugins)
+        self.callbacks = Callbacks()
+        """The callbacks of the hub; the engine of a child calls them too."""
+        self._engine: Engine | None = Engine(settings, plugins=plugins, callbacks=self.callbacks)
         self._process = process()
         self.follow(settings, self._engine.plugins)
 
@@ -325,5 +352,5 @@ class ProcessEngine:
         engine = self.made
         if engine is None:
             # Not right after the fork, because no caller could catch an error there.
-            engine = self._engine = Engine(self._settings, plugins=self.plugins)
+            engine = self._engine = Engine(self._settings, plugins=self.plugins, callbacks=self.callbacks)
         return engine

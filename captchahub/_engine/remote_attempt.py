@@ -78,6 +78,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             currency=prices.currency,
             is_shared=solve.is_shared,
             frame=self._frame,
+            label=solve.label,
         )
         # Another program may keep the file locked for longer than the attempt lasts.
         limit = asyncio.timeout_at(self._deadline)

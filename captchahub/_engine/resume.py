@@ -128,7 +128,7 @@ async def _collect(journal: Journal, accounts: Mapping[str, Account], left: Clai
     outcome = await collect(poller, entry.frame, row, may_be_elsewhere=is_elsewhere)
     if outcome.solved is None:
         return Collected(entry, error=outcome.error)
-    cost = entry.charge if outcome.solved.cost is None else outcome.solved.cost
+    cost = entry.cost if outcome.solved.cost is None else outcome.solved.cost
     return Collected(entry, outcome.solved.solution, cost)
 
 
@@ -138,7 +138,7 @@ def _in_journal(entry: JobEntry, answer: Mapping[str, object]) -> Collected:
     if solution is None:
         why = f"the answer of job {entry.job_id} is in the journal, and nothing here knows {entry.kind} tasks"
         return Collected(entry, error=NotAsked(why, advice="read it with hub.jobs(), or add the plugin"))
-    return Collected(entry, solution, entry.charge)
+    return Collected(entry, solution, entry.cost)
 
 
 async def attached(
@@ -171,7 +171,7 @@ async def _answer_of(
     if entry is not None and entry.answer is not None:
         found = _in_journal(entry, entry.answer)
         if found.solution is not None:
-            return Solved(found.solution, entry.charge)
+            return Solved(found.solution, entry.cost)
     poller, frame, row, is_elsewhere = (
         Poller(account, Job(token.job_id, token.kind)),
         token.frame,

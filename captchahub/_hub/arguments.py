@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path, PurePath
 
+from captchahub._journal.journal import JobFilter
 from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
 
@@ -53,6 +54,30 @@ def checked_count(name: str, number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise ValueError(f"{name} must be a whole number of 1 or more, not {number!r:.40}")
     return min(number, _MAX_COUNT)
+
+
+def checked_label(label: object) -> str | None:
+    """Check the label of a task."""
+    if not (label is None or isinstance(label, str)):
+        raise TypeError(f"label must be a text, such as the name of a file, or None, not {label!r:.40}")
+    return label
+
+
+def checked_filter(
+    state: object, provider: object, is_given: object, since: object, limit: object
+) -> JobFilter:
+    """Check which jobs are wanted."""
+    if not (provider is None or isinstance(provider, str)):
+        raise TypeError(f"provider must be the name of a provider, or None, not {provider!r:.40}")
+    if not (is_given is None or isinstance(is_given, bool)):
+        raise TypeError(f"is_given must be True, False or None, not {is_given!r:.40}")
+    return JobFilter(
+        None if state is None else checked_state(state),
+        provider,
+        is_given,
+        checked_since(since),
+        checked_count("limit", limit),
+    )
 
 
 def checked_job(job: object) -> JobEntry:

@@ -19,6 +19,7 @@ import attrs
 
 from captchahub._support.forking import process, refuse_elsewhere
 from captchahub.errors import TaskError
+from captchahub.files import FileTask
 from captchahub.results import Outcome
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Ticket
@@ -26,6 +27,11 @@ from captchahub.tickets import AsyncTicket, Ticket
 S = TypeVar("S", bound=Solution)
 
 _Item = Task[S] | Callable[[], Task[S]]
+
+
+def file_of(item: Callable[[], Task[S]] | Task[S]) -> str | None:
+    """Return the path of an item of ``tasks_from``, or None for any other item."""
+    return os.fsdecode(item.path) if isinstance(item, FileTask) else None
 
 
 def _task_of(item: _Item[S]) -> Task[S]:
@@ -51,7 +57,7 @@ class _InFlight(Generic[S]):
 
 
 def as_completed(
-    tasks: Iterable[_Item[S]], submit: Callable[[Task[S]], Ticket[S]], in_flight: int
+    tasks: Iterable[_Item[S]], submit: Callable[[Task[S], _Item[S]], Ticket[S]], in_flight: int
 ) -> Generator[Outcome[S]]:
     """Submit the tasks and yield each outcome as it comes. They are read in the caller's thread."""
     source = _Source(tasks)
@@ -83,12 +89,14 @@ def as_completed(
     source.finish()
 
 
-def _started(index: int, item: _Item[S], submit: Callable[[Task[S]], Ticket[S]]) -> _InFlight[S] | Outcome[S]:
+def _started(
+    index: int, item: _Item[S], submit: Callable[[Task[S], _Item[S]], Ticket[S]]
+) -> _InFlight[S] | Outcome[S]:
     try:
         task = _task_of(item)
     except Exception as error:  # noqa: BLE001 - errors are values here
         return Outcome(index, None, error=error, source=item)
-    return _InFlight(index, item, task, submit(task))
+    return _InFlight(index, item, task, submit(task, item))
 
 
 class _Source(Generic[S]):
@@ -114,7 +122,7 @@ class _Source(Generic[S]):
 
 async def as_completed_async(
     tasks: Iterable[_Item[S]] | AsyncIterable[_Item[S]],
-    submit: Callable[[Task[S]], AsyncTicket[S]],
+    submit: Callable[[Task[S], _Item[S]], AsyncTicket[S]],
     in_flight: int,
 ) -> AsyncGenerator[Outcome[S]]:
     """Submit the tasks and yield each outcome as it comes, while others are read."""
@@ -137,7 +145,7 @@ async def as_completed_async(
 class _Reader(Generic[S]):
     """Reads tasks and starts to solve them, up to a limit in flight."""
 
-    def __init__(self, submit: Callable[[Task[S]], AsyncTicket[S]], in_flight: int) -> None:
+    def __init__(self, submit: Callable[[Task[S], _Item[S]], AsyncTicket[S]], in_flight: int) -> None:
         self.in_progress: set[asyncio.Task[Outcome[S]]] = set()
         self.ended: asyncio.Queue[asyncio.Task[Outcome[S]] | None] = asyncio.Queue()
         """The solves that have ended and are not yet consumed; None once all tasks are read."""
@@ -164,7 +172,7 @@ class _Reader(Generic[S]):
         except Exception as error:  # noqa: BLE001 - errors are values here
             solve = asyncio.ensure_future(_failed(Outcome(index, None, error=error, source=item)))
         else:
-            solve = asyncio.ensure_future(_outcome(index, item, task, self._submit(task)))
+            solve = asyncio.ensure_future(_outcome(index, item, task, self._submit(task, item)))
         self.in_progress.add(solve)
         solve.add_done_callback(self.ended.put_nowait)
 

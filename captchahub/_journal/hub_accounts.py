@@ -69,4 +69,5 @@ class HubAccounts:
         """Return the accounts as far as the journal knows them, and write nothing."""
         key = mark_key(connection)
         found = {name: find(connection, one.digests(key)) for name, one in self.identities.items()}
-        return OwnAccounts(found, frozenset())
+        had = chain.from_iterable(find(connection, one.digests(key)) for one in self._ever)
+        return OwnAccounts(found, frozenset(had))

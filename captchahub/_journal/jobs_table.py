@@ -15,7 +15,7 @@ import attrs
 from captchahub._journal.accounts_table import NO_ACCOUNTS, OF_HUB, OF_PROVIDER, OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._journal.ledger_table import add_to_ledger
-from captchahub._journal.rows import COLUMNS, HELD_BY_LIVING, NewJob, read_entries, storable
+from captchahub._journal.rows import COLUMNS, HELD_BY_LIVING, JobFilter, NewJob, read_entries, storable
 from captchahub._policy.accounting import to_units
 from captchahub.frames import WHOLE
 from captchahub.jobs import JobEntry, JobState
@@ -45,9 +45,9 @@ def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: s
     inserted = connection.execute(
         """
         INSERT INTO jobs (submission, state, provider, kind, fingerprint, options, price, price_source,
-            currency, charge, owner, is_shared, frame, account, ordered_at, updated_at)
+            currency, charge, owner, is_shared, frame, account, label, ordered_at, updated_at)
         VALUES (:submission, 'intent', :provider, :kind, :fingerprint, :options, :price, :price_source,
-            :currency, :charge, :owner, :is_shared, :frame, :account, :now, :now)
+            :currency, :charge, :owner, :is_shared, :frame, :account, :label, :now, :now)
         """,
         {
             "submission": job.submission,
@@ -63,6 +63,7 @@ def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: s
             "is_shared": int(job.is_shared),
             "frame": None if job.frame == WHOLE else json.dumps(attrs.asdict(job.frame)),
             "account": account,
+            "label": storable(job.label),
             "now": now,
         },
     )
@@ -149,12 +150,20 @@ def mark_delivered(connection: Connection, entry_id: int) -> None:
     connection.execute("UPDATE jobs SET is_given = 1 WHERE id = :id AND is_given = 0", {"id": entry_id})
 
 
+# What a person looks at in addition: until when the owner of an open job is alive, and the account.
+_FOR_PEOPLE = f"""
+    SELECT {COLUMNS},
+        CASE WHEN state IN ('intent', 'created')
+            THEN (SELECT alive_until FROM owners WHERE owners.id = jobs.owner) END,
+        (SELECT plugin FROM accounts WHERE accounts.id = jobs.account),
+        (SELECT address FROM accounts WHERE accounts.id = jobs.account)
+    FROM jobs
+"""  # noqa: S608 - our own columns
+
+
 def get(connection: Connection, entry_id: int) -> JobEntry | None:
     """Return one job, or None if it is not in the journal (any more)."""
-    found = connection.execute(
-        f"SELECT {COLUMNS} FROM jobs WHERE id = :id",  # noqa: S608 - our own columns
-        {"id": entry_id},
-    )
+    found = connection.execute(f"{_FOR_PEOPLE} WHERE id = :id", {"id": entry_id})
     return next(iter(read_entries(found)), None)
 
 
@@ -208,18 +217,25 @@ def is_known(connection: Connection, provider: str, job_id: int | str) -> bool:
     return found.fetchone() is not None
 
 
-def newest_jobs(connection: Connection, state: JobState | None = None, *, limit: int = 100) -> list[JobEntry]:
-    """Return the newest jobs, the newest one first."""
+_ALL_JOBS = JobFilter()
+
+
+def newest_jobs(connection: Connection, wanted: JobFilter = _ALL_JOBS) -> list[JobEntry]:
+    """Return the newest jobs that are wanted, the newest one first."""
     found = connection.execute(
         f"""
-        SELECT {COLUMNS},
-            CASE WHEN state IN ('intent', 'created')
-                THEN (SELECT alive_until FROM owners WHERE owners.id = jobs.owner) END,
-            (SELECT plugin FROM accounts WHERE accounts.id = jobs.account),
-            (SELECT address FROM accounts WHERE accounts.id = jobs.account)
-        FROM jobs WHERE :state IS NULL OR state = :state ORDER BY id DESC LIMIT :limit
-        """,  # noqa: S608 - our own columns
-        {"state": None if state is None else state.value, "limit": limit},
+        {_FOR_PEOPLE}
+        WHERE (:state IS NULL OR state = :state) AND (:provider IS NULL OR provider = :provider)
+            AND (:is_given IS NULL OR is_given = :is_given) AND ordered_at >= :since
+        ORDER BY id DESC LIMIT :limit
+        """,
+        {
+            "state": None if wanted.state is None else wanted.state.value,
+            "provider": wanted.provider,
+            "is_given": None if wanted.is_given is None else int(wanted.is_given),
+            "since": wanted.since,
+            "limit": wanted.limit,
+        },
     )
     return read_entries(found)
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import partial
 
@@ -22,10 +22,11 @@ from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection, T
 from captchahub._journal.hub_accounts import HubAccounts
 from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
+from captchahub._policy.accounting import from_units
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub._policy.job_token import Token
 from captchahub._support.background import BackgroundTasks
@@ -38,11 +39,11 @@ from captchahub.errors import (
     NotOffered,
     PriceUnknown,
 )
-from captchahub.jobs import JobEntry, JobState, Spend
+from captchahub.jobs import BudgetStatus, JobEntry, JobState, Spend
 from captchahub.provider import JobId
 from captchahub.settings import KEPT_IN_MEMORY, HubSettings
 
-__all__ = ["ClaimedJob", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
+__all__ = ["ClaimedJob", "JobFilter", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
 
 # A job that was left behind is taken over for an equal task if it is at most this old, in seconds. Services
 # answer within a minute or two, and an older job may never end, while the solve waits for it.
@@ -114,6 +115,7 @@ class Journal:
         self._accounts = HubAccounts(writer)
         self._scopes: Sequence[BudgetScope] = ()
         self._cache = 0.0
+        self._reuse_since = math.inf
         self._keep = math.inf
         self._pruned = -math.inf
 
@@ -125,7 +127,12 @@ class Journal:
     def follow(self, settings: HubSettings, identities: Mapping[str, AccountIdentity]) -> None:
         """Keep to these budgets, times and accounts from now on."""
         self._accounts.replace(identities)
-        of_hub = [] if settings.budget is None else [BudgetScope("the hub", None, settings.budget)]
+        budgets = (
+            [*settings.further_budgets]
+            if settings.budget is None
+            else [settings.budget, *settings.further_budgets]
+        )
+        of_hub = [BudgetScope("the hub", None, budget) for budget in budgets]
         of_providers = [
             BudgetScope(name, name, provider.budget)
             for name, provider in settings.providers.items()
@@ -133,6 +140,7 @@ class Journal:
         ]
         self._scopes = [*of_hub, *of_providers]
         self._cache = settings.cache
+        self._reuse_since = settings.reuse_since
         keep = settings.journal.keep
         # A journal in memory ends with the hub, and must not fill the memory until then.
         keep = keep if self._is_shared else min(keep, KEPT_IN_MEMORY)
@@ -164,7 +172,8 @@ class Journal:
             if refused is not None:
                 jobs_table.stop_sharing(connection, refused.id)
             if job.is_shared:
-                equal = self._find_equal(connection, job, moment, min(begun, moment - self._cache), own)
+                fresh_since = min(begun, moment - self._cache, self._reuse_since)
+                equal = self._find_equal(connection, job, moment, fresh_since, own)
                 if equal is not None:
                     return own.named(equal)
             # In the transaction that charges the price: two hubs that checked first and charged later could
@@ -194,7 +203,7 @@ class Journal:
             return equal
         # Within one hub equal tasks share a solve, so a job of this hub is one of the same solve's.
         if equal is None or equal.owner == self.owner:
-            since = now - _TAKEN_OVER_UP_TO
+            since = min(now - _TAKEN_OVER_UP_TO, self._reuse_since)
             return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
         raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
 
@@ -282,8 +291,21 @@ class Journal:
 
         await self._writer.write(work)
 
-    async def jobs(self, state: JobState | None, limit: int) -> Sequence[JobEntry]:
-        """Return the newest jobs, the newest one first."""
+    async def jobs(self, wanted: JobFilter) -> Sequence[JobEntry]:
+        """Return the newest jobs that are wanted, the newest one first."""
+        return await self._read_jobs(lambda connection: jobs_table.newest_jobs(connection, wanted))
+
+    async def job(self, entry_id: int) -> JobEntry | None:
+        """Return one job, or None if it is not in the journal (any more)."""
+
+        def read(connection: Connection) -> Sequence[JobEntry]:
+            found = jobs_table.get(connection, entry_id)
+            return [] if found is None else [found]
+
+        return next(iter(await self._read_jobs(read)), None)
+
+    async def _read_jobs(self, read: Callable[[Connection], Sequence[JobEntry]]) -> Sequence[JobEntry]:
+        """Return jobs for a person to look at, with the names that this hub has for their accounts."""
 
         def expire(connection: Connection, _own: OwnAccounts) -> None:
             expire_dead_owners(connection, self._lock, self._clock())
@@ -297,13 +319,30 @@ class Journal:
 
         def work(connection: Connection) -> Sequence[JobEntry]:
             own = self._accounts.look_up(connection)
-            return [own.named(entry) for entry in jobs_table.newest_jobs(connection, state, limit=limit)]
+            return [own.named(entry) for entry in read(connection)]
 
         return await self._writer.read(work)
 
     async def spend(self, zone: tzinfo, since: float) -> list[Spend]:
         """Return what the jobs since a time cost, by day of a zone, provider, kind and account."""
         return await self._writer.read(partial(ledger_table.spend, zone=zone, since=since))
+
+    async def budgets(self) -> list[BudgetStatus]:
+        """Return what is spent of each budget in its present period."""
+        moment = self._clock()
+
+        def work(connection: Connection) -> list[BudgetStatus]:
+            own = self._accounts.look_up(connection)
+            found: list[BudgetStatus] = []
+            for scope in self._scopes:
+                since, end = period_of(scope.budget, moment)
+                spent = from_units(ledger_table.spent(connection, own, scope.provider, since))
+                until = None if end is None else datetime.fromtimestamp(end, scope.budget.zone)
+                budget = scope.budget
+                found.append(BudgetStatus(scope.provider, budget.limit, budget.per, spent, until))
+            return found
+
+        return await self._writer.read(work)
 
     async def aclose(self) -> None:
         """Leave what is open to other hubs, and close the database."""

@@ -6,12 +6,16 @@ from few rows while a reservation waits.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, tzinfo
 
 from captchahub._journal.accounts_table import OF_HUB, OF_PROVIDER, OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._policy.accounting import DAY, SLOT, day_of, from_units, slot_of
 from captchahub.jobs import Spend
+
+_Key = tuple[date, str, str, str, int]
+"""The day, provider, kind, currency (empty if unknown) and account of a line."""
 
 
 def add_to_ledger(
@@ -73,7 +77,8 @@ def spent(connection: Connection, own: OwnAccounts, provider: str | None, since:
 
 def spend(connection: Connection, *, zone: tzinfo = UTC, since: float = 0) -> list[Spend]:
     """Return the ledger by day of a zone, provider, kind, currency and account, the oldest day first."""
-    days: dict[tuple[date, str, str, str, int], tuple[int, int]] = {}
+    unpriced = _unpriced(connection, zone, slot_of(since))
+    days: dict[_Key, tuple[int, int]] = {}
     for slot, provider, kind, currency, account, charge, jobs in connection.execute(
         """
         SELECT slot, provider, kind, currency, account, charge, jobs FROM ledger
@@ -85,6 +90,33 @@ def spend(connection: Connection, *, zone: tzinfo = UTC, since: float = 0) -> li
         charge_so_far, jobs_so_far = days.get(key, (0, 0))
         days[key] = charge_so_far + int(charge), jobs_so_far + jobs
     return [
-        Spend(day, provider, kind, currency or None, from_units(charge), jobs, account or None)
+        Spend(
+            day,
+            provider,
+            kind,
+            currency or None,
+            from_units(charge),
+            jobs,
+            account or None,
+            unpriced[day, provider, kind, currency, account],
+        )
         for (day, provider, kind, currency, account), (charge, jobs) in sorted(days.items())
     ]
+
+
+def _unpriced(connection: Connection, zone: tzinfo, since: int) -> Counter[_Key]:
+    """Return the number of jobs without a known price in each line of the ledger since a slot.
+
+    The ledger itself counts them with nothing, so they are counted in the table of jobs.
+    """
+    found = connection.execute(
+        """
+        SELECT ordered_at, provider, kind, coalesce(currency, ''), account FROM jobs
+        WHERE price IS NULL AND charge = 0 AND state NOT IN ('not_sent', 'refused') AND ordered_at >= :since
+        """,
+        {"since": since},
+    )
+    return Counter(
+        (datetime.fromtimestamp(slot_of(moment), zone).date(), provider, kind, currency, account)
+        for moment, provider, kind, currency, account in found
+    )

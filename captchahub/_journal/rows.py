@@ -33,6 +33,21 @@ class NewJob:
     currency: str | None
     is_shared: bool
     frame: Frame = WHOLE
+    label: str | None = None
+
+
+@attrs.frozen
+class JobFilter:
+    """Which jobs are wanted: the newest ``limit`` of those that fit everything that is not None.
+
+    ``since`` is when they were ordered at the earliest, in seconds since 1970.
+    """
+
+    state: JobState | None = None
+    provider: str | None = None
+    is_given: bool | None = None
+    since: float = 0.0
+    limit: int = 100
 
 
 _FIELDS = (
@@ -58,6 +73,7 @@ _FIELDS = (
     "frame",
     "is_given",
     "account",
+    "label",
     # What a query may add to the columns of the table.
     "held_until",
     "plugin",

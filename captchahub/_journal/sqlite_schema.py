@@ -43,7 +43,8 @@ TABLES: Sequence[str] = (
         is_by_hand INTEGER NOT NULL DEFAULT 0,  -- whether a person settled it, not the library
         frame TEXT,                           -- JSON; NULL if the whole picture of the task was sent
         is_given INTEGER NOT NULL DEFAULT 1,  -- whether a caller has received the answer
-        account INTEGER NOT NULL DEFAULT 0    -- 0 for all that were written before there were accounts
+        account INTEGER NOT NULL DEFAULT 0,   -- 0 for all that were written before there were accounts
+        label TEXT                            -- the caller's own name of the task
     )
     """,
     # Partial indexes: nearly all jobs have ended and are not looked for again.
@@ -146,7 +147,12 @@ _FIFTH = (
     "CREATE INDEX jobs_job ON jobs (job_id) WHERE job_id IS NOT NULL",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH = (
+    # The caller's own name of the task, such as the name of its file.
+    "ALTER TABLE jobs ADD COLUMN label TEXT",
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """The statements that make each version from the one before it, the second one first."""
 
 VERSION = len(MIGRATIONS) + 1

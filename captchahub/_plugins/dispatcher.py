@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 
+from captchahub._plugins.callbacks import Callbacks, Registration
 from captchahub._support.log import log
 from captchahub.events import Event
 
@@ -20,16 +21,20 @@ _MAX_WAITING = 10_000
 
 
 class EventDispatcher:
-    """Passes events to observers, each of them with its plugin's name for the log.
+    """Passes events to observers, each of them with its plugin's name for the log, and to callbacks.
 
-    ``clock`` returns wall-clock time, in seconds since 1970. All methods belong to the hub's thread. The
-    thread of the observers is started by the first event.
+    ``clock`` returns wall-clock time, in seconds since 1970. All methods belong to the hub's thread, but
+    callbacks come and go in any thread. The thread of the observers is started by the first event.
     """
 
-    def __init__(self, observers: Sequence[tuple[str, Observer]], clock: Callable[[], float]) -> None:
-        self.is_watched = bool(observers)
-        """Whether there are observers. If not, an event need not even be made."""
+    def __init__(
+        self,
+        observers: Sequence[tuple[str, Observer]],
+        clock: Callable[[], float],
+        callbacks: Callbacks | None = None,
+    ) -> None:
         self._observers = observers
+        self._callbacks = Callbacks() if callbacks is None else callbacks
         self._clock = clock
         self._queue: SimpleQueue[tuple[Context, Event] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -40,11 +45,10 @@ class EventDispatcher:
     def replace(self, observers: Sequence[tuple[str, Observer]]) -> None:
         """Call these observers from now on, also with the events that still wait."""
         self._observers = observers
-        self.is_watched = bool(observers) and not self._is_closed
 
     def emit(self, make: Callable[[float], Event]) -> None:
         """Queue the event that ``make`` returns for the current time. Nothing is made without observers."""
-        if not self.is_watched:
+        if self._is_closed or not (self._observers or self._callbacks.registered):
             return
         if self._queue.qsize() >= _MAX_WAITING:
             self._dropped += 1
@@ -61,13 +65,14 @@ class EventDispatcher:
             thread.start()
         except RuntimeError as error:
             log.error("observers are not called, because no thread can be started: %s", error)
-            self.replace(())
+            # Not retried for each event: the system has no more threads.
+            self._is_closed = True
         else:
             self._thread = thread
 
     async def aclose(self, patience: float) -> None:
         """Give the observers up to ``patience`` seconds for the events that still wait, and drop the rest."""
-        self._is_closed, self.is_watched = True, False
+        self._is_closed = True
         self._queue.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, patience)
@@ -88,10 +93,21 @@ class EventDispatcher:
                 try:
                     context.run(observe, event)
                 except BaseException:  # noqa: BLE001 - Ctrl-C never reaches this thread
-                    self._log_fault(name)
+                    self._log_first_fault_of(name)
+            for one in self._callbacks.of(event):
+                try:
+                    context.run(one.callback, event)
+                except BaseException:  # noqa: BLE001 - as above
+                    _log_first_fault_of(one)
 
-    def _log_fault(self, name: str) -> None:
+    def _log_first_fault_of(self, name: str) -> None:
         # A broken observer fails at every event, and each solve has several.
         if name not in self._faulty:
             self._faulty.add(name)
             log.exception("the observer %s failed; its further failures are not logged", name)
+
+
+def _log_first_fault_of(one: Registration) -> None:
+    if not one.has_failed:
+        one.has_failed = True
+        log.exception("the callback %s failed; its further failures are not logged", one.name)

@@ -14,7 +14,7 @@ from captchahub._policy.ordering import order
 from captchahub._support.guard import foreign_errors
 from captchahub._support.log import log
 from captchahub.events import Event
-from captchahub.extending import Candidate, Prepared
+from captchahub.extending import Candidate, HubStatus, Prepared
 from captchahub.frames import Frame
 from captchahub.hookspecs import CONTRACT, hookimpl
 from captchahub.settings import RouteSettings
@@ -87,6 +87,12 @@ class Hooks:
         arguments = {"task": task, "route": route, "candidates": candidates, "chance": chance}
         return next(_answers(hook, hook.get_hookimpls(), read, **arguments), route.names)
 
+    def watch(self, hub: HubStatus) -> None:
+        """Hand out the status of a hub."""
+        hook = self._hooks.captchahub_watch
+        for _ in _answers(hook, hook.get_hookimpls(), _no_answer, hub=hub):
+            pass
+
     @property
     def observers(self) -> Sequence[tuple[str, Observer]]:
         """The observers of events, with the names of their plugins."""
@@ -136,6 +142,10 @@ def _call(impl: pluggy.HookImpl, arguments: Mapping[str, object]) -> object:
 
 def _observe(impl: pluggy.HookImpl, event: Event) -> None:
     _call(impl, {"event": event})
+
+
+def _no_answer(_answer: object) -> object | None:
+    return None
 
 
 def _objection(answer: object) -> str | None:

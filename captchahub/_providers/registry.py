@@ -62,6 +62,11 @@ class ProviderRegistry(Mapping[str, Account]):
     def __len__(self) -> int:
         return len(self._accounts)
 
+    @property
+    def current(self) -> Mapping[str, Account]:
+        """The accounts of this moment, for other threads: :meth:`replace` does not change this mapping."""
+        return self._accounts
+
     def named(self, name: str) -> Account:
         """Return the account of a name. Raises ConfigError if there is none."""
         if name not in self._accounts:

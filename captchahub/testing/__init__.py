@@ -7,6 +7,7 @@ from captchahub.testing.clock import VirtualClockLoop, run_virtual
 from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World, unpack_base64
 from captchahub.testing.emulations import installed_emulations, load_emulation
 from captchahub.testing.faults import ALL_WIRE_FAULTS, Fault, Where, wire_faults
+from captchahub.testing.hubs import HubFactory
 from captchahub.testing.pictures import CLEAR_CHARACTERS, DrawnPicture, DrawnSlide, DrawnText, Painter
 from captchahub.testing.sandbox import Sandbox, SandboxFactory, SandboxOptions
 from captchahub.testing.timing import LogNormal, Seconds
@@ -34,6 +35,7 @@ __all__ = [
     "Emulation",
     "Fault",
     "Hang",
+    "HubFactory",
     "JobRecord",
     "LogNormal",
     "Mishap",

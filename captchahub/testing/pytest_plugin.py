@@ -1,12 +1,12 @@
 """The pytest plugin: ``pytest_plugins = ["captchahub.testing.pytest_plugin"]`` in a ``conftest.py``.
 
-It adds the fixture ``captchahub_sandbox``. With ``-p captchahub.testing.pytest_plugin --captchahub-plugin
-NAME`` it runs the contract suite on an installed plugin, without a test file.
+It adds the fixtures ``captchahub_sandbox`` and ``captchahub_hub``. With ``-p captchahub.testing.pytest_plugin
+--captchahub-plugin NAME`` it runs the contract suite on an installed plugin, without a test file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Unpack
@@ -15,13 +15,15 @@ import pytest
 import yaml
 
 from captchahub.errors import ConfigError
+from captchahub.hub import Hub
 from captchahub.testing import contract
 from captchahub.testing.contract import ProviderContract
 from captchahub.testing.emulation import Emulation
 from captchahub.testing.emulations import installed_emulations, load_emulation
+from captchahub.testing.hubs import HubFactory, hub_on
 from captchahub.testing.sandbox import Sandbox, SandboxFactory, SandboxOptions
 
-__all__ = ["captchahub_sandbox", "pytest_addoption", "pytest_collection_modifyitems"]
+__all__ = ["captchahub_hub", "captchahub_sandbox", "pytest_addoption", "pytest_collection_modifyitems"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,6 +97,23 @@ def captchahub_sandbox() -> Iterator[SandboxFactory]:
             return stack.enter_context(Sandbox(loaded, **options))
 
         yield start
+
+
+@pytest.fixture
+def captchahub_hub(captchahub_sandbox: SandboxFactory) -> Iterator[HubFactory]:
+    """Creates hubs on sandboxes, which are closed after the test: ``captchahub_hub(captchahub_sandbox())``.
+
+    Each sandbox is a provider with the name of its kind. Keywords are other keys of the configuration, such
+    as ``timeout="10s"``, and ``plugins``.
+    """
+    # The sandboxes have to stop after the hubs, which may still poll jobs there.
+    _ = captchahub_sandbox
+    with ExitStack() as stack:
+
+        def create(*sandboxes: Sandbox, plugins: Sequence[object] = (), **keys: object) -> Hub:
+            return stack.enter_context(hub_on(*sandboxes, plugins=plugins, **keys))
+
+        yield create
 
 
 def _only_installed() -> str:

@@ -14,6 +14,7 @@ from captchahub._support.clock import steady
 from captchahub._support.wording import advise
 from captchahub.images import Image
 from captchahub.tasks import Solution
+from captchahub.testing._pixels import pixel_hash
 from captchahub.testing._wire.effects import Pause, WireAction
 from captchahub.testing._wire.http import render
 from captchahub.testing._wire.server import HttpServer
@@ -87,6 +88,7 @@ class Sandbox:
         self._painter = Painter(seeds.getrandbits(32))
         self._latency = sampler(latency, seeds.getrandbits(32))
         self._answers: dict[str, Callable[[str], Solution | None]] = {}
+        self._answers_by_pixels: dict[str, Callable[[str], Solution | None]] = {}
         self._errors: list[Exception] = []
         self._began = steady()
         self._port = port
@@ -265,7 +267,8 @@ class Sandbox:
 
         The picture is a drawn one (of any sandbox), or an Image, bytes or a path with its ``answer``: a text,
         or a solution such as ``SlideSolution(Point(60, 900), Point(310, 900))``. Jobs of a kind that the
-        answer does not fit fail. The sandbox recognises a picture by the bytes that it receives. Raises
+        answer does not fit fail. The sandbox recognises a picture by the bytes that it receives, or with
+        Pillow by its pixels, as in the screenshot of an element that a browser took. Raises
         :class:`~captchahub.errors.TaskError` if the picture is not one, and TypeError if the answer is not
         one.
         """
@@ -286,11 +289,16 @@ class Sandbox:
         self._set_answer(data, lambda _kind: solution)
 
     def _set_answer(self, picture: bytes, answer: Callable[[str], Solution | None]) -> None:
+        pixels = pixel_hash(picture)
         with self._log.changed:
             self._answers[picture_hash(picture)] = answer
+            if pixels is not None:
+                self._answers_by_pixels[pixels] = answer
 
     def _read_picture(self, kind: str, picture: bytes) -> Solution | None:
         answer = self._answers.get(picture_hash(picture))
+        if answer is None:
+            answer = self._answers_by_pixels.get(pixel_hash(picture) or "")
         return None if answer is None else answer(kind)
 
     def _now(self) -> float:

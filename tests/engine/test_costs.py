@@ -9,6 +9,7 @@ import pytest
 
 from captchahub import AllProvidersFailed, ConfigError, JobState
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub.errors import AmbiguousCreate, JobRefused, ProviderError
 from captchahub.provider import Reply, Request
 from tests.custom_providers import ScriptedProvider, fail, provider_with, raising, run_with_providers
@@ -59,7 +60,7 @@ def test_an_attempt_costs_what_the_ledger_says(
         failed = await fail(engine)
         assert isinstance(failed, AllProvidersFailed)
         (attempt,) = failed.attempts
-        (job,) = await engine.jobs(None, 10)
+        (job,) = await engine.jobs(JobFilter(limit=10))
         assert (type(attempt.error), attempt.cost, job.state) == (error, cost, state)
         assert sum(line.amount for line in await engine.spend(UTC, None)) == cost
 

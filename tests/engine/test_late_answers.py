@@ -16,6 +16,7 @@ import pytest
 
 from captchahub import Hub, Image, ImageToText, JobState, Result, TextSolution
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub.errors import (
     AllProvidersFailed,
     JobTimeout,
@@ -48,7 +49,7 @@ def told(result: Result[TextSolution] | AllProvidersFailed) -> list[tuple[str, t
 
 async def journal(engine: Engine) -> Sequence[JobEntry]:
     """Every job, the oldest first."""
-    return (await engine.jobs(None, 10))[::-1]
+    return (await engine.jobs(JobFilter(limit=10)))[::-1]
 
 
 def solved(services: Mapping[str, Service], timeout: float, **route: Any) -> Result[TextSolution]:

@@ -23,6 +23,7 @@ from captchahub import (
     TextSolution,
 )
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub.provider import Reply
 from captchahub.testing import Hang, Mishap, json_reply
 from tests.virtual_services import (
@@ -180,11 +181,13 @@ class TestAServiceThatIsBusy:
 
         async def main(engine: Engine) -> None:
             await engine.solve(TASK, 60)
-            assert sorted(entry.state.value for entry in await engine.jobs(None, 10)) == [
+            assert sorted(entry.state.value for entry in await engine.jobs(JobFilter(limit=10))) == [
                 *["refused"] * 4,
                 "solved",
             ]
-            assert sum(entry.charge for entry in await engine.jobs(JobState.REFUSED, 10)) == 0
+            assert (
+                sum(entry.charge for entry in await engine.jobs(JobFilter(JobState.REFUSED, limit=10))) == 0
+            )
 
         run_with_services(services, main)
 

@@ -27,7 +27,7 @@ from captchahub._engine.engine import Engine
 from captchahub._engine.sharing import Sharing
 from captchahub._journal.database import Connection
 from captchahub._journal.liveness import heartbeat
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub.config import load_mapping
 from captchahub.testing import Mishap, json_reply, run_virtual
 from captchahub.tickets import Progress
@@ -287,7 +287,7 @@ class TestAcrossProcesses:
                 await asyncio.sleep(60)
             result = await solve(other)
             assert (result.solution, result.cost) == (TextSolution("x7kp2"), Decimal("0.001"))
-            assert len(await other.jobs(None, 10)) == 1
+            assert len(await other.jobs(JobFilter(limit=10))) == 1
             (line,) = await other.spend(UTC, None)
             assert (line.jobs, line.amount) == (1, Decimal("0.001"))
 
@@ -341,7 +341,11 @@ class TestAnAnswerThatNobodyHasChecked:
             result = await solve(engine, task)
             assert (result.provider, result.is_shared) == ("good", False)
             # The good one, the one that was not sent, and the wrong one, which nobody is given again.
-            assert [entry.is_shared for entry in await engine.jobs(None, 10)] == [True, True, False]
+            assert [entry.is_shared for entry in await engine.jobs(JobFilter(limit=10))] == [
+                True,
+                True,
+                False,
+            ]
 
         run_with_services(services, main, top={"cache": "1h"})
 

@@ -12,6 +12,7 @@ import pytest
 from captchahub import ConfigError, Image, JobState, Point, Result
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub._plugins.manager import Plugins
 from captchahub.config import load_mapping
 from captchahub.frames import Frame
@@ -94,7 +95,7 @@ def test_is_solved_and_written_down_with_its_options_and_its_answer() -> None:
         hub = engine()
         result: Result[Clicks] = await hub.solve(TASK, None)
         assert (result.solution.points[1].y, result.provider, result.kind) == (4, "mine", "click-on")
-        (job,) = await hub.jobs(JobState.SOLVED, 10)
+        (job,) = await hub.jobs(JobFilter(JobState.SOLVED, limit=10))
         assert (job.kind, job.options, job.charge) == ("click-on", {"thing": "bicycles"}, Decimal("0.002"))
         assert job.answer == {"points": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]}
         await hub.aclose()

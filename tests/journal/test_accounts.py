@@ -36,7 +36,7 @@ from captchahub._engine.engine import Engine
 from captchahub._journal.database import Connection
 from captchahub._journal.jobs_table import mark_created
 from captchahub._journal.liveness import heartbeat
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
 from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
@@ -557,14 +557,14 @@ class TestAnAccountWithAName:
     async def test_has_the_jobs_that_its_token_had_before_it_was_named(self) -> None:
         async with SharedJournal() as shared:
             await left_behind(shared.hub())
-            await shared.hub(journal_account="me@example.com").jobs(None, 1)
+            await shared.hub(journal_account="me@example.com").jobs(JobFilter(limit=1))
             shared.service.world.accounts[OTHER] = shared.service.world.accounts[TOKEN]
             assert outcomes(await resumed(shared.hub(OTHER, journal_account="me@example.com"))) == [X7KP2]
 
     @on_virtual_clock
     async def test_has_the_jobs_that_its_new_token_had_before_it_was_named(self) -> None:
         async with SharedJournal() as shared:
-            await shared.hub(journal_account="me@example.com").jobs(None, 1)
+            await shared.hub(journal_account="me@example.com").jobs(JobFilter(limit=1))
             await left_behind(shared.hub(OTHER))
             assert outcomes(await resumed(shared.hub(OTHER, journal_account="me@example.com"))) == [X7KP2]
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from captchahub._journal.jobs_table import mark_created, newest_jobs, settle
 from captchahub._journal.liveness import heartbeat
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry as Entry
@@ -61,7 +61,7 @@ def connected(path: Path) -> closing[sqlite3.Connection]:
 
 
 def jobs_in(store: SqliteDatabase) -> list[Entry]:
-    (found,) = store.transact([partial(newest_jobs, limit=100_000)])
+    (found,) = store.transact([partial(newest_jobs, wanted=JobFilter(limit=100_000))])
     assert not isinstance(found, Exception)
     return found
 

@@ -35,7 +35,7 @@ from captchahub._journal.jobs_table import (
 )
 from captchahub._journal.ledger_table import spend
 from captchahub._journal.liveness import ProcessLock, expire_dead_owners, heartbeat, sign_off
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._policy.accounting import to_units
 from captchahub._policy.budgets import BudgetScope
@@ -197,8 +197,8 @@ class TestAJob:
     def test_the_newest_are_listed_first(self, journal: Journal) -> None:
         one, two, three = journal.reserved(), journal.created(), journal.reserved()
         assert [job.id for job in journal.do(newest_jobs)] == [three, two, one]
-        assert [job.id for job in journal.do(newest_jobs, JobState.INTENT)] == [three, one]
-        assert [job.id for job in journal.do(newest_jobs, limit=1)] == [three]
+        assert [job.id for job in journal.do(newest_jobs, JobFilter(JobState.INTENT))] == [three, one]
+        assert [job.id for job in journal.do(newest_jobs, JobFilter(limit=1))] == [three]
 
 
 PAIRS = [(before, after) for before in JobState for after in JobState]
@@ -598,7 +598,7 @@ class TestSeveralProcesses:
         with closing(SqliteDatabase(path)) as store:
             journal = Journal(store)
             assert journal.do(spent, "omo", 0) == 5
-            assert len(journal.do(newest_jobs, limit=200)) == 50
+            assert len(journal.do(newest_jobs, JobFilter(limit=200))) == 50
 
     def test_no_two_claim_the_same_job(self, path: Path) -> None:
         with closing(SqliteDatabase(path)) as store:
@@ -792,7 +792,7 @@ class AgainstAModel(RuleBasedStateMachine):
 
     @invariant()
     def the_jobs_are_the_same(self) -> None:
-        there = {job.id: job for job in self.journal.do(newest_jobs, limit=1000)}
+        there = {job.id: job for job in self.journal.do(newest_jobs, JobFilter(limit=1000))}
         assert there.keys() == {job for job, row in self.rows.items() if not row.is_pruned}
         for job, entry in there.items():
             for field in (

@@ -37,7 +37,7 @@ from captchahub._engine.resume import ResumeIterator
 from captchahub._journal.database import Connection, Work
 from captchahub._journal.jobs_table import newest_jobs, settle
 from captchahub._journal.liveness import heartbeat
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
@@ -71,7 +71,7 @@ TOO_LATE = Mishap(Slow(100, json_reply({})))
 
 async def jobs(engine: Engine) -> Sequence[JobEntry]:
     """Return all jobs of the journal, the oldest one first."""
-    return list(reversed(await engine.jobs(None, 1000)))
+    return list(reversed(await engine.jobs(JobFilter(limit=1000))))
 
 
 async def states(engine: Engine) -> list[tuple[str, JobState]]:
@@ -105,7 +105,7 @@ class Shared(DatabaseWriter):
 
     def states(self) -> list[str]:
         """Return the states of all jobs, the oldest job first."""
-        (entries,) = self._store.transact([lambda connection: newest_jobs(connection, limit=1000)])
+        (entries,) = self._store.transact([lambda connection: newest_jobs(connection, JobFilter(limit=1000))])
         assert isinstance(entries, list)
         return [entry.state.value for entry in reversed(entries)]
 
@@ -767,9 +767,9 @@ class TestByHand:
         async def main(engine: Engine) -> None:
             await book.write(of_the_dead)
             await asyncio.sleep(59)
-            assert await engine.jobs(JobState.AMBIGUOUS, 10) == []
+            assert await engine.jobs(JobFilter(JobState.AMBIGUOUS, limit=10)) == []
             await asyncio.sleep(1)
-            (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+            (entry,) = await engine.jobs(JobFilter(JobState.AMBIGUOUS, limit=10))
             assert "ended before the reply" in (entry.error or "")
 
         run_with_services({"omo": Service()}, main, journal=book)
@@ -778,7 +778,7 @@ class TestByHand:
         """Lose the reply to a create, and return its entry."""
         with pytest.raises(AllProvidersFailed):
             await engine.solve(TASK, None)
-        (entry,) = await engine.jobs(JobState.AMBIGUOUS, 10)
+        (entry,) = await engine.jobs(JobFilter(JobState.AMBIGUOUS, limit=10))
         return entry
 
     def test_an_ambiguous_job_is_settled_with_what_a_person_has_found(self) -> None:

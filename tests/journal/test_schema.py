@@ -20,7 +20,7 @@ import pytest
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.jobs_table import newest_jobs
 from captchahub._journal.journal import check_budgets
-from captchahub._journal.rows import NewJob
+from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.sqlite_schema import MIGRATIONS, TABLES, VERSION, migrate
 from captchahub._policy.accounting import from_units
@@ -174,7 +174,7 @@ class TestMigrations:
             migrate_to(connection, version)
             assert version_of(connection) == version
         with closing(SqliteDatabase(old)) as store:
-            (jobs,) = store.transact([partial(newest_jobs, limit=JOBS + 1)])
+            (jobs,) = store.transact([partial(newest_jobs, wanted=JobFilter(limit=JOBS + 1))])
         assert not isinstance(jobs, Exception)
         assert [job.id for job in jobs] == list(range(JOBS, 0, -1))
         assert {(job.state, job.job_id, job.is_by_hand) for job in jobs} == {(JobState.SOLVED, 7, False)}
@@ -301,7 +301,7 @@ class TestKilledInTheMiddle:
             assert tables_of(connection) == tables_of_version(version)
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         with closing(SqliteDatabase(path)) as store:
-            (found,) = store.transact([partial(newest_jobs, limit=JOBS + 1)])
+            (found,) = store.transact([partial(newest_jobs, wanted=JobFilter(limit=JOBS + 1))])
         assert not isinstance(found, Exception)
         assert len(found) == jobs
         return version

@@ -24,6 +24,7 @@ from captchahub import (
     TextSolution,
 )
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub.events import (
     Attempted,
@@ -131,7 +132,7 @@ class TestASolve:
     def test_has_one_name_in_all_its_events_and_in_the_journal(self) -> None:
         async def main(engine: Engine) -> str:
             await solve(engine)
-            [entry] = await engine.jobs(None, 10)
+            [entry] = await engine.jobs(JobFilter(limit=10))
             return entry.submission
 
         recorder, submission = observed({"omo": Service()}, main)

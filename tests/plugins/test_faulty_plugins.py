@@ -36,6 +36,7 @@ from captchahub import (
     WrongSolution,
 )
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub.frames import Frame
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import Balance, Created, ProviderKind, Reply, Service, Solved
@@ -136,7 +137,7 @@ class TestAnAnswerThatCanNotBeMappedBack:
             await asyncio.sleep(0.5)
             solving.cancel()
             await asyncio.sleep(30)
-            (job,) = await engine.jobs(None, 10)
+            (job,) = await engine.jobs(JobFilter(limit=10))
             assert (job.state, job.error) == (
                 JobState.FAILED,
                 "PluginFault: the plugin 'odd' failed in placed with KeyError",

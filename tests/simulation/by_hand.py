@@ -6,6 +6,7 @@ import asyncio
 from random import Random
 
 from captchahub._engine.engine import Engine
+from captchahub._journal.rows import JobFilter
 from captchahub.errors import HubClosed, JournalError
 from captchahub.jobs import JobEntry, JobState
 from captchahub.testing.emulation import JobRecord, picture_hash
@@ -30,7 +31,7 @@ class ByHand:
         """Settle the jobs at a time, unless the hub is closed by then."""
         await asyncio.sleep(at)
         try:
-            for entry in await self._engine.jobs(None, 1000):
+            for entry in await self._engine.jobs(JobFilter(limit=1000)):
                 if self._chance.random() < 0.5:
                     await self._look_at(entry)
         except (HubClosed, JournalError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from captchahub_omocaptcha import OmoProvider, OmoSettings
 
@@ -66,6 +69,29 @@ class TestASandboxKnows:
             sandbox.know(screen, DRAG)
             with pytest.raises(AllProvidersFailed):
                 hub.solve(ImageToText(screen))
+
+    def test_a_picture_by_its_pixels(self, sandbox: Sandbox) -> None:
+        drawn = sandbox.draw_text("x7kp2")
+        with PIL.Image.open(io.BytesIO(drawn.image.data)) as picture:
+            again = Image.from_pil(picture.convert("RGBA"))
+            smaller = Image.from_pil(picture.crop((0, 0, 100, 45)))
+        assert again.data != drawn.image.data
+        with hub_at(sandbox) as hub:
+            assert hub.solve(ImageToText(again)).solution.text == "x7kp2"
+            with pytest.raises(AllProvidersFailed):
+                hub.solve(ImageToText(smaller))
+
+    def test_no_picture_by_its_pixels_without_pillow(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn = sandbox.draw_text("x7kp2")
+        with PIL.Image.open(io.BytesIO(drawn.image.data)) as picture:
+            again = Image.from_pil(picture.convert("RGBA"))
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        with hub_at(sandbox) as hub:
+            assert hub.solve(drawn.task()).solution.text == "x7kp2"
+            with pytest.raises(AllProvidersFailed):
+                hub.solve(ImageToText(again))
 
     def test_the_newest_answer(self, sandbox: Sandbox) -> None:
         sandbox.know(PICTURE, "old")

@@ -16,6 +16,7 @@ from captchahub import (
     AsyncHub, Hub, Image, ImageToText, PhoneSlide, Point, RateLimited,
     SlideSolution, Solution, Task, TextSolution, tasks_from,
 )
+from captchahub import events
 from captchahub.provider import Created, Job, Pending, Provider, Reply, Request, Secret, Solved
 
 
@@ -33,6 +34,11 @@ def solving(hub: Hub, image: Image) -> None:
     hub.solve_many(["captcha.png"])  # error: arg-type
     tasks_from(["captcha.png"], ImageToText, lenght=5)  # error: call-arg
     hub.services()  # error: call-arg
+    failures: list[events.Failed] = []
+    hub.on(events.Solved, failures.append)  # error: arg-type
+    hub.on(events.Solved, lambda event: event.error)  # error: attr-defined
+    hub.on("Solved", print)  # error: arg-type
+    hub.on(int, print)  # error: type-var
 
 
 async def solving_in_a_loop(hub: AsyncHub, image: Image) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
+from captchahub._journal.journal import JobFilter
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, PluginFault, ProviderError
 from captchahub.hub import Hub
 from captchahub.jobs import JobEntry, JobState
@@ -127,7 +128,7 @@ def _run_solve(subject: Subject, task: Task[Solution], *faults: Fault) -> _Solve
         # The checks look at the error.
         except Exception as error:  # noqa: BLE001
             failed = error
-        entries = await engine.jobs(None, 10)
+        entries = await engine.jobs(JobFilter(limit=10))
         await engine.aclose()
         return _Solve(result, failed, entries, world)
 

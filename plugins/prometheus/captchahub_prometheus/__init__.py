@@ -9,10 +9,11 @@ from __future__ import annotations
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from captchahub.events import Event
+from captchahub.extending import HubStatus
 from captchahub.hookspecs import hookimpl
 from captchahub_prometheus.metrics import metrics_in
 
-__all__ = ["Prometheus", "captchahub_contract", "captchahub_observe"]
+__all__ = ["Prometheus", "captchahub_contract", "captchahub_observe", "captchahub_watch"]
 
 captchahub_contract = 1
 
@@ -21,6 +22,12 @@ captchahub_contract = 1
 def captchahub_observe(event: Event) -> None:
     """Count an event in the default registry."""
     metrics_in(REGISTRY).note(event)
+
+
+@hookimpl
+def captchahub_watch(hub: HubStatus) -> None:
+    """Show the state of a hub in the default registry."""
+    metrics_in(REGISTRY).watch(hub)
 
 
 class Prometheus:
@@ -35,3 +42,8 @@ class Prometheus:
     def captchahub_observe(self, event: Event) -> None:
         """Count an event."""
         self._metrics.note(event)
+
+    @hookimpl
+    def captchahub_watch(self, hub: HubStatus) -> None:
+        """Show the state of a hub."""
+        self._metrics.watch(hub)

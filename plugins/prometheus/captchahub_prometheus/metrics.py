@@ -10,22 +10,22 @@ import threading
 from functools import singledispatchmethod
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from captchahub import Attempt, CaptchaHubError, ProviderState
+from captchahub import Attempt, CaptchaHubError
 from captchahub.events import (
     Attempted,
     BudgetRefused,
     Cancelled,
-    CooledDown,
     Event,
     Failed,
     FellBack,
     Polled,
-    Recovered,
     Solved,
     SolveEvent,
 )
+from captchahub.extending import HubStatus
+from captchahub_prometheus.gauges import Gauges
 
 __all__ = ["Metrics", "metrics_in"]
 
@@ -45,54 +45,61 @@ class Metrics:
         def seconds(name: str, what: str, *labels: str) -> Histogram:
             return Histogram(f"captchahub_{name}", what, labels, buckets=_BUCKETS, registry=registry)
 
-        solve, attempt = ("kind", "outcome"), ("provider", "kind", "outcome")
+        solve, at_provider = ("kind", "outcome"), ("provider", "kind")
+        attempt = (*at_provider, "outcome")
         self._solves = counter("solves_total", "Solves that ended.", *solve)
         self._solve_seconds = seconds("solve_duration_seconds", "How long solves took.", *solve)
         self._attempts = counter("attempts_total", "Attempts that ended.", *attempt)
         self._attempt_seconds = seconds("attempt_duration_seconds", "How long attempts took.", *attempt)
-        self._polls = counter("polls_total", "Polls of jobs.", "provider", "kind")
+        self._polls = counter("polls_total", "Polls of jobs.", *at_provider)
         self._cost = counter(
-            "cost_total", "What attempts cost, in the provider's currency, where known.", "provider", "kind"
+            "cost_total", "What attempts cost, in the provider's currency, where known.", *at_provider
         )
         self._fallbacks = counter(
             "fallbacks_total",
             "Solves that continued with other providers.",
-            "provider",
-            "kind",
+            *at_provider,
             "error",
         )
         self._refusals = counter(
             "budget_refusals_total",
             "Jobs that were not created because of a budget.",
-            "provider",
-            "kind",
+            *at_provider,
             "error",
         )
-        self._states = Gauge(
-            "captchahub_provider_state",
-            "1 for the state of the provider, 0 for the others.",
-            ("provider", "state"),
-            registry=registry,
-            multiprocess_mode="livesum",
+        self._unknown_costs = counter(
+            "unknown_costs_total",
+            "Attempts whose cost is unknown, so that it is missing there.",
+            *at_provider,
         )
+        self._gauges = Gauges(registry)
+
+    def watch(self, hub: HubStatus) -> None:
+        """Show the state of a hub, from now on and as long as it exists."""
+        self._gauges.watch(hub)
+
+    def note(self, event: Event) -> None:
+        """Count an event, and read the state of the hubs again, which it may have changed."""
+        self._count(event)
+        self._gauges.refresh()
 
     @singledispatchmethod
-    def note(self, event: Event) -> None:
+    def _count(self, event: Event) -> None:
         """Count an event. Events that have no method below are ignored."""
 
-    @note.register
+    @_count.register
     def _(self, event: Solved) -> None:
         self._note_solve(event, "shared" if event.result.is_shared else "solved", event.result.elapsed)
 
-    @note.register
+    @_count.register
     def _(self, event: Failed) -> None:
         self._note_solve(event, _class_of(event.error), event.elapsed)
 
-    @note.register
+    @_count.register
     def _(self, event: Cancelled) -> None:
         self._note_solve(event, "cancelled", event.elapsed)
 
-    @note.register
+    @_count.register
     def _(self, event: Attempted) -> None:
         attempt = event.attempt
         labels = (attempt.provider, event.kind, _outcome_of(attempt))
@@ -101,34 +108,24 @@ class Metrics:
         # The cost is negative if a service says that it refunded something, but counters cannot go down.
         if attempt.cost is not None and attempt.cost > 0:
             self._cost.labels(attempt.provider, event.kind).inc(float(attempt.cost))
+        if attempt.cost is None:
+            self._unknown_costs.labels(attempt.provider, event.kind).inc()
 
-    @note.register
+    @_count.register
     def _(self, event: Polled) -> None:
         self._polls.labels(event.provider, event.kind).inc()
 
-    @note.register
+    @_count.register
     def _(self, event: FellBack) -> None:
         self._fallbacks.labels(event.provider, event.kind, _class_of(event.error)).inc()
 
-    @note.register
+    @_count.register
     def _(self, event: BudgetRefused) -> None:
         self._refusals.labels(event.provider, event.kind, _class_of(event.error)).inc()
-
-    @note.register
-    def _(self, event: CooledDown) -> None:
-        self._note_state(event.provider, event.state)
-
-    @note.register
-    def _(self, event: Recovered) -> None:
-        self._note_state(event.provider, ProviderState.HEALTHY)
 
     def _note_solve(self, event: SolveEvent, outcome: str, elapsed: float) -> None:
         self._solves.labels(event.kind, outcome).inc()
         self._solve_seconds.labels(event.kind, outcome).observe(elapsed)
-
-    def _note_state(self, provider: str, now: ProviderState) -> None:
-        for state in ProviderState:
-            self._states.labels(provider, state.value).set(state is now)
 
 
 _LOCK = threading.Lock()

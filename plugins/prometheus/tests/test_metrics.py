@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import pytest
 from captchahub_prometheus import Prometheus
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -29,7 +28,6 @@ from captchahub.events import (
     FellBack,
     JobCreated,
     Polled,
-    Recovered,
     Solved,
     Submitted,
 )
@@ -105,6 +103,11 @@ class TestAttempts:
         told = Told(attempted(cost="0.5"), attempted(cost="0.25"), attempted(cost=None), attempted(cost="0"))
         assert told.of("cost_total", provider="omo", kind=KIND) == 0.75
 
+    def test_unknown_costs_are_counted_and_not_taken_for_0(self) -> None:
+        told = Told(attempted(cost=None), attempted(cost="0"))
+        assert told.of("unknown_costs_total", provider="omo", kind=KIND) == 1
+        assert told.of("cost_total", provider="omo", kind=KIND) is None
+
     def test_money_back_takes_nothing_from_a_counter(self) -> None:
         assert (
             Told(attempted(cost="1"), attempted(cost="-1")).of("cost_total", provider="omo", kind=KIND) == 1
@@ -125,29 +128,12 @@ def test_fallbacks_and_refusals_of_budgets_are_counted() -> None:
     assert told.of("budget_refusals_total", provider="omo", kind=KIND, error="BudgetExceeded") == 1
 
 
-class TestTheStateOfAProvider:
-    COOLED = CooledDown(at=1.0, provider="omo", state=ProviderState.COOLING, reason="5 failures", until=31.0)
-    OUT = CooledDown(at=2.0, provider="omo", state=ProviderState.OUT, reason="refused", until=None)
-    BACK = Recovered(at=31.0, provider="omo")
-
-    @pytest.mark.parametrize(
-        ("events", "now"),
-        [((COOLED,), "cooling"), ((COOLED, OUT), "out"), ((COOLED, BACK), "healthy")],
-    )
-    def test_is_the_one_of_the_last_event(self, events: tuple[Event, ...], now: str) -> None:
-        told = Told(*events)
-        states = {
-            one.value: told.of("provider_state", provider="omo", state=one.value) for one in ProviderState
-        }
-        assert states == {one.value: float(one.value == now) for one in ProviderState}
-
-
 def test_nothing_without_bounds_becomes_a_label() -> None:
     told = Told(
         Submitted(at=0.0, solve="solve-id", kind=KIND, timeout=60.0),
         JobCreated(at=1.0, solve="solve-id", kind=KIND, provider="omo", job_id="job-4711", price=None),
         attempted(JobFailed("the service said this")),
-        TestTheStateOfAProvider.COOLED,
+        CooledDown(at=1.0, provider="omo", state=ProviderState.COOLING, reason="5 failures", until=31.0),
     )
     text = generate_latest(told.registry).decode()
     assert "JobFailed" in text

@@ -5,14 +5,21 @@ from __future__ import annotations
 import click
 
 from captchahub._version import __version__
+from captchahub.cli.accounts import accounts
+from captchahub.cli.batch.command import batch
 from captchahub.cli.config.command import config
 from captchahub.cli.demo.command import demo
+from captchahub.cli.doctor.command import doctor
+from captchahub.cli.jobs import jobs
 from captchahub.cli.new_plugin.command import new_plugin
 from captchahub.cli.plugins import plugins
 from captchahub.cli.program import Program
+from captchahub.cli.report.command import report
 from captchahub.cli.resume import resume
 from captchahub.cli.sandbox.command import sandbox
 from captchahub.cli.solve.command import solve
+from captchahub.cli.spend import spend
+from captchahub.cli.watch import watch
 
 _EPILOG = """
 \b
@@ -35,5 +42,20 @@ def cli() -> None:
     """
 
 
-for _command in (demo, solve, resume, config, plugins, sandbox, new_plugin):
+for _command in (
+    demo,
+    solve,
+    batch,
+    accounts,
+    spend,
+    jobs,
+    resume,
+    watch,
+    report,
+    doctor,
+    config,
+    plugins,
+    sandbox,
+    new_plugin,
+):
     cli.add_command(_command)

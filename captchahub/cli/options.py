@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +14,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 import yaml
-from platformdirs import user_state_path
+from platformdirs import user_config_path, user_state_path
 
 from captchahub._support.paths import expanded
 from captchahub._support.wording import shown
@@ -101,6 +103,30 @@ def named_value(text: str) -> tuple[str, object]:
     return name, value
 
 
+def local_zone() -> tzinfo:
+    """Return the time zone of this machine."""
+    return datetime.now().astimezone().tzinfo or UTC
+
+
+_AGO = re.compile(r"([0-9]{1,4})([hd])")
+
+
+def moment(text: str) -> datetime:
+    """Return a time in the past: a date, a date with a time, ``today``, or ``7d`` or ``12h`` ago."""
+    now = datetime.now().astimezone()
+    if text == "today":
+        return now.replace(hour=0, minute=0, second=0, microsecond=0)
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now - timedelta(**{"d": {"days": int(ago[1])}, "h": {"hours": int(ago[1])}}[ago[2]])
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise click.BadParameter(
+            f"{text!r} is not a time such as 2026-11-01, 2026-11-01T14:30, today, 7d or 12h"
+        ) from error
+
+
 def _number(text: str) -> float | None:
     try:
         value = float(text)
@@ -151,7 +177,8 @@ def default_config() -> Path | None:
     named = os.environ.get(_VARIABLE)
     if named:
         return expanded(named)
-    return next((path for path in _DEFAULT_FILES if path.exists()), None)
+    of_user = user_config_path("captchahub", appauthor=False) / "captchahub.yaml"
+    return next((path for path in (*_DEFAULT_FILES, of_user) if path.exists()), None)
 
 
 def with_journal(settings: HubSettings) -> HubSettings:
@@ -162,8 +189,15 @@ def with_journal(settings: HubSettings) -> HubSettings:
     # Without a file, every run of the program would have budgets of its own, and forget its open jobs.
     if settings.journal.path is not None:
         return settings
-    try:
-        path = user_state_path("captchahub", appauthor=False, ensure_exists=True) / "jobs.db"
-    except OSError:
+    path = default_journal()
+    if path is None:
         return settings
     return attrs.evolve(settings, journal=attrs.evolve(settings.journal, path=path))
+
+
+def default_journal() -> Path | None:
+    """Return jobs.db in the user's state folder, or None if that folder can't be created."""
+    try:
+        return user_state_path("captchahub", appauthor=False, ensure_exists=True) / "jobs.db"
+    except OSError:
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -64,7 +64,10 @@ def _records(config: Path | None) -> Sequence[PluginRecord]:
     return sorted(known.records, key=lambda record: (record.name, record.distribution or ""))
 
 
-def _show(records: Iterable[PluginRecord], *, verbose: bool) -> None:
+def _show(records: Sequence[PluginRecord], *, verbose: bool) -> None:
+    if not records:
+        put("no plugin is installed; each service is one, such as: pip install captchahub-omocaptcha")
+        return
     # Imported late, because rich takes long to import and help does not need it.
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Column, Table  # noqa: PLC0415

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -37,8 +39,31 @@ def _ended_by_sigterm() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+# The first column of a line such as "  0    every picture is solved", with the space after it.
+_FIRST_COLUMN = re.compile(r"\s*\S+(?: \S+)*\s{2,}")
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Return a line in at most ``width`` columns, its continuation below the second column if it has two."""
+    columns = _FIRST_COLUMN.match(line)
+    indent = len(line) - len(line.lstrip()) if columns is None else columns.end()
+    return (
+        "\n".join(textwrap.wrap(line, width, subsequent_indent=" " * indent, break_on_hyphens=False)) or line
+    )
+
+
 class Subcommand(click.Command):
-    """A command whose help reports a failing stdout."""
+    """A command whose help fits the terminal, and reports a failing stdout."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as in click
+        """Write the epilog with its lines, each wrapped by itself; click wraps none or joins them."""
+        if self.epilog:
+            formatter.write_paragraph()
+            for line in self.epilog.replace("\b\n", "").strip("\n").splitlines():
+                # The formatter's own margin is two columns on each side.
+                formatter.write(
+                    f"  {_wrapped(line, formatter.width - 2)}".rstrip().replace("\n", "\n  ") + "\n"
+                )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. click prints the help and the version in here."""

@@ -108,6 +108,7 @@ def _record(collected: Collected) -> dict[str, object]:
     entry = collected.entry
     solution = None if collected.solution is None else solution_fields(collected.solution)
     return {
+        "file": entry.label,
         "fingerprint": entry.fingerprint,
         "kind": entry.kind,
         "provider": entry.provider,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from captchahub.cli.demo.run import DemoRun
@@ -20,7 +20,7 @@ from captchahub.errors import (
     ServiceUnavailable,
     TemporarilyBlocked,
 )
-from captchahub.results import Outcome
+from captchahub.results import Outcome, Result
 from captchahub.tasks import Solution
 
 _ZERO = Decimal(0)
@@ -90,7 +90,7 @@ def summary(run: DemoRun) -> Iterator[str]:
     right = sum(run.is_right(picture) for picture in run.pictures)
     yield f"{right} of {len(run.pictures)} right in {run.seconds:.1f} s"
     jobs = run.sandbox.jobs
-    answers = cost_text(sum((result.cost or _ZERO for result in results), _ZERO))
+    answers = cost_text(_total(results))
     # The service charges more than the answers cost if a paid job has none.
     charged = cost_text(sum((job.price for job in jobs), _ZERO))
     unanswered = len(jobs) - len(results)
@@ -98,3 +98,9 @@ def summary(run: DemoRun) -> Iterator[str]:
     yield f"The answers cost {answers}. The service charged {charged} for {counted(len(jobs), 'job')}{extra}."
     connections = counted(run.sandbox.connections, "TCP connection")
     yield f"It received {counted(len(run.sandbox.calls), 'call')} over {connections}."
+
+
+def _total(results: Sequence[Result[Solution]]) -> Decimal | None:
+    """Return what the answers cost together, or None if the cost of one is unknown."""
+    costs = [result.cost for result in results]
+    return None if None in costs else sum((cost for cost in costs if cost is not None), _ZERO)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from captchahub.cli.demo.report import attempts_of, cost_text, problems, summary
 from captchahub.cli.demo.run import ACCOUNTS, DemoRun
+from captchahub.cli.invocation import command
 from captchahub.cli.pictures import NamedPicture
 from captchahub.cli.text import counted, plain
 from captchahub.tasks import ImageToText, SlideSolution, Solution, TextSolution
@@ -173,5 +174,5 @@ def _summary(run: DemoRun) -> RenderableType:
         grid.add_row(Text(subject, "yellow"), text)
     if grid.row_count:
         lines.append(Text("\nProblems on the way:", "bold"))
-    hint = Text("\nNext: captchahub sandbox --help, captchahub solve --help", "dim")
+    hint = Text(f"\nNext: {command('sandbox', '--help')}, {command('solve', '--help')}", "dim")
     return Group(*lines, grid, hint)

@@ -41,7 +41,7 @@ Then adapt it to the real API. List the places:
 
   grep -rn CHANGE: .
 
-docs/write-a-provider.md in captchahub's repository explains each of them."""
+docs/guides/write-a-provider.md in captchahub's repository explains each of them."""
 
 
 @click.command("new-plugin", cls=Subcommand, epilog=_EPILOG)

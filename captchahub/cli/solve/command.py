@@ -9,8 +9,16 @@ import click
 
 from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
-from captchahub.cli.options import config_option, find_config, named_value, positive_seconds, with_journal
+from captchahub.cli.options import (
+    UserPath,
+    config_option,
+    find_config,
+    named_value,
+    positive_seconds,
+    with_journal,
+)
 from captchahub.cli.program import Subcommand
+from captchahub.cli.solve.annotate import annotate, check_annotation
 from captchahub.cli.solve.files import FileOutcome, solve_files, worst
 from captchahub.cli.solve.output import Printer, printer
 from captchahub.cli.solve.task_options import TextOption, task_maker, text_options
@@ -82,6 +90,13 @@ Configuration: --config FILE, or else $CAPTCHAHUB_CONFIG, ./captchahub.yaml or .
     help="The time limit of each picture, over all providers. By default as configured.",
 )
 @click.option(
+    "--annotate",
+    "annotated",
+    type=UserPath(),
+    metavar="FILE",
+    help="Write a copy of the picture with the answer drawn onto it, such as out.png.",
+)
+@click.option(
     "-v",
     "--verbose",
     is_flag=True,
@@ -102,6 +117,7 @@ def solve(
     kind: str,
     config: Path | None,
     timeout: float | None,
+    annotated: Path | None,
     *,
     as_json: bool,
     verbose: bool,
@@ -114,6 +130,7 @@ def solve(
     concurrently.
     """
     need_stdout()
+    check_annotation(files, annotated)
     print_outcome = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
     codes: list[ExitCode] = []
     reporter = WaitReporter()
@@ -122,7 +139,8 @@ def solve(
     make_task = task_maker(plugins.task_types(), kind, options, dict(further))
     with reporter.reporting(), Hub(with_journal(settings), plugins=plugins) as hub:
         wanted = _while_stdout_works(files, codes)
-        _print_all(solve_files(hub, wanted, kind, make_task, timeout), print_outcome, codes, len(files))
+        outcomes = solve_files(hub, wanted, kind, make_task, timeout)
+        _print_all(outcomes, print_outcome, codes, len(files), annotated)
     click.get_current_context().exit(worst(codes))
 
 
@@ -135,13 +153,19 @@ def _while_stdout_works(files: Sequence[str], codes: Sequence[ExitCode]) -> Iter
 
 
 def _print_all(
-    outcomes: Iterator[FileOutcome], print_outcome: Printer, codes: list[ExitCode], total: int
+    outcomes: Iterator[FileOutcome],
+    print_outcome: Printer,
+    codes: list[ExitCode],
+    total: int,
+    annotated: Path | None,
 ) -> None:
     """Print the outcomes in order of completion, and append their exit codes to ``codes``."""
     try:
         # Appended one by one, because _while_stdout_works reads the codes during the loop.
         for outcome in outcomes:
-            codes.append(print_outcome(outcome))  # noqa: PERF401 - see above
+            codes.append(print_outcome(outcome))
+            if annotated is not None:
+                annotate(outcome, annotated)
     except KeyboardInterrupt as interrupt:
         left = counted(total - len(codes), "file")
         message = f"{left} unfinished; captchahub resume collects the answers later"

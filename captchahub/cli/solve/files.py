@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
+from typing import cast
 
 import attrs
 
@@ -64,7 +65,7 @@ def solve_files(
             started.append(file)
             yield partial(_task, file, make_task)
 
-    for outcome in hub.solve_many(tasks(), timeout=timeout):
+    for outcome in hub.solve_many(tasks(), timeout=timeout, label=_label):
         error = outcome.error
         # A configuration error concerns every file, and any other error is a bug of the library.
         if error is not None and not isinstance(error, (AllProvidersFailed, TaskError)):
@@ -73,6 +74,11 @@ def solve_files(
         with suppress(TaskError):  # the file is not a picture, so there is no task
             fingerprint = outcome.task.fingerprint
         yield FileOutcome(started[outcome.index], kind, outcome.result, error, fingerprint)
+
+
+def _label(item: object) -> str | None:
+    file = cast("partial[Task[Solution]]", item).args[0]
+    return None if file == "-" else file
 
 
 def _task(file: str, make_task: MakeTask) -> Task[Solution]:

@@ -33,7 +33,7 @@ def printer(*, as_json: bool, several: bool, verbose: bool) -> Printer:
     def print_outcome(outcome: FileOutcome) -> ExitCode:
         details = [] if outcome.result is None else list(_details(outcome.file, outcome.result))
         if as_json:
-            line = json.dumps(_record(outcome))
+            line = json.dumps(record_of(outcome))
         elif outcome.result is None:
             say(_error_text(outcome))
             return outcome.code
@@ -88,7 +88,8 @@ def _others(result: Result[Solution]) -> list[Attempt]:
     return others
 
 
-def _record(outcome: FileOutcome) -> dict[str, object]:
+def record_of(outcome: FileOutcome) -> dict[str, object]:
+    """Return the fields of an outcome for JSON. Amounts are text, to be exact."""
     own = {"file": outcome.file, "kind": outcome.kind, "fingerprint": outcome.fingerprint}
     return {**own, **_solved(outcome.result), **_failed(outcome.error)}
 

@@ -1,0 +1,1 @@
+"""``captchahub doctor``."""

@@ -1,0 +1,23 @@
+"""Opens the hub of the configuration, for commands that call the services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from captchahub._config.loader import read_yaml
+from captchahub._plugins.manager import Plugins
+from captchahub.cli.options import find_config, with_journal
+from captchahub.hub import Hub
+from captchahub.settings import HubSettings
+
+__all__ = ["open_hub"]
+
+
+def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]:
+    """Return a hub with the providers of the configuration, and its settings.
+
+    Raises :class:`~captchahub.errors.ConfigError` with every problem of the configuration.
+    """
+    plugins = Plugins(observers)
+    settings = with_journal(read_yaml(find_config(config), plugins))
+    return Hub(settings, plugins=plugins), settings

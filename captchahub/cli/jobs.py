@@ -1,0 +1,250 @@
+"""``captchahub jobs``: list, show, resume, resolve and report the jobs of the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from captchahub._config.loader import read_yaml
+from captchahub._journal.solutions import unpack_of_kind
+from captchahub._plugins.manager import Plugins
+from captchahub.cli.journal import journal_hub, journal_options
+from captchahub.cli.options import WholeNumber, amount, config_option, find_config, with_journal
+from captchahub.cli.program import Subcommand, Subgroup
+from captchahub.cli.resume import resume
+from captchahub.cli.streams import need_stdout, put, say, writing_stdout
+from captchahub.cli.text import answer, money_text, printable
+from captchahub.errors import NotOffered, ProviderError
+from captchahub.hub import Hub
+from captchahub.jobs import JobEntry, JobState
+from captchahub.results import Attempt
+
+__all__ = ["jobs"]
+
+_STATES = [state.value for state in JobState]
+
+_SETTLED = ("solved", "failed", "expired", "not_sent", "refused")
+
+_EPILOG = """
+\b
+States:
+  intent     the price is reserved, and the job is being created
+  created    the service has the job; its answer can be collected
+  solved     the answer is here
+  failed     the job ended without a usable answer
+  expired    the service no longer knows the job
+  not_sent   nothing was sent and nothing is charged
+  refused    the service refused the job, and nothing is charged
+  ambiguous  the service may have the job, but its id is unknown; look there,
+             then record the outcome with "captchahub jobs resolve"
+"""
+
+
+@click.group(cls=Subgroup, epilog=_EPILOG)
+def jobs() -> None:
+    """Look at the jobs of the journal, and settle what is open.
+
+    No token is needed, except to resume and to report.
+    """
+
+
+@jobs.command("list", cls=Subcommand)
+@click.option("--state", type=click.Choice(_STATES), help="Only jobs in this state.")
+@click.option("--undelivered", is_flag=True, help="Only answers that no caller has received.")
+@click.option("--provider", metavar="NAME", help="Only jobs of this provider.")
+@click.option(
+    "--limit", type=WholeNumber(1), default=20, show_default=True, metavar="N", help="The most jobs to list."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@journal_options
+def list_jobs(
+    state: str | None,
+    provider: str | None,
+    limit: int,
+    config: Path | None,
+    journal: Path | None,
+    *,
+    undelivered: bool,
+    as_json: bool,
+) -> None:
+    """List the newest jobs, newest first."""
+    need_stdout()
+    with journal_hub(config, journal) as hub:
+        found = hub.jobs(
+            state=None if state is None else JobState(state),
+            provider=provider,
+            is_given=False if undelivered else None,
+            limit=limit,
+        )
+    with writing_stdout():
+        if as_json:
+            for job in found:
+                put(json.dumps(_fields(job)))
+        else:
+            _show_list(found)
+
+
+@jobs.command(cls=Subcommand)
+@click.argument("job_id", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@journal_options
+def show(job_id: int, config: Path | None, journal: Path | None, *, as_json: bool) -> None:
+    """Show everything the journal has of one job. ID is its number in the journal."""
+    need_stdout()
+    with journal_hub(config, journal) as hub:
+        fields = _fields(_job(hub, job_id))
+    with writing_stdout():
+        if as_json:
+            put(json.dumps(fields, indent=2))
+        else:
+            width = max(map(len, fields))
+            put("\n".join(f"{name:<{width}}  {_plain(value)}" for name, value in fields.items()))
+
+
+@jobs.command(cls=Subcommand)
+@click.argument("job_id", metavar="ID", type=int)
+@click.argument("state", type=click.Choice(_SETTLED))
+@click.option(
+    "--cost",
+    type=amount,
+    metavar="AMOUNT",
+    help="What the job cost; by default its price, or 0 if it was not accepted.",
+)
+@journal_options
+def resolve(job_id: int, state: str, cost: Decimal | None, config: Path | None, journal: Path | None) -> None:
+    """Record what became of an ambiguous or created job, as the service's own pages show it."""
+    with journal_hub(config, journal) as hub:
+        job = _job(hub, job_id)
+        try:
+            hub.resolve(job, JobState(state), cost=cost)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+        now = _job(hub, job_id)
+    say(f"job {job_id} is {now.state.value}; {money_text(now.charge)} is charged for it")
+
+
+@jobs.command(cls=Subcommand)
+@click.argument("job_id", metavar="ID", type=int)
+@click.option("--right/--wrong", "correct", required=True, help="Whether the answer was right.")
+@config_option("The YAML file with the account of the job; found as by captchahub solve.")
+def report(job_id: int, config: Path | None, *, correct: bool) -> None:
+    """Report to the service whether the answer of a job was right.
+
+    Some services refund wrong answers, and block accounts that report falsely.
+    """
+    plugins = Plugins()
+    settings = with_journal(read_yaml(find_config(config), plugins))
+    with Hub(settings, plugins=plugins) as hub:
+        job = _job(hub, job_id)
+        if job.is_of_other_account:
+            raise click.ClickException(
+                f"job {job_id} is of an account of {job.plugin} at {job.address} that is not configured here"
+            )
+        attempt = Attempt(job.configured_as or job.provider, 0.0, job_id=job.job_id, kind=job.kind)
+        try:
+            hub.report(attempt, correct=correct)
+        except (NotOffered, ProviderError) as error:
+            raise click.ClickException(str(error)) from error
+    say(f"job {job_id} is reported to {job.provider} as {'right' if correct else 'wrong'}")
+
+
+jobs.add_command(resume)
+
+
+def _job(hub: Hub, job_id: int) -> JobEntry:
+    job = hub.job(job_id)
+    if job is None:
+        raise click.ClickException(
+            f"there is no job {job_id} in the journal; captchahub jobs list shows the newest ones"
+        )
+    return job
+
+
+def _answer(job: JobEntry) -> str | None:
+    """Return the answer on one line, or None if there is none."""
+    if job.answer is None:
+        return None
+    solution = unpack_of_kind(job.kind, job.answer)
+    # A kind of task of a plugin that is not imported here.
+    return json.dumps(job.answer) if solution is None else answer(solution)
+
+
+def _fields(job: JobEntry) -> Mapping[str, object]:
+    """Return a job for JSON. Amounts are text, to be exact; times are ISO 8601 in the local time zone."""
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "label": job.label,
+        "kind": job.kind,
+        "provider": job.provider,
+        "job_id": job.job_id,
+        "answer": _answer(job),
+        "solution": job.answer,
+        "is_delivered": job.is_given,
+        "error": job.error,
+        "price": None if job.price is None else money_text(job.price),
+        "charge": money_text(job.charge),
+        "cost": None if job.cost is None else money_text(job.cost),
+        "currency": job.currency,
+        "ordered_at": _time(job.ordered_at),
+        "updated_at": _time(job.updated_at),
+        "held_until": None if job.held_until is None else _time(job.held_until),
+        "options": dict(job.options),
+        "fingerprint": job.fingerprint,
+        "submission": job.submission,
+        "plugin": job.plugin,
+        "address": job.address,
+        "is_by_hand": job.is_by_hand,
+    }
+
+
+def _time(moment: float) -> str:
+    return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds")
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "-"
+    return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def _show_list(found: Sequence[JobEntry]) -> None:
+    # Imported late, because rich takes long to import and help does not need it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Column, Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    if not found:
+        console.print("no such jobs")
+        return
+    columns: list[Column | str] = [
+        Column("id", justify="right"),
+        Column("time", no_wrap=True),
+        "state",
+        "provider",
+    ]
+    columns += [
+        Column("cost", justify="right"),
+        Column("picture", overflow="fold"),
+        Column("answer", overflow="fold"),
+    ]
+    table = Table(*columns, box=None, pad_edge=False)
+    for job in found:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in _cells(job)))
+    console.print(table)
+
+
+def _cells(job: JobEntry) -> Iterator[str]:
+    yield str(job.id)
+    yield datetime.fromtimestamp(job.ordered_at).astimezone().strftime("%m-%d %H:%M:%S")
+    yield job.state.value if job.is_given else f"{job.state.value}, undelivered"
+    yield printable(job.provider)
+    yield money_text(job.cost)
+    yield printable(job.label or job.fingerprint[:12])
+    yield printable(_answer(job) or (job.error or "").partition(":")[0])

@@ -1,0 +1,85 @@
+"""``captchahub report``: write a page about what was solved, how fast and at what cost."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import click
+
+from captchahub.cli.journal import journal_hub, journal_options, journal_path
+from captchahub.cli.options import UserPath, local_zone, moment
+from captchahub.cli.program import Subcommand
+from captchahub.cli.report.figures import Figures, figures_of
+from captchahub.cli.streams import say
+from captchahub.cli.text import counted, money_text
+
+__all__ = ["report"]
+
+_EPILOG = """
+\b
+Examples:
+  captchahub report -o report.html
+  captchahub report -o report.html --since 7d --csv report.csv
+
+The page needs no network and no script, can be printed, and follows the light
+or dark setting of the reader. The charts need the extra "captchahub[report]".
+The journal keeps ended jobs for 30 days, or as its "keep" says; what they cost
+is kept for ever. No token is needed.
+"""
+
+_NOTHING: Mapping[str | None, Decimal] = {None: Decimal(0)}
+
+_COLUMNS = ("day", "provider", "solved", "failed", "open", "spent", "currency")
+
+
+@click.command(cls=Subcommand, epilog=_EPILOG)
+@click.option(
+    "-o", "--output", type=UserPath(), required=True, metavar="FILE", help="The HTML file to write."
+)
+@click.option("--since", type=moment, metavar="TIME", help="Leave out earlier jobs: 2026-11-01, today or 7d.")
+@click.option(
+    "--csv", "csv_file", type=UserPath(), metavar="FILE", help="Write the numbers by day as CSV too."
+)
+@journal_options
+def report(
+    output: Path, since: datetime | None, csv_file: Path | None, config: Path | None, journal: Path | None
+) -> None:
+    """Write a page about what was solved, how fast and at what cost."""
+    from captchahub.cli.report.charts import charts  # noqa: PLC0415 - only here
+    from captchahub.cli.report.page import page  # noqa: PLC0415
+
+    made = datetime.now().astimezone()
+    path = journal_path(config, journal)
+    with journal_hub(config, journal) as hub:
+        zone = local_zone()
+        figures = figures_of(hub.jobs(since=since, limit=1_000_000), hub.spend(zone=zone, since=since), zone)
+    if not figures.days:
+        raise click.ClickException(f"{path}: there is no job to report on")
+    text = page(figures, charts(figures), journal=str(path), made=made, since=since)
+    output.write_text(text, encoding="utf-8")
+    if csv_file is not None:
+        _write_csv(figures, csv_file)
+    say(f"{output}: {counted(sum(figures.count(what) for what in ('solved', 'failed', 'open')), 'job')}")
+
+
+def _write_csv(figures: Figures, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        for one in figures.days:
+            # A day without any charge has a row too.
+            for currency, amount in (one.spent or _NOTHING).items():
+                counts = (one.solved, one.failed, one.open)
+                writer.writerow(
+                    [
+                        one.day,
+                        one.provider,
+                        *counts,
+                        money_text(amount),
+                        currency or "",
+                    ]
+                )

@@ -1,0 +1,189 @@
+"""``captchahub watch``: a live view of a journal that other processes write."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from captchahub.cli.journal import journal_hub, journal_options, journal_path
+from captchahub.cli.options import positive_seconds
+from captchahub.cli.program import Subcommand
+from captchahub.cli.streams import need_stdout, put, writing_stdout
+from captchahub.cli.text import money_text, printable
+from captchahub.hub import Hub
+from captchahub.jobs import JobEntry, JobState
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["watch"]
+
+_EPILOG = """
+\b
+For each provider of the last ten minutes:
+  in flight  jobs that are being created or solved now
+  oldest     the age of the oldest of them
+  answered   jobs solved in the last minute
+  failed     jobs that ended without an answer in the last minute
+  takes      the median time from create to answer, of the last ten minutes
+  success    the share of solved jobs among those that ended, of the same time
+  today      what was spent since midnight, local time
+  last error the newest error of the same time
+
+Ctrl-C ends it. If stdout is no terminal, or with --json, a line is printed
+each time. No token is needed.
+"""
+
+_WINDOW = 600.0
+
+_MINUTE = 60.0
+
+_FAILED = frozenset({JobState.FAILED, JobState.EXPIRED, JobState.REFUSED})
+
+
+@attrs.frozen
+class Activity:
+    """What a provider did in the last ten minutes. Times are in seconds."""
+
+    provider: str
+    in_flight: int
+    oldest: float | None
+    answered: int
+    failed: int
+    typical: float | None
+    success: float | None
+    today: Decimal
+    last_error: str | None
+
+
+@click.command(cls=Subcommand, epilog=_EPILOG)
+@click.option(
+    "--interval",
+    type=positive_seconds,
+    default="1",
+    show_default=True,
+    metavar="SECONDS",
+    help="How often the journal is read.",
+)
+@click.option("--once", is_flag=True, help="Print the present state, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
+@journal_options
+def watch(interval: float, config: Path | None, journal: Path | None, *, once: bool, as_json: bool) -> None:
+    """Show live what other processes solve: jobs in flight, answers, times, spending and errors."""
+    need_stdout()
+    path = journal_path(config, journal)
+    with journal_hub(config, journal) as hub, writing_stdout():
+        if once or as_json or not sys.stdout.isatty():
+            _print_lines(hub, None if once else interval, as_json=as_json)
+        else:
+            _show_live(hub, path, interval)
+
+
+def _print_lines(hub: Hub, interval: float | None, *, as_json: bool) -> None:
+    while True:
+        now = time.time()
+        for one in activities(hub, now):
+            put(json.dumps(_fields(one, now)) if as_json else _line(one))
+        if interval is None:
+            return
+        time.sleep(interval)
+
+
+def _show_live(hub: Hub, path: Path, interval: float) -> None:
+    # Imported late, because rich takes long to import and help does not need it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415
+
+    with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(_frame(activities(hub, time.time()), path), refresh=True)
+            time.sleep(interval)
+
+
+def activities(hub: Hub, now: float) -> Sequence[Activity]:
+    """Return what each provider does; ``now`` is the wall-clock time, in seconds since 1970."""
+    local = datetime.fromtimestamp(now).astimezone()
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    today: dict[str, Decimal] = {}
+    for spend in hub.spend(since=midnight):
+        today[spend.provider] = today.get(spend.provider, Decimal(0)) + spend.amount
+    since = datetime.fromtimestamp(now - _WINDOW).astimezone()
+    jobs: dict[str, list[JobEntry]] = {name: [] for name in today}
+    for job in hub.jobs(since=since, limit=1_000_000):
+        jobs.setdefault(job.provider, []).append(job)
+    return [_activity(name, jobs[name], today.get(name, Decimal(0)), now) for name in sorted(jobs)]
+
+
+def _activity(provider: str, jobs: Sequence[JobEntry], today: Decimal, now: float) -> Activity:
+    in_flight = [job for job in jobs if job.held_until is not None]
+    solved = [job for job in jobs if job.state is JobState.SOLVED]
+    failed = [job for job in jobs if job.state in _FAILED]
+    ended = len(solved) + len(failed)
+    last = max(failed, key=lambda job: job.updated_at, default=None)
+    return Activity(
+        provider,
+        in_flight=len(in_flight),
+        oldest=now - min(job.ordered_at for job in in_flight) if in_flight else None,
+        answered=sum(job.updated_at > now - _MINUTE for job in solved),
+        failed=sum(job.updated_at > now - _MINUTE for job in failed),
+        typical=median(job.updated_at - job.ordered_at for job in solved) if solved else None,
+        success=len(solved) / ended if ended else None,
+        today=today,
+        last_error=None if last is None else last.error,
+    )
+
+
+def _fields(one: Activity, now: float) -> Mapping[str, object]:
+    at = datetime.fromtimestamp(now).astimezone().isoformat(timespec="seconds")
+    return {"at": at, **attrs.asdict(one), "today": money_text(one.today)}
+
+
+def _texts(one: Activity) -> Mapping[str, str]:
+    return {
+        "provider": printable(one.provider),
+        "in flight": str(one.in_flight),
+        "oldest": _seconds(one.oldest),
+        "answered": f"{one.answered}/min",
+        "failed": f"{one.failed}/min",
+        "takes": _seconds(one.typical),
+        "success": "-" if one.success is None else f"{100 * one.success:.0f} %",
+        "today": money_text(one.today),
+        "last error": printable(one.last_error or "-"),
+    }
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
+
+
+def _line(one: Activity) -> str:
+    provider, *others = _texts(one).items()
+    return f"{provider[1]}: {', '.join(f'{name} {text}' for name, text in others)}"
+
+
+def _frame(found: Sequence[Activity], path: Path) -> RenderableType:
+    from rich.console import Group  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    title = Text.assemble((str(path), "bold"), f"  {datetime.now().astimezone():%H:%M:%S}  Ctrl-C ends")
+    if not found:
+        return Group(title, Text("no job in the last ten minutes"))
+    table = Table(box=None, pad_edge=False)
+    *names, error = _texts(found[0])
+    for name in names:
+        table.add_column(name, justify="left" if name == "provider" else "right")
+    table.add_column(error, no_wrap=True, overflow="ellipsis")
+    for one in found:
+        table.add_row(*map(Text, _texts(one).values()))
+    return Group(title, Text(""), table)

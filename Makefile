@@ -11,17 +11,19 @@ INTEROP := .venv-interop
 CODE   := benchmarks captchahub docs examples plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test bench check interop soak format lint contract types coverage wheels clean
+.PHONY: help demo picture docs test bench browser check interop soak format lint contract types coverage wheels clean
 
 help:
 	@echo 'make demo    solve a dozen pictures on a local stand-in of a service; no account needed'
 	@echo 'make test    run the tests'
-	@echo 'make check   run every check: format, lint, import contract, types, tests with coverage, wheels'
+	@echo 'make docs    build the documentation into docs/_build/html, and check its links'
+	@echo 'make check   run every check: format, lint, import contract, types, docs, tests with coverage, wheels'
 	@echo 'make format  format the code and fix what can be fixed automatically'
 	@echo 'make bench   measure what a solve costs, and how much code there is'
 	@echo 'make soak    run the long tests of the journal: 10,000 simulated runs and 200 killed processes'
+	@echo 'make browser run the recipes for Playwright and Selenium in a headless Chromium'
 	@echo 'make interop run other released client libraries against the local stand-in'
-	@echo 'make picture draw the picture of the demo in the README'
+	@echo 'make picture draw the pictures of terminals in the documentation'
 	@echo 'make clean   remove the virtual environments and all build results'
 
 define new_venv
@@ -36,7 +38,7 @@ endef
 $(READY): pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 	$(new_venv)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --editable '.[cli,testing]' $(PLUGINS:%=--editable plugins/%) --group dev
+	  --editable '.[cli,report,testing]' $(PLUGINS:%=--editable plugins/%) --group dev --group docs --group browser
 	@touch $@
 
 $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
@@ -49,7 +51,14 @@ demo: $(READY)
 	@$(BIN)/captchahub demo
 
 picture: $(READY)
-	@$(BIN)/python docs/draw_demo.py
+	@$(BIN)/python docs/draw_terminals.py
+
+# Each build begins from nothing, because Sphinx does not repeat the warnings of pages that have not changed.
+docs: $(READY)
+	rm -rf docs/_build/html
+	$(BIN)/python -m sphinx --builder html --fresh-env --nitpicky --fail-on-warning --keep-going --quiet --jobs auto \
+	  --doctree-dir docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 
 # pytest keeps each module with its asserts rewritten, which takes seconds for all of them, as bytecode.
 export PYTHONDONTWRITEBYTECODE :=
@@ -71,7 +80,11 @@ soak: $(READY)
 	SIM_RUNS=$(SIM_RUNS) $(BIN)/python -m tests.simulation.soak
 	CAPTCHAHUB_KILLS=200 $(BIN)/python -m pytest tests/promises/test_kill.py -s -q
 
-check: lint contract types coverage wheels
+# Needs a Chromium and its driver, such as Debian's packages chromium and chromium-driver.
+browser: $(READY)
+	$(BIN)/python -m pytest tests/browser
+
+check: lint contract types docs coverage wheels
 
 interop: $(INTEROP)/.ready
 	$(INTEROP)/bin/python -m pytest --confcutdir tests/interop tests/interop
@@ -105,5 +118,5 @@ wheels: $(READY)
 	$(BIN)/python -m pytest --quiet tests/wheels
 
 clean:
-	rm -rf $(VENV) $(INTEROP) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) docs/_build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
+import logging
 import re
 import shlex
 import xml.etree.ElementTree as ET
@@ -30,11 +32,12 @@ from tests.cli.test_cli import posix, read_until, started
 TREE = Path(__file__).parents[1]
 README = (TREE / "README.md").read_text()
 PAGES = {str(path.relative_to(TREE)): path.read_text() for path in sorted(TREE.glob("docs/**/*.md"))}
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# Its blocks build on one another: tests/wheels/test_write_a_provider.py runs them.
-ALONE = {
-    page: text for page, text in {"README.md": README, **PAGES}.items() if page != "docs/write-a-provider.md"
-}
+# The language of a directive, such as {toctree}, is in braces.
+BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# The blocks of the first build on one another: tests/wheels/test_write_a_provider.py runs them. Those of the
+# second are files, which tests/browser and tests/examples run.
+ELSEWHERE = {"docs/guides/write-a-provider.md", "docs/guides/recipes.md"}
+ALONE = {page: text for page, text in {"README.md": README, **PAGES}.items() if page not in ELSEWHERE}
 # The packages beside the library have tests of their own for their blocks.
 OTHERS = [
     "CHANGELOG.md",
@@ -91,17 +94,33 @@ def at_work(
     services = {"omocaptcha": sandbox, "createtask": second_sandbox}
     for name, provider in document["providers"].items():
         provider.update(services[provider["plugin"]].settings(name))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    for name in ("config.yaml", "captchahub.yaml"):
+        (tmp_path / name).write_text(yaml.safe_dump(document))
     text, slide = sandbox.draw_text("x7kp2"), sandbox.draw_slide()
     second_sandbox.know(text)
     sandbox.script(without_the_top(slide.image), slide.solution)
-    (tmp_path / "captcha.png").write_bytes(text.image.data)
+    (tmp_path / "shots").mkdir()
+    for name in ("captcha.png", "shots/text-01.png"):
+        (tmp_path / name).write_bytes(text.image.data)
     (tmp_path / "screen.png").write_bytes(slide.image.data)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.usefixtures("at_work")
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Undo what a page's code does to loggers, which later tests would notice."""
+    loggers = (logging.getLogger(), logging.getLogger("captchahub"))
+    before = [(logger.level, [*logger.handlers]) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("at_work", "logging_as_before")
+# A page shows what a hub does in forked processes.
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize(
     ("page", "code", "configuration"),
     [pytest.param(*block, id=f"{block[0]}-{n}") for n, block in enumerate(code_with_its_configuration())],
@@ -113,7 +132,7 @@ def test_every_block_of_code_runs(page: str, code: str) -> None:
 @posix
 @pytest.mark.parametrize("configuration", [blocks("yaml")[0]])
 def test_the_answers_that_a_page_shows_are_what_the_sandbox_takes(at_work: Path) -> None:
-    page = PAGES["docs/testing.md"]
+    page = PAGES["docs/guides/testing.md"]
     (answers,) = blocks("json", page)
     (at_work / "answers.json").write_text(answers)
     (command,) = (line for text in blocks("", page) for line in text.splitlines())
@@ -122,6 +141,25 @@ def test_the_answers_that_a_page_shows_are_what_the_sandbox_takes(at_work: Path)
     with started(*arguments, cwd=at_work) as process:
         said = read_until(process, "Pictures of your own")
     assert "Pictures of your own that it can answer: 2." in said
+
+
+@posix
+def test_five_minutes_lead_to_the_text_of_a_picture(tmp_path: Path) -> None:
+    page = PAGES["docs/start/five-minutes.md"]
+    (configuration,) = blocks("yaml", page)
+    commands = re.findall(r"^captchahub (.*)$", page, re.MULTILINE)
+    serve, solve = commands[:2]
+    with started(*serve.replace("8080", "0").split(), cwd=tmp_path) as process:
+        said = read_until(process, "Pictures it can answer")
+        address = re.search(r"127\.0\.0\.1:\d+", said)
+        assert address is not None
+        configuration = configuration.replace("127.0.0.1:8080", address[0])
+        assert configuration in said
+        (tmp_path / "captchahub.yaml").write_text(configuration)
+        with started(*solve.split(), cwd=tmp_path) as solving:
+            out, err = solving.communicate(timeout=60)
+    answers = json.loads((tmp_path / "shots" / "answers.json").read_text())
+    assert (out, err) == (f"{answers['text-01.png']['answer']}\n", "")
 
 
 def shown_commands() -> Iterator[list[str]]:
@@ -176,15 +214,17 @@ def test_every_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for page, configurations in shown.items()
     } == {
         "README.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
-        "docs/configuration.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
-        "docs/money.md": [[("omo", "omocaptcha")]],
-        "docs/several-providers.md": [
+        "docs/guides/configuration.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
+        "docs/guides/money.md": [[("omo", "omocaptcha")]],
+        "docs/guides/production.md": [[("omo", "omocaptcha"), ("backup", "createtask")]],
+        "docs/guides/several-providers.md": [
             [("omo", "omocaptcha"), ("spare", "omocaptcha"), ("backup", "createtask")]
         ],
+        "docs/start/five-minutes.md": [[("sandbox", "omocaptcha")]],
     }
 
 
-@pytest.mark.parametrize("configuration", blocks("yaml", PAGES["docs/several-providers.md"]))
+@pytest.mark.parametrize("configuration", blocks("yaml", PAGES["docs/guides/several-providers.md"]))
 def test_with_several_providers_the_second_service_answers_where_the_first_is_down(
     at_work: Path, sandbox: Sandbox
 ) -> None:
@@ -211,8 +251,14 @@ def test_every_file_and_heading_it_points_to_is_there(page: str) -> None:
 
 
 def test_the_index_links_every_page() -> None:
-    linked = {(TREE / "docs" / target).resolve() for target, _ in LINKS.findall(PAGES["docs/README.md"])}
-    assert {(TREE / page).resolve() for page in PAGES} - linked == {TREE / "docs" / "README.md"}
+    linked = {(TREE / "docs" / target).resolve() for target, _ in LINKS.findall(PAGES["docs/index.md"])}
+    assert {(TREE / page).resolve() for page in PAGES} - linked == {TREE / "docs" / "index.md"}
+
+
+def test_the_readme_links_no_page_that_only_the_site_shows() -> None:
+    shown = {path for path, text in PAGES.items() if "This page of the site shows" in text}
+    assert shown
+    assert not shown & {target for target, _ in LINKS.findall(README)}
 
 
 @pytest.mark.parametrize("page", ["README.md", *PAGES, *OTHERS, "config.example.yaml"])
@@ -225,7 +271,7 @@ def test_the_readme_is_one_screen_of_what_it_is() -> None:
 
 
 def test_every_error_has_a_row_on_the_page_of_errors() -> None:
-    rows = set(re.findall(r"^\| `(\w+)` \|", PAGES["docs/errors.md"], re.MULTILINE))
+    rows = set(re.findall(r"^\| `(\w+)` \|", PAGES["docs/reference/errors.md"], re.MULTILINE))
     classes = {
         name
         for name, value in vars(captchahub.errors).items()
@@ -234,10 +280,18 @@ def test_every_error_has_a_row_on_the_page_of_errors() -> None:
     assert classes - rows == {"CaptchaHubError", "ProviderError"}
 
 
-def test_the_picture_of_the_demo_shows_a_good_end_and_fetches_nothing() -> None:
-    picture = (TREE / "docs" / "images" / "demo.svg").read_text()
+@pytest.mark.parametrize(
+    ("name", "good_end"),
+    [
+        ("demo", "12 of 12 right"),
+        ("solve", "text-02.png: solved by sandbox"),
+        ("config-check", "did you mean 'api_token'?"),
+    ],
+)
+def test_the_picture_of_a_terminal_shows_a_good_end_and_fetches_nothing(name: str, good_end: str) -> None:
+    picture = (TREE / "docs" / "images" / f"{name}.svg").read_text()
     shown = "".join(ET.fromstring(picture).itertext()).replace("\N{NO-BREAK SPACE}", " ")
-    assert "12 of 12 right" in shown
+    assert good_end in re.sub(r"\s+", " ", shown)
     assert set(re.findall(r"\w+://[\w.]+", shown)) <= {"http://127.0.0.1"}
     assert re.findall(r"@import|url\((?!#)|href|/home/|/root|/tmp/", picture) == []
 
@@ -245,10 +299,10 @@ def test_the_picture_of_the_demo_shows_a_good_end_and_fetches_nothing() -> None:
 class TestHooks:
     def test_each_has_a_page_that_begins_with_its_name_and_shows_it_at_work(self) -> None:
         for hook in HOOKS:
-            page = PAGES[f"docs/hooks/{hook}.md"]
+            page = PAGES[f"docs/reference/hooks/{hook}.md"]
             assert page.startswith(f"# {hook}\n")
             assert any(f"def {hook}(" in code for code in blocks("python", page))
-            assert f"hooks/{hook}.md" in PAGES["docs/plugins.md"]
+            assert f"reference/hooks/{hook}.md" in PAGES["docs/guides/plugins.md"]
 
     def test_each_is_used_by_something_that_is_shipped(self) -> None:
         shipped = [

@@ -41,12 +41,11 @@ Examples:
 Output:
   one FILE        only the answer: the text, or "x1 y1 x2 y2" of the drag in pixels
   several FILEs   a line "FILE<TAB>answer" for each, in order of completion
-  --json          one JSON object per line: file, kind, fingerprint, answer, solution, provider, job_id, cost,
-                  total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error;
-                  amounts are strings, to be exact
-  Line breaks, control characters and characters that the encoding of stdout lacks are escaped (\\\\n).
-  Errors are printed on stderr, or with --json in the object. While a service can't be reached, stderr says
-  so and why.
+  --json          one JSON object per line: file, kind, fingerprint, answer, solution, provider, job_id, cost, \
+total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error; amounts are strings, to be exact
+  Line breaks, control characters and characters that the encoding of stdout lacks are escaped (\\n).
+  Errors are printed on stderr, or with --json in the object. While a service can't be reached, stderr says \
+so and why.
 
 \b
 Exit codes:
@@ -62,7 +61,8 @@ Exit codes:
   If several pictures end differently, the exit code is the first of 6, 4, 1 and 5 that applies.
 
 \b
-Configuration: --config FILE, or else $CAPTCHAHUB_CONFIG, ./captchahub.yaml or ./config.yaml.
+Configuration: --config FILE, or else $CAPTCHAHUB_CONFIG, ./captchahub.yaml, ./config.yaml or \
+captchahub.yaml in the user's configuration folder, such as ~/.config/captchahub.
   providers:
     omo:
       plugin: omocaptcha

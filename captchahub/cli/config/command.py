@@ -22,8 +22,9 @@ Exit codes:
 
 _WHERE = """
 \b
-FILE: else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, else ./config.yaml, else captchahub.yaml in the user's \
-configuration folder. Environment variables override single keys of it, such as CAPTCHAHUB__PROVIDERS__OMO__TIMEOUT=30s.
+FILE: else $CAPTCHAHUB_CONFIG, else ./captchahub.yaml, else ./config.yaml, else captchahub.yaml in \
+the user's configuration folder. Environment variables override single keys of it, such as \
+CAPTCHAHUB__PROVIDERS__OMO__TIMEOUT=30s.
 """
 
 _file = click.argument("file", required=False, type=UserPath(), envvar="CAPTCHAHUB_CONFIG", metavar="[FILE]")

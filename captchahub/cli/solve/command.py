@@ -41,8 +41,9 @@ Examples:
 Output:
   one FILE        only the answer: the text, or "x1 y1 x2 y2" of the drag in pixels
   several FILEs   a line "FILE<TAB>answer" for each, in order of completion
-  --json          one JSON object per line: file, kind, fingerprint, answer, solution, provider, job_id, cost, \
-total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error; amounts are strings, to be exact
+  --json          one JSON object per line: file, kind, fingerprint, answer, solution, provider, job_id, \
+cost, total_cost (of all attempts), elapsed, attempts, votes, ignored_options, error; amounts are \
+strings, to be exact
   Line breaks, control characters and characters that the encoding of stdout lacks are escaped (\\n).
   Errors are printed on stderr, or with --json in the object. While a service can't be reached, stderr says \
 so and why.

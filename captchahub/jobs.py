@@ -11,10 +11,9 @@ import attrs
 
 from captchahub.errors import ProviderError
 from captchahub.frames import WHOLE, Frame
-from captchahub.settings import Period
 from captchahub.tasks import OptionValue, Solution
 
-__all__ = ["BudgetStatus", "Collected", "JobEntry", "JobState", "Spend"]
+__all__ = ["BudgetStatus", "Collected", "JobEntry", "JobState", "Period", "Spend"]
 
 
 class JobState(Enum):
@@ -124,6 +123,15 @@ class Spend:
     """The journal's number of the account, or None if an older version wrote the jobs."""
     unpriced: int = 0
     """How many of these jobs have no known price, as far as the journal still keeps them."""
+
+
+class Period(Enum):
+    """The period that a budget is for."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
 
 
 @attrs.frozen

@@ -37,6 +37,7 @@ from captchahub._support.notation import (
     TimeZone,
 )
 from captchahub.errors import ProviderError
+from captchahub.jobs import Period
 from captchahub.provider import ProviderKind
 
 __all__ = [
@@ -125,15 +126,6 @@ class Rate:
     def __str__(self) -> str:
         unit = _RATE_UNITS.get(self.seconds)
         return f"{self.jobs} in {self.seconds:g} s" if unit is None else f"{self.jobs}/{unit}"
-
-
-class Period(Enum):
-    """The period that a budget is for."""
-
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
-    TOTAL = "total"
 
 
 @attrs.frozen

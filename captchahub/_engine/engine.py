@@ -77,7 +77,7 @@ class Engine:
         self._settings = settings
         self.plugins = Plugins.named_by(settings) if plugins is None else plugins
         changes, hooks, background = ChangeSignal(), self.plugins.hooks, BackgroundTasks()
-        self._dispatcher = EventDispatcher(hooks.observers, wall_clock, callbacks)
+        self._dispatcher = EventDispatcher(hooks.observers, wall_clock, callbacks or Callbacks())
         self._accounts = ProviderRegistry(settings, connect, changes, self._dispatcher, background)
         self._journal = open_journal(
             settings, self._accounts.identities, background, wall_clock, writer=journal

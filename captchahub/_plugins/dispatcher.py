@@ -7,10 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
-from captchahub._plugins.callbacks import Callbacks, Registration
 from captchahub._support.log import log
 from captchahub.events import Event
+
+if TYPE_CHECKING:
+    # Only the types of arguments: the dispatcher calls callbacks, and does not register any.
+    from captchahub._plugins.callbacks import Callbacks, Registration
 
 Observer = Callable[[Event], None]
 """Takes an event; it is called in the thread of the observers."""
@@ -31,10 +35,10 @@ class EventDispatcher:
         self,
         observers: Sequence[tuple[str, Observer]],
         clock: Callable[[], float],
-        callbacks: Callbacks | None = None,
+        callbacks: Callbacks,
     ) -> None:
         self._observers = observers
-        self._callbacks = Callbacks() if callbacks is None else callbacks
+        self._callbacks = callbacks
         self._clock = clock
         self._queue: SimpleQueue[tuple[Context, Event] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None

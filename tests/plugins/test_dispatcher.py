@@ -25,6 +25,7 @@ from captchahub import (
 )
 from captchahub._engine.engine import Engine
 from captchahub._journal.rows import JobFilter
+from captchahub._plugins.callbacks import Callbacks
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub.events import (
     Attempted,
@@ -343,7 +344,7 @@ class TestFaults:
             slow.captchahub_observe(event)
             seen.captchahub_observe(event)
 
-        feed = EventDispatcher([("slow", observe)], lambda: MORNING)
+        feed = EventDispatcher([("slow", observe)], lambda: MORNING, Callbacks())
 
         async def main() -> None:
             feed.emit(_event)
@@ -359,7 +360,7 @@ class TestFaults:
 
     def test_what_is_not_seen_before_the_end_is_counted_too(self, caplog: pytest.LogCaptureFixture) -> None:
         slow = Slow()
-        feed = EventDispatcher([("slow", slow.captchahub_observe)], lambda: MORNING)
+        feed = EventDispatcher([("slow", slow.captchahub_observe)], lambda: MORNING, Callbacks())
 
         async def main() -> None:
             feed.emit(_event)
@@ -400,7 +401,7 @@ class TestWhereNobodyObserves:
             made.append(at)
             return Event(at=at)
 
-        feed = EventDispatcher([], lambda: MORNING)
+        feed = EventDispatcher([], lambda: MORNING, Callbacks())
         feed.emit(make)
         asyncio.run(feed.aclose(1.0))
         assert made == []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import attrs
 import click
 
-from captchahub.cli.hubs import open_hub
+from captchahub.cli.hubs import open_hub, spent_today
 from captchahub.cli.options import config_option
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, need_stdout, put, say, writing_stdout
@@ -101,11 +100,8 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
 
 def _accounts(hub: Hub, settings: HubSettings) -> tuple[Sequence[_Account], BudgetStatus | None]:
     """Return every account, and the budget of the whole hub."""
-    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     balances, budgets = hub.balances(), {one.provider: one for one in hub.budgets()}
-    today: dict[str, Decimal] = {}
-    for spend in hub.spend(since=midnight):
-        today[spend.provider] = today.get(spend.provider, Decimal(0)) + spend.amount
+    today = spent_today(hub)
     found: list[_Account] = []
     for name, own in settings.providers.items():
         try:

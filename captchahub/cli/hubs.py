@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 from captchahub._config.loader import read_yaml
@@ -10,7 +12,7 @@ from captchahub.cli.options import find_config, with_journal
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings
 
-__all__ = ["open_hub"]
+__all__ = ["open_hub", "spent_today"]
 
 
 def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]:
@@ -21,3 +23,12 @@ def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]
     plugins = Plugins(observers)
     settings = with_journal(read_yaml(find_config(config), plugins))
     return Hub(settings, plugins=plugins), settings
+
+
+def spent_today(hub: Hub) -> dict[str, Decimal]:
+    """Return what was spent since midnight, local time, by provider; the currencies are ignored."""
+    midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    today: dict[str, Decimal] = {}
+    for spend in hub.spend(since=midnight):
+        today[spend.provider] = today.get(spend.provider, Decimal(0)) + spend.amount
+    return today

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import click
 
-from captchahub._config.loader import read_yaml
 from captchahub._journal.solutions import unpack_of_kind
-from captchahub._plugins.manager import Plugins
+from captchahub.cli.hubs import open_hub
 from captchahub.cli.journal import journal_hub, journal_options
-from captchahub.cli.options import WholeNumber, amount, config_option, find_config, with_journal
+from captchahub.cli.options import WholeNumber, amount, config_option
 from captchahub.cli.program import Subcommand, Subgroup
 from captchahub.cli.resume import resume
 from captchahub.cli.streams import need_stdout, put, say, writing_stdout
@@ -137,9 +136,7 @@ def report(job_id: int, config: Path | None, *, correct: bool) -> None:
 
     Some services refund wrong answers, and block accounts that report falsely.
     """
-    plugins = Plugins()
-    settings = with_journal(read_yaml(find_config(config), plugins))
-    with Hub(settings, plugins=plugins) as hub:
+    with open_hub(config)[0] as hub:
         job = _job(hub, job_id)
         if job.is_of_other_account:
             raise click.ClickException(
@@ -236,7 +233,7 @@ def _show_list(found: Sequence[JobEntry]) -> None:
     ]
     table = Table(*columns, box=None, pad_edge=False)
     for job in found:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in _cells(job)))
+        table.add_row(*map(Text, _cells(job)))
     console.print(table)
 
 

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import click
 
-from captchahub._config.loader import read_yaml
-from captchahub._plugins.manager import Plugins
-from captchahub.cli.options import config_option, find_config, with_journal
+from captchahub.cli.hubs import open_hub
+from captchahub.cli.options import config_option
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, StdoutFailed, need_stdout, put, say, writing_stdout
 from captchahub.cli.text import counted, solution_fields
-from captchahub.hub import Hub
 from captchahub.jobs import Collected, JobEntry, JobState
 
 # More than any journal has: the messages are about all jobs, and hub.jobs() returns 100 by default.
@@ -45,9 +43,7 @@ def resume(config: Path | None) -> None:
     """
     need_stdout()
     failed = False
-    plugins = Plugins()
-    settings = with_journal(read_yaml(find_config(config), plugins))
-    with Hub(settings, plugins=plugins) as hub:
+    with open_hub(config)[0] as hub:
         try:
             for collected in hub.resume():
                 failed |= collected.error is not None
@@ -58,7 +54,7 @@ def resume(config: Path | None) -> None:
         # After the collecting, which has taken over the jobs of processes that died.
         open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
         held = list(_held_jobs(open_jobs))
-        others = list(_other_accounts([*open_jobs, *hub.jobs(state=JobState.SOLVED, limit=_ALL)]))
+        others = list(_other_accounts([*open_jobs, *hub.jobs(is_given=False, limit=_ALL)]))
     for message in [*held, *others]:
         say(message)
     failed |= bool(held)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from captchahub.cli.hubs import spent_today
 from captchahub.cli.journal import journal_hub, journal_options, journal_path
 from captchahub.cli.options import positive_seconds
 from captchahub.cli.program import Subcommand
@@ -112,11 +113,7 @@ def _show_live(hub: Hub, path: Path, interval: float) -> None:
 
 def activities(hub: Hub, now: float) -> Sequence[Activity]:
     """Return what each provider does; ``now`` is the wall-clock time, in seconds since 1970."""
-    local = datetime.fromtimestamp(now).astimezone()
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    today: dict[str, Decimal] = {}
-    for spend in hub.spend(since=midnight):
-        today[spend.provider] = today.get(spend.provider, Decimal(0)) + spend.amount
+    today = spent_today(hub)
     since = datetime.fromtimestamp(now - _WINDOW).astimezone()
     jobs: dict[str, list[JobEntry]] = {name: [] for name in today}
     for job in hub.jobs(since=since, limit=1_000_000):

@@ -79,9 +79,9 @@ class HookSpecs:
         """Return the names of the providers in the order to call them, or None to leave it to other plugins.
 
         The first answer that is not None counts. A provider that is left out is not called. ``candidates``
-        has every provider of the route; ``chance()`` returns a random number from 0 to 1. The hook is called
-        in the hub's own thread, which it must not block. An error that it raises, and names that are not on
-        the route, are logged and ignored.
+        has every provider of the route; ``chance()`` returns a random number from 0 to 1. The hook is not
+        called for a route with one provider. It is called in the hub's own thread, which it must not block.
+        An error that it raises, and names that are not on the route, are logged and ignored.
         """
         raise NotImplementedError
 

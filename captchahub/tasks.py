@@ -7,7 +7,8 @@ import json
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeAlias, TypeGuard, TypeVar
 
 import attrs
@@ -39,6 +40,17 @@ class Solution:
 S_co = TypeVar("S_co", bound=Solution, covariant=True)
 
 OptionValue = str | int | bool
+
+# Made once: json.dumps() makes an encoder in each call with arguments.
+_encode_sorted = json.JSONEncoder(sort_keys=True).encode
+
+
+@cache
+def _option_names(task_type: type[Task[Solution]]) -> Sequence[str]:
+    if not attrs.has(task_type):
+        raise TypeError(f"{task_type.__name__} must be an attrs class: decorate it with @attrs.frozen")
+    return [field.name for field in attrs.fields(task_type) if field.name != "image"]
+
 
 
 class Task(ABC, Generic[S_co]):
@@ -78,18 +90,14 @@ class Task(ABC, Generic[S_co]):
     @property
     def options(self) -> Mapping[str, OptionValue]:
         """The options that were given, by name."""
-        task_type = type(self)
-        if not attrs.has(task_type):
-            raise TypeError(f"{task_type.__name__} must be an attrs class: decorate it with @attrs.frozen")
-        values = {field.name: getattr(self, field.name) for field in attrs.fields(task_type)}
-        del values["image"]
-        return {name: value for name, value in values.items() if value is not None}
+        values = ((name, getattr(self, name)) for name in _option_names(type(self)))
+        return {name: value for name, value in values if value is not None}
 
     @property
     def fingerprint(self) -> str:
         """A hash of the kind, the options and the picture. Equal tasks have the same one in every process."""
         facts = [self.kind, dict(self.options), self.image.sha256]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(_encode_sorted(facts).encode()).hexdigest()
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the picture, unless it is large, and the options."""

@@ -183,9 +183,11 @@ class Solve(Generic[S]):
         if needs_prices or any(map(services.journal.has_budget_for, accounts)):
             patience = min(_LONGEST_PRICE_WAIT, self._timeout / 4)
             await read_due_price_lists(kind, [*accounts.values()], services.background, patience)
-        candidates = [account.candidate(kind) for account in accounts.values()]
-        names = services.hooks.order_providers(self._info.task, self._route, candidates, services.chance)
-        self._accounts = [accounts[name] for name in names]
+        self._accounts = [*accounts.values()]
+        if len(accounts) > 1:
+            candidates = [account.candidate(kind) for account in self._accounts]
+            names = services.hooks.order_providers(self._info.task, self._route, candidates, services.chance)
+            self._accounts = [accounts[name] for name in names]
         self._queue = [_Queued(account, rank) for rank, account in enumerate(self._accounts)]
         self._plan.hedges.count_solve()
 

@@ -31,6 +31,9 @@ _NUMBER: Final = re.compile(r"\s*([-+]?)\s*(\d+)\s*")
 
 def plain(text: str, kept: Collection[str] = ()) -> str:
     """Return the text in NFKC, without format characters and outer blanks; ``kept`` characters stay."""
+    # Most answers are ASCII, which NFKC does not change and which has no format characters.
+    if text.isascii():
+        return text.strip()
     folded = "".join(_folded(character, kept) for character in text)
     return unicodedata.normalize("NFC", without_marks(folded, kept))
 
@@ -41,6 +44,8 @@ def without_marks(text: str, kept: Collection[str] = ()) -> str:
     A joiner stays where it changes how the text is written: in Arabic and Persian, in the scripts of India,
     and in emoji.
     """
+    if text.isascii():
+        return text.strip()
     around = f" {text} "
     return "".join(
         character
@@ -76,6 +81,8 @@ def _joins(before: str, after: str) -> bool:
 
 def with_digits_of(text: str, allowed: Collection[str]) -> str:
     """Return the text with ASCII digits instead of those of other scripts that are not allowed."""
+    if text.isascii():
+        return text
     return "".join(
         character if character in allowed or (digit := _digit(character)) not in allowed else digit
         for character in text

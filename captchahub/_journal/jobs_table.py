@@ -167,6 +167,15 @@ def get(connection: Connection, entry_id: int) -> JobEntry | None:
     return next(iter(read_entries(found)), None)
 
 
+def has_equal(connection: Connection, fingerprint: str) -> bool:
+    """Return whether there is any shared job for an equal task."""
+    found = connection.execute(
+        "SELECT 1 FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint LIMIT 1",
+        {"fingerprint": fingerprint},
+    )
+    return found.fetchone() is not None
+
+
 def find_equal(
     connection: Connection,
     fingerprint: str,

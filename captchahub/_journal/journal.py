@@ -111,6 +111,7 @@ class Journal:
         self._background = background
         self._clock = clock
         self._is_shared = is_shared
+        self._is_signed_on = False
         self._heartbeat: asyncio.Task[None] | None = None
         self._accounts = HubAccounts(writer)
         self._scopes: Sequence[BudgetScope] = ()
@@ -171,7 +172,9 @@ class Journal:
         def work(connection: Connection, own: OwnAccounts, moment: float) -> int | JobEntry:
             if refused is not None:
                 jobs_table.stop_sharing(connection, refused.id)
-            if job.is_shared:
+            # Most tasks have no equal, which one look into the index shows. The statements that find the right
+            # one among several take ten times as long.
+            if job.is_shared and jobs_table.has_equal(connection, job.fingerprint):
                 fresh_since = min(begun, moment - self._cache, self._reuse_since)
                 equal = self._find_equal(connection, job, moment, fresh_since, own)
                 if equal is not None:
@@ -380,7 +383,9 @@ class Journal:
         write = self._accounts.write(signed_on, identities)
         if not self._is_shared:
             # In memory it never waits, so it is over before its caller can be cancelled.
-            return await write
+            done = await write
+            self._is_signed_on = True
+            return done
         writing = asyncio.ensure_future(write)
         try:
             return await asyncio.shield(writing)
@@ -404,8 +409,11 @@ class Journal:
         It is part of every transaction that writes something that the hub owns, because a hub that was
         suspended may have been taken for dead meanwhile, and its row is gone.
         """
-        # No other hub can see a journal in memory, and nothing beats there.
-        heartbeat(connection, self.owner, moment + LEASE if self._is_shared else math.inf)
+        if self._is_shared:
+            heartbeat(connection, self.owner, moment + LEASE)
+        elif not self._is_signed_on:
+            # Nothing beats in a journal in memory, which no other hub can see.
+            heartbeat(connection, self.owner, math.inf)
         if moment - self._pruned < _PRUNE_INTERVAL:
             return
         # What is left over after the limit goes with the next write.

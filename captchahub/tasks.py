@@ -90,8 +90,8 @@ class Task(ABC, Generic[S_co]):
     @property
     def options(self) -> Mapping[str, OptionValue]:
         """The options that were given, by name."""
-        values = ((name, getattr(self, name)) for name in _option_names(type(self)))
-        return {name: value for name, value in values if value is not None}
+        names = _option_names(type(self))
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     @property
     def fingerprint(self) -> str:

@@ -111,28 +111,35 @@ class AttemptRunner(ABC, Generic[A_co]):
     async def run(self) -> AttemptOutcome | None:
         """Return how the attempt ended, or None if the provider may not be called after all."""
         account, until = self.account, now() + self._allot(self.account, None)
-        admission = account.admission.permit(until, spare=account.least_time, is_early=self._is_early)
-        try:
-            # The solve may end before this attempt, and the account be replaced.
-            with account.usage:
-                async with admission as permit:
-                    if permit is None:
-                        return None
+        admission = account.admission
+        # The solve may end before this attempt, and the account be replaced.
+        with account.usage:
+            try:
+                permit = await admission.acquire(until, spare=account.least_time, is_early=self._is_early)
+                if permit is None:
+                    return None
+                try:
                     self._begin(permit)
-                    try:
-                        # Called first, so that a fault of the plugin here costs nothing.
-                        self._sent = account.sent_options(self._task)
-                        solved = await self._work()
-                        # Before the caller gets the answer: a crash in between must not lose it.
-                        await self._settle(None)
-                    except asyncio.CancelledError:
-                        self.abandon()
-                        raise
-                    except Exception as error:  # noqa: BLE001 - other providers may still solve the task
-                        return await self._failed(error)
-                    return self._succeeded(solved)
-        except NotAsked as error:
-            return AttemptOutcome(account, self._recorded(error))
+                    return await self._admitted()
+                finally:
+                    admission.release(permit)
+            except NotAsked as error:
+                return AttemptOutcome(account, self._recorded(error))
+
+    async def _admitted(self) -> AttemptOutcome:
+        """Return how the attempt ended, which has begun."""
+        try:
+            # Called first, so that a fault of the plugin here costs nothing.
+            self._sent = self.account.sent_options(self._task)
+            solved = await self._work()
+            # Before the caller gets the answer: a crash in between must not lose it.
+            await self._settle(None)
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        except Exception as error:  # noqa: BLE001 - other providers may still solve the task
+            return await self._failed(error)
+        return self._succeeded(solved)
 
     def _begin(self, permit: Permit) -> None:
         """Begin the attempt, which is admitted. Raises NotAsked if no time is left."""

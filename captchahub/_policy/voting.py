@@ -22,6 +22,8 @@ class Tally(Generic[T]):
     def __init__(self, needed: int, agree: Callable[[T, T], bool]) -> None:
         self.winner: int | None = None
         """The place of the first answer that enough answers agree with, or None if there is none."""
+        self.missing = needed
+        """The least number of further answers that the winner needs; 0 if there is a winner."""
         self._needed = needed
         self._agree = agree
         self._answers: list[T] = []
@@ -36,12 +38,9 @@ class Tally(Generic[T]):
             self._groups[other].append(place)
         self._answers.append(answer)
         self._groups.append([*same, place])
-        self.winner = next((n for n, group in enumerate(self._groups) if len(group) >= self._needed), None)
-
-    @property
-    def missing(self) -> int:
-        """The least number of further answers that the winner needs; 0 if there is a winner."""
-        return max(0, self._needed - max(map(len, self._groups), default=0))
+        sizes = [len(group) for group in self._groups]
+        self.winner = next((n for n, size in enumerate(sizes) if size >= self._needed), None)
+        self.missing = max(0, self._needed - max(sizes))
 
     @property
     def agreeing(self) -> frozenset[int]:

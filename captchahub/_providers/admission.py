@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -96,40 +96,38 @@ class Admission:
         self._rate = None if settings.rate is None else RateLimiter(settings.rate)
         self._is_retired = False
 
-    @asynccontextmanager
-    async def permit(
+    async def acquire(
         self, until: float, *, spare: float = 0.0, is_early: bool = False
-    ) -> AsyncGenerator[Permit | None]:
-        """Hold a permit for one attempt, or None if the circuit breaker does not allow the attempt now.
+    ) -> Permit | None:
+        """Return a permit for one attempt, or None if the circuit breaker does not allow the attempt now.
 
-        Waits for a slot and for the rate. ``is_early`` is true if the solve has no other provider to call, so
-        that it may probe this one before its cooldown is over. Raises :class:`~captchahub.errors.NotAsked` if
-        there is no slot or rate before ``until``, in the loop's time, or only so late that less than
-        ``spare`` seconds are left until then.
+        Waits for a slot and for the rate. The caller passes the permit to :meth:`release` when the attempt
+        has ended. ``is_early`` is true if the solve has no other provider to call, so that it may probe this
+        one before its cooldown is over. Raises :class:`~captchahub.errors.NotAsked` if there is no slot or
+        rate before ``until``, in the loop's time, or only so late that less than ``spare`` seconds are left
+        until then.
         """
         # The slot first: a job that the rate allows is lost to others if its attempt then waits for a slot.
-        waited_for, busy = await self.slots.acquire(until), None
+        waited_for, given = await self.slots.acquire(until), None
         try:
             waited_for = await self.wait_for_rate(until, spare=spare) or waited_for
             given = self._admit(is_early=is_early)
-            if given is None:
-                yield None
-                return
-            permit = Permit(self, given, waited_for)
-            try:
-                yield permit
-            finally:
-                # Also after a cancellation, so that the next attempt may probe instead of this one.
-                busy = permit.busy
-                self._learn(permit)
         finally:
-            self._release(busy)
+            if given is None:
+                self.slots.release()
+        return None if given is None else Permit(self, given, waited_for)
+
+    def release(self, permit: Permit) -> None:
+        """Release the slot of an attempt, and learn from how the attempt ended."""
+        # Also after a cancellation, so that the next attempt may probe instead of this one.
+        self._learn(permit)
+        self._release_slot(permit.busy)
 
     async def wait_for_rate(self, until: float, *, spare: float = 0.0) -> str | None:
         """Wait until the rate allows one more job. See :meth:`RateLimiter.acquire`."""
         return None if self._rate is None else await self._rate.acquire(until, spare=spare)
 
-    def _release(self, busy: Future[Any] | None) -> None:
+    def _release_slot(self, busy: Future[Any] | None) -> None:
         """Release a slot, once the thread that works in it is free."""
         if busy is None or busy.done():
             self.slots.release()
@@ -159,7 +157,7 @@ class Admission:
         return now() if self._rate is None else self._rate.opens_at
 
     def admits(self, *, is_early: bool = False) -> bool:
-        """Return whether the circuit breaker allows an attempt now. ``is_early`` is as for :meth:`permit`."""
+        """Return whether the circuit breaker allows an attempt now. ``is_early`` is as for :meth:`acquire`."""
         return self.health.admits(now(), is_early=is_early)
 
     def job_created(self, given: HealthPermit) -> None:

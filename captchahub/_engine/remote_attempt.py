@@ -80,8 +80,8 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             frame=self._frame,
             label=solve.label,
         )
-        # Another program may keep the file locked for longer than the attempt lasts.
-        limit = asyncio.timeout_at(self._deadline)
+        # Another program may keep a file locked for longer than the attempt lasts. Memory needs no timer.
+        limit = asyncio.timeout_at(self._deadline if self._services.journal.is_shared else None)
         try:
             async with limit:
                 return await self._services.journal.reserve(job, solve.begun, refused, self.account.identity)

@@ -110,7 +110,8 @@ class Journal:
         self._lock = lock
         self._background = background
         self._clock = clock
-        self._is_shared = is_shared
+        self.is_shared = is_shared
+        """Whether other hubs can see it. A journal in memory never waits for its writes."""
         self._is_signed_on = False
         self._heartbeat: asyncio.Task[None] | None = None
         self._accounts = HubAccounts(writer)
@@ -144,7 +145,7 @@ class Journal:
         self._reuse_since = settings.reuse_since
         keep = settings.journal.keep
         # A journal in memory ends with the hub, and must not fill the memory until then.
-        keep = keep if self._is_shared else min(keep, KEPT_IN_MEMORY)
+        keep = keep if self.is_shared else min(keep, KEPT_IN_MEMORY)
         self._keep = max(keep, settings.cache)
 
     def has_budget_for(self, provider: str) -> bool:
@@ -372,7 +373,7 @@ class Journal:
         # Before the hub's row is written: another hub that finds the row must find the lock held. And not in
         # a transaction: a fork waits for that, and taking the lock would wait for the fork.
         self._lock.acquire(self.owner)
-        if self._heartbeat is None and self._is_shared:
+        if self._heartbeat is None and self.is_shared:
             # In a context of its own, because it outlives the solve that begins it.
             self._heartbeat = asyncio.get_running_loop().create_task(self._beat(), context=Context())
 
@@ -381,7 +382,7 @@ class Journal:
             return work(connection, own, moment)
 
         write = self._accounts.write(signed_on, identities)
-        if not self._is_shared:
+        if not self.is_shared:
             # In memory it never waits, so it is over before its caller can be cancelled.
             done = await write
             self._is_signed_on = True
@@ -409,7 +410,7 @@ class Journal:
         It is part of every transaction that writes something that the hub owns, because a hub that was
         suspended may have been taken for dead meanwhile, and its row is gone.
         """
-        if self._is_shared:
+        if self.is_shared:
             heartbeat(connection, self.owner, moment + LEASE)
         elif not self._is_signed_on:
             # Nothing beats in a journal in memory, which no other hub can see.

@@ -7,6 +7,7 @@ plain refusal with the service's own words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from captchahub.errors import JobFailed, JobRefused, ProviderError
@@ -30,6 +31,8 @@ def meaning(call: str, message: str) -> type[ProviderError] | None:
 _ENDS: Final = frozenset({"that bai", "loi", "bi loi", "da huy", "huy", "khong thanh cong"})
 
 
+# Every poll of every job has one of a few statuses.
+@lru_cache(maxsize=32)
 def is_end(status: str) -> bool:
     """Whether the status of a job says, in English or Vietnamese, that it ended without an answer."""
     return says_failed(status) or fold(status) in _ENDS

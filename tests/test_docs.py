@@ -34,10 +34,9 @@ README = (TREE / "README.md").read_text()
 PAGES = {str(path.relative_to(TREE)): path.read_text() for path in sorted(TREE.glob("docs/**/*.md"))}
 # The language of a directive, such as {toctree}, is in braces.
 BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# The blocks of the first build on one another: tests/wheels/test_write_a_provider.py runs them. Those of the
-# second are files, which tests/browser and tests/examples run.
-ELSEWHERE = {"docs/guides/write-a-provider.md", "docs/guides/recipes.md"}
-ALONE = {page: text for page, text in {"README.md": README, **PAGES}.items() if page not in ELSEWHERE}
+# Its blocks build on one another: tests/wheels/test_write_a_provider.py runs them.
+TUTORIAL = "docs/guides/write-a-provider.md"
+ALONE = {page: text for page, text in {"README.md": README, **PAGES}.items() if page != TUTORIAL}
 # The packages beside the library have tests of their own for their blocks.
 OTHERS = [
     "CHANGELOG.md",

@@ -1,4 +1,4 @@
-"""The page of recipes shows the files of examples/recipes, which other tests run."""
+"""The guides show the files of examples/recipes, which tests run."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from pathlib import Path
 
 TREE = Path(__file__).parents[2]
 RECIPES = TREE / "examples" / "recipes"
-PAGE = (TREE / "docs" / "guides" / "recipes.md").read_text()
+# The site of the other recipes is linked and not shown.
+SHOWN = {path.name for path in RECIPES.glob("*.py")} - {"login_site.py"}
 
 
-def test_its_blocks_are_the_files() -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    files = {path.name: path.read_text() for path in sorted(RECIPES.glob("*.py"))}
-    # The site is linked and not shown.
-    del files["login_site.py"]
-    assert sorted(blocks) == sorted(files.values())
+def test_the_guides_show_every_recipe() -> None:
+    guides = "".join(path.read_text() for path in (TREE / "docs" / "guides").glob("*.md"))
+    included = re.findall(r"^```\{literalinclude\} \.\./\.\./examples/recipes/(\S+)$", guides, re.MULTILINE)
+    assert sorted(included) == sorted(SHOWN)
 
 
 def test_every_recipe_has_a_test() -> None:
     tested = "".join(
-        path.read_text() for name in ("browser", "examples") for path in (TREE / "tests" / name).glob("*.py")
+        path.read_text() for name in ("browser", "examples") for path in (TREE / "tests" / name).glob("test_*.py")
     )
-    assert [path.stem for path in RECIPES.glob("*.py") if path.stem not in tested] == []
+    assert [name for name in SHOWN if name.removesuffix(".py") not in tested] == []

@@ -64,9 +64,12 @@ def _described(command: click.Command, context: click.Context) -> Iterator[nodes
 
 def _option(option: click.Option, context: click.Context) -> nodes.definition_list_item:
     names, text = option.get_help_record(context) or ("", "")
-    return nodes.definition_list_item(
-        "", nodes.term("", "", nodes.literal(names, names)), nodes.definition("", _paragraph(text))
-    )
+    # The values that an option can have may take more than one line.
+    name, bracket, values = names.partition(" [")
+    term = nodes.term("", "", nodes.literal(name, name))
+    if bracket:
+        term += [nodes.Text(" "), nodes.literal("", f"[{values}", classes=["values"])]
+    return nodes.definition_list_item("", term, nodes.definition("", _paragraph(text)))
 
 
 def _paragraphs(text: str) -> Iterator[nodes.Node]:

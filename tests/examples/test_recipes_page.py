@@ -19,6 +19,8 @@ def test_the_guides_show_every_recipe() -> None:
 
 def test_every_recipe_has_a_test() -> None:
     tested = "".join(
-        path.read_text() for name in ("browser", "examples") for path in (TREE / "tests" / name).glob("test_*.py")
+        path.read_text()
+        for name in ("browser", "examples")
+        for path in (TREE / "tests" / name).glob("test_*.py")
     )
     assert [name for name in SHOWN if name.removesuffix(".py") not in tested] == []

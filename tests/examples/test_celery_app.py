@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def broker_of_files(folder: Path) -> dict[str, object]:
 
 
 @contextmanager
-def started_worker(folder: Path, settings: Mapping[str, object]) -> Iterator[subprocess.Popen[str]]:
+def started_worker(folder: Path, settings: Mapping[str, object]) -> Generator[subprocess.Popen[str]]:
     """A worker, which does not outlive the test, with all processes of its pool."""
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, json.dumps(settings)],

@@ -79,6 +79,8 @@ def test_a_task_whose_process_is_killed_is_delivered_again_and_pays_once(tmp_pat
             sandbox.wait_for_calls("getJobResult", timeout=20)
             os.kill(process_id, signal.SIGKILL)
             read_until(worker, "exited with 'signal 9")
+            polls = len(sandbox.calls_to("getJobResult"))
+            sandbox.wait_for_calls("getJobResult", polls + 1, timeout=20)
+            assert len(sandbox.calls_to("createJob")) == 1
             sandbox.finish_jobs()
             assert read_until(worker, "succeeded in").rstrip().endswith(": 'x7kp2'")
-        assert len(sandbox.calls_to("createJob")) == 1

@@ -33,7 +33,7 @@ from captchahub.events import Event
 from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
-from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
+from captchahub.results import Attempt, HealthEntry, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Progress
@@ -130,6 +130,10 @@ class AsyncHub:
     async def health(self) -> dict[str, ProviderHealth]:
         """See :meth:`Hub.health`."""
         return await self._open_engine().health()
+
+    async def recorded_health(self) -> list[HealthEntry]:
+        """See :meth:`Hub.recorded_health`."""
+        return await self._open_engine().recorded_health()
 
     def plugins(self) -> list[PluginRecord]:
         """See :meth:`Hub.plugins`."""

@@ -42,7 +42,7 @@ from captchahub.events import Event
 from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
-from captchahub.results import Attempt, Outcome, ProviderHealth, Result, Vote
+from captchahub.results import Attempt, HealthEntry, Outcome, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress, Ticket
@@ -195,6 +195,17 @@ class Hub:
     def health(self) -> dict[str, ProviderHealth]:
         """Return the health of each provider by name: whether it is used and, if not, why and until when."""
         return self._call("health", Engine.health)
+
+    def recorded_health(self) -> list[HealthEntry]:
+        """Return which providers the hubs of the journal do not use now, the latest change first.
+
+        Each hub with a journal in a file records there when a provider cools down, is out or recovers, so
+        that other processes can read it. There is no entry for a healthy provider, for a cooldown that is
+        over, or of a hub that has been closed or whose process has ended: the next hub uses all its
+        providers. An account that is out with another token is another account. Several hubs may have an
+        entry for the same account. Raises ``JournalError``.
+        """
+        return self._call("recorded_health", Engine.recorded_health)
 
     def plugins(self) -> list[PluginRecord]:
         """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""

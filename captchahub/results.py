@@ -14,7 +14,7 @@ from captchahub._support.notebook import Shown, amount, attempts_card, fields, s
 from captchahub.errors import Attempt, CaptchaHubError
 from captchahub.tasks import Solution, Task
 
-__all__ = ["Attempt", "Outcome", "ProviderHealth", "ProviderState", "Result", "State", "Vote"]
+__all__ = ["Attempt", "HealthEntry", "Outcome", "ProviderHealth", "ProviderState", "Result", "State", "Vote"]
 
 S = TypeVar("S", bound=Solution)
 
@@ -115,6 +115,33 @@ class ProviderHealth:
     reason: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@attrs.frozen
+class HealthEntry:
+    """A provider that a hub does not use now, as that hub recorded it in the journal.
+
+    ``provider`` is its name in that hub, and ``state`` is ``COOLING`` or ``OUT``. ``error`` is the name of
+    the class of the error that led to it, such as ``AuthenticationError`` or ``InsufficientBalance``.
+    ``since`` is when that happened. ``until`` is when the provider is tried again, or None if it is out. Both
+    are in UTC.
+    """
+
+    provider: str
+    state: ProviderState
+    error: str
+    since: datetime
+    until: datetime | None
+    owner: str
+    """The id of the hub, as in :attr:`JobEntry.owner <captchahub.jobs.JobEntry.owner>`."""
+    account: int | None = None
+    """The journal's number of the account, or None if the provider works in the process of the hub."""
+    plugin: str | None = None
+    """The name of the plugin of that account."""
+    address: str | None = None
+    """The URL of the service of that account."""
+    configured_as: str | None = None
+    """The name of the provider of this hub that has that account, or None if no provider has."""
 
 
 @attrs.frozen

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from captchahub._engine.context import EngineServices, SolveInfo
+from captchahub._engine.health_recorder import HealthRecorder
 from captchahub._engine.resume import attached, resume
 from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
@@ -41,7 +42,7 @@ from captchahub._support.log import log, of_solve
 from captchahub.errors import CaptchaHubError, ConfigError, HubClosed, NotOffered, TaskError
 from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
 from captchahub.provider import Balance, Job, Service
-from captchahub.results import Attempt, ProviderHealth, Result, Vote
+from captchahub.results import Attempt, HealthEntry, ProviderHealth, Result, Vote
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress
@@ -83,6 +84,9 @@ class Engine:
             settings, self._accounts.identities, background, wall_clock, writer=journal
         )
         self._services = EngineServices(self._journal, hooks, TaskPreparer(), background, changes, chance)
+        self._health = HealthRecorder(self._accounts, self._journal, background)
+        if self._journal.is_shared:
+            changes.call(self._health.note_change)
         self._plans: dict[str, SolvePlan] = {}
         self._sharing = Sharing()
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -249,6 +253,10 @@ class Engine:
         self._refuse_closed()
         return {name: account.health() for name, account in self._accounts.items()}
 
+    async def recorded_health(self) -> list[HealthEntry]:
+        """See :meth:`captchahub.hub.Hub.recorded_health`."""
+        return await self._while_open(self._journal.health())
+
     async def revive(self, name: str) -> None:
         """See :meth:`captchahub.hub.Hub.revive`."""
         self._refuse_closed()
@@ -271,6 +279,8 @@ class Engine:
         self._plans.clear()
         self._journal.follow(settings, self._accounts.identities)
         self._services = attrs.evolve(self._services, hooks=plugins.hooks)
+        if self._journal.is_shared:
+            self._health.note_change()
         self._dispatcher.replace(plugins.hooks.observers)
         self._status.follow(settings)
         plugins.hooks.watch(self._status)

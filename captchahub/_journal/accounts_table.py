@@ -79,17 +79,20 @@ class OwnAccounts:
         accounts = _listed(mine) if mine else self.hub["accounts"]
         return {"provider": provider, "accounts": accounts, "other_names": _listed(others)}
 
-    def name_of(self, entry: JobEntry) -> str | None:
-        """Return what the hub calls the account of a job, or None if it does not have that account."""
-        if entry.account is None:
-            return entry.provider if entry.provider in self.numbers else None
-        if entry.account in self.numbers.get(entry.provider, ()):
-            return entry.provider
-        return next((name for name, numbers in self.numbers.items() if entry.account in numbers), None)
+    def name_of(self, provider: str, account: int | None) -> str | None:
+        """Return what the hub calls an account, or None if it does not have it.
+
+        ``provider`` is what another hub calls it. It is decisive if the number of the account is unknown.
+        """
+        if account is None:
+            return provider if provider in self.numbers else None
+        if account in self.numbers.get(provider, ()):
+            return provider
+        return next((name for name, numbers in self.numbers.items() if account in numbers), None)
 
     def named(self, entry: JobEntry) -> JobEntry:
         """Return a job with that name."""
-        return attrs.evolve(entry, configured_as=self.name_of(entry))
+        return attrs.evolve(entry, configured_as=self.name_of(entry.provider, entry.account))
 
 
 NO_ACCOUNTS = OwnAccounts({}, frozenset())

@@ -14,10 +14,11 @@ from contextvars import Context
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import partial
+from typing import TYPE_CHECKING
 
 import attrs
 
-from captchahub._journal import claims, jobs_table, ledger_table
+from captchahub._journal import claims, health_table, jobs_table, ledger_table
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection, T
 from captchahub._journal.hub_accounts import HubAccounts
@@ -41,7 +42,11 @@ from captchahub.errors import (
 )
 from captchahub.jobs import BudgetStatus, JobEntry, JobState, Spend
 from captchahub.provider import JobId
+from captchahub.results import HealthEntry
 from captchahub.settings import KEPT_IN_MEMORY, HubSettings
+
+if TYPE_CHECKING:
+    from captchahub._policy.health_record import HealthRecord
 
 __all__ = ["ClaimedJob", "JobFilter", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
 
@@ -113,6 +118,7 @@ class Journal:
         self.is_shared = is_shared
         """Whether other hubs can see it. A journal in memory never waits for its writes."""
         self._is_signed_on = False
+        self._health: Mapping[str, HealthRecord] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
         self._accounts = HubAccounts(writer)
         self._scopes: Sequence[BudgetScope] = ()
@@ -348,6 +354,29 @@ class Journal:
 
         return await self._writer.read(work)
 
+    async def record_health(self, records: Mapping[str, HealthRecord]) -> None:
+        """Write down which providers of this hub are not healthy, by name, for other hubs to read.
+
+        If that fails, it is written with the next heartbeat.
+        """
+        self._health = records
+        self._begin_to_live()
+
+        work = partial(self._sign_on_with_health, moment=self._clock())
+        try:
+            await self._accounts.write(work, self._accounts.identities)
+        except CaptchaHubError as error:
+            log.warning("the health of the providers is written to the journal later: %s", error)
+
+    async def health(self) -> list[HealthEntry]:
+        """Return what living hubs have recorded of their providers. See :func:`health_table.present`."""
+
+        def work(connection: Connection) -> list[HealthEntry]:
+            own = self._accounts.look_up(connection)
+            return health_table.present(connection, own, self._clock(), self._lock.is_free)
+
+        return await self._writer.read(work)
+
     async def aclose(self) -> None:
         """Leave what is open to other hubs, and close the database."""
         if self._heartbeat is not None:
@@ -370,12 +399,8 @@ class Journal:
     ) -> T:
         """Return what a work of this hub does. If its caller is cancelled meanwhile, it is undone."""
         moment = self._clock()
-        # Before the hub's row is written: another hub that finds the row must find the lock held. And not in
-        # a transaction: a fork waits for that, and taking the lock would wait for the fork.
-        self._lock.acquire(self.owner)
-        if self._heartbeat is None and self.is_shared:
-            # In a context of its own, because it outlives the solve that begins it.
-            self._heartbeat = asyncio.get_running_loop().create_task(self._beat(), context=Context())
+        if self.is_shared:
+            self._begin_to_live()
 
         def signed_on(connection: Connection, own: OwnAccounts) -> T:
             self._sign_on(connection, own, moment)
@@ -394,15 +419,33 @@ class Journal:
             self._background.start(_undo_once_written(writing, undo))
             raise
 
+    def _begin_to_live(self) -> None:
+        """Take the lock of this hub, and start its heartbeat. To be called before :meth:`_sign_on`."""
+        # Before the hub's row is written: another hub that finds the row must find the lock held. And not in
+        # a transaction: a fork waits for that, and taking the lock would wait for the fork.
+        self._lock.acquire(self.owner)
+        if self._heartbeat is None:
+            # In a context of its own, because it outlives the solve that begins it.
+            self._heartbeat = asyncio.get_running_loop().create_task(self._beat(), context=Context())
+
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            sign_on = partial(self._sign_on, moment=self._clock())
+            work = partial(self._sign_on_with_health, moment=self._clock())
             try:
-                await self._accounts.write(sign_on, self._accounts.identities)
+                await self._accounts.write(work, self._accounts.identities)
             except CaptchaHubError as error:
                 log.warning("this hub could not write its heartbeat to the journal: %s", error)
             await self.pending.catch_up()
+
+    def _sign_on_with_health(self, connection: Connection, own: OwnAccounts, moment: float) -> None:
+        """Write down that this hub is alive, and its latest record of the providers' health.
+
+        A hub that was suspended may have been taken for dead, so that its record is gone.
+        """
+        self._sign_on(connection, own, moment)
+        if self._health is not None:
+            health_table.replace(connection, own, owner=self.owner, records=self._health)
 
     def _sign_on(self, connection: Connection, own: OwnAccounts, moment: float) -> None:
         """Write down that this hub is alive, and delete old jobs now and then.

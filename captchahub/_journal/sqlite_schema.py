@@ -86,6 +86,20 @@ TABLES: Sequence[str] = (
         PRIMARY KEY (span, slot, account, provider, kind, currency)
     ) WITHOUT ROWID
     """,
+    # The providers that hubs do not use now. A healthy one has no row, and the rows of a dead hub count for
+    # nothing, because the next hub begins with healthy providers.
+    """
+    CREATE TABLE health (
+        owner TEXT NOT NULL,
+        provider TEXT NOT NULL,               -- its name in that hub
+        account INTEGER NOT NULL,             -- 0 for a provider that works in the hub's own process
+        state TEXT NOT NULL CHECK (state IN ('cooling', 'out')),
+        error TEXT NOT NULL,                  -- the class of the error that led to it
+        until REAL,                           -- NULL if it does not depend on the time
+        changed_at REAL NOT NULL,
+        PRIMARY KEY (owner, provider)
+    ) WITHOUT ROWID
+    """,
 )
 """The statements that make a new journal, of the newest version."""
 
@@ -152,7 +166,23 @@ _SIXTH = (
     "ALTER TABLE jobs ADD COLUMN label TEXT",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH = (
+    # The providers that hubs do not use now.
+    """
+    CREATE TABLE health (
+        owner TEXT NOT NULL,
+        provider TEXT NOT NULL,               -- its name in that hub
+        account INTEGER NOT NULL,             -- 0 for a provider that works in the hub's own process
+        state TEXT NOT NULL CHECK (state IN ('cooling', 'out')),
+        error TEXT NOT NULL,                  -- the class of the error that led to it
+        until REAL,                           -- NULL if it does not depend on the time
+        changed_at REAL NOT NULL,
+        PRIMARY KEY (owner, provider)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """The statements that make each version from the one before it, the second one first."""
 
 VERSION = len(MIGRATIONS) + 1

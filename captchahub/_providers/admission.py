@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from captchahub._policy.error_table import HealthEffect
+from captchahub._policy.error_table import HealthEffect, row_for
 from captchahub._policy.health import Health, HealthPermit
 from captchahub._providers.limits import RateLimiter, Slots
 from captchahub._support.clock import now
@@ -29,6 +29,7 @@ class ChangeSignal:
     def __init__(self) -> None:
         # A dict keeps the order: solves wake in the order in which they began, not in that of addresses.
         self._solves: dict[asyncio.Event, None] = {}
+        self._listeners: list[Callable[[], None]] = []
 
     def add(self, solve: asyncio.Event) -> None:
         """Set this event at every change from now on."""
@@ -38,10 +39,16 @@ class ChangeSignal:
         """Stop setting this event."""
         self._solves.pop(solve, None)
 
+    def call(self, listener: Callable[[], None]) -> None:
+        """Call this at every change from now on."""
+        self._listeners.append(listener)
+
     def notify(self) -> None:
-        """Wake all solves."""
+        """Wake all solves, and call all listeners."""
         for solve in self._solves:
             solve.set()
+        for listener in self._listeners:
+            listener()
 
 
 @attrs.define(eq=False)
@@ -89,6 +96,8 @@ class Admission:
         self.health = Health(settings.health)
         if settings.unusable is not None:
             self.health = Health(settings.health, ProviderState.OUT, settings.unusable)
+        self.error: str | None = None
+        """The class of the error that led to the present health, as the table of errors names it, or None."""
         self._settings = settings
         self._name = settings.name
         self._changes = changes
@@ -206,9 +215,16 @@ class Admission:
             reason="" if error is None else f"{type(error).__name__}: {error}",
             retry_after=_pause_of(error),
         )
-        self._set(after, is_probe=is_probe, is_early=given.is_early)
+        self._set(after, is_probe=is_probe, is_early=given.is_early, error=error)
 
-    def _set(self, health: Health, *, is_probe: bool = False, is_early: bool = False) -> None:
+    def _set(
+        self,
+        health: Health,
+        *,
+        is_probe: bool = False,
+        is_early: bool = False,
+        error: Exception | None = None,
+    ) -> None:
         before, self.health = self.health, health
         if before is health:
             return
@@ -217,6 +233,8 @@ class Admission:
             moment = now()
             self._emit(lambda at: _event(self._name, health, moment, at))
         if before.opens_at != health.opens_at:
+            # The class in the table, because a plugin may have a subclass of its own.
+            self.error = None if error is None else row_for(error).error.__name__
             self._changes.notify()
 
     def _log(self, health: Health, *, is_probe: bool, is_early: bool) -> None:

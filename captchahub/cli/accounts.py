@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
-from captchahub.cli.hubs import open_hub, spent_today
+from captchahub.cli.health import SeenHealth, seen_health
+from captchahub.cli.hubs import Spent, open_hub, spent_today
 from captchahub.cli.options import config_option
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, need_stdout, put, say, writing_stdout
-from captchahub.cli.text import money_text, printable
+from captchahub.cli.text import money_text, printable, spent_text
 from captchahub.errors import AuthenticationError, CaptchaHubError, NotOffered
 from captchahub.hub import Hub
 from captchahub.jobs import BudgetStatus
@@ -22,15 +24,21 @@ from captchahub.provider import Balance, Service
 from captchahub.results import ProviderHealth, ProviderState
 from captchahub.settings import HubSettings, ProviderSettings
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 __all__ = ["accounts"]
 
 _EPILOG = """
 \b
 state    healthy, or why the provider can't be used: refused, unreachable,
          no money, or the state of its circuit breaker
+health   of the account in the processes that use the journal now: healthy,
+         cooling or out; a line below the table says until when and why
 balance  as the service names it; "not offered" if it has no such call
 prices   of one job, by kind of task; "closed" if the service takes none now
-today    what was spent since midnight, local time
+today    what was spent since midnight, local time; "+ 3 unpriced" says that it
+         does not contain 3 jobs without a known price
 left     what is left of the budget in its present period
 
 \b
@@ -46,9 +54,10 @@ Exit codes:
 class _Account:
     settings: ProviderSettings
     health: ProviderHealth
+    seen: SeenHealth | None
     balance: Balance | CaptchaHubError
     services: Sequence[Service]
-    today: Decimal
+    today: Spent
     budget: BudgetStatus | None
 
     @property
@@ -101,7 +110,7 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
 def _accounts(hub: Hub, settings: HubSettings) -> tuple[Sequence[_Account], BudgetStatus | None]:
     """Return every account, and the budget of the whole hub."""
     balances, budgets = hub.balances(), {one.provider: one for one in hub.budgets()}
-    today = spent_today(hub)
+    today, recorded = spent_today(hub), hub.recorded_health()
     found: list[_Account] = []
     for name, own in settings.providers.items():
         try:
@@ -109,8 +118,11 @@ def _accounts(hub: Hub, settings: HubSettings) -> tuple[Sequence[_Account], Budg
         except CaptchaHubError:
             # No price list is no fault, and a service that can't be reached has failed to name a balance too.
             services = ()
-        spent, budget = today.get(name, Decimal(0)), budgets.get(name)
-        found.append(_Account(own, hub.health()[name], balances[name], services, spent, budget))
+        # No other process can see a journal in memory.
+        is_shared = settings.journal.path is not None
+        seen = seen_health([one for one in recorded if one.configured_as == name]) if is_shared else None
+        spent, budget = today.get(name, Spent()), budgets.get(name)
+        found.append(_Account(own, hub.health()[name], seen, balances[name], services, spent, budget))
     return found, budgets.get(None)
 
 
@@ -126,6 +138,7 @@ def _fields(one: _Account) -> Mapping[str, object]:
         "plugin": one.settings.plugin,
         "state": one.state,
         "reason": one.health.reason,
+        "health": None if one.seen is None else one.seen.fields(),
         "balance": money_text(balance.amount) if isinstance(balance, Balance) else None,
         "in_kind": {name: money_text(left) for name, left in balance.in_kind.items()}
         if isinstance(balance, Balance)
@@ -138,7 +151,8 @@ def _fields(one: _Account) -> Mapping[str, object]:
             kind: {"price": None if price is None else money_text(price), "is_open": is_open}
             for kind, price, is_open in one.prices()
         },
-        "spent_today": money_text(one.today),
+        "spent_today": money_text(one.today.amount),
+        "unpriced": one.today.unpriced,
         "budget": None if one.budget is None else _budget(one.budget),
     }
 
@@ -160,19 +174,29 @@ def _show(found: Sequence[_Account], total: BudgetStatus | None) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(highlight=False)
-    names = ("account", "state", "balance", "prices", "today", "left")
+    names = ("account", "state\nhealth", "balance", "prices", "today", "left")
     table = Table(*(Column(name, overflow="fold") for name in names), box=None, pad_edge=False)
     for one in found:
-        state = Text(one.state, "green" if one.state == ProviderState.HEALTHY.value else "red")
+        state = Text("\n").join(map(_state, (one.state, "-" if one.seen is None else one.seen.state.value)))
         prices = "\n".join(_price(*line) for line in one.prices()) or "unknown"
         left = "no budget" if one.budget is None else _left(one.budget)
         account = f"{one.settings.name}\n{one.settings.plugin}"
-        texts = (account, _balance(one), prices, money_text(one.today), left)
+        texts = (account, _balance(one), prices, spent_text(one.today.amount, one.today.unpriced), left)
         first, *others = (Text(text) for text in texts)
         table.add_row(first, state, *others)
     console.print(table)
+    for one in found:
+        if one.seen is not None and one.seen.processes:
+            console.print(f"{one.settings.name} in running processes: {one.seen.text()}")
     if total is not None:
         console.print(f"left of the budget of all accounts: {_left(total)}")
+
+
+def _state(state: str) -> Text:
+    from rich.text import Text  # noqa: PLC0415 - see above
+
+    is_well = state in (ProviderState.HEALTHY.value, "-")
+    return Text(state, "green" if is_well else "red")
 
 
 def _balance(one: _Account) -> str:

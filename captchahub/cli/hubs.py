@@ -6,13 +6,23 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import attrs
+
 from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.options import find_config, with_journal
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings
 
-__all__ = ["open_hub", "spent_today"]
+__all__ = ["Spent", "open_hub", "spent_today"]
+
+
+@attrs.frozen
+class Spent:
+    """What was spent, and the number of jobs without a known price, which ``amount`` does not contain."""
+
+    amount: Decimal = Decimal(0)
+    unpriced: int = 0
 
 
 def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]:
@@ -25,10 +35,11 @@ def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]
     return Hub(settings, plugins=plugins), settings
 
 
-def spent_today(hub: Hub) -> dict[str, Decimal]:
+def spent_today(hub: Hub) -> dict[str, Spent]:
     """Return what was spent since midnight, local time, by provider; the currencies are ignored."""
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    today: dict[str, Decimal] = {}
+    today: dict[str, Spent] = {}
     for spend in hub.spend(since=midnight):
-        today[spend.provider] = today.get(spend.provider, Decimal(0)) + spend.amount
+        before = today.get(spend.provider, Spent())
+        today[spend.provider] = Spent(before.amount + spend.amount, before.unpriced + spend.unpriced)
     return today

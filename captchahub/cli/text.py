@@ -42,6 +42,11 @@ def money_text(value: Decimal | None) -> str:
     return "?" if value is None else f"{value:f}"
 
 
+def spent_text(amount: Decimal, unpriced: int) -> str:
+    """Return an amount with the number of jobs that it does not contain: ``0.0123 + 3 unpriced``."""
+    return f"{money_text(amount)} + {unpriced} unpriced" if unpriced else money_text(amount)
+
+
 def solution_fields(solution: Solution) -> dict[str, object]:
     """Return the fields of a solution by name, for JSON."""
     # Every solution is an attrs class, but the type of the base class does not say so.

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -15,14 +14,16 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from captchahub.cli.hubs import spent_today
+from captchahub.cli.health import SeenHealth, seen_health
+from captchahub.cli.hubs import Spent, spent_today
 from captchahub.cli.journal import journal_hub, journal_options, journal_path
 from captchahub.cli.options import positive_seconds
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
-from captchahub.cli.text import money_text, printable
+from captchahub.cli.text import money_text, printable, spent_text
 from captchahub.hub import Hub
 from captchahub.jobs import JobEntry, JobState
+from captchahub.results import HealthEntry, ProviderState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,14 +32,18 @@ __all__ = ["watch"]
 
 _EPILOG = """
 \b
-For each provider of the last ten minutes:
+For each provider of today, and each that is not healthy:
+  health     whether the processes use it: healthy, cooling until a time, or out,
+             with the class of the error; a process that has ended, and a
+             cooldown that is over, do not count
   in flight  jobs that are being created or solved now
   oldest     the age of the oldest of them
   answered   jobs solved in the last minute
   failed     jobs that ended without an answer in the last minute
   takes      the median time from create to answer, of the last ten minutes
   success    the share of solved jobs among those that ended, of the same time
-  today      what was spent since midnight, local time
+  today      what was spent since midnight, local time; "+ 3 unpriced" says
+             that it does not contain 3 jobs without a known price
   last error the newest error of the same time
 
 Ctrl-C ends it. If stdout is no terminal, or with --json, a line is printed
@@ -57,13 +62,14 @@ class Activity:
     """What a provider did in the last ten minutes. Times are in seconds."""
 
     provider: str
+    health: SeenHealth
     in_flight: int
     oldest: float | None
     answered: int
     failed: int
     typical: float | None
     success: float | None
-    today: Decimal
+    today: Spent
     last_error: str | None
 
 
@@ -80,7 +86,7 @@ class Activity:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
 @journal_options
 def watch(interval: float, config: Path | None, journal: Path | None, *, once: bool, as_json: bool) -> None:
-    """Show live what other processes solve: jobs in flight, answers, times, spending and errors."""
+    """Show live what other processes solve: health, jobs in flight, answers, times, spending and errors."""
     need_stdout()
     path = journal_path(config, journal)
     with journal_hub(config, journal) as hub, writing_stdout():
@@ -115,13 +121,21 @@ def activities(hub: Hub, now: float) -> Sequence[Activity]:
     """Return what each provider does; ``now`` is the wall-clock time, in seconds since 1970."""
     today = spent_today(hub)
     since = datetime.fromtimestamp(now - _WINDOW).astimezone()
-    jobs: dict[str, list[JobEntry]] = {name: [] for name in today}
+    health: dict[str, list[HealthEntry]] = {}
+    for entry in hub.recorded_health():
+        health.setdefault(entry.provider, []).append(entry)
+    jobs: dict[str, list[JobEntry]] = {name: [] for name in (*today, *health)}
     for job in hub.jobs(since=since, limit=1_000_000):
         jobs.setdefault(job.provider, []).append(job)
-    return [_activity(name, jobs[name], today.get(name, Decimal(0)), now) for name in sorted(jobs)]
+    return [
+        _activity(name, seen_health(health.get(name, [])), jobs[name], today.get(name, Spent()), now)
+        for name in sorted(jobs)
+    ]
 
 
-def _activity(provider: str, jobs: Sequence[JobEntry], today: Decimal, now: float) -> Activity:
+def _activity(
+    provider: str, health: SeenHealth, jobs: Sequence[JobEntry], today: Spent, now: float
+) -> Activity:
     in_flight = [job for job in jobs if job.held_until is not None]
     solved = [job for job in jobs if job.state is JobState.SOLVED]
     failed = [job for job in jobs if job.state in _FAILED]
@@ -129,6 +143,7 @@ def _activity(provider: str, jobs: Sequence[JobEntry], today: Decimal, now: floa
     last = max(failed, key=lambda job: job.updated_at, default=None)
     return Activity(
         provider,
+        health,
         in_flight=len(in_flight),
         oldest=now - min(job.ordered_at for job in in_flight) if in_flight else None,
         answered=sum(job.updated_at > now - _MINUTE for job in solved),
@@ -142,19 +157,26 @@ def _activity(provider: str, jobs: Sequence[JobEntry], today: Decimal, now: floa
 
 def _fields(one: Activity, now: float) -> Mapping[str, object]:
     at = datetime.fromtimestamp(now).astimezone().isoformat(timespec="seconds")
-    return {"at": at, **attrs.asdict(one), "today": money_text(one.today)}
+    return {
+        "at": at,
+        **attrs.asdict(one, recurse=False),
+        "health": one.health.fields(),
+        "today": money_text(one.today.amount),
+        "unpriced": one.today.unpriced,
+    }
 
 
 def _texts(one: Activity) -> Mapping[str, str]:
     return {
         "provider": printable(one.provider),
+        "health": one.health.text(),
         "in flight": str(one.in_flight),
         "oldest": _seconds(one.oldest),
         "answered": f"{one.answered}/min",
         "failed": f"{one.failed}/min",
         "takes": _seconds(one.typical),
         "success": "-" if one.success is None else f"{100 * one.success:.0f} %",
-        "today": money_text(one.today),
+        "today": spent_text(one.today.amount, one.today.unpriced),
         "last error": printable(one.last_error or "-"),
     }
 
@@ -179,8 +201,10 @@ def _frame(found: Sequence[Activity], path: Path) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     *names, error = _texts(found[0])
     for name in names:
-        table.add_column(name, justify="left" if name == "provider" else "right")
+        table.add_column(name, justify="left" if name in ("provider", "health") else "right")
     table.add_column(error, no_wrap=True, overflow="ellipsis")
     for one in found:
-        table.add_row(*map(Text, _texts(one).values()))
+        provider, health, *others = map(Text, _texts(one).values())
+        health.stylize("green" if one.health.state is ProviderState.HEALTHY else "red")
+        table.add_row(provider, health, *others)
     return Group(title, Text(""), table)

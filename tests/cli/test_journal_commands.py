@@ -112,7 +112,9 @@ class TestWatch:
     def test_once_prints_a_line_for_each_provider(self) -> None:
         result = run("watch", "--once")
         assert result.exit_code == 0
-        assert result.stdout.startswith("omo: in flight 0, oldest -, answered 2/min, failed 1/min, takes ")
+        assert result.stdout.startswith(
+            "omo: health healthy, in flight 0, oldest -, answered 2/min, failed 1/min, takes "
+        )
         assert "today 0.00165" in result.stdout
 
     def test_json_has_numbers(self) -> None:

@@ -75,9 +75,10 @@ def test_a_chart_gets_a_sample_of_many_times() -> None:
 
 def test_what_was_spent_is_kept_by_currency_also_on_days_without_jobs() -> None:
     spends = [
-        Spend(date(2026, 10, 31), "omo", "image-to-text", currency, Decimal(amount), 1)
+        Spend(date(2026, 10, 31), "omo", "image-to-text", currency, Decimal(amount), 1, unpriced=1)
         for currency, amount in (("USD", "0.5"), ("EUR", "0.25"), ("USD", "0.5"))
     ]
     figures = figures_of([JOB], spends, UTC)
+    assert (figures.unpriced(), figures.unpriced("omo"), figures.unpriced("else")) == (3, 3, 0)
     assert figures.spent() == figures.spent("omo") == {"USD": Decimal(1), "EUR": Decimal("0.25")}
     assert [one.day.isoformat() for one in figures.days] == ["2026-10-31", "2026-11-01"]

@@ -28,12 +28,13 @@ Examples:
 The page needs no network and no script, can be printed, and follows the light
 or dark setting of the reader. The charts need the extra "captchahub[report]".
 The journal keeps ended jobs for 30 days, or as its "keep" says; what they cost
-is kept for ever. No token is needed.
+is kept for ever. "+ 3 unpriced" says that an amount does not contain 3 jobs
+without a known price. No token is needed.
 """
 
 _NOTHING: Mapping[str | None, Decimal] = {None: Decimal(0)}
 
-_COLUMNS = ("day", "provider", "solved", "failed", "open", "spent", "currency")
+_COLUMNS = ("day", "provider", "solved", "failed", "open", "spent", "currency", "unpriced")
 
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
@@ -81,5 +82,6 @@ def _write_csv(figures: Figures, path: Path) -> None:
                         *counts,
                         money_text(amount),
                         currency or "",
+                        one.unpriced[currency],
                     ]
                 )

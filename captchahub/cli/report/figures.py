@@ -33,6 +33,8 @@ class DayFigures:
     open: int = 0
     spent: dict[str | None, Decimal] = attrs.field(factory=dict[str | None, Decimal])
     """By currency."""
+    unpriced: Counter[str | None] = attrs.field(factory=Counter[str | None])
+    """How many jobs ``spent`` does not contain, because they have no known price, by currency."""
 
 
 @attrs.frozen
@@ -79,6 +81,10 @@ class Figures:
                     total[currency] = total.get(currency, Decimal(0)) + amount
         return total
 
+    def unpriced(self, provider: str | None = None) -> int:
+        """Return how many jobs have no known price, so that ``spent`` does not contain them."""
+        return sum(one.unpriced.total() for one in self.days if provider in (None, one.provider))
+
 
 def figures_of(jobs: Iterable[JobEntry], spends: Iterable[Spend], zone: tzinfo) -> Figures:
     """Return the figures of these jobs; days are those of the time zone."""
@@ -100,8 +106,9 @@ def figures_of(jobs: Iterable[JobEntry], spends: Iterable[Spend], zone: tzinfo) 
         elif job.state in _OPEN:
             day.open += 1
     for spend in spends:
-        spent = of(spend.day, spend.provider).spent
-        spent[spend.currency] = spent.get(spend.currency, Decimal(0)) + spend.amount
+        day = of(spend.day, spend.provider)
+        day.spent[spend.currency] = day.spent.get(spend.currency, Decimal(0)) + spend.amount
+        day.unpriced[spend.currency] += spend.unpriced
     ordered = [days[key] for key in sorted(days)]
     return Figures(ordered, {name: _latency(durations[name]) for name in sorted(durations)}, errors)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from html import escape
 from string import Template
 
@@ -63,7 +62,7 @@ def page(
         "failed": f"{figures.count('failed'):,}",
         "open": f"{figures.count('open'):,}",
         "success rate": _percentage(figures.success_rate()),
-        "spent": _amounts(figures.spent()),
+        "spent": _amounts(figures),
     }
     sections = [_section("By provider", _table(_by_provider(figures)))]
     sections += [_section(title, f'<div class="wide">{svg}</div>') for title, svg in charts.items()]
@@ -90,7 +89,7 @@ def _by_provider(figures: Figures) -> Iterable[Sequence[str]]:
             else (f"{one:.1f} s" for one in (latency.median, latency.p90, latency.p95))
         )
         counts = (f"{figures.count(what, name):,}" for what in ("solved", "failed", "open"))
-        yield name, *counts, _percentage(figures.success_rate(name)), *times, _amounts(figures.spent(name))
+        yield name, *counts, _percentage(figures.success_rate(name)), *times, _amounts(figures, name)
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
@@ -104,8 +103,11 @@ def _percentage(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _amounts(amounts: Mapping[str | None, Decimal]) -> str:
+def _amounts(figures: Figures, provider: str | None = None) -> str:
     texts = [
-        f"{money_text(amount)} {currency or ''}".rstrip() for currency, amount in amounts.items() if amount
+        f"{money_text(amount)} {currency or ''}".rstrip()
+        for currency, amount in figures.spent(provider).items()
+        if amount
     ]
-    return ", ".join(texts) or "0"
+    unpriced = figures.unpriced(provider)
+    return (", ".join(texts) or "0") + (f" + {unpriced} unpriced" if unpriced else "")

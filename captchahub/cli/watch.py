@@ -113,7 +113,7 @@ def _show_live(hub: Hub, path: Path, interval: float) -> None:
 
     with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_frame(activities(hub, time.time()), path), refresh=True)
+            live.update(frame(activities(hub, time.time()), path), refresh=True)
             time.sleep(interval)
 
 
@@ -190,7 +190,8 @@ def _line(one: Activity) -> str:
     return f"{provider[1]}: {', '.join(f'{name} {text}' for name, text in others)}"
 
 
-def _frame(found: Sequence[Activity], path: Path) -> RenderableType:
+def frame(found: Sequence[Activity], path: Path) -> RenderableType:
+    """Return the table of a terminal, and below it what does not fit into a column."""
     from rich.console import Group  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -199,12 +200,15 @@ def _frame(found: Sequence[Activity], path: Path) -> RenderableType:
     if not found:
         return Group(title, Text("no job in the last ten minutes"))
     table = Table(box=None, pad_edge=False)
-    *names, error = _texts(found[0])
-    for name in names:
-        table.add_column(name, justify="left" if name in ("provider", "health") else "right")
-    table.add_column(error, no_wrap=True, overflow="ellipsis")
+    for name in list(_texts(found[0]))[:-1]:
+        table.add_column(name, justify="left" if name in ("provider", "health") else "right", overflow="fold")
+    notes: list[Text] = []
     for one in found:
-        provider, health, *others = map(Text, _texts(one).values())
-        health.stylize("green" if one.health.state is ProviderState.HEALTHY else "red")
-        table.add_row(provider, health, *others)
-    return Group(title, Text(""), table)
+        provider, health, *others, error = map(Text, _texts(one).values())
+        colour = "green" if one.health.state is ProviderState.HEALTHY else "red"
+        table.add_row(provider, Text(one.health.state.value, colour), *others)
+        if one.health.processes:
+            notes.append(Text.assemble(provider, ": ", health))
+        if one.last_error is not None:
+            notes.append(Text.assemble(provider, ": last error ", error, no_wrap=True, overflow="ellipsis"))
+    return Group(title, Text(""), table, Text(""), *notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,9 +12,11 @@ from typing import Any
 import attrs
 import pytest
 import yaml
+from rich.console import Console
 
 from captchahub import AllProvidersFailed, Hub
 from captchahub.cli.health import SeenHealth, seen_health
+from captchahub.cli.watch import activities, frame
 from captchahub.results import HealthEntry, ProviderState
 from captchahub.testing import Sandbox
 from tests.cli.running import run
@@ -50,6 +53,27 @@ def test_watch_says_why_a_provider_is_not_used(refused: Hub) -> None:
     refused.revive("mine")
     refused.recorded_health()
     assert run("watch", "--once").stdout.startswith("mine: health healthy, ")
+
+
+def test_the_table_of_a_terminal_fits_into_80_columns(refused: Hub, home: Path) -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(frame(activities(refused, NOW.timestamp()), home / "jobs.db"))
+    lines = console.export_text().splitlines()
+    heads = [
+        "provider",
+        "health",
+        "in",
+        "flight",
+        "oldest",
+        "answered",
+        "failed",
+        "takes",
+        "success",
+        "today",
+    ]
+    assert heads in map(str.split, lines)
+    assert "mine: out (InsufficientBalance)" in lines
+    assert any(line.startswith("mine: last error InsufficientBalance: ") for line in lines)
 
 
 def test_accounts_finds_the_account_under_its_own_name(refused: Hub) -> None:

@@ -360,7 +360,7 @@ class Journal:
         If that fails, it is written with the next heartbeat.
         """
         self._health = records
-        self._begin_to_live()
+        self._start_heartbeat()
 
         work = partial(self._sign_on_with_health, moment=self._clock())
         try:
@@ -400,7 +400,7 @@ class Journal:
         """Return what a work of this hub does. If its caller is cancelled meanwhile, it is undone."""
         moment = self._clock()
         if self.is_shared:
-            self._begin_to_live()
+            self._start_heartbeat()
 
         def signed_on(connection: Connection, own: OwnAccounts) -> T:
             self._sign_on(connection, own, moment)
@@ -419,8 +419,8 @@ class Journal:
             self._background.start(_undo_once_written(writing, undo))
             raise
 
-    def _begin_to_live(self) -> None:
-        """Take the lock of this hub, and start its heartbeat. To be called before :meth:`_sign_on`."""
+    def _start_heartbeat(self) -> None:
+        """Take the lock of this hub, and start its heartbeat. Comes before :meth:`_sign_on`."""
         # Before the hub's row is written: another hub that finds the row must find the lock held. And not in
         # a transaction: a fork waits for that, and taking the lock would wait for the fork.
         self._lock.acquire(self.owner)

@@ -86,8 +86,8 @@ TABLES: Sequence[str] = (
         PRIMARY KEY (span, slot, account, provider, kind, currency)
     ) WITHOUT ROWID
     """,
-    # The providers that hubs do not use now. A healthy one has no row, and the rows of a dead hub count for
-    # nothing, because the next hub begins with healthy providers.
+    # The providers that hubs do not use now. A healthy one has no row, and the rows of a dead hub are not
+    # read, because the next hub begins with healthy providers.
     """
     CREATE TABLE health (
         owner TEXT NOT NULL,

@@ -52,7 +52,6 @@ def _option_names(task_type: type[Task[Solution]]) -> Sequence[str]:
     return [field.name for field in attrs.fields(task_type) if field.name != "image"]
 
 
-
 class Task(ABC, Generic[S_co]):
     """One picture to solve, and what is known about its answer.
 

@@ -236,7 +236,7 @@ class SqliteDatabase:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise self._unusable(*_CAUSES[sqlite3.SQLITE_CORRUPT])
-        migrate(connection, self._name)
+        migrate(connection, self._name, in_memory=self._path is None)
         if self._path is not None:
             self._write_ahead(connection)
             self._file = self._found()

@@ -105,9 +105,7 @@ class Admission:
         self._rate = None if settings.rate is None else RateLimiter(settings.rate)
         self._is_retired = False
 
-    async def acquire(
-        self, until: float, *, spare: float = 0.0, is_early: bool = False
-    ) -> Permit | None:
+    async def acquire(self, until: float, *, spare: float = 0.0, is_early: bool = False) -> Permit | None:
         """Return a permit for one attempt, or None if the circuit breaker does not allow the attempt now.
 
         Waits for a slot and for the rate. The caller passes the permit to :meth:`release` when the attempt

@@ -516,8 +516,8 @@ class TestSpeed:
     """Nothing reads more and more as the journal grows."""
 
     @pytest.mark.parametrize(("work", "index"), ASKED_OFTEN)
-    def test_what_is_asked_often_has_an_index(
-        self, journal: Journal, work: Callable[[sqlite3.Connection], object], index: str
+    def test_what_is_asked_often_has_an_index_in_a_file(
+        self, tmp_path: Path, work: Callable[[sqlite3.Connection], object], index: str
     ) -> None:
         asked = list[str]()
 
@@ -528,7 +528,8 @@ class TestSpeed:
             explained = [connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall() for sql in asked]
             return [row[3] for rows in explained for row in rows]
 
-        plan = journal.do(traced)
+        with closing(SqliteDatabase(tmp_path / "jobs.db")) as store:
+            plan = Journal(store).do(traced)
         assert any(index in step for step in plan)
         assert not [step for step in plan if step.startswith(("SCAN jobs", "SCAN ledger"))]
 

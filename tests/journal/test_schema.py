@@ -22,7 +22,7 @@ from captchahub._journal.jobs_table import newest_jobs
 from captchahub._journal.journal import check_budgets
 from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
-from captchahub._journal.sqlite_schema import MIGRATIONS, TABLES, VERSION, migrate
+from captchahub._journal.sqlite_schema import FILE_INDEXES, MIGRATIONS, TABLES, VERSION, migrate
 from captchahub._policy.accounting import from_units
 from captchahub._policy.budgets import BudgetScope
 from captchahub.errors import BudgetExceeded, JournalError
@@ -161,7 +161,7 @@ class TestMigrations:
 
     def test_a_new_file_has_the_tables_of_a_migrated_one(self) -> None:
         with connected(Path(":memory:")) as connection:
-            execute(connection, TABLES, VERSION)
+            execute(connection, (*TABLES, *FILE_INDEXES), VERSION)
             assert tables_of(connection) == tables_of_version(VERSION)
             migrate(connection, "newest")
             assert tables_of(connection) == tables_of_version(VERSION)

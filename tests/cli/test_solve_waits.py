@@ -180,7 +180,7 @@ def solving(folder: Path, *arguments: str) -> Generator[subprocess.Popen[str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("arguments", [("one.png",), ("one.png", "two.png"), ("--json", "one.png")])
+@pytest.mark.parametrize("arguments", [("one.png", "two.png"), ("--json", "one.png")])
 def test_an_unreachable_service_is_reported_on_stderr_while_it_is_tried(
     unreachable: Path, arguments: tuple[str, ...]
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,6 +30,9 @@ from captchahub.cli.text import counted
 from captchahub.hub import Hub
 from captchahub.tasks import ImageToText
 
+if TYPE_CHECKING:
+    from captchahub.cli.solve.live import LiveReporter
+
 _EPILOG = """
 \b
 Examples:
@@ -46,7 +51,8 @@ cost, total_cost (of all attempts), elapsed, attempts, votes, ignored_options, e
 strings, to be exact
   Line breaks, control characters and characters that the encoding of stdout lacks are escaped (\\n).
   Errors are printed on stderr, or with --json in the object. While a service can't be reached, stderr says \
-so and why.
+so and why. On a terminal, and without --json, stderr shows what each picture waits for, until its result is \
+there.
 
 \b
 Exit codes:
@@ -132,9 +138,9 @@ def solve(
     """
     need_stdout()
     check_annotation(files, annotated)
-    print_outcome = printer(as_json=as_json, several=len(files) > 1, verbose=verbose)
     codes: list[ExitCode] = []
-    reporter = WaitReporter()
+    reporter = _reporter(len(files), as_json=as_json)
+    print_outcome = _apart(reporter, printer(as_json=as_json, several=len(files) > 1, verbose=verbose))
     plugins = Plugins((reporter,))
     settings = read_yaml(find_config(config), plugins)
     make_task = task_maker(plugins.task_types(), kind, options, dict(further))
@@ -143,6 +149,30 @@ def solve(
         outcomes = solve_files(hub, wanted, kind, make_task, timeout)
         _print_all(outcomes, print_outcome, codes, len(files), annotated)
     click.get_current_context().exit(worst(codes))
+
+
+def _reporter(total: int, *, as_json: bool) -> LiveReporter | WaitReporter:
+    """Return the observer that reports on stderr: a live display on a terminal, lines elsewhere."""
+    if as_json or sys.stderr is None or not sys.stderr.isatty():
+        return WaitReporter()
+    # Imported late, because rich takes long to import and a pipe does not need it.
+    from rich.console import Console  # noqa: PLC0415
+
+    from captchahub.cli.solve.live import LiveReporter  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False)
+    # A terminal that can't move its cursor, TERM=dumb, gets lines.
+    return LiveReporter(console, total) if console.is_interactive else WaitReporter()
+
+
+def _apart(reporter: LiveReporter | WaitReporter, print_outcome: Printer) -> Printer:
+    """Return a printer whose lines never mix with those of the reporter."""
+
+    def print_apart(outcome: FileOutcome) -> ExitCode:
+        with reporter.printing(is_solved=outcome.error is None):
+            return print_outcome(outcome)
+
+    return print_apart
 
 
 def _while_stdout_works(files: Sequence[str], codes: Sequence[ExitCode]) -> Iterator[str]:

@@ -121,6 +121,12 @@ class WaitReporter:
             self._is_over.set()
             thread.join()
 
+    @contextmanager
+    def printing(self, *, is_solved: bool) -> Generator[None]:  # noqa: ARG002 - as LiveReporter
+        """Print no line while a result is printed in here."""
+        with self._lock:
+            yield
+
     def _run(self) -> None:
         while not self._is_over.wait(_TICK):
             with self._lock:

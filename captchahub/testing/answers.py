@@ -49,8 +49,8 @@ def answers(kind: str, solution: Solution) -> bool:
     return expected is None or isinstance(solution, expected)
 
 
-def read_answers(path: Path) -> Iterator[tuple[Image, Solution]]:
-    """Yield the pictures that a file of answers names, each with its answer.
+def read_answers(path: Path) -> Iterator[tuple[Path, Image, Solution]]:
+    """Yield the paths and pictures that a file of answers names, each with its answer.
 
     The pictures are in the file's folder. The file has the format that ``captchahub sandbox --pictures``
     writes: ``{"login.png": {"kind": "image-to-text", "solution": {"text": "x7kp2"}}}``, or for a text only
@@ -67,7 +67,7 @@ def read_answers(path: Path) -> Iterator[tuple[Image, Solution]]:
         solution = _solution_in(answer)
         if solution is None:
             raise ValueError(f"{path}: {name!r:.60} has no valid answer; {_FORMS}")
-        yield Image.open(path.parent / name), solution
+        yield path.parent / name, Image.open(path.parent / name), solution
 
 
 _FORMS = (

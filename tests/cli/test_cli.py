@@ -822,7 +822,7 @@ def test_what_the_sandbox_of_a_dialect_prints_is_all_it_takes(
         said = read_until(process, "Pictures it can answer: 3")
         [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
         balance = reply_to(curl)
-        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        snippet = said.partition("sandbox.yaml:\n")[2].partition("\nPictures")[0]
         Path("captchahub.yaml").write_text(snippet)
         result = run("solve", "--json", *map(str, Path("shots").glob("*.png")))
     assert isinstance(balance, dict)
@@ -847,7 +847,7 @@ def test_the_sandbox_answers_pictures_of_the_users_own(home: Path, service: Sand
     known = ["--answers", "short.json", "--answers", "long.json", "--job-time", "0.1"]
     with started("sandbox", *known, cwd=home) as process:
         said = read_until(process, "Press Ctrl-C to stop")
-        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        snippet = said.partition("sandbox.yaml:\n")[2].partition("\nPictures")[0]
         Path("captchahub.yaml").write_text(snippet)
         result = run("solve", "--json", "one.png", "two.png")
     assert "Pictures of your own that it can answer: 2." in said
@@ -890,6 +890,38 @@ def reply_to(curl: str) -> object:
 # --- sandbox
 
 
+@posix
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [
+        (
+            ["--pictures", "my shots", "--count", "1"],
+            "solve --config 'my shots/sandbox.yaml' 'my shots/text-01.png'",
+        ),
+        (["--answers", "answers.json"], "solve --config sandbox.yaml --type phone-slide one.png"),
+        ([], "accounts --config sandbox.yaml"),
+    ],
+)
+def test_the_command_that_the_sandbox_prints_works_where_it_was_started(
+    options: Sequence[str], printed: str, service: Sandbox, tmp_path: Path
+) -> None:
+    slide = service.draw_slide()
+    (tmp_path / "one.png").write_bytes(slide.image.data)
+    answer = {"kind": slide.kind, "solution": attrs.asdict(slide.solution)}
+    (tmp_path / "answers.json").write_text(json.dumps({"one.png": answer}))
+    with started("sandbox", "--job-time", "0.1", *options, cwd=tmp_path) as process:
+        said = read_until(process, "Press Ctrl-C to stop")
+        command = said.partition("in a second terminal:\n\n")[2].partition("\n")[0].strip()
+        if "this sandbox.yaml" in said:
+            (tmp_path / "sandbox.yaml").write_text(
+                said.partition("sandbox.yaml:\n")[2].partition("\nPictures")[0].partition("\nIt can")[0]
+            )
+        ran = subprocess.run(command, check=False, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert command.endswith(f" -m captchahub {printed}")
+    assert (ran.returncode, ran.stderr) == (0, ""), ran
+    assert ran.stdout
+
+
 def test_the_printed_configuration_solves_a_drawn_picture_and_prints_the_answer_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -897,7 +929,7 @@ def test_the_printed_configuration_solves_a_drawn_picture_and_prints_the_answer_
     options = ["--token", "${odd}", "--pictures", "shots", "--count", "4", "--job-time", "0.1"]
     with started("sandbox", *options, cwd=tmp_path) as process:
         said = read_until(process, "Pictures it can answer: 4")
-        snippet = said.partition("captchahub.yaml:\n")[2].partition("\nPictures")[0]
+        snippet = said.partition("sandbox.yaml:\n")[2].partition("\nPictures")[0]
         Path("captchahub.yaml").write_text(snippet)
         result = run("solve", "shots/text-02.png")
     truth = json.loads(Path("shots/answers.json").read_text())

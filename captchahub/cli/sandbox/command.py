@@ -107,7 +107,8 @@ Exit codes:
     "--pictures",
     type=directory,
     metavar="DIR",
-    help="Draw pictures that it can answer into DIR, with the right answers in answers.json.",
+    help="Draw pictures that it can answer into DIR, with the right answers in answers.json and the "
+    "configuration in sandbox.yaml.",
 )
 @click.option(
     "--count",
@@ -140,7 +141,7 @@ def sandbox(
     """Serve a local stand-in of a service until Ctrl-C.
 
     It speaks the service's protocol to any HTTP client, keeps an account and jobs, and costs nothing. It
-    prints its address, an example of a call, and a configuration to copy.
+    prints its address, an example of a call, and a captchahub command with the configuration for it.
     """
     if count is not None and pictures is None:
         raise click.UsageError("--count needs --pictures DIR")

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -15,31 +15,41 @@ from types import FrameType
 import click
 import yaml
 
+from captchahub.cli.invocation import command
 from captchahub.cli.pictures import draw, save
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.cli.text import counted, money_text
 from captchahub.config import load_mapping
 from captchahub.errors import NotOffered, TaskError
 from captchahub.provider import LocalProvider
+from captchahub.tasks import PhoneSlide, SlideSolution, Solution
 from captchahub.testing import Sandbox
 from captchahub.testing.answers import read_answers
 
 # Windows hands out signals only between waits, so no wait is without end.
 _TICK = 0.5
 
+Configuration = Mapping[str, object]
+
+# A picture and its answer.
+Known = tuple[Path, Solution]
+
+# Not captchahub.yaml: the directory can be the working directory, with a configuration of the user's own.
+_FILE = "sandbox.yaml"
+
 _OTHER_PICTURES = """
 It can answer only the pictures that it has drawn since its start (with --pictures DIR) and those of --answers
 FILE. Jobs for other pictures are accepted and charged, and fail."""
 
 
-def add_answers(sandbox: Sandbox, files: Iterable[Path]) -> int:
-    """Add the answers in the files to the sandbox, and return the number of pictures."""
-    known = 0
+def add_answers(sandbox: Sandbox, files: Iterable[Path]) -> Sequence[Known]:
+    """Add the answers in the files to the sandbox, and return their pictures with the answers."""
+    known: list[Known] = []
     for file in files:
         try:
-            for picture, solution in read_answers(file):
+            for path, picture, solution in read_answers(file):
                 sandbox.know(picture, solution)
-                known += 1
+                known.append((path, solution))
         except (OSError, TaskError, ValueError) as error:
             message = f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
             raise click.BadParameter(message, param_hint="--answers") from error
@@ -54,12 +64,12 @@ def serve(
     balance: Decimal,
     directory: Path | None,
     count: int,
-    known: int,
+    known: Sequence[Known],
 ) -> None:
     """Serve an account of ``plugin`` until SIGINT or SIGTERM.
 
-    Draws ``count`` pictures into the directory, if there is one. ``known`` is the number of pictures from
-    files of answers.
+    Draws ``count`` pictures into the directory, if there is one. ``known`` are the pictures from files
+    of answers.
     """
     with _ended_by_signals() as ended, ExitStack() as stack:
         try:
@@ -74,14 +84,24 @@ def serve(
         lines = [f"A sandbox of {plugin} listens at {sandbox.url}"]
         if sandbox.emulation.token_key:
             lines.append(f"token: {token}, balance: {money_text(balance)}")
-        lines += _instructions(plugin, settings)
+        configuration = _configuration(plugin, settings)
+        lines += _example(configuration)
+        pictures, file = known, Path(_FILE)
         if directory is not None:
-            save(draw(sandbox, count), directory)
+            drawn = draw(sandbox, count)
+            save(drawn, directory)
+            file = directory / _FILE
+            _write(configuration, file)
+            pictures = [(directory / f"{one.name}.png", one.drawn.solution) for one in drawn]
+        lines.append(f"\nOr use captchahub, in a second terminal:\n\n  {_command(file, pictures)}")
+        where = "this sandbox.yaml" if directory is None else f"this configuration, which is in {file}"
+        lines.append(f"\nwith {where}:\n\n{_yaml(configuration)}")
+        if directory is not None:
             lines.append(
                 f"\nPictures it can answer: {count} in {directory}, with the right answers in answers.json."
             )
         if known:
-            lines.append(f"\nPictures of your own that it can answer: {known}.")
+            lines.append(f"\nPictures of your own that it can answer: {len(known)}.")
         lines.append(_OTHER_PICTURES)
         with writing_stdout():
             put("\n".join([*lines, "\nPress Ctrl-C to stop."]))
@@ -112,28 +132,44 @@ def _ended_by_signals() -> Generator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _instructions(plugin: str, settings: Mapping[str, str]) -> Iterator[str]:
-    """Yield an example of a call, if there is one, and a configuration with these settings."""
+def _configuration(plugin: str, settings: Mapping[str, str]) -> Configuration:
+    """Return a configuration with these settings of one provider."""
     # "${" starts a reference in a configuration, unless it is escaped as "$${".
     own = {key: value.replace("${", "$${") for key, value in settings.items()}
-    configuration: dict[str, object] = {"providers": {"sandbox": {"plugin": plugin, **own}}}
-    example = _example(configuration)
-    if example is not None:
-        yield f"\nTry it with any HTTP client:\n\n  {example}"
-    yield "\nOr use captchahub with this captchahub.yaml:\n"
-    yield yaml.safe_dump(configuration, sort_keys=False).rstrip()
+    return {"providers": {"sandbox": {"plugin": plugin, **own}}}
 
 
-def _example(configuration: dict[str, object]) -> str | None:
-    """Return the service's call for the balance as a command line of curl, or None if it has none."""
+def _example(configuration: Configuration) -> Iterator[str]:
+    """Yield the service's call for the balance as a command line of curl, if it has one."""
     settings = load_mapping(configuration).providers["sandbox"]
     provider = settings.kind.build(settings.own)
     if isinstance(provider, LocalProvider):
-        return None
+        return
     try:
         request = provider.ask_balance()
     except NotOffered:
-        return None
+        return
     headers = [part for name, value in request.headers.items() for part in ("-H", f"{name}: {value}")]
     body = ["-d", request.body.decode()] if request.body else []
-    return shlex.join(["curl", "-s", "-X", request.method, *headers, *body, request.url])
+    call = shlex.join(["curl", "-s", "-X", request.method, *headers, *body, request.url])
+    yield f"\nTry it with any HTTP client:\n\n  {call}"
+
+
+def _write(configuration: Configuration, file: Path) -> None:
+    try:
+        file.write_text(f"{_yaml(configuration)}\n", encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def _command(file: Path, pictures: Sequence[Known]) -> str:
+    """Return the command that solves the first picture, or asks for the balance if there is none."""
+    if not pictures:
+        return command("accounts", "--config", str(file))
+    picture, solution = pictures[0]
+    kind = ["--type", PhoneSlide.kind] if isinstance(solution, SlideSolution) else []
+    return command("solve", "--config", str(file), *kind, str(picture))
+
+
+def _yaml(configuration: Configuration) -> str:
+    return yaml.safe_dump(dict(configuration), sort_keys=False).rstrip()

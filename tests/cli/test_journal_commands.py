@@ -130,9 +130,9 @@ class TestReport:
         assert result.exit_code == 0
         page = (home / "report.html").read_text()
         for title in (
-            "Solved and failed by day",
+            "Solved and failed by hour",
             "Time to solve by provider",
-            "Cost by day",
+            "Cost by hour",
             "Errors by class",
         ):
             assert f"<h2>{title}</h2>" in page

@@ -82,3 +82,20 @@ def test_what_was_spent_is_kept_by_currency_also_on_days_without_jobs() -> None:
     assert (figures.unpriced(), figures.unpriced("omo"), figures.unpriced("else")) == (3, 3, 0)
     assert figures.spent() == figures.spent("omo") == {"USD": Decimal(1), "EUR": Decimal("0.25")}
     assert [one.day.isoformat() for one in figures.days] == ["2026-10-31", "2026-11-01"]
+
+
+def test_jobs_within_two_days_are_counted_by_hour_too() -> None:
+    paid = job(ordered_at=NOON + 26 * 3600, currency="USD", charge=Decimal("0.5"))
+    failed = job(ordered_at=NOON + 1800, state=JobState.FAILED, error="JobFailed: unreadable")
+    figures = figures_of([JOB, failed, paid], [], UTC)
+    counted = [(one.day.day, one.hour, one.solved, one.failed) for one in figures.hours]
+    assert counted == [(1, 12, 1, 1), (2, 14, 1, 0)]
+    assert figures.hours[1].spent == {"USD": Decimal("0.5")}
+
+
+def test_figures_over_a_longer_time_have_no_hours() -> None:
+    later = job(ordered_at=NOON + 48 * 3600 + 1)
+    assert figures_of([JOB, later], [], UTC).hours == []
+    # The jobs of that day are forgotten, but not what they cost.
+    earlier = Spend(date(2026, 10, 1), "omo", "image-to-text", "USD", Decimal(1), 1)
+    assert figures_of([JOB], [earlier], UTC).hours == []

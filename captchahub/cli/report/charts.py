@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import click
 
-from captchahub.cli.report.figures import Figures
+from captchahub.cli.report.figures import DayFigures, Figures
 
 __all__ = ["charts"]
 
@@ -37,12 +38,15 @@ _CONFIG: Mapping[str, Any] = {
     },
     "legend": {"labelColor": "currentColor", "title": None, "labelFontSize": 12, "orient": "top"},
     "header": {"labelColor": "currentColor", "titleColor": "currentColor"},
-    "boxplot": {"median": {"color": "currentColor"}},
+    "boxplot": {"median": {"color": "currentColor"}, "rule": {"color": "currentColor"}},
 }
 
 _WIDTH = 600
 
-_DAY = {"field": "day", "type": "ordinal", "title": None, "axis": {"labelAngle": 0, "labelOverlap": True}}
+_HOUR = timedelta(hours=1)
+
+# A bar that is as wide as the chart shows nothing, so some hours after the last are shown too.
+_FEWEST_HOURS = 8
 
 
 def charts(figures: Figures) -> Mapping[str, str]:
@@ -55,10 +59,11 @@ def charts(figures: Figures) -> Mapping[str, str]:
     except ImportError as error:
         message = 'the charts need the package vl-convert-python: pip install "captchahub[report]"'
         raise click.ClickException(message) from error
+    shown, unit = (figures.hours, "hour") if figures.hours else (figures.days, "day")
     specs = {
-        "Solved and failed by day": _outcomes(figures),
+        f"Solved and failed by {unit}": _outcomes(shown),
         "Time to solve by provider": _latencies(figures),
-        "Cost by day": _costs(figures),
+        f"Cost by {unit}": _costs(shown),
         "Success rate by provider": _rates(figures),
         "Errors by class": _errors(figures),
     }
@@ -82,16 +87,43 @@ def _chart(
     }
 
 
-def _outcomes(figures: Figures) -> dict[str, Any]:
+def _time(shown: Sequence[DayFigures]) -> dict[str, Any]:
+    """Return the axis of time: the days that have figures, or all hours from the first to the last."""
+    axis: dict[str, Any] = {"labelAngle": 0, "labelOverlap": True}
+    encoding = {"field": "time", "type": "ordinal", "title": None, "axis": axis}
+    moments = [_moment(one) for one in shown if one.hour is not None]
+    if not moments:
+        return encoding
+    # The day stands below the hour.
+    axis["labelExpr"] = "reverse(split(datum.label, ' '))"
+    first = min(moments)
+    count = max((max(moments) - first) // _HOUR + 1, _FEWEST_HOURS)
+    domain = [_time_text(first + number * _HOUR) for number in range(count)]
+    return {**encoding, "scale": {"domain": domain}}
+
+
+def _moment(one: DayFigures) -> datetime:
+    return datetime.combine(one.day, time(one.hour or 0))
+
+
+def _time_text(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _label(one: DayFigures) -> str:
+    return one.day.isoformat() if one.hour is None else _time_text(_moment(one))
+
+
+def _outcomes(shown: Sequence[DayFigures]) -> dict[str, Any]:
     values = [
-        {"day": one.day.isoformat(), "outcome": what, "jobs": getattr(one, what)}
-        for one in figures.days
+        {"time": _label(one), "outcome": what, "jobs": getattr(one, what)}
+        for one in shown
         for what in ("solved", "failed", "open")
         if getattr(one, what)
     ]
     colour = {"field": "outcome", "type": "nominal", "scale": _BY_OUTCOME}
     jobs = {"field": "jobs", "type": "quantitative", "aggregate": "sum", "title": "jobs"}
-    return _chart(values, "bar", 200, x=_DAY, y=jobs, color=colour)
+    return _chart(values, "bar", 200, x=_time(shown), y=jobs, color=colour)
 
 
 def _latencies(figures: Figures) -> dict[str, Any]:
@@ -110,20 +142,20 @@ def _latencies(figures: Figures) -> dict[str, Any]:
     )
 
 
-def _costs(figures: Figures) -> dict[str, Any]:
+def _costs(shown: Sequence[DayFigures]) -> dict[str, Any]:
     values = [
         {
-            "day": one.day.isoformat(),
+            "time": _label(one),
             "account": f"{one.provider} ({currency})" if currency else one.provider,
             "amount": float(amount),
         }
-        for one in figures.days
+        for one in shown
         for currency, amount in one.spent.items()
         if amount
     ]
     colour = {"field": "account", "type": "nominal"}
     amount = {"field": "amount", "type": "quantitative", "aggregate": "sum", "title": "amount"}
-    return _chart(values, "bar", 200, x=_DAY, y=amount, color=colour)
+    return _chart(values, "bar", 200, x=_time(shown), y=amount, color=colour)
 
 
 def _rates(figures: Figures) -> dict[str, Any]:

@@ -25,11 +25,12 @@ Examples:
   captchahub report -o report.html
   captchahub report -o report.html --since 7d --csv report.csv
 
-The page needs no network and no script, can be printed, and follows the light
-or dark setting of the reader. The charts need the extra "captchahub[report]".
-The journal keeps ended jobs for 30 days, or as its "keep" says; what they cost
-is kept for ever. "+ 3 unpriced" says that an amount does not contain 3 jobs
-without a known price. No token is needed.
+Jobs within 48 hours are shown by hour, others by day. The page needs no network
+and no script, can be printed, and follows the light or dark setting of the
+reader. The charts need the extra "captchahub[report]". The journal keeps ended
+jobs for 30 days, or as its "keep" says; what they cost is kept for ever. "+ 3
+unpriced" says that an amount does not contain 3 jobs without a known price. No
+token is needed.
 """
 
 _NOTHING: Mapping[str | None, Decimal] = {None: Decimal(0)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from statistics import quantiles
 
@@ -22,9 +22,13 @@ _OPEN = frozenset({JobState.INTENT, JobState.CREATED, JobState.AMBIGUOUS})
 _MOST_POINTS = 1000
 
 
+# Jobs that lie closer together are shown by hour, because two days are two bars that show no course.
+_HOURS_UP_TO = timedelta(hours=48)
+
+
 @attrs.define
 class DayFigures:
-    """The jobs of one day at one provider, and what they cost."""
+    """The jobs of one day, or of one hour of it, at one provider, and what they cost."""
 
     day: date
     provider: str
@@ -35,6 +39,21 @@ class DayFigures:
     """By currency."""
     unpriced: Counter[str | None] = attrs.field(factory=Counter[str | None])
     """How many jobs ``spent`` does not contain, because they have no known price, by currency."""
+    hour: int | None = None
+    """The hour of the day from 0 to 23, or None for the whole day."""
+
+    def count(self, job: JobEntry) -> None:
+        """Count a job by its state."""
+        if job.state is JobState.SOLVED:
+            self.solved += 1
+        elif job.state in _FAILED:
+            self.failed += 1
+        elif job.state in _OPEN:
+            self.open += 1
+
+    def add(self, currency: str | None, amount: Decimal) -> None:
+        """Add an amount to what was spent."""
+        self.spent[currency] = self.spent.get(currency, Decimal(0)) + amount
 
 
 @attrs.frozen
@@ -52,11 +71,15 @@ class Latency:
 
 @attrs.frozen
 class Figures:
-    """The figures of a report. ``errors`` counts failed jobs by provider and class of the error."""
+    """The figures of a report. ``errors`` counts failed jobs by provider and class of the error.
+
+    ``hours`` are the same figures by hour if all jobs lie within 48 hours, and else empty.
+    """
 
     days: Sequence[DayFigures]
     latencies: Mapping[str, Latency]
     errors: Mapping[tuple[str, str], int]
+    hours: Sequence[DayFigures] = ()
 
     @property
     def providers(self) -> Sequence[str]:
@@ -86,7 +109,7 @@ class Figures:
         return sum(one.unpriced.total() for one in self.days if provider in (None, one.provider))
 
 
-def figures_of(jobs: Iterable[JobEntry], spends: Iterable[Spend], zone: tzinfo) -> Figures:
+def figures_of(jobs: Sequence[JobEntry], spends: Sequence[Spend], zone: tzinfo) -> Figures:
     """Return the figures of these jobs; days are those of the time zone."""
     days: dict[tuple[date, str], DayFigures] = {}
 
@@ -96,21 +119,35 @@ def figures_of(jobs: Iterable[JobEntry], spends: Iterable[Spend], zone: tzinfo) 
     durations: defaultdict[str, list[float]] = defaultdict(list)
     errors: Counter[tuple[str, str]] = Counter()
     for job in jobs:
-        day = of(datetime.fromtimestamp(job.ordered_at, zone).date(), job.provider)
+        of(datetime.fromtimestamp(job.ordered_at, zone).date(), job.provider).count(job)
         if job.state is JobState.SOLVED:
-            day.solved += 1
             durations[job.provider].append(job.updated_at - job.ordered_at)
         elif job.state in _FAILED:
-            day.failed += 1
             errors[job.provider, _error_class(job.error)] += 1
-        elif job.state in _OPEN:
-            day.open += 1
+    hours = _hours(jobs, zone)
+    if {spend.day for spend in spends} - {day for day, _ in days}:
+        hours = []  # the ledger remembers days whose jobs the journal has forgotten
     for spend in spends:
         day = of(spend.day, spend.provider)
-        day.spent[spend.currency] = day.spent.get(spend.currency, Decimal(0)) + spend.amount
+        day.add(spend.currency, spend.amount)
         day.unpriced[spend.currency] += spend.unpriced
     ordered = [days[key] for key in sorted(days)]
-    return Figures(ordered, {name: _latency(durations[name]) for name in sorted(durations)}, errors)
+    latencies = {name: _latency(durations[name]) for name in sorted(durations)}
+    return Figures(ordered, latencies, errors, hours)
+
+
+def _hours(jobs: Sequence[JobEntry], zone: tzinfo) -> Sequence[DayFigures]:
+    times = [job.ordered_at for job in jobs]
+    if not times or max(times) - min(times) > _HOURS_UP_TO.total_seconds():
+        return []
+    hours: dict[tuple[date, int, str], DayFigures] = {}
+    for job in jobs:
+        moment = datetime.fromtimestamp(job.ordered_at, zone)
+        key = moment.date(), moment.hour, job.provider
+        hour = hours.setdefault(key, DayFigures(moment.date(), job.provider, hour=moment.hour))
+        hour.count(job)
+        hour.add(job.currency, job.charge)
+    return [hours[key] for key in sorted(hours)]
 
 
 def _error_class(error: str | None) -> str:

@@ -46,7 +46,8 @@ from captchahub.errors import (
 from captchahub.files import tasks_from
 from captchahub.hub import Hub
 from captchahub.images import Image
-from captchahub.jobs import Collected, JobEntry, JobState, Spend
+from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Period, Spend
+from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
 from captchahub.results import Outcome, ProviderHealth, ProviderState, Result, State, Vote
 from captchahub.tasks import ImageToText, PhoneSlide, Point, Size, SlideSolution, Solution, Task, TextSolution
@@ -61,6 +62,7 @@ __all__ = [
     "AuthenticationError",
     "Balance",
     "BudgetExceeded",
+    "BudgetStatus",
     "CaptchaHubError",
     "Collected",
     "ConfigError",
@@ -82,8 +84,10 @@ __all__ = [
     "Outcome",
     "Outvoted",
     "Overtaken",
+    "Period",
     "PhoneSlide",
     "PluginFault",
+    "PluginRecord",
     "Point",
     "PriceUnknown",
     "ProviderError",

@@ -21,8 +21,15 @@ from tests.http_peers import TlsServer
 from tests.installed_distributions import PackageFolder
 
 # No test may touch the journal of the person who runs the tests.
-STATE = tempfile.mkdtemp(prefix="captchahub-state-")
-os.environ["XDG_STATE_HOME"] = STATE
+# A worker of xdist has a folder in that of the session, because a worker that
+# is stopped has no time to remove its own.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+STATE = (
+    Path(tempfile.mkdtemp(prefix="captchahub-state-"))
+    if WORKER is None
+    else Path(os.environ["XDG_STATE_HOME"], WORKER)
+)
+os.environ["XDG_STATE_HOME"] = str(STATE)
 # How many examples a property is tried with, unless its test says so: CAPTCHAHUB_EXAMPLES=5000 searches for
 # long. An example has no deadline, because the speed of the machine says nothing about the code.
 settings.register_profile(
@@ -38,9 +45,10 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Remove the directory of this process: each worker of xdist has its own."""
+    """Remove the directory of the session, with those of its workers."""
     # Not by atexit, which would also remove it when a forked child ends.
-    shutil.rmtree(STATE, ignore_errors=True)
+    if WORKER is None:
+        shutil.rmtree(STATE, ignore_errors=True)
 
 
 class QuickOmoProvider(OmoProvider):

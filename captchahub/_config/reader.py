@@ -116,7 +116,7 @@ class ValueReader:
         checks = self._report_refused(value, target, place)
         if checks is None:
             reason = f"the plugin can't take this value ({type(error).__name__})"
-            self.problems.add(place, f"{reason}; leave the key out, and tell the plugin's author")
+            self.problems.add(place, f"{reason}; leave the key out, and report this to the plugin's author")
         # A value that could not be read is None for the check, and has been reported.
         elif not checks.refused and not self.problems.is_unreadable(place):
             self.problems.add(place, self._plugin_words(error, checks.values, place))

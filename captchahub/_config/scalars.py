@@ -196,7 +196,9 @@ def unwritable(kind: str) -> Callable[[object, ReadContext], object]:
 
     def refuse(value: object, _context: ReadContext) -> object:
         expected = f"a {kind}, which a configuration can't hold"
-        raise InvalidValue(expected, value, "leave the key out, and tell the plugin's author", hidden=True)
+        raise InvalidValue(
+            expected, value, "leave the key out, and report this to the plugin's author", hidden=True
+        )
 
     return refuse
 

@@ -17,7 +17,7 @@ from captchahub._support.paths import expanded
 _MAX_FILE = 16_000_000
 
 # How OpenSSL names the certificates of a folder, and openssl rehash the links: the hash of the subject, and a
-# number that tells equal hashes apart.
+# number that distinguishes equal hashes.
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 

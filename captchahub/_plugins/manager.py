@@ -355,7 +355,7 @@ class Plugins:
             if not any(known is loaded for _, known in self._manager.list_name_plugin()):
                 if self._manager.is_registered(loaded):
                     raise InvalidPlugin(
-                        "is equal to another plugin, and pluggy can't tell the two apart; "
+                        "is equal to another plugin, and pluggy can't distinguish the two; "
                         "give its class eq=False"
                     )
                 check_hooks(self._manager, loaded)

@@ -15,7 +15,7 @@ from captchahub.settings import Percentile, RouteSettings
 # day.
 _MAX_SAVED = 10.0
 
-# Jobs are found done at the times of the polls, so many answers come just at the percentile. A hedge a
+# Jobs are found done at the times of the polls, therefore many answers come just at the percentile. A hedge a
 # little later lets them come first.
 _AFTER_PERCENTILE = 1.05
 

@@ -73,7 +73,7 @@ def _ids_in(
         other = job_of(provider, task, attrs.evolve(reply, body=document.changed(place, one)))
         # A provider may refuse values that are never an id at its service.
         if other is not None and isinstance(one, (int, str)):
-            # In formats where every value is text, a number cannot be told from a text.
+            # In formats where every value is text, a number cannot be distinguished from a text.
             is_same = not isinstance(document, JsonBody) and str(one) == str(other.id)
             yield task.kind, other.id if is_same else one, other.id
 

@@ -36,7 +36,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "ERROR_ZERO_CAPTCHA_FILESIZE": (3, "The picture is missing or too small."),
     "ERROR_TOO_BIG_CAPTCHA_FILESIZE": (4, "The picture is too large."),
     "ERROR_ZERO_BALANCE": (10, "The balance is not enough."),
-    "ERROR_CAPTCHA_UNSOLVABLE": (12, "Nobody could read the picture."),
+    "ERROR_CAPTCHA_UNSOLVABLE": (12, "No worker could read the picture."),
     "ERROR_NO_SUCH_METHOD": (14, "There is no such call."),
     "ERROR_IMAGE_TYPE_NOT_SUPPORTED": (15, "This is not a picture."),
     "ERROR_NO_SUCH_CAPCHA_ID": (16, "There is no such task, or no longer."),

@@ -19,7 +19,7 @@ from captchahub_penny_reader.settings import PennyReaderSettings
 
 __all__ = ["PennyReaderProvider"]
 
-# CHANGE: the options of a task that the service can be told, and what it calls them. None at all is fine.
+# CHANGE: the options of a task that the service accepts, and its names for them. It can be empty.
 OPTIONS: Final[Mapping[str, str]] = {"length": "characters", "language": "lang"}
 
 

@@ -114,8 +114,17 @@ def show(job_id: int, config: Path | None, journal: Path | None, *, as_json: boo
     metavar="AMOUNT",
     help="What the job cost; by default its price, or 0 if it was not accepted.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the job as a JSON object.")
 @journal_options
-def resolve(job_id: int, state: str, cost: Decimal | None, config: Path | None, journal: Path | None) -> None:
+def resolve(
+    job_id: int,
+    state: str,
+    cost: Decimal | None,
+    config: Path | None,
+    journal: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     """Record what became of an ambiguous or created job, as the service's own pages show it."""
     with journal_hub(config, journal) as hub:
         job = _job(hub, job_id)
@@ -124,14 +133,18 @@ def resolve(job_id: int, state: str, cost: Decimal | None, config: Path | None, 
         except ValueError as error:
             raise click.ClickException(str(error)) from error
         now = _job(hub, job_id)
+    if as_json:
+        with writing_stdout():
+            put(json.dumps(_fields(now), indent=2))
     say(f"job {job_id} is {now.state.value}; {money_text(now.charge)} is charged for it")
 
 
 @jobs.command(cls=Subcommand)
 @click.argument("job_id", metavar="ID", type=int)
 @click.option("--right/--wrong", "correct", required=True, help="Whether the answer was right.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @config_option("The YAML file with the account of the job; found as by captchahub solve.")
-def report(job_id: int, config: Path | None, *, correct: bool) -> None:
+def report(job_id: int, config: Path | None, *, correct: bool, as_json: bool) -> None:
     """Report to the service whether the answer of a job was right.
 
     Some services refund wrong answers, and block accounts that report falsely.
@@ -147,6 +160,13 @@ def report(job_id: int, config: Path | None, *, correct: bool) -> None:
             hub.report(attempt, correct=correct)
         except (NotOffered, ProviderError) as error:
             raise click.ClickException(str(error)) from error
+    if as_json:
+        with writing_stdout():
+            put(
+                json.dumps(
+                    {"id": job_id, "provider": job.provider, "job_id": job.job_id, "is_right": correct}
+                )
+            )
     say(f"job {job_id} is reported to {job.provider} as {'right' if correct else 'wrong'}")
 
 

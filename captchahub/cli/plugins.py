@@ -22,7 +22,7 @@ _EPILOG = """
 \b
 Examples:
   captchahub plugins
-  captchahub plugins --json | jq '.[] | select(.state == "failed")'
+  captchahub plugins --json | jq 'select(.state == "failed")'
 
 \b
 States:
@@ -37,7 +37,7 @@ _COLUMNS = ("plugin", "state", "package", "adds")
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
 @config_option("A YAML file that may block plugins. Optional; found as by captchahub solve.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the tracebacks of failed plugins.")
 def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
     """Import every installed plugin, and list what each one adds or why it can't be used."""
@@ -45,8 +45,8 @@ def plugins(config: Path | None, *, as_json: bool, verbose: bool) -> None:
     records = _records(config)
     with writing_stdout():
         if as_json:
-            found = [{**attrs.asdict(record), "state": record.state.value} for record in records]
-            put(json.dumps(found, indent=2))
+            for record in records:
+                put(json.dumps({**attrs.asdict(record), "state": record.state.value}))
         else:
             _show(records, verbose=verbose)
 

@@ -801,6 +801,7 @@ def test_the_sandbox_answers_any_client_until_a_signal_ends_it(
     with started("sandbox", "--token", "t", "--balance", "2.5", cwd=tmp_path) as process:
         said = read_until(process, "Press Ctrl-C to stop")
         assert "only the pictures that it has drawn since its start (with --pictures DIR)" in said
+        assert "captchahub accounts --config sandbox.yaml" in said
         [curl] = [line for line in said.splitlines() if line.strip().startswith("curl ")]
         balance = reply_to(curl)
         process.send_signal(number)
@@ -899,7 +900,6 @@ def reply_to(curl: str) -> object:
             "solve --config 'my shots/sandbox.yaml' 'my shots/text-01.png'",
         ),
         (["--answers", "answers.json"], "solve --config sandbox.yaml --type phone-slide one.png"),
-        ([], "accounts --config sandbox.yaml"),
     ],
 )
 def test_the_command_that_the_sandbox_prints_works_where_it_was_started(

@@ -12,7 +12,7 @@ from tests.cli.running import run
 
 
 def checks(text: str) -> dict[str, dict[str, str]]:
-    return {check["name"]: check for check in json.loads(text)}
+    return {check["name"]: check for check in map(json.loads, text.splitlines())}
 
 
 def changed(home: Path, **keys: object) -> None:

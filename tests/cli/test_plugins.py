@@ -60,7 +60,9 @@ class TestTheList:
         assert "three_blocked" not in sys.modules
 
     def test_is_there_for_programs(self, three: PackageFolder) -> None:
-        records = {record["name"]: record for record in json.loads(run("plugins", "--json").stdout)}
+        records = {
+            record["name"]: record for record in map(json.loads, run("plugins", "--json").stdout.splitlines())
+        }
         assert records["omocaptcha"] == {
             "name": "omocaptcha",
             "state": "loaded",

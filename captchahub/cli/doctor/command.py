@@ -33,7 +33,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "FAIL": "red"}
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
 @config_option("The YAML file with the providers; found as by captchahub solve.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def doctor(config: Path | None, *, as_json: bool) -> None:
     """Check the configuration, plugins, services, tokens, clock and journal.
 
@@ -47,14 +47,10 @@ def doctor(config: Path | None, *, as_json: bool) -> None:
     with writing_stdout():
         for check in checks(config):
             done.append(check)
-            if not as_json:
+            if as_json:
+                put(json.dumps({**attrs.asdict(check), "status": check.status.value.lower()}))
+            else:
                 _show(check.status.value, check.name, check.found, check.advice)
-        if as_json:
-            put(
-                json.dumps(
-                    [{**attrs.asdict(one), "status": one.status.value.lower()} for one in done], indent=2
-                )
-            )
     failed = [check.name for check in done if check.status is Status.FAIL]
     code = ExitCode.DONE if not failed else ExitCode.UNSOLVED
     click.get_current_context().exit(ExitCode.CONFIGURATION if "configuration" in failed else code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from captchahub.cli.journal import journal_hub, journal_options, journal_path
 from captchahub.cli.options import UserPath, local_zone, moment
 from captchahub.cli.program import Subcommand
 from captchahub.cli.report.figures import Figures, figures_of
-from captchahub.cli.streams import say
+from captchahub.cli.streams import put, say, writing_stdout
 from captchahub.cli.text import counted, money_text
 
 __all__ = ["report"]
@@ -46,9 +47,16 @@ _COLUMNS = ("day", "provider", "solved", "failed", "open", "spent", "currency", 
 @click.option(
     "--csv", "csv_file", type=UserPath(), metavar="FILE", help="Write the numbers by day as CSV too."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the number of jobs as a JSON object.")
 @journal_options
 def report(
-    output: Path, since: datetime | None, csv_file: Path | None, config: Path | None, journal: Path | None
+    output: Path,
+    since: datetime | None,
+    csv_file: Path | None,
+    config: Path | None,
+    journal: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Write a page about what was solved, how fast and at what cost."""
     from captchahub.cli.report.charts import charts  # noqa: PLC0415 - only here
@@ -65,7 +73,11 @@ def report(
     output.write_text(text, encoding="utf-8")
     if csv_file is not None:
         _write_csv(figures, csv_file)
-    say(f"{output}: {counted(sum(figures.count(what) for what in ('solved', 'failed', 'open')), 'job')}")
+    counts = {what: figures.count(what) for what in ("solved", "failed", "open")}
+    if as_json:
+        with writing_stdout():
+            put(json.dumps({"file": str(output), **counts}))
+    say(f"{output}: {counted(sum(counts.values()), 'job')}")
 
 
 def _write_csv(figures: Figures, path: Path) -> None:

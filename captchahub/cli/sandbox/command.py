@@ -123,6 +123,9 @@ Exit codes:
     metavar="FILE",
     help="A JSON file with the answers to pictures of your own. Can be repeated.",
 )
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object when it listens, and nothing else."
+)
 def sandbox(
     *,
     port: int,
@@ -137,6 +140,7 @@ def sandbox(
     pictures: Path | None,
     count: int | None,
     answers: Sequence[Path],
+    as_json: bool,
 ) -> None:
     """Serve a local stand-in of a service until Ctrl-C.
 
@@ -166,4 +170,5 @@ def sandbox(
         directory=pictures,
         count=_PICTURES if count is None else count,
         known=known,
+        as_json=as_json,
     )

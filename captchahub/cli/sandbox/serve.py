@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -65,6 +66,7 @@ def serve(
     directory: Path | None,
     count: int,
     known: Sequence[Known],
+    as_json: bool,
 ) -> None:
     """Serve an account of ``plugin`` until SIGINT or SIGTERM.
 
@@ -81,32 +83,22 @@ def serve(
             ) from error
         # Everything that can fail is done before the first line is printed.
         settings = sandbox.settings(token, balance=balance, quick=False)
-        lines = [f"A sandbox of {plugin} listens at {sandbox.url}"]
-        if sandbox.emulation.token_key:
-            lines.append(f"token: {token}, balance: {money_text(balance)}")
         configuration = _configuration(plugin, settings)
-        lines += _example(configuration)
-        pictures, file = known, Path(_FILE)
-        if directory is not None:
-            drawn = draw(sandbox, count)
-            save(drawn, directory)
-            file = directory / _FILE
-            _write(configuration, file)
-            pictures = [(directory / f"{one.name}.png", one.drawn.solution) for one in drawn]
-        lines.append(f"\nOr use captchahub, in a second terminal:\n\n  {_command(file, pictures)}")
-        where = "this sandbox.yaml" if directory is None else f"this configuration, which is in {file}"
-        lines.append(f"\nwith {where}:\n\n{_yaml(configuration)}")
-        if directory is not None:
-            lines.append(
-                f"\nPictures it can answer: {count} in {directory}, with the right answers in answers.json."
-            )
-        if known:
-            lines.append(f"\nPictures of your own that it can answer: {len(known)}.")
-        lines.append(_OTHER_PICTURES)
+        drawn = [] if directory is None else _drawn(sandbox, count, directory, configuration)
+        if as_json:
+            pictures = [str(path) for path, _ in (*drawn, *known)]
+            text = json.dumps({"url": sandbox.url, "pictures": pictures, **configuration})
+        else:
+            account = f"token: {token}, balance: {money_text(balance)}"
+            lines = [account] if sandbox.emulation.token_key else []
+            lines += _instructions(configuration, directory, drawn, known)
+            text = "\n".join([f"A sandbox of {plugin} listens at {sandbox.url}", *lines])
         with writing_stdout():
-            put("\n".join([*lines, "\nPress Ctrl-C to stop."]))
+            put(text)
         while not ended.wait(_TICK):
             pass
+    if as_json:
+        return
     jobs = sandbox.jobs
     charged = money_text(sum((job.price for job in jobs), Decimal(0)))
     calls = counted(len(sandbox.calls), "call")
@@ -160,6 +152,31 @@ def _write(configuration: Configuration, file: Path) -> None:
         file.write_text(f"{_yaml(configuration)}\n", encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def _drawn(sandbox: Sandbox, count: int, directory: Path, configuration: Configuration) -> Sequence[Known]:
+    """Draw pictures into the directory, and write the configuration beside them."""
+    drawn = draw(sandbox, count)
+    save(drawn, directory)
+    _write(configuration, directory / _FILE)
+    return [(directory / f"{one.name}.png", one.drawn.solution) for one in drawn]
+
+
+def _instructions(
+    configuration: Configuration, directory: Path | None, drawn: Sequence[Known], known: Sequence[Known]
+) -> Iterator[str]:
+    """Yield how the sandbox can be called, and which pictures it can answer."""
+    yield from _example(configuration)
+    file = Path(_FILE) if directory is None else directory / _FILE
+    yield f"\nOr use captchahub, in a second terminal:\n\n  {_command(file, [*drawn, *known])}"
+    where = f"this {_FILE}" if directory is None else f"this configuration, which is in {file}"
+    yield f"\nwith {where}:\n\n{_yaml(configuration)}"
+    if drawn:
+        count = len(drawn)
+        yield f"\nPictures it can answer: {count} in {directory}, with the right answers in answers.json."
+    if known:
+        yield f"\nPictures of your own that it can answer: {len(known)}."
+    yield f"{_OTHER_PICTURES}\n\nPress Ctrl-C to stop."
 
 
 def _command(file: Path, pictures: Sequence[Known]) -> str:

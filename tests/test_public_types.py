@@ -16,7 +16,6 @@ import attrs
 import pytest
 
 import captchahub
-import captchahub.hub
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 MODULES = sorted(

@@ -84,7 +84,9 @@ def serve(
         # Everything that can fail is done before the first line is printed.
         settings = sandbox.settings(token, balance=balance, quick=False)
         configuration = _configuration(plugin, settings)
-        drawn = [] if directory is None else _drawn(sandbox, count, directory, configuration)
+        drawn: Sequence[Known] = ()
+        if directory is not None:
+            drawn = _drawn(sandbox, count, directory, configuration)
         if as_json:
             pictures = [str(path) for path, _ in (*drawn, *known)]
             text = json.dumps({"url": sandbox.url, "pictures": pictures, **configuration})

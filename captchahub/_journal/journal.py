@@ -179,8 +179,8 @@ class Journal:
         def work(connection: Connection, own: OwnAccounts, moment: float) -> int | JobEntry:
             if refused is not None:
                 jobs_table.stop_sharing(connection, refused.id)
-            # Most tasks have no equal, which one look into the index shows. The statements that find the right
-            # one among several take ten times as long.
+            # Most tasks have no equal, which one look into the index shows. The statements that find the
+            # right one among several take ten times as long.
             if job.is_shared and jobs_table.has_equal(connection, job.fingerprint):
                 fresh_since = min(begun, moment - self._cache, self._reuse_since)
                 equal = self._find_equal(connection, job, moment, fresh_since, own)

@@ -164,7 +164,7 @@ class Admission:
         return now() if self._rate is None else self._rate.opens_at
 
     def admits(self, *, is_early: bool = False) -> bool:
-        """Return whether the circuit breaker allows an attempt now. ``is_early`` is as for :meth:`acquire`."""
+        """Return whether the circuit breaker allows an attempt now; ``is_early`` as for :meth:`acquire`."""
         return self.health.admits(now(), is_early=is_early)
 
     def job_created(self, given: HealthPermit) -> None:

@@ -124,9 +124,9 @@ def figures_of(jobs: Sequence[JobEntry], spends: Sequence[Spend], zone: tzinfo) 
             durations[job.provider].append(job.updated_at - job.ordered_at)
         elif job.state in _FAILED:
             errors[job.provider, _error_class(job.error)] += 1
-    hours = _hours(jobs, zone)
-    if {spend.day for spend in spends} - {day for day, _ in days}:
-        hours = []  # the ledger remembers days whose jobs the journal has forgotten
+    # The ledger remembers days whose jobs the journal has forgotten; their hours are not known.
+    has_all_jobs = {spend.day for spend in spends} <= {day for day, _ in days}
+    hours: Sequence[DayFigures] = _hours(jobs, zone) if has_all_jobs else []
     for spend in spends:
         day = of(spend.day, spend.provider)
         day.add(spend.currency, spend.amount)

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, MutableSequence, MutableSet, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, TypeAlias
 
 import attrs
@@ -169,11 +169,21 @@ class SettingsField:
         return reduce(getattr, self.path, settings)
 
 
-def settings_fields(target: type[Any]) -> Iterator[SettingsField]:
-    """Yield the keys of a settings class in the order of its fields.
+def settings_fields(target: type[Any]) -> Sequence[SettingsField]:
+    """Return the keys of a settings class in the order of its fields.
 
     Raises what looking at its annotations raises, which is anything in a plugin's class.
     """
+    return _kept_fields(target)  # type: ignore[arg-type]  # mypy takes type[Any] for unhashable
+
+
+# Each value that is read asks for the keys of its class, and they stay the same.
+@lru_cache(maxsize=256)
+def _kept_fields(target: type[Any]) -> Sequence[SettingsField]:
+    return tuple(_fields_of(target))
+
+
+def _fields_of(target: type[Any]) -> Iterator[SettingsField]:
     # Annotations are text until they are resolved; cattrs resolves them too.
     attrs.resolve_types(target)
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(target)

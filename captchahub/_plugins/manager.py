@@ -92,11 +92,18 @@ class _Plugin:
 class _HookManager(pluggy.PluginManager):
     """A pluggy manager that looks only at attributes that can be hooks."""
 
+    # pluggy reads each attribute without running properties, which takes 15 us, and each hub registers its
+    # plugins again. Most attributes of a small object are Python's own.
+
     def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
         """Return the options of a hook, or None if the attribute is none."""
-        # pluggy reads each attribute without running properties, which takes 15 us, and each hub registers
-        # its plugins again. Most attributes of a small object are Python's own.
         return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(
+        self, module_or_class: ModuleType | type, name: str
+    ) -> pluggy.HookspecOpts | None:
+        """Return the options of a hook's specification, or None if the attribute is none."""
+        return None if name.startswith("__") else super().parse_hookspec_opts(module_or_class, name)
 
 
 class Plugins:

@@ -6,6 +6,8 @@ import difflib
 import inspect
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any, cast
 
 import pluggy
@@ -95,7 +97,7 @@ def _check_hook(name: str, options: Mapping[str, Any], method: Callable[..., obj
     # Each plugin is called alone (see Hooks), so there are no other calls to wrap.
     if options.get("wrapper") or options.get("hookwrapper"):
         raise InvalidPlugin(f"wraps {name}, and hooks cannot be wrapped here; use @hookimpl alone")
-    passed = inspect.signature(getattr(HookSpecs, name)).parameters.keys() - {"self"}
+    passed = _arguments_of(name)
     parameters = inspect.signature(method).parameters.values()
     required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
     keyword_only = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
@@ -112,6 +114,12 @@ def _check_hook(name: str, options: Mapping[str, Any], method: Callable[..., obj
     if unknown:
         arguments = ", ".join(sorted(passed)) or "nothing"
         raise InvalidPlugin(f"wants {', '.join(unknown)} in {name}, which is passed {arguments}")
+
+
+# Each hub checks its plugins again.
+@cache
+def _arguments_of(hook: str) -> AbstractSet[str]:
+    return inspect.signature(getattr(HookSpecs, hook)).parameters.keys() - {"self"}
 
 
 def provider_kinds(manager: pluggy.PluginManager, plugin: object) -> dict[str, ProviderKind[object]]:

@@ -1,6 +1,5 @@
 """The fixtures ``captchahub_sandbox`` and ``captchahub_hub``: what they create, and what their errors say."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 
 from captchahub.errors import ConfigError
 from captchahub.testing import HubFactory, SandboxFactory, load_emulation
+from tests.testing.pytest_program import run_pytest
 
 pytest_plugins = ["captchahub.testing.pytest_plugin"]
 
@@ -63,8 +63,7 @@ def test_with_none_installed_it_is_told(packages: Path, captchahub_sandbox: Sand
 
 
 def test_pytests_list_of_fixtures_shows_the_call(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--fixtures", "-p", "captchahub.testing.pytest_plugin"]
-    listed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    listed = run_pytest(tmp_path, "--fixtures")
     assert 'captchahub_sandbox("omocaptcha", job_time=0.2)' in listed.stdout
 
 
@@ -108,8 +107,7 @@ class TestAHub:
 
     def test_is_closed_before_its_sandbox_stops(self, tmp_path: Path) -> None:
         (tmp_path / "test_it.py").write_text(CLOSING)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "captchahub.testing.pytest_plugin"]
-        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        ran = run_pytest(tmp_path, "-q")
         assert "2 passed" in ran.stdout, ran.stdout
 
 

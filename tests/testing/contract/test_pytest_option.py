@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.testing.pytest_program import run_pytest
 
 
 def run(where: Path, *arguments: str) -> tuple[int, str]:
-    plugins = ["-p", "captchahub.testing.pytest_plugin", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", "-q", *plugins, *arguments]
-    ended = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=100, check=False)
+    ended = run_pytest(where, "-q", "-p", "no:cacheprovider", *arguments)
     return ended.returncode, ended.stdout + ended.stderr
 
 

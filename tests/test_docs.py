@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import mypy.api
 import PIL.Image
 import pytest
 import yaml
@@ -183,11 +182,13 @@ def test_every_command_it_shows_can_be_given(tmp_path: Path) -> None:
 
 
 def test_every_block_of_code_is_typed(tmp_path: Path, mypy_cache: str) -> None:
+    from mypy import api  # noqa: PLC0415 - it is slow to import, and each worker collects all tests
+
     codes = [code for page in ALONE.values() for code in blocks("python", page)]
     files = [tmp_path / f"block_{number}.py" for number, _ in enumerate(codes)]
     for file, code in zip(files, codes, strict=True):
         file.write_text(code)
-    out, err, status = mypy.api.run(["--strict", "--cache-dir", mypy_cache, *map(str, files)])
+    out, err, status = api.run(["--strict", "--cache-dir", mypy_cache, *map(str, files)])
     assert (status, err) == (0, ""), out
 
 

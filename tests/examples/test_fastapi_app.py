@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import yaml
-from fastapi_app import app
 
 from captchahub import HubClosed, events
 from captchahub.testing import Fault, Sandbox
+
+if TYPE_CHECKING:
+    import httpx
+    from fastapi import FastAPI
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +28,18 @@ def configuration(
     monkeypatch.setenv("CAPTCHAHUB_CONFIG", str(path))
 
 
+def application() -> FastAPI:
+    """Return the application of the recipe."""
+    from fastapi_app import app  # noqa: PLC0415 - FastAPI is slow to import, and each worker collects all tests
+
+    return app
+
+
 def upload(picture: bytes) -> tuple[int, Any]:
     """Start the application, upload a picture, and return the status and the body of the reply."""
+    import httpx  # noqa: PLC0415 - as above
+
+    app = application()
 
     async def main() -> httpx.Response:
         transport = httpx.ASGITransport(app)
@@ -80,6 +92,8 @@ def test_a_solve_that_takes_too_long_is_a_gateway_timeout(
 
 
 def test_the_hub_is_closed_with_the_application() -> None:
+    app = application()
+
     async def main() -> None:
         async with app.router.lifespan_context(app):
             hub = app.state.hub

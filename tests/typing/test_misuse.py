@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mypy import api
-
 ROOT = Path(__file__).parents[2]
 
 # Each line that is wrong names the error that mypy has to report for it; all others are right.
@@ -108,6 +106,8 @@ def making(image: Image, token: Secret) -> None:
 
 
 def test_mypy_finds_every_slip_and_nothing_else(tmp_path: Path, mypy_cache: str) -> None:
+    from mypy import api  # noqa: PLC0415 - it is slow to import, and each worker collects all tests
+
     program = tmp_path / "misuse.py"
     program.write_text(MISUSE)
     settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", mypy_cache]

@@ -107,6 +107,8 @@ types: $(READY)
 	$(BIN)/mypy examples/ddddocr/tests
 	$(BIN)/pyright
 
+# More examples of each property than make test tries.
+coverage: export CAPTCHAHUB_EXAMPLES ?= 100
 coverage: $(READY)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest --numprocesses $(WORKERS) --dist worksteal

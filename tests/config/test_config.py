@@ -960,9 +960,7 @@ SHAPED = st.fixed_dictionaries(
 PIECES = st.sampled_from(
     ["\n", "  ", ": ", "- ", "&a ", "*a", "<<: ", "{", "}", "[", "]", "!!int ", "'", '"', "|", "\t"]
 )
-ONE_LOADER = settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ONE_LOADER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @ONE_LOADER

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captchahub import Hub
@@ -334,7 +334,6 @@ NESTED = st.recursive(
 HEALTH = st.dictionaries(st.sampled_from([field.name for field in attrs.fields(HealthSettings)]), NESTED)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.fixed_dictionaries({}, optional={"rate": NESTED, "report_wrong": NESTED, "health": NESTED | HEALTH})
 )

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captchahub.config import load_mapping, load_yaml
@@ -534,7 +534,6 @@ def holding(kind: type[attrs.AttrsInstance], **right: object) -> st.SearchStrate
 BUDGETS = holding(Budget, limit=5, per="day", zone="Europe/Berlin")
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.fixed_dictionaries({}, optional={"budget": BUDGETS, "currency": NESTED}),
     st.fixed_dictionaries(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captchahub import errors
@@ -546,7 +546,6 @@ def with_groups(rules: dict[str, object], groups: list[object]) -> dict[str, obj
     return rules | {"providers": groups}
 
 
-@settings(deadline=None, max_examples=60)
 @given(NESTED | RULES | GROUPS | st.builds(with_groups, RULES, GROUPS))
 def test_any_value_is_a_route_or_a_config_error(value: object) -> None:
     account = {"plugin": "omocaptcha", "api_token": "x"}

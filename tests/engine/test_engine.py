@@ -12,7 +12,7 @@ import attrs
 import pytest
 from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captchahub import (
@@ -394,7 +394,6 @@ class TestTheDeadline:
     TROUBLES = st.sampled_from([NOT_SENT, LOST, Hang(), MalformedReply("?"), json_reply({}, 503)])
     STEPS = REPLIES | TROUBLES | st.builds(Slow, st.floats(0, 40), REPLIES)
 
-    @settings(max_examples=100, deadline=None)
     @given(st.lists(STEPS, max_size=12), STEPS, st.floats(0.5, 60))
     def test_whatever_a_service_does_it_holds_and_no_order_is_doubled(
         self, begin: list[Step], ever_after: Step, timeout: float

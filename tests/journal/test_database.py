@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captchahub._journal.jobs_table import mark_created, newest_jobs, settle
@@ -478,7 +478,6 @@ class TestADamagedFile:
         path.write_bytes(whole[: len(whole) // 2])
         assert "damaged" in why(lambda: SqliteDatabase(path))
 
-    @settings(max_examples=50)
     @given(st.integers(0, 10 * PAGE), st.binary(min_size=1, max_size=200))
     def test_raises_no_other_error_wherever_the_damage_is(
         self, filled: Path, place: int, damage: bytes

@@ -822,4 +822,4 @@ class AgainstAModel(RuleBasedStateMachine):
 
 
 TestAgainstAModel = AgainstAModel.TestCase
-TestAgainstAModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestAgainstAModel.settings = settings(stateful_step_count=40)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
@@ -513,7 +513,6 @@ MODES = {
 }
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_cut_that_pillow_reads_is_taken_and_one_that_pillow_does_not_lacks_no_more_than_an_end(
     data: st.DataObject,
@@ -545,7 +544,6 @@ def test_any_bytes_after_a_signature_are_a_picture_or_a_task_error(signature: by
     picture_or_refusal(signature + rest)
 
 
-@settings(max_examples=300)
 @given(st.sampled_from([*PICTURES]), st.data())
 def test_a_damaged_picture_is_a_picture_or_a_task_error(name: str, data: st.DataObject) -> None:
     damaged = bytearray(PICTURES[name]())

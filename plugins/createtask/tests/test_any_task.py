@@ -17,7 +17,7 @@ from captchahub.provider import Request
 
 # Slow data generation on a busy machine is no fault of what is tested.
 fuzzed = settings(
-    max_examples=int(os.environ.get("CAPTCHAHUB_FUZZ_EXAMPLES", "400")),
+    max_examples=int(os.environ.get("CAPTCHAHUB_FUZZ_EXAMPLES", "100")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -63,8 +63,9 @@ docs: $(READY)
 # pytest keeps each module with its asserts rewritten, which takes seconds for all of them, as bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
-# More workers than cores, because many tests wait for a service or for another program.
-WORKERS ?= 4
+# More workers than cores, because many tests wait for a service or for another program. Not many more, because
+# each worker takes six seconds of processor time to import and collect all tests.
+WORKERS ?= 3
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 

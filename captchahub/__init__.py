@@ -49,7 +49,7 @@ from captchahub.images import Image
 from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Period, Spend
 from captchahub.plugins import PluginRecord
 from captchahub.provider import Balance, Service
-from captchahub.results import Outcome, ProviderHealth, ProviderState, Result, State, Vote
+from captchahub.results import HealthEntry, Outcome, ProviderHealth, ProviderState, Result, State, Vote
 from captchahub.tasks import ImageToText, PhoneSlide, Point, Size, SlideSolution, Solution, Task, TextSolution
 from captchahub.tickets import AsyncTicket, Ticket
 
@@ -66,6 +66,7 @@ __all__ = [
     "CaptchaHubError",
     "Collected",
     "ConfigError",
+    "HealthEntry",
     "Hub",
     "HubClosed",
     "Image",

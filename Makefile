@@ -8,6 +8,8 @@ READY  := $(VENV)/.ready
 PLUGINS := createtask omocaptcha opentelemetry pillow prometheus
 # The client libraries of interop get a separate environment, because their dependencies must not mix with ours.
 INTEROP := .venv-interop
+# So do the clients that make bench measures beside ours.
+BENCH  := .venv-bench
 CODE   := benchmarks captchahub docs examples plugins tests
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ help:
 	@echo 'make docs    build the documentation into docs/_build/html, and check its links'
 	@echo 'make check   run every check: format, lint, import contract, types, docs, tests with coverage, wheels'
 	@echo 'make format  format the code and fix what can be fixed automatically'
-	@echo 'make bench   measure what a solve costs, and how much code there is'
+	@echo 'make bench   measure what a solve costs beside other clients (15 minutes), and how much code there is'
 	@echo 'make soak    run the long tests of the journal: 10,000 simulated runs and 200 killed processes'
 	@echo 'make browser run the recipes for Playwright and Selenium in a headless Chromium'
 	@echo 'make interop run other released client libraries against the local stand-in'
@@ -47,6 +49,12 @@ $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
 	  --editable '.[testing]' --editable plugins/createtask --group interop
 	@touch $@
 
+$(BENCH)/.ready: pyproject.toml plugins/createtask/pyproject.toml
+	$(new_venv)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[cli,testing]' --editable plugins/createtask --group bench
+	@touch $@
+
 demo: $(READY)
 	@$(BIN)/captchahub demo
 
@@ -69,12 +77,13 @@ WORKERS ?= 3
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-bench: $(READY)
-	@$(BIN)/python benchmarks/solve.py
-	@$(BIN)/python benchmarks/hedging.py
-	@$(BIN)/python benchmarks/journal.py
-	@$(BIN)/python benchmarks/calls.py
-	@$(BIN)/python benchmarks/code_lines.py
+# BENCH_ROUNDS=1 BENCH_SOLVES=20 make bench is a trial, which writes no results.
+bench: $(READY) $(BENCH)/.ready
+	@$(BENCH)/bin/python -m benchmarks.compare
+	@$(BIN)/python -m benchmarks.hedging
+	@$(BIN)/python -m benchmarks.journal
+	@$(BIN)/python -m benchmarks.calls
+	@$(BIN)/python -m benchmarks.code_lines
 
 SIM_RUNS ?= 10000
 soak: $(READY)
@@ -121,5 +130,5 @@ wheels: $(READY)
 	$(BIN)/python -m pytest --quiet tests/wheels
 
 clean:
-	rm -rf $(VENV) $(INTEROP) docs/_build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(INTEROP) $(BENCH) docs/_build .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,6 +18,7 @@ from captchahub_omocaptcha.emulation import OmoEmulation
 from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
 
+from benchmarks.compare.pictures import picture
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
@@ -34,7 +35,9 @@ from captchahub.testing import EmulatedTransport, World
 SOLVES = 1000
 ROUNDS = 3
 RATE = 500
-TASK = ImageToText(Image.from_base64("R0lGODdhAQABAIAAAP///////ywAAAAAAQABAAACAkQBADs="))
+ANSWER = "x7kp2"
+# One for each solve and one to warm up.
+TASKS = [ImageToText(Image.from_bytes(picture(number, 1000))) for number in range(SOLVES + 1)]
 
 T = TypeVar("T")
 
@@ -101,14 +104,16 @@ PLUGINS = Plugins([QuickOmo()])
 
 def measure(journal: Writer) -> Cost:
     """What a solve costs with that journal, which is closed then."""
+    worlds: list[World] = []
 
     def connect(_settings: ProviderSettings) -> EmulatedTransport:
         world = World(
             now=time.monotonic,
-            read_picture=lambda _kind, _picture: TextSolution("x7kp2"),
+            read_picture=lambda _kind, _picture: TextSolution(ANSWER),
             job_seconds=lambda: 0.0,
         )
         world.add_account("t0ken", "1000")
+        worlds.append(world)
         return EmulatedTransport(OmoEmulation(), world)
 
     account = {
@@ -121,19 +126,27 @@ def measure(journal: Writer) -> Cost:
 
     async def run() -> Cost:
         engine = Engine(read_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)
-        await engine.solve(TASK, None)
+        await engine.solve(TASKS[SOLVES], None)
         cpu, begun = time.process_time(), time.perf_counter()
         solves: list[asyncio.Task[Result[TextSolution]]] = []
         for number in range(SOLVES):
             await asyncio.sleep(begun + number / RATE - time.perf_counter())
-            solves.append(asyncio.create_task(engine.solve(TASK, None)))
+            solves.append(asyncio.create_task(engine.solve(TASKS[number], None)))
         results = await asyncio.gather(*solves)
         took = time.perf_counter() - begun
         cpu = time.process_time() - cpu
         await engine.aclose()
+        check(worlds, [result.solution.text for result in results])
         return Cost(cpu / SOLVES, SOLVES / took, sum(result.elapsed for result in results) / took)
 
     return asyncio.run(run())
+
+
+def check(worlds: Sequence[World], answers: Sequence[str]) -> None:
+    """Check that each solve was a job of its own with the right answer."""
+    pictures = {job.picture for world in worlds for job in world.jobs.values()}
+    if len(pictures) != len(TASKS) or answers != [ANSWER] * SOLVES:
+        raise AssertionError(f"{len(answers)} solves were jobs for {len(pictures)} pictures")
 
 
 def main() -> None:

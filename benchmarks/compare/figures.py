@@ -26,7 +26,7 @@ class Figure:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -36,6 +36,7 @@ Loaded = Mapping[tuple[str, Load], Measures]
 """The measures of each client under each load."""
 
 COLUMNS = (
+    "at one time",
     "wall, s",
     "CPU, s",
     "CPU a job, ms",
@@ -70,6 +71,7 @@ def _measures(ended: Run, load: Load) -> dict[str, float]:
     if lags[0] < 0:
         raise AssertionError(f"an answer came {-lags[0]:.2f} s before it was ready")
     return {
+        "at one time": float(counts.most_open),
         "wall, s": cost.wall,
         "CPU, s": cost.cpu,
         "CPU a job, ms": cost.cpu * 1000 / load.jobs,

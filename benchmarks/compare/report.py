@@ -54,9 +54,10 @@ _IN_FLIGHT = """\
 ## Many jobs in flight
 
 All begin at the same time, over TLS, with pictures of 4 kB. A job takes 8 to 10 seconds. Each client has
-the 2 seconds between two polls that captchahub keeps at this service. *Memory* is by how much the most that
-was used has grown, after the pictures were made. *Threads* are those besides the main one, *connections*
-the most that were open at one time. *Lag* is the time from when an answer is ready until the caller has it.
+the 2 seconds between two polls that captchahub keeps at this service. *At one time* is the most jobs that
+were open together. *Memory* is by how much the most that was used has grown, after the pictures were made.
+*Threads* are those besides the main one, *connections* the most that were open at one time. *Lag* is the
+time from when an answer is ready until the caller has it.
 """
 
 _STARTS = "## Time to start\n"

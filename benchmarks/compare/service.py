@@ -37,6 +37,8 @@ class Counts:
     answers: dict[str, float] = attrs.field(factory=dict[str, float])
     """When each answer was ready."""
     jobs: int = 0
+    most_open: int = 0
+    """The most jobs at one time whose answer had not been sent."""
     refused: int = 0
     """The requests that no client should send."""
 
@@ -53,6 +55,7 @@ class Service:
         self.delay = delay
         self._job_seconds = job_seconds
         self._jobs: dict[int, Job] = {}
+        self._open = set[int]()
 
     def reply(self, path: str, body: bytes) -> bytes:
         """Return the body of the reply to a request."""
@@ -88,6 +91,8 @@ class Service:
         least, most = self._job_seconds
         part = hashlib.sha256(picture).digest()[-1] / 255
         job = self._jobs[number] = Job(answer(picture), now + least + part * (most - least))
+        self._open.add(number)
+        self.counts.most_open = max(self.counts.most_open, len(self._open))
         self.counts.answers[job.answer] = job.ready
         self.counts.last_created = now + self.delay
         return number
@@ -96,7 +101,10 @@ class Service:
         """Return the job if its answer is ready."""
         self.counts.polls += 1
         job = self._jobs[number]
-        return job if time.monotonic() >= job.ready else None
+        if time.monotonic() < job.ready:
+            return None
+        self._open.discard(number)
+        return job
 
 
 def _ready(job: Job) -> dict[str, object]:

@@ -82,6 +82,7 @@ bench: $(READY) $(BENCH)/.ready
 	@$(BENCH)/bin/python -m benchmarks.compare
 	@$(BIN)/python -m benchmarks.hedging
 	@$(BIN)/python -m benchmarks.journal
+	@$(BIN)/python -m benchmarks.polling
 	@$(BIN)/python -m benchmarks.calls
 	@$(BIN)/python -m benchmarks.code_lines
 

@@ -340,8 +340,10 @@ class Provider(ABC):
     """The shortest time between the create call and the first poll that the service allows, in seconds.
 
     No job is created if less time than that is left. None means that the service names no such time: the
-    first poll then comes after ``min_poll_interval``, or sooner if little time is left.
+    first poll then comes when jobs are usually done, and after ``min_poll_interval`` while that is unknown.
     """
+    usual_job_time: float | None = None
+    """What a job usually takes, in seconds, or None if unknown. Polling starts from it, and learns."""
 
     def sent_options(self, task: Task[Solution]) -> Collection[str]:
         """Return the names of the options that are sent to the service; results list the rest as ignored."""

@@ -51,6 +51,8 @@ __all__ = [
     "Percentile",
     "Period",
     "PluginSettings",
+    "PollAim",
+    "PollSettings",
     "ProviderSettings",
     "Rate",
     "RouteSettings",
@@ -160,6 +162,31 @@ class JournalSettings:
     """
 
 
+class PollAim(Enum):
+    """What learned polls save."""
+
+    LAG = "lag"
+    CALLS = "calls"
+
+
+@attrs.frozen
+class PollSettings:
+    """When a job is polled, as far as that is not learned. Times are in seconds."""
+
+    first: Annotated[float | None, Duration] = None
+    """When a job is polled for the first time, such as 3s; without it, when jobs are usually done."""
+    every: Annotated[float | None, Duration] = None
+    """The time between two polls of a job, such as 2s; without it, a learned one.
+
+    A job that is older than ten times that is polled after a tenth of its age.
+    """
+    aim: PollAim = PollAim.LAG
+    """What learned polls save: the time until an answer is found, or calls.
+
+    ``lag`` finds answers soon, and ``calls`` needs fewer polls.
+    """
+
+
 @attrs.frozen
 class ProviderSettings:
     """One configured account at one service. Times are in seconds."""
@@ -178,8 +205,8 @@ class ProviderSettings:
     """How long the call that creates a job may take, such as 30s."""
     poll_timeout: Annotated[float, Duration] = 10.0
     """How long any other call may take, such as 10s."""
-    poll_interval: Annotated[float | None, Duration] = None
-    """The shortest time between two polls of a job, instead of the service's own."""
+    poll: PollSettings = PollSettings()
+    """When a job is polled, such as {first: 3s, every: 2s}; without it, at learned times."""
     max_in_flight: Annotated[int, Count] = 50
     """How many jobs may be open at once."""
     rate: Annotated[Rate | None, Rate] = None

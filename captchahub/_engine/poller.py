@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from captchahub._engine.solve_events import SolveEvents
 from captchahub._policy.error_table import row_for
-from captchahub._policy.polling import next_delay, time_for_reply
+from captchahub._policy.polling import first_delay, next_delay, time_for_reply
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub._support.redaction import mask, mask_error
@@ -23,7 +23,9 @@ class Poller:
     """The polls of one job. They are free, and safe to repeat.
 
     ``events`` reports each of them, or is None if no solve waits for the job. ``replied_in`` is how long the
-    service took to reply to the create, in seconds, or None if unknown.
+    service took to reply to the create, in seconds, or None if unknown. ``is_new`` is False for a job that
+    was created some time ago: its first poll does not wait for usual jobs, and nothing is learned from it.
+    ``chance`` is a random number from 0 to 1, which keeps jobs apart that were created together.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class Poller:
         events: SolveEvents | None = None,
         *,
         replied_in: float | None = None,
+        is_new: bool = True,
+        chance: float = 1.0,
     ) -> None:
         self.polls = 0
         """The number of polls so far."""
@@ -42,7 +46,12 @@ class Poller:
         self.account = account
         self.job = job
         self._slowest_reply = replied_in
+        self._polling = account.speed[job.kind].polling if is_new else None
+        self._chance = chance
         self._begun = now()
+        self._pending = 0.0
+        """The age of the job, in seconds, at which it was last found pending; 0 if it was not."""
+        self._has_learned = False
         self._replied: float | None = None
         """When the latest poll ended, in the loop's time."""
         self._requested_delay: float | None = None
@@ -57,37 +66,43 @@ class Poller:
         """
         while (at := self._next_poll(deadline)) < deadline:
             await asyncio.sleep(max(0.0, at - now()))
-            last_pending = None if self._replied is None else self._replied - self._begun
             solved, error = await self._poll(deadline)
             if self.events is not None:
                 self.events.polled(
                     self.account.name, self.job.id, self.polls, error, is_done=solved is not None
                 )
             if solved is not None:
-                speed = self.account.speed[self.job.kind]
-                speed.durations = speed.durations.with_job(
-                    last_pending=last_pending, done=now() - self._begun
-                )
+                self._learn(now() - self._begun)
                 return solved
         self.ran_out = True
+        self._learn(None)
         status = mask(self._last_status, self.account.secrets)
         raise JobTimeout(f"not done within {deadline - self._begun:.1f} s; the service last said {status}")
 
     def _next_poll(self, deadline: float) -> float:
         """Return when to poll next, in the loop's time."""
-        interval, first_delay = self.account.pace
-        margin = time_for_reply(interval, self._slowest_reply)
+        pace = self.account.pace
+        moment = self._begun if self._replied is None else self._replied
+        schedule = pace.schedule if self._polling is None else self._polling.schedule(pace, moment)
+        margin = time_for_reply(pace.interval, self._slowest_reply)
         if self._replied is None:
-            return self._begun + self.account.speed[self.job.kind].durations.first_delay(
-                interval=interval, left=deadline - self._begun, min_delay=first_delay, margin=margin
-            )
+            left = deadline - self._begun
+            return self._begun + first_delay(pace, schedule, left=left, margin=margin, chance=self._chance)
         return self._replied + next_delay(
+            pace,
+            schedule,
             age=self._replied - self._begun,
-            interval=interval,
             left=deadline - self._replied,
             requested_delay=self._requested_delay,
             margin=margin,
         )
+
+    def _learn(self, by: float | None) -> None:
+        """Learn from the job that its answer was ready ``by`` this age, or that the time ran out."""
+        # Once: a job that ran out of time, and whose answer came later, took longer than its time.
+        if self._polling is not None and not self._has_learned and (by is not None or self._pending):
+            self._has_learned = True
+            self._polling.learn(after=self._pending, by=by)
 
     async def _poll(self, deadline: float) -> tuple[Solved | None, ProviderError | None]:
         """Poll once. Return the answer, or None, and the error that the job survives, or None."""
@@ -113,6 +128,7 @@ class Poller:
             return None, error
         if isinstance(state, Solved):
             return state, None
+        self._pending = sent - self._begun
         self._note(repr(state.status), state.retry_after, reply)
         # Logged once a job: the plugin does not know the status, and it may be the last one of the service.
         if not state.is_known and not self._has_logged_status:

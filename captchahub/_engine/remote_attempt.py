@@ -145,9 +145,16 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             self._solve.events.job_created(self.account.name, created.job_id, price)
         self._permit.job_created()
 
-    async def _poll(self, job_id: JobId) -> Solved:
+    async def _poll(self, job_id: JobId, *, is_new: bool = True) -> Solved:
         job = Job(job_id, self._kind)
-        self._poller = Poller(self.account, job, self._solve.events, replied_in=self._replied_in)
+        self._poller = Poller(
+            self.account,
+            job,
+            self._solve.events,
+            replied_in=self._replied_in,
+            is_new=is_new,
+            chance=self._services.chance(),
+        )
         self._answer = self._placed(await self._poller.wait_until(self._deadline), self._frame)
         return self._answer
 
@@ -172,7 +179,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         job_id = self.job_id = cast("JobId", found.job_id)
         self._solve.progress.job = self._token
         try:
-            return self._checked(await self._poll(job_id))
+            return self._checked(await self._poll(job_id, is_new=False))
         except JobUnknown as error:
             # The next job has a row of its own.
             log.info("%s: %s, which was left behind: a new job is created", self.account.name, error)

@@ -123,7 +123,7 @@ async def _collect(journal: Journal, accounts: Mapping[str, Account], left: Clai
     if left.identity not in (None, account.identity):
         why = f"job {entry.job_id} is of another account than {account.name} is now"
         return Collected(entry, error=NotAsked(why, advice="resume it where that account is configured"))
-    poller, row = Poller(account, Job(entry.job_id, entry.kind)), JobRow(journal, entry.id)
+    poller, row = Poller(account, Job(entry.job_id, entry.kind), is_new=False), JobRow(journal, entry.id)
     is_elsewhere = may_be_elsewhere(entry, journal.now)
     outcome = await collect(poller, entry.frame, row, may_be_elsewhere=is_elsewhere)
     if outcome.solved is None:
@@ -173,7 +173,7 @@ async def _answer_of(
         if found.solution is not None:
             return Solved(found.solution, entry.cost)
     poller, frame, row, is_elsewhere = (
-        Poller(account, Job(token.job_id, token.kind)),
+        Poller(account, Job(token.job_id, token.kind), is_new=False),
         token.frame,
         None,
         False,

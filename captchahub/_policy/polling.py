@@ -1,27 +1,32 @@
 """When the next poll is, and when the first. Pure: it learns from the jobs that are done.
 
-Three rules meet here. A poll is never sooner than the service allows. The time between two polls grows with
-the age of the job, because polling more often would find the answer hardly earlier. And the last poll before
-the deadline comes as late as its reply still fits in, because each second later finds more jobs done.
+Three rules meet here. A poll is never sooner than the service allows. Otherwise it is at the time that finds
+the answer soonest for its price, by what earlier jobs of the provider and task kind took. And the last poll
+before the deadline comes as late as its reply still fits in, because each second later finds more jobs done.
 """
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
-# The number of jobs that are remembered: enough for a tenth percentile, few enough to follow a service that
-# becomes faster.
-_MAX_DURATIONS = 32
+from captchahub._policy.job_times import TIMES, JobTimes
+from captchahub._policy.poll_schedule import PollSchedule, best_schedule
+from captchahub.settings import PollAim
 
-# The quantile of the durations at which the first poll is. The fastest job would be too soon for nearly all.
-_FAST_JOBS = 0.1
+# What a poll may cost, as a share of the shortest interval: how much sooner an answer must be found for one
+# more poll to be worth it.
+_PRICES = {PollAim.LAG: 0.08, PollAim.CALLS: 1.0}
 
-# The next poll comes after a tenth of the job's age, so no answer is found more than a tenth too late.
-_GROWTH = 0.1
+# A first poll comes up to this share of its delay later than another one, by chance, so that jobs that were
+# created together are not polled together. It is the least that keeps a burst apart.
+_JITTER = 0.05
 
-# A job that the first poll finds done was done earlier, at an unknown time. Without a guess, the first poll
-# could only ever move to later.
-_DONE_BEFORE_FIRST_POLL = 0.8
+# The schedule is computed again after so many jobs, or an eighth of all while there are few, and not before
+# so many seconds are over. It takes about a millisecond.
+_MOST_JOBS_BETWEEN = 16
+_SECONDS_BETWEEN = 1.0
 
 # The most that the last poll leaves for its reply, in seconds.
 _LONGEST_MARGIN = 1.0
@@ -32,39 +37,82 @@ _SHORTEST_MARGIN = 0.5
 
 
 @attrs.frozen
-class JobDurations:
-    """How long the latest jobs of one kind took at one provider, in seconds; a guess is rather too short."""
+class Pace:
+    """How a provider may be polled, and how the configuration wants it. Times are in seconds."""
 
-    seconds: tuple[float, ...] = ()
+    interval: float
+    """The shortest time between two polls of a job."""
+    min_first_delay: float | None = None
+    """The shortest time before the first poll, or None if the service states none."""
+    first: float | None = None
+    """When the configuration wants the first poll, or None for a learned time."""
+    has_fixed_gaps: bool = False
+    """Whether the time between two polls is the interval, and not learned."""
+    aim: PollAim = PollAim.LAG
+    margin: float = attrs.field(
+        init=False, default=attrs.Factory(lambda self: last_poll_margin(self.interval), takes_self=True)
+    )
+    """See :func:`last_poll_margin`."""
 
-    def with_job(self, *, last_pending: float | None, done: float) -> JobDurations:
-        """Return the durations with one more job, found done ``done`` seconds after it was created.
+    @property
+    def schedule(self) -> PollSchedule:
+        """The schedule while nothing is known of the jobs."""
+        usual = self.interval if self.min_first_delay is None else self.min_first_delay
+        return PollSchedule(usual if self.first is None else self.first)
 
-        ``last_pending`` is when a poll last found it pending, or None if the first poll found it done.
+
+class LearnedPolling:
+    """When the jobs of one kind are polled at one provider, by what earlier ones took.
+
+    ``usual`` is what a job usually takes according to the plugin, in seconds, or None if it does not say.
+    """
+
+    def __init__(self, usual: float | None = None) -> None:
+        self._times = JobTimes(usual)
+        self._knows_nothing = usual is None
+        self._jobs = 0
+        self._new_jobs = 0
+        self._pace: Pace | None = None
+        self._schedule = PollSchedule(0.0)
+        self._next_from = 0.0
+
+    def expect(self, usual: float) -> None:
+        """Begin with what a job usually takes according to the service, unless jobs have shown that."""
+        if not self._jobs and 0.0 < usual < math.inf:
+            self._times, self._knows_nothing, self._pace = JobTimes(usual), False, None
+
+    def learn(self, *, after: float, by: float | None) -> None:
+        """Record a job whose answer was ready later than ``after`` and by ``by``, or None if unknown.
+
+        Both are seconds since the job was created.
         """
-        duration = done * _DONE_BEFORE_FIRST_POLL if last_pending is None else last_pending
-        return JobDurations((*self.seconds, duration)[-_MAX_DURATIONS:])
+        self._times.learn(after, by)
+        self._jobs += 1
+        self._new_jobs += 1
+        self._knows_nothing = False
 
-    def first_delay(
-        self, *, interval: float, left: float, min_delay: float | None = None, margin: float | None = None
-    ) -> float:
-        """Return how long to wait after the create before the first poll, in seconds.
-
-        That is until the fastest jobs are done. ``interval``, ``left`` and ``margin`` are as for
-        :func:`next_delay`. ``min_delay`` is the shortest delay before the first poll that the service allows,
-        or None if it states none. In that case the first poll normally waits for ``interval`` too, but it may
-        come sooner if little time is left.
-        """
-        margin = last_poll_margin(interval) if margin is None else margin
-        shortest = interval if min_delay is None else min_delay
-        fast = sorted(self.seconds)[int(len(self.seconds) * _FAST_JOBS)] if self.seconds else shortest
-        # If there is hardly time for one poll, half of the time goes to the job.
-        latest = max(left - margin, left / 2)
-        delay = max(0.0, min(max(shortest, fast), latest))
-        if latest - delay < interval:
-            # No other poll fits in after this one, so it is the last.
-            delay = max(delay, latest)
-        return max(delay, min_delay or 0.0)
+    def schedule(self, pace: Pace, now: float) -> PollSchedule:
+        """Return the schedule for a job that is polled now."""
+        if self._knows_nothing:
+            return pace.schedule
+        if pace is not self._pace or (
+            now >= self._next_from
+            and self._new_jobs
+            and self._new_jobs >= min(_MOST_JOBS_BETWEEN, self._jobs // 8)
+        ):
+            best = best_schedule(
+                TIMES,
+                self._times.shares_done(),
+                interval=pace.interval,
+                price=_PRICES[pace.aim] * pace.interval,
+                earliest=pace.min_first_delay or 0.0,
+                has_fixed_gaps=pace.has_fixed_gaps,
+            )
+            # The first poll is later by chance, and at the best time on average.
+            first = max(pace.min_first_delay or 0.0, best.first / (1.0 + _JITTER / 2))
+            self._schedule = attrs.evolve(best, first=first)
+            self._pace, self._new_jobs, self._next_from = pace, 0, now + _SECONDS_BETWEEN
+        return self._schedule
 
 
 def last_poll_margin(interval: float) -> float:
@@ -86,24 +134,44 @@ def time_for_reply(interval: float, slowest: float | None) -> float:
     return most if slowest is None else min(most, max(_SHORTEST_MARGIN, slowest * _SLOWER))
 
 
+def first_delay(
+    pace: Pace, schedule: PollSchedule, *, left: float, margin: float | None = None, chance: float = 1.0
+) -> float:
+    """Return how long to wait after the create before the first poll, in seconds.
+
+    ``left`` is the time until the deadline and ``margin`` what the last poll leaves for its reply.
+    ``chance``, a random number from 0 to 1, moves a poll that is not fixed to a little later; 1 leaves it as
+    it is.
+    """
+    margin = pace.margin if margin is None else margin
+    wanted = schedule.first * (1.0 + _JITTER * (1.0 - chance)) if pace.first is None else pace.first
+    # If there is hardly time for one poll, half of the time goes to the job.
+    latest = max(left - margin, left / 2)
+    delay = max(0.0, min(wanted, latest))
+    if latest - delay < pace.interval:
+        # No other poll fits in after this one, so it is the last.
+        delay = max(delay, latest)
+    return max(delay, pace.min_first_delay or 0.0)
+
+
 def next_delay(
+    pace: Pace,
+    schedule: PollSchedule,
     *,
     age: float,
-    interval: float,
     left: float,
     requested_delay: float | None = None,
     margin: float | None = None,
 ) -> float:
     """Return how long to wait before the next poll, in seconds.
 
-    ``age`` is the time since the job was created, ``left`` the time until the deadline, ``interval`` the
-    shortest time between two polls that the service allows, ``requested_delay`` what its last reply asked for
-    and ``margin`` what the last poll leaves for its reply.
+    ``age`` is the time since the job was created, ``left`` the time until the deadline, ``requested_delay``
+    what the service's last reply asked for and ``margin`` what the last poll leaves for its reply.
 
-    The delay is never shorter than ``interval``. If possible, it leaves time for one last poll, even if the
+    The delay is never shorter than the interval. If possible, it leaves time for one last poll, even if the
     service requested a longer delay: after the deadline the answer is of no use.
     """
-    latest = left - (last_poll_margin(interval) if margin is None else margin)
-    delay = max(interval, min(max(age * _GROWTH, requested_delay or 0.0), latest))
+    latest = left - (pace.margin if margin is None else margin)
+    delay = max(pace.interval, min(max(schedule.gap(age), requested_delay or 0.0), latest))
     # If no other poll fits in after this one, it is the last, and comes as late as possible.
-    return max(delay, latest) if latest - delay < interval else delay
+    return max(delay, latest) if latest - delay < pace.interval else delay

@@ -18,7 +18,7 @@ import attrs
 from captchahub._http.transport import Transport
 from captchahub._policy.account_identity import AccountIdentity, identity_of, polled_url
 from captchahub._policy.latency import LatencyStats
-from captchahub._policy.polling import JobDurations, last_poll_margin
+from captchahub._policy.polling import LearnedPolling, Pace
 from captchahub._policy.pricing import Prices
 from captchahub._providers.admission import Admission
 from captchahub._providers.calls import PluginCaller
@@ -69,7 +69,7 @@ class Speed:
     """What was learned of the speed of a provider with one kind of task."""
 
     latency: LatencyStats = attrs.field(factory=LatencyStats)
-    durations: JobDurations = attrs.field(factory=JobDurations)
+    polling: LearnedPolling = attrs.field(factory=LearnedPolling)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -80,7 +80,9 @@ class Account(ABC):
     provider: Provider | LocalProvider
     admission: Admission
     prices: Prices
-    speed: defaultdict[str, Speed] = attrs.field(factory=lambda: defaultdict(Speed))
+    speed: defaultdict[str, Speed] = attrs.field(
+        default=attrs.Factory(lambda self: defaultdict(self.new_speed), takes_self=True)
+    )
     """By kind of task."""
     usage: UseCount = attrs.field(init=False, factory=UseCount)
     call_plugin: PluginCaller = attrs.field(
@@ -94,6 +96,10 @@ class Account(ABC):
         init=False, default=attrs.Factory(lambda self: self.call_plugin.secrets, takes_self=True)
     )
     """The secrets of its settings, to be masked in whatever is shown of it."""
+
+    def new_speed(self) -> Speed:
+        """Return what is known of the speed of the provider before its first job."""
+        return Speed()
 
     @property
     def least_time(self) -> float:
@@ -207,27 +213,25 @@ class RemoteAccount(Account):
     price_list: PriceListReader = attrs.field(
         init=False, default=attrs.Factory(lambda self: PriceListReader(self.prices), takes_self=True)
     )
+    pace: Pace = attrs.field(
+        init=False,
+        default=attrs.Factory(lambda self: _pace_of(self.settings, self.provider), takes_self=True),
+    )
+    """How its jobs may be polled."""
 
-    @property
-    def pace(self) -> tuple[float, float | None]:
-        """The shortest times, in seconds, between two polls of a job, and between its create and first poll.
-
-        The second is None if the service does not say it.
-        """
-        if self.settings.poll_interval is not None:
-            return self.settings.poll_interval, None
-        return self.provider.min_poll_interval, self.provider.min_first_poll_delay
+    def new_speed(self) -> Speed:
+        """Return what is known of the speed of the provider before its first job."""
+        return Speed(polling=LearnedPolling(self.provider.usual_job_time))
 
     @property
     def least_time(self) -> float:
         """The shortest time in which a job may be created and polled, in seconds."""
-        interval, first_delay = self.pace
-        return (first_delay or 0.0) + last_poll_margin(interval)
+        return (self.pace.min_first_delay or 0.0) + self.pace.margin
 
     @property
     def last_poll_margin(self) -> float:
         """How long before its deadline a job may be given up, in seconds, because no other poll fits in."""
-        return last_poll_margin(self.pace[0])
+        return self.pace.margin
 
     def remote(self) -> RemoteAccount:
         """Return the account."""
@@ -247,6 +251,9 @@ class RemoteAccount(Account):
         # Plugins need not use a type checker.
         if not all(isinstance(line, Service) for line in services):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PluginFault(f"the plugin {self.settings.plugin!r} returned a price list of other things")
+        for line in services:
+            if line.kind is not None and line.average_time is not None:
+                self.speed[line.kind].polling.expect(line.average_time)
         return services
 
     async def report(self, job: Job, *, correct: bool) -> None:
@@ -289,14 +296,26 @@ class RemoteAccount(Account):
         """Yield what the settings want of the account that it can't do, each with its key."""
         yield from super().problems(settings)
         yield from self._unpriced(settings)
-        interval = self.settings.poll_interval
-        least = self.provider.min_poll_interval
-        if interval is not None and interval < least and not self._is_on_this_machine():
-            yield (
-                f"providers.{self.name}.poll_interval: {interval:g}s is less than the {least:g}s that "
-                "the service allows between two polls of a job; write at least that, or leave it out. "
-                "Only a sandbox on this machine may be polled faster"
-            )
+        yield from self._too_hasty()
+
+    def _too_hasty(self) -> Iterable[str]:
+        """Yield each time of a poll that is sooner than the service allows."""
+        poll, provider = self.settings.poll, self.provider
+        for key, seconds, least, between in (
+            ("every", poll.every, provider.min_poll_interval, "between two polls of a job"),
+            ("first", poll.first, provider.min_first_poll_delay, "before the first poll of a job"),
+        ):
+            if (
+                seconds is not None
+                and least is not None
+                and seconds < least
+                and not self._is_on_this_machine()
+            ):
+                yield (
+                    f"providers.{self.name}.poll.{key}: {seconds:g}s is less than the {least:g}s that "
+                    f"the service allows {between}; write at least that, or leave it out. "
+                    "Only a sandbox on this machine may be polled faster"
+                )
 
     def _is_on_this_machine(self) -> bool:
         """Return whether the service stands in for the real one on this machine, as a sandbox does."""
@@ -363,6 +382,17 @@ async def read_due_price_lists(
     readings = [reading for reading in started if reading is not None]
     if readings and any(account.prices.of(kind) is None for account in accounts):
         await asyncio.wait(readings, timeout=patience)
+
+
+def _pace_of(settings: ProviderSettings, provider: Provider) -> Pace:
+    poll = settings.poll
+    return Pace(
+        interval=provider.min_poll_interval if poll.every is None else poll.every,
+        min_first_delay=provider.min_first_poll_delay if poll.first is None else None,
+        first=poll.first,
+        has_fixed_gaps=poll.every is not None,
+        aim=poll.aim,
+    )
 
 
 def _addresses_in(own: object) -> list[str]:

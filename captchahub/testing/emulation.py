@@ -195,7 +195,7 @@ class Emulation(ABC):
     """
 
     @property
-    def provider_settings(self) -> Mapping[str, str]:
+    def provider_settings(self) -> Mapping[str, object]:
         """What the provider's settings need besides address and token: ``{"dialect": "capsolver"}``."""
         return {}
 

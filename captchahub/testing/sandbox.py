@@ -150,7 +150,7 @@ class Sandbox:
 
     def settings(
         self, token: str = DEFAULT_TOKEN, *, balance: Decimal | str = "10", quick: bool = True
-    ) -> dict[str, str]:
+    ) -> dict[str, object]:
         """Return the plugin's settings for an account here: ``{"plugin": ..., **sandbox.settings()}``.
 
         Opens the account with this balance if it does not exist. A client of a ``quick`` account polls many
@@ -161,12 +161,13 @@ class Sandbox:
             if token not in self.world.accounts:
                 self.world.add_account(token, balance)
             self.world.accounts[token].is_quick = quick
-        own = {self.emulation.base_url_key: self.url}
+        own: dict[str, object] = {self.emulation.base_url_key: self.url}
         if self.emulation.token_key:
             own[self.emulation.token_key] = token
         if quick:
             interval = max(_QUICK_POLL_INTERVAL, self.emulation.min_poll_interval or 0.0)
-            own["poll_interval"] = f"{round(1000 * interval)}ms"
+            pause = f"{round(1000 * interval)}ms"
+            own["poll"] = {"first": pause, "every": pause}
         return {**self.emulation.provider_settings, **own}
 
     @property

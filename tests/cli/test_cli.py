@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
@@ -58,7 +58,7 @@ def home(service: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
-def write_config(path: Path, accounts: dict[str, dict[str, str]]) -> None:
+def write_config(path: Path, accounts: Mapping[str, Mapping[str, object]]) -> None:
     prices = {"image-to-text": 0.00055}
     providers = {name: {"plugin": "omocaptcha", "prices": prices, **own} for name, own in accounts.items()}
     path.write_text(yaml.safe_dump({"providers": providers}))

@@ -22,7 +22,15 @@ from captchahub.config import load_mapping, load_yaml
 from captchahub.errors import ConfigError
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import LocalProvider, ProviderKind, Secret, service_url
-from captchahub.settings import HealthSettings, HttpSettings, HubSettings, JournalSettings, ProviderSettings
+from captchahub.settings import (
+    HealthSettings,
+    HttpSettings,
+    HubSettings,
+    JournalSettings,
+    PollAim,
+    PollSettings,
+    ProviderSettings,
+)
 from captchahub.tasks import Solution, Task, TextSolution
 from tests.config.problem_lines import fits, problem_lines, short
 
@@ -202,7 +210,7 @@ def test_the_least_configuration_has_the_documented_defaults(tmp_path: Path) -> 
     assert (provider.name, provider.plugin, provider.kind) == ("a", "echo", Plugins(PLUGINS).kind("echo"))
     # Without a timeout of its own, a provider gets a fair share of what the solve has left.
     assert (provider.timeout, provider.create_timeout, provider.poll_timeout) == (None, 30.0, 10.0)
-    assert provider.poll_interval is None
+    assert provider.poll == PollSettings()
     assert (provider.max_in_flight, provider.rate, provider.prices) == (50, None, {})
     assert (provider.currency, provider.budget) == (None, None)
     assert (configured.budget, configured.journal) == (None, JournalSettings(None, 30 * 86_400.0))
@@ -220,13 +228,13 @@ def test_every_common_key_reaches_its_field(tmp_path: Path) -> None:
         tmp_path,
         START
         + "    timeout: 2m\n    create_timeout: 1.5s\n    poll_timeout: 500ms\n    max_in_flight: 3\n"
-        + "    poll_interval: 50ms\n"
+        + "    poll: {first: 3s, every: 50ms, aim: calls}\n"
         + "    prices: {image-to-text: 0.1, echo-back: '0.20', phone-slide: 1}\n    ca_bundle: ca.pem\n"
         + "    proxy: http://user:word@127.0.0.1:3128\n    user_agent: tests/1.0\n"
         + "    max_reply_bytes: 2000\n",
     ).providers["a"]
     assert (provider.timeout, provider.create_timeout, provider.poll_timeout) == (120.0, 1.5, 0.5)
-    assert provider.poll_interval == 0.05
+    assert provider.poll == PollSettings(3.0, 0.05, PollAim.CALLS)
     assert provider.max_in_flight == 3
     assert provider.prices == {
         "image-to-text": Decimal("0.1"),

@@ -213,7 +213,7 @@ def test_a_job_that_nobody_waits_for_keeps_no_picture() -> None:
     run_with_services({"first": takes(100.0), "second": takes(1.0)}, main)
 
 
-def test_asking_goes_on_at_the_same_pace_and_learns_how_long_the_whole_job_took() -> None:
+def test_asking_goes_on_at_the_same_pace_and_learns_that_the_job_took_longer_than_its_time() -> None:
     services = {"first": takes(30.0, timeout="10s"), "second": takes(60.0)}
 
     async def main(engine: Engine) -> None:
@@ -223,7 +223,7 @@ def test_asking_goes_on_at_the_same_pace_and_learns_how_long_the_whole_job_took(
         begun = asyncio.get_running_loop().time()
         await engine.solve(TASK, 100)
         first = services["first"].transport.calls_to("getJobResult")[len(asked)]
-        assert first.at - begun == pytest.approx(9.5)
+        assert 5.0 < first.at - begun <= 9.5
 
     run_with_services(services, main)
 

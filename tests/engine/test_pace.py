@@ -61,7 +61,9 @@ def asked(
     transport = ScriptedTransport(empty_reply)
 
     async def run() -> Result[TextSolution]:
-        engine = Engine(read_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport)
+        engine = Engine(
+            read_mapping(mapping, plugins), plugins=plugins, connect=lambda _: transport, chance=lambda: 1.0
+        )
         try:
             return await engine.solve(TASK, timeout)
         finally:
@@ -99,5 +101,5 @@ def test_nothing_is_ordered_that_could_not_be_asked_for_in_time() -> None:
 
 
 def test_an_interval_that_is_configured_holds_for_the_first_question_too() -> None:
-    assert asked([None], gap=1.0, wait=5.0, poll_interval="2s") == [2.0, 4.0]
-    assert asked([None], gap=1.0, poll_interval="4s") == [4.0, 8.0]
+    assert asked([None], gap=1.0, wait=5.0, poll={"first": "5s", "every": "2s"}) == [5.0, 7.0]
+    assert asked([None], gap=1.0, poll={"every": "4s"}) == [4.0, 8.0]

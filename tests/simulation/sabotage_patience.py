@@ -13,16 +13,18 @@ import attrs
 import pytest
 
 from captchahub._engine import attempt as _run
+from captchahub._engine import poller as _poller
 from captchahub._engine import solve as _solve
 from captchahub._engine.late_answers import LateAnswer
 from captchahub._policy import health as _health
+from captchahub._policy import polling
 from captchahub._policy.error_table import HealthEffect, Row, Then, row_for
 from captchahub._policy.fallback import next_step
 from captchahub._policy.health import Health
-from captchahub._policy.polling import JobDurations
+from captchahub._policy.poll_schedule import PollSchedule
+from captchahub._policy.polling import Pace
 from captchahub._policy.scheduling import backoff
 from captchahub._providers import admission as _gate
-from captchahub._providers.account import RemoteAccount
 from captchahub.errors import CaptchaHubError, ServiceBusy, ServiceUnavailable
 from captchahub.results import ProviderState
 from captchahub.settings import RouteSettings
@@ -93,10 +95,10 @@ def pause_of_a_busy_service_ignored(patch: pytest.MonkeyPatch) -> None:
 def only_question_too_early(patch: pytest.MonkeyPatch) -> None:
     """The first poll comes at its usual time, even if there is time for only one."""
 
-    def first_delay(_self: JobDurations, *, interval: float, left: float, **_rest: object) -> float:
-        return min(interval, left / 2)
+    def first_delay(pace: Pace, _schedule: object, *, left: float, **_rest: object) -> float:
+        return min(pace.interval, left / 2)
 
-    patch.setattr(JobDurations, "first_delay", first_delay)
+    patch.setattr(_poller, "first_delay", first_delay)
 
 
 def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -110,13 +112,18 @@ def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def pace_of_our_own(patch: pytest.MonkeyPatch) -> None:
     """Every job is polled each second."""
-    patch.setattr(RemoteAccount, "pace", property(lambda _: (1.0, None)))
+    patch.setattr(_poller, "next_delay", lambda *_, **_rest: 1.0)
 
 
 def first_question_at_once(patch: pytest.MonkeyPatch) -> None:
     """The minimum delay before the first poll is ignored."""
-    pace = cast("property", vars(RemoteAccount)["pace"])
-    patch.setattr(RemoteAccount, "pace", property(lambda self: (pace.__get__(self)[0], None)))
+
+    def first_delay(pace: Pace, schedule: PollSchedule, **rest: Any) -> float:
+        return polling.first_delay(
+            attrs.evolve(pace, min_first_delay=None), attrs.evolve(schedule, first=0.0), **rest
+        )
+
+    patch.setattr(_poller, "first_delay", first_delay)
 
 
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

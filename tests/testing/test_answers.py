@@ -197,14 +197,14 @@ class TestQuickPolls:
                 assert ticket.result().solution.text == "x7kp2"
 
     def test_are_not_there_where_the_test_wants_the_pace_of_the_service(self, sandbox: Sandbox) -> None:
-        assert "poll_interval" not in sandbox.settings(quick=False)
+        assert "poll" not in sandbox.settings(quick=False)
         assert not sandbox.world.accounts["sandbox-token"].is_quick
-        assert sandbox.settings()["poll_interval"] == "10ms"
+        assert sandbox.settings()["poll"] == {"first": "10ms", "every": "10ms"}
         assert sandbox.world.accounts["sandbox-token"].is_quick
 
     def test_are_no_quicker_than_the_emulation_takes_them(self) -> None:
         with Sandbox(load_emulation("createtask", min_poll_interval=0.2), job_time=0.3) as sandbox:
-            assert sandbox.settings()["poll_interval"] == "200ms"
+            assert sandbox.settings()["poll"] == {"first": "200ms", "every": "200ms"}
             with hub_at(sandbox, "createtask") as hub:
                 assert hub.solve(sandbox.draw_text("x7kp2").task()).solution.text == "x7kp2"
 
@@ -217,18 +217,18 @@ class TestQuickPolls:
         ],
     )
     def test_of_a_real_service_are_refused(self, provider: dict[str, object]) -> None:
-        with pytest.raises(ConfigError, match=r"providers\.omo\.poll_interval: 0\.01s is less than the "):
-            Hub.from_mapping({"providers": {"omo": {**provider, "poll_interval": "10ms"}}})
+        with pytest.raises(ConfigError, match=r"providers\.omo\.poll\.every: 0\.01s is less than the "):
+            Hub.from_mapping({"providers": {"omo": {**provider, "poll": {"every": "10ms"}}}})
 
     @pytest.mark.parametrize("interval", ["2s", "5s", "1m"])
     def test_as_slow_as_the_service_wants_them_or_slower_are_fine(self, interval: str) -> None:
-        provider = {"plugin": "omocaptcha", "api_token": "t0ken", "poll_interval": interval}
+        provider = {"plugin": "omocaptcha", "api_token": "t0ken", "poll": {"every": interval}}
         Hub.from_mapping({"providers": {"omo": provider}}).close()
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
     def test_are_taken_for_this_machine(self, host: str) -> None:
         provider = {"plugin": "omocaptcha", "api_token": "t", "base_url": f"http://{host}:1/api"}
-        Hub.from_mapping({"providers": {"omo": {**provider, "poll_interval": "10ms"}}}).close()
+        Hub.from_mapping({"providers": {"omo": {**provider, "poll": {"every": "10ms"}}}}).close()
 
     @pytest.mark.parametrize(
         ("base_url", "is_refused"), [("http://127.0.0.1:1/api", False), ("https://omo.example/api", True)]
@@ -245,7 +245,7 @@ class TestQuickPolls:
             def captchahub_provider_kinds(self) -> list[ProviderKind[OmoSettings]]:
                 return [ProviderKind("particular", OmoSettings, Particular)]
 
-        provider = {"plugin": "particular", "api_token": "t", "base_url": base_url, "poll_interval": "10ms"}
+        provider = {"plugin": "particular", "api_token": "t", "base_url": base_url, "poll": {"every": "10ms"}}
         refused = None
         try:
             Hub.from_mapping({"providers": {"omo": provider}}, plugins=[Plugin()]).close()

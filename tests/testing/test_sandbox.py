@@ -648,7 +648,7 @@ def test_jobs_can_be_waited_for(sandbox: Sandbox) -> None:
 def test_settings_open_an_account_once(sandbox: Sandbox) -> None:
     settings = sandbox.settings("mine", balance="3")
     sandbox.world.accounts["mine"].balance -= 1
-    quick = {"poll_interval": "10ms"}
+    quick = {"poll": {"first": "10ms", "every": "10ms"}}
     assert (
         sandbox.settings("mine", balance="3") == settings == {"address": sandbox.url, "key": "mine", **quick}
     )

@@ -126,10 +126,13 @@ def _ended_by_signals() -> Generator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _configuration(plugin: str, settings: Mapping[str, str]) -> Configuration:
+def _configuration(plugin: str, settings: Mapping[str, object]) -> Configuration:
     """Return a configuration with these settings of one provider."""
     # "${" starts a reference in a configuration, unless it is escaped as "$${".
-    own = {key: value.replace("${", "$${") for key, value in settings.items()}
+    own = {
+        key: value.replace("${", "$${") if isinstance(value, str) else value
+        for key, value in settings.items()
+    }
     return {"providers": {"sandbox": {"plugin": plugin, **own}}}
 
 

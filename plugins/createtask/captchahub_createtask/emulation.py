@@ -100,21 +100,21 @@ class CreateTaskEmulation(Emulation):
     """
 
     @property
-    def provider_settings(self) -> Mapping[str, str]:
+    def provider_settings(self) -> Mapping[str, object]:
         """The dialect, and the facts of ``spoken`` that differ from it."""
         usual = find_dialect(self.dialect)
         pairs = {name: (getattr(self.spoken, name), getattr(usual, name)) for name in _NAMES}
         names = {name: word for name, (word, own) in pairs.items() if word is not None and word != own}
         return {"dialect": self.dialect, **names, **self._pace_settings(usual)}
 
-    def _pace_settings(self, usual: Dialect) -> Mapping[str, str]:
+    def _pace_settings(self, usual: Dialect) -> Mapping[str, object]:
         own, known = (
             (one.seconds_between_polls, one.seconds_before_first_poll) for one in (self.spoken, usual)
         )
         if own == known:
             return {}
-        # One key sets both intervals. The longer one keeps both rules.
-        return {"poll_interval": f"{max(1000 * seconds for seconds in own if seconds is not None):g}ms"}
+        every, first = own
+        return {"poll": {"first": f"{1000 * (first or every):g}ms", "every": f"{1000 * every:g}ms"}}
 
     def token_of(self, call: Call) -> str | None:
         """Return the key of a call, which is the field ``clientKey``, or None if it has none."""

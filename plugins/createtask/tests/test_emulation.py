@@ -436,7 +436,10 @@ def test_a_quick_account_asks_as_often_as_it_likes(
 def test_the_pace_of_the_settings_is_that_of_the_emulation(key: str) -> None:
     settings = CreateTaskSettings("2captcha", Secret(key), BASE, seconds_between_polls=0.25)
     emulation = CreateTaskEmulation("2captcha", spoken=settings.spoken)
-    assert emulation.provider_settings == {"dialect": "2captcha", "poll_interval": "250ms"}
+    assert emulation.provider_settings == {
+        "dialect": "2captcha",
+        "poll": {"first": "250ms", "every": "250ms"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,24 @@ class LatencyStats:
     # The times of the samples with an answer, sorted: a percentile is read several times in each solve, and
     # changes once.
     _answers: list[float] = attrs.field(init=False, factory=list[float])
+    # The samples that count for the order, the seconds that they took, and how many have an answer.
+    _recent: deque[_Sample] = attrs.field(init=False, factory=deque[_Sample])
+    _recent_seconds: float = attrs.field(init=False, default=0.0)
+    _recent_answers: int = attrs.field(init=False, default=0)
 
     def learn(self, now: float, seconds: float, *, has_answer: bool) -> None:
         """Record an attempt that ends now and took ``seconds``."""
-        self._samples.append(_Sample(now, seconds, has_answer))
+        sample = _Sample(now, seconds, has_answer)
+        self._samples.append(sample)
+        self._recent.append(sample)
+        self._recent_seconds += seconds
+        self._recent_answers += has_answer
         if has_answer:
             insort(self._answers, seconds)
         if len(self._samples) > _MAX_SAMPLES:
             oldest = self._samples.popleft()
+            if self._recent[0] is oldest:
+                self._drop_recent()
             if oldest.has_answer:
                 del self._answers[bisect_left(self._answers, oldest.seconds)]
 
@@ -56,11 +66,17 @@ class LatencyStats:
         The time of attempts without an answer counts too, so a provider that mostly fails is a slow one. The
         result is infinite if none brought an answer.
         """
-        recent = [one for one in self._samples if one.ended > now - _MAX_AGE]
-        if not recent:
+        while self._recent and self._recent[0].ended <= now - _MAX_AGE:
+            self._drop_recent()
+        if not self._recent:
             return None
-        answers = sum([one.has_answer for one in recent])
-        return sum([one.seconds for one in recent]) / answers if answers else math.inf
+        return self._recent_seconds / self._recent_answers if self._recent_answers else math.inf
+
+    def _drop_recent(self) -> None:
+        dropped = self._recent.popleft()
+        self._recent_answers -= dropped.has_answer
+        # From zero again, so that no rounding is left over.
+        self._recent_seconds = self._recent_seconds - dropped.seconds if self._recent else 0.0
 
     def typical_time(self) -> float:
         """Return the time that an attempt should have, in seconds: twice the median."""

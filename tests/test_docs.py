@@ -214,6 +214,7 @@ def test_every_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for page, configurations in shown.items()
     } == {
         "README.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
+        "docs/explained/polling.md": [[("omo", "omocaptcha")]],
         "docs/guides/configuration.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
         "docs/guides/money.md": [[("omo", "omocaptcha")]],
         "docs/guides/production.md": [[("omo", "omocaptcha"), ("backup", "createtask")]],

@@ -170,7 +170,7 @@ class TestLearnedPolling:
     def test_after_sixty_jobs_answers_are_found_soon_by_few_polls(
         self, median: float, sigma: float, most_lag: float, most_polls: float
     ) -> None:
-        found = []
+        found: list[tuple[float, float]] = []
         for seed in range(3):
             client, times = Client(seed=seed), log_normal(median, sigma, seed)
             client.mean(times, 60)

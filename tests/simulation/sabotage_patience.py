@@ -112,7 +112,11 @@ def late_answer_ignored(patch: pytest.MonkeyPatch) -> None:
 
 def pace_of_our_own(patch: pytest.MonkeyPatch) -> None:
     """Every job is polled each second."""
-    patch.setattr(_poller, "next_delay", lambda *_, **_rest: 1.0)
+
+    def next_delay(*_: object, **_rest: object) -> float:
+        return 1.0
+
+    patch.setattr(_poller, "next_delay", next_delay)
 
 
 def first_question_at_once(patch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,18 @@ class Budget:
 
 
 @attrs.frozen
+class FurtherBudget:
+    """The most that all providers together may spend after a moment, and ``name``, what it is the budget of.
+
+    ``spent_before`` is what they had ever spent at that moment.
+    """
+
+    name: str
+    limit: Decimal
+    spent_before: Decimal = Decimal(0)
+
+
+@attrs.frozen
 class JournalSettings:
     """Where jobs and costs are recorded."""
 
@@ -328,7 +340,7 @@ class HubSettings:
     """The most that may be spent at all providers together, such as {limit: 100, per: month}."""
     journal: JournalSettings = JournalSettings()
     """The file in which jobs and costs are recorded, which several processes may share."""
-    further_budgets: Annotated[Sequence[Budget], Internal] = ()
+    further_budgets: Annotated[Sequence[FurtherBudget], Internal] = ()
     """Budgets of all providers together besides ``budget``, such as that of a batch."""
     reuse_since: Annotated[float, Internal] = math.inf
     """From when on answers to equal tasks are reused, whatever ``cache`` says, in seconds since 1970.

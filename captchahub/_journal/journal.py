@@ -27,7 +27,6 @@ from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
-from captchahub._policy.accounting import from_units
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub._policy.job_token import Token
 from captchahub._support.background import BackgroundTasks
@@ -40,10 +39,10 @@ from captchahub.errors import (
     NotOffered,
     PriceUnknown,
 )
-from captchahub.jobs import BudgetStatus, JobEntry, JobState, Spend
+from captchahub.jobs import BudgetStatus, JobEntry, JobState, Period, Spend
 from captchahub.provider import JobId
 from captchahub.results import HealthEntry
-from captchahub.settings import KEPT_IN_MEMORY, HubSettings
+from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
 
 if TYPE_CHECKING:
     from captchahub._policy.health_record import HealthRecord
@@ -135,18 +134,17 @@ class Journal:
     def follow(self, settings: HubSettings, identities: Mapping[str, AccountIdentity]) -> None:
         """Keep to these budgets, times and accounts from now on."""
         self._accounts.replace(identities)
-        budgets = (
-            [*settings.further_budgets]
-            if settings.budget is None
-            else [settings.budget, *settings.further_budgets]
-        )
-        of_hub = [BudgetScope("the hub", None, budget) for budget in budgets]
+        of_hub = [] if settings.budget is None else [BudgetScope("the hub", None, settings.budget)]
+        further = [
+            BudgetScope(one.name, None, Budget(one.limit, Period.TOTAL), one.spent_before)
+            for one in settings.further_budgets
+        ]
         of_providers = [
             BudgetScope(name, name, provider.budget)
             for name, provider in settings.providers.items()
             if provider.budget is not None
         ]
-        self._scopes = [*of_hub, *of_providers]
+        self._scopes = [*of_hub, *further, *of_providers]
         self._cache = settings.cache
         self._reuse_since = settings.reuse_since
         keep = settings.journal.keep
@@ -346,7 +344,7 @@ class Journal:
             found: list[BudgetStatus] = []
             for scope in self._scopes:
                 since, end = period_of(scope.budget, moment)
-                spent = from_units(ledger_table.spent(connection, own, scope.provider, since))
+                spent = scope.counted(ledger_table.spent(connection, own, scope.provider, since))
                 until = None if end is None else datetime.fromtimestamp(end, scope.budget.zone)
                 budget = scope.budget
                 found.append(BudgetStatus(scope.provider, budget.limit, budget.per, spent, until))

@@ -15,11 +15,19 @@ from captchahub.settings import Budget, Period
 
 
 class BudgetScope(NamedTuple):
-    """A budget, its name, and its provider, or None for the budget of the whole hub."""
+    """A budget, its name, and its provider, or None for a budget of the whole hub.
+
+    ``spent_before`` is what was spent in its period before the budget began, and is not counted.
+    """
 
     name: str
     provider: str | None
     budget: Budget
+    spent_before: Decimal = Decimal(0)
+
+    def counted(self, spent: int) -> Decimal:
+        """Return what counts of the units that were spent in the period."""
+        return from_units(spent) - self.spent_before
 
 
 def period_of(budget: Budget, moment: float) -> tuple[int, int | None]:
@@ -69,15 +77,15 @@ def refusal_of(limit: BudgetScope, spent: int, price: Decimal, moment: float) ->
 
     A job that is free fits into a budget that is used up.
     """
-    budget, spent_amount = limit.budget, from_units(spent)
-    if price == 0 or from_units(spent + to_units(price)) <= budget.limit:
+    budget, spent_amount = limit.budget, limit.counted(spent)
+    if price == 0 or limit.counted(spent + to_units(price)) <= budget.limit:
         return None
     if price > budget.limit:
         # No new period helps.
         end, why = None, f"the price of {price:f} is more than the budget of {limit.name}, {budget}"
     else:
         _, end = period_of(budget, moment)
-        why = f"the budget of {limit.name}, {budget}, has no room for {price:f}: {spent_amount:f} is spent"
+        why = f"the budget of {limit.name}, {budget}, has no room for {price:f}: {spent_amount:f} of it is spent"
     frees = None if end is None else datetime.fromtimestamp(end, budget.zone)
     if frees is not None:
         why += f"; the next period begins at {frees.isoformat(' ', 'minutes')}"

@@ -52,6 +52,10 @@ def _wrapped(line: str, width: int) -> str:
     )
 
 
+WORDS = "captchahub.words"
+"""Where ``Context.meta`` has the words of the command line, without the name of the program."""
+
+
 class Subcommand(click.Command):
     """A command whose help fits the terminal, and reports a failing stdout."""
 
@@ -67,6 +71,7 @@ class Subcommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments. click prints the help and the version in here."""
+        ctx.meta.setdefault(WORDS, list(args))
         with writing_stdout():
             return super().parse_args(ctx, args)
 

@@ -173,7 +173,7 @@ class TestRefusals:
     def test_the_message_has_the_budget_what_is_spent_and_the_next_period(self) -> None:
         refusal = self.refused(budget(Period.DAY, ZoneInfo("Europe/Berlin")), "4.9996", "0.00045")
         assert str(refusal) == (
-            "the budget of omo, 5 per day, has no room for 0.00045: 4.9996 is spent; "
+            "the budget of omo, 5 per day, has no room for 0.00045: 4.9996 of it is spent; "
             "the next period begins at 2025-10-27 00:00+01:00"
         )
         assert (refusal.budget, refusal.limit, refusal.spent) == ("omo", Decimal(5), Decimal("4.9996"))
@@ -182,7 +182,7 @@ class TestRefusals:
     def test_a_total_has_no_next_period(self) -> None:
         refusal = self.refused(budget(Period.TOTAL), "5", "1")
         assert refusal.frees is None
-        assert str(refusal) == "the budget of omo, 5 in total, has no room for 1: 5 is spent"
+        assert str(refusal) == "the budget of omo, 5 in total, has no room for 1: 5 of it is spent"
 
     def test_waiting_does_not_help_if_the_price_alone_is_too_much(self) -> None:
         refusal = self.refused(budget(Period.HOUR), "0", "5.01")

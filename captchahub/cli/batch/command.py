@@ -20,9 +20,13 @@ import yaml
 
 from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
-from captchahub.cli.batch.entries import Entry, read_entries
+from captchahub._support.paths import expanded
+from captchahub.cli.batch.entries import ANSWERS, Entry, other_files, read_entries
 from captchahub.cli.batch.output import Output
-from captchahub.cli.batch.run import Batch, Totals
+from captchahub.cli.batch.run import Batch
+from captchahub.cli.batch.summary import summary, totals_fields
+from captchahub.cli.batch.totals import Totals
+from captchahub.cli.invocation import command
 from captchahub.cli.options import (
     UserPath,
     WholeNumber,
@@ -32,13 +36,14 @@ from captchahub.cli.options import (
     positive_seconds,
     with_journal,
 )
-from captchahub.cli.program import Subcommand
-from captchahub.cli.solve.task_options import MakeTask, TextOption, task_maker, text_options
+from captchahub.cli.program import WORDS, Subcommand
+from captchahub.cli.solve.task_options import MakeTask, TextOption, check_kind, task_maker, text_options
 from captchahub.cli.solve.waits import WaitReporter
 from captchahub.cli.streams import ExitCode, put, say, writing_stdout
-from captchahub.errors import TaskError
+from captchahub.cli.text import counted, printable
+from captchahub.errors import ConfigError, TaskError
 from captchahub.hub import Hub
-from captchahub.settings import Budget, HubSettings, Period
+from captchahub.settings import FurtherBudget, HubSettings
 from captchahub.tasks import ImageToText, Solution, Task
 
 __all__ = ["batch"]
@@ -146,14 +151,18 @@ def batch(  # noqa: PLR0917 - click passes them by name
 ) -> None:
     """Solve any number of pictures, and write the answers to a file."""
     # Imported late, because rich takes long to import and help does not need it.
-    from captchahub.cli.batch.progress import showing_progress, summary  # noqa: PLC0415
+    from captchahub.cli.batch.progress import showing_progress  # noqa: PLC0415
 
     reporter = WaitReporter()
     plugins = Plugins((reporter,))
-    settings = with_journal(read_yaml(find_config(config), plugins))
+    configuration = find_config(config)
+    settings = with_journal(read_yaml(configuration, plugins))
+    check_kind(plugins.task_types(), kind)
     entries = read_entries(sources)
+    _refuse_own(output, configuration, settings, [*map(expanded, sources), *(one.file for one in entries)])
     makers = _makers(plugins.task_types(), kind, options)
     _check_options(entries, makers)
+    _say_what_is_skipped(sources, output)
     begun = time.monotonic()
     with Output(output, retry_failed=retry_failed) as file:
         file.begin(lambda: _spent(settings, plugins))
@@ -167,10 +176,13 @@ def batch(  # noqa: PLR0917 - click passes them by name
             run.run(hub, timeout=timeout, concurrency=concurrency, may_pay_twice=retry_failed)
         totals, elapsed = run.totals, time.monotonic() - begun
         file.close(is_complete=totals.solved == totals.total)
-    if run.stopped_by is not None:
-        say(f"stopped early, because the next pictures would fail as well: {run.stopped_by}")
+    stopped = _stopped(run, output)
+    if stopped is not None:
+        say(stopped)
     with writing_stdout():
-        put(json.dumps(_fields(totals, elapsed)) if as_json else summary(totals, elapsed))
+        fields = {**totals_fields(totals, elapsed), "stopped": stopped}
+        put(json.dumps(fields) if as_json else summary(totals, elapsed))
+    _say_how_to_go_on(totals)
     code = ExitCode.DONE if totals.solved == totals.total else ExitCode.UNSOLVED
     click.get_current_context().exit(ExitCode.INTERRUPTED if interrupted.is_set() else code)
 
@@ -217,18 +229,18 @@ def _check_options(entries: Sequence[Entry], makers: Callable[[Entry], MakeTask]
             raise click.UsageError(f"{entry.source}: an option is a list or an object: {error}") from error
 
 
-_NO_LIMIT = Budget(Decimal(10**9), Period.TOTAL)
+_NO_LIMIT = FurtherBudget("everything", Decimal(10**9))
 
 
 def _spent(settings: HubSettings, plugins: Plugins) -> Decimal:
     """Return what the accounts have ever spent."""
-    with Hub(attrs.evolve(settings, further_budgets=(_NO_LIMIT,)), plugins=plugins) as hub:
-        return hub.budgets()[-1].spent
+    with Hub(attrs.evolve(settings, budget=None, further_budgets=(_NO_LIMIT,)), plugins=plugins) as hub:
+        return next(budget.spent for budget in hub.budgets() if budget.provider is None)
 
 
 def _for_batch(settings: HubSettings, file: Output, budget: Decimal | None) -> HubSettings:
     """Return the settings with the batch's budget, and with what is solved since it began reused."""
-    limits = () if budget is None else (Budget(file.spent_before + budget, Period.TOTAL),)
+    limits = () if budget is None else (FurtherBudget("the batch (--budget)", budget, file.spent_before),)
     return attrs.evolve(settings, further_budgets=limits, reuse_since=file.begun)
 
 
@@ -242,7 +254,7 @@ def _stopping_on_interrupt(run: Batch) -> Generator[threading.Event]:
 
     def stop(_number: int, _frame: object) -> None:
         if interrupted.is_set():
-            raise KeyboardInterrupt("the same command goes on where the batch stopped")
+            raise KeyboardInterrupt(_GOES_ON.format(command=_again()))
         interrupted.set()
         run.stop()
         say("waiting for the answers that are paid for; Ctrl-C again stops at once")
@@ -254,15 +266,67 @@ def _stopping_on_interrupt(run: Batch) -> Generator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _fields(totals: Totals, elapsed: float) -> Mapping[str, object]:
-    return {
-        "total": totals.total,
-        "solved": totals.solved,
-        "failed": totals.failed,
-        "done_before": totals.done_before,
-        "judged": totals.judged,
-        "right": totals.right,
-        "spent": str(totals.spent),
-        "has_unknown_cost": totals.has_unknown_cost,
-        "elapsed": round(elapsed, 3),
-    }
+def _refuse_own(output: Path, configuration: Path, settings: HubSettings, sources: Sequence[Path]) -> None:
+    """Raise ConfigError if the output is a file that the program reads or keeps: a batch would damage it."""
+    journal = settings.journal.path
+    journals = () if journal is None else [journal.with_name(journal.name + end) for end in ("", "-wal", "-shm")]
+    answers = [source / ANSWERS for source in sources if source.is_dir()]
+    for what, files in (
+        ("the journal", journals),
+        ("the configuration", [configuration]),
+        ("one of the sources", [*sources, *answers]),
+    ):
+        if any(_is_same(file, output) for file in files):
+            raise ConfigError(f"{output}: it is {what}; name another file for -o")
+
+
+def _is_same(file: Path, output: Path) -> bool:
+    try:
+        return file.samefile(output)
+    except OSError:
+        # One of them does not exist yet, as the journal before the first job.
+        return file.absolute() == output.absolute()
+
+
+def _say_what_is_skipped(sources: Sequence[str], output: Path) -> None:
+    own = {output.absolute(), output.with_name(f"{output.name}.state").absolute()}
+    others = [file for file in other_files(sources) if file.absolute() not in own]
+    if others:
+        was = "was" if len(others) == 1 else "were"
+        say(f"{counted(len(others), 'other file')} {was} skipped, such as {others[0]}")
+
+
+def _stopped(run: Batch, output: Path) -> str | None:
+    """Return why the batch stopped early, and what to do, or None if it did not."""
+    if run.unwritable is not None:
+        return (
+            f"cannot write {output}: {run.unwritable}; what was paid for is in the journal: make room and start "
+            "the same command again"
+        )
+    if run.stopped_by is not None:
+        return f"stopped early, because the next pictures would fail as well: {run.stopped_by}"
+    return None
+
+
+_GOES_ON = "the same command goes on where the batch stopped: {command}"
+
+
+def _say_how_to_go_on(totals: Totals) -> None:
+    for kind, number in totals.errors.most_common():
+        say(f"{counted(number, 'picture')} failed with {kind}, such as {printable(totals.examples[kind])}")
+    if totals.failed:
+        say(f"--retry-failed solves them again: {_again('--retry-failed')}")
+    if totals.done < totals.total:
+        say(_GOES_ON.format(command=_again()))
+
+
+# A pattern that the shell has expanded would fill the terminal.
+_MOST_WORDS = 20
+
+
+def _again(*more: str) -> str:
+    """Return the command line of this batch, with more words that it does not have yet."""
+    words = click.get_current_context().meta[WORDS]
+    if len(words) > _MOST_WORDS:
+        words = ["batch", "..."]
+    return command(*words, *(word for word in more if word not in words))

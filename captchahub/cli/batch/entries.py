@@ -16,7 +16,7 @@ from captchahub._support.paths import expanded
 from captchahub._support.wording import shown
 from captchahub.words import fields_of
 
-__all__ = ["Entry", "read_entries"]
+__all__ = ["ANSWERS", "Entry", "other_files", "read_entries"]
 
 _PICTURES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
 
@@ -61,6 +61,25 @@ def read_entries(sources: Iterable[str]) -> list[Entry]:
     return list(found.values())
 
 
+def other_files(sources: Iterable[str]) -> Iterator[Path]:
+    """Yield the files in folders and of patterns that are left out, because they are no pictures.
+
+    A link to a file that does not exist is one of them.
+    """
+    for source in sources:
+        path = expanded(source)
+        is_folder = path.is_dir()
+        for file in path.rglob("*") if is_folder else () if path.exists() else _matches(path):
+            is_entry = _is_picture(file) and (file.is_file() or not is_folder)
+            if not (is_entry or file.is_dir() or file.name == ANSWERS):
+                yield file
+
+
+def _matches(pattern: Path) -> list[Path]:
+    names = glob(str(pattern), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return [Path(name) for name in sorted(names)]
+
+
 def _entries_of(source: str) -> Iterator[Entry]:
     path = expanded(source)
     if path.is_dir():
@@ -68,8 +87,7 @@ def _entries_of(source: str) -> Iterator[Entry]:
     if path.exists():
         return _of_file(path)
     if any(sign in source for sign in "*?["):
-        names = sorted(glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return (_picture(Path(name)) for name in names if _is_picture(name))
+        return (_picture(file) for file in _matches(path) if _is_picture(file))
     raise click.UsageError(f"{source}: there is no such file or folder")
 
 

@@ -7,50 +7,24 @@ batch is not complete: it says when the batch began, and is locked while the bat
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-
 from captchahub._support.wording import shown
+from captchahub.cli.batch.totals import Done, Record, done_of, failure_of
 from captchahub.cli.text import printable
 from captchahub.errors import ConfigError
-from captchahub.provider import money
-from captchahub.words import fields_of
 
-__all__ = ["COLUMNS", "Done", "Output", "Record", "done_of"]
-
-Record = Mapping[str, object]
-
-
-@attrs.frozen
-class Done:
-    """What the totals of a batch need of a record. ``is_right`` is None if the right answer is unknown.
-
-    ``cost`` is that of all attempts, or None if it is unknown.
-    """
-
-    is_solved: bool
-    is_right: bool | None
-    cost: Decimal | None
-
-
-def done_of(record: Record) -> Done:
-    """Return what the totals need of a record, as it was made or as it was read from a file."""
-    is_right, cost = record.get("is_right"), record.get("total_cost")
-    return Done(
-        not record.get("error"),
-        None if is_right in (None, "") else is_right in (True, "true"),
-        money(cost) if isinstance(cost, str) and cost else None,
-    )
+__all__ = ["COLUMNS", "Output", "why_unwritable"]
 
 
 COLUMNS: Sequence[str] = (
@@ -64,11 +38,17 @@ COLUMNS: Sequence[str] = (
     "job_id",
     "cost",
     "total_cost",
+    "is_collected",
     "elapsed",
     "error",
     "fingerprint",
 )
 """The columns of a CSV file."""
+
+# The keys that tell a record of a batch from other JSON, and how its line begins.
+_NEEDED = {"id", "total_cost", "error"}
+
+_BEGIN = b'{"id": '
 
 
 class Output:
@@ -80,25 +60,41 @@ class Output:
     """
 
     def __init__(self, path: Path, *, retry_failed: bool) -> None:
-        if path.exists() and not path.is_file():
-            raise ConfigError(f"{path}: it is no file that can be read again; name another one for -o")
         self.path = path
         self.begun = 0.0
         """When the batch began, in seconds since 1970; known after :meth:`begin`."""
         self.spent_before = Decimal(0)
         """What the accounts had spent when the batch began."""
+        self.is_resumed = False
+        """Whether an earlier run began the batch; known after :meth:`begin`."""
         self._is_csv = path.suffix.lower() == ".csv"
         self._state_path = path.with_name(f"{path.name}.state")
-        self._state = self._lock()
+        with self._naming_itself():
+            if path.exists() and not path.is_file():
+                raise ConfigError(f"{path}: it is no file that can be read again; name another one for -o")
+            self._is_state_new = not self._state_path.exists()
+            self._state = self._lock()
         try:
-            self.done = self._read(retry_failed=retry_failed)
-            self.is_resumed = bool(self.done)
-            self._file = path.open("a", encoding="utf-8", newline="")
-            if self._is_csv and not self._file.tell():
-                self._append(_csv_line(COLUMNS))
+            with self._naming_itself():
+                self.done, self._places = self._read(retry_failed=retry_failed)
+                self._file = path.open("a", encoding="utf-8", newline="")
+                if self._is_csv and not self._file.tell():
+                    self._append(_csv_line(COLUMNS))
         except BaseException:
-            self._state.close()
+            self._close_state()
             raise
+
+    @contextmanager
+    def _naming_itself(self) -> Generator[None]:
+        """Raise ConfigError with the name of the file if the system refuses something in here."""
+        try:
+            yield
+        except OSError as error:
+            why = why_unwritable(error)
+            raise ConfigError(
+                f"{self.path}: it can't be written: {why}; create its folder, make it writable, or name another "
+                "file for -o"
+            ) from error
 
     def _lock(self) -> io.TextIOWrapper:
         state = self._state_path.open("a+", encoding="utf-8")
@@ -122,43 +118,113 @@ class Output:
         with suppress(ValueError, TypeError, KeyError, ArithmeticError):
             state = json.loads(self._state.read())
             self.begun, self.spent_before = float(state["begun"]), Decimal(state["spent_before"])
+            self.is_resumed = True
             return
-        self.begun, self.spent_before = time.time(), spent()
-        self._state.truncate(0)
-        self._state.write(json.dumps({"begun": self.begun, "spent_before": str(self.spent_before)}))
-        self._state.flush()
+        begun, self.spent_before = time.time(), spent()
+        with self._naming_itself():
+            self._state.truncate(0)
+            self._state.write(json.dumps({"begun": begun, "spent_before": str(self.spent_before)}))
+            self._state.flush()
+        self.begun = begun
 
-    def _read(self, *, retry_failed: bool) -> dict[str, Done]:
+    def has(self, fingerprint: str) -> bool:
+        """Return whether the file had a record of a task when it was opened."""
+        return fingerprint in self._places
+
+    def find(self, fingerprint: str) -> Record | None:
+        """Return the record of a task that was in the file when it was opened, or None if there was none."""
+        place = self._places.get(fingerprint)
+        if place is None:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(place)
+            return self._record(file.readline().decode())
+
+    def _read(self, *, retry_failed: bool) -> tuple[dict[str, Done], dict[str, int]]:
+        """Return what is done, by the id of the entry, and where the record of each fingerprint begins."""
         if not self.path.exists():
             # Whatever the state file says is of a batch whose output was deleted.
             self._state.truncate(0)
-            return {}
-        self._cut_incomplete_line()
-        done = {str(record["id"]): done_of(record) for record in self._records()}
+            return {}, {}
+        done: dict[str, Done] = {}
+        places: dict[str, int] = {}
+        for place, record in self._records():
+            key = str(record["id"])
+            done[key] = done_of(record)
+            if record.get("fingerprint"):
+                places[str(record["fingerprint"])] = place
+        # Not before all the lines are known to be records of a batch.
+        self._end_last_line()
         if not retry_failed or all(one.is_solved for one in done.values()):
-            return done
-        self._rewrite(record for record in self._records() if done_of(record).is_solved)
-        return {key: one for key, one in done.items() if one.is_solved}
+            return done, places
+        self._rewrite(record for _, record in self._records() if done_of(record).is_solved)
+        return self._read(retry_failed=False)
 
-    def _records(self) -> Iterator[Record]:
-        with self.path.open(encoding="utf-8", newline="") as file:
-            yield from _csv_records(file, self.path) if self._is_csv else _json_records(file, self.path)
+    def _records(self) -> Iterator[tuple[int, Record]]:
+        """Yield the records of the complete lines, and where each begins.
 
-    def _cut_incomplete_line(self) -> None:
-        """Remove a last line without its end: the process was killed while it wrote it."""
+        Raises :class:`~captchahub.errors.ConfigError` if a line is something else.
+        """
+        place = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    return
+                record = self._parsed(line)
+                is_head = self._is_csv and not place
+                if record is None or (is_head and [*record.values()] != [*COLUMNS]):
+                    raise self._not_ours(number, line)
+                if not is_head:
+                    yield place, record
+                place += len(line)
+
+    def _parsed(self, line: bytes) -> Record | None:
+        """Return the record in a line, or None if it is none. The first line of a CSV file counts as one."""
+        try:
+            text = line.decode()
+            return self._record(text)
+        # csv.Error: a NUL or a cell without end. RecursionError: thousands of brackets.
+        except (ValueError, RecursionError, csv.Error):
+            return None
+
+    def _record(self, line: str) -> Record | None:
+        if self._is_csv:
+            cells = next(csv.reader([line], strict=True), [])
+            return dict(zip(COLUMNS, cells, strict=True))
+        record: Any = json.loads(line)
+        return record if isinstance(record, dict) and record.keys() >= _NEEDED else None  # pyright: ignore[reportUnknownVariableType]  # the keys of JSON are text
+
+    def _not_ours(self, number: int, line: bytes) -> ConfigError:
+        text = shown(line.decode(errors="replace").rstrip())
+        return ConfigError(f"{self.path}:{number}: {text} is no record of a batch; name another file for -o")
+
+    def _end_last_line(self) -> None:
+        """Remove the beginning of a record at the end: the process was killed while it wrote it.
+
+        A whole record whose line has no end, as an editor may save it, is given one. Raises
+        :class:`~captchahub.errors.ConfigError` if the line is the beginning of something else.
+        """
         with self.path.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            end = size
-            while end:
-                start = max(0, end - 65_536)
-                file.seek(start)
-                found = file.read(end - start).rfind(b"\n")
-                if found >= 0:
-                    end = start + found + 1
+            place = number = 0
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
                     break
-                end = start
-            if end < size:
-                file.truncate(end)
+                place += len(line)
+            else:
+                return
+            if not self._is_csv and self._parsed(line) is not None:
+                file.seek(0, os.SEEK_END)
+                file.write(b"\n")
+            elif self._may_begin_record(line, is_first=not place):
+                file.truncate(place)
+            else:
+                raise self._not_ours(number, line)
+
+    def _may_begin_record(self, line: bytes, *, is_first: bool) -> bool:
+        if self._is_csv and not is_first:
+            return True  # the columns are those of a batch
+        begin = _csv_line(COLUMNS).encode() if self._is_csv else _BEGIN
+        return line.startswith(begin) or begin.startswith(line)
 
     def _rewrite(self, records: Iterable[Record]) -> None:
         """Replace the whole file, at once, so that no crash can lose a record."""
@@ -190,7 +256,14 @@ class Output:
             self._file.close()
         if is_complete:
             self._state_path.unlink(missing_ok=True)
-        self._state.close()
+        self._close_state()
+
+    def _close_state(self) -> None:
+        # Of a batch that did not begin nothing has to be remembered.
+        if self._is_state_new and not self.begun:
+            self._state_path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._state.close()
 
     def __enter__(self) -> Self:
         return self
@@ -201,24 +274,9 @@ class Output:
         self.close(is_complete=False)
 
 
-def _json_records(lines: Iterable[str], path: Path) -> Iterator[Record]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            record: Any = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or "id" not in record:
-            raise ConfigError(
-                f"{path}:{number}: {shown(line.rstrip())} is no record of a batch; name another file for -o"
-            )
-        yield record  # pyright: ignore[reportUnknownVariableType]  # the keys of JSON are text
-
-
-def _csv_records(lines: Iterable[str], path: Path) -> Iterator[Record]:
-    rows = csv.DictReader(lines)
-    if rows.fieldnames is not None and list(rows.fieldnames) != list(COLUMNS):
-        raise ConfigError(f"{path}: it was not written by a batch; name another file for -o")
-    yield from rows
+def why_unwritable(error: OSError) -> str:
+    """Return what the system says, in words that name the cause."""
+    return "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -234,14 +292,5 @@ def _cell(name: str, record: Record) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if name == "error" and isinstance(value, Mapping):
-        value = _reasons(record)
+        value = ": ".join(failure_of(record) or ())
     return printable(value if isinstance(value, str) else json.dumps(value))
-
-
-def _reasons(record: Record) -> str:
-    """Return why a picture was not solved, with the error of each attempt."""
-    error = fields_of(record["error"])
-    attempts: Any = record.get("attempts") or []
-    failed = [one for one in attempts if one["error"]]
-    found = [f"{one['provider']}: {one['error']['message']}" for one in failed]
-    return "; ".join([str(error["message"]), *found])

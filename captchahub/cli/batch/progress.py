@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from captchahub.cli.batch.run import Totals
+from captchahub.cli.batch.summary import percentage
+from captchahub.cli.batch.totals import Totals
 from captchahub.cli.streams import say
-from captchahub.cli.text import counted, money_text
+from captchahub.cli.text import money_text
 
-__all__ = ["showing_progress", "summary"]
+__all__ = ["showing_progress"]
 
 _REDRAWS = 5.0  # a second; a terminal over a slow line must not hold the work up
 
@@ -72,27 +73,8 @@ def _facts(totals: Totals, elapsed: float) -> Iterator[str]:
     done = totals.done - totals.done_before
     if elapsed > 0 and done:
         yield f"{done / elapsed:.1f}/s"
-    yield f"{'at least ' if totals.has_unknown_cost else ''}{money_text(totals.spent)} spent"
+    yield f"{money_text(totals.spent)} spent"
     if totals.judged:
-        yield f"{_percentage(totals.right, totals.judged)} right"
+        yield f"{percentage(totals.right, totals.judged)} right"
     if totals.failed:
         yield f"{totals.failed} failed"
-
-
-def summary(totals: Totals, elapsed: float) -> str:
-    """Return the lines that sum a batch up; ``elapsed`` is the time of this run, in seconds."""
-    done = totals.done - totals.done_before
-    lines = [f"{totals.solved} of {counted(totals.total, 'picture')} solved, {totals.failed} failed"]
-    if totals.judged:
-        share = _percentage(totals.right, totals.judged)
-        lines.append(f"{share} right: {totals.right} of {totals.judged} whose right answers are known")
-    least = "at least " if totals.has_unknown_cost else ""
-    lines.append(f"{least}{money_text(totals.spent)} spent, in all runs of this batch")
-    before = f"; {totals.done_before} were done before" if totals.done_before else ""
-    lines.append(f"{counted(done, 'picture')} in {elapsed:.1f} s, {done / max(elapsed, 1e-9):.1f}/s{before}")
-    return "\n".join(lines)
-
-
-def _percentage(part: int, whole: int) -> str:
-    # Rounded down, so that 100 % means all of them.
-    return f"{int(1000 * part / whole) / 10:g} %"

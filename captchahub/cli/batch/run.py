@@ -6,18 +6,19 @@ batch began is used instead of paying again. The journal has more than the file 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import cast
 
 import attrs
 
-from captchahub._journal.solutions import unpack
 from captchahub.cli.batch.entries import Entry
-from captchahub.cli.batch.output import Done, Output, Record, done_of
-from captchahub.cli.solve.files import FileOutcome
-from captchahub.cli.solve.output import record_of
+from captchahub.cli.batch.output import Output, why_unwritable
+from captchahub.cli.batch.records import EarlierJob, copied_record, new_record
+from captchahub.cli.batch.totals import Record, Totals, done_of
 from captchahub.cli.solve.task_options import MakeTask
 from captchahub.errors import (
     AllProvidersFailed,
@@ -27,51 +28,26 @@ from captchahub.errors import (
     CaptchaHubError,
     InsufficientBalance,
     JournalError,
+    NotAsked,
     PriceUnknown,
+    ServiceUnavailable,
     TaskError,
 )
 from captchahub.hub import Hub
 from captchahub.images import Image
 from captchahub.jobs import JobState
-from captchahub.results import Outcome
-from captchahub.tasks import Solution, Task, TextSolution
+from captchahub.results import Outcome, ProviderState
+from captchahub.tasks import Solution, Task
 
-__all__ = ["Batch", "Totals"]
+__all__ = ["Batch"]
 
 # With these errors at every provider, the next picture would fail in the same way.
 _ENDING = (AuthenticationError, BudgetExceeded, InsufficientBalance, JournalError, PriceUnknown)
 
 _ALL = 1_000_000
 
-
-@attrs.define
-class Totals:
-    """How far a batch is. ``judged`` counts the solved pictures whose right answer is known."""
-
-    total: int
-    done_before: int = 0
-    solved: int = 0
-    failed: int = 0
-    judged: int = 0
-    right: int = 0
-    spent: Decimal = Decimal(0)
-    has_unknown_cost: bool = False
-
-    @property
-    def done(self) -> int:
-        """The number of pictures with a record."""
-        return self.solved + self.failed
-
-    def add(self, done: Done) -> None:
-        """Count a picture."""
-        if done.is_solved:
-            self.solved += 1
-            self.judged += done.is_right is not None
-            self.right += bool(done.is_right)
-        else:
-            self.failed += 1
-        self.has_unknown_cost |= done.cost is None
-        self.spent += done.cost or 0
+_Earlier = Mapping[str, Sequence[EarlierJob]]
+"""The jobs of earlier runs that no record counts, by the fingerprint of their task."""
 
 
 class Batch:
@@ -89,12 +65,14 @@ class Batch:
         self.totals = Totals(len(entries))
         self.on_change: Callable[[], None] = lambda: None
         """Called whenever the totals have changed."""
-        self.stopped_by: Exception | None = None
-        """The error with which every further picture would fail as well, or None."""
+        self.stopped_by: str | None = None
+        """Why every further picture would fail as well, or None."""
+        self.unwritable: str | None = None
+        """Why no further record can be written, or None."""
         self._remaining = [entry for entry in entries if entry.id not in output.done]
         for entry in entries:
             if entry.id in output.done:
-                self.totals.add(output.done[entry.id])
+                self.totals.add(entry.id, output.done[entry.id])
         self.totals.done_before = self.totals.done
         self._output = output
         self._makers = makers
@@ -110,18 +88,51 @@ class Batch:
         Raises what :meth:`Hub.solve` raises for errors that concern every picture.
         """
         self._read_prices(hub)
-        in_doubt = () if may_pay_twice or not self._output.is_resumed else self._tasks_in_doubt(hub)
-        tasks = self._tasks(in_doubt)
+        earlier = self._earlier_jobs(hub)
+        tasks = self._tasks(earlier, may_pay_twice=may_pay_twice)
         for outcome in hub.solve_many(tasks, timeout=timeout, in_flight=concurrency, label=_label):
             item = cast("_Item", outcome.source)
-            if _ends_batch(outcome.error):
-                self.stopped_by = outcome.error
+            if self._ends(outcome.error, hub):
+                self.stopped_by = self.stopped_by or str(outcome.error)
                 self.stop()
                 continue
-            record = _record(item, outcome)
-            self._output.write(record)
-            self.totals.add(done_of(record))
-            self.on_change()
+            self._keep(item.known or _record(item, outcome, earlier.pop(item.fingerprint or "", ())))
+
+    def _keep(self, record: Record) -> None:
+        """Write a record and count it. If that fails, the journal has the answer for the next run."""
+        done = done_of(record)
+        if self.unwritable is None:
+            try:
+                self._output.write(record)
+            except OSError as error:
+                self.unwritable = why_unwritable(error)
+                self.stop()
+        if self.unwritable is None:
+            self.totals.add(str(record["id"]), done)
+        else:
+            self.totals.add_cost(done)
+        self.on_change()
+
+    def _ends(self, error: Exception | None, hub: Hub) -> bool:
+        """Return whether every further picture would fail in the same way, so that this one is left as well.
+
+        So it is if each provider refuses the account or can't be reached. Each picture has then waited for
+        its whole time limit.
+        """
+        if not isinstance(error, AllProvidersFailed):
+            return False
+        others = [attempt for attempt in error.attempts if not isinstance(attempt.error, _ENDING)]
+        if not others:
+            return True
+        if not all(isinstance(attempt.error, (ServiceUnavailable, NotAsked)) for attempt in others):
+            return False
+        if self.stopped_by is not None:
+            return True
+        health = hub.health()
+        is_unreachable = any(isinstance(attempt.error, ServiceUnavailable) for attempt in others)
+        return is_unreachable and all(
+            health[attempt.provider].state is not ProviderState.HEALTHY for attempt in others
+        )
 
     def _read_prices(self, hub: Hub) -> None:
         """Read the price lists, so that the totals say what the batch costs. A service need not have one."""
@@ -129,35 +140,52 @@ class Batch:
             with suppress(CaptchaHubError):
                 hub.services(name)
 
-    def _tasks_in_doubt(self, hub: Hub) -> Collection[str]:
-        """Return the fingerprints of tasks that may have an unknown job since the batch began.
+    def _earlier_jobs(self, hub: Hub) -> dict[str, Sequence[EarlierJob]]:
+        """Return the jobs that were created since the batch began, but are not in the output.
 
-        A killed process leaves a job in doubt if its create call was under way.
+        A killed process leaves them, and so do records that are removed to solve their pictures again.
         """
-        jobs = hub.jobs(state=JobState.AMBIGUOUS, limit=_ALL)
-        return {job.fingerprint for job in jobs if job.ordered_at >= self._output.begun}
+        if not self._output.is_resumed:
+            return {}
+        found: defaultdict[str, list[EarlierJob]] = defaultdict(list)
+        for job in hub.jobs(since=datetime.fromtimestamp(self._output.begun, UTC), limit=_ALL):
+            if job.cost != 0 and not self._output.has(job.fingerprint):
+                name = job.configured_as or job.provider
+                is_in_doubt = job.state is JobState.AMBIGUOUS
+                found[job.fingerprint].append(EarlierJob(name, job.job_id, job.cost, is_in_doubt))
+        return dict(found)
 
-    def _tasks(self, in_doubt: Collection[str]) -> Iterator[_Item]:
+    def _tasks(self, earlier: _Earlier, *, may_pay_twice: bool) -> Iterator[_Item]:
         for entry in self._remaining:
             if self._is_stopping:
                 return
-            yield _Item(entry, self._makers(entry), in_doubt)
+            yield _Item(entry, self._makers(entry), self._output, {} if may_pay_twice else earlier)
 
 
 @attrs.define(eq=False)
 class _Item:
-    """Makes the task of an entry when its turn comes, and remembers its fingerprint."""
+    """Makes the task of an entry when its turn comes, and remembers its fingerprint.
+
+    ``known`` is the record of an entry whose task the output has under another id.
+    """
 
     entry: Entry
     make: MakeTask
-    in_doubt: Collection[str]
+    output: Output
+    earlier: _Earlier
     fingerprint: str | None = None
     kind: str = ""
+    known: Record | None = None
 
     def __call__(self) -> Task[Solution]:
         task = self.make(Image.open(self.entry.file))
         self.kind, self.fingerprint = task.kind, task.fingerprint
-        if self.fingerprint in self.in_doubt:
+        found = self.output.find(task.fingerprint)
+        if found is not None:
+            self.known = copied_record(self.entry, task, found)
+            raise CaptchaHubError("the output has the answer")
+        # A killed process leaves a job in doubt if its create call was under way.
+        if any(job.is_in_doubt for job in self.earlier.get(task.fingerprint, ())):
             raise _in_doubt()
         return task
 
@@ -174,36 +202,9 @@ def _in_doubt() -> AmbiguousCreate:
     return error
 
 
-def _ends_batch(error: Exception | None) -> bool:
-    if not isinstance(error, AllProvidersFailed):
-        return False
-    return all(isinstance(attempt.error, _ENDING) for attempt in error.attempts)
-
-
-def _record(item: _Item, outcome: Outcome[Solution]) -> Record:
+def _record(item: _Item, outcome: Outcome[Solution], earlier: Sequence[EarlierJob]) -> Record:
     error = outcome.error
     if error is not None and not isinstance(error, (AllProvidersFailed, TaskError, AmbiguousCreate)):
         # A configuration error concerns every picture, and any other error is a bug of the library.
         raise error
-    entry = item.entry
-    found = FileOutcome(
-        str(entry.file), item.kind or entry.kind or "", outcome.result, error, item.fingerprint
-    )
-    return {
-        "id": entry.id,
-        **record_of(found),
-        "truth": entry.truth,
-        "is_right": None if outcome.result is None else _is_right(outcome, entry.truth),
-    }
-
-
-def _is_right(outcome: Outcome[Solution], truth: object) -> bool | None:
-    """Return whether the answer is the right one as the task compares answers, or None if that is unknown."""
-    task, result = outcome.task, outcome.result
-    if isinstance(truth, Mapping):
-        right: Solution | None = unpack(task.solution_type, truth)  # pyright: ignore[reportUnknownArgumentType]  # of any keys
-    elif truth is not None and issubclass(task.solution_type, TextSolution):
-        right = TextSolution(str(truth))
-    else:
-        right = None
-    return None if right is None or result is None else task.agrees(result.solution, right)
+    return new_record(item.entry, item.kind, item.fingerprint, outcome, earlier)

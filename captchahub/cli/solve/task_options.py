@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -72,8 +72,7 @@ def task_maker(
     Checks the options once instead of for each picture: raises UsageError for an unknown kind or option, and
     :class:`~captchahub.errors.TaskError` for options that contradict each other.
     """
-    if kind not in types:
-        raise click.UsageError(f"there is no type {kind!r} of task; {advise(kind, types, 'types')}")
+    check_kind(types, kind)
     given = {name: value for name, value in text.items() if value is not None}
     if given and kind != ImageToText.kind:
         names = ", ".join(_flag(name, value) for name, value in given.items())
@@ -96,6 +95,13 @@ def task_maker(
         names = ", ".join(options) or "no options"
         raise click.UsageError(f"a {kind} can't be made with {names}: {reason}") from error
     return make
+
+
+def check_kind(types: Iterable[str], kind: str) -> None:
+    """Raise UsageError if no task is of this kind."""
+    known = [*types]
+    if kind not in known:
+        raise click.UsageError(f"there is no type {kind!r} of task; {advise(kind, known, 'types')}")
 
 
 def _refuse_unknown(kind: str, task_type: type, options: Mapping[str, object]) -> None:

@@ -60,10 +60,14 @@ class Subcommand(click.Command):
     """A command whose help fits the terminal, and reports a failing stdout."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as in click
-        """Write the epilog with its lines, each wrapped by itself; click wraps none or joins them."""
-        if self.epilog:
+        """Write the paragraphs of the epilog; each line of one that begins with ``\\b`` is wrapped by itself.
+
+        click would leave such lines as they are, however long.
+        """
+        for paragraph in self.epilog.strip("\n").split("\n\n") if self.epilog else ():
             formatter.write_paragraph()
-            for line in self.epilog.replace("\b\n", "").strip("\n").splitlines():
+            first, *lines = paragraph.splitlines()
+            for line in lines if first == "\b" else [" ".join([first, *lines])]:
                 # The formatter's own margin is two columns on each side.
                 formatter.write(
                     f"  {_wrapped(line, formatter.width - 2)}".rstrip().replace("\n", "\n  ") + "\n"

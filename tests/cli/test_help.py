@@ -1,6 +1,6 @@
 """The help pages: readable in 80 columns, and there for every command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 import pytest
@@ -27,3 +27,21 @@ def test_a_help_page_fits_into_80_columns_and_says_what_the_command_does(words: 
     assert result.exit_code == 0
     assert [line for line in result.stdout.splitlines() if len(line) > 80] == []
     assert len(result.stdout.split("\n\n")[1].split()) > 3
+    assert list(orphans(result.stdout.splitlines())) == []
+
+
+def orphans(lines: Sequence[str]) -> Iterator[str]:
+    """The short lines in the middle of a paragraph: what was wrapped was wrapped before."""
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        words = line.split()
+        indents = {len(one) - len(one.lstrip()) for one in (before, line, after)}
+        is_column = "  " in line.strip()
+        if words and after.strip() and len(indents) == 1 and not is_column:
+            is_short = len(line.strip()) < 30 and not words[-1].endswith((".", ":"))
+            if is_short and len(before) > 60 and len(line) + len(after.split()[0]) < 60:
+                yield line
+
+
+def test_a_line_that_was_wrapped_twice_is_found() -> None:
+    assert list(orphans(["x" * 70, "picture", "is paid for"])) == ["picture"]
+    assert list(orphans(["x" * 70, "and the end.", "Another paragraph"])) == []

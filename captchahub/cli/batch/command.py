@@ -58,26 +58,25 @@ Examples:
 
 \b
 SOURCE is one of these, and several can be given:
-  a folder       every picture in it and below; an answers.json in it, as
-                 "captchahub sandbox --pictures" writes it, names the right
-                 answers
+  a folder       every picture in it and below; an answers.json in it, as \
+"captchahub sandbox --pictures" writes it, names the right answers
   a pattern      such as "shots/*.png", in quotes
-  a .csv file    with the column file, and if wanted id, type, truth (the right
-                 answer) and options of the task such as length
+  a .csv file    with the column file, and if wanted id, type, truth (the right \
+answer) and options of the task such as length
   a .jsonl file  one object per line with the same keys
   a picture
 Paths in a list begin at the folder of the list.
 
 \b
 Output: a record for each picture, appended as soon as its answer is there.
-  A .csv file has the columns id, file, kind, answer, truth, is_right,
-  provider, job_id, cost, total_cost, elapsed, error and fingerprint; any other
-  file has one JSON object per line with these keys and those of
-  "captchahub solve --json".
+  A .csv file has the columns id, file, kind, answer, truth, is_right, provider, \
+job_id, cost, total_cost, is_collected, elapsed, error and fingerprint; any other file has one JSON \
+object per line with these keys and those of "captchahub solve --json".
 
 Started again with the same -o, the batch goes on where it stopped. No picture
 is paid for twice, even if the process was killed: the answers that were not
-yet written are in the journal. A picture whose job was being created at that
+yet written are in the journal. A picture that the file has under another name
+gets the same answer. A picture whose job was being created at that
 moment is recorded as failed, because the service may have the job;
 --retry-failed solves it again.
 
@@ -87,7 +86,7 @@ second Ctrl-C stops at once; the next run collects the answers.
 \b
 Exit codes:
   0    every picture is solved
-  1    some pictures are not solved, or a provider refuses all further ones
+  1    some pictures are not solved: they failed, or the batch stopped early
   2    wrong usage, or a source can't be read; nothing was solved
   3    the configuration or the output file is wrong; nothing was solved
   130  interrupted, or 143 ended by SIGTERM

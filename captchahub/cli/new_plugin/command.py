@@ -17,7 +17,6 @@ Examples:
   captchahub new-plugin acme
   captchahub new-plugin acme-reader --service-name "ACME Reader" --into ~/code
 
-\b
 It writes the package captchahub-NAME: the provider with its settings and table of errors, an emulation of
 the service for tests, the contract suite, and the files for packaging and CI. The service is fictional, and
 the package passes all its tests. Comments "CHANGE:" mark what to replace.

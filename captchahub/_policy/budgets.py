@@ -85,7 +85,8 @@ def refusal_of(limit: BudgetScope, spent: int, price: Decimal, moment: float) ->
         end, why = None, f"the price of {price:f} is more than the budget of {limit.name}, {budget}"
     else:
         _, end = period_of(budget, moment)
-        why = f"the budget of {limit.name}, {budget}, has no room for {price:f}: {spent_amount:f} of it is spent"
+        spent_of_it = f"{spent_amount:f} of it is spent"
+        why = f"the budget of {limit.name}, {budget}, has no room for {price:f}: {spent_of_it}"
     frees = None if end is None else datetime.fromtimestamp(end, budget.zone)
     if frees is not None:
         why += f"; the next period begins at {frees.isoformat(' ', 'minutes')}"

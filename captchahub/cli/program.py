@@ -60,7 +60,7 @@ class Subcommand(click.Command):
     """A command whose help fits the terminal, and reports a failing stdout."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as in click
-        """Write the paragraphs of the epilog; each line of one that begins with ``\\b`` is wrapped by itself.
+        r"""Write the paragraphs of the epilog; each line of one that begins with ``\b`` is wrapped by itself.
 
         click would leave such lines as they are, however long.
         """

@@ -214,6 +214,34 @@ def test_what_failed_attempts_cost_stays_in_the_totals_after_a_retry(
     assert Decimal(json.loads(again.stdout)["spent"]) == spent(home) == Decimal("0.0022")
 
 
+def test_a_full_disk_ends_the_batch_and_the_next_run_collects_the_answers(
+    home: Path, shots: Path, service: Sandbox
+) -> None:
+    resource = pytest.importorskip("resource")
+    # The journal's files stay smaller than that.
+    filler = json.dumps({"id": "x" * 400_000, "file": "", "total_cost": "0", "error": None}) + "\n"
+    path = home / "out.jsonl"
+    path.write_text(filler * 10)
+    size = path.stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, limits[1]))
+    try:
+        result = run("batch", "shots", "-o", "out.jsonl", "--json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 1
+    message = (
+        "cannot write out.jsonl: File too large; what was paid for is in the journal: make room and start"
+    )
+    assert message in result.stderr
+    totals = json.loads(result.stdout)
+    assert message in totals["stopped"]
+    assert Decimal(totals["spent"]) == spent(home)
+    totals = json.loads(run("batch", "shots", "-o", "out.jsonl", "--json").stdout)
+    assert (totals["solved"], Decimal(totals["spent"])) == (3, Decimal("0.00165"))
+    assert (len(service.jobs), len(list(shots.glob("*.png")))) == (3, 3)
+
+
 def test_failures_are_summed_up_with_an_example_and_how_to_go_on(shots: Path) -> None:
     (shots / "broken.png").write_text("not a picture")
     result = run("batch", "shots", "-o", "out.csv", "--charset", "ABCDEF")
@@ -237,8 +265,9 @@ def test_a_batch_stops_if_every_provider_is_down(home: Path, shots: Path, servic
     with socket.create_server(("127.0.0.1", 0)) as free:
         down["base_url"] = f"http://127.0.0.1:{free.getsockname()[1]}"
     providers = yaml.safe_load((home / "captchahub.yaml").read_text())["providers"]
+    down["health"] = {"failures": 1}
     configured(home, providers={"omo": {**providers["omo"], **down}})
-    result = run("batch", "shots", "-o", "out.jsonl", "--timeout", "2", "--json")
+    result = run("batch", "shots", "-o", "out.jsonl", "--timeout", "0.5", "--json")
     assert result.exit_code == 1
     assert (home / "out.jsonl").read_text() == ""
     totals = json.loads(result.stdout)
@@ -327,7 +356,11 @@ def test_the_budget_of_the_batch_counts_every_account_from_its_beginning(
     home: Path, shots: Path, service: Sandbox
 ) -> None:
     accounts = {
-        name: {"plugin": "omocaptcha", "prices": {"image-to-text": 0.0007}, **service.settings(f"{TOKEN}-{name}")}
+        name: {
+            "plugin": "omocaptcha",
+            "prices": {"image-to-text": 0.0007},
+            **service.settings(f"{TOKEN}-{name}"),
+        }
         for name in ("alpha", "beta")
     }
     accounts["alpha"]["budget"] = {"limit": 1, "per": "day"}
@@ -337,7 +370,9 @@ def test_the_budget_of_the_batch_counts_every_account_from_its_beginning(
     result = run("batch", "shots", "-o", "out.jsonl", "--budget", "0.002", "--concurrency", "1")
     assert result.exit_code == 1
     assert len(records(home / "out.jsonl")) == 2
-    message = "the budget of the batch (--budget), 0.002 in total, has no room for 0.0007: 0.0014 of it is spent"
+    message = (
+        "the budget of the batch (--budget), 0.002 in total, has no room for 0.0007: 0.0014 of it is spent"
+    )
     assert message in result.stderr
 
 

@@ -37,7 +37,9 @@ def test_only_jobs_without_a_known_price_count_as_unpriced(record: Record, cost:
 
 def test_a_total_names_the_jobs_that_it_can_not_contain() -> None:
     totals = totals_of({"total_cost": "0.00165"}, {"total_cost": ""}, {"total_cost": ""})
-    assert "\n0.00165 spent, and 2 jobs without a known price, in all runs of this batch\n" in summary(totals, 1.0)
+    assert "\n0.00165 spent, and 2 jobs without a known price, in all runs of this batch\n" in summary(
+        totals, 1.0
+    )
     assert totals_fields(totals, 1.0)["unpriced"] == 2
 
 

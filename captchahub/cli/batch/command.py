@@ -268,7 +268,9 @@ def _stopping_on_interrupt(run: Batch) -> Generator[threading.Event]:
 def _refuse_own(output: Path, configuration: Path, settings: HubSettings, sources: Sequence[Path]) -> None:
     """Raise ConfigError if the output is a file that the program reads or keeps: a batch would damage it."""
     journal = settings.journal.path
-    journals = () if journal is None else [journal.with_name(journal.name + end) for end in ("", "-wal", "-shm")]
+    journals = (
+        () if journal is None else [journal.with_name(journal.name + end) for end in ("", "-wal", "-shm")]
+    )
     answers = [source / ANSWERS for source in sources if source.is_dir()]
     for what, files in (
         ("the journal", journals),
@@ -299,8 +301,8 @@ def _stopped(run: Batch, output: Path) -> str | None:
     """Return why the batch stopped early, and what to do, or None if it did not."""
     if run.unwritable is not None:
         return (
-            f"cannot write {output}: {run.unwritable}; what was paid for is in the journal: make room and start "
-            "the same command again"
+            f"cannot write {output}: {run.unwritable}; what was paid for is in the journal: make room and "
+            "start the same command again"
         )
     if run.stopped_by is not None:
         return f"stopped early, because the next pictures would fail as well: {run.stopped_by}"

@@ -92,8 +92,8 @@ class Output:
         except OSError as error:
             why = why_unwritable(error)
             raise ConfigError(
-                f"{self.path}: it can't be written: {why}; create its folder, make it writable, or name another "
-                "file for -o"
+                f"{self.path}: it can't be written: {why}; create its folder, make it writable, or name "
+                "another file for -o"
             ) from error
 
     def _lock(self) -> io.TextIOWrapper:
@@ -205,11 +205,11 @@ class Output:
         :class:`~captchahub.errors.ConfigError` if the line is the beginning of something else.
         """
         with self.path.open("rb+") as file:
-            place = number = 0
-            for number, line in enumerate(file, start=1):
+            place, number, line = 0, 1, b""
+            for line in file:
                 if not line.endswith(b"\n"):
                     break
-                place += len(line)
+                place, number = place + len(line), number + 1
             else:
                 return
             if not self._is_csv and self._parsed(line) is not None:

@@ -109,8 +109,9 @@ def _solution_of(task: Task[Solution], record: Record) -> Solution | None:
     if isinstance(fields, Mapping):
         return unpack(task.solution_type, fields)  # pyright: ignore[reportUnknownArgumentType]  # of any keys
     # A CSV file has only the text of the answer.
-    is_text = issubclass(task.solution_type, TextSolution) and isinstance(answer, str)
-    return TextSolution(answer) if is_text else None
+    if isinstance(answer, str) and issubclass(task.solution_type, TextSolution):
+        return TextSolution(answer)
+    return None
 
 
 def _cell(truth: object) -> str:

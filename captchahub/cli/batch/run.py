@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import cast
 
 import attrs
 
+from captchahub.cli.advice import advise_commands
 from captchahub.cli.batch.entries import Entry
 from captchahub.cli.batch.output import Output, why_unwritable
 from captchahub.cli.batch.records import EarlierJob, copied_record, new_record
@@ -93,7 +93,9 @@ class Batch:
         for outcome in hub.solve_many(tasks, timeout=timeout, in_flight=concurrency, label=_label):
             item = cast("_Item", outcome.source)
             if self._ends(outcome.error, hub):
-                self.stopped_by = self.stopped_by or str(outcome.error)
+                if self.stopped_by is None:
+                    advise_commands(outcome.error, hub, item.fingerprint)
+                    self.stopped_by = str(outcome.error)
                 self.stop()
                 continue
             self._keep(item.known or _record(item, outcome, earlier.pop(item.fingerprint or "", ())))

@@ -40,7 +40,9 @@ def done_of(record: Record) -> Done:
     """Return what the totals need of a record, as it was made or as it was read from a file."""
     is_right = record.get("is_right")
     cost, unpriced = _cost_of(record)
-    return Done(None if is_right in (None, "") else is_right in (True, "true"), cost, unpriced, failure_of(record))
+    return Done(
+        None if is_right in (None, "") else is_right in (True, "true"), cost, unpriced, failure_of(record)
+    )
 
 
 def failure_of(record: Record) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from typing import cast
 import attrs
 
 from captchahub._support.paths import expanded
+from captchahub.cli.advice import advise_commands
 from captchahub.cli.solve.task_options import MakeTask
 from captchahub.cli.streams import ExitCode
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, SolveTimeout, TaskError
@@ -73,6 +74,7 @@ def solve_files(
         fingerprint = None
         with suppress(TaskError):  # the file is not a picture, so there is no task
             fingerprint = outcome.task.fingerprint
+        advise_commands(error, hub, fingerprint)
         yield FileOutcome(started[outcome.index], kind, outcome.result, error, fingerprint)
 
 

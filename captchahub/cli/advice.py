@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from captchahub.cli.invocation import command
-from captchahub.errors import HOW_TO_REPORT, INSTEAD_OF_WAITING, AllProvidersFailed, Attempt
+from captchahub.errors import HOW_TO_REPORT, INSTEAD_OF_WAITING, AllProvidersFailed, Attempt, JournalError
 from captchahub.hub import Hub
 from captchahub.jobs import JobEntry, JobState
 
@@ -45,7 +45,10 @@ def in_commands(advice: str, number: Callable[[], str]) -> str:
 
 
 def _number_of(attempt: Attempt, hub: Hub, fingerprint: str | None) -> str:
-    jobs: Iterable[JobEntry] = hub.jobs(provider=attempt.provider, limit=_RECENT)
+    try:
+        jobs: Iterable[JobEntry] = hub.jobs(provider=attempt.provider, limit=_RECENT)
+    except JournalError:
+        return "N"
     if attempt.job_id is None:
         # The service may have the job, but its id did not arrive.
         jobs = (job for job in jobs if (job.fingerprint, job.state) == (fingerprint, JobState.AMBIGUOUS))

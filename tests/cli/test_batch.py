@@ -265,8 +265,7 @@ def test_a_batch_stops_if_every_provider_is_down(home: Path, shots: Path, servic
     with socket.create_server(("127.0.0.1", 0)) as free:
         down["base_url"] = f"http://127.0.0.1:{free.getsockname()[1]}"
     providers = yaml.safe_load((home / "captchahub.yaml").read_text())["providers"]
-    down["health"] = {"failures": 1}
-    configured(home, providers={"omo": {**providers["omo"], **down}})
+    configured(home, providers={"omo": {**providers["omo"], **down, "health": {"failures": 1}}})
     result = run("batch", "shots", "-o", "out.jsonl", "--timeout", "0.5", "--json")
     assert result.exit_code == 1
     assert (home / "out.jsonl").read_text() == ""
@@ -288,7 +287,7 @@ def test_a_picture_is_known_by_what_it_is_from_another_folder_too(
     result = run("batch", ".", "-o", name, "--config", str(home / "captchahub.yaml"), "--json")
     assert len(service.jobs) == 3
     totals = json.loads(result.stdout)
-    assert (totals["solved"], totals["right"], totals["spent"]) == (3, 2, "0")
+    assert (totals["solved"], totals["right"], totals["spent"]) == (3, 2, "0.00165")
     text = (shots / name).read_text()
     assert len(text.splitlines()) == 6 + name.endswith("csv")
 

@@ -21,12 +21,17 @@ import yaml
 from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub._support.paths import expanded
-from captchahub.cli.batch.entries import ANSWERS, Entry, other_files, read_entries
+from captchahub.cli.batch.entries import Entry, read_entries
+from captchahub.cli.batch.messages import (
+    how_it_goes_on,
+    reason_of_stop,
+    say_how_to_go_on,
+    say_what_is_skipped,
+)
 from captchahub.cli.batch.output import Output
+from captchahub.cli.batch.own_files import refuse_own
 from captchahub.cli.batch.run import Batch
 from captchahub.cli.batch.summary import summary, totals_fields
-from captchahub.cli.batch.totals import Totals
-from captchahub.cli.invocation import command
 from captchahub.cli.options import (
     UserPath,
     WholeNumber,
@@ -36,12 +41,11 @@ from captchahub.cli.options import (
     positive_seconds,
     with_journal,
 )
-from captchahub.cli.program import WORDS, Subcommand
+from captchahub.cli.program import Subcommand
 from captchahub.cli.solve.task_options import MakeTask, TextOption, check_kind, task_maker, text_options
 from captchahub.cli.solve.waits import WaitReporter
 from captchahub.cli.streams import ExitCode, put, say, writing_stdout
-from captchahub.cli.text import counted, printable
-from captchahub.errors import ConfigError, TaskError
+from captchahub.errors import TaskError
 from captchahub.hub import Hub
 from captchahub.settings import FurtherBudget, HubSettings
 from captchahub.tasks import ImageToText, Solution, Task
@@ -158,10 +162,10 @@ def batch(  # noqa: PLR0917 - click passes them by name
     settings = with_journal(read_yaml(configuration, plugins))
     check_kind(plugins.task_types(), kind)
     entries = read_entries(sources)
-    _refuse_own(output, configuration, settings, [*map(expanded, sources), *(one.file for one in entries)])
+    refuse_own(output, configuration, settings, [*map(expanded, sources), *(one.file for one in entries)])
     makers = _makers(plugins.task_types(), kind, options)
     _check_options(entries, makers)
-    _say_what_is_skipped(sources, output)
+    say_what_is_skipped(sources, output)
     begun = time.monotonic()
     with Output(output, retry_failed=retry_failed) as file:
         file.begin(lambda: _spent(settings, plugins))
@@ -175,13 +179,13 @@ def batch(  # noqa: PLR0917 - click passes them by name
             run.run(hub, timeout=timeout, concurrency=concurrency, may_pay_twice=retry_failed)
         totals, elapsed = run.totals, time.monotonic() - begun
         file.close(is_complete=totals.solved == totals.total)
-    stopped = _stopped(run, output)
+    stopped = reason_of_stop(run, output)
     if stopped is not None:
         say(stopped)
     with writing_stdout():
         fields = {**totals_fields(totals, elapsed), "stopped": stopped}
         put(json.dumps(fields) if as_json else summary(totals, elapsed))
-    _say_how_to_go_on(totals)
+    say_how_to_go_on(totals)
     code = ExitCode.DONE if totals.solved == totals.total else ExitCode.UNSOLVED
     click.get_current_context().exit(ExitCode.INTERRUPTED if interrupted.is_set() else code)
 
@@ -253,7 +257,7 @@ def _stopping_on_interrupt(run: Batch) -> Generator[threading.Event]:
 
     def stop(_number: int, _frame: object) -> None:
         if interrupted.is_set():
-            raise KeyboardInterrupt(_GOES_ON.format(command=_again()))
+            raise KeyboardInterrupt(how_it_goes_on())
         interrupted.set()
         run.stop()
         say("waiting for the answers that are paid for; Ctrl-C again stops at once")
@@ -263,71 +267,3 @@ def _stopping_on_interrupt(run: Batch) -> Generator[threading.Event]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _refuse_own(output: Path, configuration: Path, settings: HubSettings, sources: Sequence[Path]) -> None:
-    """Raise ConfigError if the output is a file that the program reads or keeps: a batch would damage it."""
-    journal = settings.journal.path
-    journals = (
-        () if journal is None else [journal.with_name(journal.name + end) for end in ("", "-wal", "-shm")]
-    )
-    answers = [source / ANSWERS for source in sources if source.is_dir()]
-    for what, files in (
-        ("the journal", journals),
-        ("the configuration", [configuration]),
-        ("one of the sources", [*sources, *answers]),
-    ):
-        if any(_is_same(file, output) for file in files):
-            raise ConfigError(f"{output}: it is {what}; name another file for -o")
-
-
-def _is_same(file: Path, output: Path) -> bool:
-    try:
-        return file.samefile(output)
-    except OSError:
-        # One of them does not exist yet, as the journal before the first job.
-        return file.absolute() == output.absolute()
-
-
-def _say_what_is_skipped(sources: Sequence[str], output: Path) -> None:
-    own = {output.absolute(), output.with_name(f"{output.name}.state").absolute()}
-    others = [file for file in other_files(sources) if file.absolute() not in own]
-    if others:
-        was = "was" if len(others) == 1 else "were"
-        say(f"{counted(len(others), 'other file')} {was} skipped, such as {others[0]}")
-
-
-def _stopped(run: Batch, output: Path) -> str | None:
-    """Return why the batch stopped early, and what to do, or None if it did not."""
-    if run.unwritable is not None:
-        return (
-            f"cannot write {output}: {run.unwritable}; what was paid for is in the journal: make room and "
-            "start the same command again"
-        )
-    if run.stopped_by is not None:
-        return f"stopped early, because the next pictures would fail as well: {run.stopped_by}"
-    return None
-
-
-_GOES_ON = "the same command goes on where the batch stopped: {command}"
-
-
-def _say_how_to_go_on(totals: Totals) -> None:
-    for kind, number in totals.errors.most_common():
-        say(f"{counted(number, 'picture')} failed with {kind}, such as {printable(totals.examples[kind])}")
-    if totals.failed:
-        say(f"--retry-failed solves them again: {_again('--retry-failed')}")
-    if totals.done < totals.total:
-        say(_GOES_ON.format(command=_again()))
-
-
-# A pattern that the shell has expanded would fill the terminal.
-_MOST_WORDS = 20
-
-
-def _again(*more: str) -> str:
-    """Return the command line of this batch, with more words that it does not have yet."""
-    words = click.get_current_context().meta[WORDS]
-    if len(words) > _MOST_WORDS:
-        words = ["batch", "..."]
-    return command(*words, *(word for word in more if word not in words))

@@ -45,7 +45,7 @@ COLUMNS: Sequence[str] = (
 )
 """The columns of a CSV file."""
 
-# The keys that tell a record of a batch from other JSON, and how its line begins.
+# The keys that distinguish a record of a batch from other JSON, and how its line begins.
 _NEEDED = {"id", "total_cost", "error"}
 
 _BEGIN = b'{"id": '

@@ -70,9 +70,13 @@ class Batch:
         self.unwritable: str | None = None
         """Why no further record can be written, or None."""
         self._remaining = [entry for entry in entries if entry.id not in output.done]
-        for entry in entries:
-            if entry.id in output.done:
-                self.totals.add(entry.id, output.done[entry.id])
+        wanted = {entry.id for entry in entries}
+        for key, done in output.done.items():
+            if key in wanted:
+                self.totals.add(key, done)
+            else:
+                # It has the id that another folder gives it, or is of another source; it was paid for.
+                self.totals.add_cost(done)
         self.totals.done_before = self.totals.done
         self._output = output
         self._makers = makers

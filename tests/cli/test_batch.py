@@ -354,7 +354,7 @@ def test_other_files_in_a_folder_are_counted(shots: Path) -> None:
 def test_the_budget_of_the_batch_counts_every_account_from_its_beginning(
     home: Path, shots: Path, service: Sandbox
 ) -> None:
-    accounts = {
+    accounts: dict[str, dict[str, object]] = {
         name: {
             "plugin": "omocaptcha",
             "prices": {"image-to-text": 0.0007},

@@ -189,7 +189,7 @@ class Output:
 
     def _record(self, line: str) -> Record | None:
         if self._is_csv:
-            cells = next(csv.reader([line], strict=True), [])
+            (cells,) = csv.reader([line], strict=True)
             return dict(zip(COLUMNS, cells, strict=True))
         record: Any = json.loads(line)
         return record if isinstance(record, dict) and record.keys() >= _NEEDED else None  # pyright: ignore[reportUnknownVariableType]  # the keys of JSON are text

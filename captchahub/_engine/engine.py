@@ -34,7 +34,7 @@ from captchahub._policy.ordering import default_route
 from captchahub._policy.scheduling import HedgeBudget
 from captchahub._providers.account import Account
 from captchahub._providers.admission import ChangeSignal
-from captchahub._providers.registry import ProviderRegistry, TransportFactory, http_transport
+from captchahub._providers.registry import ProviderRegistry, TransportFactory
 from captchahub._support.background import BackgroundTasks, cancel_all
 from captchahub._support.clock import now
 from captchahub._support.forking import keep, process
@@ -65,7 +65,7 @@ class Engine:
         settings: HubSettings,
         *,
         plugins: Plugins | None = None,
-        connect: TransportFactory = http_transport,
+        connect: TransportFactory | None = None,
         chance: Callable[[], float] = random.random,
         wall_clock: Callable[[], float] = time.time,
         journal: Writer | None = None,

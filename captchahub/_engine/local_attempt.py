@@ -25,7 +25,7 @@ class LocalAttempt(AttemptRunner[LocalAccount]):
         limit = asyncio.timeout(left)
         self.may_have_job = True
         # The permit keeps its slot until the thread is free, because nothing can interrupt the engine.
-        busy = self._permit.busy = self.account.workers.begin(partial(self._call, prepared.task))
+        busy = self._permit.busy = self.account.workers.submit(partial(self._call, prepared.task))
         try:
             async with limit:
                 found = Solved(await asyncio.wrap_future(busy))

@@ -1,43 +1,42 @@
-"""Sends requests over HTTP, and turns the errors of requests and urllib3 into the library's own.
+"""Sends requests over HTTP, and turns the errors of urllib3 and sockets into the library's own.
 
-It uses requests' adapter without a session: there are no redirects, cookies or ``.netrc``.
+It uses urllib3's connections, on which requests is built, and no session: there are no redirects, cookies or
+``.netrc``. What requests does for each call is done once for each server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from http.client import IncompleteRead
+from typing import Protocol
 
-import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, should_bypass_proxies
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError
 
-from captchahub._http.certificates import Trust, environment_trust, named_trust
-from captchahub._http.connections import Exchange, track
-from captchahub._http.failures import failure, timed_out
+from captchahub._http.breakages import ERRORS, breakage_of
+from captchahub._http.connections import Connection, Exchange
+from captchahub._http.endpoints import Endpoint
+from captchahub._http.failures import Breakage, Cause, failure, timed_out
 from captchahub._http.happy_eyeballs import Resolve
-from captchahub._http.proxies import Proxy, environment_proxy
+from captchahub._http.interim_replies import FinalResponse
+from captchahub._http.network import Network
+from captchahub._http.origins import beginning_of, origin_of
+from captchahub._policy.concurrency import LEAST_THREADS, RoundTrips
 from captchahub._support.clock import steady
 from captchahub._support.threads import Workers
 from captchahub._support.tracebacks import forget_frames
-from captchahub._version import __version__
-from captchahub.errors import ConfigError, MalformedReply, ProviderError, ServiceUnavailable
-from captchahub.provider import Reply, Request, is_loopback
+from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply, ServiceUnavailable
+from captchahub.provider import Reply, Request
 from captchahub.settings import HttpSettings
 
 # Bytes of a reply to read at a time: the size limit is checked after each.
 _CHUNK = 16 * 1024
 
-# The calls of one provider that can run at the same time, each in a thread.
-_MAX_WORKERS = 32
+# The servers that a provider is prepared for. A service has one or two.
+_MAX_ENDPOINTS = 8
 
 # Seconds after the deadline at which a socket times out by itself.
 _GRACE = 1.0
@@ -67,155 +66,195 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """A :class:`Transport` on requests: blocking calls in threads, pooled keep-alive connections."""
+    """A :class:`Transport` on urllib3: blocking calls in threads, kept-alive connections.
+
+    ``network`` is what the providers of a hub share; without it, the transport has its own.
+    """
 
     def __init__(
         self,
         name: str,
         settings: HttpSettings,
         *,
+        network: Network | None = None,
         max_idle: float = _MAX_IDLE,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
         self._settings = settings
+        self._network = Network() if network is None else network
         self._max_idle = max_idle
         self._resolve = resolve
-        self._workers = Workers(name, _MAX_WORKERS)
-        self._adapter = Adapter(pool_connections=4, pool_maxsize=_MAX_WORKERS, max_retries=0)
-        track(self._adapter.poolmanager)
-        # The certificates that were last found usable; checking them parses the file.
-        self._checked: Trust | None = None
+        self._workers = Workers(name, LEAST_THREADS)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._preparing = threading.Lock()
+        self._round_trips = RoundTrips()
         self._lock = threading.Lock()
         self._running: set[Exchange] = set()
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
-        url = urlsplit(request.url)
-        if url.scheme != "https" and not is_loopback(url.hostname):
-            raise ConfigError(f"{url.scheme}://{url.hostname} would send the token in the clear; use https")
-        started = steady()
-        exchange = Exchange(
-            self._lock, deadline=started + timeout, max_idle=self._max_idle, resolve=self._resolve
-        )
-        self._running.add(exchange)
-        # A call that waited half its time for a thread is not started: its reply would hardly come in time,
-        # and a create without its reply is ambiguous.
-        begin_by = started + timeout / 2
+        outcome = await self._outcome(request, timeout)
         try:
-            async with asyncio.timeout(timeout):
-                outcome = await self._workers.run(
-                    partial(self._exchange, request, exchange, timeout, begin_by)
-                )
-        except TimeoutError:
-            # First, because the worker could still start to send until it is cut off.
-            exchange.cut_off()
-            outcome = timed_out(url.netloc, exchange, timeout)
-        finally:
-            exchange.cut_off()
-            self._running.discard(exchange)
-        try:
-            if isinstance(outcome, ProviderError):
-                raise outcome
-            return outcome
+            if isinstance(outcome, Reply):
+                return outcome
+            raise outcome
         finally:
             # An error is in a reference cycle with the frame whose variable holds it, and so is the request.
             del outcome
+
+    async def _outcome(self, request: Request, timeout: float) -> Reply | CaptchaHubError:
+        exchange = Exchange(self._lock, deadline=steady() + timeout, resolve=self._resolve)
+        self._running.add(exchange)
+        waiting = self._workers.begin(partial(self._exchange, request, exchange, timeout))
+        run_out = partial(_run_out, waiting, exchange, beginning_of(request.url), timeout)
+        timer = asyncio.get_running_loop().call_later(timeout, run_out)
+        try:
+            return await waiting
+        except BaseException:
+            exchange.cut_off()
+            raise
+        finally:
+            timer.cancel()
+            self._running.discard(exchange)
 
     async def aclose(self) -> None:
         """See :meth:`Transport.aclose`."""
         for exchange in self._running:
             exchange.cut_off()
+        # Before the wait, which may be cancelled.
+        with self._preparing:
+            for endpoint in self._endpoints.values():
+                endpoint.close()
         await self._workers.aclose(_CLOSING_SECONDS)
-        self._adapter.close()
 
-    def _exchange(
-        self, request: Request, exchange: Exchange, timeout: float, begin_by: float
-    ) -> Reply | ProviderError:
+    def _exchange(self, request: Request, exchange: Exchange, timeout: float) -> Reply | CaptchaHubError:
         """Send a request and read its reply, in a worker's thread.
 
-        Errors are returned. An exception that is raised while one of requests' is handled would hold that one
+        Errors are returned. An exception that is raised while one of urllib3's is handled would hold that one
         as its context, and with it the request's body, which has the token.
         """
-        host = urlsplit(request.url).netloc
-        if steady() > begin_by:
+        # A call that waited half its time for a thread is not started: its reply would hardly come in time,
+        # and a create without its reply is ambiguous.
+        if exchange.is_cut_off or steady() > exchange.deadline - timeout / 2:
             return ServiceUnavailable(
-                f"{host}: too many calls at once, so this one was not started; lower max_in_flight",
+                f"{_name_of(request.url)}: too many calls at once, so this one was not started; "
+                "lower max_in_flight",
                 nothing_created=True,
             )
-        headers = {
-            "User-Agent": self._settings.user_agent or f"captchahub/{__version__}",
-            # RFC 9110 section 12.5.3, because the limit on the size of replies counts plain bytes.
-            "Accept-Encoding": "identity",
-            **request.headers,
-        }
-        message = requests.Request(request.method, request.url, headers=headers, data=request.body)
-        proxy = exchange.proxy = self._proxy_for(request.url)
-        trust = self._usable_trust() if request.url.lower().startswith("https") else None
-        verify: Any = trust  # Adapter.cert_verify() takes it
-        exchange.begin()
         try:
-            response = self._adapter.send(
-                message.prepare(),
-                stream=True,
-                # Only for a thread that the event loop could not cut off: it does so in time.
-                timeout=timeout + _GRACE,
-                verify=verify,
-                proxies=None if proxy is None else {"https": proxy.url},
-            )
-            return self._read(response)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            endpoint = self._endpoint_for(request.url)
+        except ConfigError as error:
+            return error
+        except ValueError:
+            return failure(_name_of(request.url), exchange, Breakage(Cause.BAD_ADDRESS))
+        return self._exchange_at(endpoint, request, exchange, timeout)
+
+    def _exchange_at(
+        self, endpoint: Endpoint, request: Request, exchange: Exchange, timeout: float
+    ) -> Reply | CaptchaHubError:
+        try:
+            head = endpoint.head_of(request)
+            # The timeout is only for a thread that the event loop could not cut off: it does so in time.
+            connection = endpoint.connection_for(exchange, timeout + _GRACE)
+            return self._converse(endpoint, connection, exchange, request, head)
+        except ConfigError as error:
+            return error
+        except ERRORS as error:
             # urllib3 leaves its errors in reference cycles with its frames, and those lead to the request.
             forget_frames(error)
-            return failure(host, exchange, error, timeout, trust)
+            if type(error) is ConnectTimeoutError:
+                return timed_out(endpoint.name, exchange, timeout)
+            return failure(endpoint.name, exchange, breakage_of(error))
 
-    def _read(self, response: requests.Response) -> Reply | ProviderError:
-        limit = self._settings.max_reply_bytes
-        body = bytearray()
-        with response:
-            for chunk in response.iter_content(_CHUNK):
-                body += chunk
-                if len(body) > limit:
-                    return MalformedReply(f"HTTP {response.status_code} with more than {limit} bytes")
-        return Reply(response.status_code, bytes(body), response.headers)
+    def _converse(
+        self, endpoint: Endpoint, connection: Connection, exchange: Exchange, request: Request, head: bytes
+    ) -> Reply | CaptchaHubError:
+        is_usable = False
+        try:
+            sent = steady()
+            reply = connection.ask(request.method, head, request.body)
+            with reply:
+                self._round_trips = self._round_trips.after(steady() - sent)
+                self._workers.allow(self._round_trips.thread_limit)
+                read = _read(reply, request.method, self._settings.max_reply_bytes)
+                is_usable = reply.isclosed() and not reply.will_close
+            return read
+        finally:
+            # Before the next exchange can take it: this one must no longer be able to cut it off.
+            exchange.end(connection)
+            if is_usable:
+                endpoint.keep(connection)
+            else:
+                connection.close()
 
-    def _usable_trust(self) -> Trust:
-        if self._settings.ca_bundle is not None:
-            trust = named_trust(self._settings.ca_bundle, "the key ca_bundle of the provider")
-        else:
-            trust = environment_trust(os.environ) or Trust("requests", Path(DEFAULT_CA_BUNDLE_PATH))
-        if trust != self._checked:
-            if trust.fault is not None:
-                raise ConfigError(trust.fault)
-            self._checked = trust
-        return trust
-
-    def _proxy_for(self, url: str) -> Proxy | None:
-        # Requests to this machine may be in clear text, and a proxy would see their token.
-        if is_loopback(urlsplit(url).hostname):
-            return None
-        if self._settings.proxy:
-            proxy: Proxy | None = Proxy(self._settings.proxy, "the key proxy of the provider")
-        else:
-            proxy = None if should_bypass_proxies(url, no_proxy=None) else environment_proxy("https")
-        if proxy is not None and proxy.fault is not None:
-            raise ConfigError(proxy.fault)
-        return proxy
+    def _endpoint_for(self, url: str) -> Endpoint:
+        """Return the endpoint of a URL. Raises ConfigError or ValueError."""
+        beginning = beginning_of(url)
+        endpoint = self._endpoints.get(beginning)
+        if endpoint is not None and endpoint.reading is self._network.reading:
+            return endpoint
+        origin = origin_of(url)
+        with self._preparing:
+            endpoint = self._endpoints.get(beginning)
+            if endpoint is None or endpoint.reading is not self._network.reading:
+                made = Endpoint(origin, self._settings, self._network, max_idle=self._max_idle)
+                while endpoint is not None or len(self._endpoints) >= _MAX_ENDPOINTS:
+                    self._endpoints.pop(beginning if endpoint else next(iter(self._endpoints))).close()
+                    endpoint = None
+                endpoint = self._endpoints[beginning] = made
+            return endpoint
 
 
-class Adapter(HTTPAdapter):
-    """An adapter whose connections through a proxy are tracked like the others."""
+def _run_out(
+    waiting: asyncio.Future[Reply | CaptchaHubError], exchange: Exchange, beginning: str, timeout: float
+) -> None:
+    """End a call whose time is up."""
+    if not waiting.done():
+        # First, because the worker could still start to send until it is cut off.
+        exchange.cut_off()
+        waiting.set_result(timed_out(_name_of(beginning), exchange, timeout))
 
-    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> urllib3.ProxyManager:
-        manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        track(manager)
-        return manager
 
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ARG002 - as its base has it
-        """Make the connections of a pool trust the certificates of a :class:`Trust`.
+def _name_of(url: str) -> str:
+    """Return the host of a URL and its port, as messages name them."""
+    return beginning_of(url).rpartition("/")[2].rpartition("@")[2]
 
-        requests takes one file or folder; OpenSSL's variables can name both, and several folders.
-        """
-        if verify is not None:
-            conn.cert_reqs = "CERT_REQUIRED"
-            conn.ca_certs = None if verify.file is None else str(verify.file)
-            conn.ca_cert_dir = os.pathsep.join(map(str, verify.folders)) or None
+
+def _read(reply: FinalResponse, method: str, limit: int) -> Reply | MalformedReply:
+    """Return the whole reply, whose headers are read already.
+
+    Raises IncompleteRead if the connection ends before the reply does, and one of urllib3's errors if the
+    reply can't be unpacked.
+    """
+    headers: dict[str, str] = {}
+    for name, value in reply.getheaders():
+        lower = name.lower()
+        headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
+    body = bytearray()
+    is_plain = headers.get("content-encoding", "identity").strip().lower() == "identity"
+    # http.client takes the number -1 before a chunk for all that follows, and would read it without a limit.
+    if is_plain and not reply.chunked:
+        while piece := reply.read(_CHUNK):
+            body += piece
+            if len(body) > limit:
+                return _too_large(reply, limit)
+        if reply.length:
+            raise IncompleteRead(bytes(body), reply.length)
+    else:
+        packed = urllib3.HTTPResponse(
+            reply,
+            headers,
+            reply.status,
+            preload_content=False,
+            request_method=method,
+            original_response=reply,
+        )
+        for piece in packed.stream(_CHUNK, decode_content=True):
+            body += piece
+            if len(body) > limit:
+                return _too_large(reply, limit)
+    return Reply(reply.status, bytes(body), headers)
+
+
+def _too_large(reply: FinalResponse, limit: int) -> MalformedReply:
+    return MalformedReply(f"HTTP {reply.status} with more than {limit} bytes")

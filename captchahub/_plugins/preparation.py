@@ -46,7 +46,7 @@ class _WorkersExecutor(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in one of the threads."""
-        return self._workers.begin(partial(fn, *args, **kwargs))
+        return self._workers.submit(partial(fn, *args, **kwargs))
 
 
 class TaskPreparer:

@@ -10,12 +10,11 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
-from captchahub._http.transport import Transport
 from captchahub._policy.account_identity import AccountIdentity, identity_of, polled_url
 from captchahub._policy.latency import LatencyStats
 from captchahub._policy.polling import LearnedPolling, Pace
@@ -32,6 +31,9 @@ from captchahub.provider import Balance, Job, LocalProvider, Provider, Reply, Re
 from captchahub.results import ProviderHealth
 from captchahub.settings import HubSettings, ProviderSettings
 from captchahub.tasks import Solution, Task
+
+if TYPE_CHECKING:
+    from captchahub._http.transport import Transport
 
 T = TypeVar("T")
 

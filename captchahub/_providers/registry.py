@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
+from captchahub._http.network import Network
 from captchahub._http.transport import HttpTransport, Transport
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._policy.account_identity import AccountIdentity
@@ -25,28 +26,25 @@ from captchahub.tasks import Solution, Task
 TransportFactory = Callable[[ProviderSettings], Transport]
 
 
-def http_transport(settings: ProviderSettings) -> Transport:
-    """Return the real transport of a provider."""
-    return HttpTransport(settings.name, settings.http)
-
-
 class ProviderRegistry(Mapping[str, Account]):
     """The accounts that a hub has now.
 
-    ``changes`` is notified when a provider may be called again; ``dispatcher`` receives the events of the
-    providers' health. Raises :class:`~captchahub.errors.ConfigError` if an account can't be built or can't do
-    what its settings want, or if a route names one that does not take its tasks.
+    ``connect`` makes the transport of a provider; None is for HTTP. ``changes`` is notified when a provider
+    may be called again; ``dispatcher`` receives the events of the providers' health. Raises
+    :class:`~captchahub.errors.ConfigError` if an account can't be built or can't do what its settings want,
+    or if a route names one that does not take its tasks.
     """
 
     def __init__(
         self,
         settings: HubSettings,
-        connect: TransportFactory,
+        connect: TransportFactory | None,
         changes: ChangeSignal,
         dispatcher: EventDispatcher,
         background: BackgroundTasks,
     ) -> None:
-        self._connect = connect
+        self._network = Network()
+        self._connect = self._over_http if connect is None else connect
         self._changes = changes
         self._dispatcher = dispatcher
         self._background = background
@@ -96,10 +94,12 @@ class ProviderRegistry(Mapping[str, Account]):
     def replace(self, settings: HubSettings) -> None:
         """Keep other settings from now on. If that raises ConfigError, nothing has changed.
 
-        Accounts that are gone or changed are closed after their last use.
+        Accounts that are gone or changed are closed after their last use. All others read the environment
+        and the certificates again.
         """
         before = self._accounts
         after = self._open(settings, before)
+        self._network.read_again()
         # Only now, because carrying over changes the accounts that it takes from.
         self._accounts = {
             name: account.carried_over(before[name])
@@ -120,6 +120,9 @@ class ProviderRegistry(Mapping[str, Account]):
     async def aclose(self) -> None:
         """Close all accounts."""
         await asyncio.gather(*(account.aclose() for account in (*self._accounts.values(), *self._closing)))
+
+    def _over_http(self, settings: ProviderSettings) -> Transport:
+        return HttpTransport(settings.name, settings.http, network=self._network)
 
     def _open(self, settings: HubSettings, before: Mapping[str, Account]) -> dict[str, Account]:
         """Build every configured provider. One whose settings have not changed is kept as it is."""

@@ -8,91 +8,181 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
 
-Work = Callable[[], None]
+Report = Callable[[], object]
+"""Reports the outcome of some work. It is called when the thread is free again."""
+
+Work = Callable[[], Report]
+"""Does some work, and returns what reports its outcome. It never raises."""
+
+Inbox = SimpleQueue[Work | None]
+"""The work for one thread; None ends it."""
+
+# How long a thread waits for work before it ends, in seconds. Jobs are polled more often than that.
+_IDLE_SECONDS = 10.0
 
 
 class Workers:
-    """At most ``limit`` threads, started when there is work for them."""
+    """At most ``limit`` threads, started when there is work for them. Those without work end after a while.
 
-    def __init__(self, name: str, limit: int) -> None:
+    ``idle_seconds`` is how long a thread waits for work.
+    """
+
+    def __init__(self, name: str, limit: int, *, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._name = name
         self._limit = limit
-        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._threads: dict[threading.Thread, Future[None]] = {}
-        self._open_work = 0
-        # Ends the threads if the owner is garbage-collected without aclose().
-        weakref.finalize(self, _dismiss, self._queue, self._threads)
+        self._waiting: deque[Work] = deque()
+        # The thread that worked last gets the next work, so that those that are not needed stay without.
+        self._idle: list[Inbox] = []
+        self._threads: dict[Inbox, tuple[threading.Thread, Future[None]]] = {}
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Return the value of ``work()``, called in one of the threads.
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Call ``work()`` in one of the threads; the future belongs to the running loop.
 
-        Cancelling takes work that has not started out of the queue; work that has started goes on unattended.
+        It is done when the thread is free again. Cancelling it takes work that has not started out of the
+        queue; work that has started goes on unattended.
         """
-        return await asyncio.wrap_future(self.begin(work))
-
-    def begin(self, work: Callable[[], T]) -> Future[T]:
-        """Call ``work()`` in one of the threads; the future is done when that thread is free again."""
-        future: Future[T] = Future()
-        with self._lock:
-            self._open_work += 1
-            self._queue.put(lambda: self._do(work, future))
-            if len(self._threads) < min(self._open_work, self._limit):
-                name = f"captchahub {self._name} {len(self._threads) + 1}"
-                ended: Future[None] = Future()
-                # It gets the queue and not these Workers, which could never be garbage-collected otherwise.
-                thread = threading.Thread(target=_work, args=(self._queue, ended), name=name, daemon=True)
-                self._threads[thread] = ended
-                thread.start()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(partial(_do_for_loop, work, future, loop))
         return future
 
-    def _do(self, work: Callable[[], T], future: Future[T]) -> None:
-        if not future.set_running_or_notify_cancel():
-            self._count_done()
-            return
-        try:
-            value = work()
-        except BaseException as error:  # noqa: BLE001 - the future raises it
-            self._count_done()
-            future.set_exception(error)
-        else:
-            self._count_done()
-            future.set_result(value)
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Call ``work()`` in one of the threads; the future is for any thread."""
+        future: Future[T] = Future()
+        self._put(partial(_do, work, future))
+        return future
 
-    # Called before the future is done, so that a caller who then submits more work finds this thread free.
-    def _count_done(self) -> None:
+    def allow(self, limit: int) -> None:
+        """Use at most ``limit`` threads from now on. Those in excess end after what they are doing."""
+        if limit == self._limit:
+            return
         with self._lock:
-            self._open_work -= 1
+            self._limit = limit
+        while True:
+            # Not all at once, because starting a thread takes a while and other threads need the lock.
+            with self._lock:
+                if not self._waiting or len(self._threads) >= limit:
+                    return
+                self._start(self._waiting.popleft())
+
+    def _put(self, work: Work) -> None:
+        with self._lock:
+            if self._idle:
+                self._idle.pop().put(work)
+            elif len(self._threads) < self._limit:
+                self._start(work)
+            else:
+                self._waiting.append(work)
+
+    def _start(self, work: Work) -> None:
+        inbox, ended = Inbox(), Future[None]()
+        inbox.put(work)
+        name = f"captchahub {self._name} {len(self._threads) + 1}"
+        thread = threading.Thread(target=self._serve, args=(inbox, ended), name=name, daemon=True)
+        self._threads[inbox] = thread, ended
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system allows no more threads. Those that run can do the work, too.
+            del self._threads[inbox]
+            if not self._threads:
+                raise
+            self._waiting.appendleft(work)
+
+    def _serve(self, inbox: Inbox, ended: Future[None]) -> None:
+        while (work := self._next(inbox)) is not None:
+            report = work()
+            # Before the report, so that a caller who then submits more work finds this thread free.
+            self._release(inbox)
+            report()
+            # A thread that waits for more must not keep alive what this work refers to, such as a picture.
+            del work, report
+        ended.set_result(None)
+
+    def _release(self, inbox: Inbox) -> None:
+        """Give a thread its next work, or end it, or note that it is idle."""
+        with self._lock:
+            if self._waiting and len(self._threads) <= self._limit:
+                inbox.put(self._waiting.popleft())
+            elif inbox in self._threads and len(self._threads) <= self._limit:
+                self._idle.append(inbox)
+            else:
+                self._threads.pop(inbox, None)
+                inbox.put(None)
+
+    def _next(self, inbox: Inbox) -> Work | None:
+        try:
+            return inbox.get(timeout=self._idle_seconds)
+        except Empty:
+            with self._lock:
+                if inbox in self._idle:
+                    self._idle.remove(inbox)
+                    self._threads.pop(inbox, None)
+                    return None
+            # It has got work in this moment.
+            return inbox.get()
 
     async def aclose(self, patience: float) -> None:
         """End the threads, and wait up to ``patience`` seconds for those that still work."""
         with self._lock:
-            threads = dict(self._threads)
-            _dismiss(self._queue, self._threads)
+            threads = list(self._threads.values())
+            self._threads.clear()
+            for inbox in self._idle:
+                inbox.put(None)
+            self._idle.clear()
         if threads:
-            await asyncio.wait([asyncio.wrap_future(ended) for ended in threads.values()], timeout=patience)
-        for thread, ended in threads.items():
+            await asyncio.wait([asyncio.wrap_future(ended) for _, ended in threads], timeout=patience)
+        for thread, ended in threads:
             if ended.done():
                 thread.join()
 
 
-def _work(queue: SimpleQueue[Work | None], ended: Future[None]) -> None:
-    while (work := queue.get()) is not None:
-        work()
-        # While the thread waits for more, it must not keep alive what this work refers to, such as a picture.
-        del work
-    ended.set_result(None)
+def _do(work: Callable[[], T], future: Future[T]) -> Report:
+    if not future.set_running_or_notify_cancel():
+        return _report_nothing
+    try:
+        return partial(future.set_result, work())
+    except BaseException as error:  # noqa: BLE001 - the future raises it
+        return partial(future.set_exception, error)
 
 
-def _dismiss(queue: SimpleQueue[Work | None], threads: dict[threading.Thread, Future[None]]) -> None:
-    for _ in threads:
-        queue.put(None)
-    threads.clear()
+def _do_for_loop(work: Callable[[], T], future: asyncio.Future[T], loop: asyncio.AbstractEventLoop) -> Report:
+    if future.done():
+        return _report_nothing
+    try:
+        settle: Report = partial(_settle, future, work())
+    except BaseException as error:  # noqa: BLE001 - the future raises it
+        return partial(_call_soon, loop, partial(_fail, future, error))
+    return partial(_call_soon, loop, settle)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, settle: Report) -> None:
+    # A loop that was closed meanwhile raises this, and then no caller is left.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(settle)
+
+
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _report_nothing() -> None:
+    """Report the outcome of work that was cancelled before it began."""

@@ -8,14 +8,14 @@ import shutil
 import ssl
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import trustme
 
-from captchahub import ConfigError, ServiceUnavailable
+from captchahub import ConfigError
 from captchahub._http.certificates import Trust, bundle_fault, environment_trust
-from captchahub._http.transport import Adapter, HttpTransport
+from captchahub._http.network import Network
+from captchahub._http.transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from tests.http_peers import TlsServer, failure, send
@@ -206,9 +206,6 @@ class TestTheVariablesTogether:
             {"SSL_CERT_FILE": str(file), "SSL_CERT_DIR": os.pathsep.join(map(str, folders))}
         )
         assert found == Trust("the environment variable SSL_CERT_FILE", file, tuple(folders))
-        pool = SimpleNamespace()
-        Adapter().cert_verify(pool, "https://service.example", found, None)
-        assert (pool.ca_certs, pool.ca_cert_dir) == (str(file), os.pathsep.join(map(str, folders)))
 
     def test_one_folder_of_several_is_enough(self, tmp_path: Path) -> None:
         (tmp_path / "0a1b2c3d.0").write_bytes(CERTIFICATE)
@@ -217,25 +214,38 @@ class TestTheVariablesTogether:
         assert "none, which does not exist" in (Trust("source", folders=(nowhere,)).fault or "")
 
 
-def test_a_bundle_that_is_spoilt_later_is_not_blamed_on_the_service(
+def test_the_certificates_are_read_once_and_again_when_that_is_asked_for(
     tls_server: TlsServer, tmp_path: Path
 ) -> None:
-    """The service works, and the file to check its certificate with is damaged."""
     path = tmp_path / "own.pem"
     path.write_bytes(tls_server.authority.read_bytes())
+    network = Network()
 
-    async def run() -> ServiceUnavailable:
-        transport = HttpTransport("test", HttpSettings(ca_bundle=path))
+    async def run() -> None:
+        transport = HttpTransport("test", HttpSettings(ca_bundle=path), network=network)
         request = Request.post_json(tls_server.url, {})
         try:
             await transport.send(request, timeout=5)
             path.write_text("junk")
-            with pytest.raises(ServiceUnavailable) as caught:
+            # The server closes each connection, so this is a new one.
+            assert (await transport.send(request, timeout=5)).body == b"{}"
+            network.read_again()
+            with pytest.raises(ConfigError, match=r"own\.pem, which holds no certificate"):
                 await transport.send(request, timeout=5)
+            path.write_bytes(tls_server.authority.read_bytes())
+            assert (await transport.send(request, timeout=5)).body == b"{}"
         finally:
             await transport.aclose()
-        return caught.value
 
-    error = asyncio.run(run())
-    assert error.nothing_created
-    assert f"the key ca_bundle of the provider names {path}, which holds no certificate" in str(error)
+    asyncio.run(run())
+
+
+def test_transports_share_one_tls_context_for_the_same_certificates(tmp_path: Path) -> None:
+    (tmp_path / "one.pem").write_bytes(CERTIFICATE)
+    network = Network()
+    own, others = HttpSettings(ca_bundle=tmp_path / "one.pem"), HttpSettings()
+    context = network.tls_context(network.trust_of(own))
+    assert network.tls_context(network.trust_of(own)) is context
+    assert network.tls_context(network.trust_of(others)) is not context
+    network.read_again()
+    assert network.tls_context(network.trust_of(own)) is not context

@@ -63,7 +63,7 @@ class Gate:
 class TestWork:
     def test_its_value_comes_back(self) -> None:
         async def main(workers: Workers) -> None:
-            assert await workers.run(lambda: 6 * 7) == 42
+            assert await workers.begin(lambda: 6 * 7) == 42
 
         with_workers(1, main)
 
@@ -74,15 +74,15 @@ class TestWork:
 
         async def main(workers: Workers) -> None:
             with pytest.raises(type(error), match="broken") as caught:
-                await workers.run(fail)
+                await workers.begin(fail)
             assert caught.value is error
-            assert await workers.run(lambda: "the thread goes on") == "the thread goes on"
+            assert await workers.begin(lambda: "the thread goes on") == "the thread goes on"
 
         with_workers(1, main)
 
     def test_it_is_not_done_in_the_loops_own_thread(self) -> None:
         async def main(workers: Workers) -> None:
-            worker = await workers.run(threading.current_thread)
+            worker = await workers.begin(threading.current_thread)
             assert worker is not threading.current_thread()
             assert worker.name == "captchahub test 1"
             assert worker.daemon
@@ -92,7 +92,7 @@ class TestWork:
     def test_the_loop_runs_on_meanwhile(self) -> None:
         async def main(workers: Workers) -> None:
             gate = Gate()
-            working = asyncio.ensure_future(workers.run(gate.work))
+            working = asyncio.ensure_future(workers.begin(gate.work))
             await gate.wait_until_entered()
             assert not working.done()
             gate.open.set()
@@ -110,14 +110,14 @@ class TestThreads:
 
     def test_those_that_are_free_are_used_again(self) -> None:
         async def main(workers: Workers) -> None:
-            assert len({await workers.run(threading.current_thread) for _ in range(20)}) <= 2
+            assert len({await workers.begin(threading.current_thread) for _ in range(20)}) <= 2
 
         with_workers(2, main)
 
     def test_there_are_never_more_than_the_limit(self) -> None:
         async def main(workers: Workers) -> None:
             gate = Gate()
-            working = [asyncio.ensure_future(workers.run(gate.work)) for _ in range(50)]
+            working = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(50)]
             await gate.wait_until_entered(3)
             assert len(threads()) == 3
             gate.open.set()
@@ -129,7 +129,7 @@ class TestThreads:
     def test_one_call_after_the_other_needs_no_more_than_two(self) -> None:
         async def main(workers: Workers) -> None:
             for _ in range(50):
-                await workers.run(threading.get_ident)
+                await workers.begin(threading.get_ident)
             # A second may begin while the first is still on its way back to the queue.
             assert len(threads()) <= 2
 
@@ -138,7 +138,7 @@ class TestThreads:
     def test_there_are_as_many_as_there_is_work(self) -> None:
         async def main(workers: Workers) -> None:
             gate = Gate()
-            working = [asyncio.ensure_future(workers.run(gate.work)) for _ in range(5)]
+            working = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(5)]
             await gate.wait_until_entered(5)
             assert len(threads()) == 5
             gate.open.set()
@@ -153,16 +153,16 @@ class TestCancelling:
 
         async def main(workers: Workers) -> None:
             gate = Gate()
-            working = asyncio.ensure_future(workers.run(gate.work))
+            working = asyncio.ensure_future(workers.begin(gate.work))
             await gate.wait_until_entered()
-            waiting = asyncio.ensure_future(workers.run(lambda: done.append("cancelled")))
+            waiting = asyncio.ensure_future(workers.begin(lambda: done.append("cancelled")))
             await asyncio.sleep(0)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             gate.open.set()
             await working
-            await workers.run(lambda: done.append("the next"))
+            await workers.begin(lambda: done.append("the next"))
 
         with_workers(1, main)
         assert done == ["the next"]
@@ -170,23 +170,23 @@ class TestCancelling:
     def test_work_that_has_started_goes_on_alone(self) -> None:
         async def main(workers: Workers) -> None:
             gate = Gate()
-            working = asyncio.ensure_future(workers.run(gate.work))
+            working = asyncio.ensure_future(workers.begin(gate.work))
             await gate.wait_until_entered()
             working.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await working
             assert gate.inside == 1
             gate.open.set()
-            assert await workers.run(lambda: gate.inside) == 0
+            assert await workers.begin(lambda: gate.inside) == 0
 
         with_workers(1, main)
 
     def test_cancelled_work_does_not_hold_a_place(self) -> None:
         async def main(workers: Workers) -> None:
             gate = Gate()
-            held = [asyncio.ensure_future(workers.run(gate.work)) for _ in range(2)]
+            held = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(2)]
             await gate.wait_until_entered(2)
-            waiting = [asyncio.ensure_future(workers.run(gate.work)) for _ in range(20)]
+            waiting = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(20)]
             await asyncio.sleep(0)
             for one in waiting:
                 one.cancel()
@@ -194,7 +194,7 @@ class TestCancelling:
             gate.open.set()
             await asyncio.gather(*held)
             assert gate.inside == 0
-            assert await workers.run(lambda: "done") == "done"
+            assert await workers.begin(lambda: "done") == "done"
             assert len(threads()) <= 2
 
         with_workers(2, main)
@@ -204,7 +204,7 @@ class TestClosing:
     def test_it_ends_every_thread(self) -> None:
         async def main() -> None:
             workers, gate = Workers("test", 4), Gate()
-            working = [asyncio.ensure_future(workers.run(gate.work)) for _ in range(4)]
+            working = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(4)]
             await gate.wait_until_entered(4)
             gate.open.set()
             await asyncio.gather(*working)
@@ -215,7 +215,7 @@ class TestClosing:
 
     def test_it_is_harmless_to_repeat(self) -> None:
         async def main(workers: Workers) -> None:
-            await workers.run(lambda: None)
+            await workers.begin(lambda: None)
             await workers.aclose(PATIENCE)
             await workers.aclose(PATIENCE)
 
@@ -226,7 +226,7 @@ class TestClosing:
 
         async def main() -> None:
             workers = Workers("test", 1)
-            working = asyncio.ensure_future(workers.run(gate.work))
+            working = asyncio.ensure_future(workers.begin(gate.work))
             await gate.wait_until_entered()
             await workers.aclose(0.01)
             assert not working.done()
@@ -248,7 +248,7 @@ class TestClosing:
             async def main():
                 workers = Workers("forgotten", 1)
                 started = threading.Event()
-                asyncio.ensure_future(workers.run(lambda: (started.set(), threading.Event().wait())))
+                asyncio.ensure_future(workers.begin(lambda: (started.set(), threading.Event().wait())))
                 while not started.is_set():
                     await asyncio.sleep(0)
 

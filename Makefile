@@ -83,6 +83,7 @@ bench: $(READY) $(BENCH)/.ready
 	@$(BIN)/python -m benchmarks.hedging
 	@$(BIN)/python -m benchmarks.journal
 	@$(BIN)/python -m benchmarks.polling
+	@$(BIN)/python -m benchmarks.json_body
 	@$(BIN)/python -m benchmarks.calls
 	@$(BIN)/python -m benchmarks.code_lines
 

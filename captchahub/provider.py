@@ -8,9 +8,11 @@ same process instead. :mod:`captchahub.words` has functions for reading replies.
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -31,6 +33,7 @@ from captchahub.errors import (
     ServiceUnavailable,
     bounded_pause,
 )
+from captchahub.images import Image
 from captchahub.tasks import Solution, Task
 from captchahub.words import Words, money, reason_in, reason_in_page
 
@@ -68,10 +71,49 @@ class Request:
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
 
     @classmethod
-    def post_json(cls, url: str, payload: Mapping[str, object]) -> Request:
-        """Return a POST request with a JSON body."""
-        body = json.dumps(payload, separators=(",", ":")).encode()
-        return cls(url, body, headers={"Content-Type": "application/json"})
+    def post_json(
+        cls, url: str, payload: Mapping[str, object], headers: Mapping[str, str] | None = None
+    ) -> Request:
+        """Return a POST request with a JSON body. ``headers`` are sent besides ``Content-Type``.
+
+        An :class:`~captchahub.images.Image` anywhere in the payload is written as the text of its plain
+        base64: ``{"picture": task.image}``. That is several times as fast as ``task.image.base64``, which
+        has to be searched for characters to escape.
+        """
+        return cls(url, _json_body(payload), headers={"Content-Type": "application/json", **(headers or {})})
+
+
+# Stands for a picture in JSON. It is random, so that no text in a payload can be equal to it.
+_PICTURE = os.urandom(16).hex()
+
+
+def _stand_in(value: object) -> str:
+    if isinstance(value, Image):
+        return _PICTURE
+    raise TypeError(f"a {type(value).__name__} can't be written as JSON")
+
+
+# Made once, because json.dumps() makes one for each call with separators.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_stand_in)
+
+
+def _json_body(payload: Mapping[str, object]) -> bytes:
+    first, *others = _ENCODER.encode(payload).encode().split(_PICTURE.encode())
+    if not others:
+        return first
+    parts = [first]
+    for picture, following in zip(_pictures_in(payload), others, strict=True):
+        parts += (base64.b64encode(picture.data), following)
+    return b"".join(parts)
+
+
+def _pictures_in(value: object) -> Iterator[Image]:
+    """Yield the pictures in a JSON value, in the order in which they are written."""
+    if isinstance(value, Image):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:  # pyright: ignore[reportUnknownVariableType] - any JSON
+            yield from _pictures_in(item)  # pyright: ignore[reportUnknownArgumentType]
 
 
 # In characters. A body can be megabytes; it is cut before each secret is searched for in it.

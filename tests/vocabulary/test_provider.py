@@ -55,6 +55,12 @@ from captchahub.provider import (
 )
 
 TOKEN = "tok-3f9a"
+PICTURES = [Image(data, "PNG", 1, 1) for data in (b"", b"a", bytes(range(256)))]
+json_values_with_pictures = st.recursive(
+    st.none() | st.text() | st.sampled_from(PICTURES),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=12,
+)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: (
@@ -121,6 +127,21 @@ class TestRequest:
         assert request.method == "POST"
         assert request.body == b'{"api_token":"\\u00e9","type":30}'
         assert request.headers == {"Content-Type": "application/json"}
+
+    def test_a_post_of_json_with_headers(self) -> None:
+        request = Request.post_json("https://a.example/", {}, {"Authorization": "Bearer x"})
+        assert request.headers == {"Content-Type": "application/json", "Authorization": "Bearer x"}
+
+    @given(json_values_with_pictures)
+    def test_pictures_are_written_as_their_base64(self, value: object) -> None:
+        request = Request.post_json("https://a.example/", {"value": value})
+        plain = json.dumps({"value": value}, separators=(",", ":"), default=lambda one: one.base64)
+        assert request.body == plain.encode()
+
+    @pytest.mark.parametrize("value", [b"bytes", {1, 2}, object()])
+    def test_what_json_has_no_form_for_is_refused(self, value: object) -> None:
+        with pytest.raises(TypeError, match=r"can't be written as JSON"):
+            Request.post_json("https://a.example/", {"value": value})
 
     def test_repr_shows_neither_body_nor_headers(self) -> None:
         request = Request("https://a.example/", TOKEN.encode(), headers={"Authorization": TOKEN})

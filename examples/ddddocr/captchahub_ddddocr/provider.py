@@ -31,7 +31,7 @@ class DdddocrProvider(Provider):
         """Return the call ``/ocr``. Raises UnsupportedTask for any other kind of task."""
         if task.kind not in self.kinds:
             raise UnsupportedTask(f"{SERVICE} has no {task.kind!r}, only {', '.join(sorted(self.kinds))}")
-        return Request.post_json(self._address, {"image": task.image.base64})
+        return Request.post_json(self._address, {"image": task.image})
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:  # noqa: ARG002 - the contract's
         """Return the answer. Raises JobFailed if the server reads no text in the picture."""

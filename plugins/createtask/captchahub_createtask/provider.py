@@ -56,7 +56,7 @@ class CreateTaskProvider(Provider):
         fields = task_fields(task, self._spoken)
         task_object = {
             "type": self._spoken.task_type,
-            self._spoken.image_field: task.image.base64,
+            self._spoken.image_field: task.image,
             **fields.inside,
             **self._settings.task_fields,
         }

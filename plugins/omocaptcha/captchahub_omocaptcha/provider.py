@@ -50,7 +50,7 @@ class OmoProvider(Provider):
         type_id = TYPE_IDS.get(task.kind)
         if type_id is None:
             raise UnsupportedTask(f"OMOcaptcha has no {task.kind!r}, only {' and '.join(TYPE_IDS)}")
-        return self._request(CREATE, data={"type_job_id": type_id, "image_base64": task.image.base64})
+        return self._request(CREATE, data={"type_job_id": type_id, "image_base64": task.image})
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:  # noqa: ARG002 - the contract's
         """Return the job id: a number, or (seen in use) a text of digits.

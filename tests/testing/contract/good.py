@@ -70,7 +70,7 @@ class Good(Provider):
         if not isinstance(task, ImageToText):
             raise UnsupportedTask(f"the service is not asked for {task.kind!r}")
         length = {} if task.length is None else {"length": task.length}
-        return self.ask("order", image=task.image.base64, **length)
+        return self.ask("order", image=task.image, **length)
 
     def read_created(self, task: Task[Solution], reply: Reply) -> Created:
         job_id = job_id_of(self.answer(reply, JobRefused).get("job"))

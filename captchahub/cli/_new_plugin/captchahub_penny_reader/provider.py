@@ -40,13 +40,14 @@ class PennyReaderProvider(Provider):
         """Return the options that the service accepts. captchahub reports the others as ignored."""
         return OPTIONS.keys() & task.options
 
-    # CHANGE: the request that creates a job, as documented. task.image has data, base64, width and height.
+    # CHANGE: the request that creates a job, as documented. In post_json a picture becomes its base64.
+    # task.image has data, base64, width and height.
     def create_job(self, task: Task[Solution]) -> Request:
         """Return the call ``order``. Raises UnsupportedTask for any other kind of task."""
         if task.kind not in self.kinds:
             raise UnsupportedTask(f"{SERVICE} has no {task.kind!r}, only {', '.join(sorted(self.kinds))}")
         options = {field: task.options[name] for name, field in OPTIONS.items() if name in task.options}
-        return self._request("order", picture=task.image.base64, **options)
+        return self._request("order", picture=task.image, **options)
 
     # CHANGE: the field with the job id. For a service that answers at once and has no jobs, return
     # Created(None, TextSolution(text)); then poll_job raises NotOffered, and read_result raises JobUnknown.

@@ -174,7 +174,8 @@ class HttpTransport:
             sent = steady()
             reply = connection.ask(request.method, head, request.body)
             with reply:
-                self._round_trips = self._round_trips.after(steady() - sent)
+                began = steady()
+                self._round_trips = self._round_trips.after(began - sent, began)
                 self._workers.allow(self._round_trips.thread_limit)
                 read = _read(reply, request.method, self._settings.max_reply_bytes)
                 is_usable = reply.isclosed() and not reply.will_close

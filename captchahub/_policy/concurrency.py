@@ -16,30 +16,36 @@ MOST_THREADS = 256
 # whatever the round trip is. That is what one processor can do: more threads would wait for it instead.
 _CALLS_PER_SECOND = 1500
 
-# The share of a longer round trip by which the estimate rises. Half of the rise takes 14 calls.
-_RISE = 0.05
+# In seconds. In this time the shortest round trip that was seen counts twice as long, unless a shorter one is
+# seen.
+_DOUBLING = 60.0
+
+_MAX_DOUBLINGS = 100.0
 
 
 @attrs.frozen
 class RoundTrips:
-    """What was seen of the time between a request and the beginning of its reply.
+    """The shortest round trip of late, from a request to the beginning of its reply. Times are in seconds.
 
-    The estimate falls at once and rises slowly, so it is near the shortest round trip of late. The mean would
-    include the time that calls wait for a processor: more threads make that longer, which would allow still
-    more threads.
+    The mean would include how long calls wait for a busy processor or a busy service: more threads make that
+    longer, which would allow still more threads.
     """
 
-    estimate: float | None = None
-    """In seconds, or None before the first reply."""
+    shortest: float = math.inf
+    at: float = 0.0
+    """When the latest one ended."""
+    seen: int = 0
+    """How many there were."""
 
-    def after(self, seconds: float) -> RoundTrips:
+    def after(self, seconds: float, now: float) -> RoundTrips:
         """Return what is known after one more round trip."""
-        if self.estimate is None or seconds <= self.estimate:
-            return RoundTrips(seconds)
-        return RoundTrips(self.estimate + (seconds - self.estimate) * _RISE)
+        doublings = min((now - self.at) / _DOUBLING, _MAX_DOUBLINGS)
+        return RoundTrips(min(seconds, self.shortest * 2.0**doublings), now, self.seen + 1)
 
     @property
     def thread_limit(self) -> int:
         """The most threads to use."""
-        wanted = math.ceil(_CALLS_PER_SECOND * (self.estimate or 0.0))
-        return min(max(wanted, LEAST_THREADS), MOST_THREADS)
+        # The first ones are made at the same time, with many handshakes, and so can all be long.
+        if self.seen < LEAST_THREADS:
+            return LEAST_THREADS
+        return max(LEAST_THREADS, math.ceil(min(MOST_THREADS, _CALLS_PER_SECOND * self.shortest)))

@@ -146,6 +146,59 @@ class TestThreads:
 
         with_workers(100, main)
 
+    def test_a_higher_limit_holds_for_what_waits_already(self) -> None:
+        async def main(workers: Workers) -> None:
+            gate = Gate()
+            working = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(6)]
+            await gate.wait_until_entered(1)
+            assert len(threads()) == 1
+            workers.allow(4)
+            await gate.wait_until_entered(3)
+            assert len(threads()) == 4
+            gate.open.set()
+            await asyncio.gather(*working)
+            assert gate.most == 4
+
+        with_workers(1, main)
+
+    def test_a_lower_limit_ends_those_in_excess_when_they_are_done(self) -> None:
+        async def main(workers: Workers) -> None:
+            first, second = Gate(), Gate()
+            working = [asyncio.ensure_future(workers.begin(first.work)) for _ in range(4)]
+            working += [asyncio.ensure_future(workers.begin(second.work)) for _ in range(4)]
+            await first.wait_until_entered(4)
+            workers.allow(1)
+            first.open.set()
+            second.open.set()
+            await asyncio.gather(*working)
+            assert second.most == 1
+
+        with_workers(4, main)
+
+    def test_those_without_work_end_after_a_while(self) -> None:
+        async def main() -> None:
+            workers = Workers("test", 4, idle_seconds=0.0)
+            worker = await workers.begin(threading.current_thread)
+            await asyncio.to_thread(worker.join, PATIENCE)
+            assert threads() == []
+            assert await workers.begin(lambda: "another thread") == "another thread"
+            await workers.aclose(PATIENCE)
+
+        asyncio.run(main())
+
+    def test_the_one_that_worked_last_works_next(self) -> None:
+        """So that the others can end."""
+
+        async def main(workers: Workers) -> None:
+            gate = Gate()
+            working = [asyncio.ensure_future(workers.begin(gate.work)) for _ in range(4)]
+            await gate.wait_until_entered(4)
+            gate.open.set()
+            await asyncio.gather(*working)
+            assert len({await workers.begin(threading.current_thread) for _ in range(20)}) <= 2
+
+        with_workers(4, main)
+
 
 class TestCancelling:
     def test_work_that_has_not_started_is_never_done(self) -> None:

@@ -234,8 +234,8 @@ class Hub:
         """Read the configuration file again, and use it from now on.
 
         Open solves finish with the settings they started with, and their jobs are still collected. Providers
-        whose settings are the same keep their connections and health; removed and changed ones are closed
-        after their last solve.
+        whose settings are the same keep their health; removed and changed ones are closed after their last
+        solve. The proxies and certificates that the environment names are looked up again.
 
         Raises :class:`~captchahub.errors.ConfigError` if the file has problems or names another journal, and
         ``RuntimeError`` if the hub was not created by :meth:`from_yaml`. In both cases nothing changes.

@@ -31,7 +31,7 @@ def seconds_of(call: Callable[[], object], times: int) -> float:
 def main() -> None:
     """Print the medians for each size of the picture, and their ratio."""
     for size in _SIZES:
-        picture = Image(os.urandom(size), "PNG", 1, 1)
+        picture = Image(os.urandom(size), "png", 1, 1)
 
         def post_json(picture: Image = picture) -> bytes:
             return Request.post_json("https://a.example/", {"key": "k" * 32, "task": {"body": picture}}).body

@@ -55,7 +55,7 @@ from captchahub.provider import (
 )
 
 TOKEN = "tok-3f9a"
-PICTURES = [Image(data, "PNG", 1, 1) for data in (b"", b"a", bytes(range(256)))]
+PICTURES = [Image(data, "png", 1, 1) for data in (b"", b"a", bytes(range(256)))]
 json_values_with_pictures = st.recursive(
     st.none() | st.text() | st.sampled_from(PICTURES),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -38,14 +39,9 @@ class Workers:
     """
 
     def __init__(self, name: str, limit: int, *, idle_seconds: float = _IDLE_SECONDS) -> None:
-        self._name = name
-        self._limit = limit
-        self._idle_seconds = idle_seconds
-        self._lock = threading.Lock()
-        self._waiting: deque[Work] = deque()
-        # The thread that worked last gets the next work, so that those that are not needed stay without.
-        self._idle: list[Inbox] = []
-        self._threads: dict[Inbox, tuple[threading.Thread, Future[None]]] = {}
+        # The threads have only this, so that they end if the workers are garbage-collected without aclose().
+        self._threads = _Threads(name, limit, idle_seconds)
+        weakref.finalize(self, self._threads.dismiss)
 
     def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Call ``work()`` in one of the threads; the future belongs to the running loop.
@@ -55,14 +51,42 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(partial(_do_for_loop, work, future, loop))
+        self._threads.put(partial(_do_for_loop, work, future, loop))
         return future
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Call ``work()`` in one of the threads; the future is for any thread."""
         future: Future[T] = Future()
-        self._put(partial(_do, work, future))
+        self._threads.put(partial(_do, work, future))
         return future
+
+    def allow(self, limit: int) -> None:
+        """Use at most ``limit`` threads from now on. Those in excess end after what they are doing."""
+        self._threads.allow(limit)
+
+    async def aclose(self, patience: float) -> None:
+        """End the threads, and wait up to ``patience`` seconds for those that still work."""
+        threads = self._threads.dismiss()
+        if threads:
+            await asyncio.wait([asyncio.wrap_future(ended) for _, ended in threads], timeout=patience)
+        for thread, ended in threads:
+            if ended.done():
+                thread.join()
+
+
+class _Threads:
+    """The threads of some workers, and the work that waits for one."""
+
+    def __init__(self, name: str, limit: int, idle_seconds: float) -> None:
+        self._name = name
+        self._limit = limit
+        self._idle_seconds = idle_seconds
+        # A garbage collection can call dismiss() in a thread that holds it already.
+        self._lock = threading.RLock()
+        self._waiting: deque[Work] = deque()
+        # The thread that worked last gets the next work, so that those that are not needed stay without.
+        self._idle: list[Inbox] = []
+        self._threads: dict[Inbox, tuple[threading.Thread, Future[None]]] = {}
 
     def allow(self, limit: int) -> None:
         """Use at most ``limit`` threads from now on. Those in excess end after what they are doing."""
@@ -77,7 +101,7 @@ class Workers:
                     return
                 self._start(self._waiting.popleft())
 
-    def _put(self, work: Work) -> None:
+    def put(self, work: Work) -> None:
         with self._lock:
             if self._idle:
                 self._idle.pop().put(work)
@@ -134,19 +158,15 @@ class Workers:
             # It has got work in this moment.
             return inbox.get()
 
-    async def aclose(self, patience: float) -> None:
-        """End the threads, and wait up to ``patience`` seconds for those that still work."""
+    def dismiss(self) -> list[tuple[threading.Thread, Future[None]]]:
+        """End the threads after the work that waits, and return them, each with a future for its end."""
         with self._lock:
             threads = list(self._threads.values())
             self._threads.clear()
             for inbox in self._idle:
                 inbox.put(None)
             self._idle.clear()
-        if threads:
-            await asyncio.wait([asyncio.wrap_future(ended) for _, ended in threads], timeout=patience)
-        for thread, ended in threads:
-            if ended.done():
-                thread.join()
+        return threads
 
 
 def _do(work: Callable[[], T], future: Future[T]) -> Report:

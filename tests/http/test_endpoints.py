@@ -192,11 +192,6 @@ class TestAReply:
         assert [one.status for one in outcomes if isinstance(one, Reply)] == [204, 204]
         assert connections == 1
 
-    def test_with_more_after_its_end_takes_the_connection_with_it(self) -> None:
-        outcomes, connections = replies(KEPT["a length"], b"HTTP/1.1 200 OK\r\n", times=2)
-        assert [one.body for one in outcomes if isinstance(one, Reply)] == [b"hello"] * 2
-        assert connections == 2
-
     def test_has_the_values_of_a_repeated_header_together(self) -> None:
         [reply], _ = replies(b"HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: 0\r\nx-a: c\r\n\r\n")
         assert isinstance(reply, Reply)

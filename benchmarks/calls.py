@@ -14,7 +14,6 @@ import argparse
 import base64
 import cProfile
 import statistics
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from pathlib import Path
 from types import CodeType
 
 from captchahub import AsyncHub, Image, ImageToText
+from captchahub._engine.engine import Engine
 from captchahub.provider import Reply
 from captchahub.settings import ProviderSettings
 from captchahub.testing import ScriptedTransport, json_reply, run_virtual
@@ -58,21 +58,16 @@ def replies(number: int) -> list[Reply]:
 def replace_transport(transport: ScriptedTransport) -> None:
     """Make the hubs that follow send through this transport.
 
-    A hub has no public way to do that, and this script has to work wherever the engine's module is.
+    A hub has no public way to do that.
     """
-    for name, module in list(sys.modules.items()):
-        engine = getattr(module, "Engine", None) if name.startswith("captchahub.") else None
-        defaults: dict[str, object] | None = getattr(
-            getattr(engine, "__init__", None), "__kwdefaults__", None
-        )
-        if defaults is not None and "connect" in defaults:
 
-            def connect(_settings: ProviderSettings) -> ScriptedTransport:
-                return transport
+    def connect(_settings: ProviderSettings) -> ScriptedTransport:
+        return transport
 
-            defaults["connect"] = connect
-            return
-    raise LookupError("no module of captchahub has an Engine that takes connect=")
+    defaults: dict[str, object] | None = getattr(Engine.__init__, "__kwdefaults__", None)
+    if defaults is None or "connect" not in defaults:
+        raise LookupError("the engine does not take connect=")
+    defaults["connect"] = connect
 
 
 def check(transport: ScriptedTransport, results: Sequence[str]) -> None:

@@ -22,7 +22,8 @@ import attrs
 
 PACKAGE = Path(__file__).parent.parent / "captchahub"
 LEFT_OUT = "testing"
-BEGINNING = "captchahub.hub"
+# A hub imports its engine when it is created, and not when the module of the hub is imported.
+HUB, ENGINE = "captchahub.hub", "captchahub._engine.engine"
 
 _NO_CODE = (
     tokenize.COMMENT,
@@ -145,7 +146,7 @@ def main() -> None:
     print(f"{'all but testing:':20}{total}")
     for part, size in sorted(sizes.items(), key=lambda one: -one[1].code):
         print(f"{part + ':':20}{size}")
-    chain = longest_chain(BEGINNING)
+    chain = [HUB, *longest_chain(ENGINE)]
     print(f"longest chain of imports: {len(chain)} modules, {' > '.join(chain)}")
 
 

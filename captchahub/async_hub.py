@@ -8,10 +8,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from captchahub._config.loader import read_mapping
-from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._hub.arguments import (
     checked_cost,
     checked_count,
@@ -27,7 +25,7 @@ from captchahub._hub.arguments import (
 from captchahub._hub.bulk import as_completed_async, file_of
 from captchahub._plugins.manager import checked_plugins
 from captchahub._support.forking import keep, process
-from captchahub.config import Plugins, Source
+from captchahub.config import Plugins, Source, read_mapping
 from captchahub.errors import CaptchaHubError, HubClosed
 from captchahub.events import Event
 from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
@@ -37,6 +35,9 @@ from captchahub.results import Attempt, HealthEntry, Outcome, ProviderHealth, Re
 from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import AsyncTicket, Progress
+
+if TYPE_CHECKING:
+    from captchahub._engine.engine import Engine
 
 __all__ = ["AsyncHub"]
 
@@ -55,6 +56,9 @@ class AsyncHub:
     """
 
     def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
+        # requests and sqlite3 come with it, and a program that only imports this class needs neither.
+        from captchahub._engine.engine import ProcessEngine  # noqa: PLC0415 - see above
+
         self._engine = ProcessEngine(settings, plugins)
         self._source = Source()
         self._process = process()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import attrs
 
-from captchahub._config.loader import read_mapping, read_yaml
 from captchahub._plugins.manager import Plugins
 from captchahub._support.paths import expanded, working_directory
 from captchahub.settings import HubSettings
@@ -34,6 +33,22 @@ def load_mapping(mapping: Mapping[str, object], *, plugins: Sequence[object] = (
     lists every problem.
     """
     return read_mapping(mapping, Plugins(plugins))
+
+
+def read_yaml(path: Path, plugins: Plugins) -> HubSettings:
+    """Return the settings in a YAML file, and load the plugins that it names, as :func:`load_yaml` does."""
+    # yaml and cattrs come with it, and a program that only imports this module needs neither.
+    from captchahub._config import loader  # noqa: PLC0415 - see above
+
+    return loader.read_yaml(path, plugins)
+
+
+def read_mapping(mapping: Mapping[str, object], plugins: Plugins) -> HubSettings:
+    """Return the settings in a mapping, and load the plugins that it names, as :func:`load_mapping` does."""
+    # As in read_yaml.
+    from captchahub._config import loader  # noqa: PLC0415 - see above
+
+    return loader.read_mapping(mapping, plugins)
 
 
 @attrs.frozen

@@ -14,11 +14,8 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from captchahub._config.loader import read_mapping
-from captchahub._engine.engine import Engine, ProcessEngine
-from captchahub._engine.resume import ResumeIterator
 from captchahub._hub.arguments import (
     checked_cost,
     checked_count,
@@ -36,7 +33,7 @@ from captchahub._hub.loop_check import blocks_a_loop
 from captchahub._hub.loop_thread import LoopThread
 from captchahub._plugins.manager import checked_plugins
 from captchahub._support.forking import keep, process, refuse_elsewhere
-from captchahub.config import Plugins, Source
+from captchahub.config import Plugins, Source, read_mapping
 from captchahub.errors import CaptchaHubError, HubClosed, SolveCancelled
 from captchahub.events import Event
 from captchahub.jobs import BudgetStatus, Collected, JobEntry, JobState, Spend
@@ -47,6 +44,10 @@ from captchahub.settings import HubSettings
 from captchahub.tasks import Solution, Task
 from captchahub.tickets import Progress, Ticket
 
+if TYPE_CHECKING:
+    from captchahub._engine.engine import Engine
+    from captchahub._engine.resume import ResumeIterator
+
 __all__ = ["Hub"]
 
 S = TypeVar("S", bound=Solution)
@@ -54,8 +55,6 @@ S = TypeVar("S", bound=Solution)
 E = TypeVar("E", bound=Event)
 
 T = TypeVar("T")
-
-P = ParamSpec("P")
 
 
 class Hub:
@@ -73,6 +72,9 @@ class Hub:
     """
 
     def __init__(self, settings: HubSettings, *, plugins: Plugins | None = None) -> None:
+        # requests and sqlite3 come with it, and a program that only imports this class needs neither.
+        from captchahub._engine.engine import ProcessEngine  # noqa: PLC0415 - see above
+
         self._source = Source()
         self._engine = ProcessEngine(settings, plugins)
         self._thread: LoopThread | None = None
@@ -117,14 +119,14 @@ class Hub:
         """
         self._check_may_wait("solve")
         seconds, label = checked_timeout(timeout), checked_label(label)
-        return _result_of(self._start(Engine.solve, task, seconds, share=share, label=label))
+        return _result_of(self._start(lambda engine: engine.solve(task, seconds, share=share, label=label)))
 
     def submit(
         self, task: Task[S], *, timeout: float | None = None, share: bool = True, label: str | None = None
     ) -> Ticket[S]:
         """Start to solve a task and return at once. Arguments and errors are those of :meth:`solve`."""
         progress, seconds, label = Progress(), checked_timeout(timeout), checked_label(label)
-        solving = self._start(Engine.solve, task, seconds, progress, share=share, label=label)
+        solving = self._start(lambda engine: engine.solve(task, seconds, progress, share=share, label=label))
         return Ticket(solving, progress)
 
     def attach(self, token: str, *, timeout: float | None = None) -> Ticket[Solution]:
@@ -136,8 +138,8 @@ class Hub:
         The ticket raises the ``ProviderError`` that the job ended with, ``ConfigError`` if the account of the
         job is not configured, and ``ValueError`` if the text is not a token.
         """
-        progress = Progress()
-        return Ticket(self._start(Engine.attach, token, checked_timeout(timeout), progress), progress)
+        progress, seconds = Progress(), checked_timeout(timeout)
+        return Ticket(self._start(lambda engine: engine.attach(token, seconds, progress)), progress)
 
     def solve_many(
         self,
@@ -170,7 +172,7 @@ class Hub:
 
         A provider that was out is used again if its account has money.
         """
-        return self._call("balances", Engine.balances)
+        return self._call("balances", lambda engine: engine.balances())
 
     def services(self, provider: str) -> tuple[Service, ...]:
         """Return the price list of a provider.
@@ -178,7 +180,7 @@ class Hub:
         Raises :class:`~captchahub.errors.NotOffered` if the service has none, ``ConfigError`` if the name is
         unknown, or a ``ProviderError``.
         """
-        return self._call("services", Engine.services, provider)
+        return self._call("services", lambda engine: engine.services(provider))
 
     def report(self, answer: Result[Any] | Vote[Any] | Attempt, *, correct: bool) -> None:
         """Report to the service whether an answer was right.
@@ -190,11 +192,11 @@ class Hub:
         unknown, or the provider's account has changed since; ``ConfigError`` if this hub does not have the
         provider; or a ``ProviderError``.
         """
-        self._call("report", Engine.report, answer, correct=correct)
+        self._call("report", lambda engine: engine.report(answer, correct=correct))
 
     def health(self) -> dict[str, ProviderHealth]:
         """Return the health of each provider by name: whether it is used and, if not, why and until when."""
-        return self._call("health", Engine.health)
+        return self._call("health", lambda engine: engine.health())
 
     def recorded_health(self) -> list[HealthEntry]:
         """Return which providers the hubs of the journal do not use now, the latest change first.
@@ -205,7 +207,7 @@ class Hub:
         providers. An account that is out with another token is another account. Several hubs may have an
         entry for the same account. Raises ``JournalError``.
         """
-        return self._call("recorded_health", Engine.recorded_health)
+        return self._call("recorded_health", lambda engine: engine.recorded_health())
 
     def plugins(self) -> list[PluginRecord]:
         """Return every plugin, installed or passed in: whether it is used or, if it cannot be, why."""
@@ -244,7 +246,7 @@ class Hub:
         # Of two concurrent calls the one that reads the file later also has to apply it later.
         with self._reload_lock:
             loaded = self._source.read()
-            _result_of(self._start(Engine.reload, loaded.settings, loaded.plugins))
+            _result_of(self._start(lambda engine: engine.reload(loaded.settings, loaded.plugins)))
             self._engine.follow(loaded.settings, loaded.plugins)
 
     def revive(self, provider: str) -> None:
@@ -252,7 +254,7 @@ class Hub:
 
         Raises ``ConfigError`` if the name is unknown.
         """
-        self._call("revive", Engine.revive, provider)
+        self._call("revive", lambda engine: engine.revive(provider))
 
     def spend(self, *, zone: tzinfo = UTC, since: datetime | None = None) -> list[Spend]:
         """Return what was spent, by day in a time zone, provider and task kind, the oldest day first.
@@ -262,14 +264,15 @@ class Hub:
         jobs created earlier, to within a quarter of an hour. Raises ``JournalError``, or TypeError and
         ValueError for invalid arguments.
         """
-        return self._call("spend", Engine.spend, checked_zone(zone), checked_since(since))
+        day_zone, begin = checked_zone(zone), checked_since(since)
+        return self._call("spend", lambda engine: engine.spend(day_zone, begin))
 
     def budgets(self) -> list[BudgetStatus]:
         """Return what is spent of each budget in its present period, that of the whole hub first.
 
         Other processes of the same journal and account are included. Raises ``JournalError``.
         """
-        return self._call("budgets", Engine.budgets)
+        return self._call("budgets", lambda engine: engine.budgets())
 
     def jobs(
         self,
@@ -287,14 +290,15 @@ class Hub:
         accounts that this hub does not have are included; ``is_of_other_account`` marks them.
         Raises ``JournalError``, or TypeError and ValueError for invalid arguments.
         """
-        return self._call("jobs", Engine.jobs, checked_filter(state, provider, is_given, since, limit))
+        wanted = checked_filter(state, provider, is_given, since, limit)
+        return self._call("jobs", lambda engine: engine.jobs(wanted))
 
     def job(self, entry_id: int) -> JobEntry | None:
         """Return the job with this number in the journal, or None if there is none (any more).
 
         Raises ``JournalError``.
         """
-        return self._call("job", Engine.job, entry_id)
+        return self._call("job", lambda engine: engine.job(entry_id))
 
     def resolve(self, job: JobEntry, state: JobState, *, cost: Decimal | None = None) -> None:
         """Record by hand what became of an ambiguous or created job, and what it cost.
@@ -303,7 +307,8 @@ class Hub:
         price. Raises ValueError if the job cannot be settled like this or was settled in the meantime,
         TypeError for invalid arguments, or ``JournalError``.
         """
-        self._call("resolve", Engine.resolve, checked_job(job), checked_state(state), checked_cost(cost))
+        entry, end, price = checked_job(job), checked_state(state), checked_cost(cost)
+        self._call("resolve", lambda engine: engine.resolve(entry, end, price))
 
     def resume(self, *, in_flight: int = 32) -> Iterator[Collected]:
         """Yield, once, every answer that the accounts of this hub have paid for and no caller has received.
@@ -325,7 +330,7 @@ class Hub:
         return self._resumed(checked_count("in_flight", in_flight))
 
     def _resumed(self, in_flight: int) -> Iterator[Collected]:
-        answers = _result_of(self._start(_resume, in_flight))
+        answers = _result_of(self._start(lambda engine: _resume(engine, in_flight)))
         is_delivered = True
         try:
             while True:
@@ -369,24 +374,13 @@ class Hub:
     ) -> None:
         self.close()
 
-    def _call(
-        self,
-        name: str,
-        method: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Run a method of the engine in the background thread, and wait for what it returns."""
+    def _call(self, name: str, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
+        """Run work of the engine in the background thread, and wait for what it returns."""
         self._check_may_wait(name, stacklevel=4)
-        return _result_of(self._start(method, *args, **kwargs))
+        return _result_of(self._start(work))
 
-    def _start(
-        self,
-        method: Callable[Concatenate[Engine, P], Coroutine[Any, Any, T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> Future[T]:
-        """Start a method of the engine in the background thread, which is started first if there is none."""
+    def _start(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Start work of the engine in the background thread, which is started first if there is none."""
         # Held to the end, so that close() cannot stop the thread before it has the work.
         with self._lock:
             if self._is_closed:
@@ -397,7 +391,7 @@ class Hub:
                 self._thread = LoopThread()
                 # Stops the thread if the hub is forgotten, or the program ends, without close().
                 self._finalizer = weakref.finalize(self, partial(self._thread.stop, engine.aclose))
-            return self._thread.submit(partial(method, engine, *args, **kwargs))
+            return self._thread.submit(partial(work, engine))
 
     def _check_may_wait(self, name: str, *, stacklevel: int = 3) -> None:
         """Raise RuntimeError in the background thread, and warn if the call blocks an event loop.
@@ -460,4 +454,6 @@ def _result_of(work: Future[T]) -> T:
 
 
 async def _resume(engine: Engine, in_flight: int) -> ResumeIterator:
+    from captchahub._engine.resume import ResumeIterator  # noqa: PLC0415 - see Hub.__init__
+
     return ResumeIterator(engine.resume(in_flight))

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
-from captchahub._journal.journal import JobFilter
 from captchahub.errors import ConfigError
 from captchahub.jobs import JobEntry, JobState
+
+if TYPE_CHECKING:
+    from captchahub._journal.journal import JobFilter
 
 # The largest integer of SQLite, to which a number of jobs is passed.
 _MAX_COUNT = 2**63 - 1
@@ -67,6 +70,9 @@ def checked_filter(
     state: object, provider: object, is_given: object, since: object, limit: object
 ) -> JobFilter:
     """Check which jobs are wanted."""
+    # sqlite3 comes with it, and to import a hub needs none of it.
+    from captchahub._journal.journal import JobFilter  # noqa: PLC0415 - see above
+
     if not (provider is None or isinstance(provider, str)):
         raise TypeError(f"provider must be the name of a provider, or None, not {provider!r:.40}")
     if not (is_given is None or isinstance(is_given, bool)):

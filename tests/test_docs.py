@@ -175,8 +175,7 @@ def test_every_command_it_shows_can_be_given(tmp_path: Path) -> None:
     for words in shown_commands():
         command: click.Command | None = cli
         while isinstance(command, click.Group):
-            name, *words = words  # noqa: PLW2901
-            command = command.get_command(click.Context(command), name)
+            _, command, words = command.resolve_command(click.Context(command), words)  # noqa: PLW2901
         assert command is not None, words
         command.make_context(command.name, words)
 

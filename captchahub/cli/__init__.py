@@ -5,21 +5,37 @@ from __future__ import annotations
 import click
 
 from captchahub._version import __version__
-from captchahub.cli.accounts import accounts
-from captchahub.cli.batch.command import batch
-from captchahub.cli.config.command import config
-from captchahub.cli.demo.command import demo
-from captchahub.cli.doctor.command import doctor
-from captchahub.cli.jobs import jobs
-from captchahub.cli.new_plugin.command import new_plugin
-from captchahub.cli.plugins import plugins
-from captchahub.cli.program import Program
-from captchahub.cli.report.command import report
-from captchahub.cli.resume import resume
-from captchahub.cli.sandbox.command import sandbox
-from captchahub.cli.solve.command import solve
-from captchahub.cli.spend import spend
-from captchahub.cli.watch import watch
+from captchahub.cli.program import DeferredCommand, Program
+
+# The first sentence of the help of each command stands here too, so that listing them imports none.
+_COMMANDS = {
+    "demo": ("demo.command", "Solve newly drawn pictures while an account fails."),
+    "solve": ("solve.command", "Solve pictures and print the answers."),
+    "batch": ("batch.command", "Solve any number of pictures, and write the answers to a file."),
+    "accounts": ("accounts", "Show the balance, prices, spending and budget of every account."),
+    "spend": ("spend", "Show what was spent, by day, provider or kind of task."),
+    "jobs": ("jobs", "Look at the jobs of the journal, and settle what is open."),
+    "resume": (
+        "resume",
+        "Collect the answers of jobs that were created but not delivered, after a crash or Ctrl-C.",
+    ),
+    "watch": (
+        "watch",
+        "Show live what other processes solve: health, jobs in flight, answers, times, spending and errors.",
+    ),
+    "report": ("report.command", "Write a page about what was solved, how fast and at what cost."),
+    "doctor": ("doctor.command", "Check the configuration, plugins, services, tokens, clock and journal."),
+    "config": ("config.command", "Check, show, describe or begin a configuration."),
+    "plugins": (
+        "plugins",
+        "Import every installed plugin, and list what each one adds or why it can't be used.",
+    ),
+    "sandbox": ("sandbox.command", "Serve a local stand-in of a service until Ctrl-C."),
+    "new-plugin": (
+        "new_plugin.command",
+        "Write an installable provider plugin to start from. Configurations call it NAME.",
+    ),
+}
 
 _EPILOG = """
 \b
@@ -42,20 +58,5 @@ def cli() -> None:
     """
 
 
-for _command in (
-    demo,
-    solve,
-    batch,
-    accounts,
-    spend,
-    jobs,
-    resume,
-    watch,
-    report,
-    doctor,
-    config,
-    plugins,
-    sandbox,
-    new_plugin,
-):
-    cli.add_command(_command)
+for _name, (_module, _help) in _COMMANDS.items():
+    cli.add_command(DeferredCommand(_name, f"{__name__}.{_module}", _help))

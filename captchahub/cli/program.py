@@ -9,6 +9,7 @@ import textwrap
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 
 import click
 
@@ -84,8 +85,33 @@ class Subgroup(Subcommand, click.Group):
     """A group of commands."""
 
 
+class DeferredCommand(click.Command):
+    """Stands for a command in help and completion, so that they need not import its module.
+
+    The command is the attribute of the module that has its name, with ``_`` for ``-``.
+    """
+
+    def __init__(self, name: str, module: str, help_text: str) -> None:
+        super().__init__(name, help=help_text)
+        self._module, self._attribute = module, name.replace("-", "_")
+
+    def load(self) -> click.Command:
+        """Import the module, and return the command."""
+        command: object = getattr(import_module(self._module), self._attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self._module}.{self._attribute} is a {type(command).__name__}, not a command")
+        return command
+
+
 class Program(Subgroup):
     """The top-level group: handles the library's errors and interrupts, and includes plugins' commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments name, imported, and the arguments that are left."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, DeferredCommand) else command, rest
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the library's command with that name, or else a plugin's."""

@@ -37,7 +37,8 @@ class Commands(SphinxDirective):
         return [self._section(context, name, cli) for name in dict.fromkeys(names)]
 
     def _section(self, parent: click.Context, name: str, group: click.Group) -> nodes.section:
-        command = group.get_command(parent, name)
+        # get_command() would return what stands for the command in the help.
+        _, command, _ = group.resolve_command(parent, [name])
         if command is None:
             raise self.error(f"the program has no command {name!r}, which it lists")
         context = click.Context(command, info_name=name, parent=parent)

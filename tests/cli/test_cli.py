@@ -1111,15 +1111,75 @@ def test_every_help_has_examples(command: str) -> None:
     assert f"\n  Examples:\n    captchahub {command}" in result.stdout
 
 
-def test_help_needs_neither_the_tables_nor_the_sandbox_nor_the_drawing() -> None:
+OF_THE_LIBRARY = {"captchahub._config", "captchahub._engine", "captchahub.testing"}
+HEAVY = {"asyncio", "captcha", "cattrs", "PIL", "requests", "rich", "sqlite3", "urllib3", "yaml"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "completing", "printed"),
+    [
+        (["--help"], None, "Commands:"),
+        (["--version"], None, __version__),
+        ([], ("captchahub ba", "1"), "plain,batch"),
+    ],
+)
+def test_what_runs_no_command_imports_none(
+    arguments: list[str], completing: tuple[str, str] | None, printed: str
+) -> None:
     code = (
-        "import sys; from captchahub.cli import cli; cli(['--help'], standalone_mode=False);"
-        "print(sorted({'rich', 'PIL', 'captcha', 'captchahub.testing'} & sys.modules.keys()))"
+        "import atexit, sys; from captchahub.__main__ import main;"
+        "atexit.register(lambda: print(*sys.modules)); main()"
     )
+    environment = dict(os.environ)
+    if completing is not None:
+        words, place = completing
+        environment |= {"_CAPTCHAHUB_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": place}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+        env=environment,
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert printed in done.stdout
+    modules = done.stdout.splitlines()[-1].split()
+    assert "captchahub.cli.program" in modules
+    assert (HEAVY | OF_THE_LIBRARY).intersection(modules) == set()
+    assert [name for name in modules if re.match(r"captchahub\.cli\.(\w+\.command|jobs|watch)", name)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("click", "--help"),
+        ("captchahub.cli", "--version"),
+        ("captchahub.cli.solve.command", "solve --help"),
+    ],
+)
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from captchahub.__main__ import main; main()",
+        "runpy.run_module('captchahub', run_name='__main__', alter_sys=True)",
+    ],
+    ids=["script", "module"],
+)
+def test_ctrl_c_during_an_import_ends_it_with_one_line(start: str, module: str, arguments: str) -> None:
+    code = f"""if True:
+        import runpy, sys
+        class Interrupting:
+            def find_spec(self, name, path=None, target=None):
+                if name == {module!r}:
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupting())
+        sys.argv = ["captchahub", *{arguments.split()!r}]
+        {start}
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 def test_without_its_packages_it_says_how_to_get_them() -> None:

@@ -451,7 +451,10 @@ def test_init_takes_everything_from_options(folder: Path) -> None:
 
 
 def test_the_help_imports_no_plugin() -> None:
-    code = "import sys; from captchahub.cli import cli\ntry: cli(['--help'])\nfinally: print(*sys.modules)"
+    code = (
+        "import sys; from captchahub.cli import cli\n"
+        "try: cli(['config', '--help'])\nfinally: print(*sys.modules)"
+    )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = ("captchahub_omocaptcha", "captchahub_createtask", "keyring", "captchahub._config.schema", "PIL")
     modules = ended.stdout.splitlines()[-1].split()

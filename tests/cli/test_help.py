@@ -1,26 +1,17 @@
 """The help pages: readable in 80 columns, and there for every command."""
 
 from collections.abc import Iterator, Sequence
+import inspect
 
-import click
 import pytest
 
 from captchahub.cli import cli
-from tests.cli.running import run
-
-
-def commands(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
-    """Every command of the program with the words that call it."""
-    yield before
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, *before, name)
-        else:
-            yield (*before, name)
+from captchahub.cli.program import DeferredCommand
+from tests.cli.running import commands, run
 
 
 @pytest.mark.parametrize(
-    "words", [pytest.param(words, id=" ".join(words) or "captchahub") for words in commands(cli)]
+    "words", [pytest.param(words, id=" ".join(words) or "captchahub") for words, _ in commands(cli)]
 )
 def test_a_help_page_fits_into_80_columns_and_says_what_the_command_does(words: tuple[str, ...]) -> None:
     result = run(*words, "--help")
@@ -45,3 +36,14 @@ def orphans(lines: Sequence[str]) -> Iterator[str]:
 def test_a_line_that_was_wrapped_twice_is_found() -> None:
     assert list(orphans(["x" * 70, "picture", "is paid for"])) == ["picture"]
     assert list(orphans(["x" * 70, "and the end.", "Another paragraph"])) == []
+
+
+def test_the_list_of_commands_says_what_their_own_pages_begin_with() -> None:
+    listed = {name: command for name, command in cli.commands.items() if isinstance(command, DeferredCommand)}
+    assert len(listed) == len(cli.commands)
+    begins = {
+        name: " ".join(inspect.cleandoc(command.load().help or "").split("\n\n")[0].split())
+        for name, command in listed.items()
+    }
+    assert {name: command.help for name, command in listed.items()} == begins
+    assert {name: command.load().name for name, command in listed.items()} == {name: name for name in listed}

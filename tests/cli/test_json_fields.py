@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
 from captchahub.cli import cli
 from captchahub.testing import Fault, Sandbox, load_emulation
-from tests.cli.running import TOKEN, run
+from tests.cli.running import TOKEN, commands, run
 from tests.cli.test_cli import leave_jobs, posix, started
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text()
@@ -50,19 +49,11 @@ def check(row: str, found: Sequence[Mapping[str, Any]]) -> None:
         assert set(one) == FIELDS[row], row
 
 
-def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, *names, name)
-        else:
-            yield " ".join([*names, name]), command
-
-
 def test_every_command_with_json_is_in_the_table_and_only_these() -> None:
     own = {
-        name
-        for name, command in commands(cli)
-        if any("--json" in parameter.opts for parameter in command.params) or name == "resume"
+        " ".join(words)
+        for words, command in commands(cli)
+        if any("--json" in parameter.opts for parameter in command.params) or words == ("resume",)
     }
     assert own == {row for row in FIELDS if row != "budget" and not row.startswith("each of")}
 

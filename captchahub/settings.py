@@ -43,6 +43,7 @@ from captchahub.provider import ProviderKind
 __all__ = [
     "KEPT_IN_MEMORY",
     "Budget",
+    "FurtherBudget",
     "HealthSettings",
     "HttpSettings",
     "HubSettings",

@@ -1,7 +1,7 @@
 """The help pages: readable in 80 columns, and there for every command."""
 
-from collections.abc import Iterator, Sequence
 import inspect
+from collections.abc import Iterator, Sequence
 
 import pytest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ import click
 
 from captchahub.cli.health import SeenHealth, seen_health
 from captchahub.cli.hubs import Spent, open_hub, spent_today
+from captchahub.cli.journal import say_journal
 from captchahub.cli.options import config_option
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, need_stdout, put, say, writing_stdout
-from captchahub.cli.text import money_text, printable, spent_text
+from captchahub.cli.text import amount_text, money_text, printable, spent_text
+from captchahub.cli.waiting import waiting_for
 from captchahub.errors import AuthenticationError, CaptchaHubError, NotOffered
 from captchahub.hub import Hub
 from captchahub.jobs import BudgetStatus
@@ -93,7 +96,7 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
     """Show the balance, prices, spending and budget of every account."""
     need_stdout()
     hub, settings = open_hub(config)
-    with hub:
+    with hub, waiting_for(settings.providers):
         found, total = _accounts(hub, settings)
     with writing_stdout():
         if as_json:
@@ -101,6 +104,8 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
             put(json.dumps({"accounts": [_fields(one) for one in found], "budget": budget}, indent=2))
         else:
             _show(found, total)
+    if not as_json:
+        say_journal(settings.journal.path)
     for one in found:
         if one.failed and not as_json:
             say(f"{one.settings.name}: {_error(one.balance)}")
@@ -109,21 +114,29 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
 
 def _accounts(hub: Hub, settings: HubSettings) -> tuple[Sequence[_Account], BudgetStatus | None]:
     """Return every account, and the budget of the whole hub."""
-    balances, budgets = hub.balances(), {one.provider: one for one in hub.budgets()}
+    with ThreadPoolExecutor(len(settings.providers) or 1) as threads:
+        # At the same time as the balances, because a service that never answers takes seconds for each call.
+        listed = {name: threads.submit(_services, hub, name) for name in settings.providers}
+        balances = hub.balances()
+    budgets = {one.provider: one for one in hub.budgets()}
     today, recorded = spent_today(hub), hub.recorded_health()
     found: list[_Account] = []
     for name, own in settings.providers.items():
-        try:
-            services: Sequence[Service] = hub.services(name)
-        except CaptchaHubError:
-            # No price list is no fault, and a service that can't be reached has failed to name a balance too.
-            services = ()
         # No other process can see a journal in memory.
         is_shared = settings.journal.path is not None
         seen = seen_health([one for one in recorded if one.configured_as == name]) if is_shared else None
         spent, budget = today.get(name, Spent()), budgets.get(name)
+        services = listed[name].result()
         found.append(_Account(own, hub.health()[name], seen, balances[name], services, spent, budget))
     return found, budgets.get(None)
+
+
+def _services(hub: Hub, name: str) -> Sequence[Service]:
+    try:
+        return hub.services(name)
+    except CaptchaHubError:
+        # No price list is no fault, and a service that can't be reached has failed to name a balance too.
+        return ()
 
 
 def _error(balance: object) -> str:
@@ -169,27 +182,29 @@ def _budget(status: BudgetStatus) -> Mapping[str, object]:
 
 def _show(found: Sequence[_Account], total: BudgetStatus | None) -> None:
     # Imported late, because rich takes long to import and help does not need it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    from captchahub.cli.tables import fitted, new_console  # noqa: PLC0415
+
+    console = new_console()
     names = ("account", "state\nhealth", "balance", "prices", "today", "left")
-    table = Table(*(Column(name, overflow="fold") for name in names), box=None, pad_edge=False)
+    rows: list[Sequence[Text]] = []
     for one in found:
         state = Text("\n").join(map(_state, (one.state, "-" if one.seen is None else one.seen.state.value)))
-        prices = "\n".join(_price(*line) for line in one.prices()) or "unknown"
-        left = "no budget" if one.budget is None else _left(one.budget)
+        prices = "\n".join(_price(*line, one.currency) for line in one.prices()) or "unknown"
+        left = "no budget" if one.budget is None else "\n".join(_left(one.budget, one.currency))
         account = f"{one.settings.name}\n{one.settings.plugin}"
-        texts = (account, _balance(one), prices, spent_text(one.today.amount, one.today.unpriced), left)
-        first, *others = (Text(text) for text in texts)
-        table.add_row(first, state, *others)
-    console.print(table)
+        today = spent_text(one.today.amount, one.today.unpriced, one.currency).replace(" + ", "\n+ ")
+        first, *others = (Text(text) for text in (account, _balance(one), prices, today, left))
+        rows.append((first, state, *others))
+    console.print(fitted(names, rows, console.width))
     for one in found:
         if one.seen is not None and one.seen.processes:
-            console.print(f"{one.settings.name} in running processes: {one.seen.text()}")
+            console.print(Text(f"{one.settings.name} in running processes: {one.seen.text()}"))
     if total is not None:
-        console.print(f"left of the budget of all accounts: {_left(total)}")
+        currencies = {one.currency for one in found}
+        currency = currencies.pop() if len(currencies) == 1 else None
+        console.print(f"left of the budget of all accounts: {' '.join(_left(total, currency))}")
 
 
 def _state(state: str) -> Text:
@@ -204,14 +219,15 @@ def _balance(one: _Account) -> str:
         return "not offered"
     if isinstance(one.balance, CaptchaHubError):
         return "-"
-    in_kind = [f"{money_text(left)} {printable(name)}" for name, left in one.balance.in_kind.items()]
-    return "\n".join([f"{money_text(one.balance.amount)} {one.currency or ''}".rstrip(), *in_kind])
+    in_kind = [f"{amount_text(left)} {printable(name)}" for name, left in one.balance.in_kind.items()]
+    return "\n".join([amount_text(one.balance.amount, one.currency), *in_kind])
 
 
-def _price(kind: str, price: Decimal | None, is_open: bool) -> str:  # noqa: FBT001 - the items of a triple
-    return f"{kind} {money_text(price)}{'' if is_open else ', closed'}"
+def _price(kind: str, price: Decimal | None, is_open: bool, currency: str | None) -> str:  # noqa: FBT001 - the items of a triple
+    return f"{kind} {amount_text(price, currency)}{'' if is_open else ', closed'}"
 
 
-def _left(status: BudgetStatus) -> str:
+def _left(status: BudgetStatus, currency: str | None) -> tuple[str, str]:
+    """Return what is left of a budget as two lines."""
     per = "in total" if status.until is None else f"per {status.per.value}"
-    return f"{money_text(status.left)} of {money_text(status.limit)} {per}"
+    return amount_text(status.left, currency), f"of {amount_text(status.limit)} {per}"

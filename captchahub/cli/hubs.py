@@ -19,10 +19,14 @@ __all__ = ["Spent", "open_hub", "spent_today"]
 
 @attrs.frozen
 class Spent:
-    """What was spent, and the number of jobs without a known price, which ``amount`` does not contain."""
+    """What was spent, and the number of jobs without a known price, which ``amount`` does not contain.
+
+    ``currency`` is None if it is unknown, or if there are several.
+    """
 
     amount: Decimal = Decimal(0)
     unpriced: int = 0
+    currency: str | None = None
 
 
 def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]:
@@ -36,10 +40,14 @@ def open_hub(config: Path | None, *observers: object) -> tuple[Hub, HubSettings]
 
 
 def spent_today(hub: Hub) -> dict[str, Spent]:
-    """Return what was spent since midnight, local time, by provider; the currencies are ignored."""
+    """Return what was spent since midnight, local time, by provider. Currencies are ignored."""
     midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     today: dict[str, Spent] = {}
     for spend in hub.spend(since=midnight):
-        before = today.get(spend.provider, Spent())
-        today[spend.provider] = Spent(before.amount + spend.amount, before.unpriced + spend.unpriced)
+        before = today.get(spend.provider, Spent(currency=spend.currency))
+        today[spend.provider] = Spent(
+            before.amount + spend.amount,
+            before.unpriced + spend.unpriced,
+            spend.currency if spend.currency == before.currency else None,
+        )
     return today

@@ -12,12 +12,13 @@ import click
 
 from captchahub._journal.solutions import unpack_of_kind
 from captchahub.cli.hubs import open_hub
-from captchahub.cli.journal import journal_hub, journal_options
+from captchahub.cli.invocation import command
+from captchahub.cli.journal import journal_hub, journal_options, journal_path, say_journal
 from captchahub.cli.options import WholeNumber, amount, config_option
 from captchahub.cli.program import Subcommand, Subgroup
 from captchahub.cli.resume import resume
 from captchahub.cli.streams import need_stdout, put, say, writing_stdout
-from captchahub.cli.text import answer, money_text, printable
+from captchahub.cli.text import amount_text, answer, money_text, printable
 from captchahub.errors import NotOffered, ProviderError
 from captchahub.hub import Hub
 from captchahub.jobs import JobEntry, JobState
@@ -57,7 +58,13 @@ def jobs() -> None:
 @click.option("--undelivered", is_flag=True, help="Only answers that no caller has received.")
 @click.option("--provider", metavar="NAME", help="Only jobs of this provider.")
 @click.option(
-    "--limit", type=WholeNumber(1), default=20, show_default=True, metavar="N", help="The most jobs to list."
+    "-n",
+    "--limit",
+    type=WholeNumber(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="The most jobs to list.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @journal_options
@@ -73,7 +80,8 @@ def list_jobs(
 ) -> None:
     """List the newest jobs, newest first."""
     need_stdout()
-    with journal_hub(config, journal) as hub:
+    path = journal_path(config, journal)
+    with journal_hub(config, path) as hub:
         found = hub.jobs(
             state=None if state is None else JobState(state),
             provider=provider,
@@ -86,6 +94,8 @@ def list_jobs(
                 put(json.dumps(_fields(job)))
         else:
             _show_list(found)
+    if not as_json:
+        say_journal(path)
 
 
 @jobs.command(cls=Subcommand)
@@ -136,19 +146,23 @@ def resolve(
     if as_json:
         with writing_stdout():
             put(json.dumps(_fields(now), indent=2))
-    say(f"job {job_id} is {now.state.value}; {money_text(now.charge)} is charged for it")
+    say(f"job {job_id} is {now.state.value}; {amount_text(now.charge, now.currency)} is charged for it")
 
 
 @jobs.command(cls=Subcommand)
 @click.argument("job_id", metavar="ID", type=int)
-@click.option("--right/--wrong", "correct", required=True, help="Whether the answer was right.")
+@click.option(
+    "--right/--wrong", "correct", default=None, help="Whether the answer was right; one is required."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @config_option("The YAML file with the account of the job; found as by captchahub solve.")
-def report(job_id: int, config: Path | None, *, correct: bool, as_json: bool) -> None:
+def report(job_id: int, config: Path | None, *, correct: bool | None, as_json: bool) -> None:
     """Report to the service whether the answer of a job was right.
 
     Some services refund wrong answers, and block accounts that report falsely.
     """
+    if correct is None:
+        raise click.UsageError("say whether the answer was right: --right or --wrong")
     with open_hub(config)[0] as hub:
         job = _job(hub, job_id)
         if job.is_of_other_account:
@@ -177,7 +191,7 @@ def _job(hub: Hub, job_id: int) -> JobEntry:
     job = hub.job(job_id)
     if job is None:
         raise click.ClickException(
-            f"there is no job {job_id} in the journal; captchahub jobs list shows the newest ones"
+            f"there is no job {job_id} in the journal; {command('jobs', 'list')} shows the newest ones"
         )
     return job
 
@@ -202,7 +216,8 @@ def _fields(job: JobEntry) -> Mapping[str, object]:
         "job_id": job.job_id,
         "answer": _answer(job),
         "solution": job.answer,
-        "is_delivered": job.is_given,
+        # Only an answer can be delivered.
+        "is_delivered": job.is_given if job.state is JobState.SOLVED else None,
         "error": job.error,
         "price": None if job.price is None else money_text(job.price),
         "charge": money_text(job.charge),
@@ -230,38 +245,58 @@ def _plain(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value))
 
 
+# In columns of the terminal: what a picture's name keeps at least, and what an answer gets at most.
+_PICTURE_WIDTH, _ANSWER_WIDTH = 12, 24
+
+# What a narrow terminal leaves out, the first one first.
+_OPTIONAL = ("cost", "time", "provider")
+
+
 def _show_list(found: Sequence[JobEntry]) -> None:
     # Imported late, because rich takes long to import and help does not need it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Column, Table  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    from captchahub.cli.tables import GAP, new_console, new_table, shortened  # noqa: PLC0415
+
+    console = new_console()
     if not found:
         console.print("no such jobs")
         return
-    columns: list[Column | str] = [
-        Column("id", justify="right"),
-        Column("time", no_wrap=True),
-        "state",
-        "provider",
-    ]
-    columns += [
-        Column("cost", justify="right"),
-        Column("picture", overflow="fold"),
-        Column("answer", overflow="fold"),
-    ]
-    table = Table(*columns, box=None, pad_edge=False)
-    for job in found:
-        table.add_row(*map(Text, _cells(job)))
+    rows = list(_rows(found))
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
+    widths["answer"] = min(widths["answer"], _ANSWER_WIDTH)
+    names = list(rows[0])
+
+    def room() -> int:
+        """Return the width that is left for the pictures."""
+        return console.width - sum(widths[name] + GAP for name in names if name != "picture")
+
+    for name in _OPTIONAL:
+        if room() < min(widths["picture"], _PICTURE_WIDTH):
+            names.remove(name)
+    columns = {
+        "id": Column("id", justify="right", no_wrap=True),
+        "cost": Column("cost", justify="right", no_wrap=True),
+        "answer": Column("answer", overflow="fold"),
+    }
+    table = new_table(*(columns.get(name, Column(name, no_wrap=True)) for name in names))
+    for row in rows:
+        shown = {**row, "picture": shortened(row["picture"], max(room(), 1))}
+        table.add_row(*(Text(shown[name]) for name in names))
     console.print(table)
 
 
-def _cells(job: JobEntry) -> Iterator[str]:
-    yield str(job.id)
-    yield datetime.fromtimestamp(job.ordered_at).astimezone().strftime("%m-%d %H:%M:%S")
-    yield job.state.value if job.is_given else f"{job.state.value}, undelivered"
-    yield printable(job.provider)
-    yield money_text(job.cost)
-    yield printable(job.label or job.fingerprint[:12])
-    yield printable(_answer(job) or (job.error or "").partition(":")[0])
+def _rows(found: Sequence[JobEntry]) -> Iterator[Mapping[str, str]]:
+    times = [datetime.fromtimestamp(job.ordered_at).astimezone() for job in found]
+    is_today = {time.date() for time in times} == {datetime.now().astimezone().date()}
+    for job, time in zip(found, times, strict=True):
+        yield {
+            "id": str(job.id),
+            "time": time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S"),
+            "state": job.state.value if job.is_given else f"{job.state.value}, undelivered",
+            "provider": printable(job.provider),
+            "cost": amount_text(job.cost, job.currency),
+            "picture": printable(job.label or job.fingerprint[:12]),
+            "answer": printable(_answer(job) or (job.error or "").partition(":")[0]),
+        }

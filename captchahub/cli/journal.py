@@ -10,11 +10,12 @@ import click
 
 from captchahub._config.loader import read_journal
 from captchahub.cli.options import UserPath, config_option, default_config, default_journal
+from captchahub.cli.streams import say
 from captchahub.errors import ConfigError
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings, JournalSettings
 
-__all__ = ["journal_hub", "journal_options", "journal_path"]
+__all__ = ["journal_hub", "journal_options", "journal_path", "say_journal"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -51,3 +52,8 @@ def journal_hub(config: Path | None, journal: Path | None) -> Hub:
     """Return a hub without providers on the journal that the options name."""
     path = journal_path(config, journal)
     return Hub(HubSettings(providers={}, routes={}, journal=JournalSettings(path)))
+
+
+def say_journal(path: Path | None) -> None:
+    """Name on stderr the journal that a result comes from; None if it is in memory."""
+    say(f"journal: {'in memory' if path is None else path}")

@@ -69,17 +69,17 @@ def _show(records: Sequence[PluginRecord], *, verbose: bool) -> None:
         put("no plugin is installed; each service is one, such as: pip install captchahub-omocaptcha")
         return
     # Imported late, because rich takes long to import and help does not need it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Column, Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    # Names are wrapped and not cut, so that they can be copied into a configuration.
-    console, table = Console(), Table(*(Column(name, overflow="fold") for name in _COLUMNS))
+    from captchahub.cli.tables import fitted, new_console  # noqa: PLC0415
+
+    console = new_console()
+    rows: list[Sequence[Text]] = []
     for record in records:
         package = f"{record.distribution} {record.version}" if record.distribution else ""
         state = Text(record.state.value, "green" if record.state is PluginState.LOADED else "bold red")
-        table.add_row(Text(record.name), state, Text(package), Text(_adds(record)))
-    console.print(table)
+        rows.append((Text(record.name), state, Text(package), Text(_adds(record))))
+    console.print(fitted(_COLUMNS, rows, console.width))
     for record in records:
         if record.error is not None:
             console.print(Text(f"{record.name}: {printable(record.error)}"))

@@ -13,11 +13,11 @@ from pathlib import Path
 import attrs
 import click
 
-from captchahub.cli.journal import journal_hub, journal_options
+from captchahub.cli.journal import journal_hub, journal_options, journal_path, say_journal
 from captchahub.cli.options import local_zone, moment
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
-from captchahub.cli.text import money_text, printable
+from captchahub.cli.text import counted, money_text, printable, spent_text
 from captchahub.jobs import Spend
 
 __all__ = ["spend"]
@@ -30,10 +30,10 @@ Examples:
   captchahub spend --since 7d --csv > week.csv
 
 The amounts are what the services charged or may have charged: a job that is
-open or in doubt counts with its full price. "at least" says that some jobs
-have no known price; --json and --csv name their number as unpriced. Days are
-those of the local time zone. No token and no configuration is needed:
---journal names the file.
+open or in doubt counts with its full price. "+ 3 unpriced" says that an amount
+does not contain 3 jobs without a known price; --json and --csv name their
+number as unpriced. Days are those of the local time zone. No token and no
+configuration is needed: --journal names the file.
 """
 
 _BY: Mapping[str, Callable[[Spend], str]] = {
@@ -41,6 +41,9 @@ _BY: Mapping[str, Callable[[Spend], str]] = {
     "provider": lambda one: one.provider,
     "kind": lambda one: one.kind,
 }
+
+# In columns of the terminal.
+_BAR_WIDTH = 40
 
 
 @attrs.define
@@ -65,12 +68,6 @@ class _Row:
             "unpriced": self.unpriced,
         }
 
-    def amount_text(self) -> str:
-        """Return the amount for people."""
-        least = "at least " if self.unpriced else ""
-        currency = f" {self.currency}" if self.currency else ""
-        return f"{least}{money_text(self.amount)}{currency}"
-
 
 @click.command(cls=Subcommand, epilog=_EPILOG)
 @click.option("--by", type=click.Choice([*_BY]), default="day", show_default=True, help="What a row is for.")
@@ -89,7 +86,8 @@ def spend(
 ) -> None:
     """Show what was spent, by day, provider or kind of task."""
     need_stdout()
-    with journal_hub(config, journal) as hub:
+    path = journal_path(config, journal)
+    with journal_hub(config, path) as hub:
         spends = hub.spend(zone=local_zone(), since=since)
     rows = _rows(spends, _BY[by])
     with writing_stdout():
@@ -101,6 +99,8 @@ def spend(
             put(_csv(by, rows))
         else:
             _show(by, rows)
+    if not (as_json or as_csv):
+        say_journal(path)
 
 
 def _rows(spends: Iterable[Spend], key: Callable[[Spend], str]) -> Sequence[_Row]:
@@ -129,22 +129,31 @@ def _csv(by: str, rows: Iterable[_Row]) -> str:
 def _show(by: str, rows: Sequence[_Row]) -> None:
     # Imported late, because rich takes long to import and help does not need it.
     from rich.bar import Bar  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    console = Console(highlight=False)
+    from captchahub.cli.tables import new_console, new_table  # noqa: PLC0415
+
+    console = new_console()
     if not rows:
         console.print("nothing was spent")
         return
     most = {row.currency: max(one.amount for one in rows if one.currency == row.currency) for row in rows}
-    table = Table(box=None, pad_edge=False)
-    for name, justify in ((by, "left"), ("jobs", "right"), ("spent", "right"), ("", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # one of rich's words
-    with_bars = console.encoding.startswith("utf")
+    # A bar compares rows, so it is of no use for one, nor for a program that reads a pipe.
+    with_bars = len(rows) > 1 and console.is_terminal and console.encoding.startswith("utf")
+    bars = [Column("", max_width=_BAR_WIDTH)] if with_bars else []
+    table = new_table(
+        Column(by, no_wrap=True),
+        Column("jobs", justify="right"),
+        Column("spent", justify="right", no_wrap=True),
+        *bars,
+    )
     for row in rows:
         share = float(row.amount / most[row.currency]) if most[row.currency] else 0.0
-        bar = Bar(1, 0, share, color="cyan") if with_bars else "#" * round(20 * share)
-        table.add_row(printable(row.key), f"{row.jobs:,}", row.amount_text(), bar)
+        spent = spent_text(row.amount, row.unpriced, row.currency)
+        cells = (Text(printable(row.key)), Text(f"{row.jobs:,}"), Text(spent))
+        table.add_row(*cells, *([Bar(1, 0, share, color="cyan")] if with_bars else []))
     console.print(table)
     for total in _totals(rows):
-        console.print(f"total: {total.amount_text()} for {total.jobs:,} jobs")
+        spent = spent_text(total.amount, total.unpriced, total.currency)
+        console.print(f"total: {spent} for {counted(total.jobs, 'job')}")

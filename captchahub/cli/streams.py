@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -63,7 +64,8 @@ def writing_stdout() -> Generator[None]:
 def put(text: str) -> None:
     """Write lines to stdout. Raises OSError if that fails."""
     # Without ``file``, click would write UTF-8 even if the encoding of stdout is ASCII.
-    click.echo(text, file=sys.stdout)
+    # click removes colours if stdout is no terminal, but does not know $NO_COLOR.
+    click.echo(text, file=sys.stdout, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def say(text: str) -> None:

@@ -37,14 +37,27 @@ def plain(number: float) -> str:
     return str(number).removesuffix(".0")
 
 
-def money_text(value: Decimal | None) -> str:
-    """Return an amount without an exponent, or ``?`` if it is unknown."""
-    return "?" if value is None else f"{value:f}"
+def money_text(value: Decimal) -> str:
+    """Return an amount exactly and without an exponent, for programs."""
+    return f"{value:f}"
 
 
-def spent_text(amount: Decimal, unpriced: int) -> str:
-    """Return an amount with the number of jobs that it does not contain: ``0.0123 + 3 unpriced``."""
-    return f"{money_text(amount)} + {unpriced} unpriced" if unpriced else money_text(amount)
+def amount_text(value: Decimal | None, currency: str | None = None) -> str:
+    """Return an amount for people: ``5.00 USD``, ``0.00055``, or ``?`` if it is unknown.
+
+    It has two decimals, or as many more as it needs.
+    """
+    if value is None:
+        return "?"
+    whole, _, decimals = f"{value:f}".partition(".")
+    text = f"{whole}.{decimals.rstrip('0'):0<2}"
+    return f"{text} {printable(currency)}" if currency else text
+
+
+def spent_text(amount: Decimal, unpriced: int, currency: str | None = None) -> str:
+    """Return an amount with the number of jobs that it does not contain: ``0.0123 USD + 3 unpriced``."""
+    text = amount_text(amount, currency)
+    return f"{text} + {unpriced} unpriced" if unpriced else text
 
 
 def solution_fields(solution: Solution) -> dict[str, object]:

@@ -16,7 +16,7 @@ import click
 
 from captchahub.cli.health import SeenHealth, seen_health
 from captchahub.cli.hubs import Spent, spent_today
-from captchahub.cli.journal import journal_hub, journal_options, journal_path
+from captchahub.cli.journal import journal_hub, journal_options, journal_path, say_journal
 from captchahub.cli.options import positive_seconds
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
@@ -89,8 +89,10 @@ def watch(interval: float, config: Path | None, journal: Path | None, *, once: b
     """Show live what other processes solve: health, jobs in flight, answers, times, spending and errors."""
     need_stdout()
     path = journal_path(config, journal)
-    with journal_hub(config, journal) as hub, writing_stdout():
+    with journal_hub(config, path) as hub, writing_stdout():
         if once or as_json or not sys.stdout.isatty():
+            if not as_json:
+                say_journal(path)
             _print_lines(hub, None if once else interval, as_json=as_json)
         else:
             _show_live(hub, path, interval)
@@ -108,13 +110,25 @@ def _print_lines(hub: Hub, interval: float | None, *, as_json: bool) -> None:
 
 def _show_live(hub: Hub, path: Path, interval: float) -> None:
     # Imported late, because rich takes long to import and help does not need it.
-    from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    with Live(console=Console(highlight=False), auto_refresh=False, screen=True) as live:
-        while True:
-            live.update(frame(activities(hub, time.time()), path), refresh=True)
-            time.sleep(interval)
+    from captchahub.cli.tables import new_console  # noqa: PLC0415
+
+    console = new_console()
+    found: Sequence[Activity] = ()
+    try:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                found = activities(hub, time.time())
+                live.update(frame(found, f"{path}  {_now()}  Ctrl-C ends", console.width), refresh=True)
+                time.sleep(interval)
+    finally:
+        # The live view disappears with its screen.
+        console.print(frame(found, f"{path}  {_now()}", console.width))
+
+
+def _now() -> str:
+    return datetime.now().astimezone().strftime("%H:%M:%S")
 
 
 def activities(hub: Hub, now: float) -> Sequence[Activity]:
@@ -176,7 +190,7 @@ def _texts(one: Activity) -> Mapping[str, str]:
         "failed": f"{one.failed}/min",
         "takes": _seconds(one.typical),
         "success": "-" if one.success is None else f"{100 * one.success:.0f} %",
-        "today": spent_text(one.today.amount, one.today.unpriced),
+        "today": spent_text(one.today.amount, one.today.unpriced, one.today.currency),
         "last error": printable(one.last_error or "-"),
     }
 
@@ -190,25 +204,26 @@ def _line(one: Activity) -> str:
     return f"{provider[1]}: {', '.join(f'{name} {text}' for name, text in others)}"
 
 
-def frame(found: Sequence[Activity], path: Path) -> RenderableType:
+def frame(found: Sequence[Activity], title: str, width: int) -> RenderableType:
     """Return the table of a terminal, and below it what does not fit into a column."""
     from rich.console import Group  # noqa: PLC0415 - see above
-    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    title = Text.assemble((str(path), "bold"), f"  {datetime.now().astimezone():%H:%M:%S}  Ctrl-C ends")
+    from captchahub.cli.tables import fitted  # noqa: PLC0415
+
+    heading = Text(title, "bold")
     if not found:
-        return Group(title, Text("no job in the last ten minutes"))
-    table = Table(box=None, pad_edge=False)
-    for name in list(_texts(found[0]))[:-1]:
-        table.add_column(name, justify="left" if name in ("provider", "health") else "right", overflow="fold")
+        return Group(heading, Text("no job in the last ten minutes"))
+    names = list(_texts(found[0]))[:-1]
+    rows: list[Sequence[Text]] = []
     notes: list[Text] = []
     for one in found:
         provider, health, *others, error = map(Text, _texts(one).values())
         colour = "green" if one.health.state is ProviderState.HEALTHY else "red"
-        table.add_row(provider, Text(one.health.state.value, colour), *others)
+        rows.append((provider, Text(one.health.state.value, colour), *others))
         if one.health.processes:
             notes.append(Text.assemble(provider, ": ", health))
         if one.last_error is not None:
             notes.append(Text.assemble(provider, ": last error ", error, no_wrap=True, overflow="ellipsis"))
-    return Group(title, Text(""), table, Text(""), *notes)
+    table = fitted(names, rows, width, right=names[2:])
+    return Group(heading, Text(""), table, Text(""), *notes)

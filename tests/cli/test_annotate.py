@@ -42,4 +42,6 @@ def test_a_name_that_no_picture_has_is_an_error_and_the_answer_is_printed(shots:
     result = run("solve", f"{shots}/ABC.png", "--annotate", "out.text")
     assert result.exit_code == 1
     assert result.stdout == "ABC\n"
-    assert "out.text: the picture can't be written" in result.stderr
+    assert (
+        "out.text: no format of pictures has the ending '.text'; name a file such as out.png" in result.stderr
+    )

@@ -57,7 +57,7 @@ def test_watch_says_why_a_provider_is_not_used(refused: Hub) -> None:
 
 def test_the_table_of_a_terminal_fits_into_80_columns(refused: Hub, home: Path) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(frame(activities(refused, NOW.timestamp()), home / "jobs.db"))
+    console.print(frame(activities(refused, NOW.timestamp()), f"{home}/jobs.db", 80))
     lines = console.export_text().splitlines()
     heads = [
         "provider",
@@ -76,7 +76,8 @@ def test_the_table_of_a_terminal_fits_into_80_columns(refused: Hub, home: Path) 
     assert any(line.startswith("mine: last error InsufficientBalance: ") for line in lines)
 
 
-def test_accounts_finds_the_account_under_its_own_name(refused: Hub) -> None:
+def test_accounts_finds_the_account_under_its_own_name(refused: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     shown = run("accounts").stdout
     assert max(map(len, shown.splitlines())) <= 80
     assert "omo in running processes: out (InsufficientBalance)" in shown

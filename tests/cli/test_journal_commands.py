@@ -66,8 +66,8 @@ class TestJobs:
         result = run("jobs", "list")
         assert result.exit_code == 0
         found = [line.split() for line in result.stdout.splitlines()[1:]]
-        assert [line[3] for line in found] == ["failed", "solved", "solved"]
-        assert [Path(line[6]).name for line in found] == ["GHI.png", "DEF.png", "ABC.png"]
+        assert [line[2] for line in found] == ["failed", "solved", "solved"]
+        assert [Path(line[5]).name for line in found] == ["GHI.png", "DEF.png", "ABC.png"]
 
     def test_the_list_can_be_narrowed(self) -> None:
         assert [
@@ -130,7 +130,8 @@ class TestReport:
         assert result.exit_code == 0
         page = (home / "report.html").read_text()
         for title in (
-            "Solved and failed by hour",
+            "Solved by hour",
+            "Failed and open by hour",
             "Time to solve by provider",
             "Cost by hour",
             "Errors by class",

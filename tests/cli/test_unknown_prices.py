@@ -29,13 +29,13 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_spend_says_that_the_amount_is_not_all(journal: Path) -> None:
     shown = run("spend", "--journal", str(journal)).stdout
-    assert shown.splitlines()[-1] == "total: at least 0 for 1 jobs"
+    assert shown.splitlines()[-1] == "total: 0.00 + 1 unpriced for 1 job"
     (total,) = json.loads(run("spend", "--journal", str(journal), "--json").stdout)["totals"]
     assert total == {"amount": "0", "currency": None, "jobs": 1, "unpriced": 1}
 
 
 def test_watch_and_accounts_name_the_jobs_that_the_amount_of_today_does_not_contain(journal: Path) -> None:
-    assert ", today 0 + 1 unpriced, " in run("watch", "--once", "--journal", str(journal)).stdout
+    assert ", today 0.00 + 1 unpriced, " in run("watch", "--once", "--journal", str(journal)).stdout
     (silent,) = map(json.loads, run("watch", "--once", "--json").stdout.splitlines())
     assert (silent["today"], silent["unpriced"]) == ("0", 1)
     assert "unpriced" in run("accounts").stdout
@@ -47,7 +47,7 @@ def test_the_report_names_them(journal: Path) -> None:
     pytest.importorskip("vl_convert")
     run("report", "-o", "report.html", "--csv", "report.csv")
     page = journal.with_name("report.html").read_text()
-    assert page.count("0 + 1 unpriced") == 2
+    assert page.count("0.00 + 1 unpriced") == 2
     with journal.with_name("report.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["spent"], row["unpriced"]) == ("0", "1")

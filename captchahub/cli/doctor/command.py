@@ -58,6 +58,7 @@ def doctor(config: Path | None, *, as_json: bool) -> None:
 
 def _show(status: str, name: str, found: str, advice: str) -> None:
     # click removes the colour if stdout is no terminal.
-    put(f"{click.style(f'{status:<4}', fg=_COLOURS[status])}  {name}: {printable(found)}")
-    if advice:
-        put(f"      {printable(advice)}")
+    first, *more = found.split("\n")
+    put(f"{click.style(f'{status:<4}', fg=_COLOURS[status])}  {name}: {printable(first)}")
+    for line in [*more, *([advice] if advice else [])]:
+        put(f"      {printable(line)}".rstrip())

@@ -6,23 +6,31 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
-import click
+import attrs
 
 from captchahub.cli.report.figures import DayFigures, Figures
 
-__all__ = ["charts"]
+__all__ = ["Chart", "charts"]
 
 # A palette that people with any kind of colour vision can distinguish, on white as on black (Okabe and Ito).
 _COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"]
 
-_BY_OUTCOME = {"domain": ["solved", "failed", "open"], "range": ["#009e73", "#d55e00", "#888888"]}
+_BY_OUTCOME = {"solved": "#009e73", "failed": "#d55e00", "open": "#888888"}
+
+_JOBS: Mapping[str, object] = {
+    "field": "jobs",
+    "type": "quantitative",
+    "aggregate": "sum",
+    "title": "jobs",
+    "axis": {"tickMinStep": 1, "format": "d"},
+}
 
 # The colours of text and lines are those of the page, so that they are readable in the dark and on paper.
 _CONFIG: Mapping[str, Any] = {
     "background": "transparent",
     "font": "Arial, sans-serif",
     # The reader's font may be wider than the one that the layout is computed with.
-    "padding": {"left": 24, "top": 4, "right": 24, "bottom": 4},
+    "padding": {"left": 8, "top": 4, "right": 16, "bottom": 4},
     "view": {"stroke": None},
     "range": {"category": _COLOURS},
     "axis": {
@@ -41,34 +49,51 @@ _CONFIG: Mapping[str, Any] = {
     "boxplot": {"median": {"color": "currentColor"}, "rule": {"color": "currentColor"}},
 }
 
-_WIDTH = 600
+# In CSS pixels: what the page has on a desktop, and on a phone.
+_BROAD, _NARROW = 704, 340
 
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
-# A bar that is as wide as the chart shows nothing, so some hours after the last are shown too.
-_FEWEST_HOURS = 8
+# A bar that is as wide as the chart shows nothing, so a chart has at least so many hours or days.
+_FEWEST = 8
 
 
-def charts(figures: Figures) -> Mapping[str, str]:
+@attrs.frozen
+class Chart:
+    """A chart as SVG, drawn for a broad and for a narrow window."""
+
+    broad: str
+    narrow: str
+
+
+def charts(figures: Figures) -> Mapping[str, Chart]:
     """Return the charts by title; a chart without data is left out.
 
-    Raises :class:`click.ClickException` if the package that draws them is not installed.
+    Raises ImportError if the package that draws them is not installed.
     """
-    try:
-        import vl_convert  # noqa: PLC0415 - it is large, and only this command needs it
-    except ImportError as error:
-        message = 'the charts need the package vl-convert-python: pip install "captchahub[report]"'
-        raise click.ClickException(message) from error
+    import vl_convert  # noqa: PLC0415 - it is large, and only this command needs it
+
     shown, unit = (figures.hours, "hour") if figures.hours else (figures.days, "day")
     specs = {
-        f"Solved and failed by {unit}": _outcomes(shown),
+        f"Solved by {unit}": _outcomes(shown, "solved"),
+        # Not in the same bars: one failed job among many solved ones would not be seen.
+        f"Failed and open by {unit}": _outcomes(shown, "failed", "open"),
         "Time to solve by provider": _latencies(figures),
-        f"Cost by {unit}": _costs(shown),
+        **{
+            f"Cost by {unit}{f' in {currency}' if currency else ''}": _costs(
+                shown, currency, _by_provider(figures)
+            )
+            for currency in sorted(figures.spent(), key=str)
+        },
         "Success rate by provider": _rates(figures),
         "Errors by class": _errors(figures),
     }
+
+    def drawn(spec: Mapping[str, Any], width: int) -> str:
+        return vl_convert.vegalite_to_svg({**spec, "width": width, "config": _CONFIG})
+
     return {
-        title: vl_convert.vegalite_to_svg({**spec, "config": _CONFIG})
+        title: Chart(drawn(spec, _BROAD), drawn(spec, _NARROW))
         for title, spec in specs.items()
         if spec["data"]["values"]
     }
@@ -79,7 +104,7 @@ def _chart(
 ) -> dict[str, Any]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": _WIDTH,
+        "autosize": {"type": "fit-x", "contains": "padding"},
         "height": height,
         "data": {"values": values},
         "mark": mark,
@@ -88,42 +113,52 @@ def _chart(
 
 
 def _time(shown: Sequence[DayFigures]) -> dict[str, Any]:
-    """Return the axis of time: the days that have figures, or all hours from the first to the last."""
-    axis: dict[str, Any] = {"labelAngle": 0, "labelOverlap": True}
-    encoding = {"field": "time", "type": "ordinal", "title": None, "axis": axis}
-    moments = [_moment(one) for one in shown if one.hour is not None]
-    if not moments:
-        return encoding
-    # The day stands below the hour.
-    axis["labelExpr"] = "reverse(split(datum.label, ' '))"
-    first = min(moments)
-    count = max((max(moments) - first) // _HOUR + 1, _FEWEST_HOURS)
-    domain = [_time_text(first + number * _HOUR) for number in range(count)]
-    return {**encoding, "scale": {"domain": domain}}
+    """Return the axis of time: all hours or days from the first to the last."""
+    axis: dict[str, Any] = {"labelAngle": 0, "labelOverlap": True, "labelSeparation": 8}
+    by_hour = any(one.hour is not None for one in shown)
+    if by_hour:
+        # The day stands below the hour.
+        axis["labelExpr"] = "reverse(split(datum.label, ' '))"
+    step = _HOUR if by_hour else _DAY
+    moments = [_moment(one) for one in shown]
+    first, last = min(moments), max(moments)
+    count = max((last - first) // step + 1, _FEWEST)
+    if not by_hour:
+        # The days before the first, because those to come have nothing yet.
+        first = last - (count - 1) * step
+    domain = [_time_text(first + number * step, by_hour=by_hour) for number in range(count)]
+    return {"field": "time", "type": "ordinal", "title": None, "axis": axis, "scale": {"domain": domain}}
 
 
 def _moment(one: DayFigures) -> datetime:
     return datetime.combine(one.day, time(one.hour or 0))
 
 
-def _time_text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
+def _time_text(moment: datetime, *, by_hour: bool) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if by_hour else f"{moment:%Y-%m-%d}"
 
 
 def _label(one: DayFigures) -> str:
-    return one.day.isoformat() if one.hour is None else _time_text(_moment(one))
+    return _time_text(_moment(one), by_hour=one.hour is not None)
 
 
-def _outcomes(shown: Sequence[DayFigures]) -> dict[str, Any]:
+def _outcomes(shown: Sequence[DayFigures], *outcomes: str) -> dict[str, Any]:
     values = [
         {"time": _label(one), "outcome": what, "jobs": getattr(one, what)}
         for one in shown
-        for what in ("solved", "failed", "open")
+        for what in outcomes
         if getattr(one, what)
     ]
-    colour = {"field": "outcome", "type": "nominal", "scale": _BY_OUTCOME}
-    jobs = {"field": "jobs", "type": "quantitative", "aggregate": "sum", "title": "jobs"}
-    return _chart(values, "bar", 200, x=_time(shown), y=jobs, color=colour)
+    scale = {"domain": outcomes, "range": [_BY_OUTCOME[what] for what in outcomes]}
+    colour: dict[str, object] = {"field": "outcome", "type": "nominal", "scale": scale}
+    if len(outcomes) == 1:
+        colour["legend"] = None
+    return _chart(values, "bar", 160, x=_time(shown), y=_JOBS, color=colour)
+
+
+def _by_provider(figures: Figures) -> Mapping[str, object]:
+    """Return the colours of the providers, which are the same in each chart."""
+    return {"field": "provider", "type": "nominal", "scale": {"domain": figures.providers}}
 
 
 def _latencies(figures: Figures) -> dict[str, Any]:
@@ -138,24 +173,19 @@ def _latencies(figures: Figures) -> dict[str, Any]:
         {"step": 34},
         x={"field": "seconds", "type": "quantitative", "title": "seconds from create to answer"},
         y={"field": "provider", "type": "nominal", "title": None},
-        color={"field": "provider", "type": "nominal", "legend": None},
+        color={**_by_provider(figures), "legend": None},
     )
 
 
-def _costs(shown: Sequence[DayFigures]) -> dict[str, Any]:
+def _costs(shown: Sequence[DayFigures], currency: str | None, colour: Mapping[str, object]) -> dict[str, Any]:
     values = [
-        {
-            "time": _label(one),
-            "account": f"{one.provider} ({currency})" if currency else one.provider,
-            "amount": float(amount),
-        }
+        {"time": _label(one), "provider": one.provider, "amount": float(one.spent[currency])}
         for one in shown
-        for currency, amount in one.spent.items()
-        if amount
+        if one.spent.get(currency)
     ]
-    colour = {"field": "account", "type": "nominal"}
-    amount = {"field": "amount", "type": "quantitative", "aggregate": "sum", "title": "amount"}
-    return _chart(values, "bar", 200, x=_time(shown), y=amount, color=colour)
+    title = currency or "amount"
+    amount = {"field": "amount", "type": "quantitative", "aggregate": "sum", "title": title}
+    return _chart(values, "bar", 160, x=_time(shown), y=amount, color=colour)
 
 
 def _rates(figures: Figures) -> dict[str, Any]:
@@ -174,7 +204,7 @@ def _rates(figures: Figures) -> dict[str, Any]:
         {"step": 34},
         x=rate,
         y={"field": "provider", "type": "nominal", "title": None},
-        color={"field": "provider", "type": "nominal", "legend": None},
+        color={**_by_provider(figures), "legend": None},
     )
 
 
@@ -187,7 +217,7 @@ def _errors(figures: Figures) -> dict[str, Any]:
         values,
         {"type": "bar", "size": 18},
         {"step": 30},
-        x={"field": "jobs", "type": "quantitative", "aggregate": "sum", "title": "jobs"},
+        x=_JOBS,
         y={"field": "error", "type": "nominal", "title": None, "sort": "-x"},
-        color={"field": "provider", "type": "nominal"},
+        color=_by_provider(figures),
     )

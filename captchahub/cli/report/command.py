@@ -14,6 +14,7 @@ import click
 from captchahub.cli.journal import journal_hub, journal_options, journal_path
 from captchahub.cli.options import UserPath, local_zone, moment
 from captchahub.cli.program import Subcommand
+from captchahub.cli.replacing import replacing
 from captchahub.cli.report.figures import Figures, figures_of
 from captchahub.cli.streams import put, say, writing_stdout
 from captchahub.cli.text import counted, money_text
@@ -28,11 +29,15 @@ Examples:
 
 Jobs within 48 hours are shown by hour, others by day. The page needs no network
 and no script, can be printed, and follows the light or dark setting of the
-reader. The charts need the extra "captchahub[report]". The journal keeps ended
-jobs for 30 days, or as its "keep" says; what they cost is kept for ever. "+ 3
-unpriced" says that an amount does not contain 3 jobs without a known price. No
-token is needed.
+reader. The charts need the extra "captchahub[report]"; without it the page has
+the numbers only. The time to solve is that from create to answer, also of a job
+whose answer captchahub resume collected later. The journal keeps ended jobs for
+30 days, or as its "keep" says; what they cost is kept for ever. "+ 3 unpriced"
+says that an amount does not contain 3 jobs without a known price. No token is
+needed.
 """
+
+_INSTALL = 'pip install "captchahub[report]"'
 
 _NOTHING: Mapping[str | None, Decimal] = {None: Decimal(0)}
 
@@ -69,15 +74,21 @@ def report(
         figures = figures_of(hub.jobs(since=since, limit=1_000_000), hub.spend(zone=zone, since=since), zone)
     if not figures.days:
         raise click.ClickException(f"{path}: there is no job to report on")
-    text = page(figures, charts(figures), journal=str(path), made=made, since=since)
-    output.write_text(text, encoding="utf-8")
+    try:
+        drawn, note = charts(figures), ""
+    except ImportError:
+        drawn, note = {}, f"without charts; they need: {_INSTALL}"
+    text = page(figures, drawn, note=note, journal=str(path), made=made, since=since)
+    with replacing(output) as file:
+        file.write_text(text, encoding="utf-8")
     if csv_file is not None:
-        _write_csv(figures, csv_file)
+        with replacing(csv_file) as file:
+            _write_csv(figures, file)
     counts = {what: figures.count(what) for what in ("solved", "failed", "open")}
     if as_json:
         with writing_stdout():
             put(json.dumps({"file": str(output), **counts}))
-    say(f"{output}: {counted(sum(counts.values()), 'job')}")
+    say(f"{output}: {counted(sum(counts.values()), 'job')}{f', {note}' if note else ''}")
 
 
 def _write_csv(figures: Figures, path: Path) -> None:

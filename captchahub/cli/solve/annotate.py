@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from captchahub._support.paths import expanded
+from captchahub.cli.replacing import replacing
 from captchahub.cli.solve.files import FileOutcome
 from captchahub.cli.text import answer
 from captchahub.images import Image
@@ -53,10 +54,14 @@ def annotate(outcome: FileOutcome, target: Path) -> None:
     else:
         raise click.ClickException(f"--annotate can't draw the answer to a {outcome.kind}")
     try:
-        picture.save(target)
-    # Pillow raises ValueError for a name whose ending it does not know.
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"{target}: the picture can't be written: {error}") from error
+        with replacing(target) as file:
+            picture.save(file)
+    # Pillow raises it for a name whose ending it does not know.
+    except ValueError as error:
+        message = (
+            f"{target}: no format of pictures has the ending {target.suffix!r}; name a file such as out.png"
+        )
+        raise click.ClickException(message) from error
 
 
 def _draw_slide(picture: Picture, solution: SlideSolution) -> None:

@@ -10,7 +10,7 @@ from types import NoneType
 
 from captchahub.cli.solve.files import FileOutcome
 from captchahub.cli.streams import ExitCode, StdoutFailed, put, say, writing_stdout
-from captchahub.cli.text import answer, money_text, printable, solution_fields
+from captchahub.cli.text import amount_text, answer, money_text, printable, solution_fields
 from captchahub.errors import AllProvidersFailed, Attempt, NotAsked, Outvoted, Overtaken
 from captchahub.results import Result
 from captchahub.tasks import Solution
@@ -68,8 +68,8 @@ def _details(file: str, result: Result[Solution]) -> Iterator[str]:
         facts.append(f"{agreeing} of {len(result.votes)} answers agree")
     if result.cost is not None:
         total = result.total_cost
-        of_total = "" if total == result.cost else f" of {money_text(total)} in total"
-        facts.append(f"cost {money_text(result.cost)}{of_total}")
+        of_total = "" if total == result.cost else f" of {amount_text(total)} in total"
+        facts.append(f"cost {amount_text(result.cost)}{of_total}")
     yield ", ".join([*facts, f"{result.elapsed:.1f} s"])
     for attempt in _others(result):
         label = next((word for kind, word in _LABELS if isinstance(attempt.error, kind)), "failed")

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DEMO   := $(VENV)/.demo
 # Each plugin is a separate distribution.
 PLUGINS := createtask omocaptcha opentelemetry pillow prometheus
 # The client libraries of interop get a separate environment, because their dependencies must not mix with ours.
@@ -33,29 +34,35 @@ define new_venv
   || { echo 'captchahub needs Python 3.11 or later: make PYTHON=/path/to/python3.11'; exit 1; }
 @$(PYTHON) -m venv $(@D) \
   || { echo 'this python3 has no venv module: install the package python3-venv'; exit 1; }
-@echo 'Installing into $(@D) ...'
+@echo 'Installing captchahub, $(1) into $(@D); the first time this takes a few minutes ...'
 @$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 endef
 
 $(READY): pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
-	$(new_venv)
+	$(call new_venv,its plugins and the tools for tests and documentation)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --editable '.[cli,report,testing]' $(PLUGINS:%=--editable plugins/%) --group dev --group docs --group browser
 	@touch $@
 
 $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
-	$(new_venv)
+	$(call new_venv,createtask and other client libraries)
 	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --editable '.[testing]' --editable plugins/createtask --group interop
 	@touch $@
 
 $(BENCH)/.ready: pyproject.toml plugins/createtask/pyproject.toml
-	$(new_venv)
+	$(call new_venv,createtask and what the benchmarks compare)
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --editable '.[cli,testing]' --editable plugins/createtask --group bench
 	@touch $@
 
-demo: $(READY)
+# The demo needs little of what the tests need.
+$(DEMO): pyproject.toml plugins/omocaptcha/pyproject.toml
+	$(call new_venv,the plugin omocaptcha and what the demo needs)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,testing]' --editable plugins/omocaptcha
+	@touch $@
+
+demo: $(if $(wildcard $(READY)),$(READY),$(DEMO))
 	@$(BIN)/captchahub demo
 
 picture: $(READY)

@@ -86,7 +86,7 @@ class Image:
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a closed file, or a path with a NUL
             reason = getattr(error, "strerror", None) or error
-            raise TaskError(f"cannot read the picture {name}: {reason}{instead_of(source)}") from error
+            raise TaskError(f"{name}: the picture can't be read: {reason}{instead_of(source)}") from error
         if not data and not isinstance(source, (str, os.PathLike)) and _is_past_start(source):
             raise TaskError(
                 f"{name}: the picture is empty (0 bytes), because the file was read before; call seek(0) "

@@ -114,8 +114,13 @@ def read_number(value: object) -> float:
     return float(value)
 
 
+# What is a number or a flag in YAML if it is written without quotes.
+_UNQUOTED = re.compile(r"[-+]?[0-9_]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?|true|false", re.IGNORECASE)
+
+
 def _unquote(value: object) -> str:
-    return "write it without quotes; a ${…} always gives text" if isinstance(value, str) else ""
+    is_quoted = isinstance(value, str) and _UNQUOTED.fullmatch(value.strip())
+    return "write it without quotes; a ${…} always gives text" if is_quoted else ""
 
 
 def read_flag(value: object) -> bool:

@@ -32,9 +32,16 @@ def shown(value: object) -> str:
 _WORDS: Mapping[type, str] = {dict: "a mapping", list: "a list", tuple: "a list", date: "a date"}
 
 
+# So many words do not hide the guess before them.
+_FEW = 8
+
+
 def advise(word: str, known: Iterable[str], label: str) -> str:
-    """Return the known words, after the nearest one if one is similar to ``word``."""
+    """Return the known word that is similar to ``word``, or all known words, or both if few."""
     names = sorted(known)
     near = difflib.get_close_matches(word[:_SHOWN], names, n=1)
     listed = f"{label}: {', '.join(names) or 'none'}"
-    return f"did you mean {near[0]!r}? {listed}" if near else listed
+    if not near:
+        return listed
+    guess = f"did you mean {near[0]!r}?"
+    return guess if len(names) > _FEW else f"{guess} {listed}"

@@ -18,7 +18,7 @@ from captchahub.cli.journal import say_journal
 from captchahub.cli.options import config_option
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, need_stdout, put, say, writing_stdout
-from captchahub.cli.text import amount_text, money_text, printable, spent_text
+from captchahub.cli.text import amount_text, money_text, printable, spent_text, with_advice
 from captchahub.cli.waiting import waiting_for
 from captchahub.errors import AuthenticationError, CaptchaHubError, NotOffered
 from captchahub.hub import Hub
@@ -107,8 +107,8 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
     if not as_json:
         say_journal(settings.journal.path)
     for one in found:
-        if one.failed and not as_json:
-            say(f"{one.settings.name}: {_error(one.balance)}")
+        if isinstance(one.balance, CaptchaHubError) and one.failed and not as_json:
+            say(f"{one.settings.name}: {type(one.balance).__name__}: {with_advice(one.balance)}")
     click.get_current_context().exit(ExitCode.UNSOLVED if any(one.failed for one in found) else ExitCode.DONE)
 
 
@@ -137,11 +137,6 @@ def _services(hub: Hub, name: str) -> Sequence[Service]:
     except CaptchaHubError:
         # No price list is no fault, and a service that can't be reached has failed to name a balance too.
         return ()
-
-
-def _error(balance: object) -> str:
-    advice = getattr(balance, "advice", "")
-    return f"{type(balance).__name__}: {balance}" + (f"; {advice}" if advice else "")
 
 
 def _fields(one: _Account) -> Mapping[str, object]:

@@ -137,6 +137,9 @@ class Program(Subgroup):
                 code = ExitCode.CONFIGURATION
             elif isinstance(error, TaskError):
                 code = ExitCode.REFUSED
+            if isinstance(error, ConfigError) and "\n" in str(error):
+                # Each line is a problem of its own.
+                failure.message = f"\n{error}"
             # Shown here and not by click, so that a failing stderr does not change the exit code.
             with suppress(OSError):
                 failure.show(file=sys.stderr)

@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from captchahub.cli.hubs import open_hub
+from captchahub.cli.invocation import command
 from captchahub.cli.options import config_option
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import ExitCode, StdoutFailed, need_stdout, put, say, writing_stdout
-from captchahub.cli.text import counted, solution_fields
+from captchahub.cli.text import counted, money_text, solution_fields
 from captchahub.jobs import Collected, JobEntry, JobState
 
 # More than any journal has: the messages are about all jobs, and hub.jobs() returns 100 by default.
@@ -50,7 +51,7 @@ def resume(config: Path | None) -> None:
                 _print(json.dumps(_record(collected)))
         except KeyboardInterrupt as interrupt:
             # Of the same type, because SIGTERM has an exit code of its own.
-            raise type(interrupt)("the next captchahub resume prints the rest") from None
+            raise type(interrupt)(f"the next {command('resume')} prints the rest") from None
         # After the collecting, which has taken over the jobs of processes that died.
         open_jobs = hub.jobs(state=JobState.CREATED, limit=_ALL)
         held = list(_held_jobs(open_jobs))
@@ -95,7 +96,7 @@ def _print(line: str) -> None:
     except StdoutFailed as failure:
         say(line)
         message = (
-            f"{failure}; the line above is missing there, and the next captchahub resume prints the rest"
+            f"{failure}; the line above is missing there, and the next {command('resume')} prints the rest"
         )
         raise StdoutFailed(message) from failure
 
@@ -110,6 +111,6 @@ def _record(collected: Collected) -> dict[str, object]:
         "provider": entry.provider,
         "job_id": entry.job_id,
         "solution": solution,
-        "cost": None if collected.cost is None else str(collected.cost),
+        "cost": None if collected.cost is None else money_text(collected.cost),
         "error": None if collected.error is None else str(collected.error),
     }

@@ -60,6 +60,12 @@ def spent_text(amount: Decimal, unpriced: int, currency: str | None = None) -> s
     return f"{text} + {unpriced} unpriced" if unpriced else text
 
 
+def with_advice(error: Exception) -> str:
+    """Return the message of an error and what to do about it, on one line."""
+    advice = getattr(error, "advice", "")
+    return f"{str(error).rstrip('.')}; {advice}" if advice else str(error)
+
+
 def solution_fields(solution: Solution) -> dict[str, object]:
     """Return the fields of a solution by name, for JSON."""
     # Every solution is an attrs class, but the type of the base class does not say so.

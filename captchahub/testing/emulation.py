@@ -79,6 +79,7 @@ class JobRecord:
     Times are in seconds of the world's time. ``solution`` is None if the job will fail. ``delivered`` counts
     how often the answer was sent. ``asked_at`` is the time of the last poll, without polls that were refused
     because they came too soon. ``reported`` is the client's report, True for right and False for wrong.
+    ``is_unknown`` says that the sandbox has never seen the picture; the job then fails.
     """
 
     id: int
@@ -92,12 +93,17 @@ class JobRecord:
     delivered: int = 0
     asked_at: float | None = None
     reported: bool | None = None
+    is_unknown: bool = False
 
     def state(self, now: float) -> Literal["working", "solved", "failed"]:
         """Return the job's state at a time."""
         if now < self.ready_at:
             return "working"
         return "failed" if self.solution is None else "solved"
+
+
+UNKNOWN_PICTURE = "the sandbox does not know this picture; it knows those that it has drawn since its start"
+"""What an emulation can say of a job whose picture is unknown, if the service has a place for a text."""
 
 
 class World:
@@ -114,11 +120,13 @@ class World:
         job_seconds: Callable[[], float],
         failure_rate: float = 0.0,
         seed: int = 0,
+        knows_picture: Callable[[bytes], bool] | None = None,
     ) -> None:
         self.now = now
         self.jobs: dict[int, JobRecord] = {}
         self.accounts: dict[str, Account] = {}
         self._read_picture = read_picture
+        self._knows_picture = knows_picture
         self._job_seconds = job_seconds
         self._failure_rate = failure_rate
         self._random = random.Random(seed)
@@ -148,6 +156,7 @@ class World:
             created_at=now,
             ready_at=now + self._job_seconds(),
             solution=None if unlucky else self._read_picture(kind, picture),
+            is_unknown=self._knows_picture is not None and not self._knows_picture(picture),
         )
         self.jobs[job.id] = job
         return job

@@ -101,6 +101,7 @@ class Sandbox:
             job_seconds=sampler(job_time, seeds.getrandbits(32)),
             failure_rate=failure_rate,
             seed=seeds.getrandbits(32),
+            knows_picture=lambda picture: self._answer_to(picture) is not None,
         )
 
     def __enter__(self) -> Self:
@@ -296,10 +297,12 @@ class Sandbox:
             if pixels is not None:
                 self._answers_by_pixels[pixels] = answer
 
-    def _read_picture(self, kind: str, picture: bytes) -> Solution | None:
+    def _answer_to(self, picture: bytes) -> Callable[[str], Solution | None] | None:
         answer = self._answers.get(picture_hash(picture))
-        if answer is None:
-            answer = self._answers_by_pixels.get(pixel_hash(picture) or "")
+        return self._answers_by_pixels.get(pixel_hash(picture) or "") if answer is None else answer
+
+    def _read_picture(self, kind: str, picture: bytes) -> Solution | None:
+        answer = self._answer_to(picture)
         return None if answer is None else answer(kind)
 
     def _now(self) -> float:

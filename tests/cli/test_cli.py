@@ -229,7 +229,7 @@ def test_details_have_every_other_attempt_in_order(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("cost", "facts"), [(Decimal("0.0010"), "job 8, cost 0.0010, 2.0 s"), (None, "job 8, 2.0 s")]
+    ("cost", "facts"), [(Decimal("0.0010"), "job 8, cost 0.001, 2.0 s"), (None, "job 8, 2.0 s")]
 )
 def test_a_total_that_equals_the_cost_is_not_repeated(
     capsys: pytest.CaptureFixture[str], cost: Decimal | None, facts: str
@@ -284,7 +284,7 @@ def test_a_picture_that_is_too_large_is_refused_with_advice_for_the_command_line
 def test_a_missing_file_is_exit_code_4(home: Path) -> None:
     result = run("solve", "none.png")
     assert (result.stderr, result.exit_code) == (
-        "none.png: cannot read the picture none.png: No such file or directory\n",
+        "none.png: the picture can't be read: No such file or directory\n",
         4,
     )
 
@@ -674,7 +674,9 @@ def solve_and_signal(
     return out, err, process.returncode
 
 
-UNFINISHED = "interrupted: {} unfinished; captchahub resume collects the answers later\n"
+UNFINISHED = (
+    f"interrupted: {{}} unfinished; {sys.executable} -m captchahub resume collects the answers later\n"
+)
 
 
 @posix
@@ -779,7 +781,7 @@ def test_an_interrupted_resume_ends_at_once_with_130_and_loses_nothing(home: Pat
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=5)
     assert (out, process.returncode) == ("", 130)
-    assert err == "interrupted: the next captchahub resume prints the rest\n"
+    assert err == f"interrupted: the next {sys.executable} -m captchahub resume prints the rest\n"
     service.clear_faults()
     assert len(run("resume").stdout.splitlines()) == 2
 
@@ -861,7 +863,7 @@ def test_the_sandbox_answers_pictures_of_the_users_own(home: Path, service: Sand
     [
         (None, "answers.json: No such file or directory"),
         ("[]", "answers.json does not map pictures to answers"),
-        ('{"none.png": "x"}', "cannot read the picture none.png: No such file or directory"),
+        ('{"none.png": "x"}', "none.png: the picture can't be read: No such file or directory"),
         ('{"answers.json": "x"}', "answers.json: not a PNG"),
     ],
 )

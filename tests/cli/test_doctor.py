@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from captchahub.cli.doctor.checks import Status, space_check
 from captchahub.testing import Sandbox, load_emulation
 from tests.cli.running import run
 
@@ -32,6 +33,8 @@ def test_all_is_well() -> None:
     assert any(line.startswith("ok    token omo: accepted; the balance is ") for line in lines)
     assert any(line.startswith("ok    service omo: http://127.0.0.1:") for line in lines)
     assert any(line.startswith("ok    journal: ") for line in lines)
+    # As many services, the sandbox sends no Date header.
+    assert "note  clock: not checked, omo sends no date" in lines
 
 
 def test_a_refused_token(home: Path) -> None:
@@ -52,6 +55,8 @@ def test_a_service_that_is_not_there(home: Path) -> None:
     found = checks(result.stdout)
     assert result.exit_code == 1
     assert "can't be reached" in found["service omo"]["found"]
+    # It would say the same once more.
+    assert "token omo" not in found
 
 
 def test_a_wrong_configuration_ends_it_with_every_problem(home: Path) -> None:
@@ -84,3 +89,12 @@ def test_without_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert result.exit_code == 3
     assert result.stdout.startswith("FAIL  configuration: no configuration: ")
     assert "captchahub config init" in result.stdout
+    # The example keeps its lines.
+    assert "          api_token: ${env:OMOCAPTCHA_TOKEN}" in result.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("free", "status"), [(0, Status.FAIL), (50 * 2**20, Status.NOTE), (50 * 2**30, Status.OK)]
+)
+def test_a_journal_needs_space(free: int, status: Status) -> None:
+    assert space_check(Path("jobs.db"), free).status is status

@@ -1,15 +1,20 @@
 """``captchahub spend``, ``jobs``, ``watch`` and ``report``: what the journal says, without any token."""
 
 import csv
+import errno
 import io
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
-from captchahub.testing import Sandbox
+from captchahub.cli.replacing import replacing
+from captchahub.testing import Sandbox, load_emulation
 from tests.cli.running import run
 
 
@@ -169,3 +174,66 @@ def test_a_wrong_journal_key_is_reported(home: Path) -> None:
     result = run("spend")
     assert result.exit_code == 3
     assert "journal" in result.stderr
+
+
+def write_half(file: Path) -> None:
+    with replacing(file) as new:
+        new.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.usefixtures("journal")
+class TestFiles:
+    def test_without_the_package_for_charts_the_page_has_the_numbers(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "vl_convert", None)
+        result = run("report", "-o", "report.html")
+        assert result.exit_code == 0
+        assert 'without charts; they need: pip install "captchahub[report]"' in result.stderr
+        page = (home / "report.html").read_text()
+        assert "without charts" in page
+        assert "<svg" not in page
+
+    def test_a_missing_folder_is_one_error_with_what_to_do(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "vl_convert", None)
+        result = run("report", "-o", "no/report.html")
+        assert result.exit_code == 1
+        assert result.stderr == (
+            "Error: no/report.html: the file can't be written: No such file or directory; "
+            "create the folder no first\n"
+        )
+        assert not (home / "no").exists()
+
+    def test_a_file_that_can_not_be_written_stays_as_it_was(self, home: Path) -> None:
+        file = home / "report.html"
+        file.write_text("before")
+        with pytest.raises(click.ClickException, match="No space left on device; free some space"):
+            write_half(file)
+        assert file.read_text() == "before"
+        assert not [path for path in home.iterdir() if path.name.endswith("-report.html")]
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_report_needs_to_know_whether_the_answer_was_right() -> None:
+    result = run("jobs", "report", "1")
+    assert result.exit_code == 2
+    assert "say whether the answer was right: --right or --wrong" in result.stderr
+    assert len(json_lines(run("jobs", "list", "-n", "1", "--json").stdout)) == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_a_folder_is_for_batch(shots: Path) -> None:
+    result = run("solve", str(shots))
+    assert result.exit_code == 4
+    assert result.stderr == (
+        f"{shots}: it is a folder; captchahub batch {shots} -o answers.jsonl solves the pictures in it\n"
+    )
+
+
+def test_the_sandbox_says_that_it_does_not_know_a_picture(home: Path) -> None:
+    with Sandbox(load_emulation("omocaptcha")) as other:
+        (home / "old.png").write_bytes(other.draw_text("OLD").image.data)
+    assert "the sandbox does not know this picture" in run("solve", "old.png").stderr

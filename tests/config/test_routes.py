@@ -227,10 +227,7 @@ BROKEN: Sequence[tuple[str, str]] = [
     # the mapping
     (
         "\n    providers: [a]\n    stratgy: ordered",
-        (
-            "8: routes.image-to-text.stratgy: unknown key; did you mean 'strategy'? valid keys: agree, "
-            "fallback_on, ..."
-        ),
+        "8: routes.image-to-text.stratgy: unknown key; did you mean 'strategy'?",
     ),
     (
         "{strategy: ordered}",
@@ -271,7 +268,7 @@ BROKEN: Sequence[tuple[str, str]] = [
         "\n    providers: [a]\n    fallback_on:\n    - JobFailed\n    - JobTimeot",
         (
             "10: routes.image-to-text.fallback_on[1]: 'JobTimeot' is no error of a provider; did you "
-            "mean 'JobTimeout'? errors: AmbiguousCreate, AuthenticationError, InsufficientBalance, ..."
+            "mean 'JobTimeout'?"
         ),
     ),
     (
@@ -288,8 +285,8 @@ BROKEN: Sequence[tuple[str, str]] = [
     (
         "{providers: [a], fallback_on: [TaskRefused]}",
         (
-            "6: routes.image-to-text.fallback_on[0]: 'TaskRefused' is no error of a provider; ... "
-            "errors: AmbiguousCreate, ..."
+            "6: routes.image-to-text.fallback_on[0]: 'TaskRefused' is no error of a provider; did you mean "
+            "'JobRefused'?"
         ),
     ),
     # hedging

@@ -73,11 +73,15 @@ def problems_of(inspected: Inspected, plugins: Plugins) -> list[LocatedProblem]:
 
 def _unusable(settings: HubSettings, plugins: Plugins) -> Iterator[str]:
     """Yield what is wrong with plugins and variables. A hub starts anyway, so only a check reports it."""
+    faults: dict[str, list[str]] = {}
     for name, provider in settings.providers.items():
         if provider.unusable is not None:
             yield f"providers.{name}.plugin: {provider.unusable}"
         for fault in _environment_faults(provider):
-            yield f"providers.{name}: {fault}"
+            faults.setdefault(fault, []).append(name)
+    for fault, names in faults.items():
+        # One variable is one problem, although several providers use it.
+        yield f"providers.{names[0]}: {fault}" if len(names) == 1 else f"providers: {fault}"
     for place, name in enumerate(settings.plugins.load):
         for record in plugins.records:
             if record.name == name and record.error is not None:

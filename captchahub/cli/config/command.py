@@ -59,8 +59,8 @@ def check(file: Path | None, *, as_json: bool) -> None:
 def show(file: Path | None, *, as_json: bool) -> None:
     """Print the configuration as it counts, with every default, and where each value came from.
 
-    Secrets are masked, so it can be shown to others; any other text that comes from a reference, and may be
-    one, is shown as it is written.
+    Secrets are replaced by '***', so it can be shown to others, but cannot be used as it is. Any other
+    text that comes from a reference, and may be a secret, is shown as it is written.
     """
     need_stdout()
     from captchahub.cli.config import check as commands  # noqa: PLC0415
@@ -117,7 +117,9 @@ Examples:
 )
 @click.option("--timeout", metavar="TIME", help="How long a solve may take, such as 120s.")
 @click.option("--budget", metavar="LIMIT/PERIOD", help="The most that may be spent, such as 5.00/day.")
-@click.option("--journal", metavar="PATH", help="The file for jobs and money, such as jobs.db.")
+@click.option(
+    "--journal", metavar="PATH", help='The file for jobs and money; by default ./jobs.db. "none" writes none.'
+)
 @click.option("--yes", is_flag=True, help="Ask nothing: what no option says is left as usual.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 def init(

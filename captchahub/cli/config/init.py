@@ -21,6 +21,7 @@ from captchahub._config.type_info import ChoiceType, SettingsField, info_of, set
 from captchahub._plugins.manager import Plugins
 from captchahub.cli.config.check import problems_of, summary, usable_kinds
 from captchahub.cli.config.template import Answers, ProviderAnswers, SecretPlace, configuration_text
+from captchahub.cli.invocation import command
 from captchahub.cli.options import amount, default_config
 from captchahub.cli.streams import put, writing_stdout
 from captchahub.errors import ConfigError
@@ -28,6 +29,8 @@ from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, Period
 
 _NONE = "none"
+
+_JOURNAL = "./jobs.db"
 
 _TRIAL = "trial-secret"  # replaces every secret while the answers are tried
 
@@ -100,7 +103,7 @@ def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
             yield "  first: pip install 'captchahub[keyring]'"
         for step in dict.fromkeys(secret.next_step for secret in secrets):
             yield f"  first: {step}"
-    yield f"Next: captchahub config check {file}"
+    yield f"Next: {command('config', 'check', str(file))}"
 
 
 @attrs.frozen
@@ -129,8 +132,8 @@ class Interview:
         timeout = self._ask("How long may a solve take", self.timeout, usual, _duration, "--timeout")
         question = "The most that may be spent, such as 5.00/day"
         budget = self._ask(question, self.budget, _NONE, _budget, "--budget")
-        question = "The file for jobs and money, such as jobs.db, so that no paid answer is lost"
-        journal = self._ask(question, self.journal, _NONE, lambda text: None if text == _NONE else text)
+        question = "The file for jobs and money, so that no paid answer is lost, or none"
+        journal = self._ask(question, self.journal, _JOURNAL, lambda text: None if text == _NONE else text)
         return Answers(accounts, timeout, budget, journal)
 
     def _ask(

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 from captchahub._config.type_info import settings_fields
-from captchahub._support.field_docs import class_doc
 from captchahub.cli.config.rendering import written
 from captchahub.provider import ProviderKind
 from captchahub.settings import HubSettings, ProviderSettings
@@ -84,11 +83,8 @@ def configuration_text(answers: Answers, secret: str | None = None) -> str:
 
 
 def _account(account: ProviderAnswers, secret: str | None) -> Iterator[str]:
-    words = class_doc(account.kind.settings)
     about = {**_descriptions(ProviderSettings), **_descriptions(account.kind.settings)}
     yield f"  {written(account.name)}:"
-    if words:
-        yield f"    # {words}"
     yield f"    plugin: {written(account.kind.name)}"
     for key, value in account.keys.items():
         if about.get(key):

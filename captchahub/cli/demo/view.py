@@ -82,7 +82,7 @@ class _Live:
         bar = Table.grid(padding=(0, 1))
         columns = self._console.width
         length = max(1, min(40, columns - 14))
-        bar.add_row(" ", ProgressBar(total, done, width=length, complete_style="cyan"), f"{done} of {total}")
+        bar.add_row(" ", ProgressBar(total, done, width=length, complete_style="blue"), f"{done} of {total}")
         optional = _optional_columns(columns)
         table = _table(optional)
         for picture in self._run.pictures:
@@ -147,7 +147,7 @@ def _cells(run: DemoRun, picture: NamedPicture, optional: Sequence[str]) -> Iter
     elapsed = sum(attempt.elapsed for attempt in attempts) if result is None else result.elapsed
     details: dict[str, RenderableType] = {
         "provider": Text("-") if result is None else Text(result.provider, _colour(result.provider)),
-        "attempts": Text(str(len(attempts)), "yellow" if len(attempts) > 1 else ""),
+        "attempts": Text(str(len(attempts)), "magenta" if len(attempts) > 1 else ""),
         "seconds": f"{elapsed:.1f}",
         "cost": "-" if result is None else cost_text(result.cost),
     }
@@ -162,7 +162,8 @@ def _shown(solution: Solution) -> str:
 
 
 def _colour(account: str) -> str:
-    return "cyan" if account == ACCOUNTS[0] else "yellow"
+    # Both can be read on a white and on a black background, which yellow and the bright colours can't.
+    return "blue" if account == ACCOUNTS[0] else "magenta"
 
 
 def _summary(run: DemoRun) -> RenderableType:
@@ -171,7 +172,7 @@ def _summary(run: DemoRun) -> RenderableType:
     lines = [Text(first, colour), *(Text(line) for line in more)]
     grid = Table.grid(Column(max_width=18), Column(), padding=(0, 2))
     for subject, text in problems(run):
-        grid.add_row(Text(subject, "yellow"), text)
+        grid.add_row(Text(subject, "magenta"), text)
     if grid.row_count:
         lines.append(Text("\nProblems on the way:", "bold"))
     hint = Text(f"\nNext: {command('sandbox', '--help')}, {command('solve', '--help')}", "dim")

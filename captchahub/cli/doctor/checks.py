@@ -204,13 +204,14 @@ def _journal_checks(hub: Hub, settings: HubSettings) -> Iterator[Check]:
     open_jobs = hub.jobs(state=JobState.CREATED, limit=1_000_000)
     undelivered = hub.jobs(is_given=False, limit=1_000_000)
     ambiguous = hub.jobs(state=JobState.AMBIGUOUS, limit=1_000_000)
-    yield _space_check(path, shutil.disk_usage(path.parent).free)
+    yield space_check(path, shutil.disk_usage(path.parent).free)
     yield from _left_behind(
         len([job for job in open_jobs if job.held_until is None]) + len(undelivered), len(ambiguous)
     )
 
 
-def _space_check(path: Path, free: int) -> Check:
+def space_check(path: Path, free: int) -> Check:
+    """Return the check of the free space, in bytes, on the disk of a journal that can be read."""
     advice = "free some space: without room in the journal no job is created"
     if free < _JOB_SIZE:
         return Check("journal", Status.FAIL, f"{path}: its disk is full", advice)

@@ -28,7 +28,7 @@ Exit codes:
   3  the configuration is missing or wrong; nothing else could be checked
 """
 
-_COLOURS = {"ok": "green", "note": "yellow", "FAIL": "red"}
+_COLOURS = {"ok": "green", "note": "magenta", "FAIL": "red"}
 
 
 @click.command(cls=Subcommand, epilog=_EPILOG)

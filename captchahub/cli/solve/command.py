@@ -11,6 +11,7 @@ import click
 
 from captchahub._config.loader import read_yaml
 from captchahub._plugins.manager import Plugins
+from captchahub.cli.invocation import command
 from captchahub.cli.options import (
     UserPath,
     config_option,
@@ -199,7 +200,7 @@ def _print_all(
                 annotate(outcome, annotated)
     except KeyboardInterrupt as interrupt:
         left = counted(total - len(codes), "file")
-        message = f"{left} unfinished; captchahub resume collects the answers later"
+        message = f"{left} unfinished; {command('resume')} collects the answers later"
         # Of the same type, because SIGTERM has an exit code of its own.
         raise type(interrupt)(message) from None
     if len(codes) < total:

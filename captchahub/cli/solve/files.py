@@ -12,6 +12,7 @@ import attrs
 
 from captchahub._support.paths import expanded
 from captchahub.cli.advice import advise_commands
+from captchahub.cli.invocation import command
 from captchahub.cli.solve.task_options import MakeTask
 from captchahub.cli.streams import ExitCode
 from captchahub.errors import AllProvidersFailed, CaptchaHubError, SolveTimeout, TaskError
@@ -85,7 +86,11 @@ def _label(item: object) -> str | None:
 
 def _task(file: str, make_task: MakeTask) -> Task[Solution]:
     if file != "-":
-        return make_task(Image.open(expanded(file)))
+        path = expanded(file)
+        if path.is_dir():
+            advice = f"{command('batch', file, '-o', 'answers.jsonl')} solves the pictures in it"
+            raise TaskError(f"{file}: it is a folder; {advice}")
+        return make_task(Image.open(path))
     if sys.stdin is None:
         raise TaskError("-: there is no stdin to read a picture from; name a file")
     return make_task(Image.open(sys.stdin.buffer))

@@ -9,7 +9,16 @@ from typing import ClassVar, Literal
 import attrs
 
 from captchahub.tasks import Point, SlideSolution, Solution, TextSolution
-from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRecord, World, unpack_base64
+from captchahub.testing.emulation import (
+    UNKNOWN_PICTURE,
+    Account,
+    Answer,
+    Call,
+    Emulation,
+    JobRecord,
+    World,
+    unpack_base64,
+)
 from captchahub.words import fields_of
 from captchahub_omocaptcha.dialect import BALANCE, CALLS, CREATE, POLL, SERVICES, TYPE_IDS, job_id
 
@@ -155,7 +164,8 @@ def _picture(value: object) -> bytes:
 
 def _finished(job: JobRecord) -> Fields:
     if job.solution is None:
-        return {"status": "fail", "result": None}
+        failed: Fields = {"status": "fail", "result": None}
+        return {**failed, "message": UNKNOWN_PICTURE} if job.is_unknown else failed
     job.delivered += 1
     return {"status": "success", "result": _written(job.solution)}
 

@@ -131,15 +131,14 @@ class Program(Subgroup):
             with _ended_by_sigterm():
                 return super().invoke(ctx)
         except (click.ClickException, ConfigError, JournalError, TaskError, OSError) as error:
-            failure = error if isinstance(error, click.ClickException) else click.ClickException(str(error))
+            # Each of several lines is a problem of its own.
+            text = f"\n{error}" if isinstance(error, ConfigError) and "\n" in str(error) else str(error)
+            failure = error if isinstance(error, click.ClickException) else click.ClickException(text)
             code = failure.exit_code
             if isinstance(error, (ConfigError, JournalError)):
                 code = ExitCode.CONFIGURATION
             elif isinstance(error, TaskError):
                 code = ExitCode.REFUSED
-            if isinstance(error, ConfigError) and "\n" in str(error):
-                # Each line is a problem of its own.
-                failure.message = f"\n{error}"
             # Shown here and not by click, so that a failing stderr does not change the exit code.
             with suppress(OSError):
                 failure.show(file=sys.stderr)

@@ -23,6 +23,7 @@ from captchahub._plugins.manager import Plugins
 from captchahub.cli import cli
 from captchahub.cli.config.effective import effective
 from captchahub.cli.config.rendering import yaml_lines
+from captchahub.cli.invocation import command
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind, Secret
 from captchahub.settings import HubSettings, JournalSettings, RouteSettings
@@ -342,7 +343,7 @@ def test_init_without_questions_writes_what_check_accepts(
     assert result.stdout.splitlines() == [
         "Wrote new.yaml.",
         "  first: set the environment variable OMOCAPTCHA_TOKEN",
-        "Next: captchahub config check new.yaml",
+        f"Next: {command('config', 'check', 'new.yaml')}",
     ]
     monkeypatch.setenv("OMOCAPTCHA_TOKEN", SECRET)
     assert run("check", "new.yaml").stdout == "new.yaml: fine: 1 provider (omocaptcha), no route\n"
@@ -368,7 +369,7 @@ def test_init_asks_what_is_needed(folder: Path, monkeypatch: pytest.MonkeyPatch)
         "  first: keyring set captchahub first",
         "  first: write the secret into /run/secrets/omo",
         "  first: set the environment variable THIRD_TOKEN",
-        "Next: captchahub config check new.yaml",
+        f"Next: {command('config', 'check', 'new.yaml')}",
     ]
     document = yaml.safe_load((folder / "new.yaml").read_text())
     assert document == {

@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 
+from captchahub.cli.invocation import command
 from captchahub.cli.replacing import replacing
 from captchahub.testing import Sandbox, load_emulation
 from tests.cli.running import run
@@ -229,7 +230,7 @@ def test_a_folder_is_for_batch(shots: Path) -> None:
     result = run("solve", str(shots))
     assert result.exit_code == 4
     assert result.stderr == (
-        f"{shots}: it is a folder; captchahub batch {shots} -o answers.jsonl solves the pictures in it\n"
+        f"{shots}: it is a folder; {command('batch', str(shots), '-o', 'answers.jsonl')} solves the pictures in it\n"
     )
 
 

@@ -64,7 +64,7 @@ def report(
     as_json: bool,
 ) -> None:
     """Write a page about what was solved, how fast and at what cost."""
-    from captchahub.cli.report.charts import charts  # noqa: PLC0415 - only here
+    from captchahub.cli.report.charts import Chart, charts  # noqa: PLC0415 - only here
     from captchahub.cli.report.page import page  # noqa: PLC0415
 
     made = datetime.now().astimezone()
@@ -75,7 +75,8 @@ def report(
     if not figures.days:
         raise click.ClickException(f"{path}: there is no job to report on")
     try:
-        drawn, note = charts(figures), ""
+        drawn: Mapping[str, Chart] = charts(figures)
+        note = ""
     except ImportError:
         drawn, note = {}, f"without charts; they need: {_INSTALL}"
     text = page(figures, drawn, note=note, journal=str(path), made=made, since=since)

@@ -229,9 +229,8 @@ def test_a_report_needs_to_know_whether_the_answer_was_right() -> None:
 def test_a_folder_is_for_batch(shots: Path) -> None:
     result = run("solve", str(shots))
     assert result.exit_code == 4
-    assert result.stderr == (
-        f"{shots}: it is a folder; {command('batch', str(shots), '-o', 'answers.jsonl')} solves the pictures in it\n"
-    )
+    batch = command("batch", str(shots), "-o", "answers.jsonl")
+    assert result.stderr == f"{shots}: it is a folder; {batch} solves the pictures in it\n"
 
 
 def test_the_sandbox_says_that_it_does_not_know_a_picture(home: Path) -> None:

@@ -41,7 +41,7 @@ endef
 $(READY): pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 	$(call new_venv,its plugins and the tools for tests and documentation)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --editable '.[cli,report,testing]' $(PLUGINS:%=--editable plugins/%) --group dev --group docs --group browser
+	  --editable '.[cli,fast,report,testing]' $(PLUGINS:%=--editable plugins/%) --group dev --group docs --group browser
 	@touch $@
 
 $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml

@@ -12,7 +12,7 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import attrs
 
@@ -84,6 +84,11 @@ class HttpSettings:
     """The User-Agent that the service sees; without it, the library's own."""
     max_reply_bytes: Annotated[int, Count] = 1_000_000
     """The largest reply that is read, in bytes."""
+    transport: Literal["requests", "fast"] | None = None
+    """What sends the requests: requests, in threads; or fast, in the event loop, with the extra `fast`.
+
+    None for fast if it is installed, and else for requests.
+    """
 
 
 @attrs.frozen

@@ -14,12 +14,34 @@ import pytest
 import trustme
 
 from captchahub._http.happy_eyeballs import Resolve
-from captchahub._http.transport import HttpTransport
+from captchahub._http.network import Network
+from captchahub._http.transport import MAX_IDLE, HttpTransport, Transport
 from captchahub.errors import ProviderError
 from captchahub.provider import Reply, Request
 from captchahub.settings import HttpSettings
 
-__all__ = ["TlsServer", "connect_proxy", "failure", "send"]
+__all__ = ["KINDS", "TlsServer", "connect_proxy", "failure", "new_transport", "send"]
+
+KINDS = ("requests", "fast")
+
+# Which transport the calls below are made with; the fixture ``transport_kind`` sets it.
+kind: str = "requests"
+
+
+def new_transport(
+    settings: HttpSettings | None = None,
+    *,
+    network: Network | None = None,
+    max_idle: float = MAX_IDLE,
+    resolve: Resolve = socket.getaddrinfo,
+) -> Transport:
+    """Return a transport of the kind that is tested."""
+    chosen = settings or HttpSettings()
+    if kind == "requests":
+        return HttpTransport("test", chosen, network=network, max_idle=max_idle, resolve=resolve)
+    from captchahub._http.fast_transport import FastTransport  # noqa: PLC0415 - aiohttp may be missing
+
+    return FastTransport("test", chosen, network=network, max_idle=max_idle, resolve=resolve)
 
 
 def send(
@@ -34,7 +56,7 @@ def send(
     asked = Request.post_json(request, {"api_token": "s3cret"}) if isinstance(request, str) else request
 
     async def run() -> Reply:
-        transport = HttpTransport("test", settings or HttpSettings(), resolve=resolve)
+        transport = new_transport(settings, resolve=resolve)
         try:
             for _ in range(times - 1):
                 await transport.send(asked, timeout=timeout)

@@ -6,7 +6,6 @@ import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +15,6 @@ from urllib3.util import make_headers, parse_url
 from captchahub._http.connections import Connection, Exchange, TlsConnection
 from captchahub._http.network import Network
 from captchahub._http.origins import Origin, beginning_of
-from captchahub._http.proxies import Proxy
 from captchahub._support.clock import steady
 from captchahub._version import __version__
 from captchahub.provider import Request
@@ -108,8 +106,8 @@ class Endpoint:
         try:
             if self.proxy is not None:
                 parts = urlsplit(self.proxy.url)
-                headers = _proxy_fields(self.proxy)
-                connection.set_tunnel(self._host, self._port, headers, scheme=parts.scheme)
+                fields = self.proxy.fields
+                connection.set_tunnel(self._host, self._port, fields, scheme=parts.scheme)
             connection.connect()
         except BaseException:
             connection.close()
@@ -175,12 +173,6 @@ def _common_fields(host: str, user: str | None, settings: HttpSettings) -> dict[
         made = make_headers(basic_auth=unquote(user))
         fields["authorization"] = f"Authorization: {made['authorization']}"
     return fields
-
-
-def _proxy_fields(proxy: Proxy) -> Mapping[str, str]:
-    """Return the headers of a CONNECT: the user and the password in the proxy's address."""
-    user = urlsplit(proxy.url).netloc.rpartition("@")[0]
-    return make_headers(proxy_basic_auth=unquote(user)) if user else {}
 
 
 def _target_of(url: str) -> str:

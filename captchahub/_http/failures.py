@@ -9,7 +9,7 @@ from typing import Protocol
 import attrs
 
 from captchahub._http.proxies import Proxy
-from captchahub.errors import ServiceUnavailable
+from captchahub.errors import MalformedReply, ServiceUnavailable
 
 _PRIVATE_CA = "for a private CA, set ca_bundle"
 
@@ -81,6 +81,19 @@ def timed_out(host: str, progress: Progress, timeout: float) -> ServiceUnavailab
     return ServiceUnavailable(
         f"{host}: {what} within {timeout:.1f} s", nothing_created=not progress.may_have_sent
     )
+
+
+def not_started(host: str) -> ServiceUnavailable:
+    """Return the error of a call that waited too long for its turn."""
+    return ServiceUnavailable(
+        f"{host}: too many calls at once, so this one was not started; lower max_in_flight",
+        nothing_created=True,
+    )
+
+
+def too_large(status: int, limit: int) -> MalformedReply:
+    """Return the error of a reply with more than ``limit`` bytes."""
+    return MalformedReply(f"HTTP {status} with more than {limit} bytes")
 
 
 def _proxy_reason(breakage: Breakage) -> str:

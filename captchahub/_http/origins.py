@@ -49,6 +49,11 @@ def beginning_of(url: str) -> str:
     return "" if found is None else found[0]
 
 
+def name_of(url: str) -> str:
+    """Return the host of a URL and its port, as messages name them."""
+    return beginning_of(url).rpartition("/")[2].rpartition("@")[2]
+
+
 def origin_of(url: str) -> Origin:
     """Return the server that a URL names.
 

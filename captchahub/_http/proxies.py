@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import urllib.request
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
 
 import attrs
+from urllib3.util import make_headers
 
 _EXAMPLE = "http://127.0.0.1:3128"
 
@@ -29,6 +31,18 @@ class Proxy:
         """Why its address is invalid, and what to do, or None if it is valid."""
         why = proxy_fault(self.url)
         return None if why is None else f"{self.source} holds no valid address of a proxy: {why}"
+
+    @property
+    def url_without_user(self) -> str:
+        """Its address without user and password."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The headers of a CONNECT: the user and the password in its address."""
+        user = urlsplit(self.url).netloc.rpartition("@")[0]
+        return make_headers(proxy_basic_auth=unquote(user)) if user else {}
 
     def __str__(self) -> str:
         parts = urlsplit(self.url)

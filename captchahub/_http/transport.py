@@ -19,16 +19,16 @@ from urllib3.exceptions import ConnectTimeoutError
 from captchahub._http.breakages import ERRORS, breakage_of
 from captchahub._http.connections import Connection, Exchange
 from captchahub._http.endpoints import Endpoint
-from captchahub._http.failures import Breakage, Cause, failure, timed_out
+from captchahub._http.failures import Breakage, Cause, failure, not_started, timed_out, too_large
 from captchahub._http.happy_eyeballs import Resolve
 from captchahub._http.interim_replies import FinalResponse
 from captchahub._http.network import Network
-from captchahub._http.origins import beginning_of, origin_of
+from captchahub._http.origins import beginning_of, name_of, origin_of
 from captchahub._policy.concurrency import LEAST_THREADS, RoundTrips
 from captchahub._support.clock import steady
 from captchahub._support.threads import Workers
 from captchahub._support.tracebacks import forget_frames
-from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply, ServiceUnavailable
+from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply
 from captchahub.provider import Reply, Request
 from captchahub.settings import HttpSettings
 
@@ -36,17 +36,17 @@ from captchahub.settings import HttpSettings
 _CHUNK = 16 * 1024
 
 # The servers that a provider is prepared for. A service has one or two.
-_MAX_ENDPOINTS = 8
+MAX_ENDPOINTS = 8
 
 # Seconds after the deadline at which a socket times out by itself.
 _GRACE = 1.0
 
 # Seconds that a connection may be idle and be used again. A service, a NAT or a load balancer on the way may
 # forget it after longer, without notice; a create that is sent into such a connection is ambiguous.
-_MAX_IDLE = 15.0
+MAX_IDLE = 15.0
 
 # Seconds that closing waits for a thread that cannot be interrupted, such as one in a name look-up.
-_CLOSING_SECONDS = 2.0
+CLOSING_SECONDS = 2.0
 
 
 class Transport(Protocol):
@@ -77,7 +77,7 @@ class HttpTransport:
         settings: HttpSettings,
         *,
         network: Network | None = None,
-        max_idle: float = _MAX_IDLE,
+        max_idle: float = MAX_IDLE,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
         self._settings = settings
@@ -125,7 +125,7 @@ class HttpTransport:
         with self._preparing:
             for endpoint in self._endpoints.values():
                 endpoint.close()
-        await self._workers.aclose(_CLOSING_SECONDS)
+        await self._workers.aclose(CLOSING_SECONDS)
 
     def _exchange(self, request: Request, exchange: Exchange, timeout: float) -> Reply | CaptchaHubError:
         """Send a request and read its reply, in a worker's thread.
@@ -136,17 +136,13 @@ class HttpTransport:
         # A call that waited half its time for a thread is not started: its reply would hardly come in time,
         # and a create without its reply is ambiguous.
         if exchange.is_cut_off or steady() > exchange.deadline - timeout / 2:
-            return ServiceUnavailable(
-                f"{_name_of(request.url)}: too many calls at once, so this one was not started; "
-                "lower max_in_flight",
-                nothing_created=True,
-            )
+            return not_started(name_of(request.url))
         try:
             endpoint = self._endpoint_for(request.url)
         except ConfigError as error:
             return error
         except ValueError:
-            return failure(_name_of(request.url), exchange, Breakage(Cause.BAD_ADDRESS))
+            return failure(name_of(request.url), exchange, Breakage(Cause.BAD_ADDRESS))
         return self._exchange_at(endpoint, request, exchange, timeout)
 
     def _exchange_at(
@@ -199,7 +195,7 @@ class HttpTransport:
             endpoint = self._endpoints.get(beginning)
             if endpoint is None or endpoint.reading is not self._network.reading:
                 made = Endpoint(origin, self._settings, self._network, max_idle=self._max_idle)
-                while endpoint is not None or len(self._endpoints) >= _MAX_ENDPOINTS:
+                while endpoint is not None or len(self._endpoints) >= MAX_ENDPOINTS:
                     self._endpoints.pop(beginning if endpoint else next(iter(self._endpoints))).close()
                     endpoint = None
                 endpoint = self._endpoints[beginning] = made
@@ -213,12 +209,7 @@ def _run_out(
     if not waiting.done():
         # First, because the worker could still start to send until it is cut off.
         exchange.cut_off()
-        waiting.set_result(timed_out(_name_of(beginning), exchange, timeout))
-
-
-def _name_of(url: str) -> str:
-    """Return the host of a URL and its port, as messages name them."""
-    return beginning_of(url).rpartition("/")[2].rpartition("@")[2]
+        waiting.set_result(timed_out(name_of(beginning), exchange, timeout))
 
 
 def _read(reply: FinalResponse, method: str, limit: int) -> Reply | MalformedReply:
@@ -238,7 +229,7 @@ def _read(reply: FinalResponse, method: str, limit: int) -> Reply | MalformedRep
         while piece := reply.read(_CHUNK):
             body += piece
             if len(body) > limit:
-                return _too_large(reply, limit)
+                return too_large(reply.status, limit)
         if reply.length:
             raise IncompleteRead(bytes(body), reply.length)
     else:
@@ -253,9 +244,5 @@ def _read(reply: FinalResponse, method: str, limit: int) -> Reply | MalformedRep
         for piece in packed.stream(_CHUNK, decode_content=True):
             body += piece
             if len(body) > limit:
-                return _too_large(reply, limit)
+                return too_large(reply.status, limit)
     return Reply(reply.status, bytes(body), headers)
-
-
-def _too_large(reply: FinalResponse, limit: int) -> MalformedReply:
-    return MalformedReply(f"HTTP {reply.status} with more than {limit} bytes")

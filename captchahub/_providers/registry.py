@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
+from captchahub._http.choice import http_transport
 from captchahub._http.network import Network
-from captchahub._http.transport import HttpTransport, Transport
+from captchahub._http.transport import Transport
 from captchahub._plugins.dispatcher import EventDispatcher
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.job_token import Token
@@ -122,7 +123,7 @@ class ProviderRegistry(Mapping[str, Account]):
         await asyncio.gather(*(account.aclose() for account in (*self._accounts.values(), *self._closing)))
 
     def _over_http(self, settings: ProviderSettings) -> Transport:
-        return HttpTransport(settings.name, settings.http, network=self._network)
+        return http_transport(settings.name, settings.http, self._network)
 
     def _open(self, settings: HubSettings, before: Mapping[str, Account]) -> dict[str, Account]:
         """Build every configured provider. One whose settings have not changed is kept as it is."""

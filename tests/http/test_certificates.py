@@ -15,10 +15,9 @@ import trustme
 from captchahub import ConfigError
 from captchahub._http.certificates import Trust, bundle_fault, environment_trust
 from captchahub._http.network import Network
-from captchahub._http.transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
-from tests.http_peers import TlsServer, failure, send
+from tests.http_peers import TlsServer, failure, new_transport, send
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 CERTIFICATE = trustme.CA().cert_pem.bytes()
@@ -129,6 +128,7 @@ class TestAPathThatCanNotBeUsed:
         assert "can't be read: Permission denied" in (bundle_fault(path) or "")
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize("name", VARIABLES[:3])
 class TestAVariable:
     def test_names_the_certificates_to_trust(
@@ -175,6 +175,7 @@ class TestAVariable:
         assert "certificate verification failed" in str(failure(tls_server.url))
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="only OpenSSL knows the names it looks for")
 @pytest.mark.parametrize("name", ["the key", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"])
 def test_a_folder_of_certificates_is_trusted(
@@ -191,6 +192,7 @@ def test_a_folder_of_certificates_is_trusted(
     assert send(tls_server.url, settings=settings).body == b"{}"
 
 
+@pytest.mark.usefixtures("kind")
 class TestTheVariablesTogether:
     def test_those_of_requests_and_curl_go_before_those_of_openssl(self, tmp_path: Path) -> None:
         paths = {name: str(tmp_path / name) for name in VARIABLES}
@@ -214,6 +216,7 @@ class TestTheVariablesTogether:
         assert "none, which does not exist" in (Trust("source", folders=(nowhere,)).fault or "")
 
 
+@pytest.mark.usefixtures("kind")
 def test_the_certificates_are_read_once_and_again_when_that_is_asked_for(
     tls_server: TlsServer, tmp_path: Path
 ) -> None:
@@ -222,7 +225,7 @@ def test_the_certificates_are_read_once_and_again_when_that_is_asked_for(
     network = Network()
 
     async def run() -> None:
-        transport = HttpTransport("test", HttpSettings(ca_bundle=path), network=network)
+        transport = new_transport(HttpSettings(ca_bundle=path), network=network)
         request = Request.post_json(tls_server.url, {})
         try:
             await transport.send(request, timeout=5)

@@ -48,6 +48,7 @@ def answering(reply: str) -> str:
     return str(error)
 
 
+@pytest.mark.usefixtures("kind")
 class TestAProxyThatIsAtFault:
     def test_refuses_the_user(self) -> None:
         message = answering("HTTP/1.1 407 Proxy Authentication Required\nProxy-Authenticate: Basic")
@@ -108,6 +109,7 @@ class TestAProxyThatIsAtFault:
         assert "has a certificate that failed verification" in str(error)
 
 
+@pytest.mark.usefixtures("kind")
 class TestAProxyThatIsNotAtFault:
     def test_is_gone_through_after_interim_replies(self, tls_server: TlsServer) -> None:
         answer = b"HTTP/1.1 102 A\r\n\r\nHTTP/1.1 103 B\r\nLink: <a>\r\n\r\nHTTP/1.1 200 C\r\n\r\n"
@@ -159,6 +161,7 @@ UNUSABLE = [
 ]
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize("name", VARIABLES)
 class TestAVariable:
     def test_that_names_a_proxy_is_named_with_its_faults(
@@ -221,6 +224,7 @@ def test_a_key_that_holds_no_usable_address_is_refused_with_the_configuration(va
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.usefixtures("kind")
 @pytest.mark.parametrize("value", UNUSABLE)
 def test_settings_that_hold_no_usable_address_are_refused_before_anything_is_sent(value: str) -> None:
     with pytest.raises(ConfigError, match=r"^the key proxy of the provider holds no valid address") as caught:

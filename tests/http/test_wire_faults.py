@@ -36,12 +36,12 @@ Configure = Callable[..., dict[str, object]]
 
 
 @pytest.fixture
-def configure(configured: Configure) -> Configure:
+def configure(configured: Configure, kind: str) -> Configure:
     """A configuration for a service that may hang, with short timeouts."""
 
     def quick(*names: str, timeout: str = "1s") -> dict[str, object]:
         limits = {"create_timeout": "300ms", "poll_timeout": "300ms", "timeout": timeout}
-        return configured(*names, max_reply_bytes=20_000, **limits)
+        return configured(*names, max_reply_bytes=20_000, transport=kind, **limits)
 
     return quick
 

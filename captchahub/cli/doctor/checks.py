@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from captchahub._config.loader import inspect_yaml
-from captchahub._http.transport import HttpTransport
+from captchahub._http.choice import http_transport
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.account_identity import polled_url
 from captchahub.cli.config.check import problems_of, summary
@@ -152,7 +152,7 @@ def _probe(settings: ProviderSettings, address: str) -> tuple[Sequence[Check], b
 
 async def _origin(settings: ProviderSettings, url: str) -> str:
     """Return the Date header of what stands at an address, or an empty text."""
-    transport = HttpTransport(settings.name, settings.http)
+    transport = http_transport(settings.name, settings.http)
     try:
         reply = await transport.send(Request(url, method="GET"), timeout=_PATIENCE)
     finally:

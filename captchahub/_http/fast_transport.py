@@ -10,7 +10,6 @@ import io
 import os
 import socket
 import ssl
-import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import partial
@@ -40,6 +39,10 @@ from captchahub.settings import HttpSettings
 # A connection makes one call in each round trip: at 100 ms, 192 of them make 1920 calls a second, which is
 # what one processor can do. More would cost more TLS handshakes.
 _MAX_CONNECTIONS = 192
+
+# Connections that are made at the same time. The queue of a server for them is often no longer than 100: what
+# does not fit is tried again after a second or more.
+_MAX_CONNECTING = 64
 
 # Name look-ups and the reading of certificates block. They are rare: for each connection, and for each hub.
 _MAX_THREADS = 4
@@ -204,6 +207,7 @@ class _Exchange:
         "_connected",
         "_task",
         "deadline",
+        "has_new_connection",
         "is_cut_off",
         "is_through_proxy",
         "may_have_sent",
@@ -222,6 +226,7 @@ class _Exchange:
         self.proxy: Proxy | None = None
         self.is_through_proxy = False
         self.is_cut_off = False
+        self.has_new_connection = False
 
     def note_sending(self, connected: asyncio.Transport | None) -> None:
         """Note that bytes of the request may leave on this connection from here on."""
@@ -288,7 +293,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, *, limit: int, keepalive_timeout: float, resolver: AbstractResolver) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, resolver=resolver)
-        self._used: weakref.WeakSet[object] = weakref.WeakSet()
+        self._connecting = asyncio.Semaphore(_MAX_CONNECTING)
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
@@ -300,15 +305,20 @@ class _Connector(aiohttp.TCPConnector):
             raise aiohttp.ServerDisconnectedError
         while True:
             connection = await super().connect(req, traces, timeout)
-            if connection.protocol not in self._used:
-                self._used.add(connection.protocol)
-                break
+            connected = connection.transport
             # The loop may not have had the time to see that the server closed it.
-            if connection.transport is not None and not _can_be_read(connection.transport):
-                break
+            if exchange.has_new_connection or (connected is not None and not _can_be_read(connected)):
+                exchange.note_sending(connected)
+                return connection
             connection.close()
-        exchange.note_sending(connection.transport)
-        return connection
+
+    async def _create_connection(
+        self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.client_proto.ResponseHandler:
+        async with self._connecting:
+            handler = await super()._create_connection(req, traces, timeout)
+        _current.get().has_new_connection = True
+        return handler
 
 
 def _can_be_read(transport: asyncio.Transport) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from captchahub._config.loader import inspect_yaml
-from captchahub._http.choice import http_transport
+from captchahub._http.choice import http_transport, transport_kind
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.account_identity import polled_url
 from captchahub.cli.config.check import problems_of, summary
@@ -146,8 +146,8 @@ def _probe(settings: ProviderSettings, address: str) -> tuple[Sequence[Check], b
         return [Check(name, Status.FAIL, f"{address} can't be reached: {error}", error.advice)], False
     took = time.time() - before
     secured = " over TLS, with a trusted certificate" if address.startswith("https:") else ""
-    answers = Check(name, Status.OK, f"{address} answers in {1000 * took:.0f} ms{secured}")
-    return [answers, _clock_check(settings.name, date, before + took / 2)], True
+    found = f"{address} answers in {1000 * took:.0f} ms{secured}; transport {transport_kind(settings.http)}"
+    return [Check(name, Status.OK, found), _clock_check(settings.name, date, before + took / 2)], True
 
 
 async def _origin(settings: ProviderSettings, url: str) -> str:

@@ -10,7 +10,9 @@ import io
 import os
 import socket
 import ssl
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 
@@ -108,8 +110,10 @@ class FastTransport:
             self._running.discard(exchange)
             if not isinstance(outcome, Reply):
                 exchange.drop_connection()
-        if exchange.is_cut_off:
-            exchange.forget_cut_off()
+            asked, wanted = exchange.end()
+        if exchange.is_cut_off and asked > wanted:
+            # Others want the task cancelled, too.
+            raise asyncio.CancelledError
         return timed_out(name_of(request.url), exchange, timeout) if outcome is None else outcome
 
     async def aclose(self) -> None:
@@ -148,6 +152,8 @@ class FastTransport:
     async def _converse(self, route: _Route, request: Request) -> Reply | MalformedReply:
         if self._session is None:
             self._session = self._new_session()
+            # For a hub that is garbage-collected without being closed.
+            weakref.finalize(self, _forget, self._session, asyncio.get_running_loop())
         limit = self._settings.max_reply_bytes
         async with self._session.request(
             request.method,
@@ -167,11 +173,13 @@ class FastTransport:
             return Reply(response.status, bytes(body), _fields(response.raw_headers))
 
     def _new_session(self) -> aiohttp.ClientSession:
+        # The session outlives a transport that is garbage-collected, and must not keep its threads.
+        workers: Workers = weakref.proxy(self._workers)
         connector = _Connector(
             # The slots are the limit: who waits for one can still be refused.
             limit=0,
             keepalive_timeout=self._max_idle,
-            resolver=_Resolver(self._resolve, self._workers),
+            resolver=_Resolver(self._resolve, workers),
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -218,7 +226,7 @@ class _Exchange:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a request is sent outside of a task")
-        self._task = task
+        self._task: asyncio.Task[object] | None = task
         self._cancels = task.cancelling()
         self._connected: asyncio.Transport | None = None
         self.deadline = deadline
@@ -243,14 +251,19 @@ class _Exchange:
 
     def cut_off(self) -> None:
         """End the exchange: what its task waits for raises CancelledError."""
-        if not self.is_cut_off:
+        if not self.is_cut_off and self._task is not None:
             self.is_cut_off = True
             self._task.cancel()
 
-    def forget_cut_off(self) -> None:
-        """Take back the request to cancel the task. Raises CancelledError if others want it cancelled."""
-        if self._task.uncancel() > self._cancels:
-            raise asyncio.CancelledError
+    def end(self) -> tuple[int, int]:
+        """Take back the request to cancel the task, and release it.
+
+        Returns how often others have asked to cancel it, now and at the beginning. Connections refer to the
+        exchange that they were made for, through the context of their callbacks.
+        """
+        task, self._task, self._connected = self._task, None, None
+        asked = 0 if task is None else task.uncancel() if self.is_cut_off else task.cancelling()
+        return asked, self._cancels
 
 
 # Of the task that calls aiohttp, for the connector.
@@ -294,6 +307,16 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, *, limit: int, keepalive_timeout: float, resolver: AbstractResolver) -> None:
         super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, resolver=resolver)
         self._connecting = asyncio.Semaphore(_MAX_CONNECTING)
+        self.is_forgotten = False
+
+    def __del__(self, _: object = None, /) -> None:
+        # The one of aiohttp prints the connections, and calls a loop that may be closed.
+        if not self.is_forgotten:
+            super().__del__()
+
+    def drop_all(self) -> None:
+        """Close all connections without waiting."""
+        self._close()
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
@@ -319,6 +342,18 @@ class _Connector(aiohttp.TCPConnector):
             handler = await super()._create_connection(req, traces, timeout)
         _current.get().has_new_connection = True
         return handler
+
+
+def _forget(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a session without waiting, from any thread. Does nothing if it is closed already."""
+    connector = session.connector
+    # Both would print that they were not closed.
+    session.detach()
+    if isinstance(connector, _Connector) and not connector.closed:
+        # A loop that is closed refuses this, and its transports close their sockets themselves.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(connector.drop_all)
+        connector.is_forgotten = True
 
 
 def _can_be_read(transport: asyncio.Transport) -> bool:

@@ -471,6 +471,7 @@ class TestAsyncHub:
 
         asyncio.run(run())
 
+    @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
     def test_a_forgotten_hub_ends_its_threads(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
@@ -542,6 +543,8 @@ class TestClosing:
     def test_a_hub_never_used_closes_too(self, mapping: dict[str, object]) -> None:
         Hub.from_mapping(mapping).close()
 
+    # The fast transport leaves its sockets to a loop that is closed.
+    @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
     def test_a_forgotten_hub_ends_its_thread(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:

@@ -19,6 +19,7 @@ from functools import partial
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from urllib3.util import wait_for_read
 from urllib3.util.connection import allowed_gai_family
 from yarl import URL
@@ -305,7 +306,7 @@ class _Connector(aiohttp.TCPConnector):
     """Notes when a request may have left, and uses no connection that the server has closed."""
 
     def __init__(self, *, limit: int, keepalive_timeout: float, resolver: AbstractResolver) -> None:
-        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, resolver=resolver)
+        super().__init__(limit=limit, keepalive_timeout=keepalive_timeout, resolver=resolver)  # pyright: ignore[reportUnknownMemberType]  # a tuple of any address
         self._connecting = asyncio.Semaphore(_MAX_CONNECTING)
         self.is_forgotten = False
 
@@ -337,7 +338,7 @@ class _Connector(aiohttp.TCPConnector):
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.client_proto.ResponseHandler:
+    ) -> ResponseHandler:
         async with self._connecting:
             handler = await super()._create_connection(req, traces, timeout)
         _current.get().has_new_connection = True
@@ -405,7 +406,7 @@ def _breakage_of(error: BaseException) -> Breakage:  # noqa: PLR0911 - a table
             return Breakage(Cause.BAD_ADDRESS)
         case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
             return breakage_of(cause)
-        case aiohttp.ClientConnectorSSLError(os_error=cause):
+        case aiohttp.ClientSSLError(os_error=cause):
             return breakage_of(cause)
         case aiohttp.ClientHttpProxyError(status=status):
             return Breakage(Cause.REFUSED_BY_PROXY, str(status))
@@ -422,7 +423,7 @@ def _breakage_of(error: BaseException) -> Breakage:  # noqa: PLR0911 - a table
 def _is_of_proxy(error: BaseException, proxy: Proxy) -> bool:
     """Return whether an exchange broke before its proxy had connected to the service."""
     match error:
-        case aiohttp.ClientConnectorCertificateError(host=host) | aiohttp.ClientConnectorSSLError(host=host):
+        case aiohttp.ClientSSLError(host=host):
             return host == URL(proxy.url).host
         case _:
             return True

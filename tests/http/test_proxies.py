@@ -96,8 +96,8 @@ class TestAProxyThatIsAtFault:
 
     def test_says_nothing(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
-            error = through(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.2)
-        assert str(error).endswith("did not connect within 0.2 s")
+            error = through(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.5)
+        assert str(error).endswith("did not connect within 0.5 s")
 
     def test_does_not_speak_tls(self) -> None:
         with Sandbox(load_emulation("omocaptcha")) as sandbox:

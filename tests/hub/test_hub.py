@@ -514,6 +514,8 @@ class TestClosing:
     def test_leaves_no_thread_no_socket_and_no_file(
         self, mapping: dict[str, object], sandbox: Sandbox, quick: object
     ) -> None:
+        # What earlier tests left behind is not of this hub.
+        gc.collect()
         threads, files = set(threading.enumerate()), open_files()
         with warnings.catch_warnings():
             warnings.simplefilter("error", ResourceWarning)

@@ -139,7 +139,7 @@ def test_an_emulation_can_take_any_options(install_plugin: InstallPlugin) -> Non
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"color": "red"}, r"no option 'color'; did you mean 'colour'\? options: clock, colour, copies"),
+        ({"color": "red"}, r"no option 'color'; did you mean 'colour'\?$"),
         ({"colour": "blu"}, r"colour can't be 'blu'; did you mean 'blue'\? valid: blue, red$"),
         ({"colour": None}, r"colour can't be nothing; valid: blue, red$"),
         ({"edge": True}, "edge must be a number, not true$"),

@@ -74,11 +74,12 @@ def report(
         figures = figures_of(hub.jobs(since=since, limit=1_000_000), hub.spend(zone=zone, since=since), zone)
     if not figures.days:
         raise click.ClickException(f"{path}: there is no job to report on")
+    drawn: Mapping[str, Chart] = {}
+    note = ""
     try:
-        drawn: Mapping[str, Chart] = charts(figures)
-        note = ""
+        drawn = charts(figures)
     except ImportError:
-        drawn, note = {}, f"without charts; they need: {_INSTALL}"
+        note = f"without charts; they need: {_INSTALL}"
     text = page(figures, drawn, note=note, journal=str(path), made=made, since=since)
     with replacing(output) as file:
         file.write_text(text, encoding="utf-8")

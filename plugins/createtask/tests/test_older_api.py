@@ -277,7 +277,7 @@ def test_whatever_is_sent_is_answered_in_one_word(path: str, kind: str, body: by
 def test_a_plain_client_solves_against_the_sandbox() -> None:
     with Sandbox(OlderApiEmulation()) as sandbox:
         settings, picture = sandbox.settings(), sandbox.draw_text("x7kp2")
-        base, key = settings["base_url"], settings["key"]
+        base, key = str(settings["base_url"]), str(settings["key"])
         sandbox.add_faults(Fault.status(502, on="get", times=1))
         order = {"key": key, "method": "post"}
         sent = requests.post(f"{base}/in.php", order, files={"file": picture.image.data}, timeout=5)

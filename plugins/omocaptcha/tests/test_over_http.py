@@ -78,7 +78,7 @@ def tasks_and_truths(sandbox: Sandbox) -> list[tuple[Task[Solution], Solution]]:
 
 def test_what_the_provider_asks_over_http_is_answered_with_the_truth_of_the_picture(sandbox: Sandbox) -> None:
     keys = sandbox.settings(balance="1")
-    provider = OmoProvider(OmoSettings(Secret(keys["api_token"]), keys["base_url"]))
+    provider = OmoProvider(OmoSettings(Secret(str(keys["api_token"])), str(keys["base_url"])))
     for task, truth in tasks_and_truths(sandbox):
         created = provider.read_created(task, send(provider.create_job(task)))
         assert created.job_id is not None

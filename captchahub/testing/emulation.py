@@ -118,6 +118,7 @@ class World:
         now: Callable[[], float],
         read_picture: Callable[[str, bytes], Solution | None],
         job_seconds: Callable[[], float],
+        usual_job_time: float = 15.0,
         failure_rate: float = 0.0,
         seed: int = 0,
         knows_picture: Callable[[bytes], bool] | None = None,
@@ -125,6 +126,8 @@ class World:
         self.now = now
         self.jobs: dict[int, JobRecord] = {}
         self.accounts: dict[str, Account] = {}
+        self.usual_job_time = usual_job_time
+        """What a job takes according to a price list of the service, in seconds."""
         self._read_picture = read_picture
         self._knows_picture = knows_picture
         self._job_seconds = job_seconds

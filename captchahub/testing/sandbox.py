@@ -30,7 +30,7 @@ from captchahub.testing.pictures import (
     SlideOptions,
     TextOptions,
 )
-from captchahub.testing.timing import Seconds, sampler
+from captchahub.testing.timing import LogNormal, Seconds, sampler
 
 __all__ = ["Sandbox", "SandboxFactory", "SandboxOptions"]
 
@@ -99,6 +99,7 @@ class Sandbox:
             now=self._now,
             read_picture=self._read_picture,
             job_seconds=sampler(job_time, seeds.getrandbits(32)),
+            usual_job_time=job_time.median if isinstance(job_time, LogNormal) else job_time,
             failure_rate=failure_rate,
             seed=seeds.getrandbits(32),
             knows_picture=lambda picture: self._answer_to(picture) is not None,

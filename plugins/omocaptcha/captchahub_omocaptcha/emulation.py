@@ -132,11 +132,11 @@ class OmoEmulation(Emulation):
     def _balance(self, _body: Fields, account: Account, _world: World) -> Fields:
         return {"balance": f"{account.balance:.5f}", "message": "Get balance success."}
 
-    def _services(self, _body: Fields, _account: Account, _world: World) -> Fields:
-        lines = [self._line(order, kind) for order, kind in enumerate(_NAMES, start=1)]
+    def _services(self, _body: Fields, _account: Account, world: World) -> Fields:
+        lines = [self._line(order, kind, world.usual_job_time) for order, kind in enumerate(_NAMES, start=1)]
         return {"service": lines, "message": "Get service success."}
 
-    def _line(self, order: int, kind: str) -> Fields:
+    def _line(self, order: int, kind: str, job_time: float) -> Fields:
         return {
             "id": int(TYPE_IDS[kind]),
             "name": _NAMES[kind],
@@ -146,7 +146,7 @@ class OmoEmulation(Emulation):
             "order": order,
             "image": None,
             "avg_success": "98%",
-            "avg_time": "15s",
+            "avg_time": f"{job_time:g}s",
             "is_active": int(kind not in self.closed),
             "created_at": None,
             "updated_at": None,

@@ -84,7 +84,7 @@ class Poller:
         pace = self.account.pace
         moment = self._begun if self._replied is None else self._replied
         schedule = pace.schedule if self._polling is None else self._polling.schedule(pace, moment)
-        margin = time_for_reply(pace.interval, self._slowest_reply)
+        margin = time_for_reply(pace.margin, self._slowest_reply)
         if self._replied is None:
             left = deadline - self._begun
             return self._begun + first_delay(pace, schedule, left=left, margin=margin, chance=self._chance)

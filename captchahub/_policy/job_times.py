@@ -16,8 +16,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain, repeat
+from operator import add, mul, sub
+
+from captchahub._policy.weights_text import from_text, to_text
 
 # The times at which shares are known, in seconds: 6 % apart, from far below any service to ten minutes.
 _STEP = 0.06
@@ -47,12 +51,15 @@ _THIS_SERVICE = 0.5
 
 # Of more jobs than this that were not weighed yet, only the latest are. A hub that ends hundreds of jobs a
 # second learns enough from some of them.
-_MOST_UNREAD = 32
+_MOST_UNREAD = 16
 
 # Weights that are smaller than this share of the largest are left out of the shares.
 _NEGLIGIBLE = 0.05
 
-_NONE = [0.0] * (_COUNT * len(_SPREADS))
+# Sooner than this many spreads before the first median that counts no job is done, and later than as many
+# after the last all are. The strays are left out there.
+_REACH = 3.0
+
 _ALL = [1.0] * (_COUNT * len(_SPREADS))
 
 
@@ -86,41 +93,76 @@ class JobTimes:
 
     def __init__(self, usual: float | None = None) -> None:
         # For each spread, one weight for each median.
-        self._changed = _weights_around(_USUAL if usual is None else usual, _ANY_SERVICE)
-        self._weights = self._changed if usual is None else _weights_around(usual, _THIS_SERVICE)
-        self._unread: deque[tuple[int, int]] = deque(maxlen=_MOST_UNREAD)
+        anew = _weights_around(_USUAL if usual is None else usual, _ANY_SERVICE)
+        self._weights = anew if usual is None else _weights_around(usual, _THIS_SERVICE)
+        self._changed = [_CHANGE * weight for weight in anew]
+        self._unread: deque[tuple[float, float | None]] = deque(maxlen=_MOST_UNREAD)
 
     def learn(self, after: float, by: float | None) -> None:
         """Record a job whose answer was ready later than ``after`` and by ``by``, or None if unknown."""
-        low = _place(after)
-        if low < _COUNT:
-            self._unread.append((low, _COUNT if by is None else max(_place(by), low + 1)))
+        self._unread.append((after, by))
 
-    def _weigh(self, low: int, high: int) -> None:
+    def to_text(self) -> str:
+        """Return what is known as a text of a few hundred characters, for :meth:`from_text`."""
+        self._weigh_unread()
+        # The share that is spread anew before each job is always the same, and not saved.
+        learned = [max(0.0, weight - anew) for weight, anew in zip(self._weights, self._changed, strict=True)]
+        return to_text([*_by_spread(learned)])
+
+    @classmethod
+    def from_text(cls, text: str, usual: float | None = None) -> JobTimes | None:
+        """Return what :meth:`to_text` has saved, or None for any other text, such as a newer version."""
+        rows = from_text(text, rows=len(_SPREADS), length=_COUNT)
+        if rows is None:
+            return None
+        times = cls(usual)
+        times._weights = times._spread_anew([*chain.from_iterable(rows)])
+        return times
+
+    def _spread_anew(self, weights: Sequence[float]) -> list[float]:
+        """Return weights with the sum 1, after a small share of them was spread over all explanations."""
+        kept = (1.0 - _CHANGE) / sum(weights)
+        return [kept * weight + anew for weight, anew in zip(weights, self._changed, strict=True)]
+
+    def _weigh(self, after: float, by: float | None) -> None:
+        low = _place(after)
+        if low == _COUNT:
+            return
+        high = _COUNT if by is None else max(_place(by), low + 1)
         # No job is done before the first of the times, and every job is done after the last.
-        before = _shares_by(low) if low else _NONE
-        by = _shares_by(high) if high < _COUNT else _ALL
-        likely = [
-            weight * (share - less) for weight, share, less in zip(self._weights, by, before, strict=True)
-        ]
-        kept = (1.0 - _CHANGE) / sum(likely)
-        self._weights = [
-            kept * weight + _CHANGE * anew for weight, anew in zip(likely, self._changed, strict=True)
-        ]
+        shares = _shares_by(high) if high < _COUNT else _ALL
+        seen = map(sub, shares, _shares_by(low)) if low else shares
+        likely = [*map(mul, self._weights, seen)]
+        self._weights = self._spread_anew(likely)
+
+    def _weigh_unread(self) -> None:
+        while self._unread:
+            self._weigh(*self._unread.popleft())
 
     def shares_done(self) -> list[float]:
         """Return the share of jobs that are done at each of :data:`TIMES`."""
-        while self._unread:
-            self._weigh(*self._unread.popleft())
-        curves, least = _curves(), _NEGLIGIBLE * max(self._weights)
-        shares, total = [0.0] * _COUNT, 0.0
-        for number, weight in enumerate(self._weights):
-            if weight > least:
-                total += weight
-                spread, median = number // _COUNT, number % _COUNT
-                curve = curves[spread][_COUNT - median : 2 * _COUNT - median]
-                shares = [share + weight * more for share, more in zip(shares, curve, strict=True)]
-        return [share / total for share in shares]
+        self._weigh_unread()
+        least = _NEGLIGIBLE * max(self._weights)
+        counting: list[tuple[float, Sequence[float], int]] = []
+        begin, end = _COUNT, 0
+        for spread, curve, weights in zip(_SPREADS, _curves(), _by_spread(self._weights), strict=True):
+            medians = [median for median, weight in enumerate(weights) if weight > least]
+            if medians:
+                reach = math.ceil(_REACH * spread / _STEP)
+                begin, end = min(begin, medians[0] - reach), max(end, medians[-1] + 1 + reach)
+                counting += [(weights[median], curve, _COUNT - median) for median in medians]
+        begin, end = max(0, begin), min(_COUNT, end)
+        shares = [0.0] * (end - begin)
+        for weight, curve, middle in counting:
+            shares = [*map(add, shares, map(mul, repeat(weight), curve[middle + begin : middle + end]))]
+        total = sum(weight for weight, _, _ in counting)
+        return [0.0] * begin + [share / total for share in shares] + [1.0] * (_COUNT - end)
+
+
+def _by_spread(weights: Sequence[float]) -> Iterator[Sequence[float]]:
+    """Yield for each spread the weights of its medians."""
+    for begin in range(0, len(weights), _COUNT):
+        yield weights[begin : begin + _COUNT]
 
 
 def _place(seconds: float) -> int:

@@ -20,8 +20,9 @@ from captchahub.settings import PollAim
 _PRICES = {PollAim.LAG: 0.08, PollAim.CALLS: 1.0}
 
 # A first poll comes up to this share of its delay later than another one, by chance, so that jobs that were
-# created together are not polled together. It is the least that keeps a burst apart.
-_JITTER = 0.05
+# created together are not polled together. More costs lag: with 5 %, an answer after one second is found 0.01
+# seconds later.
+_JITTER = 0.03
 
 # The schedule is computed again after so many jobs, or an eighth of all while there are few, and not before
 # so many seconds are over. It takes about a millisecond.
@@ -68,10 +69,12 @@ class LearnedPolling:
     """
 
     def __init__(self, usual: float | None = None) -> None:
+        self._usual = usual
         self._times = JobTimes(usual)
         self._knows_nothing = usual is None
         self._jobs = 0
-        self._new_jobs = 0
+        self._next_jobs = 0
+        self._has_unsaved = False
         self._pace: Pace | None = None
         self._schedule = PollSchedule(0.0)
         self._next_from = 0.0
@@ -79,7 +82,23 @@ class LearnedPolling:
     def expect(self, usual: float) -> None:
         """Begin with what a job usually takes according to the service, unless jobs have shown that."""
         if not self._jobs and 0.0 < usual < math.inf:
-            self._times, self._knows_nothing, self._pace = JobTimes(usual), False, None
+            self._usual, self._times, self._knows_nothing, self._pace = usual, JobTimes(usual), False, None
+
+    def restore(self, text: str) -> None:
+        """Begin with what :meth:`take_unsaved` has returned, unless jobs were learned from since then.
+
+        A text that is damaged or of another version is ignored.
+        """
+        if not self._jobs and (times := JobTimes.from_text(text, self._usual)) is not None:
+            # One job, so that the first jobs of this process count at once.
+            self._times, self._knows_nothing, self._pace, self._jobs = times, False, None, 1
+
+    def take_unsaved(self) -> str | None:
+        """Return what is known as a short text, or None if no job was learned from since the last call."""
+        if not self._has_unsaved:
+            return None
+        self._has_unsaved = False
+        return self._times.to_text()
 
     def learn(self, *, after: float, by: float | None) -> None:
         """Record a job whose answer was ready later than ``after`` and by ``by``, or None if unknown.
@@ -88,18 +107,13 @@ class LearnedPolling:
         """
         self._times.learn(after, by)
         self._jobs += 1
-        self._new_jobs += 1
-        self._knows_nothing = False
+        self._knows_nothing, self._has_unsaved = False, True
 
     def schedule(self, pace: Pace, now: float) -> PollSchedule:
         """Return the schedule for a job that is polled now."""
         if self._knows_nothing:
             return pace.schedule
-        if pace is not self._pace or (
-            now >= self._next_from
-            and self._new_jobs
-            and self._new_jobs >= min(_MOST_JOBS_BETWEEN, self._jobs // 8)
-        ):
+        if pace is not self._pace or (self._jobs >= self._next_jobs and now >= self._next_from):
             best = best_schedule(
                 TIMES,
                 self._times.shares_done(),
@@ -111,7 +125,8 @@ class LearnedPolling:
             # The first poll is later by chance, and at the best time on average.
             first = max(pace.min_first_delay or 0.0, best.first / (1.0 + _JITTER / 2))
             self._schedule = attrs.evolve(best, first=first)
-            self._pace, self._new_jobs, self._next_from = pace, 0, now + _SECONDS_BETWEEN
+            self._pace, self._next_from = pace, now + _SECONDS_BETWEEN
+            self._next_jobs = self._jobs + max(1, min(_MOST_JOBS_BETWEEN, self._jobs // 8))
         return self._schedule
 
 
@@ -124,13 +139,12 @@ def last_poll_margin(interval: float) -> float:
     return min(interval, _LONGEST_MARGIN)
 
 
-def time_for_reply(interval: float, slowest: float | None) -> float:
+def time_for_reply(most: float, slowest: float | None) -> float:
     """Return what the last poll leaves for its reply if the slowest reply so far took ``slowest`` seconds.
 
-    ``slowest`` is None if the service has not replied yet. A later poll finds more jobs done, but one that is
-    too late is cut off with the answer on its way.
+    ``slowest`` is None if the service has not replied yet. ``most`` is :func:`last_poll_margin`. A later poll
+    finds more jobs done, but one that is too late is cut off with the answer on its way.
     """
-    most = last_poll_margin(interval)
     return most if slowest is None else min(most, max(_SHORTEST_MARGIN, slowest * _SLOWER))
 
 

@@ -99,19 +99,14 @@ class Account(ABC):
     )
     """The secrets of its settings, to be masked in whatever is shown of it."""
 
+    least_time: float = attrs.field(init=False, default=0.0)
+    """The shortest time in which a job may be created and polled, in seconds."""
+    last_poll_margin: float = attrs.field(init=False, default=0.0)
+    """How long before its deadline a job may be given up, in seconds, because no other poll fits in."""
+
     def new_speed(self) -> Speed:
         """Return what is known of the speed of the provider before its first job."""
         return Speed()
-
-    @property
-    def least_time(self) -> float:
-        """The shortest time in which a job may be created and polled, in seconds."""
-        return 0.0
-
-    @property
-    def last_poll_margin(self) -> float:
-        """How long before its deadline a job may be given up, in seconds, because no other poll fits in."""
-        return 0.0
 
     @abstractmethod
     def remote(self) -> RemoteAccount:
@@ -220,20 +215,20 @@ class RemoteAccount(Account):
         default=attrs.Factory(lambda self: _pace_of(self.settings, self.provider), takes_self=True),
     )
     """How its jobs may be polled."""
+    # Computed once, because each solve needs them several times.
+    least_time: float = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda self: (self.pace.min_first_delay or 0.0) + self.pace.margin, takes_self=True
+        ),
+    )
+    last_poll_margin: float = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self.pace.margin, takes_self=True)
+    )
 
     def new_speed(self) -> Speed:
         """Return what is known of the speed of the provider before its first job."""
         return Speed(polling=LearnedPolling(self.provider.usual_job_time))
-
-    @property
-    def least_time(self) -> float:
-        """The shortest time in which a job may be created and polled, in seconds."""
-        return (self.pace.min_first_delay or 0.0) + self.pace.margin
-
-    @property
-    def last_poll_margin(self) -> float:
-        """How long before its deadline a job may be given up, in seconds, because no other poll fits in."""
-        return self.pace.margin
 
     def remote(self) -> RemoteAccount:
         """Return the account."""

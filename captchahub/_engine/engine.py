@@ -81,7 +81,12 @@ class Engine:
         self._dispatcher = EventDispatcher(hooks.observers, wall_clock, callbacks or Callbacks())
         self._accounts = ProviderRegistry(settings, connect, changes, self._dispatcher, background)
         self._journal = open_journal(
-            settings, self._accounts.identities, background, wall_clock, writer=journal
+            settings,
+            self._accounts.identities,
+            background,
+            wall_clock,
+            take_unsaved=self._accounts.take_unsaved_times,
+            writer=journal,
         )
         self._services = EngineServices(self._journal, hooks, TaskPreparer(), background, changes, chance)
         self._health = HealthRecorder(self._accounts, self._journal, background)

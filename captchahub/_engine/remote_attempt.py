@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import cast
 
 from captchahub._engine.attempt import AttemptRunner
+from captchahub._engine.earlier_jobs import start_restoring
 from captchahub._engine.late_answers import collect_late, may_be_elsewhere
 from captchahub._engine.poller import Poller
 from captchahub._journal.journal import JobRow, NewJob
@@ -46,6 +47,8 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         if services.journal.has_budget_for(account.name):
             patience = self._time_left - account.least_time
             await account.ensure_price(self._kind, services.background, patience)
+        if services.journal.is_shared:
+            start_restoring(account, self._kind, services.journal, services.background)
         refused: JobEntry | None = None
         # Each turn but the last finds a job of an equal task, whose answer turns out to be wrong or gone.
         while True:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from captchahub._journal import claims, health_table, jobs_table, ledger_table
+from captchahub._journal import claims, health_table, job_times_table, jobs_table, ledger_table
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection, T
 from captchahub._journal.hub_accounts import HubAccounts
@@ -60,6 +60,12 @@ _PRUNE_INTERVAL = 3600.0
 _PRUNE_LIMIT = 1000
 
 
+LearnedTimes = Mapping[tuple[AccountIdentity, str], str]
+"""What was learned of how long jobs take, by account and kind of task."""
+
+TakeUnsaved = Callable[[], LearnedTimes]
+
+
 @attrs.frozen
 class ClaimedJob:
     """A job that was left behind, and its account, or None if that is unknown."""
@@ -74,11 +80,13 @@ def open_journal(
     background: BackgroundTasks,
     clock: Callable[[], float],
     *,
+    take_unsaved: TakeUnsaved,
     writer: Writer | None = None,
 ) -> Journal:
     """Return the journal of a hub with these settings. Raises JournalError if it cannot be opened.
 
     ``identities`` are the accounts of its providers; ``clock`` is the wall clock, in seconds since 1970.
+    ``take_unsaved`` returns what the hub has learned of how long jobs take since its last call.
     Tests and the simulator pass a ``writer`` of their own, which several hubs may share.
     """
     path = settings.journal.path if writer is None else None
@@ -86,7 +94,7 @@ def open_journal(
     if writer is None:
         # Before the lock, because it explains what is wrong with the file or its folder.
         writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
-    journal = Journal(writer, ProcessLock(path), background, clock, is_shared=is_shared)
+    journal = Journal(writer, ProcessLock(path), background, clock, take_unsaved, is_shared=is_shared)
     journal.follow(settings, identities)
     return journal
 
@@ -103,6 +111,7 @@ class Journal:
         lock: ProcessLock,
         background: BackgroundTasks,
         clock: Callable[[], float],
+        take_unsaved: TakeUnsaved,
         *,
         is_shared: bool,
     ) -> None:
@@ -114,6 +123,7 @@ class Journal:
         self._lock = lock
         self._background = background
         self._clock = clock
+        self._take_unsaved = take_unsaved
         self.is_shared = is_shared
         """Whether other hubs can see it. A journal in memory never waits for its writes."""
         self._is_signed_on = False
@@ -375,14 +385,27 @@ class Journal:
 
         return await self._writer.read(work)
 
+    async def job_times(self, identity: AccountIdentity, kind: str) -> str | None:
+        """Return what hubs have learned of how long the jobs of an account take, or None."""
+        moment = self._clock()
+        return await self._writer.read(
+            partial(job_times_table.find, identity=identity, kind=kind, now=moment)
+        )
+
     async def aclose(self) -> None:
         """Leave what is open to other hubs, and close the database."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.wait([self._heartbeat])
             await self.pending.catch_up()
+            moment, learned = self._clock(), self._take_unsaved()
+
+            def work(connection: Connection) -> None:
+                job_times_table.replace(connection, learned, moment)
+                sign_off(connection, self.owner)
+
             try:
-                await self._writer.write(partial(sign_off, owner=self.owner))
+                await self._writer.write(work)
             except CaptchaHubError as error:
                 log.warning("this hub could not sign off in its journal: %s", error)
         await self._writer.aclose()
@@ -429,12 +452,19 @@ class Journal:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            work = partial(self._sign_on_with_health, moment=self._clock())
+            work = partial(self._beat_once, moment=self._clock(), learned=self._take_unsaved())
             try:
                 await self._accounts.write(work, self._accounts.identities)
             except CaptchaHubError as error:
                 log.warning("this hub could not write its heartbeat to the journal: %s", error)
             await self.pending.catch_up()
+
+    def _beat_once(
+        self, connection: Connection, own: OwnAccounts, moment: float, learned: LearnedTimes
+    ) -> None:
+        # What was learned goes with a commit that is made anyway. If it fails, the next jobs write it again.
+        self._sign_on_with_health(connection, own, moment)
+        job_times_table.replace(connection, learned, moment)
 
     def _sign_on_with_health(self, connection: Connection, own: OwnAccounts, moment: float) -> None:
         """Write down that this hub is alive, and its latest record of the providers' health.
@@ -458,6 +488,7 @@ class Journal:
             heartbeat(connection, self.owner, math.inf)
         if moment - self._pruned < _PRUNE_INTERVAL:
             return
+        job_times_table.prune(connection, moment)
         # What is left over after the limit goes with the next write.
         older_than = moment - self._keep
         if jobs_table.prune(connection, older_than, limit=_PRUNE_LIMIT, own=own) < _PRUNE_LIMIT:

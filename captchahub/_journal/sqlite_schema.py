@@ -95,6 +95,16 @@ TABLES: Sequence[str] = (
         PRIMARY KEY (owner, provider)
     ) WITHOUT ROWID
     """,
+    # How long jobs take, as hubs have learned it.
+    """
+    CREATE TABLE job_times (
+        account INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        learned TEXT NOT NULL,                -- JSON with a version of its own
+        updated_at REAL NOT NULL,
+        PRIMARY KEY (account, kind)
+    ) WITHOUT ROWID
+    """,
 )
 """The statements that make a new journal, of the newest version; a file also gets ``FILE_INDEXES``."""
 
@@ -187,7 +197,20 @@ _SEVENTH = (
     """,
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+_EIGHTH = (
+    # How long jobs take, as hubs have learned it.
+    """
+    CREATE TABLE job_times (
+        account INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        learned TEXT NOT NULL,                -- JSON with a version of its own
+        updated_at REAL NOT NULL,
+        PRIMARY KEY (account, kind)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 """The statements that make each version from the one before it, the second one first."""
 
 VERSION = len(MIGRATIONS) + 1

@@ -72,6 +72,8 @@ class Speed:
 
     latency: LatencyStats = attrs.field(factory=LatencyStats)
     polling: LearnedPolling = attrs.field(factory=LearnedPolling)
+    is_restored: bool = False
+    """Whether the journal was asked for what earlier processes have learned."""
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -79,6 +79,16 @@ class ProviderRegistry(Mapping[str, Account]):
         accounts = self._accounts.values()
         return {one.name: one.identity for one in accounts if isinstance(one, RemoteAccount)}
 
+    def take_unsaved_times(self) -> Mapping[tuple[AccountIdentity, str], str]:
+        """Return what was learned since the last call of how long jobs take, by account and kind."""
+        return {
+            (account.identity, kind): text
+            for account in (*self._accounts.values(), *self._closing)
+            if isinstance(account, RemoteAccount)
+            for kind, speed in account.speed.items()
+            if (text := speed.polling.take_unsaved()) is not None
+        }
+
     def holder(self, job: Token) -> RemoteAccount:
         """Return the account of a job. Raises ConfigError if it is not configured here."""
         names = [name for name, one in self.identities.items() if {*one.short_digests} & {*job.account}]

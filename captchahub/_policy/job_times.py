@@ -155,7 +155,7 @@ class JobTimes:
         shares = [0.0] * (end - begin)
         for weight, curve, middle in counting:
             shares = [*map(add, shares, map(mul, repeat(weight), curve[middle + begin : middle + end]))]
-        total = sum(weight for weight, _, _ in counting)
+        total = sum([weight for weight, _, _ in counting])
         return [0.0] * begin + [share / total for share in shares] + [1.0] * (_COUNT - end)
 
 

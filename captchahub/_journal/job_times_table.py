@@ -31,6 +31,9 @@ def find(connection: Connection, identity: AccountIdentity, kind: str, now: floa
 def replace(connection: Connection, learned: Mapping[tuple[AccountIdentity, str], str], now: float) -> None:
     """Write down what was learned, by account and kind, instead of what was there of it."""
     for (identity, kind), text in learned.items():
+        number = _number(connection, identity)
+        if number is None:
+            continue
         connection.execute(
             """
             INSERT INTO job_times (account, kind, learned, updated_at)
@@ -38,14 +41,14 @@ def replace(connection: Connection, learned: Mapping[tuple[AccountIdentity, str]
             ON CONFLICT (account, kind) DO UPDATE
             SET learned = excluded.learned, updated_at = excluded.updated_at
             """,
-            {"account": _number(connection, identity), "kind": kind, "learned": text, "now": now},
+            {"account": number, "kind": kind, "learned": text, "now": now},
         )
 
 
-def _number(connection: Connection, identity: AccountIdentity) -> int:
-    """Return the number of an account for new jobs, or 0 if it has none yet."""
+def _number(connection: Connection, identity: AccountIdentity) -> int | None:
+    """Return the number of an account for new jobs, or None if it has no job yet."""
     numbers = accounts_table.find(connection, identity.digests(accounts_table.mark_key(connection)))
-    return numbers[0] if numbers else 0
+    return numbers[0] if numbers else None
 
 
 def prune(connection: Connection, now: float) -> None:

@@ -43,11 +43,11 @@ _STRAY_SPREAD = 1.5
 # The chance that a service has changed since the job before.
 _CHANGE = 0.02
 
-# What a picture takes at most services, in seconds. Then how far the median of another service, or of a
-# changed one, may be from that, and how far from what the service itself calls usual; both are spreads.
+# What a picture takes at most services, in seconds, and how far the median of a service may be from that, or
+# from what it calls usual itself, as a spread. A price list can name ten times what jobs take at the moment,
+# and first polls that all came that late would hardly show it.
 _USUAL = 3.0
 _ANY_SERVICE = 1.2
-_THIS_SERVICE = 0.5
 
 # Of more jobs than this that were not weighed yet, only the latest are. A hub that ends hundreds of jobs a
 # second learns enough from some of them.
@@ -93,9 +93,8 @@ class JobTimes:
 
     def __init__(self, usual: float | None = None) -> None:
         # For each spread, one weight for each median.
-        anew = _weights_around(_USUAL if usual is None else usual, _ANY_SERVICE)
-        self._weights = anew if usual is None else _weights_around(usual, _THIS_SERVICE)
-        self._changed = [_CHANGE * weight for weight in anew]
+        self._weights = _weights_around(_USUAL if usual is None else usual, _ANY_SERVICE)
+        self._changed = [_CHANGE * weight for weight in self._weights]
         self._unread: deque[tuple[float, float | None]] = deque(maxlen=_MOST_UNREAD)
 
     def learn(self, after: float, by: float | None) -> None:

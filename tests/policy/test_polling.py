@@ -182,10 +182,19 @@ class TestLearnedPolling:
     def test_it_starts_from_what_the_service_says(self) -> None:
         client = Client()
         client.polling.expect(20.0)
-        assert 6 < client.poll(5.0)[0] < 25
+        assert 4 < client.poll(5.0)[0] < 25
 
     def test_it_starts_from_what_the_plugin_says(self) -> None:
-        assert 6 < Client(usual=20.0).poll(5.0)[0] < 25
+        assert 4 < Client(usual=20.0).poll(5.0)[0] < 25
+
+    def test_a_usual_time_that_is_far_too_long_is_found_out_by_one_wave_of_jobs(self) -> None:
+        client = Client(usual=15.0)
+        first = client.poll(1.0)[0]
+        assert first < 4
+        for _ in range(15):
+            client.polling.learn(after=0.0, by=first)
+        client.mean(lambda: 1.0, 1)
+        assert client.poll(1.0)[0] < 2.2
 
     def test_what_jobs_have_shown_goes_before_what_the_service_says(self) -> None:
         client = Client()

@@ -80,7 +80,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # More workers than cores, because many tests wait for a service or for another program. Not many more, because
 # each worker takes six seconds of processor time to import and collect all tests.
-WORKERS ?= 3
+WORKERS ?= 4
+# The tests of HTTP run on one transport here, and on both in make check. Hubs in other tests use the fast one.
+test: export CAPTCHAHUB_TRANSPORTS ?= requests
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 

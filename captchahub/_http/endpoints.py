@@ -178,4 +178,8 @@ def _common_fields(host: str, user: str | None, settings: HttpSettings) -> dict[
 def _target_of(url: str) -> str:
     """Return the path and the query of a URL, as they are sent."""
     target = url[len(beginning_of(url)) :]
-    return target if _PLAIN_TARGET.fullmatch(target) else parse_url(url).request_uri
+    if _PLAIN_TARGET.fullmatch(target) and not target.endswith("?"):
+        return target
+    parsed = parse_url(url)
+    # Like requests, without the question mark of an empty query.
+    return f"{parsed.path or '/'}?{parsed.query}" if parsed.query else parsed.path or "/"

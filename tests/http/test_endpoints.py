@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
@@ -75,6 +75,8 @@ class TestTheHead:
     def test_has_the_user_that_the_url_names(self) -> None:
         assert "Authorization: Basic dXNlcjpwYTpzcw==" in head_of(Request("https://user:pa%3Ass@localhost/"))
 
+    @example("?", "")
+    @example("a??", "")
     @given(st.text(st.characters(codec="utf-8"), max_size=12), st.sampled_from(["", "?a", "/..", "/./"]))
     def test_has_the_path_that_requests_would_send(self, path: str, middle: str) -> None:
         url = f"https://localhost/{middle}{path}".partition("#")[0]

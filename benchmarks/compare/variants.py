@@ -60,6 +60,7 @@ class Variant:
 
 TRANSPORTS: Mapping[str, Variant] = {
     "captchahub": Variant(),
+    "captchahub[fast]": Variant(provider={"transport": "fast"}),
 }
 """The transports, each by the name that its rows have. The first is the default one."""
 

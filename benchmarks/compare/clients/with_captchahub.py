@@ -15,7 +15,10 @@ from captchahub import AsyncHub, Hub, Image, ImageToText
 from captchahub.events import Event
 
 # A service on this machine has no interval to keep, and the other clients do not wait at all.
-_NO_WAIT = {"poll_interval": "1ms"}
+_NO_WAIT = {"poll": {"first": "1ms", "every": "1ms"}}
+
+# Unless the variant names another one. The fast one would be used by itself, because aiohttp is installed.
+_TRANSPORT = {"transport": "requests"}
 
 # As many as may be in flight, and more time than they need, in seconds.
 _MANY = {"max_in_flight": 10_000}
@@ -106,6 +109,7 @@ def _settings(place: Place, variant: Variant, keys: Mapping[str, object]) -> Gen
         "dialect": "anti-captcha",
         "client_key": KEY,
         "base_url": place.url,
+        **_TRANSPORT,
         **keys,
         **variant.provider,
     }

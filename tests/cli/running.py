@@ -12,9 +12,9 @@ from captchahub.cli.program import DeferredCommand
 TOKEN = "s3cret-token"
 
 
-def run(*arguments: str) -> Ran:
+def run(*arguments: str, stdin: bytes | None = None) -> Ran:
     """Return how the program ended; no traceback and no token may be in its output."""
-    result = CliRunner().invoke(cli, arguments, prog_name="captchahub")
+    result = CliRunner().invoke(cli, arguments, input=stdin, prog_name="captchahub")
     assert "Traceback" not in result.output, result.output
     assert TOKEN not in result.output
     return result

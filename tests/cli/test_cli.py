@@ -20,7 +20,6 @@ import attrs
 import pytest
 import yaml
 from click.testing import CliRunner
-from click.testing import Result as Ran
 
 from captchahub import Attempt, Hub, Image, ImageToText, Result, Solution, TextSolution, Vote, __version__
 from captchahub.__main__ import main
@@ -36,8 +35,8 @@ from captchahub.cli.text import answer
 from captchahub.errors import AllProvidersFailed, JobFailed, NotAsked, Overtaken, RateLimited
 from captchahub.images import MAX_BYTES
 from captchahub.testing import Fault, Sandbox, load_emulation
+from tests.cli.running import TOKEN, run
 
-TOKEN = "s3cret-token"
 PROGRAM = [sys.executable, "-m", "captchahub"]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 
@@ -62,13 +61,6 @@ def write_config(path: Path, accounts: Mapping[str, Mapping[str, object]]) -> No
     prices = {"image-to-text": 0.00055}
     providers = {name: {"plugin": "omocaptcha", "prices": prices, **own} for name, own in accounts.items()}
     path.write_text(yaml.safe_dump({"providers": providers}))
-
-
-def run(*arguments: str, stdin: bytes | None = None) -> Ran:
-    result = CliRunner().invoke(cli, arguments, input=stdin, prog_name="captchahub")
-    assert "Traceback" not in result.output
-    assert TOKEN not in result.output
-    return result
 
 
 def text_file(home: Path, service: Sandbox, text: str) -> str:

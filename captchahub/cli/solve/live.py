@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from captchahub.cli.repeated import repeated
 from captchahub.cli.solve.status import Status
 from captchahub.events import Event
 from captchahub.hookspecs import hookimpl
@@ -36,7 +37,6 @@ class LiveReporter:
         )
         # Events come in the observers' thread, frames in a thread of this reporter, results in the caller's.
         self._lock = threading.Lock()
-        self._is_over = threading.Event()
 
     @hookimpl
     def captchahub_observe(self, event: Event) -> None:
@@ -47,14 +47,11 @@ class LiveReporter:
     @contextmanager
     def reporting(self) -> Generator[None]:
         """Show the display in here."""
-        thread = threading.Thread(target=self._run, name="captchahub live status", daemon=True)
         with self._live:
-            thread.start()
             try:
-                yield
+                with repeated(self._redraw, _REDRAW_INTERVAL, thread_name="captchahub live status"):
+                    yield
             finally:
-                self._is_over.set()
-                thread.join()
                 # Not a frame without lines: rich would leave an empty line behind.
                 self._live.update(Text())
 
@@ -66,9 +63,8 @@ class LiveReporter:
             self._live.update(Group(), refresh=True)
             yield
 
-    def _run(self) -> None:
-        while not self._is_over.wait(_REDRAW_INTERVAL):
-            with self._lock:
-                lines = self._status.lines(time.monotonic())
-                frame = Group(*(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in lines))
-                self._live.update(frame, refresh=True)
+    def _redraw(self) -> None:
+        with self._lock:
+            lines = self._status.lines(time.monotonic())
+            frame = Group(*(Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in lines))
+            self._live.update(frame, refresh=True)

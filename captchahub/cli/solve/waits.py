@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
+from captchahub.cli.repeated import repeated
 from captchahub.cli.streams import say
 from captchahub.cli.text import counted
 from captchahub.errors import ProviderError
@@ -102,7 +103,6 @@ class WaitReporter:
         self._waits = Waits()
         # Events come in the observers' thread, and the repeated lines in a thread of this reporter.
         self._lock = threading.Lock()
-        self._is_over = threading.Event()
 
     @hookimpl
     def captchahub_observe(self, event: Event) -> None:
@@ -113,13 +113,8 @@ class WaitReporter:
     @contextmanager
     def reporting(self) -> Generator[None]:
         """Print repeated lines in here, as long as solves wait."""
-        thread = threading.Thread(target=self._run, name="captchahub waits", daemon=True)
-        thread.start()
-        try:
+        with repeated(self._say_due, _TICK, thread_name="captchahub waits"):
             yield
-        finally:
-            self._is_over.set()
-            thread.join()
 
     @contextmanager
     def printing(self, *, is_solved: bool) -> Generator[None]:  # noqa: ARG002 - as LiveReporter
@@ -127,10 +122,9 @@ class WaitReporter:
         with self._lock:
             yield
 
-    def _run(self) -> None:
-        while not self._is_over.wait(_TICK):
-            with self._lock:
-                self._say(list(self._waits.due(time.monotonic())))
+    def _say_due(self) -> None:
+        with self._lock:
+            self._say(list(self._waits.due(time.monotonic())))
 
     @staticmethod
     def _say(lines: list[str]) -> None:

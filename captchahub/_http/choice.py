@@ -28,7 +28,8 @@ def http_transport(name: str, settings: HttpSettings, network: Network | None = 
     """
     if transport_kind(settings) == "requests":
         return HttpTransport(name, settings, network=network)
-    if not _is_installed():
+    # Without the key, the fast one is chosen only if it is installed.
+    if settings.transport is not None and not _is_installed():
         needed = how_to_get(ImportError(name="aiohttp"), "fast")
         raise ConfigError(f"providers.{name}.transport: fast needs {needed}; or remove the key transport")
     # Only here, because importing aiohttp takes a while.

@@ -118,7 +118,7 @@ class Endpoint:
         host, port = self._host, self._port
         if not self._is_tls:
             return Connection(host, port, timeout=timeout)
-        context = self._network.tls_context(self._network.trust_of(self._settings))
+        context = self._network.tls_context(self._settings)
         if self.proxy is None:
             return TlsConnection(host, port, timeout=timeout, ssl_context=context, cert_reqs="CERT_REQUIRED")
         proxy = parse_url(self.proxy.url)

@@ -9,7 +9,8 @@ from typing import Protocol
 import attrs
 
 from captchahub._http.proxies import Proxy
-from captchahub.errors import MalformedReply, ServiceUnavailable
+from captchahub.errors import CaptchaHubError, MalformedReply, ServiceUnavailable
+from captchahub.provider import Reply
 
 _PRIVATE_CA = "for a private CA, set ca_bundle"
 
@@ -81,6 +82,17 @@ def timed_out(host: str, progress: Progress, timeout: float) -> ServiceUnavailab
     return ServiceUnavailable(
         f"{host}: {what} within {timeout:.1f} s", nothing_created=not progress.may_have_sent
     )
+
+
+def reply_of(outcome: Reply | CaptchaHubError) -> Reply:
+    """Return the reply of an exchange, or raise the error that it ended with."""
+    try:
+        if isinstance(outcome, Reply):
+            return outcome
+        raise outcome
+    finally:
+        # An error is in a reference cycle with the frame whose variable holds it, and so is the request.
+        del outcome
 
 
 def not_started(host: str) -> ServiceUnavailable:

@@ -25,7 +25,7 @@ from urllib3.util.connection import allowed_gai_family
 from yarl import URL
 
 from captchahub._http.breakages import breakage_of
-from captchahub._http.failures import Breakage, Cause, failure, not_started, timed_out, too_large
+from captchahub._http.failures import Breakage, Cause, failure, not_started, reply_of, timed_out, too_large
 from captchahub._http.happy_eyeballs import Resolve
 from captchahub._http.network import Network
 from captchahub._http.origins import beginning_of, name_of, origin_of
@@ -87,14 +87,7 @@ class FastTransport:
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
-        outcome = await self._outcome(request, timeout)
-        try:
-            if isinstance(outcome, Reply):
-                return outcome
-            raise outcome
-        finally:
-            # An error is in a reference cycle with the frame whose variable holds it, and so is the request.
-            del outcome
+        return reply_of(await self._outcome(request, timeout))
 
     async def _outcome(self, request: Request, timeout: float) -> Reply | CaptchaHubError:
         exchange = _Exchange(deadline=steady() + timeout)
@@ -291,7 +284,7 @@ def _prepared(url: str, settings: HttpSettings, network: Network, exchange: _Exc
     origin = origin_of(url)
     # Noted at once, because reading the certificates can take longer than the exchange may.
     exchange.proxy = proxy = network.proxy_for(origin, settings)
-    context = network.tls_context(network.trust_of(settings)) if origin.scheme == "https" else True
+    context = network.tls_context(settings) if origin.scheme == "https" else True
     return _Route(
         str(origin),
         reading,

@@ -60,23 +60,13 @@ class Network:
             raise ConfigError(proxy.fault)
         return proxy
 
-    def trust_of(self, settings: HttpSettings) -> Trust:
-        """Return the certificates to trust.
+    def tls_context(self, settings: HttpSettings) -> ssl.SSLContext:
+        """Return the TLS context of a provider: one for all connections that trust the same certificates.
 
-        Raises :class:`~captchahub.errors.ConfigError` if they can't be used.
+        Raises :class:`~captchahub.errors.ConfigError` if the certificates can't be used.
         """
         with self._lock:
-            trust = self._trust_of(settings)
-            self._context(trust)
-            return trust
-
-    def tls_context(self, trust: Trust) -> ssl.SSLContext:
-        """Return the TLS context that trusts these certificates: one for all connections of the hub.
-
-        Raises :class:`~captchahub.errors.ConfigError` if they can't be used.
-        """
-        with self._lock:
-            return self._context(trust)
+            return self._context(self._trust_of(settings))
 
     def _trust_of(self, settings: HttpSettings) -> Trust:
         if settings.ca_bundle is not None:

@@ -19,7 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError
 from captchahub._http.breakages import ERRORS, breakage_of
 from captchahub._http.connections import Connection, Exchange
 from captchahub._http.endpoints import Endpoint
-from captchahub._http.failures import Breakage, Cause, failure, not_started, timed_out, too_large
+from captchahub._http.failures import Breakage, Cause, failure, not_started, reply_of, timed_out, too_large
 from captchahub._http.happy_eyeballs import Resolve
 from captchahub._http.interim_replies import FinalResponse
 from captchahub._http.network import Network
@@ -93,14 +93,7 @@ class HttpTransport:
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """See :meth:`Transport.send`."""
-        outcome = await self._outcome(request, timeout)
-        try:
-            if isinstance(outcome, Reply):
-                return outcome
-            raise outcome
-        finally:
-            # An error is in a reference cycle with the frame whose variable holds it, and so is the request.
-            del outcome
+        return reply_of(await self._outcome(request, timeout))
 
     async def _outcome(self, request: Request, timeout: float) -> Reply | CaptchaHubError:
         exchange = Exchange(self._lock, deadline=steady() + timeout, resolve=self._resolve)

@@ -247,8 +247,8 @@ def test_transports_share_one_tls_context_for_the_same_certificates(tmp_path: Pa
     (tmp_path / "one.pem").write_bytes(CERTIFICATE)
     network = Network()
     own, others = HttpSettings(ca_bundle=tmp_path / "one.pem"), HttpSettings()
-    context = network.tls_context(network.trust_of(own))
-    assert network.tls_context(network.trust_of(own)) is context
-    assert network.tls_context(network.trust_of(others)) is not context
+    context = network.tls_context(own)
+    assert network.tls_context(own) is context
+    assert network.tls_context(others) is not context
     network.read_again()
-    assert network.tls_context(network.trust_of(own)) is not context
+    assert network.tls_context(own) is not context

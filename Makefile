@@ -83,6 +83,8 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 4
 # The tests of HTTP run on one transport here, and on both in make check. Hubs in other tests use the fast one.
 test: export CAPTCHAHUB_TRANSPORTS ?= requests
+# Fewer examples of each property than make check tries.
+test: export CAPTCHAHUB_EXAMPLES ?= 25
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 

@@ -10,14 +10,14 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+import zoneinfo
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, tzinfo
 from decimal import Decimal, InvalidOperation
-from functools import cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 import attrs
 
@@ -81,12 +81,6 @@ class ReadContext:
     """Where relative paths begin."""
     came_from_reference: Callable[[str], bool] = lambda _text: False
     """Whether a text came from a reference, so that it is meant even if it looks like a shell variable."""
-
-    @cached_property
-    def time_zones(self) -> frozenset[str]:
-        """The names of all time zones; none if this machine has no time zone data."""
-        # Found once for a configuration, because it takes some milliseconds.
-        return frozenset(available_timezones()) - _NOT_ZONES
 
 
 def read_text(value: object) -> str:
@@ -315,14 +309,22 @@ def read_currency(value: object) -> str:
     return value
 
 
-def read_time_zone(value: object, context: ReadContext) -> tzinfo:
+# Kept, because it takes tens of milliseconds to find the files of all zones. A program can change where they
+# are looked for.
+@cache
+def _time_zones(_path: Sequence[str]) -> frozenset[str]:
+    """Return the names of all time zones; none if this machine has no time zone data."""
+    return frozenset(zoneinfo.available_timezones()) - _NOT_ZONES
+
+
+def read_time_zone(value: object) -> tzinfo:
     """Read the name of a time zone."""
     if value == "UTC":
         return UTC  # also if this machine has no time zone data
     # ZoneInfo itself is not tried with the name: some systems find 'europe/berlin' as well, others do not.
-    known = context.time_zones
+    known = _time_zones(zoneinfo.TZPATH)
     if isinstance(value, str) and value in known:
-        return ZoneInfo(value)
+        return zoneinfo.ZoneInfo(value)
     advice, guess = "take a name of the IANA time zone database", ""
     if not known:
         advice = "this machine has no time zone data but UTC: install tzdata"
@@ -406,7 +408,7 @@ SCALARS: Mapping[Any, Scalar] = {
         _alone(partial(read_amount, expected="an amount from 0, such as 5.00", least=0)), _PRICE_SCHEMA
     ),
     notation.Currency: Scalar(_alone(read_currency), text("[A-Z]{3}")),
-    notation.TimeZone: Scalar(read_time_zone, {"type": "string", "minLength": 1}, is_open=True),
+    notation.TimeZone: Scalar(_alone(read_time_zone), {"type": "string", "minLength": 1}, is_open=True),
     notation.Count: Scalar(_alone(read_count), _COUNT_SCHEMA),
     notation.HeaderText: Scalar(_alone(read_header_text), text("[ -~]*[!-~][ -~]*"), is_open=True),
     notation.ProxyAddress: Scalar(

@@ -81,11 +81,20 @@ class Network:
 
     def _context(self, trust: Trust) -> ssl.SSLContext:
         if trust not in self._contexts:
-            if trust.fault is not None:
-                raise ConfigError(trust.fault)
-            context = create_urllib3_context()
-            # OpenSSL takes several folders as one text.
-            folders = os.pathsep.join(map(str, trust.folders)) or None
-            context.load_verify_locations(trust.file, folders)
-            self._contexts[trust] = context
+            self._contexts[trust] = _context_of(trust)
         return self._contexts[trust]
+
+
+def _context_of(trust: Trust) -> ssl.SSLContext:
+    context = create_urllib3_context()
+    # OpenSSL takes several folders as one text.
+    folders = os.pathsep.join(map(str, trust.folders)) or None
+    # A file is read again only to say what is wrong with it, because to read the usual one takes 20 ms.
+    try:
+        context.load_verify_locations(trust.file, folders)
+    except (OSError, ValueError) as error:
+        raise ConfigError(trust.fault or f"{trust.source} can't be used: {error}") from error
+    # What is in a folder is not loaded before it is needed.
+    if not context.cert_store_stats()["x509"] and trust.fault is not None:
+        raise ConfigError(trust.fault)
+    return context

@@ -1,13 +1,20 @@
 """A service, and a folder with a configuration for it."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
-from captchahub.testing import Sandbox, load_emulation
+from captchahub.testing import DrawnText, Painter, Sandbox, load_emulation
 from tests.cli.running import TOKEN
+
+
+# Many tests use the same pictures, and to draw one takes 10 ms.
+@cache
+def _drawn(text: str) -> DrawnText:
+    return Painter().text(text)
 
 
 @pytest.fixture
@@ -35,6 +42,6 @@ def shots(home: Path, service: Sandbox) -> Path:
     folder = home / "shots"
     folder.mkdir()
     for text in ("ABC", "DEF", "GHI"):
-        (folder / f"{text}.png").write_bytes(service.draw_text(text).image.data)
+        (folder / f"{text}.png").write_bytes(service.know(_drawn(text)).image.data)
     (folder / "answers.json").write_text('{"ABC.png": "ABC", "DEF.png": "DEF", "GHI.png": "other"}')
     return folder

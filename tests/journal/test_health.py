@@ -269,7 +269,7 @@ def test_hubs_of_one_file_read_of_each_other_and_a_local_provider_has_no_account
     one, other = (Hub.from_mapping(configuration, plugins=[ReaderPlugin()]) for _ in range(2))
     with one, other:
         with pytest.raises(AllProvidersFailed):
-            one.solve(ImageToText(PICTURE, hint="confuse"), timeout=0.1)
+            one.solve(ImageToText(PICTURE, hint="confuse"), timeout=0.5)
         (entry,) = one.recorded_health()
         assert (entry.provider, entry.state, entry.error) == ("own", ProviderState.COOLING, "PluginFault")
         assert (entry.account, entry.plugin, entry.configured_as) == (None, None, None)

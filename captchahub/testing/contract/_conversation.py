@@ -112,7 +112,7 @@ def conversation(subject: Subject, task: Task[Solution]) -> list[Interaction]:
     read it.
     """
     # Reading the configuration for each session would take half the time of all checks.
-    own = subject.load().own
+    own = subject.own_settings
     session, failing = Session(subject, own), Session(subject, own, solves=False)
     calls = [session.create(task), *_refusals(subject, own, task), *other_calls(session)]
     job, is_answered = _created_job(session, task, calls[0].reply)

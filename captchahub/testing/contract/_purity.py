@@ -8,8 +8,9 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,15 @@ def _is_client(name: str) -> bool:
     return any(name == client or name.startswith(f"{client}.") for client in _CLIENTS)
 
 
-def _imports(file: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(file.read_bytes())):
+# Cached, because every provider of a package is checked with all files of the package.
+@cache
+def _imports(file: Path) -> Sequence[tuple[int, str]]:
+    """Return line and name of each import of a file."""
+    return list(_imports_in(file.read_bytes()))
+
+
+def _imports_in(source: bytes) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -6,7 +6,7 @@ import inspect
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any, NoReturn, Protocol, TypeVar
 
 import attrs
@@ -78,9 +78,14 @@ class Subject:
         """Return the settings, read from the configuration again."""
         return read_mapping({"providers": {NAME: self.keys}}, self.plugins).providers[NAME]
 
+    @cached_property
+    def own_settings(self) -> object:
+        """The plugin's own settings, read once: a provider is built for nearly every reply."""
+        return self.load().own
+
     def build(self, own: object = None) -> Provider | LocalProvider:
-        """Return a new provider, with new settings unless some are passed."""
-        provider = self.kind.build(own or self.load().own)
+        """Return a new provider."""
+        provider = self.kind.build(own or self.own_settings)
         # The plugin's author may not use a type checker.
         if not isinstance(provider, (Provider, LocalProvider)):  # pyright: ignore[reportUnnecessaryIsInstance]
             found = type(provider).__name__
@@ -109,8 +114,7 @@ class Subject:
     @property
     def secrets(self) -> Sequence[str]:
         """Return every text that must not show, longest first."""
-        own: object = self.load().own
-        found = {*secrets_in(own), *([] if self.make_emulation is None else [self.token])}
+        found = {*secrets_in(self.own_settings), *([] if self.make_emulation is None else [self.token])}
         # A short secret can be part of another word by chance.
         return sorted((one for one in found if len(one) >= _MIN_SECRET_LENGTH), key=len, reverse=True)
 

@@ -14,7 +14,7 @@ BENCH  := .venv-bench
 CODE   := benchmarks captchahub docs examples plugins tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture docs test bench browser check interop soak format lint contract types coverage wheels clean
+.PHONY: help demo picture docs test bench browser check interop soak format lint contract types mypy pyright coverage wheels clean
 
 help:
 	@echo 'make demo    solve a dozen pictures on a local stand-in of a service; no account needed'
@@ -108,7 +108,10 @@ soak: $(READY)
 browser: $(READY)
 	$(BIN)/python -m pytest tests/browser
 
-check: lint contract types docs coverage wheels
+# The first five use one core each, and the tests use both.
+check: $(READY)
+	$(MAKE) --jobs 2 lint contract mypy pyright docs
+	$(MAKE) coverage wheels
 
 interop: $(INTEROP)/.ready
 	$(INTEROP)/bin/python -m pytest --confcutdir tests/interop tests/interop
@@ -124,11 +127,15 @@ lint: $(READY)
 contract: $(READY)
 	$(BIN)/lint-imports
 
+types: mypy pyright
+
 # The tests of each plugin are checked separately, because their modules have the same names as those in tests/.
-types: $(READY)
+mypy: $(READY)
 	$(BIN)/mypy
 	set -e; for plugin in $(PLUGINS); do $(BIN)/mypy plugins/$$plugin/tests; done
 	$(BIN)/mypy examples/ddddocr/tests
+
+pyright: $(READY)
 	$(BIN)/pyright
 
 # More examples of each property than make test tries.

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from captchahub.cli import cli
 from captchahub.cli.doctor.checks import Status, space_check
 from captchahub.testing import Sandbox, load_emulation
 from tests.cli.running import run
@@ -35,6 +37,15 @@ def test_all_is_well() -> None:
     assert any(line.startswith("ok    journal: ") for line in lines)
     # As many services, the sandbox sends no Date header.
     assert "note  clock: not checked, omo sends no date" in lines
+
+
+@pytest.mark.usefixtures("home")
+def test_colours_are_for_terminals_and_for_those_who_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    green = "\x1b[32mok"
+    on_a_terminal = CliRunner().invoke(cli, "doctor", color=True)
+    assert green in on_a_terminal.stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in CliRunner().invoke(cli, "doctor", color=True).stdout
 
 
 def test_a_refused_token(home: Path) -> None:

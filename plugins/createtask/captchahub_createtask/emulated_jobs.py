@@ -13,12 +13,11 @@ from typing import Final
 from captchahub.errors import TaskError
 from captchahub.images import Image
 from captchahub.tasks import TextSolution
-from captchahub.testing.emulation import Account, JobRecord, World, unpack_base64
+from captchahub.testing.emulation import UNKNOWN_PICTURE, Account, JobRecord, World, unpack_base64
 from captchahub_createtask.dialects import Dialect
 
 __all__ = [
     "PRICE",
-    "REFUSALS",
     "Refused",
     "answer_of",
     "check_picture",
@@ -51,11 +50,16 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
 
 
 class Refused(Exception):
-    """The service refuses the call. ``code`` is a key of :data:`REFUSALS`."""
+    """The service refuses the call.
 
-    def __init__(self, code: str) -> None:
+    ``code`` is a key of :data:`REFUSALS`, and ``words`` replace its usual description.
+    """
+
+    def __init__(self, code: str, words: str | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.number, usual = REFUSALS[code]
+        self.words = words or usual
 
 
 def find_account(key: str | None, world: World) -> Account:
@@ -123,7 +127,7 @@ def answer_of(job: JobRecord, world: World) -> str | None:
     if job.state(world.now()) == "working":
         return None
     if job.solution is None:
-        raise Refused("ERROR_CAPTCHA_UNSOLVABLE")
+        raise Refused("ERROR_CAPTCHA_UNSOLVABLE", UNKNOWN_PICTURE if job.is_unknown else None)
     if not isinstance(job.solution, TextSolution):
         raise TypeError(f"these services answer with text, not with a {type(job.solution).__name__}")
     job.delivered += 1

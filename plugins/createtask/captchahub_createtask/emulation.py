@@ -23,7 +23,6 @@ from captchahub_createtask.dialects import (
 )
 from captchahub_createtask.emulated_jobs import (
     PRICE,
-    REFUSALS,
     Refused,
     answer_of,
     create_job,
@@ -126,7 +125,7 @@ class CreateTaskEmulation(Emulation):
         try:
             fields = self._handle(call, world)
         except Refused as refused:
-            return self._refusal(refused.code)
+            return self._refusal(refused)
         empty: Fields = {"errorCode": "", "errorDescription": ""} if self._habits.empty_codes else {}
         return Answer.json({"errorId": 0, **empty, **fields})
 
@@ -134,9 +133,9 @@ class CreateTaskEmulation(Emulation):
     def _habits(self) -> _Habits:
         return _HABITS[self.dialect]
 
-    def _refusal(self, code: str) -> Answer:
-        number, words = REFUSALS[code]
-        said: Fields = {"errorId": number, "errorCode": code, "errorDescription": words}
+    def _refusal(self, refused: Refused) -> Answer:
+        code = refused.code
+        said: Fields = {"errorId": refused.number, "errorCode": code, "errorDescription": refused.words}
         if not self._habits.fails_by_status:
             return Answer.json(said)
         return Answer.json(said | {"errorId": 1}, 401 if code == "ERROR_KEY_DOES_NOT_EXIST" else 400)

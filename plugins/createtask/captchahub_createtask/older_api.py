@@ -19,7 +19,6 @@ from captchahub.testing.emulation import Account, Answer, Call, Emulation, JobRe
 from captchahub_createtask.dialects import DIALECTS
 from captchahub_createtask.emulated_jobs import (
     PRICE,
-    REFUSALS,
     Refused,
     answer_of,
     check_picture,
@@ -127,7 +126,7 @@ class OlderApiEmulation(Emulation):
             return _Reply.no(code, error_text=_OWN_REFUSALS[code])
         except Refused as refused:
             code = _OLDER_CODES.get(refused.code, refused.code)
-            return _Reply.no(code, error_text=REFUSALS[refused.code][1])
+            return _Reply.no(code, error_text=refused.words)
 
     def _handle(self, page: str, form: Form, world: World) -> _Reply:
         account = _account(form, world)

@@ -20,7 +20,7 @@ from captchahub import AllProvidersFailed, Hub, ImageToText, Solution, Task
 from captchahub.errors import AmbiguousCreate, InsufficientBalance, NotOffered, PluginFault, UnsupportedTask
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import Created, ProviderKind, Reply
-from captchahub.testing import Answer, Call, Fault, Sandbox, World, load_emulation
+from captchahub.testing import Answer, Call, Fault, Painter, Sandbox, World, load_emulation
 
 EVERY = get_args(DialectName)
 
@@ -74,6 +74,18 @@ def test_a_picture_is_solved_and_paid_for(sandbox: Sandbox) -> None:
     assert getattr(balance, "amount", None) == Decimal("9.9993")
     [job] = sandbox.jobs
     assert job.delivered == 1
+
+
+def test_the_sandbox_says_that_it_does_not_know_a_picture() -> None:
+    drawn = Painter().text("x7kp2")
+    with (
+        Sandbox(CreateTaskEmulation("anti-captcha", min_poll_interval=0)) as sandbox,
+        hub_for(sandbox) as hub,
+    ):
+        with pytest.raises(AllProvidersFailed) as caught:
+            hub.solve(drawn.task())
+        assert "the sandbox does not know this picture" in str(caught.value)
+        hub.solve(sandbox.know(drawn).task())
 
 
 def test_what_the_dialect_has_no_field_for_is_reported_as_ignored(sandbox: Sandbox) -> None:

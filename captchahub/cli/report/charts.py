@@ -121,12 +121,10 @@ def _time(shown: Sequence[DayFigures]) -> dict[str, Any]:
         axis["labelExpr"] = "reverse(split(datum.label, ' '))"
     step = _HOUR if by_hour else _DAY
     moments = [_moment(one) for one in shown]
-    first, last = min(moments), max(moments)
-    count = max((last - first) // step + 1, _FEWEST)
-    if not by_hour:
-        # The days before the first, because those to come have nothing yet.
-        first = last - (count - 1) * step
-    domain = [_time_text(first + number * step, by_hour=by_hour) for number in range(count)]
+    last = max(moments)
+    count = max((last - min(moments)) // step + 1, _FEWEST)
+    # Filled up with those before the first, because those to come have nothing yet.
+    domain = [_time_text(last - number * step, by_hour=by_hour) for number in reversed(range(count))]
     return {"field": "time", "type": "ordinal", "title": None, "axis": axis, "scale": {"domain": domain}}
 
 

@@ -98,7 +98,8 @@ class Image:
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, max_bytes: int = MAX_BYTES) -> Image:
         """Create a picture from bytes in memory."""
         try:
-            plain = bytes(memoryview(data))
+            # Not bytes(data), which makes zeros of a number. Bytes are not copied.
+            plain = data if type(data) is bytes else bytes(memoryview(data))
         except TypeError:
             found = type(data).__name__
             raise TaskError(

@@ -57,6 +57,8 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             if isinstance(reserved, JobRow) and reserved.found is None:
                 self._row = reserved
                 await self._record(await self._create(request, prepared.task))
+                # Its body is as large as the picture, and the polls can take minutes.
+                del request
                 # Without an answer Created has an id.
                 return self._checked(self._answer or await self._poll(cast("JobId", self.job_id)))
             if isinstance(reserved, JobRow):

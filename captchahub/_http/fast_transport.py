@@ -31,6 +31,7 @@ from captchahub._http.network import Network
 from captchahub._http.origins import beginning_of, name_of, origin_of
 from captchahub._http.proxies import Proxy
 from captchahub._http.transport import CLOSING_SECONDS, MAX_ENDPOINTS, MAX_IDLE
+from captchahub._policy.concurrency import LEAST_CALLS, RoundTrips
 from captchahub._support.clock import steady
 from captchahub._support.threads import Workers
 from captchahub._support.tracebacks import forget_frames
@@ -39,9 +40,9 @@ from captchahub.errors import CaptchaHubError, ConfigError, MalformedReply
 from captchahub.provider import Reply, Request
 from captchahub.settings import HttpSettings
 
-# A connection makes one call in each round trip: at 100 ms, 192 of them make 1920 calls a second, which is
-# what one processor can do. More would cost more TLS handshakes.
-_MAX_CONNECTIONS = 192
+# asyncio keeps a buffer of 256 KiB for each connection with TLS. Under load the loop is late, so that round
+# trips seem longer than they are.
+_MAX_CONNECTIONS = 128
 
 # Connections that are made at the same time. The queue of a server for them is often no longer than 100: what
 # does not fit is tried again after a second or more.
@@ -81,7 +82,10 @@ class FastTransport:
         self._resolve = resolve
         self._workers = Workers(name, _MAX_THREADS)
         self._routes: dict[str, _Route] = {}
-        self._slots = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._preparing = asyncio.Lock()
+        self._round_trips = RoundTrips()
+        self._limit = LEAST_CALLS
+        self._slots = asyncio.Semaphore(self._limit)
         self._running: set[_Exchange] = set()
         self._session: aiohttp.ClientSession | None = None
 
@@ -123,7 +127,8 @@ class FastTransport:
         self, request: Request, exchange: _Exchange, timeout: float
     ) -> Reply | CaptchaHubError:
         """Send a request and read its reply. Errors are returned, as in :class:`HttpTransport`."""
-        async with self._slots:
+        await self._slots.acquire()
+        try:
             if steady() > exchange.deadline - timeout / 2:
                 return not_started(name_of(request.url))
             try:
@@ -134,7 +139,7 @@ class FastTransport:
                 return failure(name_of(request.url), exchange, Breakage(Cause.BAD_ADDRESS))
             exchanging = _current.set(exchange)
             try:
-                return await self._converse(route, request)
+                return await self._converse(route, request, exchange)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 forget_frames(error)
                 breakage = _breakage_of(error)
@@ -142,8 +147,17 @@ class FastTransport:
                 return failure(route.name, exchange, breakage)
             finally:
                 _current.reset(exchanging)
+        finally:
+            self._free_slot()
 
-    async def _converse(self, route: _Route, request: Request) -> Reply | MalformedReply:
+    def _free_slot(self) -> None:
+        """Free the slot of a call, and add or remove slots as the round trips allow."""
+        added = max(-1, min(self._round_trips.call_limit, _MAX_CONNECTIONS) - self._limit)
+        self._limit += added
+        for _ in range(1 + added):
+            self._slots.release()
+
+    async def _converse(self, route: _Route, request: Request, exchange: _Exchange) -> Reply | MalformedReply:
         if self._session is None:
             self._session = self._new_session()
             # For a hub that is garbage-collected without being closed.
@@ -159,6 +173,8 @@ class FastTransport:
             proxy=route.proxy_url,
             proxy_headers=route.proxy_headers,
         ) as response:
+            began = steady()
+            self._round_trips = self._round_trips.after(began - exchange.sent, began)
             body = bytearray()
             while piece := await response.content.readany():
                 body += piece
@@ -170,7 +186,7 @@ class FastTransport:
         # The session outlives a transport that is garbage-collected, and must not keep its threads.
         workers: Workers = weakref.proxy(self._workers)
         connector = _Connector(
-            # The slots are the limit: who waits for one can still be refused.
+            # The slots are the limit: a call that waits for one can still be refused.
             limit=0,
             keepalive_timeout=self._max_idle,
             resolver=_Resolver(self._resolve, workers),
@@ -190,15 +206,23 @@ class FastTransport:
     async def _route_to(self, url: str, exchange: _Exchange) -> _Route:
         """Return the route to a URL, for an exchange. Raises ConfigError or ValueError."""
         beginning = beginning_of(url)
-        route = self._routes.get(beginning)
-        if route is None or route.reading is not self._network.reading:
-            prepare = partial(_prepared, url, self._settings, self._network, exchange)
-            route = await self._workers.begin(prepare)
-            while len(self._routes) >= MAX_ENDPOINTS:
-                self._routes.pop(next(iter(self._routes)))
-            self._routes[beginning] = route
+        route = self._known_route(beginning)
+        if route is None:
+            # One at a time, because many calls can begin at once, and would all prepare the same route.
+            async with self._preparing:
+                route = self._known_route(beginning)
+                if route is None:
+                    prepare = partial(_prepared, url, self._settings, self._network, exchange)
+                    route = await self._workers.begin(prepare)
+                    while len(self._routes) >= MAX_ENDPOINTS:
+                        self._routes.pop(next(iter(self._routes)))
+                    self._routes[beginning] = route
         exchange.proxy = route.proxy
         return route
+
+    def _known_route(self, beginning: str) -> _Route | None:
+        route = self._routes.get(beginning)
+        return None if route is None or route.reading is not self._network.reading else route
 
 
 class _Exchange:
@@ -214,6 +238,7 @@ class _Exchange:
         "is_through_proxy",
         "may_have_sent",
         "proxy",
+        "sent",
     )
 
     def __init__(self, *, deadline: float) -> None:
@@ -224,6 +249,7 @@ class _Exchange:
         self._cancels = task.cancelling()
         self._connected: asyncio.Transport | None = None
         self.deadline = deadline
+        self.sent = 0.0
         self.may_have_sent = False
         self.proxy: Proxy | None = None
         self.is_through_proxy = False
@@ -233,6 +259,7 @@ class _Exchange:
     def note_sending(self, connected: asyncio.Transport | None) -> None:
         """Note that bytes of the request may leave on this connection from here on."""
         self._connected = connected
+        self.sent = steady()
         self.may_have_sent = True
 
     def drop_connection(self) -> None:

@@ -24,7 +24,7 @@ from captchahub._http.happy_eyeballs import Resolve
 from captchahub._http.interim_replies import FinalResponse
 from captchahub._http.network import Network
 from captchahub._http.origins import beginning_of, name_of, origin_of
-from captchahub._policy.concurrency import LEAST_THREADS, RoundTrips
+from captchahub._policy.concurrency import LEAST_CALLS, RoundTrips
 from captchahub._support.clock import steady
 from captchahub._support.threads import Workers
 from captchahub._support.tracebacks import forget_frames
@@ -84,7 +84,7 @@ class HttpTransport:
         self._network = Network() if network is None else network
         self._max_idle = max_idle
         self._resolve = resolve
-        self._workers = Workers(name, LEAST_THREADS)
+        self._workers = Workers(name, LEAST_CALLS)
         self._endpoints: dict[str, Endpoint] = {}
         self._preparing = threading.Lock()
         self._round_trips = RoundTrips()
@@ -165,7 +165,7 @@ class HttpTransport:
             with reply:
                 began = steady()
                 self._round_trips = self._round_trips.after(began - sent, began)
-                self._workers.allow(self._round_trips.thread_limit)
+                self._workers.allow(self._round_trips.call_limit)
                 read = _read(reply, request.method, self._settings.max_reply_bytes)
                 is_usable = reply.isclosed() and not reply.will_close
             return read

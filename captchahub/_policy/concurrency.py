@@ -1,4 +1,4 @@
-"""How many calls of a provider run at the same time, each in a thread and on a connection of its own."""
+"""How many calls of a provider run at the same time, each on a connection of its own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 
 import attrs
 
-LEAST_THREADS = 32
-"""The limit while round trips are short. One processor is busy with fewer threads than that."""
+LEAST_CALLS = 30
+"""The limit while round trips are short. One processor is busy with fewer calls than that, and a hub with one
+provider has at most 32 threads, with those of the event loop and of the observers."""
 
-MOST_THREADS = 256
+MOST_CALLS = 256
 """The limit for the longest round trips: a service, or a NAT on the way, may refuse more connections."""
 
-# A thread makes one call in each round trip. So 1.5 threads for each millisecond make 1500 calls a second,
-# whatever the round trip is. That is what one processor can do: more threads would wait for it instead.
+# A connection carries one call in each round trip. So 1.5 of them for each millisecond carry 1500 calls a
+# second, whatever the round trip is. That is what one processor can do: more calls would wait for it instead.
 _CALLS_PER_SECOND = 1500
 
 # In seconds. In this time the shortest round trip that was seen counts twice as long, unless a shorter one is
@@ -27,8 +28,8 @@ _MAX_DOUBLINGS = 100.0
 class RoundTrips:
     """The shortest round trip of late, from a request to the beginning of its reply. Times are in seconds.
 
-    The mean would include how long calls wait for a busy processor or a busy service: more threads make that
-    longer, which would allow still more threads.
+    The mean would include how long calls wait for a busy processor or a busy service: more calls make that
+    longer, which would allow still more calls.
     """
 
     shortest: float = math.inf
@@ -43,9 +44,9 @@ class RoundTrips:
         return RoundTrips(min(seconds, self.shortest * 2.0**doublings), now, self.seen + 1)
 
     @property
-    def thread_limit(self) -> int:
-        """The most threads to use."""
+    def call_limit(self) -> int:
+        """The most calls to run at the same time."""
         # The first ones are made at the same time, with many handshakes, and so can all be long.
-        if self.seen < LEAST_THREADS:
-            return LEAST_THREADS
-        return max(LEAST_THREADS, math.ceil(min(MOST_THREADS, _CALLS_PER_SECOND * self.shortest)))
+        if self.seen < LEAST_CALLS:
+            return LEAST_CALLS
+        return max(LEAST_CALLS, math.ceil(min(MOST_CALLS, _CALLS_PER_SECOND * self.shortest)))

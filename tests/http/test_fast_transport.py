@@ -108,7 +108,6 @@ class TestTheEventLoop:
         async def run() -> set[str]:
             transport = http_peers.new_transport()
             request = Request.post_json(f"{sandbox.url}/getBalance", {})
-            await transport.send(request, timeout=5)
             names: set[str] = set()
             for calls in range(1, 4):
                 await asyncio.gather(*(transport.send(request, timeout=5) for _ in range(20 * calls)))

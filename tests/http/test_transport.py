@@ -17,6 +17,7 @@ import pytest
 
 from captchahub import ConfigError, MalformedReply, ServiceUnavailable
 from captchahub._http.happy_eyeballs import Address
+from captchahub._policy.concurrency import LEAST_CALLS
 from captchahub.provider import Request
 from captchahub.settings import HttpSettings
 from captchahub.testing import Answer, Fault, Sandbox, load_emulation
@@ -257,30 +258,39 @@ class TestAHostWithManyAddresses:
 
 
 class TestTooManyCalls:
-    def test_those_that_waited_too_long_for_their_turn_are_never_begun(
-        self, sandbox: Sandbox, kind: str
-    ) -> None:
+    def test_those_that_waited_too_long_for_their_turn_are_never_begun(self, sandbox: Sandbox) -> None:
         """A call must not be made whose caller has given up."""
         sandbox.add_faults(Fault.hang())
-        # The fast one connects 64 at a time, so that the last ones begin later.
-        limit, longest = {"requests": (32, 1), "fast": (192, 4)}[kind]
 
         async def run() -> list[ServiceUnavailable]:
             transport = new_transport()
             request = Request.post_json(f"{sandbox.url}/createJob", {})
             # Those that wait for their turn time out first, however busy the machine is.
             calls = [
-                transport.send(request, timeout=longest if n < limit else longest / 2)
-                for n in range(limit + 68)
+                transport.send(request, timeout=1.5 if n < LEAST_CALLS else 0.5)
+                for n in range(LEAST_CALLS + 68)
             ]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             await transport.aclose()
             return [outcome for outcome in outcomes if isinstance(outcome, ServiceUnavailable)]
 
         errors = asyncio.run(run())
-        assert len(errors) == limit + 68
+        assert len(errors) == LEAST_CALLS + 68
         begun = [error for error in errors if not error.nothing_created]
-        assert len(begun) == len(sandbox.calls) == limit
+        assert len(begun) == len(sandbox.calls) == LEAST_CALLS
+
+    def test_are_more_if_the_service_is_far_away(self, sandbox: Sandbox) -> None:
+        sandbox.add_faults(Fault.late(0.05))
+
+        async def run() -> None:
+            transport = new_transport()
+            request = Request.post_json(f"{sandbox.url}/getBalance", {})
+            for calls in (LEAST_CALLS, LEAST_CALLS * 2):
+                await asyncio.gather(*(transport.send(request, timeout=5) for _ in range(calls)))
+            await transport.aclose()
+
+        asyncio.run(run())
+        assert len({call.connection for call in sandbox.calls}) > LEAST_CALLS
 
     def test_none_is_called_unsent_that_the_server_has_seen(self, sandbox: Sandbox) -> None:
         """Timeouts as long as a call, so that many of them end a call that is being sent."""

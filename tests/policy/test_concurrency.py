@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captchahub._policy.concurrency import LEAST_THREADS, MOST_THREADS, RoundTrips
+from captchahub._policy.concurrency import LEAST_CALLS, MOST_CALLS, RoundTrips
 from captchahub.testing import run_virtual
 
 Call = Callable[[], Awaitable[object]]
@@ -26,7 +26,7 @@ async def threads_and_seconds(calls: int, call: Call) -> tuple[int, float]:
         return loop.time() - sent
 
     while calls or running:
-        while calls and len(running) < trips.thread_limit:
+        while calls and len(running) < trips.call_limit:
             running.add(asyncio.ensure_future(round_trip()))
             calls -= 1
         most = max(most, len(running))
@@ -61,15 +61,15 @@ class TestAServiceThatIsFarAway:
 
     def test_never_gets_more_threads_than_the_upper_limit(self) -> None:
         most, _ = at_a_service(1000, latency=3.0)
-        assert most == MOST_THREADS
+        assert most == MOST_CALLS
 
 
 class TestAServiceThatIsNear:
     @pytest.mark.parametrize("capacity", [None, 5000.0, 1000.0, 300.0])
     def test_gets_no_more_threads_however_long_calls_queue_there(self, capacity: float | None) -> None:
-        """With 32 calls at once, and 300 a second, each takes a tenth of a second."""
+        """With 30 calls at once, and 300 a second, each takes a tenth of a second."""
         most, _ = at_a_service(1000, latency=0.002, capacity=capacity)
-        assert most == LEAST_THREADS
+        assert most == LEAST_CALLS
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e9))))
@@ -78,22 +78,22 @@ def test_the_limit_is_always_between_the_two(trips: list[tuple[float, float]]) -
     for seconds, pause in trips:
         now += pause
         known = known.after(seconds, now)
-        assert LEAST_THREADS <= known.thread_limit <= MOST_THREADS
+        assert LEAST_CALLS <= known.call_limit <= MOST_CALLS
 
 
 def test_a_service_that_moves_far_away_gets_more_threads_after_a_while() -> None:
     known = RoundTrips()
-    for _ in range(LEAST_THREADS):
+    for _ in range(LEAST_CALLS):
         known = known.after(0.01, 0.0)
-    assert known.after(0.1, 1.0).thread_limit == LEAST_THREADS
+    assert known.after(0.1, 1.0).call_limit == LEAST_CALLS
     for minute in range(5):
         known = known.after(0.1, 60.0 * minute)
-    assert known.thread_limit == 150
+    assert known.call_limit == 150
 
 
 def test_a_service_that_comes_near_gets_fewer_at_once() -> None:
     known = RoundTrips()
-    for _ in range(LEAST_THREADS):
+    for _ in range(LEAST_CALLS):
         known = known.after(0.1, 0.0)
-    assert known.thread_limit == 150
-    assert known.after(0.01, 0.0).thread_limit == LEAST_THREADS
+    assert known.call_limit == 150
+    assert known.after(0.01, 0.0).call_limit == LEAST_CALLS

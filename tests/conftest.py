@@ -30,6 +30,8 @@ STATE = (
     else Path(os.environ["XDG_STATE_HOME"], WORKER)
 )
 os.environ["XDG_STATE_HOME"] = str(STATE)
+# Where the workers find what they share: see tests/postgres_server.py.
+os.environ.setdefault("CAPTCHAHUB_TEST_FOLDER", str(STATE))
 # How many examples a property is tried with, unless its test says so. CAPTCHAHUB_EXAMPLES=5000 searches for
 # long; ``make check`` sets 100. An example has no deadline, because the speed of the machine says nothing
 # about the code.
@@ -92,6 +94,16 @@ def configured(sandbox: Sandbox) -> Callable[..., dict[str, object]]:
         }
 
     return configure
+
+
+@pytest.fixture
+def postgres() -> Iterator[str]:
+    """The address of an empty schema on a PostgreSQL server, which the first test that needs it starts."""
+    # Imported here, because most workers need no PostgreSQL.
+    from tests.postgres_server import new_schema  # noqa: PLC0415
+
+    with new_schema() as address:
+        yield address
 
 
 @pytest.fixture

@@ -16,10 +16,12 @@ from typing import Annotated, Literal
 
 import attrs
 
+from captchahub._support import database_address
 from captchahub._support.notation import (
     CertificatesPath,
     Count,
     Currency,
+    DatabaseAddress,
     Duration,
     FailureLimit,
     FilePath,
@@ -38,7 +40,7 @@ from captchahub._support.notation import (
 )
 from captchahub.errors import ProviderError
 from captchahub.jobs import Period
-from captchahub.provider import ProviderKind
+from captchahub.provider import ProviderKind, Secret
 
 __all__ = [
     "KEPT_IN_MEMORY",
@@ -164,6 +166,14 @@ class FurtherBudget:
     spent_before: Decimal = Decimal(0)
 
 
+# Not public, where an application may have tables with the same names, such as jobs and accounts.
+_SCHEMA = "captchahub"
+
+_ADDRESS_EXAMPLE = (
+    "postgresql://user:password@host/database, where special characters of the password are percent-encoded"
+)
+
+
 @attrs.frozen
 class JournalSettings:
     """Where jobs and costs are recorded."""
@@ -178,6 +188,38 @@ class JournalSettings:
 
     In seconds. What they cost stays for ever.
     """
+    url: Annotated[Secret | None, DatabaseAddress] = None
+    """A PostgreSQL database instead of a file, such as postgresql://user:password@host/database.
+
+    Hubs on many machines may share it. It needs captchahub[postgres].
+    """
+    schema: str = _SCHEMA
+    """The schema of the tables in that database; it is made if it is missing."""
+    pooler: bool = False
+    """Whether a pooler such as PgBouncer stands before that database, in transaction mode."""
+
+    def __attrs_post_init__(self) -> None:
+        # PostgreSQL cuts longer names off, and reserves those with its own prefix.
+        if not 1 <= len(self.schema.encode()) <= 63 or "\0" in self.schema or self.schema.startswith("pg_"):
+            raise ValueError("schema is a name of up to 63 bytes that does not begin with pg_")
+        if self.url is None:
+            if self.pooler or self.schema != _SCHEMA:
+                raise ValueError(
+                    "schema and pooler are keys of a journal in a database; give its url as well"
+                )
+            return
+        if not database_address.is_valid(self.url.reveal()):
+            raise ValueError(f"url is not an address such as {_ADDRESS_EXAMPLE}")
+        if self.path is not None:
+            raise ValueError("a journal has a path or a url, not both")
+
+    @property
+    def place(self) -> str | None:
+        """Where it is, for people: a file, or a database without its user and password; None in memory."""
+        if self.url is None:
+            return None if self.path is None else str(self.path)
+        database = database_address.shown(self.url.reveal())
+        return database if self.schema == _SCHEMA else f"{database} (schema {self.schema})"
 
 
 class PollAim(Enum):

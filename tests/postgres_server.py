@@ -221,9 +221,13 @@ def new_schema(server: str | None = None) -> Generator[str]:
     try:
         yield with_options(server, options=f"-csearch_path={name}")
     finally:
-        # A server that a test has stopped takes its schemas with it.
-        with suppress(psycopg.OperationalError):
-            execute(server, sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+        drop_schema(server, name)
+
+
+def drop_schema(server: str, name: str) -> None:
+    """Remove a schema with all that is in it, if the server still runs."""
+    with suppress(psycopg.OperationalError):
+        execute(server, sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
 
 
 def execute(address: str, statement: sql.SQL | sql.Composed, *values: object) -> list[tuple[object, ...]]:

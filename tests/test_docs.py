@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 import PIL.Image
 import pytest
@@ -24,7 +25,7 @@ from captchahub import Hub, Image, ImageToText
 from captchahub.cli import cli
 from captchahub.config import load_yaml
 from captchahub.hookspecs import HookSpecs
-from captchahub.settings import ProviderSettings
+from captchahub.settings import JournalSettings, ProviderSettings
 from captchahub.testing import Sandbox, load_emulation
 from tests.cli.test_cli import posix, read_until, started
 
@@ -194,11 +195,13 @@ def test_every_block_of_code_is_typed(tmp_path: Path, mypy_cache: str) -> None:
 def shown_providers(text: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProviderSettings]:
     """The providers of a configuration that a page shows, after a hub was made of it."""
     for name in re.findall(r"env:(\w+)", text):
-        monkeypatch.setenv(name, name.lower())
+        monkeypatch.setenv(name, "postgresql://host/db" if name == "JOURNAL_URL" else name.lower())
     path = directory / "config.yaml"
     path.write_text(text)
     settings = load_yaml(path)
-    Hub(settings).close()
+    # No database runs at the address.
+    journal = JournalSettings() if settings.journal.url is not None else settings.journal
+    Hub(attrs.evolve(settings, journal=journal)).close()
     return list(settings.providers.values())
 
 
@@ -215,6 +218,7 @@ def test_every_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "README.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
         "docs/explained/polling.md": [[("omo", "omocaptcha")]],
         "docs/guides/configuration.md": [[("omo", "omocaptcha"), ("backup", "omocaptcha")]],
+        "docs/guides/many-machines.md": [[("omo", "omocaptcha")]],
         "docs/guides/money.md": [[("omo", "omocaptcha")]],
         "docs/guides/production.md": [[("omo", "omocaptcha"), ("backup", "createtask")]],
         "docs/guides/several-providers.md": [

@@ -25,7 +25,7 @@ from captchahub._config.json_schema import Schema, any_of, text
 from captchahub._config.problems import InvalidValue
 from captchahub._http.certificates import bundle_fault
 from captchahub._http.proxies import proxy_fault
-from captchahub._support import notation
+from captchahub._support import database_address, notation
 from captchahub._support.paths import anchored, expanded
 from captchahub.provider import Secret
 from captchahub.settings import Percentile, Rate
@@ -227,6 +227,9 @@ def read_file_path(value: object, context: ReadContext) -> Path:
     expected = "the path of a file such as jobs.db, in a folder that is there"
     if isinstance(value, str) and _DATABASE_ADDRESS.match(value):
         raise InvalidValue(expected, value, "write the path alone, or leave the key out for one in memory")
+    if isinstance(value, str) and "://" in value:
+        # It can hold a password.
+        raise InvalidValue(expected, value, "of databases, only postgresql:// can be used", hidden=True)
     wrong = InvalidValue(expected, value, _RELATIVE)
     try:
         # A relative path can't be made absolute if the working directory has been deleted.
@@ -239,6 +242,15 @@ def read_file_path(value: object, context: ReadContext) -> Path:
     if not usable:
         raise wrong
     return path
+
+
+def read_database_address(value: object) -> Secret:
+    """Read the address of a PostgreSQL database. No message repeats it, because it can hold a password."""
+    if not isinstance(value, str) or not database_address.is_valid(value):
+        expected = "an address such as postgresql://user:password@host/database"
+        advice = "percent-encode special characters of the user and the password, as in %40 for @"
+        raise InvalidValue(expected, value, advice, hidden=True)
+    return Secret(value)
 
 
 def read_duration(value: object) -> float:
@@ -391,6 +403,9 @@ SCALARS: Mapping[Any, Scalar] = {
     bytes: Scalar(unwritable("bytes"), {"not": {}}),
     Path: Scalar(read_path, _PATH_SCHEMA, is_open=True),
     notation.CertificatesPath: Scalar(read_certificates_path, _PATH_SCHEMA, is_open=True),
+    notation.DatabaseAddress: Scalar(
+        _alone(read_database_address), text(database_address.PATTERN), is_open=True
+    ),
     notation.FilePath: Scalar(read_file_path, _PATH_SCHEMA, is_open=True),
     notation.Duration: Scalar(_alone(read_duration), text(_ABOVE_ZERO + _TIME)),
     notation.Pause: Scalar(_alone(read_pause), text(_TIME)),

@@ -10,7 +10,7 @@ from captchahub._config.json_schema import DEFINITIONS, REFERENCE, Schema, any_o
 from captchahub._config.names import COMMON_KEYS, PROVIDER_NAME, task_kinds
 from captchahub._config.routes import FALLBACK_ERRORS
 from captchahub._support.field_docs import class_doc
-from captchahub._support.notation import FilePath, Weight
+from captchahub._support.notation import DatabaseAddress, FilePath, Weight
 from captchahub.provider import ProviderKind
 from captchahub.settings import Budget, HubSettings, JournalSettings, ProviderSettings, RouteSettings
 
@@ -40,7 +40,9 @@ def configuration_schema(kinds: Iterable[ProviderKind[Any]]) -> Schema:
         "propertyNames": tasks,
         "additionalProperties": {"$ref": "#/$defs/route"},
     }
-    journal = any_of(_schema_of(FilePath, ()), _schema_of(JournalSettings, ()))
+    journal = any_of(
+        _schema_of(FilePath, ()), _schema_of(JournalSettings, ()), _schema_of(DatabaseAddress, ())
+    )
     special = {"providers": providers, "routes": routes, "budget": _BUDGET, "journal": journal}
     # Which other keys a provider has depends on its plugin. If a reference names the plugin, any key is fine.
     choices: list[Schema] = [

@@ -16,7 +16,8 @@ from captchahub._config.scalars import ReadContext
 from captchahub._config.type_info import keys_of
 from captchahub._plugins.aliases import meant_value
 from captchahub._plugins.manager import Plugins, Unusable
-from captchahub._support.notation import FilePath
+from captchahub._support.database_address import is_address
+from captchahub._support.notation import DatabaseAddress, FilePath
 from captchahub._support.paths import anchored
 from captchahub._support.wording import advise
 from captchahub.errors import ConfigError
@@ -178,6 +179,8 @@ class SettingsReader:
 
     def _journal(self, value: object) -> JournalSettings:
         place = ("journal",)
+        if isinstance(value, str) and is_address(value):
+            return JournalSettings(url=self._reader.read(value, DatabaseAddress, place))
         if not isinstance(value, dict):
             return JournalSettings(self._reader.read(value, FilePath, place))
         raw = self._mapping(value, place) or {}  # pyright: ignore[reportUnknownArgumentType]  # read with care
@@ -186,7 +189,13 @@ class SettingsReader:
         if not raw.keys() - {"keep"} and read.get("keep", 0) > KEPT_IN_MEMORY:
             message = "without a path the journal is in memory, where jobs are kept for an hour at most"
             self._problems.add((*place, "keep"), f"{message}; name the file as well, as in path: jobs.db")
-        return JournalSettings(**read)
+        if "url" in raw and "url" not in read:
+            return JournalSettings()
+        try:
+            return JournalSettings(**read)
+        except ValueError as error:
+            self._problems.add(place, str(error))
+            return JournalSettings()
 
     def _kind(self, raw: Mapping[str, object], place: KeyPath) -> ProviderKind[object] | None:
         if "plugin" not in raw:

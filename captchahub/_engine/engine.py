@@ -273,11 +273,11 @@ class Engine:
     async def reload(self, settings: HubSettings, plugins: Plugins) -> None:
         """See :meth:`captchahub.hub.Hub.reload`."""
         self._refuse_closed()
-        path, wanted = self._settings.journal.path, settings.journal.path
-        if path != wanted:
+        before, wanted = self._settings.journal, settings.journal
+        if attrs.evolve(before, keep=wanted.keep) != wanted:
             raise ConfigError(
-                f"journal: it is {path or 'in memory'} while this hub lives, and can't become "
-                f"{wanted or 'one in memory'}; close the hub and make a new one"
+                f"journal: it is {before.place or 'in memory'} while this hub lives, and can't become "
+                f"{wanted.place or 'one in memory'}; close the hub and make a new one"
             )
         self._accounts.replace(settings)
         self._settings, self.plugins = settings, plugins

@@ -1,17 +1,21 @@
 """What the journal needs from the database that keeps it.
 
-SQLite (:mod:`captchahub._journal.sqlite`) is one such database. Another one needs these protocols, tables
-with the same names and columns, and a branch in :func:`captchahub._journal.journal.open_journal`.
+SQLite (:mod:`captchahub._journal.sqlite`) and PostgreSQL (:mod:`captchahub._journal.postgres`) are such
+databases. Another one needs these protocols, tables with the same names and columns, and a branch in
+:func:`captchahub._journal.journal.open_journal`.
 
-The statements of the tables are written for more than SQLite: values are named (``:name``), flags are whole
-numbers, and no statement needs RETURNING, which SQLite has had since 3.35 only. They use the functions
-``coalesce``, ``sum`` and ``instr``, ``ON CONFLICT``, and ``lastrowid`` for the id of a new row.
+The statements of the tables are the same for all: values are named (``:name``), flags are whole numbers, and
+no statement needs RETURNING, which SQLite has had since 3.35 only. They use the functions ``coalesce``,
+``sum`` and ``instr``, ``ON CONFLICT``, and ``lastrowid`` for the id of a new row. No value is only compared
+with NULL, because PostgreSQL would not know its type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
+
+from captchahub.errors import JournalError
 
 T = TypeVar("T")
 
@@ -47,7 +51,22 @@ class Connection(Protocol):
 
 
 Work = Callable[[Connection], T]
-"""Something to read or write in one transaction. It may run in another thread than the engine."""
+"""Something to read or write in one transaction.
+
+It may run in another thread than the engine, and it may run again after it was undone, so that nothing may
+depend on how often it ran.
+"""
+
+
+class OutcomeUnknown(JournalError):
+    """A commit whose reply was lost: what was done may be in the database or not.
+
+    ``done`` is what the work returned, so that it can be undone later.
+    """
+
+    def __init__(self, message: str, done: Any) -> None:
+        super().__init__(message)
+        self.done = done
 
 
 class Database(Protocol):
@@ -61,7 +80,8 @@ class Database(Protocol):
         """Run works in one transaction, and return what each returned or raised once it is committed.
 
         A work that raises is undone and does not affect the others. If the database fails, nothing is
-        written, and each work gets a JournalError of its own that says so.
+        written, and each work gets a JournalError of its own that says so; or an :class:`OutcomeUnknown`, if
+        the reply to the commit was lost.
 
         The transactions of all processes must run one after another, because a budget is read and spent in
         the same one.

@@ -234,8 +234,8 @@ def newest_jobs(connection: Connection, wanted: JobFilter = _ALL_JOBS) -> list[J
     found = connection.execute(
         f"""
         {_FOR_PEOPLE}
-        WHERE (:state IS NULL OR state = :state) AND (:provider IS NULL OR provider = :provider)
-            AND (:is_given IS NULL OR is_given = :is_given) AND ordered_at >= :since
+        WHERE state = coalesce(:state, state) AND provider = coalesce(:provider, provider)
+            AND is_given = coalesce(:is_given, is_given) AND ordered_at >= :since
         ORDER BY id DESC LIMIT :limit
         """,
         {

@@ -20,7 +20,7 @@ import attrs
 
 from captchahub._journal import claims, health_table, job_times_table, jobs_table, ledger_table
 from captchahub._journal.accounts_table import OwnAccounts
-from captchahub._journal.database import Connection, T
+from captchahub._journal.database import Connection, Database, OutcomeUnknown, T
 from captchahub._journal.hub_accounts import HubAccounts
 from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
 from captchahub._journal.rows import JobFilter, NewJob
@@ -40,9 +40,9 @@ from captchahub.errors import (
     PriceUnknown,
 )
 from captchahub.jobs import BudgetStatus, JobEntry, JobState, Period, Spend
-from captchahub.provider import JobId
+from captchahub.provider import JobId, Secret
 from captchahub.results import HealthEntry
-from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings
+from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings, JournalSettings
 
 if TYPE_CHECKING:
     from captchahub._policy.health_record import HealthRecord
@@ -90,13 +90,32 @@ def open_journal(
     Tests and the simulator pass a ``writer`` of their own, which several hubs may share.
     """
     path = settings.journal.path if writer is None else None
-    is_shared = writer is not None or path is not None
-    if writer is None:
-        # Before the lock, because it explains what is wrong with the file or its folder.
+    is_shared = writer is not None or settings.journal.place is not None
+    # Before the lock, because it explains what is wrong with the file or its folder.
+    if writer is None and settings.journal.url is not None:
+        database, clock = _open_postgres(settings.journal, settings.journal.url, clock)
+        writer = DatabaseWriter(database, thread=True)
+    elif writer is None:
         writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
     journal = Journal(writer, ProcessLock(path), background, clock, take_unsaved, is_shared=is_shared)
     journal.follow(settings, identities)
     return journal
+
+
+def _open_postgres(
+    settings: JournalSettings, url: Secret, clock: Callable[[], float]
+) -> tuple[Database, Callable[[], float]]:
+    """Return the database at an address, and the clock of its server."""
+    try:
+        # Imported here, because it is an extra.
+        from captchahub._journal.postgres import PostgresDatabase  # noqa: PLC0415
+    except ImportError as error:
+        raise JournalError(
+            f"journal {settings.place}: it needs a package that can't be imported ({error}); no job was "
+            "created. Run: pip install 'captchahub[postgres]'"
+        ) from error
+    database = PostgresDatabase(url, schema=settings.schema, pooler=settings.pooler, clock=clock)
+    return database, database.now
 
 
 class Journal:
@@ -201,7 +220,9 @@ class Journal:
             return jobs_table.insert_intent(connection, job, account=account, owner=self.owner, now=moment)
 
         opened = await self._write_or_undo(
-            work, self._accounts.including(job.provider, identity), self._give_back
+            work,
+            self._accounts.including(job.provider, identity),
+            partial(self._give_back, submission=job.submission),
         )
         if isinstance(opened, int):
             return JobRow(self, opened)
@@ -225,10 +246,18 @@ class Journal:
             return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
         raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
 
-    async def _give_back(self, taken: int | JobEntry | None) -> None:
-        """Undo what a cancelled caller never learned of: the reservation of a job, or taking one over."""
+    async def _give_back(self, taken: int | JobEntry | None, submission: str = "") -> None:
+        """Undo what a caller never learned of: the reservation of a job, or taking one over."""
         if isinstance(taken, int):
-            await JobRow(self, taken).settle(JobState.NOT_SENT)
+            begun = self.now
+
+            def withdraw(connection: Connection) -> None:
+                entry = jobs_table.get(connection, taken)
+                # If the outcome of the commit is unknown, the id may be that of a later job by now.
+                if entry is not None and entry.submission == submission and entry.ordered_at <= begun:
+                    jobs_table.settle(connection, taken, JobState.NOT_SENT, owner=self.owner, now=self.now)
+
+            await self.pending.write(withdraw, "that a job was not sent")
         elif taken is not None and taken.state is not JobState.SOLVED:
             await self.release([taken.id])
 
@@ -438,6 +467,10 @@ class Journal:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
             self._background.start(_undo_once_written(writing, undo))
+            raise
+        except OutcomeUnknown as error:
+            # It may be written, and its caller goes on as if it were not.
+            self._background.start(undo(error.done))
             raise
 
     def _start_heartbeat(self) -> None:

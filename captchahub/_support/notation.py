@@ -12,6 +12,8 @@ from typing import NewType
 
 import attrs
 
+from captchahub._support.credentials import Secret
+
 Duration = NewType("Duration", float)
 """Seconds above zero, written with a unit: ``60s``, ``2m``, ``1.5s``, ``500ms``, ``1h``, ``30d``."""
 
@@ -41,6 +43,9 @@ HeaderText = NewType("HeaderText", str)
 
 ProxyAddress = NewType("ProxyAddress", str)
 """The address of an HTTP proxy."""
+
+DatabaseAddress = NewType("DatabaseAddress", Secret)
+"""The address of a PostgreSQL database, which can hold a password."""
 
 CertificatesPath = NewType("CertificatesPath", Path)
 """The path of a PEM file with certificates, or of a folder of them."""

@@ -105,7 +105,7 @@ def accounts(config: Path | None, *, as_json: bool) -> None:
         else:
             _show(found, total)
     if not as_json:
-        say_journal(settings.journal.path)
+        say_journal(settings.journal)
     for one in found:
         if isinstance(one.balance, CaptchaHubError) and one.failed and not as_json:
             say(f"{one.settings.name}: {type(one.balance).__name__}: {with_advice(one.balance)}")
@@ -123,7 +123,7 @@ def _accounts(hub: Hub, settings: HubSettings) -> tuple[Sequence[_Account], Budg
     found: list[_Account] = []
     for name, own in settings.providers.items():
         # No other process can see a journal in memory.
-        is_shared = settings.journal.path is not None
+        is_shared = settings.journal.place is not None
         seen = seen_health([one for one in recorded if one.configured_as == name]) if is_shared else None
         spent, budget = today.get(name, Spent()), budgets.get(name)
         services = listed[name].result()

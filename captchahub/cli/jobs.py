@@ -13,7 +13,7 @@ import click
 from captchahub._journal.solutions import unpack_of_kind
 from captchahub.cli.hubs import open_hub
 from captchahub.cli.invocation import command
-from captchahub.cli.journal import journal_hub, journal_options, journal_path, say_journal
+from captchahub.cli.journal import chosen_journal, journal_hub, journal_options, say_journal
 from captchahub.cli.options import WholeNumber, amount, config_option
 from captchahub.cli.program import Subcommand, Subgroup
 from captchahub.cli.resume import resume
@@ -80,8 +80,8 @@ def list_jobs(
 ) -> None:
     """List the newest jobs, newest first."""
     need_stdout()
-    path = journal_path(config, journal)
-    with journal_hub(config, path) as hub:
+    chosen = chosen_journal(config, journal)
+    with journal_hub(chosen) as hub:
         found = hub.jobs(
             state=None if state is None else JobState(state),
             provider=provider,
@@ -95,7 +95,7 @@ def list_jobs(
         else:
             _show_list(found)
     if not as_json:
-        say_journal(path)
+        say_journal(chosen)
 
 
 @jobs.command(cls=Subcommand)
@@ -105,7 +105,7 @@ def list_jobs(
 def show(job_id: int, config: Path | None, journal: Path | None, *, as_json: bool) -> None:
     """Show everything the journal has of one job. ID is its number in the journal."""
     need_stdout()
-    with journal_hub(config, journal) as hub:
+    with journal_hub(chosen_journal(config, journal)) as hub:
         fields = _fields(_job(hub, job_id))
     with writing_stdout():
         if as_json:
@@ -136,7 +136,7 @@ def resolve(
     as_json: bool,
 ) -> None:
     """Record what became of an ambiguous or created job, as the service's own pages show it."""
-    with journal_hub(config, journal) as hub:
+    with journal_hub(chosen_journal(config, journal)) as hub:
         job = _job(hub, job_id)
         try:
             hub.resolve(job, JobState(state), cost=cost)

@@ -15,7 +15,7 @@ from captchahub.errors import ConfigError
 from captchahub.hub import Hub
 from captchahub.settings import HubSettings, JournalSettings
 
-__all__ = ["journal_hub", "journal_options", "journal_path", "say_journal"]
+__all__ = ["chosen_journal", "journal_hub", "journal_options", "say_journal"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -33,27 +33,28 @@ def journal_options(command: F) -> F:
     )
 
 
-def journal_path(config: Path | None, journal: Path | None) -> Path:
+def chosen_journal(config: Path | None, journal: Path | None) -> JournalSettings:
     """Return the journal that the options name. Raises ConfigError if it does not exist."""
-    path = journal or _configured(config) or default_journal()
-    if path is None:
+    chosen = JournalSettings(journal) if journal is not None else _configured(config)
+    if chosen.place is None:
+        chosen = JournalSettings(default_journal())
+    if chosen.place is None:
         raise ConfigError("the journal is in memory and ends with each program; name a file under journal:")
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no journal yet; the first job that is created makes it")
-    return path
+    if chosen.path is not None and not chosen.path.exists():
+        raise ConfigError(f"{chosen.path}: there is no journal yet; the first job that is created makes it")
+    return chosen
 
 
-def _configured(config: Path | None) -> Path | None:
+def _configured(config: Path | None) -> JournalSettings:
     file = config or default_config()
-    return None if file is None else read_journal(file).path
+    return JournalSettings() if file is None else read_journal(file)
 
 
-def journal_hub(config: Path | None, journal: Path | None) -> Hub:
-    """Return a hub without providers on the journal that the options name."""
-    path = journal_path(config, journal)
-    return Hub(HubSettings(providers={}, routes={}, journal=JournalSettings(path)))
+def journal_hub(journal: JournalSettings) -> Hub:
+    """Return a hub without providers on a journal."""
+    return Hub(HubSettings(providers={}, routes={}, journal=journal))
 
 
-def say_journal(path: Path | None) -> None:
-    """Name on stderr the journal that a result comes from; None if it is in memory."""
-    say(f"journal: {'in memory' if path is None else path}")
+def say_journal(journal: JournalSettings) -> None:
+    """Name on stderr the journal that a result comes from."""
+    say(f"journal: {journal.place or 'in memory'}")

@@ -187,7 +187,7 @@ def with_journal(settings: HubSettings) -> HubSettings:
     If that folder can't be created, as in a container without a home, the journal stays in memory.
     """
     # Without a file, every run of the program would have budgets of its own, and forget its open jobs.
-    if settings.journal.path is not None:
+    if settings.journal.place is not None:
         return settings
     path = default_journal()
     if path is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import click
 
-from captchahub.cli.journal import journal_hub, journal_options, journal_path, say_journal
+from captchahub.cli.journal import chosen_journal, journal_hub, journal_options, say_journal
 from captchahub.cli.options import local_zone, moment
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
@@ -86,8 +86,8 @@ def spend(
 ) -> None:
     """Show what was spent, by day, provider or kind of task."""
     need_stdout()
-    path = journal_path(config, journal)
-    with journal_hub(config, path) as hub:
+    chosen = chosen_journal(config, journal)
+    with journal_hub(chosen) as hub:
         spends = hub.spend(zone=local_zone(), since=since)
     rows = _rows(spends, _BY[by])
     with writing_stdout():
@@ -100,7 +100,7 @@ def spend(
         else:
             _show(by, rows)
     if not (as_json or as_csv):
-        say_journal(path)
+        say_journal(chosen)
 
 
 def _rows(spends: Iterable[Spend], key: Callable[[Spend], str]) -> Sequence[_Row]:

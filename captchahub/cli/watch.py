@@ -16,7 +16,7 @@ import click
 
 from captchahub.cli.health import SeenHealth, seen_health
 from captchahub.cli.hubs import Spent, spent_today
-from captchahub.cli.journal import journal_hub, journal_options, journal_path, say_journal
+from captchahub.cli.journal import chosen_journal, journal_hub, journal_options, say_journal
 from captchahub.cli.options import positive_seconds
 from captchahub.cli.program import Subcommand
 from captchahub.cli.streams import need_stdout, put, writing_stdout
@@ -88,14 +88,14 @@ class Activity:
 def watch(interval: float, config: Path | None, journal: Path | None, *, once: bool, as_json: bool) -> None:
     """Show live what other processes solve: health, jobs in flight, answers, times, spending and errors."""
     need_stdout()
-    path = journal_path(config, journal)
-    with journal_hub(config, path) as hub, writing_stdout():
+    chosen = chosen_journal(config, journal)
+    with journal_hub(chosen) as hub, writing_stdout():
         if once or as_json or not sys.stdout.isatty():
             if not as_json:
-                say_journal(path)
+                say_journal(chosen)
             _print_lines(hub, None if once else interval, as_json=as_json)
         else:
-            _show_live(hub, path, interval)
+            _show_live(hub, str(chosen.place), interval)
 
 
 def _print_lines(hub: Hub, interval: float | None, *, as_json: bool) -> None:
@@ -108,7 +108,7 @@ def _print_lines(hub: Hub, interval: float | None, *, as_json: bool) -> None:
         time.sleep(interval)
 
 
-def _show_live(hub: Hub, path: Path, interval: float) -> None:
+def _show_live(hub: Hub, place: str, interval: float) -> None:
     # Imported late, because rich takes long to import and help does not need it.
     from rich.live import Live  # noqa: PLC0415
 
@@ -120,11 +120,11 @@ def _show_live(hub: Hub, path: Path, interval: float) -> None:
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
                 found = activities(hub, time.time())
-                live.update(frame(found, f"{path}  {_now()}  Ctrl-C ends", console.width), refresh=True)
+                live.update(frame(found, f"{place}  {_now()}  Ctrl-C ends", console.width), refresh=True)
                 time.sleep(interval)
     finally:
         # The live view disappears with its screen.
-        console.print(frame(found, f"{path}  {_now()}", console.width))
+        console.print(frame(found, f"{place}  {_now()}", console.width))
 
 
 def _now() -> str:

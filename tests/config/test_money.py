@@ -345,7 +345,10 @@ BROKEN: Sequence[tuple[str, str]] = [
     (f"journal: {'x' * 5000}", f"5: journal: {BAD_FILE} '{'x' * 40}…'..."),
     ("    journal: jobs.db", "5: providers.a.journal: unknown key; did you mean 'journal_account'?"),
     ("jurnal: jobs.db", "5: jurnal: unknown key; did you mean 'journal'? ..."),
-    ("journal:\n  pth: jobs.db", "6: journal.pth: unknown key; did you mean 'path'? valid keys: keep, path"),
+    (
+        "journal:\n  pth: jobs.db",
+        "6: journal.pth: unknown key; did you mean 'path'? valid keys: keep, path, pooler, schema, url",
+    ),
     ("journal:\n  keep: 5d\n  path:", f"7: journal.path: {BAD_FILE} nothing..."),
     ("journal: {path: none/x}", f"5: journal.path: {BAD_FILE} 'none/x'..."),
     (

@@ -32,3 +32,19 @@ def reserve(
 def spent(connection: Connection, provider: str | None, since: float) -> Decimal:
     """Return what jobs of no known account cost under a provider's name, or any name, since a time."""
     return from_units(ledger_table.spent(connection, NO_ACCOUNTS, provider, slot_of(since)))
+
+
+_JOB = NewJob(
+    "s", "omo", "image-to-text", "f", {"length": 5}, Decimal("0.5"), "configured", "USD", is_shared=True
+)
+
+
+def reserve_one(connection: Connection, owner: str = "me") -> int:
+    """A work that reserves a job."""
+    return reserve(connection, _JOB, owner=owner, now=1000.0)
+
+
+def failing(connection: Connection) -> int:
+    """A work that writes something and then finds that it should not have."""
+    reserve_one(connection)
+    raise LookupError("there is no such thing")

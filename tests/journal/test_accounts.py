@@ -46,6 +46,8 @@ from tests.journal.ledger import reserve
 from tests.journal.test_journal import Shared, cancelled, jobs, resumed, states
 from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, broken
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 P = ParamSpec("P")
 
 OTHER = "an0ther-t0ken"

@@ -24,25 +24,20 @@ from hypothesis import strategies as st
 
 from captchahub._journal.jobs_table import mark_created, newest_jobs, settle
 from captchahub._journal.liveness import heartbeat
-from captchahub._journal.rows import JobFilter, NewJob
+from captchahub._journal.rows import JobFilter
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
-from tests.journal.ledger import reserve, spent
+from tests.journal.ledger import failing, reserve_one, spent
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 PRICE = Decimal("0.5")
-JOB = NewJob("s", "omo", "image-to-text", "f", {"length": 5}, PRICE, "configured", "USD", is_shared=True)
 PAGE = 4096
 
 processes = multiprocessing.get_context("forkserver")
 # This module is loaded once for all the children, not once for each.
 processes.set_forkserver_preload([__name__])
-
-
-def reserve_one(connection: sqlite3.Connection) -> int:
-    return reserve(connection, JOB, owner="me", now=1000.0)
 
 
 @pytest.fixture
@@ -72,12 +67,6 @@ def why(opened: Callable[[], object]) -> str:
     return str(raised.value)
 
 
-def failing(connection: sqlite3.Connection) -> int:
-    """A work that writes something and then finds that it should not have."""
-    reserve_one(connection)
-    raise LookupError("there is no such thing")
-
-
 class TestTransactions:
     def test_works_come_back_in_order(self, store: SqliteDatabase) -> None:
         assert store.transact([reserve_one, reserve_one, reserve_one]) == [1, 2, 3]
@@ -102,8 +91,9 @@ class TestTransactions:
         def interrupted(_connection: sqlite3.Connection) -> int:
             raise KeyboardInterrupt
 
+        works: list[Callable[[sqlite3.Connection], int]] = [reserve_one, interrupted]
         with pytest.raises(KeyboardInterrupt):
-            store.transact([reserve_one, interrupted])
+            store.transact(works)
         assert jobs_in(store) == []
 
     def test_what_was_committed_is_seen_by_others_at_once(self, store: SqliteDatabase, path: Path) -> None:
@@ -504,7 +494,7 @@ def write_jobs(path: Path, parent: Connection, owner: str) -> None:
     """Reserve, create and settle jobs endlessly, and send their ids after each commit."""
     with closing(SqliteDatabase(path)) as store:
         store.transact([partial(heartbeat, owner=owner, until=9e9)])
-        reserve_next = partial(reserve, job=JOB, owner=owner, now=1000.0)
+        reserve_next = partial(reserve_one, owner=owner)
         while True:
             ids = [done for done in store.transact([reserve_next] * 3) if isinstance(done, int)]
             parent.send(dict.fromkeys(ids, "intent"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ import pytest
 
 from captchahub import AllProvidersFailed, CaptchaHubError, Hub, ImageToText, JournalError, ProviderState
 from captchahub._engine.engine import Engine
+from captchahub._journal.database import Connection, Cursor, T, Work
 from captchahub._journal.liveness import LEASE
 from captchahub.results import HealthEntry
 from captchahub.testing import Mishap, json_reply
@@ -31,6 +32,8 @@ from tests.virtual_services import (
     Service,
     run_with_services,
 )
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 REFUSED = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
 BUSY = Mishap(json_reply({"error": True, "message": "busy"}, 429, Retry_After="5"))
@@ -74,7 +77,7 @@ class TestOut:
             shared.service.mishap = lambda _: REFUSED
             hub, reader = shared.hub(), shared.hub()
             await failed(hub)
-            await asyncio.sleep(100_000)
+            await asyncio.sleep(10 * LEASE)
             assert shown(await reader.recorded_health()) == [OUT]
             await hub.revive("omo")
             await asyncio.sleep(0)
@@ -194,16 +197,20 @@ class TestCooling:
 class Counting(Shared):
     """A journal that counts how often health is written."""
 
-    async def count(self) -> int:
-        return await self.write(lambda one: next(iter(one.execute("SELECT count(*) FROM writes")))[0])
+    many = 0
 
-    async def start(self) -> None:
-        await self.write(lambda one: one.execute("CREATE TABLE writes (state TEXT)"))
-        await self.write(
-            lambda one: one.execute(
-                "CREATE TRIGGER counted INSERT ON health BEGIN INSERT INTO writes VALUES (new.state); END"
-            )
-        )
+    async def write(self, work: Work[T]) -> T:
+        return await super().write(lambda connection: work(_Counted(connection, self)))
+
+
+class _Counted:
+    def __init__(self, connection: Connection, journal: Counting) -> None:
+        self._connection = connection
+        self._journal = journal
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Cursor:
+        self._journal.many += "INSERT INTO health" in sql
+        return self._connection.execute(sql, parameters or {})
 
 
 class TestWriting:
@@ -211,9 +218,8 @@ class TestWriting:
         journal = Counting()
 
         async def main(engine: Engine) -> None:
-            await journal.start()
             await asyncio.gather(*(failed(engine) for _ in range(50)))
-            assert await journal.count() == 1
+            assert journal.many == 1
 
         services = {"omo": Service(mishap=lambda _: BUSY)}
         run_with_services(services, main, journal=journal)
@@ -222,9 +228,8 @@ class TestWriting:
         journal = Counting()
 
         async def main(engine: Engine) -> None:
-            await journal.start()
             await asyncio.gather(*(solved_alone(engine) for _ in range(5)))
-            assert await journal.count() == 0
+            assert journal.many == 0
 
         run_with_services({"omo": Service()}, main, journal=journal)
 

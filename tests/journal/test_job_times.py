@@ -15,6 +15,8 @@ from tests.journal.test_accounts import OTHER, SharedJournal, on_virtual_clock, 
 from tests.journal.test_journal import Shared
 from tests.virtual_services import TOKEN, Service, run_with_services
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 JOB_TIMES = "SELECT account, kind FROM job_times"
 DAY = 86_400.0
 

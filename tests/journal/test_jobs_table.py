@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from captchahub._journal.claims import claim
+from captchahub._journal.database import Connection as Transaction
+from captchahub._journal.database import Database
 from captchahub._journal.jobs_table import (
     ENDED,
     find_equal,
@@ -44,6 +46,7 @@ from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState, Spend
 from captchahub.settings import Budget, Period
 from tests.journal.ledger import reserve, spent
+from tests.journal.stores import STORES, Place, new_store, place_of, use_store
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,11 +82,11 @@ def limit(amount: str, per: Period = Period.DAY, *, provider: str | None = "omo"
 class Journal:
     """A database, and works that run in a transaction each. What a work raises is raised here."""
 
-    def __init__(self, store: SqliteDatabase) -> None:
+    def __init__(self, store: Database) -> None:
         self.store = store
 
-    def do(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **keys: P.kwargs) -> T:
-        def whole(connection: sqlite3.Connection) -> T:
+    def do(self, work: Callable[Concatenate[Transaction, P], T], *args: P.args, **keys: P.kwargs) -> T:
+        def whole(connection: Transaction) -> T:
             return work(connection, *args, **keys)
 
         (done,) = self.store.transact([whole])
@@ -92,7 +95,7 @@ class Journal:
         return done
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.do(lambda connection: connection.execute(sql).fetchall())
+        return self.do(lambda connection: list(connection.execute(sql)))
 
     def reserved(self, what: NewJob | None = None, *, owner: str = "me", now: float = NOON) -> int:
         return self.do(reserve, what or new_job(), (), owner=owner, now=now)
@@ -121,8 +124,8 @@ class Journal:
 
 
 @pytest.fixture
-def journal() -> Iterator[Journal]:
-    with closing(SqliteDatabase(None)) as store:
+def journal(each_store: str) -> Iterator[Journal]:
+    with closing(new_store()) as store:
         journal = Journal(store)
         journal.do(heartbeat, "me", LONG)
         yield journal
@@ -381,7 +384,7 @@ class TestBudgets:
         journal.do(reserve, new_job(price=Decimal(0)), [limit("1")], owner="me", now=NOON)
 
     def test_one_that_is_refused_spoils_no_other_of_its_group(self, journal: Journal) -> None:
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Transaction) -> int:
             return reserve(connection, new_job(), [limit("0.2")], owner="me", now=NOON)
 
         assert [type(done) for done in journal.store.transact([work] * 4)] == [int, int] + [
@@ -529,13 +532,14 @@ class TestSpeed:
             return [row[3] for rows in explained for row in rows]
 
         with closing(SqliteDatabase(tmp_path / "jobs.db")) as store:
-            plan = Journal(store).do(traced)
+            (plan,) = store.transact([traced])
+        assert isinstance(plan, list)
         assert any(index in step for step in plan)
         assert not [step for step in plan if step.startswith(("SCAN jobs", "SCAN ledger"))]
 
 
-def take_what_fits(path: Path, parent: Connection, start: threading.Barrier, owner: str) -> None:
-    with closing(SqliteDatabase(path, busy_timeout=60)) as store:
+def take_what_fits(place: Place, parent: Connection, start: threading.Barrier, owner: str) -> None:
+    with closing(place.opened()) as store:
         journal = Journal(store)
         journal.do(heartbeat, owner, LONG)
         start.wait()
@@ -546,8 +550,8 @@ def take_what_fits(path: Path, parent: Connection, start: threading.Barrier, own
                 parent.send(None)
 
 
-def claim_all(path: Path, parent: Connection, start: threading.Barrier, owner: str) -> None:
-    with closing(SqliteDatabase(path, busy_timeout=60)) as store:
+def claim_all(place: Place, parent: Connection, start: threading.Barrier, owner: str) -> None:
+    with closing(place.opened()) as store:
         journal = Journal(store)
         journal.do(heartbeat, owner, LONG)
         start.wait()
@@ -556,14 +560,14 @@ def claim_all(path: Path, parent: Connection, start: threading.Barrier, owner: s
                 parent.send(job.id)
 
 
-def sent_by_4(
-    work: Callable[[Path, Connection, threading.Barrier, str], None], path: Path
+def sent_by(
+    many: int, work: Callable[[Place, Connection, threading.Barrier, str], None], place: Place
 ) -> list[int | None]:
-    """Return what four processes send that begin at the same time."""
-    start = processes.Barrier(4)
-    pipes = [processes.Pipe(duplex=False) for _ in range(4)]
+    """Return what several processes send that begin at the same time."""
+    start = processes.Barrier(many)
+    pipes = [processes.Pipe(duplex=False) for _ in range(many)]
     children = [
-        processes.Process(target=work, args=(path, sender, start, f"owner {number}"))
+        processes.Process(target=work, args=(place, sender, start, f"owner {number}"))
         for number, (_, sender) in enumerate(pipes)
     ]
     for child in children:
@@ -588,23 +592,24 @@ def received(receiver: Connection) -> Iterator[int | None]:
 
 
 class TestSeveralProcesses:
-    @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        return tmp_path / "jobs.db"
+    @pytest.fixture(params=STORES)
+    def place(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+        with place_of(request.param, tmp_path) as place:
+            yield place
 
-    def test_200_reservations_against_a_budget_for_50_are_50_jobs(self, path: Path) -> None:
-        done = sent_by_4(take_what_fits, path)
-        assert len(done) == 200
+    def test_400_reservations_against_a_budget_for_50_are_50_jobs(self, place: Place) -> None:
+        done = sent_by(8, take_what_fits, place)
+        assert len(done) == 400
         assert len({entry_id for entry_id in done if entry_id is not None}) == 50
-        with closing(SqliteDatabase(path)) as store:
+        with closing(place.opened()) as store:
             journal = Journal(store)
             assert journal.do(spent, "omo", 0) == 5
-            assert len(journal.do(newest_jobs, JobFilter(limit=200))) == 50
+            assert len(journal.do(newest_jobs, JobFilter(limit=400))) == 50
 
-    def test_no_two_claim_the_same_job(self, path: Path) -> None:
-        with closing(SqliteDatabase(path)) as store:
+    def test_no_two_claim_the_same_job(self, place: Place) -> None:
+        with closing(place.opened()) as store:
             jobs = [Journal(store).created(owner="dead") for _ in range(100)]
-        claimed = sent_by_4(claim_all, path)
+        claimed = sent_by(4, claim_all, place)
         assert Counter(claimed) == Counter(jobs)
 
 
@@ -641,9 +646,12 @@ class AgainstAModel(RuleBasedStateMachine):
 
     jobs: Bundle[int] = Bundle("jobs")
 
+    store_kind = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
-        self.store = SqliteDatabase(None)
+        use_store(self.store_kind)
+        self.store = new_store()
         self.journal = Journal(self.store)
         self.rows = dict[int, Row]()
         self.alive = dict[str, int]()
@@ -651,6 +659,7 @@ class AgainstAModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
+        use_store("sqlite")
 
     def there(self, job: int) -> Row | None:
         row = self.rows[job]
@@ -823,3 +832,13 @@ class AgainstAModel(RuleBasedStateMachine):
 
 TestAgainstAModel = AgainstAModel.TestCase
 TestAgainstAModel.settings = settings(stateful_step_count=40)
+
+
+class AgainstAModelInPostgres(AgainstAModel):
+    store_kind = "postgres"
+
+
+if "postgres" in STORES:
+    TestAgainstAModelInPostgres = AgainstAModelInPostgres.TestCase
+    # Each step is some round trips, and what is new to this store are its statements.
+    TestAgainstAModelInPostgres.settings = settings(stateful_step_count=30, max_examples=5)

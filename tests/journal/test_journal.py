@@ -38,7 +38,6 @@ from captchahub._journal.database import Connection, Work
 from captchahub._journal.jobs_table import newest_jobs, settle
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import JobFilter, NewJob
-from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
 from captchahub._policy.job_token import Token
@@ -50,6 +49,7 @@ from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, ScriptedTransport, Slow, json_reply, run_virtual
 from captchahub.tickets import Progress
 from tests.journal.ledger import reserve
+from tests.journal.stores import new_store
 from tests.virtual_services import (
     MORNING,
     NOT_SENT,
@@ -62,6 +62,8 @@ from tests.virtual_services import (
     run_with_services,
     unreachable,
 )
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 PRICE = {"prices": {"image-to-text": 0.001}}
 LOST = Mishap(Hang(), handled=True)
@@ -86,7 +88,7 @@ class Shared(DatabaseWriter):
     """A journal that outlives its hubs, as a file does."""
 
     def __init__(self) -> None:
-        self._store = SqliteDatabase(None)
+        self._store = new_store()
         super().__init__(self._store, thread=False)
         self.fault: Exception | None = None
 
@@ -983,6 +985,8 @@ class TestAJournalThatFails:
         run_with_services({"omo": Service(settings=PRICE)}, main, journal=book)
         assert "is not marked as ambiguous: journal jobs.db: the disk is full" in caplog.text
 
+    # Its many statements take seconds in PostgreSQL, and are tried there by other tests.
+    @pytest.mark.parametrize("each_store", ["sqlite"], indirect=True)
     def test_is_pruned_in_time_if_much_is_old(self) -> None:
         book = Shared()
 

@@ -27,7 +27,7 @@ from captchahub.cli.text import counted, printable
 from captchahub.errors import ConfigError
 from captchahub.hub import Hub
 from captchahub.provider import ProviderKind, is_loopback
-from captchahub.settings import HubSettings, ProviderSettings
+from captchahub.settings import HubSettings, JournalSettings, ProviderSettings
 
 
 def check(file: Path, *, as_json: bool) -> bool:
@@ -64,7 +64,7 @@ def problems_of(inspected: Inspected, plugins: Plugins) -> list[LocatedProblem]:
         return problems
     try:
         # As a hub would begin, but for its journal: checking leaves no file behind.
-        journal = attrs.evolve(inspected.settings.journal, path=None)
+        journal = JournalSettings(keep=inspected.settings.journal.keep)
         Hub(attrs.evolve(inspected.settings, journal=journal), plugins=plugins).close()
     except ConfigError as error:
         return [inspected.located(line) for line in str(error).splitlines()]

@@ -22,7 +22,7 @@ from captchahub._config.plain_values import items_in, mapping_in, value_at
 from captchahub._config.problems import KeyPath
 from captchahub._config.routes import contradictions
 from captchahub._config.scalars import NEVER
-from captchahub._support.notation import Duration, FilePath, HedgeDelay, Pause, ProxyAddress
+from captchahub._support.notation import DatabaseAddress, Duration, FilePath, HedgeDelay, Pause, ProxyAddress
 from captchahub._support.redaction import mask, secrets_in
 from captchahub.provider import Secret
 from captchahub.settings import (
@@ -158,10 +158,11 @@ class _Effective:
     def _journal(self, journal: JournalSettings) -> Entry:
         place = ("journal",)
         is_mapping = bool(self._written(place))
-        if journal.path is None and not is_mapping:
+        if journal.place is None and not is_mapping:
             # Without a file its keys mean nothing.
             return Entry("journal", source=_DEFAULT, in_use=False)
-        special = {} if is_mapping else {"path": self._given(place, FilePath, "path")}
+        key, target = ("path", FilePath) if journal.url is None else ("url", DatabaseAddress)
+        special = {} if is_mapping else {key: self._given(place, target, key)}
         return Entry("journal", children=self._settings_entries(place, journal, special))
 
     def _written(self, place: KeyPath) -> Mapping[str, object]:
@@ -220,7 +221,7 @@ def _is_secret(target: Any) -> bool:
     # Of a type that this library does not know, its arguments say what may be in it.
     if isinstance(info, (type_info.UnionType, type_info.UnknownType)):
         return any(map(_is_secret, info.members))
-    return _notation(target) is Secret
+    return _notation(target) in (Secret, DatabaseAddress)
 
 
 def _member(target: Any, step: str | int) -> Any:

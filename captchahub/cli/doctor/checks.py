@@ -193,7 +193,7 @@ def _token_check(name: str, balance: Balance | CaptchaHubError, currency: str | 
 
 def _journal_checks(hub: Hub, settings: HubSettings) -> Iterator[Check]:
     path = settings.journal.path
-    if path is None:
+    if settings.journal.place is None:
         yield Check(
             "journal",
             Status.NOTE,
@@ -204,7 +204,10 @@ def _journal_checks(hub: Hub, settings: HubSettings) -> Iterator[Check]:
     open_jobs = hub.jobs(state=JobState.CREATED, limit=1_000_000)
     undelivered = hub.jobs(is_given=False, limit=1_000_000)
     ambiguous = hub.jobs(state=JobState.AMBIGUOUS, limit=1_000_000)
-    yield space_check(path, shutil.disk_usage(path.parent).free)
+    if path is None:
+        yield Check("journal", Status.OK, f"{settings.journal.place}: can be read and written")
+    else:
+        yield space_check(path, shutil.disk_usage(path.parent).free)
     yield from _left_behind(
         len([job for job in open_jobs if job.held_until is None]) + len(undelivered), len(ambiguous)
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from captchahub.cli.journal import journal_hub, journal_options, journal_path
+from captchahub.cli.journal import chosen_journal, journal_hub, journal_options
 from captchahub.cli.options import UserPath, local_zone, moment
 from captchahub.cli.program import Subcommand
 from captchahub.cli.replacing import replacing
@@ -68,19 +68,19 @@ def report(
     from captchahub.cli.report.page import page  # noqa: PLC0415
 
     made = datetime.now().astimezone()
-    path = journal_path(config, journal)
-    with journal_hub(config, journal) as hub:
+    chosen = chosen_journal(config, journal)
+    with journal_hub(chosen) as hub:
         zone = local_zone()
         figures = figures_of(hub.jobs(since=since, limit=1_000_000), hub.spend(zone=zone, since=since), zone)
     if not figures.days:
-        raise click.ClickException(f"{path}: there is no job to report on")
+        raise click.ClickException(f"{chosen.place}: there is no job to report on")
     drawn: Mapping[str, Chart] = {}
     note = ""
     try:
         drawn = charts(figures)
     except ImportError:
         note = f"without charts; they need: {_INSTALL}"
-    text = page(figures, drawn, note=note, journal=str(path), made=made, since=since)
+    text = page(figures, drawn, note=note, journal=str(chosen.place), made=made, since=since)
     with replacing(output) as file:
         file.write_text(text, encoding="utf-8")
     if csv_file is not None:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from captchahub._journal.accounts_table import OwnAccounts, add, find, mark_key
-from captchahub._journal.database import Connection, T
+from captchahub._journal.database import Connection, OutcomeUnknown, T
 from captchahub._journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -58,7 +58,11 @@ class HubAccounts:
             own = OwnAccounts({name: numbers[one] for name, one in identities.items()}, had)
             return own, work(connection, own)
 
-        own, done = await self._writer.write(numbered)
+        try:
+            own, done = await self._writer.write(numbered)
+        except OutcomeUnknown as error:
+            _, done = error.done
+            raise OutcomeUnknown(str(error), done) from error
         # Not before the commit: a number that was given in a transaction which fails is given again, to
         # another account.
         if identities is self.identities and ever is self._ever:

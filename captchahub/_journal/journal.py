@@ -290,12 +290,9 @@ class Journal:
     async def release(self, ids: Iterable[int]) -> None:
         """Leave created jobs, which this hub polls no more, to any hub that resumes."""
         releasing = list(ids)
-        if not releasing:
-            return
-        try:
-            await self._writer.write(partial(claims.release, ids=releasing, owner=self.owner))
-        except CaptchaHubError as error:
-            log.warning("jobs stay with this hub until it is closed, because the journal failed: %s", error)
+        if releasing:
+            work = partial(claims.release, ids=releasing, owner=self.owner)
+            await self.pending.write(work, "that jobs are left to other hubs")
 
     def mark_delivered(self, entry_id: int) -> asyncio.Task[None]:
         """Write down in the background that a caller has received the answer of a job."""

@@ -34,9 +34,9 @@ from captchahub import (
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._engine.resume import ResumeIterator
-from captchahub._journal.database import Connection, Work
+from captchahub._journal.database import Connection, OutcomeUnknown, Work
 from captchahub._journal.jobs_table import newest_jobs, settle
-from captchahub._journal.liveness import heartbeat
+from captchahub._journal.liveness import LEASE, heartbeat
 from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
@@ -117,6 +117,19 @@ class Unwritable(Shared):
 
     async def read(self, work: Work[T]) -> T:
         return await DatabaseWriter.read(self, work)
+
+
+class WithoutReply(Shared):
+    """A journal whose replies to commits get lost while ``is_lost`` is set."""
+
+    is_lost = False
+
+    async def write(self, work: Work[T]) -> T:
+        done = await super().write(work)
+        if self.is_lost:
+            self.fault = JournalError("the server can't be reached")
+            raise OutcomeUnknown("the server can't be reached", done)
+        return done
 
 
 class SlowJournal(Shared):
@@ -984,6 +997,45 @@ class TestAJournalThatFails:
 
         run_with_services({"omo": Service(settings=PRICE)}, main, journal=book)
         assert "is not marked as ambiguous: journal jobs.db: the disk is full" in caplog.text
+
+    @pytest.mark.parametrize("solves_before", [0, 1])
+    def test_a_reservation_whose_commit_is_unknown_is_withdrawn_once_it_can_be(
+        self, solves_before: int
+    ) -> None:
+        book = WithoutReply()
+
+        async def main(engine: Engine) -> None:
+            for _ in range(solves_before):
+                await engine.solve(TASK, None)
+            book.is_lost = True
+            with pytest.raises(JournalError):
+                await engine.solve(TASK, None)
+            book.is_lost = False
+            assert len(services["omo"].world.jobs) == solves_before
+            assert book.states() == ["solved"] * solves_before + ["intent"]
+            await asyncio.sleep(2 * LEASE)
+            assert book.states() == ["solved"] * solves_before + ["intent"]
+            book.fault = None
+            await asyncio.sleep(LEASE / 3)
+            assert book.states() == ["solved"] * solves_before + ["not_sent"]
+            assert await spent(engine) == Decimal("0.001") * solves_before
+
+        services = {"omo": Service(settings=PRICE)}
+        run_with_services(services, main, journal=book)
+
+    def test_jobs_whose_claim_is_unknown_are_free_for_another_hub(self) -> None:
+        services, book = {"omo": Service(seconds=lambda: 10.0)}, WithoutReply()
+        left_behind(services, book)
+
+        async def main(engine: Engine) -> None:
+            book.is_lost = True
+            with pytest.raises(JournalError):
+                await resumed(engine)
+            book.is_lost, book.fault = False, None
+            await asyncio.sleep(LEASE)
+            assert len(await resumed(engine)) == 1
+
+        run_with_services(services, main, journal=book)
 
     # Its many statements take seconds in PostgreSQL, and are tried there by other tests.
     @pytest.mark.parametrize("each_store", ["sqlite"], indirect=True)

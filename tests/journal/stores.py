@@ -43,6 +43,11 @@ class Place:
     address: str = ""
     schema: str = ""
 
+    @property
+    def configured(self) -> object:
+        """The value of ``journal`` in a configuration."""
+        return {"url": self.address, "schema": self.schema} if self.path is None else str(self.path)
+
     def opened(self) -> Database:
         """Open it; other processes may keep it locked for a minute."""
         if self.path is not None:

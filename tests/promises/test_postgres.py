@@ -1,0 +1,140 @@
+"""Hubs that share a journal in PostgreSQL, as on machines without a common file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from captchahub import AllProvidersFailed, Hub, JobState, JournalError, TextSolution
+from captchahub._config.loader import read_mapping
+from captchahub._engine.engine import Engine
+from captchahub._plugins.manager import Plugins
+from captchahub.testing import Fault, Sandbox
+from tests.conftest import QuickOmo
+from tests.journal.stores import STORES, Place, place_of
+from tests.postgres_server import PostgresServer
+
+pytestmark = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
+
+PRICE = Decimal("0.00055")
+RESTARTS = int(os.environ.get("CAPTCHAHUB_RESTARTS", "1"))
+"""How often the server is restarted; there are 60 solves for each restart."""
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with place_of("postgres", None) as place:
+        yield place
+
+
+def mapping(sandbox: Sandbox, journal: object, **keys: object) -> dict[str, Any]:
+    account = sandbox.settings("one", balance="1000")
+    provider = {"plugin": "omocaptcha", **account, "prices": {"image-to-text": str(PRICE)}, **keys}
+    return {"providers": {"omo": provider}, "journal": journal}
+
+
+def test_equal_tasks_of_two_hubs_are_one_job(place: Place, sandbox: Sandbox, quick: QuickOmo) -> None:
+    configured = mapping(sandbox, place.configured)
+    task = sandbox.draw_text("x7kp2").task()
+    with (
+        Hub.from_mapping(configured, plugins=[quick]) as one,
+        Hub.from_mapping(configured, plugins=[quick]) as other,
+    ):
+        results = [ticket.result() for ticket in [one.submit(task), other.submit(task)]]
+    assert [result.solution for result in results] == [TextSolution("x7kp2")] * 2
+    assert len(sandbox.jobs) == 1
+    assert sum(result.total_cost or 0 for result in results) == PRICE
+
+
+def test_hubs_whose_clocks_differ_agree_on_who_is_alive(
+    place: Place, sandbox: Sandbox, quick: QuickOmo
+) -> None:
+    async def resumed(engine: Engine) -> list[object]:
+        return [one.solution async for one in engine.resume(8)]
+
+    async def main() -> None:
+        plugins = Plugins([quick])
+        settings = read_mapping(mapping(sandbox, place.configured), plugins)
+        engines = [
+            Engine(settings, plugins=plugins, wall_clock=lambda skew=skew: time.time() + skew)
+            for skew in (-7200.0, 7200.0)
+        ]
+        sandbox.add_faults(Fault.hang(on="getJobResult"))
+        for owner, other in (engines, engines[::-1]):
+            task = sandbox.draw_text().task()
+            solving = asyncio.ensure_future(owner.solve(task, None))
+            created = len(sandbox.calls_to("getJobResult"))
+            await asyncio.to_thread(sandbox.wait_for_calls, "getJobResult", created + 1, timeout=20)
+            # Hours later by its own clock, or earlier, it is still a job of a living hub.
+            assert await resumed(other) == []
+            solving.cancel()
+            await asyncio.wait([solving])
+        for engine in engines:
+            await engine.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_server_that_restarts_loses_and_doubles_no_job(sandbox: Sandbox, quick: QuickOmo) -> None:
+    server = PostgresServer()
+    try:
+        server.start()
+        configured = mapping(sandbox, server.url, max_in_flight=20)
+        with (
+            Hub.from_mapping(configured, plugins=[quick]) as one,
+            Hub.from_mapping(configured, plugins=[quick]) as other,
+            ThreadPoolExecutor(20) as threads,
+        ):
+            solving: list[Any] = []
+            for number in range(RESTARTS):
+                created = len(sandbox.calls_to("createJob"))
+                solving += [
+                    threads.submit(solve_until_it_works, [one, other][turn % 2], sandbox.draw_text())
+                    for turn in range(60)
+                ]
+                sandbox.wait_for_calls("createJob", created + 5, timeout=30)
+                server.restart(signal.SIGQUIT if number % 2 == 0 else signal.SIGINT)
+            for solve in solving:
+                solve.result()
+        # Closed hubs have written all that could not be written before.
+        with Hub.from_mapping(configured, plugins=[quick]) as reader:
+            check_books(reader, sandbox)
+    finally:
+        server.remove()
+
+
+def solve_until_it_works(hub: Hub, drawn: Any) -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            result = hub.solve(drawn.task())
+        except (AllProvidersFailed, JournalError):
+            # Nothing was ordered, or the answer is there for the next solve.
+            assert time.monotonic() < until
+        else:
+            assert result.solution == TextSolution(drawn.text)
+            return
+
+
+def check_books(hub: Hub, sandbox: Sandbox) -> None:
+    """Check that the journal has every job of the service once, and every cost."""
+    rows = hub.jobs(limit=1_000_000)
+    known = Counter(row.job_id for row in rows if row.job_id is not None)
+    assert known == Counter(job.id for job in sandbox.jobs)
+    # One job a picture: what failed was not ordered.
+    assert max(Counter(job.picture for job in sandbox.jobs).values()) == 1
+    assert {row.state for row in rows} <= {JobState.SOLVED, JobState.NOT_SENT}
+    assert total(line.amount for line in hub.spend()) == total(job.price for job in sandbox.jobs)
+
+
+def total(amounts: Any) -> Decimal:
+    return sum(amounts, Decimal(0))

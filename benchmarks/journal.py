@@ -6,10 +6,11 @@ Run with ``make bench``. The service answers in this process, without HTTP, so t
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -22,15 +23,17 @@ from benchmarks.compare.pictures import picture
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
-from captchahub._journal.database import Work
+from captchahub._journal.database import Database, Work
+from captchahub._journal.postgres import PostgresDatabase
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, Writer
 from captchahub._plugins.manager import Plugins
 from captchahub.hookspecs import hookimpl
-from captchahub.provider import ProviderKind
+from captchahub.provider import ProviderKind, Secret
 from captchahub.results import Result
 from captchahub.settings import ProviderSettings
 from captchahub.testing import EmulatedTransport, World
+from tests.postgres_server import PostgresServer
 
 SOLVES = 1000
 ROUNDS = 3
@@ -79,15 +82,25 @@ class NoJournal:
         """Nothing is held."""
 
 
-class CountingDatabase(SqliteDatabase):
-    """Counts the commits; with ``synchronous=FULL`` each is an fsync."""
+class CountingDatabase:
+    """Counts the commits to a database; each is an fsync."""
 
-    commits = 0
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.commits = 0
 
-    def transact(self, works: Sequence[Callable[[sqlite3.Connection], T]]) -> list[T | Exception]:
-        """See :meth:`SqliteDatabase.transact`."""
+    def transact(self, works: Sequence[Work[T]]) -> list[T | Exception]:
+        """See :meth:`Database.transact`."""
         self.commits += 1
-        return super().transact(works)
+        return self._database.transact(works)
+
+    def read(self, work: Work[T]) -> T:
+        """See :meth:`Database.read`."""
+        return self._database.read(work)
+
+    def close(self) -> None:
+        """See :meth:`Database.close`."""
+        self._database.close()
 
 
 @attrs.frozen
@@ -154,20 +167,37 @@ def main() -> None:
     without: list[Cost] = []
     in_memory: list[Cost] = []
     in_file: list[Cost] = []
-    commits = 0
-    with tempfile.TemporaryDirectory() as folder:
+    in_postgres: list[Cost] = []
+    commits: Counter[str] = Counter()
+
+    def counted(kind: str, database: Database) -> Cost:
+        counting = CountingDatabase(database)
+        cost = measure(DatabaseWriter(counting, thread=True))
+        commits[kind] += counting.commits
+        return cost
+
+    # On this machine, and its disk is waited for: a network adds its round trips, and no CPU.
+    server = PostgresServer({})
+    with tempfile.TemporaryDirectory() as folder, closing(server):
+        server.start()
         for number in range(ROUNDS):
             without.append(measure(NoJournal()))
             in_memory.append(measure(DatabaseWriter(SqliteDatabase(None), thread=False)))
-            database = CountingDatabase(Path(folder) / f"{number}.db")
-            in_file.append(measure(DatabaseWriter(database, thread=True)))
-            commits += database.commits
+            in_file.append(counted("in a file", SqliteDatabase(Path(folder) / f"{number}.db")))
+            database = PostgresDatabase(Secret(server.url), schema=f"bench_{number}")
+            in_postgres.append(counted("PostgreSQL", database))
     least = min(cost.cpu for cost in without)
-    for name, costs in ("none", without), ("in memory", in_memory), ("in a file", in_file):
+    for name, costs in (
+        ("none", without),
+        ("in memory", in_memory),
+        ("in a file", in_file),
+        ("PostgreSQL", in_postgres),
+    ):
         best = min(costs, key=lambda cost: cost.cpu)
         cpu = f"{best.cpu * 1000:.2f} ms of CPU a solve, {(best.cpu - least) * 1000:.2f} ms for the journal"
         print(f"journal {name + ':':11} {cpu}; {best.speed:.0f} solves/s, {best.in_flight:.0f} in flight")
-    print(f"commits (fsyncs) a job:  {commits / ROUNDS / SOLVES:.2f}")
+    for name, many in commits.items():
+        print(f"commits (fsyncs) a job, {name}: {many / ROUNDS / SOLVES:.2f}")
 
 
 if __name__ == "__main__":

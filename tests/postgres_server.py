@@ -125,7 +125,7 @@ class PostgresServer:
         self.stop(how)
         self.start()
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """Stop the server, and delete its data."""
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -207,9 +207,9 @@ def _keep(folder: Path) -> None:
             fcntl.flock(users, fcntl.LOCK_EX)
             # Before the lock is released: the next user must not find the address of a server that stops.
             address.unlink(missing_ok=True)
-            server.remove()
+            server.close()
     finally:
-        server.remove()
+        server.close()
 
 
 @contextmanager

@@ -435,7 +435,7 @@ class TestAServerThatRestarts:
                 assert isinstance(store.transact([reserve_one])[0], int)
                 assert len(ids_in(store)) == 3
         finally:
-            server.remove()
+            server.close()
 
 
 def columns(tables: object, table: str) -> list[str]:

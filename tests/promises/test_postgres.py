@@ -109,7 +109,7 @@ def test_a_server_that_restarts_loses_and_doubles_no_job(sandbox: Sandbox, quick
         with Hub.from_mapping(configured, plugins=[quick]) as reader:
             check_books(reader, sandbox)
     finally:
-        server.remove()
+        server.close()
 
 
 def solve_until_it_works(hub: Hub, drawn: Any) -> None:

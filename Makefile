@@ -93,6 +93,7 @@ bench: $(READY) $(BENCH)/.ready
 	@$(BENCH)/bin/python -m benchmarks.compare
 	@$(BIN)/python -m benchmarks.hedging
 	@$(BIN)/python -m benchmarks.journal
+	@$(BIN)/python -m benchmarks.processes
 	@$(BIN)/python -m benchmarks.polling
 	@$(BIN)/python -m benchmarks.json_body
 	@$(BIN)/python -m benchmarks.calls

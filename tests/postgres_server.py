@@ -120,6 +120,12 @@ class PostgresServer:
                 self._process.wait()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        """The process of the running server, whose children serve the connections."""
+        assert self._process is not None
+        return self._process.pid
+
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server, and start it again."""
         self.stop(how)

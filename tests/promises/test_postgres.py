@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,6 +56,10 @@ def test_equal_tasks_of_two_hubs_are_one_job(place: Place, sandbox: Sandbox, qui
     assert sum(result.total_cost or 0 for result in results) == PRICE
 
 
+def skewed(seconds: float) -> float:
+    return time.time() + seconds
+
+
 def test_hubs_whose_clocks_differ_agree_on_who_is_alive(
     place: Place, sandbox: Sandbox, quick: QuickOmo
 ) -> None:
@@ -65,8 +70,7 @@ def test_hubs_whose_clocks_differ_agree_on_who_is_alive(
         plugins = Plugins([quick])
         settings = read_mapping(mapping(sandbox, place.configured), plugins)
         engines = [
-            Engine(settings, plugins=plugins, wall_clock=lambda skew=skew: time.time() + skew)
-            for skew in (-7200.0, 7200.0)
+            Engine(settings, plugins=plugins, wall_clock=partial(skewed, skew)) for skew in (-7200.0, 7200.0)
         ]
         sandbox.add_faults(Fault.hang(on="getJobResult"))
         for owner, other in (engines, engines[::-1]):

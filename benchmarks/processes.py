@@ -271,7 +271,7 @@ def main() -> None:
                     for kind, store in stores.items():
                         found.setdefault((kind, processes), []).append(measure(store, processes, server.pid))
         finally:
-            server.remove()
+            server.close()
     print(f"{SOLVES} solves, {ROUNDS} rounds, {AT_ONCE} in flight in each process; median (least to most)")
     for (kind, processes), figures in sorted(found.items()):
         speed, cpu, server_cpu, commits = (

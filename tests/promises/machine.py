@@ -17,7 +17,7 @@ import attrs
 from captchahub_omocaptcha.provider import OmoProvider
 from captchahub_omocaptcha.settings import OmoSettings
 
-from captchahub import AsyncHub, CaptchaHubError, Image, ImageToText, JournalError
+from captchahub import AllProvidersFailed, AsyncHub, CaptchaHubError, Image, ImageToText, JournalError
 from captchahub.hookspecs import hookimpl
 from captchahub.provider import ProviderKind
 
@@ -80,12 +80,11 @@ async def _solve(hub: AsyncHub, waiting: Iterator[tuple[int, str]], *, is_patien
         while True:
             try:
                 result = await hub.solve(task)
-            except JournalError as error:
-                outcome = Outcome(number, error=type(error).__name__)
-                if is_patient:
+            except CaptchaHubError as error:
+                # Nothing was ordered, or the answer is there for the next solve.
+                if is_patient and isinstance(error, (AllProvidersFailed, JournalError)):
                     await asyncio.sleep(_PAUSE)
                     continue
-            except CaptchaHubError as error:
                 outcome = Outcome(number, error=type(error).__name__)
             else:
                 outcome = Outcome(number, result.job_id, result.solution.text)

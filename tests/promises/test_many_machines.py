@@ -238,4 +238,4 @@ def test_a_server_that_restarts_loses_and_doubles_no_job(fleet: MakeFleet) -> No
         assert len(machines.sandbox.jobs) == SOLVES
         print(f"{SOLVES} solves, {RESTARTS} restarts, {seconds:.1f} s")  # noqa: T201 - for people
     finally:
-        server.remove()
+        server.close()

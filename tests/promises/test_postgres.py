@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
 
-from captchahub import AllProvidersFailed, Hub, JobState, JournalError, TextSolution
+from captchahub import Hub, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
 from captchahub.testing import Fault, Sandbox
 from tests.conftest import QuickOmo
 from tests.journal.stores import STORES, Place, place_of
-from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
 
 PRICE = Decimal("0.00055")
-RESTARTS = int(os.environ.get("CAPTCHAHUB_RESTARTS", "1"))
-"""How often the server is restarted; there are 60 solves for each restart."""
 
 
 @pytest.fixture
@@ -86,59 +79,3 @@ def test_hubs_whose_clocks_differ_agree_on_who_is_alive(
             await engine.aclose()
 
     asyncio.run(main())
-
-
-def test_a_server_that_restarts_loses_and_doubles_no_job(sandbox: Sandbox, quick: QuickOmo) -> None:
-    server = PostgresServer()
-    try:
-        server.start()
-        configured = mapping(sandbox, server.url, max_in_flight=20)
-        with (
-            Hub.from_mapping(configured, plugins=[quick]) as one,
-            Hub.from_mapping(configured, plugins=[quick]) as other,
-            ThreadPoolExecutor(20) as threads,
-        ):
-            solving: list[Any] = []
-            for number in range(RESTARTS):
-                created = len(sandbox.calls_to("createJob"))
-                solving += [
-                    threads.submit(solve_until_it_works, [one, other][turn % 2], sandbox.draw_text())
-                    for turn in range(60)
-                ]
-                sandbox.wait_for_calls("createJob", created + 5, timeout=30)
-                server.restart(signal.SIGQUIT if number % 2 == 0 else signal.SIGINT)
-            for solve in solving:
-                solve.result()
-        # Closed hubs have written all that could not be written before.
-        with Hub.from_mapping(configured, plugins=[quick]) as reader:
-            check_books(reader, sandbox)
-    finally:
-        server.close()
-
-
-def solve_until_it_works(hub: Hub, drawn: Any) -> None:
-    until = time.monotonic() + 60
-    while True:
-        try:
-            result = hub.solve(drawn.task())
-        except (AllProvidersFailed, JournalError):
-            # Nothing was ordered, or the answer is there for the next solve.
-            assert time.monotonic() < until
-        else:
-            assert result.solution == TextSolution(drawn.text)
-            return
-
-
-def check_books(hub: Hub, sandbox: Sandbox) -> None:
-    """Check that the journal has every job of the service once, and every cost."""
-    rows = hub.jobs(limit=1_000_000)
-    known = Counter(row.job_id for row in rows if row.job_id is not None)
-    assert known == Counter(job.id for job in sandbox.jobs)
-    # One job a picture: what failed was not ordered.
-    assert max(Counter(job.picture for job in sandbox.jobs).values()) == 1
-    assert {row.state for row in rows} <= {JobState.SOLVED, JobState.NOT_SENT}
-    assert total(line.amount for line in hub.spend()) == total(job.price for job in sandbox.jobs)
-
-
-def total(amounts: Any) -> Decimal:
-    return sum(amounts, Decimal(0))

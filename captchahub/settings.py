@@ -388,6 +388,11 @@ class HubSettings:
     """The most that may be spent at all providers together, such as {limit: 100, per: month}."""
     journal: JournalSettings = JournalSettings()
     """The file in which jobs and costs are recorded, which several processes may share."""
+    shared_limits: bool = True
+    """Whether processes that share the journal's file keep to the limits of an account together.
+
+    False if each of them has the limits for itself.
+    """
     further_budgets: Annotated[Sequence[FurtherBudget], Internal] = ()
     """Budgets of all providers together besides ``budget``, such as that of a batch."""
     reuse_since: Annotated[float, Internal] = math.inf

@@ -20,6 +20,7 @@ import attrs
 from captchahub._engine.context import EngineServices, SolveInfo
 from captchahub._engine.health_recorder import HealthRecorder
 from captchahub._engine.resume import attached, resume
+from captchahub._engine.shared_limits import SharedLimits
 from captchahub._engine.sharing import Sharing, is_being_cancelled
 from captchahub._engine.solve import Solve, SolvePlan
 from captchahub._engine.solve_events import SolveEvents
@@ -90,8 +91,10 @@ class Engine:
         )
         self._services = EngineServices(self._journal, hooks, TaskPreparer(), background, changes, chance)
         self._health = HealthRecorder(self._accounts, self._journal, background)
+        self._shared_limits = SharedLimits(self._accounts, self._journal, background, chance)
         if self._journal.is_shared:
             changes.call(self._health.note_change)
+            self._shared_limits.follow(settings)
         self._plans: dict[str, SolvePlan] = {}
         self._sharing = Sharing()
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -286,6 +289,7 @@ class Engine:
         self._services = attrs.evolve(self._services, hooks=plugins.hooks)
         if self._journal.is_shared:
             self._health.note_change()
+            self._shared_limits.follow(settings)
         self._dispatcher.replace(plugins.hooks.observers)
         self._status.follow(settings)
         plugins.hooks.watch(self._status)

@@ -15,6 +15,7 @@ from captchahub._journal.solutions import unpack
 from captchahub._policy.job_token import Token
 from captchahub._policy.scheduling import backoff
 from captchahub._providers.account import RemoteAccount
+from captchahub._providers.limits import journal_too_slow
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import (
@@ -93,8 +94,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         except TimeoutError:
             if not limit.expired():
                 raise
-            see = "see which program keeps the file locked, or how busy its disk is"
-            raise NotAsked("the journal did not record the job in time", advice=see) from None
+            raise journal_too_slow() from None
 
     async def _create(self, request: Request, task: Task[Solution]) -> Created:
         """Create the job; once more if it is known that the first request did not reach the service."""

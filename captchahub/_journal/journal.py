@@ -24,11 +24,13 @@ from captchahub._journal.database import Connection, Database, OutcomeUnknown, T
 from captchahub._journal.hub_accounts import HubAccounts
 from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
 from captchahub._journal.rows import JobFilter, NewJob
+from captchahub._journal.slot_leases import SlotLeases
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub._policy.job_token import Token
+from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import (
@@ -140,6 +142,7 @@ class Journal:
         """Where to write what must not get lost."""
         self._writer = writer
         self._lock = lock
+        self._slot_leases = SlotLeases(self.owner, lock)
         self._background = background
         self._clock = clock
         self._take_unsaved = take_unsaved
@@ -410,6 +413,28 @@ class Journal:
             return health_table.present(connection, own, self._clock(), self._lock.is_free)
 
         return await self._writer.read(work)
+
+    async def lease_slots(
+        self, lease: int, provider: str, identity: AccountIdentity, request: SlotRequest
+    ) -> int:
+        """Return how many slots of an account this hub may use from now on.
+
+        ``lease`` is the hub's own number of what it holds; what was there of it is replaced. Slots that it
+        may not use any more, and does, still count. Raises JournalError.
+        """
+        # Others must not take this hub for dead while it holds slots.
+        self._start_heartbeat()
+
+        def work(connection: Connection, own: OwnAccounts) -> int:
+            moment = self._clock()
+            renew = self._slot_leases.renew
+            slots, is_written = renew(connection, own, provider, request, lease=lease, now=moment)
+            if is_written:
+                # A hub that finds all as it was writes nothing, so that the disk need not be waited for.
+                self._sign_on(connection, own, moment)
+            return slots
+
+        return await self._accounts.write(work, self._accounts.including(provider, identity))
 
     async def job_times(self, identity: AccountIdentity, kind: str) -> str | None:
         """Return what hubs have learned of how long the jobs of an account take, or None."""

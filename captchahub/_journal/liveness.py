@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from captchahub._journal import health_table
+from captchahub._journal import health_table, slots_table
 from captchahub._journal.database import Connection
 from captchahub._support.forking import no_fork, watch
 
@@ -36,13 +36,13 @@ def heartbeat(connection: Connection, owner: str, until: float) -> None:
 def sign_off(connection: Connection, owner: str) -> None:
     """Write down that a hub is dead, so that others can claim its jobs."""
     connection.execute("DELETE FROM owners WHERE id = :id", {"id": owner})
-    health_table.remove_of_dead(connection)
+    _remove_of_dead(connection)
 
 
 def expire_dead_owners(connection: Connection, lock: ProcessLock, now: float) -> None:
     """Mark the jobs that dead hubs were about to send as ambiguous. Their price stays charged.
 
-    What these hubs recorded of their providers is deleted.
+    What these hubs recorded of their providers is deleted, and the slots that they held are free.
 
     ``lock`` finds the hubs that have ended before their time in the journal was over.
     """
@@ -51,7 +51,7 @@ def expire_dead_owners(connection: Connection, lock: ProcessLock, now: float) ->
         if lock.is_free(owner):
             sign_off(connection, owner)
     connection.execute("DELETE FROM owners WHERE alive_until <= :now", {"now": now})
-    health_table.remove_of_dead(connection)
+    _remove_of_dead(connection)
     # "state IN (...)" repeats the condition of the partial index jobs_open, which SQLite uses only if it
     # finds that condition in the query.
     connection.execute(
@@ -61,6 +61,11 @@ def expire_dead_owners(connection: Connection, lock: ProcessLock, now: float) ->
         """,
         {"error": "the process that sent it, or was about to send it, ended before the reply", "now": now},
     )
+
+
+def _remove_of_dead(connection: Connection) -> None:
+    health_table.remove_of_dead(connection)
+    slots_table.remove_of_dead(connection)
 
 
 if sys.platform != "win32":

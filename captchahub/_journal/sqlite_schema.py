@@ -105,6 +105,19 @@ TABLES: Sequence[str] = (
         PRIMARY KEY (account, kind)
     ) WITHOUT ROWID
     """,
+    # The slots that hubs hold of the limit max_in_flight of an account.
+    """
+    CREATE TABLE leased_slots (
+        owner TEXT NOT NULL,
+        lease INTEGER NOT NULL,               -- a hub has one for each provider
+        account INTEGER NOT NULL,
+        slots INTEGER NOT NULL,
+        needed INTEGER NOT NULL,              -- how many it could use
+        waiting_since REAL,                   -- NULL if it has as many
+        asked_at REAL NOT NULL,
+        PRIMARY KEY (owner, lease)
+    ) WITHOUT ROWID
+    """,
 )
 """The statements that make a new journal, of the newest version; a file also gets ``FILE_INDEXES``."""
 
@@ -210,7 +223,23 @@ _EIGHTH = (
     """,
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
+_NINTH = (
+    # The slots that hubs hold of the limit max_in_flight of an account.
+    """
+    CREATE TABLE leased_slots (
+        owner TEXT NOT NULL,
+        lease INTEGER NOT NULL,               -- a hub has one for each provider
+        account INTEGER NOT NULL,
+        slots INTEGER NOT NULL,
+        needed INTEGER NOT NULL,              -- how many it could use
+        waiting_since REAL,                   -- NULL if it has as many
+        asked_at REAL NOT NULL,
+        PRIMARY KEY (owner, lease)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
 """The statements that make each version from the one before it, the second one first."""
 
 VERSION = len(MIGRATIONS) + 1

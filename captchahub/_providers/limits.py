@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from captchahub._policy.rate import SlidingWindow
 from captchahub._support.clock import now
-from captchahub.errors import NotAsked
+from captchahub.errors import JournalError, NotAsked
 from captchahub.settings import Rate
 
 _WHAT_HELPS = "raise that limit, give it more time, or add a provider to the route"
@@ -18,38 +19,87 @@ def too_late(limit: str) -> NotAsked:
     return NotAsked(f"waiting left no time for a job: {limit}", advice=_WHAT_HELPS)
 
 
+def journal_too_slow() -> NotAsked:
+    """Return the error of an attempt whose journal did not reply as long as there was time for a job."""
+    see = "see which program keeps the file locked, or how busy its disk is"
+    return NotAsked("the journal did not reply in time", advice=see)
+
+
 class Slots:
-    """At most ``limit`` attempts at a time. Attempts that wait get a slot in the order in which they came."""
+    """At most ``limit`` attempts at a time. Attempts that wait get a slot in the order in which they came.
+
+    If other processes share the limit, this one uses only those slots that it has leased.
+    """
 
     # Not asyncio.Semaphore: it can't follow a limit that is lowered while more slots than that are taken.
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self.taken = 0
         """How many slots are taken."""
+        self.peak = 0
+        """How many were needed at the same time, since this was last set."""
+        self.leased = limit
+        """How many slots this process may use; as many as the limit if no other process shares it."""
+        self.is_asking = False
+        """Whether the journal is being asked for slots."""
+        self._lease_change: Callable[[bool], None] | None = None
+        self._room = limit
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def needed(self) -> int:
+        """How many slots are taken or waited for, up to the limit."""
+        return min(self.limit, self.taken + len(self._waiting))
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether an attempt waits for a slot."""
+        return bool(self._waiting)
+
+    def share(self, lease_change: Callable[[bool], None] | None) -> None:
+        """Use only slots that are leased from now on, none at first; or all of the limit, if it is None.
+
+        ``lease_change`` is called when more of them are needed, with True, and when one that is leased no
+        more is free, with False.
+        """
+        self._lease_change = lease_change
+        self.lease(self.limit if lease_change is None else 0)
+
+    def lease(self, count: int) -> None:
+        """Use at most so many slots from now on. Slots that are taken stay taken."""
+        self.leased = count
+        self._room = min(self.limit, count)
+        self._grant()
 
     async def acquire(self, until: float) -> str | None:
         """Take a slot. Return the limit if the attempt had to wait for it, or None.
 
-        ``until`` is in the loop's time. Raises :class:`~captchahub.errors.NotAsked` if none is free by then.
+        ``until`` is in the loop's time. Raises :class:`~captchahub.errors.NotAsked` if none is free by then,
+        or :class:`~captchahub.errors.JournalError` if none can be leased.
         """
-        if self.taken < self._limit:
-            self.taken += 1
+        if self.taken < self._room:
+            self._take()
             return None
-        limit = f"max_in_flight is {self._limit}"
+        is_shared = self._lease_change is not None
+        limit = f"max_in_flight is {self.limit}{', for all processes of the journal' if is_shared else ''}"
         slot = asyncio.get_running_loop().create_future()
         self._waiting.append(slot)
+        self.peak = max(self.peak, self.needed)
+        if self._lease_change is not None:
+            self._lease_change(True)
         try:
             async with asyncio.timeout_at(until):
                 await slot
         except BaseException as error:
-            if slot.done() and not slot.cancelled():
+            if slot.done() and not slot.cancelled() and slot.exception() is None:
                 # It was granted in the moment in which the wait ended.
                 self.release()
             elif slot in self._waiting:
                 self._waiting.remove(slot)
             if isinstance(error, TimeoutError):
+                if self.is_asking and not self.leased and not self.taken:
+                    raise journal_too_slow() from None
                 raise NotAsked(f"no slot came free in time: {limit}", advice=_WHAT_HELPS) from None
             raise
         return limit
@@ -58,18 +108,35 @@ class Slots:
         """Give a slot back, to the attempt that has waited longest."""
         self.taken -= 1
         self._grant()
+        if self._lease_change is not None and self.taken >= self.leased:
+            self._lease_change(False)
 
     def follow(self, limit: int) -> None:
         """Change the limit. Slots that are taken stay taken, and count."""
-        self._limit = limit
+        if self._lease_change is None:
+            self.leased = limit
+        self.limit = limit
+        self._room = min(limit, self.leased)
         self._grant()
 
+    def refuse(self, reason: str) -> None:
+        """Raise JournalError from all attempts that wait, because the journal fails."""
+        while self._waiting:
+            slot = self._waiting.popleft()
+            if not slot.done():
+                # One for each, because an error that is raised changes.
+                slot.set_exception(JournalError(reason))
+
+    def _take(self) -> None:
+        self.taken += 1
+        self.peak = max(self.peak, self.taken)
+
     def _grant(self) -> None:
-        while self._waiting and self.taken < self._limit:
+        while self._waiting and self.taken < self._room:
             slot = self._waiting.popleft()
             # The attempt may have been cancelled in this moment, and not have run since.
             if not slot.done():
-                self.taken += 1
+                self._take()
                 slot.set_result(None)
 
 

@@ -7,7 +7,7 @@ avoid warnings of Python, and can't have any effect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextvars import copy_context
 from enum import Enum
 from math import inf
@@ -17,6 +17,7 @@ import attrs
 
 from captchahub._engine.engine import Engine
 from captchahub._journal.database import Work
+from captchahub._providers.account import RemoteAccount
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from tests.simulation.accounts import Account
@@ -24,6 +25,7 @@ from tests.simulation.call_monitor import CallMonitor, HealthSnapshot
 from tests.simulation.journal_file import JournalFile
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.service import Service
+from tests.simulation.world import SimulatedWorld
 
 __all__ = ["JournalWriter", "Kill", "KillPoint", "Process", "ServiceConnection"]
 
@@ -140,9 +142,36 @@ class Process:
         return self.accounts is None or account in self.accounts
 
     @property
+    def remote_accounts(self) -> Sequence[RemoteAccount]:
+        """The accounts that its hub has now."""
+        accounts = () if self.engine is None else self.engine._accounts.values()  # pyright: ignore[reportPrivateUsage]
+        return [one for one in accounts if isinstance(one, RemoteAccount)]
+
+    @property
     def unfinished(self) -> list[asyncio.Task[Any]]:
         """The tasks that still run."""
         return [task for task in self.tasks if not task.done()]
+
+
+def check_slots(world: SimulatedWorld, process: Process) -> None:
+    """Check that all living processes together have at most ``max_in_flight`` attempts at an account."""
+    # A process that was stalled may have been taken for dead, and its slots be given to others.
+    if not world.has_reliable_leases:
+        return
+    for account in process.remote_accounts:
+        taken = [
+            other.admission.slots.taken
+            for one in world.processes
+            if not one.is_dead
+            for other in one.remote_accounts
+            if other.identity == account.identity
+        ]
+        if sum(slots > 0 for slots in taken) > 1:
+            world.count("slots of several processes")
+        if sum(taken) > account.settings.max_in_flight:
+            world.report_violation(
+                f"{process.name} uses a slot of {account.name}, of which {taken} are taken by all processes"
+            )
 
 
 class JournalWriter:
@@ -224,6 +253,7 @@ class ServiceConnection:
             process.monitor.poll(self._service, job_id)
         elif self._service.is_order(call):
             order = process.monitor.order(self._service)
+            check_slots(self._service.world, process)
         else:
             order = process.monitor.look(self._service)
         coming = self._service.receive(call, process.name, done=lambda: process.reach(KillPoint.HANDLED))

@@ -43,7 +43,6 @@ class _Run:
         self._seed = seed
         self._chance = Random(seed)
         self._draw = ProcessPlans()
-        self._processes: list[Process] = []
 
     async def live(self) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -75,10 +74,10 @@ class _Run:
                     await self._history(client, is_swept=is_swept)
             except TimeoutError:
                 world.report_violation(
-                    f"this does not come to an end: {[one.unfinished for one in self._processes]}"
+                    f"this does not come to an end: {[one.unfinished for one in world.processes]}"
                 )
             compare(client, is_swept=is_swept)
-            await _end(self._processes, world)
+            await _end(world)
         journal_file.close()
         return Outcome(
             seed=self._seed,
@@ -161,7 +160,7 @@ class _Run:
 
     def _process(self, client: Client, name: str, plan: ProcessPlan) -> Process:
         process = Process(name, client.loop, plan.kill, late=client.journal_file.slowest)
-        self._processes.append(process)
+        client.world.processes.append(process)
         return process
 
     async def _live(self, client: Client, plan: ProcessPlan, process: Process, engine: Engine) -> None:
@@ -201,9 +200,9 @@ async def _jump(world: SimulatedWorld) -> None:
         world.jump(chance.choice((-1, 1)) * chance.choice((1, 50, 400, 4000, 40_000)))
 
 
-async def _end(processes: Sequence[Process], world: SimulatedWorld) -> None:
+async def _end(world: SimulatedWorld) -> None:
     """End the tasks that dead processes left."""
-    for process in processes:
+    for process in world.processes:
         for _ in range(100):
             left = process.unfinished
             if not left:

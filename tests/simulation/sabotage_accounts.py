@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from captchahub._engine.engine import Engine, ProcessEngine
+from captchahub._engine.shared_limits import SharedLimits
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import ledger_table as _ledger_table
@@ -44,11 +45,17 @@ def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_jobs_table, "OF_HUB", "1")
 
 
+def slots_of_each_process(patch: pytest.MonkeyPatch) -> None:
+    """Each process has the slots of an account for itself."""
+    patch.setattr(SharedLimits, "follow", lambda _self, _settings: None)
+
+
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
     "engine of the parent": (engine_of_the_parent, "while another process had an equal one"),
     "lease of the parent": (engine_of_the_parent, "which is dead, can't be collected"),
     "jobs of any account": (jobs_of_any_account, "which is of another account"),
     "budget by name": (budget_by_name, "and its accounts have"),
+    "slots of each process": (slots_of_each_process, "are taken by all processes"),
     "equal task of any account": (equal_task_of_any_account, "waited for a job of another account"),
 }
 """Each with a part of the violation that the simulation must report."""

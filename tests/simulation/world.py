@@ -7,10 +7,14 @@ import random
 import zlib
 from collections import Counter
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from captchahub.tasks import Solution, Task
 from captchahub.testing.emulation import picture_hash
 from tests.simulation.pictures import picture_of, task_of
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
 
 __all__ = ["SimulatedWorld"]
 
@@ -49,6 +53,8 @@ class SimulatedWorld:
         """The number of other actions, by name."""
         self.wrong: list[str] = []
         """The violations."""
+        self.processes: list[Process] = []
+        """All processes that were ever started."""
         self.trace = 0
         """A checksum of the run's events."""
         self.solves: Counter[str] = Counter()

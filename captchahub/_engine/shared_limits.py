@@ -1,0 +1,166 @@
+"""Keeps the limits of accounts together with the other processes that share the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+
+from captchahub._journal.journal import Journal
+from captchahub._policy.shared_slots import SlotRequest, pause_for, wanted, wanted_later
+from captchahub._providers.account import RemoteAccount
+from captchahub._providers.admission import Admission
+from captchahub._providers.registry import ProviderRegistry
+from captchahub._support.background import BackgroundTasks
+from captchahub._support.log import log
+from captchahub.errors import CaptchaHubError
+from captchahub.settings import HubSettings
+
+# How long slots stay with a hub that does not use them, and how often it looks whether others wait for some,
+# in seconds. A look writes nothing unless something has changed.
+_LOOK_INTERVAL = 1.0
+
+
+class SharedLimits:
+    """Leases the slots of the hub's accounts at services, as far as its settings want that."""
+
+    def __init__(
+        self,
+        accounts: ProviderRegistry,
+        journal: Journal,
+        background: BackgroundTasks,
+        chance: Callable[[], float],
+    ) -> None:
+        self._accounts = accounts
+        self._journal = journal
+        self._background = background
+        self._chance = chance
+        self._numbers = itertools.count(1)
+        # By their admissions, which live on when an account is built again with other limits.
+        self._slots: dict[Admission, SharedSlots] = {}
+
+    def follow(self, settings: HubSettings) -> None:
+        """Share the limits of the accounts of now from now on, or no limits."""
+        before, self._slots = self._slots, {}
+        for account in self._accounts.values():
+            if not isinstance(account, RemoteAccount) or not settings.shared_limits:
+                continue
+            shared = before.pop(account.admission, None)
+            if shared is None:
+                shared = SharedSlots(
+                    next(self._numbers), account, self._journal, self._background, self._chance
+                )
+            shared.follow(account)
+            self._slots[account.admission] = shared
+        if not settings.shared_limits:
+            for shared in before.values():
+                shared.end()
+
+
+class SharedSlots:
+    """The slots of one account that this hub has leased.
+
+    It asks the journal when more are needed, and looks at intervals as long as it has some. ``lease`` is the
+    number of what it has in the journal.
+    """
+
+    def __init__(
+        self,
+        lease: int,
+        account: RemoteAccount,
+        journal: Journal,
+        background: BackgroundTasks,
+        chance: Callable[[], float],
+    ) -> None:
+        self._lease = lease
+        self._account = account
+        self._slots = account.admission.slots
+        self._journal = journal
+        self._background = background
+        self._chance = chance
+        self._refusals = 0
+        self._wake = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_over = False
+        self._slots.share(self._change_lease)
+
+    def follow(self, account: RemoteAccount) -> None:
+        """Keep to the settings of an account that is built again."""
+        self._account = account
+
+    def end(self) -> None:
+        """Share no more, and give back what is leased."""
+        self._is_over = True
+        self._slots.share(None)
+        self._change_lease(needs_more=False)
+
+    def _change_lease(self, needs_more: bool) -> None:  # noqa: FBT001 - as Slots calls it
+        if self._keeping is None or self._keeping.done():
+            # In a context of its own, because it outlives the attempt that begins it.
+            self._keeping = asyncio.get_running_loop().create_task(self._keep(), context=Context())
+            self._background.track(self._keeping)
+        elif not needs_more or not self._refusals:
+            # A hub that was refused asks again after its pause, however many attempts wait.
+            self._wake.set()
+
+    async def _keep(self) -> None:
+        """Renew the lease as long as there is one, or an attempt waits for a slot."""
+        self._refusals = 0
+        while True:
+            self._wake.clear()
+            was_over = self._is_over
+            await self._renew()
+            slots = self._slots
+            if was_over or not (slots.leased or slots.taken or slots.is_waited_for):
+                return
+            self._refusals = self._refusals + 1 if slots.needed > slots.leased else 0
+            pause = pause_for(self._refusals, self._chance()) if self._refusals else _LOOK_INTERVAL
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    @property
+    def _held(self) -> int:
+        """How many slots are not free for others: those that this hub may use, and those that it does use."""
+        return max(self._slots.leased, self._slots.taken)
+
+    async def _renew(self) -> None:
+        """Lease as many slots as are needed now."""
+        request = self._request()
+        self._slots.is_asking = True
+        try:
+            granted = await self._journal.lease_slots(
+                self._lease, self._account.name, self._account.identity, request
+            )
+        except CaptchaHubError as error:
+            log.warning("%s: the journal does not say how many slots are free: %s", self._account.name, error)
+            if self._slots.taken == 0:
+                # Otherwise an attempt that ends leaves its slot to one that waits.
+                self._slots.refuse(str(error))
+            return
+        finally:
+            self._slots.is_asking = False
+        if self._is_over:
+            return
+        self._slots.lease(granted)
+        if self._held < request.held:
+            # Until now they could be used here. So it is only the next request that leaves them to others.
+            self._wake.set()
+
+    def _request(self) -> SlotRequest:
+        """Return what is needed now. Slots are kept that were needed since the last look."""
+        slots = self._slots
+        if self._is_over:
+            return SlotRequest(limit=0, held=0, needed=0, wanted=0)
+        needed, peak = slots.needed, slots.peak
+        slots.peak = needed
+        if needed > slots.leased:
+            want = wanted(peak, slots.limit)
+        else:
+            want = wanted_later(slots.leased, peak, slots.limit)
+            if want < slots.leased:
+                # Before it is written: others may use them from then on.
+                slots.lease(want)
+        return SlotRequest(slots.limit, self._held, needed, max(want, needed))

@@ -1,0 +1,250 @@
+"""Limits of an account that several hubs of one journal keep together, on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from captchahub import Image, ImageToText, JournalError, Result, SolveTimeout, TextSolution
+from captchahub._engine.engine import Engine
+from captchahub._journal.liveness import LEASE
+from tests.journal.test_accounts import OTHER, SharedJournal, on_virtual_clock
+from tests.virtual_services import INSTALLED, MORNING, PICTURE, TASK
+
+NUMBERS = itertools.count()
+
+
+def another_task() -> ImageToText:
+    """Return a task that is equal to no other one."""
+    data = bytearray(PICTURE.data)
+    # In the palette of the picture.
+    data[13:16] = next(NUMBERS).to_bytes(3, "big")
+    return ImageToText(Image.from_bytes(bytes(data)))
+
+
+def started(hub: Engine, many: int) -> list[asyncio.Task[Result[TextSolution]]]:
+    return [asyncio.ensure_future(hub.solve(another_task(), 500.0)) for _ in range(many)]
+
+
+class Fleet(SharedJournal):
+    """Hubs with an account of one limit; its jobs take ten seconds."""
+
+    def __init__(self, limit: int = 3, **account: Any) -> None:
+        super().__init__(max_in_flight=limit, **account)
+        self.service.seconds = lambda: 10.0
+
+    @property
+    def open_jobs(self) -> int:
+        now = asyncio.get_running_loop().time()
+        return sum(job.ready_at > now for job in self.service.world.jobs.values())
+
+    async def most_open(self, solves: Sequence[asyncio.Task[Any]]) -> int:
+        """Wait for solves, and return the most jobs that were open at a time."""
+        most = 0
+        while not all(one.done() for one in solves):
+            most = max(most, self.open_jobs)
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*solves)
+        return most
+
+    async def leased(self) -> list[tuple[int, int]]:
+        """Return how many slots each lease has, and how many it needs."""
+        return await self.execute("SELECT slots, needed FROM leased_slots ORDER BY slots DESC")
+
+
+class TestMaxInFlight:
+    @on_virtual_clock
+    async def test_is_kept_by_all_hubs_together(self) -> None:
+        async with Fleet(limit=3) as fleet:
+            hubs = [fleet.hub(), fleet.hub(), fleet.hub()]
+            solves = [one for hub in hubs for one in started(hub, 4)]
+            assert await fleet.most_open(solves) == 3
+            # Twelve jobs of ten seconds, three at a time, and what handing over takes.
+            assert asyncio.get_running_loop().time() < 60
+
+    @on_virtual_clock
+    async def test_is_that_of_the_account_and_not_of_a_name(self) -> None:
+        async with Fleet(limit=2) as fleet:
+            one, same = fleet.hub(names=["mine"]), fleet.hub(names=["ours"])
+            other = fleet.hub(OTHER)
+            first = [*started(one, 2), *started(same, 2)]
+            await asyncio.sleep(5)
+            assert fleet.open_jobs == 2
+            second = started(other, 2)
+            await asyncio.sleep(0.5)
+            assert fleet.open_jobs == 4
+            await asyncio.gather(*first, *second)
+
+    @on_virtual_clock
+    async def test_a_busy_hub_leaves_the_others_their_share(self) -> None:
+        async with Fleet(limit=4) as fleet:
+            busy, late = fleet.hub(), fleet.hub()
+            many = started(busy, 20)
+            await asyncio.sleep(1)
+            assert fleet.open_jobs == 4
+            await asyncio.gather(*started(late, 2))
+            # The slots of the first four jobs, which end after ten seconds.
+            assert asyncio.get_running_loop().time() < 26
+            assert await fleet.most_open(many) == 4
+
+    @on_virtual_clock
+    async def test_hubs_take_turns_where_there_are_fewer_slots_than_hubs(self) -> None:
+        async with Fleet(limit=1) as fleet:
+            hubs = [fleet.hub() for _ in range(3)]
+            solves = [started(hub, 3) for hub in hubs]
+            assert await fleet.most_open(solves[0] + solves[1] + solves[2]) == 1
+            ends = [sorted(one.result().elapsed for one in own) for own in solves]
+            # Each has had its first job before any has its second.
+            assert max(end[0] for end in ends) < min(end[1] for end in ends)
+            assert asyncio.get_running_loop().time() < 9 * 13
+
+    @on_virtual_clock
+    async def test_each_hub_keeps_to_its_own(self) -> None:
+        async with Fleet() as fleet:
+            low, high = fleet.hub(max_in_flight=2), fleet.hub(max_in_flight=5)
+            first = started(high, 4)
+            await asyncio.sleep(1)
+            second = started(low, 1)
+            await asyncio.sleep(1)
+            assert fleet.open_jobs == 4
+            assert await fleet.most_open([*first, *second]) == 4
+
+    @on_virtual_clock
+    async def test_a_solve_that_waits_in_vain_says_which_limit_it_was(self) -> None:
+        async with Fleet(limit=1) as fleet:
+            first = started(fleet.hub(), 1)
+            await asyncio.sleep(1)
+            with pytest.raises(SolveTimeout) as caught:
+                await fleet.hub().solve(another_task(), 5.0)
+            (why,) = caught.value.exceptions
+            assert "max_in_flight is 1, for all processes of the journal" in str(why)
+            await asyncio.gather(*first)
+
+    @on_virtual_clock
+    async def test_a_reload_changes_it(self) -> None:
+        async with Fleet(limit=1) as fleet:
+            one, other = fleet.hub(), fleet.hub()
+            first = started(one, 1)
+            await asyncio.sleep(1)
+            second = started(other, 2)
+            await asyncio.sleep(2)
+            assert fleet.open_jobs == 1
+            await other.reload(fleet.settings(max_in_flight=3), INSTALLED)
+            await asyncio.sleep(2)
+            assert fleet.open_jobs == 3
+            await asyncio.gather(*first, *second)
+
+    @on_virtual_clock
+    async def test_a_hub_that_opts_out_keeps_it_for_itself(self) -> None:
+        async with Fleet(limit=2) as fleet:
+            alone = {"shared_limits": False}
+            solves = [*started(fleet.hub(top=alone), 4), *started(fleet.hub(top=alone), 4)]
+            assert await fleet.most_open(solves) == 4
+            assert await fleet.leased() == []
+
+    @on_virtual_clock
+    async def test_opting_out_gives_back_what_was_leased_and_opting_in_leases_again(self) -> None:
+        async with Fleet(limit=2) as fleet:
+            hub = fleet.hub()
+            solves = started(hub, 2)
+            await asyncio.sleep(1)
+            assert await fleet.leased() == [(2, 2)]
+            await hub.reload(fleet.settings(top={"shared_limits": False}), INSTALLED)
+            await asyncio.sleep(1)
+            assert await fleet.leased() == []
+            await hub.reload(fleet.settings(), INSTALLED)
+            solves += started(hub, 1)
+            await asyncio.sleep(1)
+            assert await fleet.leased() == [(2, 2)]
+            assert fleet.open_jobs == 2
+            await asyncio.gather(*solves)
+
+
+class TestLeases:
+    @on_virtual_clock
+    async def test_idle_slots_are_given_back_after_a_moment(self) -> None:
+        async with Fleet(limit=50) as fleet:
+            await asyncio.gather(*started(fleet.hub(), 8))
+            assert await fleet.leased() == [(11, 8)]
+            await asyncio.sleep(2.5)
+            assert await fleet.leased() == []
+
+    @on_virtual_clock
+    async def test_one_transaction_leases_slots_for_many_solves(self) -> None:
+        async with Fleet(limit=50) as fleet:
+            await fleet.execute("CREATE TABLE writes (slots INTEGER)")
+            for event in ("INSERT", "UPDATE"):
+                await fleet.execute(
+                    f"CREATE TRIGGER counted_{event} AFTER {event} ON leased_slots"
+                    " BEGIN INSERT INTO writes VALUES (new.slots); END"
+                )
+            hub = fleet.hub()
+            await asyncio.gather(*started(hub, 40))
+            for _ in range(10):
+                await asyncio.gather(*started(hub, 35))
+            assert len(await fleet.execute("SELECT * FROM writes")) == 1
+
+    @on_virtual_clock
+    async def test_a_closed_hub_leaves_its_slots_at_once(self) -> None:
+        async with Fleet(limit=1) as fleet:
+            hub = fleet.hub()
+            (abandoned,) = started(hub, 1)
+            await asyncio.sleep(1)
+            await hub.aclose()
+            assert await fleet.leased() == []
+            abandoned.cancel()
+            await fleet.hub().solve(another_task(), 20.0)
+
+    @on_virtual_clock
+    async def test_the_slots_of_a_killed_hub_are_free_after_its_lease(self) -> None:
+        async with Fleet(limit=1) as fleet:
+            hub = fleet.hub()
+            # Its account gets a number.
+            await hub.solve(another_task(), None)
+            await asyncio.sleep(3)
+            begun = asyncio.get_running_loop().time()
+            await fleet.execute(f"INSERT INTO owners VALUES ('dead', {MORNING + begun + LEASE})")
+            await fleet.execute(f"INSERT INTO leased_slots VALUES ('dead', 1, 1, 1, 1, NULL, {MORNING})")
+            await hub.solve(another_task(), 200.0)
+            assert LEASE < asyncio.get_running_loop().time() - begun < LEASE + 15
+
+    @on_virtual_clock
+    async def test_a_hub_that_was_taken_for_dead_counts_again_after_a_moment(self) -> None:
+        async with Fleet(limit=4) as fleet:
+            solves = started(fleet.hub(), 2)
+            await asyncio.sleep(1)
+            await fleet.execute("DELETE FROM owners")
+            await fleet.execute("DELETE FROM leased_slots")
+            await asyncio.sleep(1.1)
+            assert [slots for slots, _ in await fleet.leased()] == [3]
+            await asyncio.gather(*solves)
+
+
+class TestAJournalThatFails:
+    @on_virtual_clock
+    async def test_ends_a_solve_at_once_that_has_no_slot(self) -> None:
+        async with Fleet() as fleet:
+            fleet.writer.fault = JournalError("the disk is full")
+            with pytest.raises(JournalError, match="the disk is full"):
+                await fleet.hub().solve(TASK, 60.0)
+            assert asyncio.get_running_loop().time() < 1
+            fleet.writer.fault = None
+            assert fleet.service.world.jobs == {}
+
+    @on_virtual_clock
+    async def test_leaves_a_hub_the_slots_that_it_has(self) -> None:
+        async with Fleet(limit=2) as fleet:
+            hub = fleet.hub()
+            solves = started(hub, 4)
+            await asyncio.sleep(1)
+            fleet.writer.fault = JournalError("the disk is full")
+            await asyncio.sleep(5)
+            assert fleet.open_jobs == 2
+            fleet.writer.fault = None
+            assert await fleet.most_open(solves) == 2
+            assert Counter(one.result().solution for one in solves) == {TextSolution("x7kp2"): 4}

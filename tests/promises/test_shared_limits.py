@@ -1,0 +1,79 @@
+"""Limits of an account that real processes keep together, counted at the sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from captchahub import Hub, ImageToText
+from captchahub.testing import DrawnText, JobRecord, LogNormal, Sandbox, load_emulation
+from tests.conftest import QuickOmo
+from tests.hub.test_forks import Forks, Tell
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),
+    # Forking with threads is the point.
+    pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def forks() -> Iterator[Forks]:
+    forks = Forks()
+    yield forks
+    forks.end()
+
+
+def configured(sandbox: Sandbox, folder: Path, **account: object) -> Mapping[str, object]:
+    """Return the configuration of processes with one account and one journal."""
+    omo = {"plugin": "omocaptcha", **sandbox.settings("omo"), **account}
+    return {"providers": {"omo": omo}, "journal": str(folder / "jobs.db")}
+
+
+def solving(mapping: Mapping[str, object], pictures: Sequence[DrawnText]) -> Callable[[Tell], list[str]]:
+    """Return what a process does: it solves pictures, all at once, and returns the texts."""
+
+    def solve(tell: Tell) -> list[str]:
+        with Hub.from_mapping(mapping, plugins=[QuickOmo()]) as hub:
+            tickets = [hub.submit(ImageToText(drawn.image), timeout=40) for drawn in pictures]
+            tell()
+            return [ticket.result().solution.text for ticket in tickets]
+
+    return solve
+
+
+def most_open(jobs: Sequence[JobRecord]) -> int:
+    """Return the most jobs that were open at a time."""
+    return max(sum(one.created_at <= job.created_at < one.ready_at for one in jobs) for job in jobs)
+
+
+def test_three_processes_have_no_more_jobs_in_flight_than_the_account_allows(
+    tmp_path: Path, forks: Forks
+) -> None:
+    with Sandbox(load_emulation("omocaptcha"), job_time=LogNormal(0.05, 0.5)) as sandbox:
+        mapping = configured(sandbox, tmp_path, max_in_flight=3)
+        pictures = [sandbox.draw_text() for _ in range(15)]
+        children = [forks.fork(solving(mapping, pictures[first::3])) for first in range(3)]
+        texts = [child.result() for child in children]
+        assert texts == [[drawn.text for drawn in pictures[first::3]] for first in range(3)]
+        assert len(sandbox.jobs) == len(pictures)
+        assert most_open(sandbox.jobs) <= 3
+
+
+def test_a_killed_process_leaves_its_share_to_the_others(tmp_path: Path, forks: Forks) -> None:
+    with Sandbox(load_emulation("omocaptcha"), job_time=1000) as sandbox:
+        mapping = configured(sandbox, tmp_path, max_in_flight=2)
+        pictures = [sandbox.draw_text() for _ in range(4)]
+        killed = forks.fork(solving(mapping, pictures[:2]))
+        sandbox.wait_for_jobs(2)
+        others = [forks.fork(solving(mapping, [drawn])) for drawn in pictures[2:]]
+        for other in others:
+            other.wait_until_begun()
+        assert len(sandbox.jobs) == 2
+        killed.kill()
+        sandbox.wait_for_jobs(4)
+        sandbox.finish_jobs()
+        assert [other.result() for other in others] == [[drawn.text] for drawn in pictures[2:]]

@@ -391,7 +391,8 @@ class HubSettings:
     shared_limits: bool = True
     """Whether processes that share the journal's file keep to the limits of an account together.
 
-    False if each of them has the limits for itself.
+    If one of them finds that an account is refused or empty, the others do not call it either. False if each
+    of them has the limits, and its own view of the account, for itself.
     """
     further_budgets: Annotated[Sequence[FurtherBudget], Internal] = ()
     """Budgets of all providers together besides ``budget``, such as that of a batch."""

@@ -91,7 +91,7 @@ class Engine:
         )
         self._services = EngineServices(self._journal, hooks, TaskPreparer(), background, changes, chance)
         self._health = HealthRecorder(self._accounts, self._journal, background)
-        self._shared_limits = SharedLimits(self._accounts, self._journal, background, chance)
+        self._shared_limits = SharedLimits(self._accounts, self._journal, chance)
         if self._journal.is_shared:
             changes.call(self._health.note_change)
             self._shared_limits.follow(settings)
@@ -204,7 +204,8 @@ class Engine:
             balance = await account.remote().balance()
         except CaptchaHubError as error:
             return error
-        account.admission.take_balance(balance)
+        if account.admission.is_revived_by(balance):
+            await self._revive(account)
         self._status.take_balance(account, balance)
         return balance
 
@@ -271,6 +272,12 @@ class Engine:
         account = self._accounts.named(name)
         if account.settings.unusable is not None:
             raise ConfigError(f"providers.{name}: {account.settings.unusable}")
+        await self._while_open(self._revive(account))
+
+    async def _revive(self, account: Account) -> None:
+        """Call a provider again from now on, also in other processes."""
+        # Before it is called here: what others have found until then would take it out again.
+        await self._shared_limits.record_revival(account)
         account.admission.revive()
 
     async def reload(self, settings: HubSettings, plugins: Plugins) -> None:
@@ -333,6 +340,7 @@ class Engine:
         # journal, and all of them report events.
         await cancel_all(self._under_way)
         await self._services.background.aclose(_CLOSING_PATIENCE)
+        await self._shared_limits.aclose()
         await self._accounts.aclose()
         await self._services.preparer.aclose()
         await self._journal.aclose()

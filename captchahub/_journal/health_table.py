@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
+from captchahub._policy.health_record import Refusals
 from captchahub.results import HealthEntry, ProviderState
 
 if TYPE_CHECKING:
@@ -78,3 +79,38 @@ def present(
         for owner, provider, account, plugin, address, state, error, until, changed_at in rows
         if not is_dead(owner)
     ]
+
+
+def refusals(connection: Connection, own: OwnAccounts, provider: str, *, owner: str, now: float) -> Refusals:
+    """Return what living hubs, except one, have found out about the account of a provider."""
+    accounts = own.of(provider)["accounts"]
+    (revived_at,) = connection.execute(
+        "SELECT max(revived_at) FROM revivals WHERE instr(:accounts, ' ' || account || ' ') > 0",
+        {"accounts": accounts},
+    ).fetchone()
+    row = connection.execute(
+        """
+        SELECT error FROM health JOIN owners ON owners.id = health.owner
+        WHERE state = 'out' AND owner <> :owner AND alive_until > :now
+            AND instr(:accounts, ' ' || account || ' ') > 0 AND changed_at > :since
+        ORDER BY changed_at DESC LIMIT 1
+        """,
+        {
+            "owner": owner,
+            "now": now,
+            "accounts": accounts,
+            "since": 0.0 if revived_at is None else revived_at,
+        },
+    ).fetchone()
+    return Refusals(None if row is None else row[0], revived_at)
+
+
+def record_revival(connection: Connection, account: int, now: float) -> None:
+    """Write down that the service does not refuse an account any more."""
+    connection.execute(
+        """
+        INSERT INTO revivals (account, revived_at) VALUES (:account, :now)
+        ON CONFLICT (account) DO UPDATE SET revived_at = excluded.revived_at
+        """,
+        {"account": account, "now": now},
+    )

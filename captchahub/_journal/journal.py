@@ -29,6 +29,7 @@ from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
+from captchahub._policy.health_record import Refusals
 from captchahub._policy.job_token import Token
 from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
@@ -416,25 +417,36 @@ class Journal:
 
     async def lease_slots(
         self, lease: int, provider: str, identity: AccountIdentity, request: SlotRequest
-    ) -> int:
-        """Return how many slots of an account this hub may use from now on.
+    ) -> tuple[int, Refusals]:
+        """Return how many slots of an account this hub may use from now on, and what others know of it.
 
-        ``lease`` is the hub's own number of what it holds; what was there of it is replaced. Slots that it
-        may not use any more, and does, still count. Raises JournalError.
+        ``lease`` is the hub's own number of what it holds; what was there of it is replaced. Raises
+        JournalError.
         """
         # Others must not take this hub for dead while it holds slots.
         self._start_heartbeat()
 
-        def work(connection: Connection, own: OwnAccounts) -> int:
+        def work(connection: Connection, own: OwnAccounts) -> tuple[int, Refusals]:
             moment = self._clock()
             renew = self._slot_leases.renew
             slots, is_written = renew(connection, own, provider, request, lease=lease, now=moment)
             if is_written:
                 # A hub that finds all as it was writes nothing, so that the disk need not be waited for.
                 self._sign_on(connection, own, moment)
-            return slots
+            return slots, health_table.refusals(connection, own, provider, owner=self.owner, now=moment)
 
         return await self._accounts.write(work, self._accounts.including(provider, identity))
+
+    async def record_revival(self, provider: str, identity: AccountIdentity) -> None:
+        """Write down, for other hubs, that the service does not refuse an account any more."""
+
+        def work(connection: Connection, own: OwnAccounts) -> None:
+            health_table.record_revival(connection, own.number(provider), self._clock())
+
+        try:
+            await self._accounts.write(work, self._accounts.including(provider, identity))
+        except CaptchaHubError as error:
+            log.warning("other processes do not learn that %s is called again: %s", provider, error)
 
     async def job_times(self, identity: AccountIdentity, kind: str) -> str | None:
         """Return what hubs have learned of how long the jobs of an account take, or None."""

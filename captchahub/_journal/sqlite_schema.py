@@ -118,6 +118,8 @@ TABLES: Sequence[str] = (
         PRIMARY KEY (owner, lease)
     ) WITHOUT ROWID
     """,
+    # When a hub last learned that the service does not refuse an account any more.
+    "CREATE TABLE revivals (account INTEGER PRIMARY KEY, revived_at REAL NOT NULL)",
 )
 """The statements that make a new journal, of the newest version; a file also gets ``FILE_INDEXES``."""
 
@@ -237,6 +239,8 @@ _NINTH = (
         PRIMARY KEY (owner, lease)
     ) WITHOUT ROWID
     """,
+    # When a hub last learned that the service does not refuse an account any more.
+    "CREATE TABLE revivals (account INTEGER PRIMARY KEY, revived_at REAL NOT NULL)",
 )
 
 MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)

@@ -134,6 +134,8 @@ class Health:
     """When it came into this state, or None if it always was in it."""
     until: float | None = None
     """When it may be tried again, or None if that does not depend on the time."""
+    is_elsewhere: bool = False
+    """Whether another process has found that the service refuses the account, and this one has not."""
     _failures_in_a_row: int = 0
     _outcomes: _OutcomeWindow = _NO_ATTEMPTS
     _cooldown: _Cooldown = _NO_COOLDOWN
@@ -231,7 +233,8 @@ class Health:
         """
         if effect is HealthEffect.REFUSED:
             # An attempt from before a revival met the account as it was before that.
-            is_news = permit.revivals == self._revivals and self.state is not ProviderState.OUT
+            is_known = self.state is ProviderState.OUT and not self.is_elsewhere
+            is_news = permit.revivals == self._revivals and not is_known
             return self._moved(ProviderState.OUT, now, reason) if is_news else self
         if effect in (HealthEffect.SERVICE_BUSY, HealthEffect.RATE_LIMITED):
             return self._paused(permit, effect, now, reason, retry_after)
@@ -244,6 +247,16 @@ class Health:
     def revived(self, now: float) -> Health:
         """Return the health after a person, or a new balance, said that all is well again."""
         return attrs.evolve(self._healed(now), revivals=self._revivals + 1)
+
+    def refused_elsewhere(self, error: str, now: float) -> Health:
+        """Return the health after another process has found that the service refuses the account.
+
+        ``error`` is the class of the error.
+        """
+        if self.state is ProviderState.OUT:
+            return self
+        out = self._moved(ProviderState.OUT, now, f"{error}, as another process has found")
+        return attrs.evolve(out, is_elsewhere=True)
 
     def _paused(
         self, permit: HealthPermit, effect: HealthEffect, now: float, reason: str, retry_after: float | None
@@ -298,6 +311,7 @@ class Health:
                 self.reason,
                 self.since,
                 self.until,
+                self.is_elsewhere,
                 in_a_row,
                 outcomes,
                 self._cooldown,

@@ -13,6 +13,7 @@ import attrs
 
 from captchahub._policy.error_table import HealthEffect, row_for
 from captchahub._policy.health import Health, HealthPermit
+from captchahub._policy.health_record import Refusals, with_refusals
 from captchahub._providers.limits import RateLimiter, Slots
 from captchahub._support.clock import now
 from captchahub._support.log import log
@@ -104,6 +105,8 @@ class Admission:
         self._emit = emit
         self._rate = None if settings.rate is None else RateLimiter(settings.rate)
         self._is_retired = False
+        self.on_use_while_out: Callable[[], None] | None = None
+        """Called when the provider is wanted and is out, or None; other processes may have used it again."""
 
     async def acquire(self, until: float, *, spare: float = 0.0, is_early: bool = False) -> Permit | None:
         """Return a permit for one attempt, or None if the circuit breaker does not allow the attempt now.
@@ -165,6 +168,8 @@ class Admission:
 
     def admits(self, *, is_early: bool = False) -> bool:
         """Return whether the circuit breaker allows an attempt now; ``is_early`` as for :meth:`acquire`."""
+        if self.on_use_while_out is not None and self.health.state is ProviderState.OUT:
+            self.on_use_while_out()
         return self.health.admits(now(), is_early=is_early)
 
     def job_created(self, given: HealthPermit) -> None:
@@ -198,10 +203,13 @@ class Admission:
         """Call the provider again from now on, whatever its health was."""
         self._set(self.health.revived(now()))
 
-    def take_balance(self, balance: Balance) -> None:
-        """Call a provider that was out again from now on if this balance shows that the account can pay."""
-        if self.health.state is ProviderState.OUT and balance.can_pay:
-            self.revive()
+    def is_revived_by(self, balance: Balance) -> bool:
+        """Return whether the provider is out, and this balance shows that the account can pay."""
+        return self.health.state is ProviderState.OUT and balance.can_pay
+
+    def take_refusals(self, refusals: Refusals, wall: float) -> None:
+        """Learn what other processes have found out about the account, at a time of the wall clock."""
+        self._set(with_refusals(self.health, refusals, now=now(), wall=wall))
 
     def _learn(self, permit: Permit) -> None:
         error, given = permit.error, permit.given

@@ -6,15 +6,28 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from captchahub import Image, ImageToText, JournalError, Result, SolveTimeout, TextSolution
+from captchahub import (
+    AllProvidersFailed,
+    Image,
+    ImageToText,
+    JournalError,
+    NotAsked,
+    ProviderState,
+    Result,
+    SolveTimeout,
+    TextSolution,
+)
 from captchahub._engine.engine import Engine
 from captchahub._journal.liveness import LEASE
+from captchahub.testing import Mishap, json_reply
 from tests.journal.test_accounts import OTHER, SharedJournal, on_virtual_clock
-from tests.virtual_services import INSTALLED, MORNING, PICTURE, TASK
+from tests.journal.test_health import failed
+from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN
 
 NUMBERS = itertools.count()
 
@@ -248,3 +261,130 @@ class TestAJournalThatFails:
             fleet.writer.fault = None
             assert await fleet.most_open(solves) == 2
             assert Counter(one.result().solution for one in solves) == {TextSolution("x7kp2"): 4}
+
+
+REFUSED = Mishap(json_reply({"error": True, "message": "Invalid api token."}))
+
+
+async def state(hub: Engine, name: str = "omo") -> ProviderState:
+    return (await hub.health())[name].state
+
+
+class TestARefusedAccount:
+    @on_virtual_clock
+    async def test_is_not_called_by_another_hub_which_says_why(self) -> None:
+        async with Fleet() as fleet:
+            fleet.service.mishap = lambda _: REFUSED
+            await failed(fleet.hub())
+            other = fleet.hub(names=["mine"])
+            with pytest.raises(AllProvidersFailed) as caught:
+                await other.solve(another_task(), 5.0)
+            (why,) = caught.value.exceptions
+            assert isinstance(why, NotAsked)
+            assert "it is out: AuthenticationError, as another process has found" in str(why)
+            assert "hub.revive('mine')" in why.advice
+            assert len(fleet.service.orders) == 0
+            # Only the hub that has found it has recorded it.
+            assert [one.provider for one in await other.recorded_health()] == ["omo"]
+
+    @on_virtual_clock
+    async def test_ends_solves_that_wait_in_another_hub(self) -> None:
+        async with Fleet(limit=1) as fleet:
+            one, other = fleet.hub(), fleet.hub()
+            first = started(one, 2)
+            await asyncio.sleep(1)
+            (waiting,) = started(other, 1)
+            await asyncio.sleep(5)
+            fleet.service.mishap = lambda call: REFUSED if call == "createJob" else None
+            await asyncio.wait([*first, waiting])
+            assert isinstance(waiting.exception(), AllProvidersFailed)
+            assert await state(other) is ProviderState.OUT
+            assert fleet.service.jobs == 1
+
+    @on_virtual_clock
+    async def test_is_called_by_all_again_once_one_revives_it(self) -> None:
+        async with Fleet() as fleet:
+            fleet.service.mishap = lambda _: REFUSED
+            hubs = found, other, third = fleet.hub(), fleet.hub(), fleet.hub()
+            for hub in hubs:
+                await failed(hub)
+            assert [await state(hub) for hub in hubs] == [ProviderState.OUT] * 3
+            fleet.service.mishap = lambda _: None
+            await asyncio.sleep(100)
+            await other.revive("omo")
+            assert await state(other) is ProviderState.HEALTHY
+            await asyncio.sleep(6)
+            assert [await state(hub) for hub in hubs] == [ProviderState.HEALTHY] * 3
+            assert await third.recorded_health() == []
+            await asyncio.gather(*started(found, 1), *started(third, 1))
+
+    @on_virtual_clock
+    async def test_is_called_again_as_soon_as_a_solve_wants_it(self) -> None:
+        async with Fleet() as fleet:
+            fleet.service.mishap = lambda _: REFUSED
+            found, other = fleet.hub(), fleet.hub()
+            await failed(found)
+            await failed(other)
+            fleet.service.mishap = lambda _: None
+            await asyncio.sleep(101)
+            await found.revive("omo")
+            await failed(other)
+            await asyncio.sleep(0)
+            assert await state(other) is ProviderState.HEALTHY
+
+    @on_virtual_clock
+    async def test_is_called_by_all_again_once_one_sees_that_it_can_pay(self) -> None:
+        async with Fleet() as fleet:
+            found, other = fleet.hub(), fleet.hub()
+            account = fleet.service.world.accounts[TOKEN]
+            account.balance = Decimal(0)
+            await failed(found)
+            await failed(other)
+            assert "InsufficientBalance" in ((await other.health())["omo"].reason or "")
+            await other.balances()
+            assert await state(other) is ProviderState.OUT
+            await asyncio.sleep(1)
+            account.balance = Decimal(5)
+            await other.balances()
+            await asyncio.sleep(6)
+            assert await state(found) is ProviderState.HEALTHY
+
+    @on_virtual_clock
+    async def test_may_be_called_again_once_the_hub_that_has_found_it_is_closed(self) -> None:
+        async with Fleet() as fleet:
+            fleet.service.mishap = lambda _: REFUSED
+            found, other = fleet.hub(), fleet.hub()
+            await failed(found)
+            await failed(other)
+            await found.aclose()
+            await asyncio.sleep(6)
+            assert await state(other) is ProviderState.HEALTHY
+            await failed(other)
+            assert [one.error for one in await other.recorded_health()] == ["AuthenticationError"]
+
+    @on_virtual_clock
+    async def test_is_another_account_than_one_with_another_token(self) -> None:
+        async with Fleet() as fleet:
+            fleet.service.mishap = lambda _: REFUSED
+            await failed(fleet.hub())
+            fleet.service.mishap = lambda _: None
+            await asyncio.gather(*started(fleet.hub(OTHER), 1))
+
+    @on_virtual_clock
+    async def test_is_called_by_a_hub_that_opts_out(self) -> None:
+        async with Fleet() as fleet:
+            fleet.service.mishap = lambda _: REFUSED
+            await failed(fleet.hub())
+            other = fleet.hub()
+            await failed(other)
+            fleet.service.mishap = lambda _: None
+            await other.reload(fleet.settings(top={"shared_limits": False}), INSTALLED)
+            await asyncio.gather(*started(other, 1))
+
+    @on_virtual_clock
+    async def test_a_cooldown_is_not_shared(self) -> None:
+        async with Fleet(health={"failures": 1}) as fleet:
+            fleet.service.mishap = lambda _: NOT_SENT
+            await failed(fleet.hub())
+            fleet.service.mishap = lambda _: None
+            await asyncio.gather(*started(fleet.hub(), 1))

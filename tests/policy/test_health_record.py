@@ -7,7 +7,7 @@ import pytest
 
 from captchahub._policy.error_table import HealthEffect
 from captchahub._policy.health import Health
-from captchahub._policy.health_record import HealthRecord, is_news, record_of
+from captchahub._policy.health_record import HealthRecord, Refusals, is_news, record_of, with_refusals
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
@@ -73,3 +73,41 @@ def test_the_same_again_is_no_news(before: HealthRecord | None, now: HealthRecor
 
 def by_name(record: HealthRecord | None) -> dict[str, HealthRecord]:
     return {} if record is None else {"omo": record}
+
+
+class TestWhatOtherProcessesHaveFound:
+    NOTHING = Refusals(found=None, revived_at=None)
+    REFUSED = Refusals(found="AuthenticationError", revived_at=None)
+
+    def seen(self, health: Health, refusals: Refusals) -> Health:
+        # The refusal of after() was at 1000.0 by the wall clock.
+        return with_refusals(health, refusals, now=10.0, wall=1005.0)
+
+    @pytest.mark.parametrize("effect", [HealthEffect.WORKED, HealthEffect.RATE_LIMITED])
+    def test_a_refused_account_is_out_and_not_recorded_twice(self, effect: HealthEffect) -> None:
+        health = self.seen(after(effect), self.REFUSED)
+        assert (health.state, health.is_elsewhere) == (ProviderState.OUT, True)
+        assert health.reason == "AuthenticationError, as another process has found"
+        assert record_of(health, None, now=10.0, wall=1005.0) is None
+        assert self.seen(health, self.REFUSED) is health
+
+    def test_it_is_healthy_again_once_no_process_finds_that(self) -> None:
+        health = self.seen(self.seen(after(HealthEffect.WORKED), self.REFUSED), self.NOTHING)
+        assert (health.state, health.is_elsewhere) == (ProviderState.HEALTHY, False)
+
+    def test_what_this_process_finds_itself_does_not_depend_on_others(self) -> None:
+        before, permit = Health(HealthSettings()).admit(5.0)
+        assert permit is not None
+        known = self.seen(before, self.REFUSED)
+        own = known.after(permit, HealthEffect.REFUSED, 11.0, reason="why")
+        assert (own.state, own.is_elsewhere, own.reason) == (ProviderState.OUT, False, "why")
+        assert self.seen(own, self.NOTHING) is own
+
+    @pytest.mark.parametrize(("revived_at", "state"), [(999.0, "out"), (1001.0, "healthy")])
+    def test_a_revival_elsewhere_ends_an_earlier_refusal(self, revived_at: float, state: str) -> None:
+        health = self.seen(after(HealthEffect.REFUSED), Refusals(None, revived_at))
+        assert health.state.value == state
+
+    def test_a_healthy_or_cooling_provider_is_as_it_was(self) -> None:
+        for health in (after(HealthEffect.WORKED), after(HealthEffect.RATE_LIMITED)):
+            assert self.seen(health, Refusals(None, 2000.0)) is health

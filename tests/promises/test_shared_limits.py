@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from captchahub import Hub, ImageToText
+from captchahub import AllProvidersFailed, Hub, ImageToText
 from captchahub.testing import DrawnText, JobRecord, LogNormal, Sandbox, load_emulation
 from tests.conftest import QuickOmo
 from tests.hub.test_forks import Forks, Tell
@@ -77,3 +77,22 @@ def test_a_killed_process_leaves_its_share_to_the_others(tmp_path: Path, forks: 
         sandbox.wait_for_jobs(4)
         sandbox.finish_jobs()
         assert [other.result() for other in others] == [[drawn.text] for drawn in pictures[2:]]
+
+
+def test_a_refused_token_is_known_to_another_process_without_a_call(tmp_path: Path, forks: Forks) -> None:
+    with Sandbox(load_emulation("omocaptcha")) as sandbox:
+        mapping = configured(sandbox, tmp_path, api_token="n0t-a-t0ken")
+        task = ImageToText(sandbox.draw_text().image)
+
+        def refused(_tell: Tell) -> str:
+            with Hub.from_mapping(mapping, plugins=[QuickOmo()]) as hub:
+                with pytest.raises(AllProvidersFailed) as caught:
+                    hub.solve(task)
+                return str(caught.value.exceptions[0])
+
+        with Hub.from_mapping(mapping, plugins=[QuickOmo()]) as hub:
+            with pytest.raises(AllProvidersFailed):
+                hub.solve(task)
+            calls = len(sandbox.calls)
+            assert "AuthenticationError, as another process has found" in forks.fork(refused).result()
+            assert len(sandbox.calls) == calls

@@ -25,11 +25,15 @@ _BLOCK = 300.0
 
 @attrs.frozen
 class HealthSnapshot:
-    """The health of a provider in a hub. ``episode`` differs after each change; ``since`` is its time."""
+    """The health of a provider in a hub. ``episode`` differs after each change; ``since`` is its time.
+
+    ``is_elsewhere`` is whether another process has found that the account is refused.
+    """
 
     state: ProviderState
     episode: tuple[int, int]
     since: float
+    is_elsewhere: bool
 
 
 @attrs.define

@@ -137,12 +137,25 @@ class Waited:
             if health_snapshot is None:
                 continue
             if health_snapshot.state is ProviderState.OUT:
-                if not any(self.process.name in service.refused for service in self.environment.named(name)):
+                refused = {one for service in self.environment.named(name) for one in service.refused}
+                if health_snapshot.is_elsewhere:
+                    is_right = any(one.name in refused for one in self._others_with_account(name))
+                else:
+                    is_right = self.process.name in refused
+                if not is_right:
                     self.environment.world.report_violation(
                         f"{name} is out for {self.process.name}, and its service has not refused the account"
                     )
             elif not self.process.monitor.is_blocked(name, self.began):
                 yield name, self.environment.settings.providers[name]
+
+    def _others_with_account(self, name: str) -> Iterable[Process]:
+        """Yield the other processes that may have the same account under a name."""
+        own = self.process.accounts
+        for other in self.environment.world.processes:
+            is_same = own is None or any(other.may_have(one) for one in own if one.provider == name)
+            if other is not self.process and is_same:
+                yield other
 
     def _others_accounts(self, attempts: Iterable[Attempt]) -> None:
         """Check that neither jobs nor costs of another account keep a solve from creating a job."""
@@ -157,7 +170,11 @@ class Waited:
                     world.report_violation(
                         f"{self.process.name} counted {error.spent}, and its accounts have {most}: {error}"
                     )
-            elif isinstance(error, NotAsked) and "another process" in str(error) and world.has_reliable_clock:
+            elif (
+                isinstance(error, NotAsked)
+                and "another process is solving" in str(error)
+                and world.has_reliable_clock
+            ):
                 since = world.wall() - (self._now - self.began)
                 if not journal_file.has_equal(task_of(self.picture).fingerprint, self.process, since):
                     world.report_violation(

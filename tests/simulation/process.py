@@ -131,7 +131,8 @@ class Process:
             return None
         gate = self.engine._accounts[provider].admission  # pyright: ignore[reportPrivateUsage]
         health = gate.health
-        return HealthSnapshot(health.state, (id(gate), health._generation), health.since or 0.0)  # pyright: ignore[reportPrivateUsage]
+        episode = id(gate), health._generation  # pyright: ignore[reportPrivateUsage]
+        return HealthSnapshot(health.state, episode, health.since or 0.0, health.is_elsewhere)
 
     def has(self, account: Account) -> bool:
         """Return whether an account is certainly one of its hub's."""

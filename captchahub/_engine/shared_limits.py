@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import Context
 
+from captchahub._engine.leased_turns import LeasedTurns
 from captchahub._journal.journal import Journal
 from captchahub._policy.health_record import Refusals
 from captchahub._policy.shared_slots import SlotRequest, pause_for, wanted, wanted_later
@@ -55,9 +56,7 @@ class SharedLimits:
                 continue
             shared = before.pop(account.admission, None)
             if shared is None:
-                shared = SharedAccount(
-                    next(self._numbers), account, self._journal, self._background, self._chance
-                )
+                shared = SharedAccount(self._numbers, account, self._journal, self._background, self._chance)
             shared.follow(account)
             self._shared[account.admission] = shared
         for shared in before.values():
@@ -77,18 +76,18 @@ class SharedAccount:
     """The slots of one account that this hub has leased, and what other processes know of the account.
 
     It asks the journal when more slots are needed, and looks at intervals as long as it has some, or the
-    account is out. ``lease`` is the number of what it has in the journal.
+    account is out. ``numbers`` has those of its leases and grants in the journal.
     """
 
     def __init__(
         self,
-        lease: int,
+        numbers: Iterator[int],
         account: RemoteAccount,
         journal: Journal,
         background: BackgroundTasks,
         chance: Callable[[], float],
     ) -> None:
-        self._lease = lease
+        self._lease = next(numbers)
         self._account = account
         self._slots = account.admission.slots
         self._journal = journal
@@ -97,15 +96,20 @@ class SharedAccount:
         self._refusals = 0
         self._wake = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
+        self._recorded = 0
+        """The most slots that the journal may say are held here."""
+        self._has_failed = False
         self._is_over = False
         self._is_gone = False
         self._looked = -math.inf
         self._slots.share(self._change_lease)
         account.admission.on_use_while_out = self._look_soon
+        self._turns = LeasedTurns(account, journal, background, chance, numbers)
+        account.admission.shared_turns = self._turns
 
     def follow(self, account: RemoteAccount) -> None:
         """Keep to the settings of an account that is built again."""
-        self._account = account
+        self._account = self._turns.account = account
 
     def end(self, *, is_gone: bool) -> None:
         """Share no more, and give back what is leased.
@@ -119,6 +123,7 @@ class SharedAccount:
         else:
             self._is_over = True
             self._slots.share(None)
+            admission.shared_turns = None
             # What others have found does not count any more.
             admission.take_refusals(Refusals(None, None), self._journal.now)
         self._change_lease(needs_more=False)
@@ -147,8 +152,9 @@ class SharedAccount:
             await self._renew()
             slots = self._slots
             is_idle = not (slots.leased or slots.taken or slots.is_waited_for)
+            has_lease = self._recorded > 0
             is_out = self._account.admission.health.state is ProviderState.OUT and not self._is_gone
-            if was_over or (is_idle and not is_out):
+            if (was_over or (is_idle and not is_out)) and not has_lease:
                 return
             self._refusals = self._refusals + 1 if slots.needed > slots.leased else 0
             pause = _LOOK_INTERVAL_WHILE_OUT if is_idle else _LOOK_INTERVAL
@@ -166,19 +172,26 @@ class SharedAccount:
     async def _renew(self) -> None:
         """Lease as many slots as are needed now."""
         request = self._request()
+        # A commit may succeed and yet report a failure.
+        self._recorded = max(self._recorded, request.wanted)
         self._slots.is_asking = True
         try:
             granted, refusals = await self._journal.lease_slots(
                 self._lease, self._account.name, self._account.identity, request
             )
         except CaptchaHubError as error:
-            log.warning("%s: the journal does not say how many slots are free: %s", self._account.name, error)
+            if not self._has_failed:
+                name = self._account.name
+                log.warning("%s: the journal does not say how many slots are free: %s", name, error)
+            self._has_failed = True
             if self._slots.taken == 0:
                 # Otherwise an attempt that ends leaves its slot to one that waits.
                 self._slots.refuse(str(error))
             return
         finally:
             self._slots.is_asking = False
+        self._has_failed = False
+        self._recorded = max(granted, request.held)
         if self._is_over:
             return
         self._account.admission.take_refusals(refusals, self._journal.now)

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from captchahub._journal import claims, health_table, job_times_table, jobs_table, ledger_table
+from captchahub._journal import (
+    claims,
+    health_table,
+    job_times_table,
+    jobs_table,
+    ledger_table,
+    rate_grants_table,
+)
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection, Database, OutcomeUnknown, T
 from captchahub._journal.hub_accounts import HubAccounts
@@ -31,6 +38,7 @@ from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub._policy.health_record import Refusals
 from captchahub._policy.job_token import Token
+from captchahub._policy.shared_rate import RateReply, RateRequest, SpentGrant
 from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
@@ -436,6 +444,25 @@ class Journal:
             return slots, health_table.refusals(connection, own, provider, owner=self.owner, now=moment)
 
         return await self._accounts.write(work, self._accounts.including(provider, identity))
+
+    async def grant_jobs(
+        self, number: int, provider: str, identity: AccountIdentity, request: RateRequest
+    ) -> RateReply:
+        """Return how many jobs this hub may create at an account now. Raises JournalError.
+
+        ``number`` is the hub's own number of the grant.
+        """
+
+        def work(connection: Connection, own: OwnAccounts) -> RateReply:
+            grant, moment = rate_grants_table.grant, self._clock()
+            return grant(connection, own, provider, request, owner=self.owner, number=number, now=moment)
+
+        return await self._accounts.write(work, self._accounts.including(provider, identity))
+
+    async def correct_grant(self, spent: SpentGrant) -> None:
+        """Write down what was created of a grant that is over. If that fails, more of it counts."""
+        with suppress(CaptchaHubError):
+            await self._writer.write(partial(rate_grants_table.correct, spent=spent, owner=self.owner))
 
     async def record_revival(self, provider: str, identity: AccountIdentity) -> None:
         """Write down, for other hubs, that the service does not refuse an account any more."""

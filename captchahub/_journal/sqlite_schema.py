@@ -120,6 +120,18 @@ TABLES: Sequence[str] = (
     """,
     # When a hub last learned that the service does not refuse an account any more.
     "CREATE TABLE revivals (account INTEGER PRIMARY KEY, revived_at REAL NOT NULL)",
+    # The jobs that hubs were granted of the rate of an account.
+    """
+    CREATE TABLE rate_grants (
+        owner TEXT NOT NULL,
+        number INTEGER NOT NULL,              -- the hub's own
+        account INTEGER NOT NULL,
+        jobs INTEGER NOT NULL,
+        counted_at REAL NOT NULL,             -- when the last of them is created at most
+        forget_at REAL NOT NULL,
+        PRIMARY KEY (owner, number)
+    ) WITHOUT ROWID
+    """,
 )
 """The statements that make a new journal, of the newest version; a file also gets ``FILE_INDEXES``."""
 
@@ -241,6 +253,18 @@ _NINTH = (
     """,
     # When a hub last learned that the service does not refuse an account any more.
     "CREATE TABLE revivals (account INTEGER PRIMARY KEY, revived_at REAL NOT NULL)",
+    # The jobs that hubs were granted of the rate of an account.
+    """
+    CREATE TABLE rate_grants (
+        owner TEXT NOT NULL,
+        number INTEGER NOT NULL,              -- the hub's own
+        account INTEGER NOT NULL,
+        jobs INTEGER NOT NULL,
+        counted_at REAL NOT NULL,             -- when the last of them is created at most
+        forget_at REAL NOT NULL,
+        PRIMARY KEY (owner, number)
+    ) WITHOUT ROWID
+    """,
 )
 
 MIGRATIONS: Sequence[Sequence[str]] = (_SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)

@@ -46,10 +46,13 @@ class SlotClaim:
     asked_at: float
     """When it last said so."""
 
+    def is_waiting_at(self, now: float) -> bool:
+        """Return whether it waits for slots at a time."""
+        return self.waiting_since is not None and self.asked_at > now - _FRESH
+
     def demand_at(self, now: float) -> int:
         """Return how many slots are its due at a time, if there are enough."""
-        is_waiting = self.waiting_since is not None and self.asked_at > now - _FRESH
-        return self.needed if is_waiting else min(self.held, self.needed)
+        return self.needed if self.is_waiting_at(now) else min(self.held, self.needed)
 
 
 def wanted(peak: int, limit: int) -> int:
@@ -74,23 +77,28 @@ def slots_for(
     ``waiting_since`` is when it began to wait for slots, or None if it did not wait until now.
     """
     free = request.limit - sum(other.held for other in others)
-    return max(0, min(request.wanted, free, _share(request, others, now, waiting_since)))
+    # Spare slots are for hubs of which none waits.
+    is_short = any(other.is_waiting_at(now) for other in others)
+    want = request.needed if is_short else request.wanted
+    return max(0, min(want, free, _share(want, request.limit, others, now, waiting_since)))
 
 
-def _share(request: SlotRequest, others: Sequence[SlotClaim], now: float, waiting_since: float | None) -> int:
+def _share(
+    want: int, limit: int, others: Sequence[SlotClaim], now: float, waiting_since: float | None
+) -> int:
     """Return the most that leaves each of the others as many, or what it needs if that is less."""
     demands = [(other.demand_at(now), _key(other.waiting_since)) for other in others]
-    left, hubs = request.limit, 1 + len(demands)
-    for demand in sorted([request.wanted, *(demand for demand, _ in demands)]):
+    left, hubs = limit, 1 + len(demands)
+    for demand in sorted([want, *(demand for demand, _ in demands)]):
         if demand * hubs > left:
             break
         left -= demand
         hubs -= 1
     else:
-        return request.wanted
+        return want
     level, over = divmod(left, hubs)
     before = sum(demand > level and key < _key(waiting_since) for demand, key in demands)
-    return min(request.wanted, level + (before < over))
+    return min(want, level + (before < over))
 
 
 def _key(waiting_since: float | None) -> float:

@@ -14,7 +14,7 @@ import attrs
 from captchahub._policy.error_table import HealthEffect, row_for
 from captchahub._policy.health import Health, HealthPermit
 from captchahub._policy.health_record import Refusals, with_refusals
-from captchahub._providers.limits import RateLimiter, Slots
+from captchahub._providers.limits import RateLimiter, SharedTurns, Slots
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import AmbiguousCreate, NotAsked, RateLimited, ServiceUnavailable
@@ -105,6 +105,8 @@ class Admission:
         self._emit = emit
         self._rate = None if settings.rate is None else RateLimiter(settings.rate)
         self._is_retired = False
+        self.shared_turns: SharedTurns | None = None
+        """The jobs of the rate that other processes leave to this one, or None if they do not share it."""
         self.on_use_while_out: Callable[[], None] | None = None
         """Called when the provider is wanted and is out, or None; other processes may have used it again."""
 
@@ -135,7 +137,9 @@ class Admission:
 
     async def wait_for_rate(self, until: float, *, spare: float = 0.0) -> str | None:
         """Wait until the rate allows one more job. See :meth:`RateLimiter.acquire`."""
-        return None if self._rate is None else await self._rate.acquire(until, spare=spare)
+        if self._rate is None:
+            return None
+        return await self._rate.acquire(until, spare=spare, shared=self.shared_turns)
 
     def _release_slot(self, busy: Future[Any] | None) -> None:
         """Release a slot, once the thread that works in it is free."""

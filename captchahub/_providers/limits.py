@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from captchahub._policy.rate import SlidingWindow
 from captchahub._support.clock import now
 from captchahub.errors import JournalError, NotAsked
 from captchahub.settings import Rate
+
+_FOR_ALL = ", for all processes of the journal"
 
 _WHAT_HELPS = "raise that limit, give it more time, or add a provider to the route"
 
@@ -82,7 +85,7 @@ class Slots:
             self._take()
             return None
         is_shared = self._lease_change is not None
-        limit = f"max_in_flight is {self.limit}{', for all processes of the journal' if is_shared else ''}"
+        limit = f"max_in_flight is {self.limit}{_FOR_ALL if is_shared else ''}"
         slot = asyncio.get_running_loop().create_future()
         self._waiting.append(slot)
         self.peak = max(self.peak, self.needed)
@@ -140,6 +143,17 @@ class Slots:
                 slot.set_result(None)
 
 
+class SharedTurns(Protocol):
+    """The jobs of a rate that other processes leave to this one."""
+
+    async def take(self, rate: Rate, waiting: int, until: float) -> None:
+        """Wait for one more job. ``waiting`` is how many attempts wait, with this one.
+
+        Raises TimeoutError if there is known to be none before ``until``, and JournalError.
+        """
+        ...
+
+
 class RateLimiter:
     """Limits the jobs in a given time. Attempts that wait are served in the order in which they came."""
 
@@ -148,6 +162,7 @@ class RateLimiter:
         self._window = SlidingWindow(rate)
         # asyncio.Lock wakes those who wait for it in their order of arrival.
         self._turn = asyncio.Lock()
+        self._waiting = 0
 
     def follow(self, rate: Rate) -> None:
         """Change the rate. Recent jobs count, as far as they are known."""
@@ -159,22 +174,29 @@ class RateLimiter:
         """When the rate allows the next job at the earliest, in the loop's time."""
         return self._window.opens_at(now())
 
-    async def acquire(self, until: float, *, spare: float = 0.0) -> str | None:
+    async def acquire(
+        self, until: float, *, spare: float = 0.0, shared: SharedTurns | None = None
+    ) -> str | None:
         """Wait until one more job is allowed. Return the limit if the attempt had to wait for it, or None.
 
-        Raises :class:`~captchahub.errors.NotAsked` if that is not before ``until``, in the loop's time, or if
+        ``shared`` are the jobs that other processes leave to this one, if they share the rate. Raises
+        :class:`~captchahub.errors.NotAsked` if no job is allowed before ``until``, in the loop's time, or if
         it is known to leave less than ``spare`` seconds until then.
         """
-        limit = f"the rate is {self._rate}"
-        must_wait = self._turn.locked() or self.opens_at > now()
+        limit = f"the rate is {self._rate}{'' if shared is None else _FOR_ALL}"
+        begun = now()
+        must_wait = self._turn.locked() or self.opens_at > begun
+        self._waiting += 1
         try:
             async with asyncio.timeout_at(until):
-                await self._take(until - spare)
+                await self._take(until - spare, shared)
         except TimeoutError:
             raise NotAsked(f"no job was allowed in time: {limit}", advice=_WHAT_HELPS) from None
-        return limit if must_wait else None
+        finally:
+            self._waiting -= 1
+        return limit if must_wait or now() > begun else None
 
-    async def _take(self, until: float) -> None:
+    async def _take(self, until: float, shared: SharedTurns | None) -> None:
         window = self._window
         if _is_too_late(window, until):
             raise TimeoutError
@@ -185,6 +207,8 @@ class RateLimiter:
             opens_at = window.opens_at(now())
             # With the lock held, so that the next attempt sees the window as this one leaves it.
             await asyncio.sleep(opens_at - now())
+            if shared is not None:
+                await shared.take(self._rate, self._waiting, until)
             window.take(max(opens_at, now()))
 
 

@@ -76,6 +76,7 @@ class SharedJournal:
         self.service = Service(seconds=lambda: 30.0)
         self._account = {**PRICE, **account}
         self._hubs: list[Engine] = []
+        self.chance: Callable[[], float] = lambda: 1.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,7 +98,7 @@ class SharedJournal:
             self.settings(token, **settings),
             plugins=INSTALLED,
             connect=lambda _: self.service.connect(),
-            chance=lambda: 1.0,
+            chance=self.chance,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
             journal=self.writer,
         )

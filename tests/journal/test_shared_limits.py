@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -50,6 +51,7 @@ class Fleet(SharedJournal):
     def __init__(self, limit: int = 3, **account: Any) -> None:
         super().__init__(max_in_flight=limit, **account)
         self.service.seconds = lambda: 10.0
+        self.chance = random.Random(4).random
 
     @property
     def open_jobs(self) -> int:
@@ -190,6 +192,7 @@ class TestLeases:
     @on_virtual_clock
     async def test_one_transaction_leases_slots_for_many_solves(self) -> None:
         async with Fleet(limit=50) as fleet:
+            fleet.chance = lambda: 1.0
             await fleet.execute("CREATE TABLE writes (slots INTEGER)")
             for event in ("INSERT", "UPDATE"):
                 await fleet.execute(
@@ -388,3 +391,91 @@ class TestARefusedAccount:
             await failed(fleet.hub())
             fleet.service.mishap = lambda _: None
             await asyncio.gather(*started(fleet.hub(), 1))
+
+
+class TestRate:
+    def most_in(self, seconds: float, orders: Sequence[float]) -> int:
+        """Return the most orders in any period."""
+        return max(sum(at <= other < at + seconds - 1e-6 for other in orders) for at in orders)
+
+    async def orders_of(self, fleet: Fleet, solves: Sequence[int], **top: Any) -> list[float]:
+        """Return the times of the orders of hubs with so many solves each, which begin together."""
+        hubs = [fleet.hub(top=top) for _ in solves]
+        waiting = [one for hub, many in zip(hubs, solves, strict=True) for one in started(hub, many)]
+        await asyncio.gather(*waiting)
+        return sorted(job.created_at for job in fleet.service.world.jobs.values())
+
+    @on_virtual_clock
+    async def test_is_kept_by_all_hubs_together_and_used(self) -> None:
+        async with Fleet(limit=100, rate="10/minute") as fleet:
+            orders = await self.orders_of(fleet, [20, 20, 11])
+            assert self.most_in(60.0, orders) == 10
+            # Five minutes, and what is lost of the rate.
+            assert 300 <= orders[-1] < 315
+
+    @on_virtual_clock
+    async def test_of_a_second_is_kept_and_used(self) -> None:
+        async with Fleet(limit=100, rate="5/second") as fleet:
+            orders = await self.orders_of(fleet, [20, 31])
+            assert self.most_in(1.0, orders) == 5
+            assert 10 <= orders[-1] < 11
+
+    @on_virtual_clock
+    async def test_a_hub_with_many_solves_leaves_some_to_the_others(self) -> None:
+        async with Fleet(limit=50, rate="6/minute") as fleet:
+            busy, late = fleet.hub(), fleet.hub()
+            many = started(busy, 30)
+            await asyncio.sleep(100)
+            (one,) = started(late, 1)
+            await asyncio.gather(one)
+            assert one.result().elapsed < 150
+            await asyncio.gather(*many)
+
+    @on_virtual_clock
+    async def test_a_hub_that_opts_out_keeps_it_for_itself(self) -> None:
+        async with Fleet(limit=50, rate="5/minute") as fleet:
+            orders = await self.orders_of(fleet, [5, 5], shared_limits=False)
+            assert orders[-1] < 1
+
+    @on_virtual_clock
+    async def test_what_a_hub_was_granted_and_did_not_create_is_given_back(self) -> None:
+        async with Fleet(limit=50, rate="10/minute") as fleet:
+            hub = fleet.hub()
+            await asyncio.gather(*started(hub, 1))
+            await asyncio.sleep(60)
+            await asyncio.gather(*started(hub, 3))
+            assert sum(jobs for (jobs,) in await fleet.execute("SELECT jobs FROM rate_grants")) == 3
+            waiting = started(hub, 4)
+            await asyncio.sleep(0.5)
+            await asyncio.gather(*waiting)
+            await asyncio.sleep(2)
+            assert sum(jobs for (jobs,) in await fleet.execute("SELECT jobs FROM rate_grants")) == 7
+
+    @on_virtual_clock
+    async def test_without_one_nothing_is_granted(self) -> None:
+        async with Fleet(limit=50) as fleet:
+            await asyncio.gather(*started(fleet.hub(), 5))
+            assert await fleet.execute("SELECT * FROM rate_grants") == []
+
+    @on_virtual_clock
+    async def test_a_solve_that_waits_in_vain_says_which_limit_it_was(self) -> None:
+        async with Fleet(limit=50, rate="1/minute") as fleet:
+            first = started(fleet.hub(), 1)
+            await asyncio.sleep(1)
+            with pytest.raises((SolveTimeout, AllProvidersFailed)) as caught:
+                await fleet.hub().solve(another_task(), 5.0)
+            assert "the rate is 1/minute, for all processes of the journal" in str(caught.value.exceptions)
+            await asyncio.gather(*first)
+
+    @on_virtual_clock
+    async def test_a_journal_that_fails_ends_the_solve_at_once(self) -> None:
+        async with Fleet(limit=50, rate="5/minute") as fleet:
+            hub = fleet.hub()
+            await asyncio.gather(*started(hub, 1))
+            (held,) = started(hub, 1)
+            await asyncio.sleep(0.1)
+            fleet.writer.fault = JournalError("the disk is full")
+            with pytest.raises(JournalError, match="the disk is full"):
+                await hub.solve(another_task(), 60.0)
+            fleet.writer.fault = None
+            await held

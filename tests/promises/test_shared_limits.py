@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from captchahub import AllProvidersFailed, Hub, ImageToText
+from captchahub import AllProvidersFailed, CaptchaHubError, Hub, ImageToText, TextSolution, Ticket
 from captchahub.testing import DrawnText, JobRecord, LogNormal, Sandbox, load_emulation
 from tests.conftest import QuickOmo
 from tests.hub.test_forks import Forks, Tell
@@ -45,6 +46,15 @@ def solving(mapping: Mapping[str, object], pictures: Sequence[DrawnText]) -> Cal
     return solve
 
 
+def is_solved(ticket: Ticket[TextSolution]) -> bool:
+    """Wait for a solve, and return whether it has an answer."""
+    try:
+        ticket.result()
+    except CaptchaHubError:
+        return False
+    return True
+
+
 def most_open(jobs: Sequence[JobRecord]) -> int:
     """Return the most jobs that were open at a time."""
     return max(sum(one.created_at <= job.created_at < one.ready_at for one in jobs) for job in jobs)
@@ -77,6 +87,21 @@ def test_a_killed_process_leaves_its_share_to_the_others(tmp_path: Path, forks: 
         sandbox.wait_for_jobs(4)
         sandbox.finish_jobs()
         assert [other.result() for other in others] == [[drawn.text] for drawn in pictures[2:]]
+
+
+def test_three_processes_create_no_more_jobs_than_the_rate_allows(tmp_path: Path, forks: Forks) -> None:
+    with Sandbox(load_emulation("omocaptcha")) as sandbox:
+        mapping = configured(sandbox, tmp_path, rate="6/minute")
+        pictures = [sandbox.draw_text() for _ in range(12)]
+
+        def solved(_tell: Tell, first: int) -> int:
+            with Hub.from_mapping(mapping, plugins=[QuickOmo()]) as hub:
+                tickets = [hub.submit(ImageToText(one.image), timeout=5) for one in pictures[first::3]]
+                return sum(is_solved(ticket) for ticket in tickets)
+
+        children = [forks.fork(partial(solved, first=first)) for first in range(3)]
+        assert sum(child.result() for child in children) == 6
+        assert len(sandbox.jobs) == 6
 
 
 def test_a_refused_token_is_known_to_another_process_without_a_call(tmp_path: Path, forks: Forks) -> None:

@@ -135,7 +135,12 @@ def measure(journal: Writer) -> Cost:
         "prices": {"image-to-text": "0.00055"},
         "max_in_flight": 1000,
     }
-    mapping = {"providers": {"omo": account}, "budget": {"limit": 1000, "per": "day"}}
+    mapping = {
+        "providers": {"omo": account},
+        "budget": {"limit": 1000, "per": "day"},
+        # Without a journal there is nothing to lease slots from.
+        "shared_limits": not isinstance(journal, NoJournal),
+    }
 
     async def run() -> Cost:
         engine = Engine(read_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)

@@ -14,6 +14,7 @@ from captchahub._engine.shared_limits import SharedLimits
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import ledger_table as _ledger_table
+from captchahub.settings import HubSettings
 
 __all__ = ["SABOTAGES"]
 
@@ -47,7 +48,11 @@ def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
 
 def slots_of_each_process(patch: pytest.MonkeyPatch) -> None:
     """Each process has the slots of an account for itself."""
-    patch.setattr(SharedLimits, "follow", lambda _self, _settings: None)
+
+    def share_nothing(_self: SharedLimits, _settings: HubSettings) -> None:
+        """Share no account."""
+
+    patch.setattr(SharedLimits, "follow", share_nothing)
 
 
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

@@ -97,6 +97,30 @@ TABLES: Sequence[str] = (
         PRIMARY KEY (account, kind)
     )
     """,
+    """
+    CREATE TABLE leased_slots (
+        owner text NOT NULL,
+        lease bigint NOT NULL,
+        account bigint NOT NULL,
+        slots bigint NOT NULL,
+        needed bigint NOT NULL,
+        waiting_since double precision,
+        asked_at double precision NOT NULL,
+        PRIMARY KEY (owner, lease)
+    )
+    """,
+    "CREATE TABLE revivals (account bigint PRIMARY KEY, revived_at double precision NOT NULL)",
+    """
+    CREATE TABLE rate_grants (
+        owner text NOT NULL,
+        number bigint NOT NULL,
+        account bigint NOT NULL,
+        jobs bigint NOT NULL,
+        counted_at double precision NOT NULL,
+        forget_at double precision NOT NULL,
+        PRIMARY KEY (owner, number)
+    )
+    """,
 )
 """The statements that make a new journal, of the newest version."""
 

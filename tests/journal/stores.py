@@ -111,7 +111,10 @@ class KeptDatabase:
         drop_schema(self._address, self._schema)
 
 
-_TABLES = ("jobs", "owners", "accounts", "account_marks", "ledger", "health", "job_times")
+_TABLES = (
+    *("jobs", "owners", "accounts", "account_marks", "ledger", "health", "job_times"),
+    *("leased_slots", "rate_grants", "revivals"),
+)
 
 
 class _Schemas:

@@ -119,13 +119,22 @@ class _Dead(Exception):
 
 
 class _Result:
-    """The outcome of one statement. See :class:`captchahub._journal.database.Cursor`."""
+    """The outcome of one statement. See :class:`captchahub._journal.database.Cursor`.
 
-    __slots__ = ("_rows", "rowcount")
+    It waits for the server when it is looked at. What is never looked at, as most that is written, costs no
+    round trip.
+    """
 
-    def __init__(self, rowcount: int, rows: Sequence[tuple[Any, ...]]) -> None:
-        self.rowcount = rowcount
-        self._rows = iter(rows)
+    __slots__ = ("_cursor", "_pipeline")
+
+    def __init__(self, cursor: psycopg.RawCursor[tuple[Any, ...]], pipeline: psycopg.Pipeline | None) -> None:
+        self._cursor = cursor
+        self._pipeline = pipeline
+
+    @property
+    def rowcount(self) -> int:
+        self._wait()
+        return self._cursor.rowcount
 
     @property
     def lastrowid(self) -> int | None:
@@ -133,26 +142,31 @@ class _Result:
         return None if row is None else int(row[0])
 
     def fetchone(self) -> Any:
-        return next(self._rows, None)
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        return list(self._rows)
+        return self._cursor.fetchone()
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return self._rows
+        self._wait()
+        return iter(() if self._cursor.rownumber is None else self._cursor.fetchall())
+
+    def _wait(self) -> None:
+        if self._pipeline is not None and self._cursor.pgresult is None:
+            self._pipeline.sync()
 
 
 class _Transaction:
     """An open transaction. See :class:`captchahub._journal.database.Connection`."""
 
-    def __init__(self, cursor: psycopg.RawCursor[tuple[Any, ...]]) -> None:
-        self._cursor = cursor
+    def __init__(
+        self, connection: psycopg.Connection[tuple[Any, ...]], pipeline: psycopg.Pipeline | None = None
+    ) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> _Result:
-        cursor = self._cursor
+        cursor = psycopg.RawCursor(self._connection)
         text, names = _translated(sql)
         cursor.execute(text, [parameters[name] for name in names] if parameters else None)
-        return _Result(cursor.rowcount, () if cursor.rownumber is None else cursor.fetchall())
+        return _Result(cursor, self._pipeline)
 
 
 def _settings(schema: str, lock_timeout: float, *, is_local: bool) -> str:
@@ -247,7 +261,6 @@ class PostgresDatabase:
         self._begin_write = f"{begin} {_NUMBER}".encode()
         self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {local}".encode()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-        self._transaction: _Transaction | None = None
         with no_fork:
             try:
                 self._ready(_NOT_OPENED)
@@ -316,10 +329,13 @@ class PostgresDatabase:
             self._fail(error.__cause__, undone)
 
     def _transact(self, works: Sequence[Work[T]]) -> list[T | Exception]:
-        transaction = self._ready(_NOT_WRITTEN)
+        connection = self._ready(_NOT_WRITTEN)
         try:
             number = self._begin()
-            done = [work(transaction) for work in works]
+            # Statements that nothing waits for are sent together.
+            with connection.pipeline() as pipeline:
+                transaction = _Transaction(connection, pipeline)
+                done = [work(transaction) for work in works]
         except psycopg.Error as error:
             self._roll_back(error)
             failed: Exception = self._error(error, _NOT_WRITTEN)
@@ -337,7 +353,7 @@ class PostgresDatabase:
 
         Savepoints cost two round trips a work, and nearly always none is needed.
         """
-        transaction = self._ready(_NOT_WRITTEN)
+        transaction = _Transaction(self._ready(_NOT_WRITTEN))
         try:
             number = self._begin()
             done = [self._run(transaction, work) for work in works]
@@ -407,7 +423,9 @@ class PostgresDatabase:
         status = "in progress"
         with suppress(JournalError, psycopg.Error, _Dead):
             while status == "in progress" and steady() < until:
-                found = self._ready(_NOT_WRITTEN).execute("SELECT txid_status(:number)", {"number": number})
+                found = _Transaction(self._ready(_NOT_WRITTEN)).execute(
+                    "SELECT txid_status(:number)", {"number": number}
+                )
                 (status,) = found.fetchone()
                 if status == "in progress":
                     time.sleep(_PAUSE)
@@ -421,7 +439,7 @@ class PostgresDatabase:
         ) from cause
 
     def _read(self, work: Work[T]) -> T:
-        transaction = self._ready(_NOT_READ)
+        transaction = _Transaction(self._ready(_NOT_READ))
         try:
             # No lock: a reader sees one snapshot, and need not wait for a writer.
             self._start(self._begin_read)
@@ -450,20 +468,20 @@ class PostgresDatabase:
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
-            self._connection = self._transaction = None
+            self._connection = None
 
-    def _ready(self, undone: str) -> _Transaction:
-        """Return what executes statements. Raises JournalError if the database can't be used, or _Dead."""
+    def _ready(self, undone: str) -> psycopg.Connection[tuple[Any, ...]]:
+        """Return the open connection. Raises JournalError if the database can't be used, or _Dead."""
         if self._is_closed:
             raise JournalError(f"{self._name}: it is closed; {undone}. Make a new hub")
-        if self._transaction is None:
+        if self._connection is None:
             try:
                 self._connect(undone)
             except BaseException:
                 self._disconnect()
                 raise
-        assert self._transaction is not None  # noqa: S101 - it has just been made
-        return self._transaction
+        assert self._connection is not None  # noqa: S101 - it has just been made
+        return self._connection
 
     def _connect(self, undone: str) -> None:
         try:
@@ -477,7 +495,6 @@ class PostgresDatabase:
             self._fail(error, undone)
         # So that a statement has the same types, and is prepared once, whatever size its numbers have.
         connection.adapters.register_dumper(int, Int8Dumper)
-        self._transaction = _Transaction(psycopg.RawCursor(connection))
         version = connection.info.server_version
         if version < _OLDEST * 10_000:
             problem = (
@@ -492,9 +509,10 @@ class PostgresDatabase:
                 raise self._unusable(problem, undone, advice)
             self._offset = now - self._clock()
             # Without the lock, because nearly always the tables are there, and a reader need not wait.
-            if not is_newest(self._transaction, self._schema):
+            transaction = _Transaction(connection)
+            if not is_newest(transaction, self._schema):
                 self._begin()
-                migrate(self._transaction, self._schema, self._name)
+                migrate(transaction, self._schema, self._name)
                 self._start(b"COMMIT")
         except psycopg.Error as error:
             if _is_dead(error, connection):
@@ -524,7 +542,7 @@ class PostgresDatabase:
             return f"other hubs have kept it locked for {self._lock_timeout:g} s", advice
         if code is not None and code in _CAUSES:
             problem, advice = _CAUSES[code]
-        elif code is not None and not code.startswith(_ENDED):
+        elif not isinstance(cause, psycopg.OperationalError):
             problem, advice = type(cause).__name__, "Report it, if you can't explain it"
         else:
             problem, advice = next(

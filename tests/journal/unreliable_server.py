@@ -23,6 +23,7 @@ class UnreliableServer:
         self.address = parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
         self._lost: bytes | None = None
         self._arrives = self._refuses = self._then_refuse = False
+        self._copying: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def lose(self, message: bytes, *, then_refuse: bool = False) -> None:
@@ -34,7 +35,9 @@ class UnreliableServer:
         self._arrives, self._then_refuse, self._lost = True, then_refuse, message
 
     def accept(self) -> None:
-        """Accept connections again."""
+        """Accept connections again, once the server has ended those that were lost."""
+        for copying in self._copying:
+            copying.join(30)
         self._refuses = False
 
     def __enter__(self) -> Self:
@@ -59,7 +62,9 @@ class UnreliableServer:
                 continue
             server = socket.create_connection(self._server)
             threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-            threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+            copying = threading.Thread(target=_copy, args=(server, client), daemon=True)
+            copying.start()
+            self._copying.append(copying)
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):

@@ -39,7 +39,7 @@ _PATIENCE = 30.0
 # PostgreSQL refuses to run as root, and needs a user that is not root then. Every Linux has this one.
 _NOT_ROOT = "nobody"
 
-_USER, _PASSWORD = "captchahub", "pa55word-of-the-tests"
+_USER, PASSWORD = "captchahub", "pa55word-of-the-tests"
 _held: list[int] = []
 
 
@@ -62,7 +62,7 @@ class PostgresServer:
         if self._user is not None:
             shutil.chown(self.folder, self._user)
         password = self.folder / "password"
-        password.write_text(_PASSWORD)
+        password.write_text(PASSWORD)
         password.chmod(0o644)
         self._run(
             "initdb",
@@ -71,7 +71,7 @@ class PostgresServer:
         )
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
-        self.url = f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://{_USER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""

@@ -103,7 +103,7 @@ SIM_RUNS ?= 10000
 soak: $(READY)
 	SIM_RUNS=$(SIM_RUNS) $(BIN)/python -m tests.simulation.soak
 	CAPTCHAHUB_KILLS=200 $(BIN)/python -m pytest tests/promises/test_kill.py -s -q
-	CAPTCHAHUB_RESTARTS=34 $(BIN)/python -m pytest tests/promises/test_postgres.py -q
+	CAPTCHAHUB_FLEET_SOLVES=2000 CAPTCHAHUB_FLEET_RESTARTS=10 $(BIN)/python -m pytest tests/promises/test_many_machines.py -q
 	CAPTCHAHUB_SOAK=100000 $(BIN)/python -m benchmarks.soak_memory
 
 # Needs a Chromium and its driver, such as Debian's packages chromium and chromium-driver.

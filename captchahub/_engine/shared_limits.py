@@ -11,7 +11,7 @@ from contextvars import Context
 
 from captchahub._engine.leased_turns import LeasedTurns
 from captchahub._journal.journal import Journal
-from captchahub._policy.health_record import Refusals
+from captchahub._policy.refusals import Refusals
 from captchahub._policy.shared_slots import SlotRequest, pause_for, wanted, wanted_later
 from captchahub._providers.account import Account, RemoteAccount
 from captchahub._providers.admission import Admission

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
-from captchahub._policy.health_record import Refusals
+from captchahub._policy.refusals import Refusals
 from captchahub.results import HealthEntry, ProviderState
 
 if TYPE_CHECKING:

@@ -36,8 +36,8 @@ from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
-from captchahub._policy.health_record import Refusals
 from captchahub._policy.job_token import Token
+from captchahub._policy.refusals import Refusals
 from captchahub._policy.shared_rate import RateReply, RateRequest, SpentGrant
 from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
@@ -151,7 +151,9 @@ class Journal:
         """Where to write what must not get lost."""
         self._writer = writer
         self._lock = lock
-        self._slot_leases = SlotLeases(self.owner, lock)
+        self._slot_leases = SlotLeases(
+            self.owner, lambda connection, moment: expire_dead_owners(connection, lock, moment)
+        )
         self._background = background
         self._clock = clock
         self._take_unsaved = take_unsaved

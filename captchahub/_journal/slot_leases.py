@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from captchahub._journal import slots_table
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
-from captchahub._journal.liveness import ProcessLock, expire_dead_owners
 from captchahub._policy.shared_slots import SlotClaim, SlotRequest, slots_for
 
 
 class SlotLeases:
-    """The leases of one hub on slots, each with a number of its own."""
+    """The leases of one hub on slots, each with a number of its own.
 
-    def __init__(self, owner: str, lock: ProcessLock) -> None:
+    ``expire`` removes the leases of hubs that are dead at a time.
+    """
+
+    def __init__(self, owner: str, expire: Callable[[Connection, float], None]) -> None:
         self._owner = owner
-        self._lock = lock
+        self._expire = expire
 
     def renew(
         self,
@@ -39,7 +43,7 @@ class SlotLeases:
 
         slots = allowed()
         if slots < request.needed:
-            expire_dead_owners(connection, self._lock, now)
+            self._expire(connection, now)
             slots = allowed()
         held = max(slots, request.held)
         if slots >= request.needed:

@@ -20,6 +20,7 @@ from enum import IntEnum
 import attrs
 
 from captchahub._policy.error_table import FAILURES, HealthEffect
+from captchahub._policy.refusals import Refusals
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
@@ -248,13 +249,20 @@ class Health:
         """Return the health after a person, or a new balance, said that all is well again."""
         return attrs.evolve(self._healed(now), revivals=self._revivals + 1)
 
-    def refused_elsewhere(self, error: str, now: float) -> Health:
-        """Return the health after another process has found that the service refuses the account.
+    def with_refusals(self, refusals: Refusals, now: float, wall: float) -> Health:
+        """Return the health with what other processes have found out about the account.
 
-        ``error`` is the class of the error.
+        ``wall`` is the time of the wall clock at ``now``.
         """
-        if self.state is ProviderState.OUT:
-            return self
+        if self.state is not ProviderState.OUT:
+            return self if refusals.found is None else self._refused_elsewhere(refusals.found, now)
+        if self.is_elsewhere:
+            return self.revived(now) if refusals.found is None else self
+        since = -math.inf if self.since is None else wall + self.since - now
+        is_over = refusals.revived_at is not None and refusals.revived_at > since
+        return self.revived(now) if is_over else self
+
+    def _refused_elsewhere(self, error: str, now: float) -> Health:
         out = self._moved(ProviderState.OUT, now, f"{error}, as another process has found")
         return attrs.evolve(out, is_elsewhere=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import attrs
@@ -70,27 +69,3 @@ def _differ(before: HealthRecord, after: HealthRecord) -> bool:
     if before.until is None or after.until is None:
         return before.until is not after.until
     return abs(before.until - after.until) >= _TOLERANCE
-
-
-@attrs.frozen
-class Refusals:
-    """What the processes of a journal have found out about an account."""
-
-    found: str | None
-    """The class of the error with which the service refuses it to another process, or None."""
-    revived_at: float | None
-    """When a process last learned that it is well again, in seconds since 1970, or None."""
-
-
-def with_refusals(health: Health, refusals: Refusals, *, now: float, wall: float) -> Health:
-    """Return the health of a provider with what other processes have found out about its account.
-
-    ``wall`` is the time of the wall clock at ``now``, which is in the time of ``health``.
-    """
-    if health.state is not ProviderState.OUT:
-        return health if refusals.found is None else health.refused_elsewhere(refusals.found, now)
-    if health.is_elsewhere:
-        return health.revived(now) if refusals.found is None else health
-    since = -math.inf if health.since is None else wall + health.since - now
-    is_over = refusals.revived_at is not None and refusals.revived_at > since
-    return health.revived(now) if is_over else health

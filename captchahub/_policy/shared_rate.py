@@ -8,10 +8,12 @@ allows, whatever the hub does; it can only have a few less.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
-from captchahub.settings import Rate
+if TYPE_CHECKING:
+    from captchahub.settings import Rate
 
 # Jobs of a grant may be created for at most this long, in seconds, and for this share of the period of the
 # rate. It is also the largest share of the rate that can be lost.

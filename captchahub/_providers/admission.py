@@ -13,7 +13,7 @@ import attrs
 
 from captchahub._policy.error_table import HealthEffect, row_for
 from captchahub._policy.health import Health, HealthPermit
-from captchahub._policy.health_record import Refusals, with_refusals
+from captchahub._policy.refusals import Refusals
 from captchahub._providers.limits import RateLimiter, SharedTurns, Slots
 from captchahub._support.clock import now
 from captchahub._support.log import log
@@ -213,7 +213,7 @@ class Admission:
 
     def take_refusals(self, refusals: Refusals, wall: float) -> None:
         """Learn what other processes have found out about the account, at a time of the wall clock."""
-        self._set(with_refusals(self.health, refusals, now=now(), wall=wall))
+        self._set(self.health.with_refusals(refusals, now(), wall))
 
     def _learn(self, permit: Permit) -> None:
         error, given = permit.error, permit.given

@@ -7,7 +7,8 @@ import pytest
 
 from captchahub._policy.error_table import HealthEffect
 from captchahub._policy.health import Health
-from captchahub._policy.health_record import HealthRecord, Refusals, is_news, record_of, with_refusals
+from captchahub._policy.health_record import HealthRecord, is_news, record_of
+from captchahub._policy.refusals import Refusals
 from captchahub.results import ProviderState
 from captchahub.settings import HealthSettings
 
@@ -81,7 +82,7 @@ class TestWhatOtherProcessesHaveFound:
 
     def seen(self, health: Health, refusals: Refusals) -> Health:
         # The refusal of after() was at 1000.0 by the wall clock.
-        return with_refusals(health, refusals, now=10.0, wall=1005.0)
+        return health.with_refusals(refusals, now=10.0, wall=1005.0)
 
     @pytest.mark.parametrize("effect", [HealthEffect.WORKED, HealthEffect.RATE_LIMITED])
     def test_a_refused_account_is_out_and_not_recorded_twice(self, effect: HealthEffect) -> None:

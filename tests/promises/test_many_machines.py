@@ -116,7 +116,7 @@ class Fleet:
         return found
 
     def start(self, **arguments: Any) -> Machine:
-        given = {"mapping": self.mapping(), **arguments}
+        given: dict[str, Any] = {"mapping": self.mapping(), **arguments}
         machine = Machine(Arguments(**given), self.folder / f"machine-{len(list(self.folder.iterdir()))}")
         self.machines.callback(machine.close)
         return machine

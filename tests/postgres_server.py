@@ -11,6 +11,7 @@ data.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import fcntl
 import os
 import shutil
@@ -41,6 +42,8 @@ _NOT_ROOT = "nobody"
 
 _USER, PASSWORD = "captchahub", "pa55word-of-the-tests"
 _held: list[int] = []
+# Loaded before any fork.
+_libc = ctypes.CDLL(None)
 
 
 def _binaries() -> Path:
@@ -97,6 +100,7 @@ class PostgresServer:
                 cwd=self.folder,
                 # Ctrl-C is for the tests; who uses the server stops it.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it takes no lock
             )
         until = time.monotonic() + _PATIENCE
         while True:
@@ -148,6 +152,12 @@ class PostgresServer:
         )
         if done.returncode != 0:
             raise RuntimeError(f"{program}: {done.stderr}{done.stdout}")
+
+
+def _end_with_parent() -> None:
+    """Let the system stop this process at once when the one that started it ends, even if that is killed."""
+    if sys.platform == "linux":
+        _libc.prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
 
 
 def shared_server() -> str:

@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEMO   := $(VENV)/.demo
 # Each plugin is a separate distribution.
-PLUGINS := createtask omocaptcha opentelemetry pillow prometheus
+PLUGINS := createtask omocaptcha opentelemetry pillow procrastinate prometheus
 # The client libraries of interop get a separate environment, because their dependencies must not mix with ours.
 INTEROP := .venv-interop
 # So do the clients that make bench measures beside ours.

@@ -40,7 +40,7 @@ repository_pages = {
     "explained/house": "ARCHITECTURE.md",
     **{
         f"reference/plugins/{name}": f"plugins/{name}/README.md"
-        for name in ("createtask", "omocaptcha", "opentelemetry", "pillow", "prometheus")
+        for name in ("createtask", "omocaptcha", "opentelemetry", "pillow", "procrastinate", "prometheus")
     },
     "reference/plugins/ddddocr": "examples/ddddocr/README.md",
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 TREE = Path(__file__).parents[2]
-PLUGINS = ("createtask", "omocaptcha", "opentelemetry", "pillow", "prometheus")
+PLUGINS = ("createtask", "omocaptcha", "opentelemetry", "pillow", "procrastinate", "prometheus")
 DISTRIBUTIONS = (TREE, *(TREE / "plugins" / name for name in PLUGINS))
 
 

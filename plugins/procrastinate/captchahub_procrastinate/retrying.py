@@ -21,7 +21,6 @@ from captchahub import (
     HubClosed,
     InsufficientBalance,
     JobRefused,
-    JobTimeout,
     NotAsked,
     PriceUnknown,
     ProviderError,
@@ -53,7 +52,7 @@ def pause_before_retry(error: BaseException, attempts: int, now: datetime) -> fl
     """
     if isinstance(error, asyncio.CancelledError):
         return 0.0  # the worker stops, and another one continues the job at the service
-    usual = min(_FIRST_PAUSE * _GROWTH**attempts, _LONGEST_PAUSE)
+    usual = min(_FIRST_PAUSE * _GROWTH ** min(attempts, 10), _LONGEST_PAUSE)
     if isinstance(error, _PASSING):
         return usual
     errors: Sequence[BaseException] = ()
@@ -78,10 +77,8 @@ def _wait_for(error: BaseException, usual: float, now: datetime) -> float | None
         return max(usual, error.retry_after or 0.0)
     if isinstance(error, ServiceUnavailable) and error.nothing_created:
         return max(usual, error.retry_after or 0.0)
-    # An equal task continues the job of a JobTimeout, if there is one.
-    if isinstance(error, NotAsked) or (isinstance(error, JobTimeout) and error.token is not None):
-        return usual
-    return None
+    # Not a JobTimeout: only another process continues its job, and this one would order another.
+    return usual if isinstance(error, NotAsked) else None
 
 
 @attrs.frozen

@@ -71,6 +71,8 @@ class WorkerTasks:
             except asyncio.CancelledError:
                 if context.abort_reason() is AbortReason.USER_REQUEST:
                     raise JobAborted from None
+                # The worker stops. Its hub leaves the jobs at the service to those of other workers.
+                await self.hub.close()
                 raise
 
         @blueprint.periodic(cron="* * * * *")

@@ -1,4 +1,8 @@
-"""The recipe for Celery: a real worker with the prefork pool, a broker of files, and the sandbox."""
+"""The example for Celery: a real worker with the prefork pool, a broker, and the sandbox.
+
+The broker is one of files. ``CAPTCHAHUB_TEST_REDIS=redis://...`` adds a server, for which the package redis
+must be installed.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+import uuid
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 from celery import Celery
 
 from captchahub.testing import Sandbox, load_emulation
 from tests.cli.test_cli import posix, read_until
 
-RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "celery"
 WORKER = """
 import json, os, sys
 from celery.signals import worker_process_init
@@ -44,13 +50,22 @@ def broker_of_files(folder: Path) -> dict[str, object]:
     }
 
 
+def broker_on_redis(_folder: Path) -> dict[str, object]:
+    """The settings of a queue of its own on the server that CAPTCHAHUB_TEST_REDIS names."""
+    queue = f"captchahub-test-{uuid.uuid4().hex}"
+    return {"broker_url": os.environ["CAPTCHAHUB_TEST_REDIS"], "task_default_queue": queue}
+
+
+BROKERS = [broker_of_files, *([broker_on_redis] if os.environ.get("CAPTCHAHUB_TEST_REDIS") else [])]
+
+
 @contextmanager
 def started_worker(folder: Path, settings: Mapping[str, object]) -> Generator[subprocess.Popen[str]]:
     """A worker, which does not outlive the test, with all processes of its pool."""
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER, json.dumps(settings)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(RECIPES), "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONPATH": str(EXAMPLE), "PYTHONIOENCODING": "utf-8"},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -64,8 +79,11 @@ def started_worker(folder: Path, settings: Mapping[str, object]) -> Generator[su
 
 
 @posix
-def test_a_task_whose_process_is_killed_is_delivered_again_and_pays_once(tmp_path: Path) -> None:
-    broker = broker_of_files(tmp_path)
+@pytest.mark.parametrize("broker_in", BROKERS)
+def test_a_task_whose_process_is_killed_is_delivered_again_and_pays_once(
+    tmp_path: Path, broker_in: Callable[[Path], dict[str, object]]
+) -> None:
+    broker = broker_in(tmp_path)
     with Sandbox(load_emulation("omocaptcha"), job_time=3600) as sandbox:
         omo = {"plugin": "omocaptcha", **sandbox.settings()}
         configuration = {"providers": {"omo": omo}, "journal": "jobs.db"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,7 +44,7 @@ class Queue:
         await self.app.run_worker_async(wait=False, listen_notify=False, install_signal_handlers=False)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self) -> AsyncGenerator[None]:
         """Run jobs in the background."""
         worker = asyncio.create_task(
             self.app.run_worker_async(
@@ -67,7 +67,7 @@ class Queue:
 
 
 @asynccontextmanager
-async def opened(queue: Queue) -> AsyncIterator[Queue]:
+async def opened(queue: Queue) -> AsyncGenerator[Queue]:
     async with queue.app.open_async():
         yield queue
         await queue.solver.close()

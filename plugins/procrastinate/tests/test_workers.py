@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from captchahub.testing import Sandbox
 
@@ -30,7 +31,7 @@ Database = psycopg.Connection[tuple[object, ...]]
 def environment(server: str, tmp_path: Path) -> Mapping[str, str]:
     """The environment of programs that import captchas.py, use and the database."""
     (tmp_path / "captchas.py").write_text(CAPTCHAS)
-    where = psycopg.conninfo.conninfo_to_dict(server)
+    where = conninfo_to_dict(server)
     names = {"user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE", "options": "PGOPTIONS"}
     names |= {"host": "PGHOST", "port": "PGPORT"}
     address = {names[name]: str(value) for name, value in where.items() if name in names}

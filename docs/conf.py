@@ -42,6 +42,7 @@ repository_pages = {
         f"reference/plugins/{name}": f"plugins/{name}/README.md"
         for name in ("createtask", "omocaptcha", "opentelemetry", "pillow", "procrastinate", "prometheus")
     },
+    "guides/celery": "examples/celery/README.md",
     "reference/plugins/ddddocr": "examples/ddddocr/README.md",
 }
 

@@ -81,10 +81,15 @@ export PYTHONDONTWRITEBYTECODE :=
 # More workers than cores, because many tests wait for a service or for another program. Not many more, because
 # each worker takes six seconds of processor time to import and collect all tests.
 WORKERS ?= 4
-# The tests of HTTP run on one transport here, and on both in make check. Hubs in other tests use the fast one.
+# In make test, those tests that run on both transports or stores run on one of them, and those that search try less
+# than in make check.
 test: export CAPTCHAHUB_TRANSPORTS ?= requests
-# Fewer examples of each property than make check tries.
+test: export CAPTCHAHUB_STORES ?= sqlite
 test: export CAPTCHAHUB_EXAMPLES ?= 25
+test: export CAPTCHAHUB_CONTRACT_RUNS ?= 50
+test: export CAPTCHAHUB_FAULT_PAIRS ?= 1
+test: export CAPTCHAHUB_KILLS ?= 6
+test: export SIM_RUNS ?= 30
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 

@@ -58,8 +58,9 @@ def home(service: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def write_config(path: Path, accounts: Mapping[str, Mapping[str, object]]) -> None:
-    prices = {"image-to-text": 0.00055}
-    providers = {name: {"plugin": "omocaptcha", "prices": prices, **own} for name, own in accounts.items()}
+    # The transport that is imported sooner, because many tests start the program in a process of its own.
+    usual = {"plugin": "omocaptcha", "prices": {"image-to-text": 0.00055}, "transport": "requests"}
+    providers = {name: {**usual, **own} for name, own in accounts.items()}
     path.write_text(yaml.safe_dump({"providers": providers}))
 
 

@@ -12,10 +12,8 @@ from captchahub import Hub
 from captchahub.testing import Sandbox
 from tests.cli.running import run
 from tests.conftest import QuickOmo
-from tests.journal.stores import STORES, Place, place_of
+from tests.journal.stores import Place, place_of
 from tests.postgres_server import PASSWORD
-
-pytestmark = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
 
 
 @pytest.fixture

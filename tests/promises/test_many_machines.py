@@ -33,7 +33,7 @@ from tests.journal.stores import Place, place_of
 from tests.postgres_server import PostgresServer, execute, with_options
 from tests.promises.machine import Arguments, Outcome
 
-SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "80"))
+SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "60"))
 RESTARTS = int(os.environ.get("CAPTCHAHUB_FLEET_RESTARTS", "2"))
 MACHINE = Path(__file__).parent / "machine.py"
 PRICE = Decimal("0.00055")
@@ -98,6 +98,8 @@ class Fleet:
         account = {
             "plugin": "omocaptcha",
             "prices": {"image-to-text": str(PRICE)},
+            # It is imported sooner than the other transport.
+            "transport": "requests",
             **self.sandbox.settings("token", balance="1000"),
         }
         # The name by which the server lists the connections of this test.

@@ -17,9 +17,7 @@ from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
 from captchahub.testing import Fault, Sandbox
 from tests.conftest import QuickOmo
-from tests.journal.stores import STORES, Place, place_of
-
-pytestmark = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
+from tests.journal.stores import Place, place_of
 
 PRICE = Decimal("0.00055")
 

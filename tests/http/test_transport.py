@@ -280,7 +280,7 @@ class TestTooManyCalls:
         assert len(begun) == len(sandbox.calls) == LEAST_CALLS
 
     def test_are_more_if_the_service_is_far_away(self, sandbox: Sandbox) -> None:
-        sandbox.add_faults(Fault.late(0.05))
+        sandbox.add_faults(Fault.late(0.3))
 
         async def run() -> None:
             transport = new_transport()

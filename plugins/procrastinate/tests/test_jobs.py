@@ -287,7 +287,7 @@ class TestAnotherAttempt:
 
             async def main() -> None:
                 async with opened(queue_of(slow.settings())) as queue:
-                    job = await queue.solver.defer_async(slow.draw_text().task(), timeout=0.1)
+                    job = await queue.solver.defer_async(slow.draw_text().task(), timeout=1)
                     await queue.work()
                     with pytest.raises(SolveFailed, match="JobTimeout"):
                         await queue.solver.result_async(job)

@@ -27,7 +27,7 @@ _CAUGHT_BY = {
     "journal after the send": 0,
     "retry of an ambiguous create": 12,
     "reservation outside the transaction": 7,
-    "lost lease": 1,
+    "lost lease": 5,
     "fall back on a poll error": 1,
     "answer of another job": 1,
     "stated cost ignored": 2,
@@ -35,7 +35,7 @@ _CAUGHT_BY = {
     "stale answers": 11,
     "unused cache": 11,
     "attached and not written": 14,
-    "last word to the latest": 1,
+    "last word to the latest": 10,
     "cooling ends the solve": 11,
     "busy is refused": 12,
     "page of a firewall refuses the account": 12,
@@ -51,6 +51,7 @@ _CAUGHT_BY = {
     "jobs of any account": 1,
     "budget by name": 14,
     "equal task of any account": 55,
+    "slots of each process": 1,
 }
 _SHARES = 2
 

@@ -92,9 +92,20 @@ async def _solve(hub: AsyncHub, waiting: Iterator[tuple[int, str]], *, is_patien
         _report(outcome)
 
 
+async def _opened(arguments: Arguments) -> AsyncHub:
+    while True:
+        try:
+            return AsyncHub.from_mapping(dict(arguments.mapping), plugins=[_QuickOmo()])
+        except JournalError:
+            # The server may be restarting just now.
+            if not arguments.is_patient:
+                raise
+            await asyncio.sleep(_PAUSE)
+
+
 async def _live(arguments: Arguments) -> None:
     waiting = iter(list(enumerate(arguments.pictures)))
-    async with AsyncHub.from_mapping(dict(arguments.mapping), plugins=[_QuickOmo()]) as hub:
+    async with await _opened(arguments) as hub:
         if arguments.resume:
             await _resume(hub)
         solving = (_solve(hub, waiting, is_patient=arguments.is_patient) for _ in range(AT_ONCE))

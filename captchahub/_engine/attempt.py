@@ -88,6 +88,8 @@ class AttemptRunner(ABC, Generic[A_co]):
         """The service's id of the job, or None if there is none, or none is known."""
         self.may_have_job = False
         """Whether a job may exist, whose answer would be lost if the attempt was cancelled."""
+        self.is_solved_elsewhere = False
+        """Whether another process is solving an equal task, so that this attempt ended with nothing sent."""
         self._answer: Solved | None = None
         """What the provider answered, before the check."""
         self._was_refused = False

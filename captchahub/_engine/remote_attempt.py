@@ -19,6 +19,7 @@ from captchahub._providers.limits import journal_too_slow
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import (
+    INSTEAD_OF_WAITING,
     AmbiguousCreate,
     ConfigError,
     JobUnknown,
@@ -71,7 +72,10 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
                 return answer
 
     async def _reserve(self, refused: JobEntry | None) -> JobRow | JobEntry:
-        """Write into the journal that a job is about to be created. See :meth:`Journal.reserve`."""
+        """Write into the journal that a job is about to be created. See :meth:`Journal.reserve`.
+
+        Raises NotAsked if another process is solving an equal task.
+        """
         solve, prices = self._solve, self.account.prices
         job = NewJob(
             submission=solve.id,
@@ -90,11 +94,17 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         limit = asyncio.timeout_at(self._deadline if self._services.journal.is_shared else None)
         try:
             async with limit:
-                return await self._services.journal.reserve(job, solve.begun, refused, self.account.identity)
+                reserved = await self._services.journal.reserve(
+                    job, solve.begun, refused, self.account.identity
+                )
         except TimeoutError:
             if not limit.expired():
                 raise
             raise journal_too_slow() from None
+        if reserved is None:
+            self.is_solved_elsewhere = True
+            raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
+        return reserved
 
     async def _create(self, request: Request, task: Task[Solution]) -> Created:
         """Create the job; once more if it is known that the first request did not reach the service."""

@@ -62,6 +62,8 @@ class _Queued:
     rank: int
     not_before: float = 0.0
     tries: int = 0
+    waits_for_equal: bool = False
+    """Whether it can be called again because another process was solving an equal task."""
 
     @property
     def opens_at(self) -> float | None:
@@ -134,6 +136,8 @@ class Solve(Generic[S]):
         self._only_provider: _Queued | None = None
         """The only provider that may be called again, after an error for which the route allows no other."""
         self._last: Account | None = None
+        self._equal_ended = False
+        """Whether a job for an equal task may have ended since the latest attempt was started."""
         # Set by whatever may change what to do: an attempt, a late answer, the health of a provider, a timer.
         change = self._change = asyncio.Event()
         # As the callback of a task, which must not hold the solve for as long as the task goes on.
@@ -151,6 +155,9 @@ class Solve(Generic[S]):
                 # Also those that are not called yet, because a reload closes an account that is not in use.
                 for account in self._plan.accounts.values():
                     in_use.enter_context(account.usage)
+                if self._info.is_shared:
+                    watch = self._services.journal.watch
+                    in_use.enter_context(watch(self._info.fingerprint, self._look_for_equal))
                 await self._queue_providers()
                 while self._tally.winner is None:
                     self._stop_waiting_for_closed()
@@ -245,6 +252,7 @@ class Solve(Generic[S]):
             return
         attempt = RemoteAttempt if isinstance(account, RemoteAccount) else LocalAttempt
         # A second provider is due from its beginning on, and otherwise nothing is.
+        self._equal_ended = False
         on_begin = None if self._route.hedge_after is None else self._change.set
         is_early = not account.admission.admits()
         runner = cast("type[AttemptRunner[Account]]", attempt)(
@@ -342,6 +350,7 @@ class Solve(Generic[S]):
         if self._hedge is _Hedge.STARTED:
             self._hedge = _Hedge.OVER
         place = self._history.add(outcome)
+        run.queued.waits_for_equal = runner.is_solved_elsewhere
         if runner.late_answer is not None:
             self._given_up.append(_GivenUp(runner, place, runner.late_answer))
             runner.late_answer.future.add_done_callback(self._wake)
@@ -407,9 +416,19 @@ class Solve(Generic[S]):
             queued.not_before = latest
         else:
             queued.not_before = max(now() + pause, queued.account.admission.next_turn)
+        if queued.waits_for_equal and self._equal_ended:
+            queued.not_before = 0.0
         # A provider whose rate limit opens too late is not waited for.
         if queued.not_before <= latest:
             self._put_back(queued)
+
+    def _look_for_equal(self) -> None:
+        """Call those again at once that wait for another process, because its job may have ended."""
+        self._equal_ended = True
+        for queued in self._queue:
+            if queued.waits_for_equal:
+                queued.not_before = 0.0
+                self._change.set()
 
     def _put_back(self, queued: _Queued) -> None:
         if self._only_provider not in (None, queued):

@@ -13,6 +13,7 @@ with NULL, because PostgreSQL would not know its type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from captchahub.errors import JournalError
@@ -97,4 +98,26 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close the database for good. A second call does nothing."""
+        ...
+
+
+class Listener(Protocol):
+    """Learns at once that a shared job may have ended, from a database that can say so.
+
+    It may miss one: a solve that waits for a job also looks into the journal now and then.
+    """
+
+    def watch(self, fingerprint: str, look: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call ``look``, in the thread of the event loop, when a job with this fingerprint may have ended.
+
+        The calls end with the context. There are none unless :meth:`listen` was called.
+        """
+        ...
+
+    def listen(self) -> None:
+        """Listen for the next half minute. Raises nothing if that is impossible."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening for good. A second call does nothing."""
         ...

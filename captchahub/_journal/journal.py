@@ -9,7 +9,7 @@ import asyncio
 import math
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -27,7 +27,7 @@ from captchahub._journal import (
     rate_grants_table,
 )
 from captchahub._journal.accounts_table import OwnAccounts
-from captchahub._journal.database import Connection, Database, OutcomeUnknown, T
+from captchahub._journal.database import Connection, Database, Listener, OutcomeUnknown, T
 from captchahub._journal.hub_accounts import HubAccounts
 from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
 from captchahub._journal.rows import JobFilter, NewJob
@@ -43,10 +43,8 @@ from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import (
-    INSTEAD_OF_WAITING,
     CaptchaHubError,
     JournalError,
-    NotAsked,
     NotOffered,
     PriceUnknown,
 )
@@ -102,21 +100,23 @@ def open_journal(
     """
     path = settings.journal.path if writer is None else None
     is_shared = writer is not None or settings.journal.place is not None
+    listener: Listener | None = None
     # Before the lock, because it explains what is wrong with the file or its folder.
     if writer is None and settings.journal.url is not None:
-        database, clock = _open_postgres(settings.journal, settings.journal.url, clock)
+        database, clock, listener = _open_postgres(settings.journal, settings.journal.url, clock)
         writer = DatabaseWriter(database, thread=True)
     elif writer is None:
         writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
-    journal = Journal(writer, ProcessLock(path), background, clock, take_unsaved, is_shared=is_shared)
+    lock = ProcessLock(path)
+    journal = Journal(writer, lock, background, clock, take_unsaved, is_shared=is_shared, listener=listener)
     journal.follow(settings, identities)
     return journal
 
 
 def _open_postgres(
     settings: JournalSettings, url: Secret, clock: Callable[[], float]
-) -> tuple[Database, Callable[[], float]]:
-    """Return the database at an address, and the clock of its server."""
+) -> tuple[Database, Callable[[], float], Listener | None]:
+    """Return the database at an address, the clock of its server, and what learns of ended jobs there."""
     try:
         # Imported here, because it is an extra.
         from captchahub._journal.postgres import PostgresDatabase  # noqa: PLC0415
@@ -126,13 +126,14 @@ def _open_postgres(
             "created. Run: pip install 'captchahub[postgres]'"
         ) from error
     database = PostgresDatabase(url, schema=settings.schema, pooler=settings.pooler, clock=clock)
-    return database, database.now
+    return database, database.now, database.listener()
 
 
 class Journal:
     """The journal as one hub uses it. See :func:`open_journal`; :meth:`follow` completes it.
 
-    ``is_shared`` is False if no other hub can see it, as in memory.
+    ``is_shared`` is False if no other hub can see it, as in memory. ``listener`` is None if nothing says that
+    a job of another hub has ended.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class Journal:
         take_unsaved: TakeUnsaved,
         *,
         is_shared: bool,
+        listener: Listener | None = None,
     ) -> None:
         self.owner = uuid.uuid4().hex
         """What this hub is called in the journal."""
@@ -157,6 +159,7 @@ class Journal:
         self._background = background
         self._clock = clock
         self._take_unsaved = take_unsaved
+        self._listener = listener
         self.is_shared = is_shared
         """Whether other hubs can see it. A journal in memory never waits for its writes."""
         self._is_signed_on = False
@@ -199,25 +202,32 @@ class Journal:
         """Return whether what a provider costs is limited."""
         return any(scope.provider in (None, provider) for scope in self._scopes)
 
+    def watch(self, fingerprint: str, look: Callable[[], None]) -> AbstractContextManager[object]:
+        """Call ``look`` when a job for an equal task may have ended in another hub, until the context ends.
+
+        It may also never be called.
+        """
+        return nullcontext() if self._listener is None else self._listener.watch(fingerprint, look)
+
     async def reserve(
         self,
         job: NewJob,
         begun: float,
         refused: JobEntry | None = None,
         identity: AccountIdentity | None = None,
-    ) -> JobRow | JobEntry:
+    ) -> JobRow | JobEntry | None:
         """Write down that a job is about to be sent, and reserve its price.
 
         If an equal shared task was solved since the solve began, or within the time of the cache, return that
         job instead, and nothing need be sent. If a dead hub has created an equal one, return its row, and the
-        service is polled for that one.
+        service is polled for that one. Return None if another process is solving an equal task, and nothing
+        may be sent.
 
         ``refused`` is a job whose answer was found to be wrong, and which is shared no more. ``identity`` is
-        the account. Raises NotAsked if another process is solving an equal task, BudgetExceeded, PriceUnknown
-        or JournalError; nothing may be sent then.
+        the account. Raises BudgetExceeded, PriceUnknown or JournalError; nothing may be sent then.
         """
 
-        def work(connection: Connection, own: OwnAccounts, moment: float) -> int | JobEntry:
+        def work(connection: Connection, own: OwnAccounts, moment: float) -> int | JobEntry | None:
             if refused is not None:
                 jobs_table.stop_sharing(connection, refused.id)
             # Most tasks have no equal, which one look into the index shows. The statements that find the
@@ -226,7 +236,8 @@ class Journal:
                 fresh_since = min(begun, moment - self._cache, self._reuse_since)
                 equal = self._find_equal(connection, job, moment, fresh_since, own)
                 if equal is not None:
-                    return own.named(equal)
+                    is_elsewhere = equal.state is not JobState.SOLVED and equal.owner != self.owner
+                    return None if is_elsewhere else own.named(equal)
             # In the transaction that charges the price: two hubs that checked first and charged later could
             # both find room for the last job.
             check_budgets(connection, job, self._scopes, moment, own)
@@ -238,6 +249,10 @@ class Journal:
             self._accounts.including(job.provider, identity),
             partial(self._give_back, submission=job.submission),
         )
+        if opened is None:
+            if self._listener is not None:
+                self._listener.listen()
+            return None
         if isinstance(opened, int):
             return JobRow(self, opened)
         return opened if opened.state is JobState.SOLVED else JobRow(self, opened.id, opened)
@@ -245,6 +260,7 @@ class Journal:
     def _find_equal(
         self, connection: Connection, job: NewJob, now: float, fresh_since: float, own: OwnAccounts
     ) -> JobEntry | None:
+        """Return the job that answers a task: solved, taken over, or one that another process works on."""
         find = partial(
             jobs_table.find_equal, connection, job.fingerprint, now=now, fresh_since=fresh_since, own=own
         )
@@ -258,7 +274,7 @@ class Journal:
         if equal is None or equal.owner == self.owner:
             since = min(now - _TAKEN_OVER_UP_TO, self._reuse_since)
             return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
-        raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
+        return equal
 
     async def _give_back(self, taken: int | JobEntry | None, submission: str = "") -> None:
         """Undo what a caller never learned of: the reservation of a job, or taking one over."""
@@ -486,6 +502,8 @@ class Journal:
 
     async def aclose(self) -> None:
         """Leave what is open to other hubs, and close the database."""
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close)
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             await asyncio.wait([self._heartbeat])

@@ -27,6 +27,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8Dumper
 
 from captchahub._journal.database import OutcomeUnknown, T, Work
+from captchahub._journal.postgres_listener import PostgresListener
 from captchahub._journal.postgres_schema import is_newest, migrate, quoted
 from captchahub._support.clock import steady
 from captchahub._support.credentials import Secret
@@ -296,6 +297,10 @@ class PostgresDatabase:
         """See :meth:`captchahub._journal.database.Database.read`."""
         with self._lock:
             return self._repeated(lambda: self._read(work), _NOT_READ)
+
+    def listener(self) -> PostgresListener | None:
+        """Return what learns of ended jobs, or None behind a pooler, where no session could listen."""
+        return None if self._pooler else PostgresListener(self._address, self._schema)
 
     def close(self) -> None:
         """See :meth:`captchahub._journal.database.Database.close`."""

@@ -52,6 +52,21 @@ TABLES: Sequence[str] = (
     CREATE INDEX jobs_ended ON jobs (updated_at)
         WHERE state IN ('solved', 'failed', 'expired', 'not_sent', 'refused')
     """,
+    # For hubs in which a solve waits for an equal task: the job has ended, or is free to be taken over. The
+    # channel has the name of the schema.
+    """
+    CREATE FUNCTION notify_of_job() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify(TG_TABLE_SCHEMA, NEW.fingerprint);
+        RETURN NULL;
+    END $$
+    """,
+    """
+    CREATE TRIGGER jobs_notify AFTER UPDATE OF state, owner ON jobs FOR EACH ROW
+        WHEN (NEW.is_shared = 1 AND OLD.state IN ('intent', 'created')
+            AND (NEW.state NOT IN ('intent', 'created') OR NEW.owner IS NULL))
+        EXECUTE FUNCTION notify_of_job()
+    """,
     "CREATE TABLE owners (id text PRIMARY KEY, alive_until double precision NOT NULL)",
     """
     CREATE TABLE accounts (

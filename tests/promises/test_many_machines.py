@@ -129,9 +129,14 @@ class Fleet:
             yield hub
 
     def wait_for_connections(self, count: int) -> None:
-        """Wait until machines have connected, which they do when their first solves begin."""
+        """Wait until machines have connected, which they do when their first solves begin.
+
+        A connection that only listens does not count.
+        """
         until = time.monotonic() + 30
-        text = sql.SQL("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s")
+        text = sql.SQL(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND query NOT LIKE 'LISTEN%%'"
+        )
         while execute(self.place.address, text, self.place.schema)[0][0] != count:
             assert time.monotonic() < until
             time.sleep(0.02)

@@ -80,7 +80,7 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
 
     async def check_first(
         self: Journal, order: NewJob, begun: float, refused: Entry | None, identity: AccountIdentity
-    ) -> JobRow | Entry:
+    ) -> JobRow | Entry | None:
         def look(connection: Connection, own: OwnAccounts) -> None:
             check(connection, order, self._scopes, self._clock(), own)
 

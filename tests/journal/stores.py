@@ -96,13 +96,7 @@ class KeptDatabase:
         """Stay open for the next test."""
 
     def empty(self) -> None:
-        def work(connection: Connection) -> None:
-            for table in _TABLES:
-                connection.execute(f"DELETE FROM {table}")
-            for table in ("jobs", "accounts"):
-                connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)")
-
-        assert self._store.transact([work]) == [None]
+        assert self._store.transact([empty_tables]) == [None]
 
     def _remove(self) -> None:
         from tests.postgres_server import drop_schema  # noqa: PLC0415
@@ -115,6 +109,14 @@ _TABLES = (
     *("jobs", "owners", "accounts", "account_marks", "ledger", "health", "job_times"),
     *("leased_slots", "rate_grants", "revivals"),
 )
+
+
+def empty_tables(connection: Connection) -> None:
+    """Empty the tables of a journal in PostgreSQL, and let ids begin with 1 again."""
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table}")
+    for table in ("jobs", "accounts"):
+        connection.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)")
 
 
 class _Schemas:

@@ -87,8 +87,8 @@ class _Found:
     def __init__(self, environment: Environment, token: Token, *, is_own: bool) -> None:
         self._environment, self._token, self._is_own = environment, token, is_own
         self._service = environment.service(token.provider, number_of(token.job_id))
-        alive = environment.journal_file.read(
-            "SELECT id FROM owners WHERE alive_until > ?", environment.world.wall()
+        alive = environment.journal.read(
+            "SELECT id FROM owners WHERE alive_until > :now", now=environment.world.wall()
         )
         row = self._row()
         self._is_worked_on = row is not None and row.owner in {owner for (owner,) in alive}
@@ -98,11 +98,7 @@ class _Found:
         world = self._environment.world
         if not self._is_right(outcome):
             world.report_violation(f"attaching to {self._token} gave {outcome!r}")
-        if (
-            isinstance(outcome, Result)
-            and not self._environment.journal_file.may_fail
-            and self._is_left_open()
-        ):
+        if isinstance(outcome, Result) and not self._environment.journal.may_fail and self._is_left_open():
             world.report_violation(f"the answer to {self._token} was given, and is not written down")
 
     def _is_right(self, outcome: Result[Solution] | Exception) -> bool:
@@ -130,5 +126,5 @@ class _Found:
 
     def _row(self) -> JobEntry | None:
         name, job_id = self._token.provider, self._token.job_id
-        rows = self._environment.journal_file.every_job()
+        rows = self._environment.journal.every_job()
         return next((row for row in rows if (row.provider, row.job_id) == (name, job_id)), None)

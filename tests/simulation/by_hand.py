@@ -77,7 +77,7 @@ class ByHand:
             job = environment.job(entry.provider, number_of(entry.job_id))
             return [] if job is None else [job]
         picture = picture_hash(environment.world.tasks[entry.fingerprint].image.data)
-        rows = environment.journal_file.every_job()
+        rows = environment.journal.every_job()
         known = {
             number_of(row.job_id) for row in rows if row.provider == entry.provider and row.job_id is not None
         }

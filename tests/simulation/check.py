@@ -54,14 +54,14 @@ class _Audit:
     def __init__(self, environment: Environment, *, is_swept: bool) -> None:
         self._world, self._journal_file, self._log = (
             environment.world,
-            environment.journal_file,
+            environment.journal,
             environment.log,
         )
         self._cache = environment.settings.cache
         self._environment = environment
-        self._rows = rows = environment.journal_file.every_job()
+        self._rows = rows = environment.journal.every_job()
         self._is_swept = is_swept
-        self._may_fail = environment.journal_file.may_fail
+        self._may_fail = environment.journal.may_fail
         self._pictures = _Pictures(environment.world)
         self._row_of = {_job_of(row): row for row in rows if row.job_id is not None}
         self._given = {_job_of(one.result) for one in environment.log.results}

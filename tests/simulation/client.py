@@ -112,13 +112,13 @@ class Client(Environment):
             plugins=INSTALLED,
             connect=connect,
             chance=chance.random,
-            wall_clock=self.world.wall,
-            journal=JournalWriter(process, self.journal_file),
+            wall_clock=self.journal.open(),
+            journal=JournalWriter(process, self.journal),
         )
         if copied is not None:
             # An engine that was never used shares nothing else with its copy.
             engine._journal.owner = copied._journal.owner  # pyright: ignore[reportPrivateUsage]
-        self.journal_file.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
+        self.journal.hubs.setdefault(engine._journal.owner, []).append(process)  # pyright: ignore[reportPrivateUsage]
         return engine
 
     async def _reload(self, engine: Engine, at: float, process: Process) -> None:
@@ -188,8 +188,8 @@ class Client(Environment):
                         self.log.given_up[collected.entry.id] = self.loop.time()
         except (HubClosed, JournalError):
             return
-        if self.world.has_reliable_leases and not self.journal_file.may_fail:
-            for entry, dead in self.journal_file.left_behind(process, began - _LEASE):
+        if self.world.has_reliable_leases and not self.journal.may_fail:
+            for entry, dead in self.journal.left_behind(process, began - _LEASE):
                 self.world.report_violation(
                     f"job {entry} of {dead}, which is dead, can't be collected by {process.name}"
                 )
@@ -199,8 +199,10 @@ class Client(Environment):
         process.refuse_if_dead()
         works_on = engine._services.background._tasks  # pyright: ignore[reportPrivateUsage]
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
-        kept = self.journal_file.read("SELECT id FROM jobs WHERE owner = ? AND state = 'created'", owner)
-        if kept and not works_on and not self.journal_file.may_fail:
+        kept = self.journal.read(
+            "SELECT id FROM jobs WHERE owner = :owner AND state = 'created'", owner=owner
+        )
+        if kept and not works_on and not self.journal.may_fail:
             self.world.report_violation(f"{process.name} works on nothing, and keeps the jobs {kept}")
 
     def _check_closed(self, engine: Engine, process: Process) -> None:
@@ -214,12 +216,12 @@ class Client(Environment):
             taken = account.admission.slots.taken
             if taken:
                 world.report_violation(f"{name} was closed, and {taken} slots of {account.name} are taken")
-        if self.journal_file.may_fail:
+        if self.journal.may_fail:
             return
         owner = engine._journal.owner  # pyright: ignore[reportPrivateUsage]
-        if self.journal_file.read("SELECT 1 FROM owners WHERE id = ?", owner):
+        if self.journal.read("SELECT 1 FROM owners WHERE id = :owner", owner=owner):
             world.report_violation(f"{name} was closed, and keeps its lease")
-        if self.journal_file.read("SELECT 1 FROM jobs WHERE owner = ? AND state = 'intent'", owner):
+        if self.journal.read("SELECT 1 FROM jobs WHERE owner = :owner AND state = 'intent'", owner=owner):
             world.report_violation(f"{name} was closed, and left an order open in the journal")
 
 

@@ -15,7 +15,7 @@ from captchahub.tasks import Solution
 from captchahub.testing.emulation import JobRecord
 from captchahub.tickets import Progress
 from tests.simulation.configuration import Configuration
-from tests.simulation.journal_file import JournalFile
+from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.service import Service
 from tests.simulation.world import SimulatedWorld
@@ -66,7 +66,7 @@ class Environment:
 
     world: SimulatedWorld
     loop: SimulationLoop
-    journal_file: JournalFile
+    journal: SimulatedJournal
     services: Sequence[Service]
     configured: Configuration
     log: Log

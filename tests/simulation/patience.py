@@ -159,11 +159,11 @@ class Waited:
 
     def _others_accounts(self, attempts: Iterable[Attempt]) -> None:
         """Check that neither jobs nor costs of another account keep a solve from creating a job."""
-        journal_file, world = self.environment.journal_file, self.environment.world
+        journal, world = self.environment.journal, self.environment.world
         for attempt in attempts:
             error = attempt.error
             if isinstance(error, BudgetExceeded):
-                most = journal_file.may_count(
+                most = journal.may_count(
                     attempt.provider if error.budget == attempt.provider else None, self.process
                 )
                 if error.spent > most:
@@ -176,7 +176,7 @@ class Waited:
                 and world.has_reliable_clock
             ):
                 since = world.wall() - (self._now - self.began)
-                if not journal_file.has_equal(task_of(self.picture).fingerprint, self.process, since):
+                if not journal.has_equal(task_of(self.picture).fingerprint, self.process, since):
                     world.report_violation(
                         f"{self.process.name} waited for a job of another account: {error}"
                     )

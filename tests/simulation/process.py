@@ -22,7 +22,7 @@ from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
 from tests.simulation.accounts import Account
 from tests.simulation.call_monitor import CallMonitor, HealthSnapshot
-from tests.simulation.journal_file import JournalFile
+from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.service import Service
 from tests.simulation.world import SimulatedWorld
@@ -181,9 +181,9 @@ class JournalWriter:
     All work that waits during a commit is in the next one.
     """
 
-    def __init__(self, process: Process, journal_file: JournalFile) -> None:
+    def __init__(self, process: Process, journal: SimulatedJournal) -> None:
         self._process = process
-        self._journal_file = journal_file
+        self._journal_file = journal
         self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._is_closed = False
         self._idle = asyncio.Event()

@@ -16,12 +16,13 @@ from tests.simulation.client import Client, ProcessPlan
 from tests.simulation.configuration import Configuration, any_configuration
 from tests.simulation.environment import Log
 from tests.simulation.forking import Inherited
-from tests.simulation.journal_file import JournalFile
+from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.process import Process
 from tests.simulation.process_plans import ProcessPlans
 from tests.simulation.run_statistics import Outcome
 from tests.simulation.service import Service
+from tests.simulation.stores import STORE, new_store
 from tests.simulation.world import SimulatedWorld
 
 __all__ = ["simulate"]
@@ -32,15 +33,16 @@ _LEASE = 61.0
 _NEVER_ENDS = 50_000.0
 
 
-def simulate(seed: int) -> Outcome:
-    """Do the run of a seed, and return its outcome."""
+def simulate(seed: int, store: str = STORE) -> Outcome:
+    """Do the run of a seed on a kind of store, and return its outcome."""
     with asyncio.Runner(loop_factory=SimulationLoop) as runner:
-        return runner.run(_Run(seed).live())
+        return runner.run(_Run(seed, store).live())
 
 
 class _Run:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, store: str) -> None:
         self._seed = seed
+        self._store = store
         self._chance = Random(seed)
         self._draw = ProcessPlans()
 
@@ -54,16 +56,15 @@ class _Run:
             self._draw.versions, self._draw.equals = (0, 1), 0.6
         if configured.settings.cache:
             self._draw.equals = 0.5
-        journal_file = JournalFile(
+        journal = SimulatedJournal(
             world,
+            new_store(self._store, world),
             configured,
             failing=chance.choice((0.0,) * 9 + (0.02,)),
             slow=chance.choice((0.0, 0.02)),
         )
         log = Log()
-        client = Client(
-            world, loop, journal_file, _services(configured, world, journal_file), configured, log
-        )
+        client = Client(world, loop, journal, _services(configured, world, journal), configured, log)
         loop.set_exception_handler(
             lambda _, error: world.report_violation(f"{error.get('message')}: {error.get('exception')!r}")
         )
@@ -78,7 +79,7 @@ class _Run:
                 )
             compare(client, is_swept=is_swept)
             await _end(world)
-        journal_file.close()
+        journal.close()
         return Outcome(
             seed=self._seed,
             wrong=world.wrong,
@@ -143,7 +144,7 @@ class _Run:
         world.is_calm = True
         # Late calls arrive, and all leases end, by any clock.
         await asyncio.sleep(_LEASE)
-        ((until,),) = client.journal_file.read("SELECT max(alive_until) FROM owners")
+        ((until,),) = client.journal.read("SELECT max(alive_until) FROM owners")
         if until is not None and until >= world.wall():
             world.jump(until - world.wall() + 1)
         for version in self._draw.versions:
@@ -159,7 +160,7 @@ class _Run:
         )
 
     def _process(self, client: Client, name: str, plan: ProcessPlan) -> Process:
-        process = Process(name, client.loop, plan.kill, late=client.journal_file.slowest)
+        process = Process(name, client.loop, plan.kill, late=client.journal.slowest)
         client.world.processes.append(process)
         return process
 
@@ -176,14 +177,14 @@ class _Run:
 
 
 def _services(
-    configured: Configuration, world: SimulatedWorld, journal_file: JournalFile
+    configured: Configuration, world: SimulatedWorld, journal: SimulatedJournal
 ) -> Sequence[Service]:
     """Return the services of all versions of the configuration."""
     services: list[Service] = []
     for name, service_type in configured.service_types.items():
         accounts = {version[name]: None for version in configured.accounts}
         family = [
-            Service(name, service_type, world, journal_file, there)
+            Service(name, service_type, world, journal, there)
             for is_elsewhere in (False, True)
             if (there := [one for one in accounts if one.is_elsewhere is is_elsewhere])
         ]

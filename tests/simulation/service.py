@@ -22,7 +22,7 @@ from captchahub.testing import World, emulation
 from captchahub.testing.emulation import Call, JobRecord
 from tests.simulation.accounts import Account
 from tests.simulation.call_outcomes import BUSY, DENIED, FINE, OUTAGES, REFUSED, CallOutcome, any_call_outcome
-from tests.simulation.journal_file import JournalFile
+from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER
 from tests.simulation.pictures import misread, seen_in
 from tests.simulation.service_types import ServiceType, number_of
@@ -96,7 +96,7 @@ class Service:
         name: str,
         service_type: ServiceType,
         world: SimulatedWorld,
-        journal_file: JournalFile,
+        journal: SimulatedJournal,
         accounts: Sequence[Account] = (),
     ) -> None:
         self.name = name
@@ -118,7 +118,7 @@ class Service:
         """The process whose call it handles."""
         self.pollers: dict[int, list[str]] = defaultdict(list)
         """The processes that polled each job, in their order."""
-        self._journal_file = journal_file
+        self._journal_file = journal
         self.is_elsewhere = accounts[0].is_elsewhere
         self._chance = chance = world.chance(f"service {self}")
         self._trouble = chance.choice((0.0, 0.02, 0.05, 0.1, 0.3))

@@ -1,4 +1,7 @@
-"""Many runs, and their statistics: ``python -m tests.simulation.soak``, or ``make soak``."""
+"""Many runs, and their statistics: ``python -m tests.simulation.soak``, or ``make soak``.
+
+``SIM_STORE=postgres`` does them on PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ import sys
 
 from tests.simulation.run import simulate
 from tests.simulation.run_statistics import RunStatistics
+from tests.simulation.stores import STORE
 
 __all__ = ["main", "seeds"]
 
-# A run takes some hundredths of a second. One that takes this long, in seconds, never ends.
+# A run takes some hundredths of a second, or some tenths on PostgreSQL. One that takes this long, in seconds,
+# never ends.
 _TOO_LONG = 120.0
 _SHOWN = 20
 
@@ -34,11 +39,11 @@ def main() -> int:
         statistics.add(outcome)
         if outcome.wrong:
             broken.append(seed)
-            print(f"SIM_SEED={seed}", *outcome.wrong, sep="\n  ", flush=True)
+            print(f"SIM_STORE={STORE} SIM_SEED={seed}", *outcome.wrong, sep="\n  ", flush=True)
         elif seed % 1000 == 999:
             print(f"... seed {seed} done", flush=True)
     faulthandler.cancel_dump_traceback_later()
-    print(statistics)
+    print(f"on {STORE}: {statistics}")
     print(f"{len(broken)} runs broke the promise: {broken[:_SHOWN]}" if broken else "every promise was kept")
     return 1 if broken else 0
 

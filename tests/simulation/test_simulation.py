@@ -3,8 +3,9 @@
 A solve with time and a provider left does not fail, and no service is called faster than it allows. Programs
 that fork, accounts that change, and services that are busy or interrupted try to break that.
 
-``SIM_RUNS=5000`` does so many runs, ``SIM_FIRST=5000`` begins with that seed, and ``SIM_SEED=123`` repeats a
-single run. ``make soak`` does many runs and prints their statistics.
+``SIM_RUNS=5000`` does so many runs, ``SIM_FIRST=5000`` begins with that seed, ``SIM_SEED=123`` repeats a
+single run, and ``SIM_STORE=postgres`` does them on PostgreSQL. ``make soak`` does many runs and prints their
+statistics.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import itertools
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from tests.simulation.run import simulate
 from tests.simulation.sabotage import SABOTAGES
+from tests.simulation.sabotage_store import STORE_SABOTAGES
 from tests.simulation.soak import seeds
+from tests.simulation.stores import STORE, Loss
 
 # This many runs are enough to detect each sabotage.
 _MAX_RUNS = 100
@@ -52,8 +56,12 @@ _CAUGHT_BY = {
     "budget by name": 14,
     "equal task of any account": 55,
     "slots of each process": 1,
+    "lost commit taken for written": 51,
+    "lost commit repeated": 16,
 }
 _SHARES = 2
+# Short runs in which connections to PostgreSQL are lost, and no commit fails.
+_ON_BOTH = (51, 52, 62, 86)
 
 
 @pytest.mark.parametrize("share", range(_SHARES))
@@ -61,6 +69,17 @@ def test_no_run_breaks_the_promise(share: int) -> None:
     for seed in itertools.islice(seeds(default=60), share, None, _SHARES):
         outcome = simulate(seed)
         assert not outcome.wrong, f"SIM_SEED={seed}: {outcome.wrong}"
+
+
+def test_a_run_is_the_same_on_each_store() -> None:
+    faults = Counter[str]()
+    for seed in _ON_BOTH:
+        on_sqlite, on_postgres = simulate(seed, "sqlite"), simulate(seed, "postgres")
+        assert not on_postgres.wrong, f"SIM_STORE=postgres SIM_SEED={seed}: {on_postgres.wrong}"
+        # What a hub sees of PostgreSQL is the same, even if the connection is lost now and then.
+        assert on_postgres.trace == on_sqlite.trace
+        faults += on_postgres.faults
+    assert {loss.value for loss in Loss} <= faults.keys()
 
 
 @pytest.mark.parametrize("name", SABOTAGES)
@@ -73,8 +92,18 @@ def test_an_engine_that_is_broken_on_purpose_is_caught(name: str, monkeypatch: p
     )
 
 
-def _is_detected(violation: str, seed: int) -> bool:
-    return any(violation in wrong for wrong in simulate(seed).wrong)
+@pytest.mark.parametrize("name", STORE_SABOTAGES)
+def test_a_store_that_is_broken_on_purpose_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it, violation = STORE_SABOTAGES[name]
+    break_it(monkeypatch)
+    seeds_to_try = (_CAUGHT_BY.get(name, 0), *range(_MAX_RUNS))
+    assert any(_is_detected(violation, seed, "postgres") for seed in seeds_to_try), (
+        f"{_MAX_RUNS} runs have not detected it"
+    )
+
+
+def _is_detected(violation: str, seed: int, store: str = STORE) -> bool:
+    return any(violation in wrong for wrong in simulate(seed, store).wrong)
 
 
 def test_a_seed_is_the_same_run_each_time() -> None:

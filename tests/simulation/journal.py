@@ -1,31 +1,29 @@
-"""The journal's file and its disk, and the checks after each commit."""
+"""The journal that the processes share, its disk, and the checks after each commit."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import attrs
 
+from captchahub._journal.database import Work
 from captchahub._journal.rows import COLUMNS, read_entries
-from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._policy.accounting import from_units
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry
 from tests.simulation.accounts import Account
 from tests.simulation.budgets import Charge
 from tests.simulation.configuration import Configuration
+from tests.simulation.stores import Store
 from tests.simulation.world import SimulatedWorld
 
-__all__ = ["Hub", "JournalFile"]
-
-T = TypeVar("T")
+__all__ = ["Hub", "SimulatedJournal"]
 
 
 class Hub(Protocol):
-    """One hub as the journal's file knows it."""
+    """One hub as the journal knows it."""
 
     version: int | None
     accounts: Collection[Account] | None
@@ -50,28 +48,17 @@ class _Writer:
     version: int | None
 
 
-# The checks at the end of a run need the pruned jobs as well.
-_KEEPING = (
-    "CREATE TEMP TABLE pruned AS SELECT * FROM jobs WHERE 0",
-    """
-    CREATE TEMP TRIGGER keep_pruned BEFORE DELETE ON main.jobs
-    BEGIN INSERT INTO pruned SELECT * FROM jobs WHERE id = OLD.id; END
-    """,
-    "CREATE TEMP VIEW every_job AS SELECT * FROM jobs UNION ALL SELECT * FROM pruned",
-)
 _ENDED = "('solved', 'failed', 'expired', 'not_sent', 'refused')"
 
 
-class JournalFile:
-    """The journal's file, which outlives the processes, and its disk."""
+class SimulatedJournal:
+    """The journal, which outlives the processes, and its disk."""
 
     def __init__(
-        self, world: SimulatedWorld, configured: Configuration, *, failing: float, slow: float
+        self, world: SimulatedWorld, store: Store, configured: Configuration, *, failing: float, slow: float
     ) -> None:
         self._world = world
-        self._store = SqliteDatabase(None)
-        # The checks read outside the simulated transactions.
-        self._connection = self._store.transact([lambda connection: connection])[0]
+        self._store = store
         self._chance = world.chance("disk")
         self._limits = configured.limits
         self._keep = configured.settings.journal.keep
@@ -81,9 +68,7 @@ class JournalFile:
         """The hubs of each owner in the journal."""
         self._orders: dict[int, _Writer] = {}
         self._seen = 0
-        self._pruned = 0
-        for statement in _KEEPING:
-            self.read(statement)
+        self._pruned = set[int]()
         self._failing = failing
         self._slow = slow
 
@@ -104,13 +89,17 @@ class JournalFile:
             return self._chance.uniform(0.05, 0.5)
         return self._chance.uniform(0.0001, 0.005)
 
-    def commit(self, works: Sequence[Callable[[sqlite3.Connection], Any]], hub: Hub) -> Sequence[Any]:
+    def open(self) -> Callable[[], float]:
+        """Open it for a new hub, and return the wall clock that the hub follows."""
+        return self._store.open()
+
+    def commit(self, works: Sequence[Work[Any]], hub: Hub) -> Sequence[Any]:
         """Run the work of one hub, and return what each part returned or raised."""
         self._world.note(f"commit {len(works)}")
         if not self._world.is_calm and self._chance.random() < self._failing:
             self._world.inject("failed commit")
             return [JournalError("the disk is full") for _ in works]
-        outcomes = self._store.transact(works)
+        outcomes = self._store.transact(works, may_fail=self.may_fail)
         newest = self._newest()
         if newest > self._seen:
             written = _Writer(hub, hub.version)
@@ -131,8 +120,12 @@ class JournalFile:
         if not self._limits:
             return
         # The hub is not to blame if a job cost more than its price when it was created.
-        sql = "SELECT id, provider, ordered_at, min(charge, price) FROM every_job WHERE price IS NOT NULL"
-        rows = self.read(sql)
+        rows = self.read(
+            """
+            SELECT id, provider, ordered_at, CASE WHEN charge < price THEN charge ELSE price END
+            FROM every_job WHERE price IS NOT NULL
+            """
+        )
         for version, accounts in enumerate(self._accounts):
             of_these, by_these = list[Charge](), list[Charge]()
             for entry, provider, *rest in rows:
@@ -155,7 +148,10 @@ class JournalFile:
 
     def may_count(self, provider: str | None, hub: Hub) -> Decimal:
         """Return the most that a hub may have counted as spent, for one provider or for all."""
-        sql = "SELECT id, provider, max(charge, price) FROM every_job WHERE price IS NOT NULL"
+        sql = """
+            SELECT id, provider, CASE WHEN charge > price THEN charge ELSE price END
+            FROM every_job WHERE price IS NOT NULL
+            """
         units = sum(
             units
             for entry, of, units in self.read(sql)
@@ -166,10 +162,10 @@ class JournalFile:
     def has_equal(self, fingerprint: str, hub: Hub, since: float) -> bool:
         """Return whether another hub had an equal task in work at an account that this hub may have too."""
         sql = """
-            SELECT id, provider, owner FROM every_job WHERE fingerprint = ? AND is_shared
-                AND (state IN ('intent', 'created') OR updated_at >= ?)
+            SELECT id, provider, owner FROM every_job WHERE fingerprint = :fingerprint AND is_shared = 1
+                AND (state IN ('intent', 'created') OR updated_at >= :since)
             """
-        for entry, provider, owner in self.read(sql, fingerprint, since):
+        for entry, provider, owner in self.read(sql, fingerprint=fingerprint, since=since):
             # Others can have taken over what this one has ordered.
             is_own = self._orders[entry].hub is hub and hub in self.hubs.get(owner, ())
             if not is_own and self._is_usable(entry, provider, hub):
@@ -198,13 +194,13 @@ class JournalFile:
     def _check_shared(self) -> None:
         """Check that no hub creates a job for a shared task while another living process has one."""
         sql = """
-            SELECT new.id, old.id, old.provider, old.owner FROM jobs AS new
-            JOIN jobs AS old ON old.fingerprint = new.fingerprint
-            JOIN owners ON owners.id = old.owner AND owners.alive_until > ?2
-            WHERE new.id > ?1 AND old.id < new.id AND new.is_shared AND old.is_shared
-                AND old.state IN ('intent', 'created')
+            SELECT later.id, earlier.id, earlier.provider, earlier.owner FROM jobs AS later
+            JOIN jobs AS earlier ON earlier.fingerprint = later.fingerprint
+            JOIN owners ON owners.id = earlier.owner AND owners.alive_until > :now
+            WHERE later.id > :seen AND earlier.id < later.id AND later.is_shared = 1
+                AND earlier.is_shared = 1 AND earlier.state IN ('intent', 'created')
             """
-        for new, old, provider, owner in self.read(sql, self._seen, self._world.wall()):
+        for new, old, provider, owner in self.read(sql, now=self._world.wall(), seen=self._seen):
             hub, account = self._orders[new].hub, self.account_of(old, provider)
             if account is not None and hub.has(account) and self._is_worked_on(old, owner, hub):
                 self._world.report_violation(
@@ -216,12 +212,14 @@ class JournalFile:
         if not self._world.has_reliable_clock:
             return
         sql = """
-            SELECT new.id, old.id, old.provider FROM jobs AS new
-            JOIN jobs AS old ON old.fingerprint = new.fingerprint AND old.state = 'solved'
-                AND old.answer IS NOT NULL AND old.updated_at BETWEEN new.ordered_at - ?2 AND new.ordered_at
-            WHERE new.id > ?1 AND old.id < new.id AND new.is_shared AND old.is_shared
+            SELECT later.id, earlier.id, earlier.provider FROM jobs AS later
+            JOIN jobs AS earlier ON earlier.fingerprint = later.fingerprint AND earlier.state = 'solved'
+                AND earlier.answer IS NOT NULL
+                AND earlier.updated_at BETWEEN later.ordered_at - :cache AND later.ordered_at
+            WHERE later.id > :seen AND earlier.id < later.id AND later.is_shared = 1
+                AND earlier.is_shared = 1
             """
-        for new, old, provider in self.read(sql, self._seen, self._cache):
+        for new, old, provider in self.read(sql, seen=self._seen, cache=self._cache):
             account = self.account_of(old, provider)
             if account is None or not self._orders[new].hub.has(account):
                 continue
@@ -231,11 +229,11 @@ class JournalFile:
 
     def _check_pruned(self) -> None:
         """Check that no job is pruned that is open or not old enough."""
-        sql = f"""
-            SELECT rowid, id, state, updated_at, state NOT IN {_ENDED} FROM pruned WHERE rowid > ?
-            """
-        for place, entry, state, updated_at, is_open in self.read(sql, self._pruned):
-            self._pruned = place
+        sql = f"SELECT id, state, updated_at, state NOT IN {_ENDED} FROM pruned ORDER BY id"
+        for entry, state, updated_at, is_open in self.read(sql):
+            if entry in self._pruned:
+                continue
+            self._pruned.add(entry)
             self._world.count("job pruned")
             is_young = self._world.has_reliable_clock and updated_at > self._world.wall() - self._keep
             if is_open or is_young:
@@ -246,21 +244,16 @@ class JournalFile:
     def every_job(self) -> list[JobEntry]:
         """Return all jobs that were ever in the journal, oldest first."""
         sql = f"SELECT {COLUMNS} FROM every_job ORDER BY id"
-        return self.look(lambda connection: read_entries(connection.execute(sql)))
+        return self._store.read(lambda connection: read_entries(connection.execute(sql)))
 
-    def read(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def read(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        return self.look(lambda connection: connection.execute(sql, values).fetchall())
-
-    def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Read the journal outside of all processes."""
-        assert isinstance(self._connection, sqlite3.Connection)
-        return work(self._connection)
+        return self._store.read(lambda connection: list(connection.execute(sql, values)))
 
     def charged(self, provider: str) -> Decimal:
         """Return the amount spent at a provider according to the ledger."""
-        sql = "SELECT sum(charge) FROM ledger WHERE provider = ? GROUP BY span"
-        sums = {units for (units,) in self.read(sql, provider)} or {0}
+        sql = "SELECT sum(charge) FROM ledger WHERE provider = :provider GROUP BY span"
+        sums = {int(units) for (units,) in self.read(sql, provider=provider)} or {0}
         if len(sums) > 1:
             self._world.report_violation(
                 f"the slots and the days of the ledger differ for {provider}: {sums}"
@@ -268,5 +261,5 @@ class JournalFile:
         return from_units(max(sums))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close it."""
         self._store.close()

@@ -105,7 +105,7 @@ bench: $(READY) $(BENCH)/.ready
 	@$(BIN)/python -m benchmarks.code_lines
 
 SIM_RUNS ?= 10000
-# A run on PostgreSQL takes three times as long.
+# A run on PostgreSQL takes several times as long.
 SIM_POSTGRES_RUNS ?= 1000
 soak: $(READY)
 	SIM_RUNS=$(SIM_RUNS) $(BIN)/python -m tests.simulation.soak

@@ -61,7 +61,7 @@ _CAUGHT_BY = {
 }
 _SHARES = 2
 # Short runs in which connections to PostgreSQL are lost, and no commit fails.
-_ON_BOTH = (51, 52, 62, 86)
+_ON_BOTH = (51, 52, 62)
 
 
 @pytest.mark.parametrize("share", range(_SHARES))

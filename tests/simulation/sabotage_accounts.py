@@ -33,7 +33,7 @@ def engine_of_the_parent(patch: pytest.MonkeyPatch) -> None:
 
 def jobs_of_any_account(patch: pytest.MonkeyPatch) -> None:
     """Resuming takes over the jobs of all accounts."""
-    patch.setattr(_claims, "OF_HUB", "1")
+    patch.setattr(_claims, "OF_HUB", "1 = 1")
 
 
 def budget_by_name(patch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,7 @@ def budget_by_name(patch: pytest.MonkeyPatch) -> None:
 
 def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
     """A solve waits for the equal task of another process at any account."""
-    patch.setattr(_jobs_table, "OF_HUB", "1")
+    patch.setattr(_jobs_table, "OF_HUB", "1 = 1")
 
 
 def slots_of_each_process(patch: pytest.MonkeyPatch) -> None:

@@ -529,11 +529,12 @@ class Journal:
         undo: Callable[[T], Coroutine[object, object, None]],
     ) -> T:
         """Return what a work of this hub does. If its caller is cancelled meanwhile, it is undone."""
-        moment = self._clock()
         if self.is_shared:
             self._start_heartbeat()
 
         def signed_on(connection: Connection, own: OwnAccounts) -> T:
+            # In the transaction, which has read the server's clock: the one of this machine may have jumped.
+            moment = self._clock()
             self._sign_on(connection, own, moment)
             return work(connection, own, moment)
 
@@ -566,16 +567,15 @@ class Journal:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            work = partial(self._beat_once, moment=self._clock(), learned=self._take_unsaved())
+            work = partial(self._beat_once, learned=self._take_unsaved())
             try:
                 await self._accounts.write(work, self._accounts.identities)
             except CaptchaHubError as error:
                 log.warning("this hub could not write its heartbeat to the journal: %s", error)
             await self.pending.catch_up()
 
-    def _beat_once(
-        self, connection: Connection, own: OwnAccounts, moment: float, learned: LearnedTimes
-    ) -> None:
+    def _beat_once(self, connection: Connection, own: OwnAccounts, learned: LearnedTimes) -> None:
+        moment = self._clock()
         # What was learned goes with a commit that is made anyway. If it fails, the next jobs write it again.
         self._sign_on_with_health(connection, own, moment)
         job_times_table.replace(connection, learned, moment)

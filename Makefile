@@ -89,6 +89,8 @@ test: export CAPTCHAHUB_EXAMPLES ?= 25
 test: export CAPTCHAHUB_CONTRACT_RUNS ?= 50
 test: export CAPTCHAHUB_FAULT_PAIRS ?= 1
 test: export CAPTCHAHUB_KILLS ?= 6
+test: export CAPTCHAHUB_FLEET_SOLVES ?= 30
+test: export CAPTCHAHUB_FLEET_RESTARTS ?= 1
 test: export SIM_RUNS ?= 30
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal

@@ -202,7 +202,11 @@ def test_what_a_killed_machine_has_ordered_is_collected_by_another(fleet: MakeFl
     machines = fleet(job_time=600)
     pictures = machines.pictures(6)
     killed = machines.start(pictures=pictures)
-    machines.sandbox.wait_for_calls("getJobResult", 6, timeout=30)
+    polls = 6
+    # A job that is polled is in the journal, with the id that the service gave it.
+    while sum(job.asked_at is not None for job in machines.sandbox.jobs) < 6:
+        machines.sandbox.wait_for_calls("getJobResult", polls, timeout=30)
+        polls += 1
     killed.kill()
     machines.sandbox.finish_jobs()
     end_leases(machines.place)

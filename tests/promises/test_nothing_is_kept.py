@@ -280,6 +280,8 @@ class TestThePicture:
     def no_collector(self) -> Iterator[None]:
         """Turn off the garbage collector: a picture must not be kept until it runs."""
         gc.collect()
+        # What earlier tests have left in this process stays, and each later collection would look through it.
+        gc.freeze()
         gc.disable()
         yield
         gc.enable()

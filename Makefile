@@ -85,13 +85,13 @@ WORKERS ?= 4
 # than in make check.
 test: export CAPTCHAHUB_TRANSPORTS ?= requests
 test: export CAPTCHAHUB_STORES ?= sqlite
-test: export CAPTCHAHUB_EXAMPLES ?= 25
-test: export CAPTCHAHUB_CONTRACT_RUNS ?= 50
+test: export CAPTCHAHUB_EXAMPLES ?= 8
+test: export CAPTCHAHUB_CONTRACT_RUNS ?= 20
 test: export CAPTCHAHUB_FAULT_PAIRS ?= 1
-test: export CAPTCHAHUB_KILLS ?= 6
-test: export CAPTCHAHUB_FLEET_SOLVES ?= 30
+test: export CAPTCHAHUB_KILLS ?= 2
+test: export CAPTCHAHUB_FLEET_SOLVES ?= 20
 test: export CAPTCHAHUB_FLEET_RESTARTS ?= 1
-test: export SIM_RUNS ?= 30
+test: export SIM_RUNS ?= 10
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
@@ -151,7 +151,7 @@ pyright: $(READY)
 	$(BIN)/pyright
 
 # More examples of each property than make test tries.
-coverage: export CAPTCHAHUB_EXAMPLES ?= 100
+coverage: export CAPTCHAHUB_EXAMPLES ?= 80
 coverage: $(READY)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest --numprocesses $(WORKERS) --dist worksteal

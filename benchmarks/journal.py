@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import attrs
-from captchahub_omocaptcha.emulation import OmoEmulation
-from captchahub_omocaptcha.provider import OmoProvider
-from captchahub_omocaptcha.settings import OmoSettings
 
 from benchmarks.compare.pictures import picture
+from benchmarks.emulated_service import ANSWER, CountingDatabase, EmulatedService, configuration
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
@@ -28,36 +26,18 @@ from captchahub._journal.postgres import PostgresDatabase
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter, Writer
 from captchahub._plugins.manager import Plugins
-from captchahub.hookspecs import hookimpl
-from captchahub.provider import ProviderKind, Secret
+from captchahub.provider import Secret
 from captchahub.results import Result
-from captchahub.settings import ProviderSettings
-from captchahub.testing import EmulatedTransport, World
 from tests.postgres_server import PostgresServer
+from tests.quick_omo import QuickOmo
 
 SOLVES = 1000
 ROUNDS = 3
 RATE = 500
-ANSWER = "x7kp2"
 # One for each solve and one to warm up.
 TASKS = [ImageToText(Image.from_bytes(picture(number, 1000))) for number in range(SOLVES + 1)]
 
 T = TypeVar("T")
-
-
-class QuickOmoProvider(OmoProvider):
-    """OMOcaptcha, were it to allow a poll every 20 milliseconds; the first one finds the answer."""
-
-    min_poll_interval = 0.02
-
-
-class QuickOmo:
-    """The plugin of that provider."""
-
-    @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
-        """The one kind."""
-        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
 
 
 class NoJournal:
@@ -82,27 +62,6 @@ class NoJournal:
         """Nothing is held."""
 
 
-class CountingDatabase:
-    """Counts the commits to a database; each is an fsync."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.commits = 0
-
-    def transact(self, works: Sequence[Work[T]]) -> list[T | Exception]:
-        """See :meth:`Database.transact`."""
-        self.commits += 1
-        return self._database.transact(works)
-
-    def read(self, work: Work[T]) -> T:
-        """See :meth:`Database.read`."""
-        return self._database.read(work)
-
-    def close(self) -> None:
-        """See :meth:`Database.close`."""
-        self._database.close()
-
-
 @attrs.frozen
 class Cost:
     """What was measured: seconds of CPU a solve, solves a second, and how many were in flight on average."""
@@ -117,33 +76,14 @@ PLUGINS = Plugins([QuickOmo()])
 
 def measure(journal: Writer) -> Cost:
     """What a solve costs with that journal, which is closed then."""
-    worlds: list[World] = []
-
-    def connect(_settings: ProviderSettings) -> EmulatedTransport:
-        world = World(
-            now=time.monotonic,
-            read_picture=lambda _kind, _picture: TextSolution(ANSWER),
-            job_seconds=lambda: 0.0,
-        )
-        world.add_account("t0ken", "1000")
-        worlds.append(world)
-        return EmulatedTransport(OmoEmulation(), world)
-
-    account = {
-        "plugin": "omocaptcha",
-        "api_token": "t0ken",
-        "prices": {"image-to-text": "0.00055"},
-        "max_in_flight": 1000,
-    }
-    mapping = {
-        "providers": {"omo": account},
-        "budget": {"limit": 1000, "per": "day"},
-        # Without a journal there is nothing to lease slots from.
-        "shared_limits": not isinstance(journal, NoJournal),
-    }
+    service = EmulatedService()
+    # Without a journal there is nothing to lease slots from.
+    mapping = {**configuration(), "shared_limits": not isinstance(journal, NoJournal)}
 
     async def run() -> Cost:
-        engine = Engine(read_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=connect, journal=journal)
+        engine = Engine(
+            read_mapping(mapping, PLUGINS), plugins=PLUGINS, connect=service.connect, journal=journal
+        )
         await engine.solve(TASKS[SOLVES], None)
         cpu, begun = time.process_time(), time.perf_counter()
         solves: list[asyncio.Task[Result[TextSolution]]] = []
@@ -154,17 +94,16 @@ def measure(journal: Writer) -> Cost:
         took = time.perf_counter() - begun
         cpu = time.process_time() - cpu
         await engine.aclose()
-        check(worlds, [result.solution.text for result in results])
+        check(service.pictures, [result.solution.text for result in results])
         return Cost(cpu / SOLVES, SOLVES / took, sum(result.elapsed for result in results) / took)
 
     return asyncio.run(run())
 
 
-def check(worlds: Sequence[World], answers: Sequence[str]) -> None:
+def check(pictures: int, answers: Sequence[str]) -> None:
     """Check that each solve was a job of its own with the right answer."""
-    pictures = {job.picture for world in worlds for job in world.jobs.values()}
-    if len(pictures) != len(TASKS) or answers != [ANSWER] * SOLVES:
-        raise AssertionError(f"{len(answers)} solves were jobs for {len(pictures)} pictures")
+    if pictures != len(TASKS) or answers != [ANSWER] * SOLVES:
+        raise AssertionError(f"{len(answers)} solves were jobs for {pictures} pictures")
 
 
 def main() -> None:

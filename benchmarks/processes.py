@@ -14,76 +14,32 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
-from captchahub_omocaptcha.emulation import OmoEmulation
-from captchahub_omocaptcha.provider import OmoProvider
-from captchahub_omocaptcha.settings import OmoSettings
 
 from benchmarks.compare.pictures import picture
-from captchahub import Image, ImageToText, TextSolution
+from benchmarks.emulated_service import ANSWER, CountingDatabase, EmulatedService, configuration
+from captchahub import Image, ImageToText
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
-from captchahub._journal.database import Database, Work
+from captchahub._journal.database import Database
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.writer import DatabaseWriter
 from captchahub._plugins.manager import Plugins
-from captchahub.hookspecs import hookimpl
 from captchahub.jobs import JobState
-from captchahub.provider import ProviderKind, Secret
-from captchahub.settings import ProviderSettings
-from captchahub.testing import EmulatedTransport, World
+from captchahub.provider import Secret
 from tests.postgres_server import PostgresServer
+from tests.quick_omo import QuickOmo
 
 SOLVES = int(os.environ.get("BENCH_PROCESS_SOLVES", "2000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 PROCESSES = (1, 2, 4, 8)
 # In flight in each process.
 AT_ONCE = 64
-ANSWER = "x7kp2"
-
-T = TypeVar("T")
-
-
-class QuickOmoProvider(OmoProvider):
-    """OMOcaptcha, were it to allow a poll every 20 milliseconds; the first one finds the answer."""
-
-    min_poll_interval = 0.02
-
-
-class QuickOmo:
-    """The plugin of that provider."""
-
-    @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
-        """The one kind."""
-        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
-
-
-class CountingDatabase:
-    """Counts the commits of another database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.commits = 0
-
-    def transact(self, works: Sequence[Work[T]]) -> list[T | Exception]:
-        """See :meth:`Database.transact`."""
-        self.commits += 1
-        return self._database.transact(works)
-
-    def read(self, work: Work[T]) -> T:
-        """See :meth:`Database.read`."""
-        return self._database.read(work)
-
-    def close(self) -> None:
-        """See :meth:`Database.close`."""
-        self._database.close()
 
 
 @attrs.frozen
@@ -134,34 +90,15 @@ class Figures:
 def solve_all(store: Store, first: int, count: int, barrier: Barrier, report: Callable[[Done], None]) -> None:
     """Solve pictures in this process, after all processes are ready."""
     plugins = Plugins([QuickOmo()])
-    worlds: list[World] = []
-
-    def connect(_settings: ProviderSettings) -> EmulatedTransport:
-        world = World(
-            now=time.monotonic,
-            read_picture=lambda _kind, _picture: TextSolution(ANSWER),
-            job_seconds=lambda: 0.0,
-        )
-        world.add_account("t0ken", "1000")
-        worlds.append(world)
-        return EmulatedTransport(OmoEmulation(), world)
-
-    account = {
-        "plugin": "omocaptcha",
-        "api_token": "t0ken",
-        "prices": {"image-to-text": "0.00055"},
-        "max_in_flight": 1000,
-    }
-    mapping: Mapping[str, object] = {
-        "providers": {"omo": account},
-        "budget": {"limit": 1000, "per": "day"},
-    }
+    service = EmulatedService()
     tasks = [ImageToText(Image.from_bytes(picture(number, 1000))) for number in range(first, first + count)]
 
     async def run() -> Done:
         database = CountingDatabase(store.open())
         writer = DatabaseWriter(database, thread=store.is_shared)
-        engine = Engine(read_mapping(mapping, plugins), plugins=plugins, connect=connect, journal=writer)
+        engine = Engine(
+            read_mapping(configuration(), plugins), plugins=plugins, connect=service.connect, journal=writer
+        )
         waiting: Iterator[ImageToText] = iter(tasks)
 
         async def work() -> int:
@@ -179,7 +116,7 @@ def solve_all(store: Store, first: int, count: int, barrier: Barrier, report: Ca
         await asyncio.to_thread(barrier.wait)
         await asyncio.to_thread(barrier.wait)
         await engine.aclose()
-        if len({job.picture for world in worlds for job in world.jobs.values()}) != count:
+        if service.pictures != count:
             raise AssertionError("not every solve was a job of its own")
         return Done(cpu, commits, right)
 

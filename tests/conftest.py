@@ -1,4 +1,4 @@
-"""Shared fixtures: a sandbox, and the OMOcaptcha plugin with a short poll interval."""
+"""Shared fixtures, such as a sandbox."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from captchahub_omocaptcha.provider import OmoProvider
-from captchahub_omocaptcha.settings import OmoSettings
 from hypothesis import settings
 
-from captchahub.hookspecs import hookimpl
-from captchahub.provider import ProviderKind
 from captchahub.testing import Sandbox, load_emulation
 from tests.http_peers import TlsServer
 from tests.installed_distributions import PackageFolder
+from tests.quick_omo import QuickOmo
 
 # No test may touch the journal of the person who runs the tests.
 # A worker of xdist has a folder in that of the session, because a worker that
@@ -52,20 +49,6 @@ def pytest_unconfigure() -> None:
     # Not by atexit, which would also remove it when a forked child ends.
     if WORKER is None:
         shutil.rmtree(STATE, ignore_errors=True)
-
-
-class QuickOmoProvider(OmoProvider):
-    """The real provider, except that the service allows a poll every 20 milliseconds."""
-
-    min_poll_interval = 0.02
-
-
-class QuickOmo:
-    """The plugin of that provider, to be passed to a hub."""
-
-    @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
-        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import yaml
 from captchahub import Hub
 from captchahub.testing import Sandbox
 from tests.cli.running import run
-from tests.conftest import QuickOmo
 from tests.journal.stores import Place, place_of
 from tests.postgres_server import PASSWORD
+from tests.quick_omo import QuickOmo
 
 
 @pytest.fixture

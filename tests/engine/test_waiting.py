@@ -26,7 +26,6 @@ from captchahub import (
 )
 from captchahub._engine.engine import Engine
 from captchahub.testing import Hang, Mishap, Sandbox, VirtualClockLoop, json_reply
-from tests.conftest import QuickOmo
 from tests.custom_providers import (
     CustomPlugin,
     LocalEngine,
@@ -36,6 +35,7 @@ from tests.custom_providers import (
     raising,
     run_with_providers,
 )
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import NOT_SENT, TASK, Service, broken, in_turn, run_with_services, unreachable
 
 BAD_TOKEN = Mishap(json_reply({"error": True, "message": "Invalid api token."}))

@@ -33,7 +33,7 @@ from captchahub import (
     TextSolution,
 )
 from captchahub.testing import DrawnText, JobRecord, Sandbox, load_emulation
-from tests.conftest import QuickOmo
+from tests.quick_omo import QuickOmo
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),

@@ -26,8 +26,8 @@ from captchahub._plugins.manager import Plugins
 from captchahub.events import CooledDown, Event, Recovered
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Hang, Mishap, Sandbox, json_reply
-from tests.conftest import QuickOmo
 from tests.journal.test_journal import Shared, cancelled, states
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import (
     INSTALLED,
     TASK,

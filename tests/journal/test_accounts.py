@@ -41,9 +41,9 @@ from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
 from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
 from captchahub.tickets import Progress
-from tests.conftest import QuickOmo
 from tests.journal.ledger import reserve
 from tests.journal.test_journal import Shared, cancelled, jobs, resumed, states
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, broken
 
 pytestmark = pytest.mark.usefixtures("each_store")

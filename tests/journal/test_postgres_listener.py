@@ -28,9 +28,9 @@ from captchahub._journal.rows import NewJob
 from captchahub._plugins.manager import Plugins
 from captchahub.provider import Secret
 from captchahub.testing import Sandbox, load_emulation
-from tests.conftest import QuickOmo
 from tests.journal.stores import STORES, Place, place_of
 from tests.postgres_server import execute, with_options
+from tests.quick_omo import QuickOmo
 
 pytestmark = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
 

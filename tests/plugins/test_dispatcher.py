@@ -45,8 +45,8 @@ from captchahub.events import (
 )
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Mishap, Sandbox, json_reply
-from tests.conftest import QuickOmo
 from tests.custom_providers import fail, solve
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import (
     MORNING,
     PICTURE,

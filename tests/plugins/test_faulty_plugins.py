@@ -42,7 +42,6 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import Balance, Created, ProviderKind, Reply, Service, Solved
 from captchahub.tasks import Solution
 from captchahub.testing import Sandbox, Slow
-from tests.conftest import QuickOmo
 from tests.custom_providers import (
     CustomPlugin,
     LocalEngine,
@@ -56,6 +55,7 @@ from tests.custom_providers import (
     solve,
     task_with,
 )
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import TASK
 
 

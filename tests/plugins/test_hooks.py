@@ -31,9 +31,9 @@ from captchahub.hookspecs import hookimpl
 from captchahub.provider import Request, Solved
 from captchahub.settings import RouteSettings
 from captchahub.testing import Sandbox, load_emulation
-from tests.conftest import QuickOmo
 from tests.custom_providers import ScriptedProvider, provider_with, returning, run_with_providers
 from tests.custom_providers import solve as solve_text
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import PICTURE, Service, lines, run_with_services
 
 SCREEN = Image.from_pil(Pil.radial_gradient("L").crop((0, 0, 200, 400)))

@@ -12,7 +12,7 @@ from captchahub import Hub, ImageToText
 from captchahub.extending import Prepared
 from captchahub.hookspecs import hookimpl
 from captchahub.testing import Sandbox
-from tests.conftest import QuickOmo
+from tests.quick_omo import QuickOmo
 
 
 class Stuck:

@@ -22,8 +22,8 @@ from captchahub import (
 from captchahub.cli import cli
 from captchahub.plugins import PluginState
 from captchahub.testing import Sandbox
-from tests.conftest import QuickOmo
 from tests.installed_distributions import BROKEN, PackageFolder
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import TASK
 
 WHY = "the plugin 'lost' of sample-lost can't be imported: RuntimeError: no engine; update or reinstall it"

@@ -22,16 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
-from captchahub_omocaptcha.provider import OmoProvider
-from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import Image, ImageToText, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
-from captchahub.hookspecs import hookimpl
-from captchahub.provider import JobId, ProviderKind
+from captchahub.provider import JobId
 from captchahub.tasks import Solution
+from tests.quick_omo import QuickOmo
 
 AT_ONCE = 6
 
@@ -45,17 +43,6 @@ class Arguments:
     results: str
     behind: float
     seed: int
-
-
-# That of conftest would import pytest, which takes as long as everything else.
-class QuickOmoProvider(OmoProvider):
-    min_poll_interval = 0.02
-
-
-class QuickOmo:
-    @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
-        return [ProviderKind("omocaptcha", OmoSettings, QuickOmoProvider)]
 
 
 # Looking for what is installed takes longer than a solve.

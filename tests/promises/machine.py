@@ -14,12 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from captchahub_omocaptcha.provider import OmoProvider
-from captchahub_omocaptcha.settings import OmoSettings
 
 from captchahub import AllProvidersFailed, AsyncHub, CaptchaHubError, Image, ImageToText, JournalError
-from captchahub.hookspecs import hookimpl
-from captchahub.provider import ProviderKind
+from tests.quick_omo import QuickOmo
 
 AT_ONCE = 8
 
@@ -50,17 +47,6 @@ class Outcome:
     job_id: int | str | None = None
     text: str | None = None
     error: str | None = None
-
-
-# That of conftest would import pytest.
-class _QuickOmoProvider(OmoProvider):
-    min_poll_interval = 0.02
-
-
-class _QuickOmo:
-    @hookimpl
-    def captchahub_provider_kinds(self) -> Sequence[ProviderKind[OmoSettings]]:
-        return [ProviderKind("omocaptcha", OmoSettings, _QuickOmoProvider)]
 
 
 def _report(outcome: Outcome) -> None:
@@ -95,7 +81,7 @@ async def _solve(hub: AsyncHub, waiting: Iterator[tuple[int, str]], *, is_patien
 async def _opened(arguments: Arguments) -> AsyncHub:
     while True:
         try:
-            return AsyncHub.from_mapping(dict(arguments.mapping), plugins=[_QuickOmo()])
+            return AsyncHub.from_mapping(dict(arguments.mapping), plugins=[QuickOmo()])
         except JournalError:
             # The server may be restarting just now.
             if not arguments.is_patient:

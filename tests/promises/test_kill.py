@@ -28,8 +28,8 @@ import pytest
 from captchahub import Hub, ImageToText, TextSolution
 from captchahub.jobs import JobEntry, JobState
 from captchahub.testing import JobRecord, LogNormal, Sandbox, load_emulation
-from tests.conftest import QuickOmo
 from tests.journal.stores import STORES, Place, place_of
+from tests.quick_omo import QuickOmo
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "12"))
 SEED = int(os.environ.get("CAPTCHAHUB_SEED", "4"))

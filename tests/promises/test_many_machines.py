@@ -28,10 +28,10 @@ from psycopg import sql
 
 from captchahub import Hub, Image, JobState
 from captchahub.testing import Sandbox, load_emulation
-from tests.conftest import QuickOmo
 from tests.journal.stores import Place, place_of
 from tests.postgres_server import PostgresServer, execute, with_options
 from tests.promises.machine import Arguments, Outcome
+from tests.quick_omo import QuickOmo
 
 SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "60"))
 RESTARTS = int(os.environ.get("CAPTCHAHUB_FLEET_RESTARTS", "2"))

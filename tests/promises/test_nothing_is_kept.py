@@ -32,7 +32,6 @@ from captchahub._engine.engine import Engine
 from captchahub.provider import Created, Reply, Solved
 from captchahub.tasks import Solution
 from captchahub.testing import Hang, Sandbox, Slow
-from tests.conftest import QuickOmo
 from tests.custom_providers import (
     CustomPlugin,
     LocalEngine,
@@ -43,6 +42,7 @@ from tests.custom_providers import (
     returning,
     run_with_providers,
 )
+from tests.quick_omo import QuickOmo
 from tests.virtual_services import PICTURE, TOKEN
 
 

@@ -16,8 +16,8 @@ from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._plugins.manager import Plugins
 from captchahub.testing import Fault, Sandbox
-from tests.conftest import QuickOmo
 from tests.journal.stores import Place, place_of
+from tests.quick_omo import QuickOmo
 
 PRICE = Decimal("0.00055")
 

@@ -11,8 +11,8 @@ import pytest
 
 from captchahub import AllProvidersFailed, CaptchaHubError, Hub, ImageToText, TextSolution, Ticket
 from captchahub.testing import DrawnText, JobRecord, LogNormal, Sandbox, load_emulation
-from tests.conftest import QuickOmo
 from tests.hub.test_forks import Forks, Tell
+from tests.quick_omo import QuickOmo
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork"),

@@ -202,6 +202,9 @@ class JournalSettings:
         # PostgreSQL cuts longer names off, and reserves those with its own prefix.
         if not 1 <= len(self.schema.encode()) <= 63 or "\0" in self.schema or self.schema.startswith("pg_"):
             raise ValueError("schema is a name of up to 63 bytes that does not begin with pg_")
+        # Not shown: it can hold a password.
+        if self.path is not None and database_address.is_address(str(self.path)):
+            raise ValueError("path is the address of a database; give it as url")
         if self.url is None:
             if self.pooler or self.schema != _SCHEMA:
                 raise ValueError(

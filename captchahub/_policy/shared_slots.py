@@ -56,7 +56,7 @@ class SlotClaim:
 
 
 def wanted(peak: int, limit: int) -> int:
-    """Return how many slots a hub wants that has needed up to ``peak`` at a time of late."""
+    """Return how many slots a hub wants that has recently needed up to ``peak`` at a time."""
     return min(limit, peak + peak // 4 + 1) if peak else 0
 
 

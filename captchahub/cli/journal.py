@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from captchahub._config.loader import read_journal
-from captchahub.cli.options import UserPath, config_option, default_config, default_journal
+from captchahub.cli.options import JournalPath, config_option, default_config, default_journal
 from captchahub.cli.streams import say
 from captchahub.errors import ConfigError
 from captchahub.hub import Hub
@@ -24,7 +24,7 @@ def journal_options(command: F) -> F:
     """Add the options ``--journal`` and ``--config``, which name the journal."""
     journal = click.option(
         "--journal",
-        type=UserPath(),
+        type=JournalPath(),
         metavar="FILE",
         help="The journal; by default that of the configuration, or else jobs.db in the user's state folder.",
     )

@@ -16,6 +16,7 @@ import click
 import yaml
 from platformdirs import user_config_path, user_state_path
 
+from captchahub._support.database_address import is_address
 from captchahub._support.paths import expanded
 from captchahub._support.wording import shown
 from captchahub.errors import ConfigError
@@ -38,6 +39,21 @@ class UserPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         return super().convert(expanded(value), param, ctx)
+
+
+class JournalPath(UserPath):
+    """The path of a journal. An address is refused, because it can hold a password."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if isinstance(value, str) and is_address(value):
+            self.fail(
+                "a file is needed: the password in an address would be seen by other users of this machine. "
+                "Name the database in a configuration, under journal:, and give --config",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
 
 
 def directory(text: str) -> Path:

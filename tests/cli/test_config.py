@@ -428,6 +428,11 @@ def test_init_overwrites_only_when_forced(folder: Path) -> None:
         ),
         (["--plugin", "omocaptcha", "--journal", "none/jobs.db"], 3, "journal: expected the path of a file"),
         (
+            ["--plugin", "omocaptcha", "--journal", "postgresql://me:pa55@h/db"],
+            2,
+            "Invalid value for --journal: the address of a database can hold a password",
+        ),
+        (
             ["--plugin", "createtask", "--set", "dialect=2captcha", "--budget", "5/day"],
             3,
             "providers.createtask.prices: the price of image-to-text there is unknown",
@@ -450,6 +455,13 @@ def test_init_takes_everything_from_options(folder: Path) -> None:
     document = yaml.safe_load((folder / "new.yaml").read_text())
     assert document["providers"]["createtask"]["client_key"] == "${keyring:captchahub/createtask}"
     assert (document["timeout"], document["journal"]) == ("2m", "jobs.db")
+
+
+def test_init_takes_the_address_of_a_database_from_a_variable(folder: Path) -> None:
+    result = run("init", "new.yaml", "--yes", "--plugin", "omocaptcha", "--journal", "${env:JOURNAL_URL}")
+    assert result.exit_code == 0
+    assert "first: set the environment variable JOURNAL_URL" in result.stdout
+    assert yaml.safe_load((folder / "new.yaml").read_text())["journal"] == "${env:JOURNAL_URL}"
 
 
 def test_the_help_imports_no_plugin() -> None:

@@ -170,6 +170,15 @@ def test_a_journal_that_does_not_exist_is_not_made(home: Path, command: tuple[st
     assert not (home / "jobs.db").exists()
 
 
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("address", ["postgresql://me:pa55@127.0.0.1/db", "postgres://me:pa55@127.0.0.1/db"])
+def test_an_address_instead_of_a_file_is_not_repeated(address: str) -> None:
+    result = run("spend", "--journal", address)
+    assert result.exit_code == 2
+    assert "Name the database in a configuration" in " ".join(result.stderr.split())
+    assert "pa55" not in result.stderr
+
+
 def test_a_wrong_journal_key_is_reported(home: Path) -> None:
     (home / "captchahub.yaml").write_text("providers: {}\njournal: nowhere/jobs.db\n")
     result = run("spend")

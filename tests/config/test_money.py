@@ -181,6 +181,12 @@ def test_a_journal_in_memory_keeps_ended_jobs_for_a_time_as_well(tmp_path: Path)
     assert load(tmp_path, "journal: {}\n").journal == JournalSettings()
 
 
+def test_an_address_given_as_a_path_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="give it as url") as refused:
+        JournalSettings(Path("postgresql://me:pa55@127.0.0.1/db"))
+    assert "pa55" not in str(refused.value)
+
+
 def test_budgets_and_journal_can_come_from_references(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

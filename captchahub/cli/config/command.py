@@ -118,7 +118,10 @@ Examples:
 @click.option("--timeout", metavar="TIME", help="How long a solve may take, such as 120s.")
 @click.option("--budget", metavar="LIMIT/PERIOD", help="The most that may be spent, such as 5.00/day.")
 @click.option(
-    "--journal", metavar="PATH", help='The file for jobs and money; by default ./jobs.db. "none" writes none.'
+    "--journal",
+    metavar="PATH",
+    help="The file for jobs and money, by default ./jobs.db, or '${env:NAME}' for a database's address. "
+    '"none" writes none.',
 )
 @click.option("--yes", is_flag=True, help="Ask nothing: what no option says is left as usual.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")

@@ -19,6 +19,7 @@ from captchahub._config.reader import unknown_key
 from captchahub._config.scalars import read_duration
 from captchahub._config.type_info import ChoiceType, SettingsField, info_of, settings_fields
 from captchahub._plugins.manager import Plugins
+from captchahub._support.database_address import is_address
 from captchahub.cli.config.check import problems_of, summary, usable_kinds
 from captchahub.cli.config.template import Answers, ProviderAnswers, SecretPlace, configuration_text
 from captchahub.cli.invocation import command
@@ -94,8 +95,7 @@ def _with_prices(answers: Answers, problems: Sequence[LocatedProblem]) -> Answer
 def _closing(file: Path, answers: Answers, plugins: Plugins) -> Iterator[str]:
     inspected = inspect_yaml(file, plugins)
     yield f"Wrote {file}."
-    values = [value for account in answers.accounts for value in account.keys.values()]
-    secrets = [value for value in values if isinstance(value, SecretPlace)]
+    secrets = answers.secrets
     if inspected.settings is not None and not inspected.problems:
         yield f"It is {summary(inspected.settings)}."
     else:
@@ -133,7 +133,7 @@ class Interview:
         question = "The most that may be spent, such as 5.00/day"
         budget = self._ask(question, self.budget, _NONE, _budget, "--budget")
         question = "The file for jobs and money, so that no paid answer is lost, or none"
-        journal = self._ask(question, self.journal, _JOURNAL, lambda text: None if text == _NONE else text)
+        journal = self._ask(question, self.journal, _JOURNAL, _journal, "--journal")
         return Answers(accounts, timeout, budget, journal)
 
     def _ask(
@@ -258,6 +258,18 @@ def _budget(text: str) -> dict[str, object] | None:
     if period not in periods:
         raise click.BadParameter(f"LIMIT/PERIOD is needed, such as 5.00/day; periods: {', '.join(periods)}")
     return {"limit": float(amount(limit)), "per": period}
+
+
+def _journal(text: str) -> str | SecretPlace | None:
+    if is_address(text):
+        raise click.BadParameter(
+            "the address of a database can hold a password, which is not written into the file: "
+            "'${env:JOURNAL_URL}' takes it from a variable"
+        )
+    reference = re.fullmatch(r"\$\{(env|file|keyring):([^{}]+)\}", text)
+    if reference is not None:
+        return SecretPlace(reference[1], reference[2])
+    return None if text == _NONE else text
 
 
 def _scalar(text: str) -> object:

@@ -25,6 +25,11 @@ class SecretPlace:
     name: str
 
     @property
+    def reference(self) -> str:
+        """What stands in the file."""
+        return f"${{{self.scheme}:{self.name}}}"
+
+    @property
     def next_step(self) -> str:
         """What the user does to store the secret there."""
         if self.scheme == "env":
@@ -52,7 +57,13 @@ class Answers:
     accounts: Sequence[ProviderAnswers]
     timeout: str
     budget: Mapping[str, object] | None = None
-    journal: str | None = None
+    journal: str | SecretPlace | None = None
+
+    @property
+    def secrets(self) -> Sequence[SecretPlace]:
+        """Where all secrets are stored."""
+        values = [value for account in self.accounts for value in account.keys.values()]
+        return [value for value in [*values, self.journal] if isinstance(value, SecretPlace)]
 
 
 def configuration_text(answers: Answers, secret: str | None = None) -> str:
@@ -77,7 +88,7 @@ def configuration_text(answers: Answers, secret: str | None = None) -> str:
         "",
         *_key("timeout", answers.timeout, "", about),
         *_key("budget", answers.budget, "{limit: 100, per: month}", about),
-        *_key("journal", answers.journal, "jobs.db", about),
+        *_key("journal", _reference(answers.journal, secret), "jobs.db", about),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -89,15 +100,18 @@ def _account(account: ProviderAnswers, secret: str | None) -> Iterator[str]:
     for key, value in account.keys.items():
         if about.get(key):
             yield f"    # {about[key]}"
-        if isinstance(value, SecretPlace):
-            reference = f"${{{value.scheme}:{value.name}}}"
-            yield f"    {key}: {written(reference if secret is None else secret)}"
-        else:
-            yield f"    {key}: {written(value)}"
+        yield f"    {key}: {written(_reference(value, secret))}"
     for key, example in (("timeout", "60s"), ("max_in_flight", "50")):
         if key not in account.keys:
             yield f"    # {about[key]}"
             yield f"    # {key}: {example}"
+
+
+def _reference(value: object, secret: str | None) -> object:
+    """Return a value, or for a secret the reference to it. For a trial, ``secret`` replaces the reference."""
+    if not isinstance(value, SecretPlace):
+        return value
+    return value.reference if secret is None else secret
 
 
 def _descriptions(target: type[Any]) -> Mapping[str, str]:

@@ -195,8 +195,11 @@ class JournalSettings:
     """
     schema: str = _SCHEMA
     """The schema of the tables in that database; it is made if it is missing."""
-    pooler: bool = False
-    """Whether a pooler such as PgBouncer stands before that database, in transaction mode."""
+    pooler: bool | None = None
+    """Whether a pooler such as PgBouncer stands before that database, in transaction mode.
+
+    Without it, the hub finds out, and takes a pooler in session mode for one in transaction mode as well.
+    """
 
     def __attrs_post_init__(self) -> None:
         # PostgreSQL cuts longer names off, and reserves those with its own prefix.
@@ -206,7 +209,7 @@ class JournalSettings:
         if self.path is not None and database_address.is_address(str(self.path)):
             raise ValueError("path is the address of a database; give it as url")
         if self.url is None:
-            if self.pooler or self.schema != _SCHEMA:
+            if self.pooler is not None or self.schema != _SCHEMA:
                 raise ValueError(
                     "schema and pooler are keys of a journal in a database; give its url as well"
                 )

@@ -26,6 +26,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
@@ -54,27 +55,47 @@ def _binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-class PostgresServer:
-    """A server on a free port of 127.0.0.1. Its data is in ``folder``, and deleted with it."""
+def user_of_servers() -> str | None:
+    """Return the user that servers run as, or None if it is the user of the tests."""
+    return _NOT_ROOT if os.geteuid() == 0 else None
 
-    def __init__(self, settings: Mapping[str, str] = QUICK) -> None:
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing uses at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return cast("int", free.getsockname()[1])
+
+
+class PostgresServer:
+    """A server on a free port of 127.0.0.1. Its data is in ``folder``, and deleted with it.
+
+    It is a replica of ``primary`` if there is one, which must run.
+    """
+
+    def __init__(self, settings: Mapping[str, str] = QUICK, *, primary: PostgresServer | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="captchahub-postgres-"))
         self._settings = settings
-        self._user = _NOT_ROOT if os.geteuid() == 0 else None
+        self._user = user_of_servers()
         self._process: subprocess.Popen[bytes] | None = None
         if self._user is not None:
             shutil.chown(self.folder, self._user)
-        password = self.folder / "password"
-        password.write_text(PASSWORD)
-        password.chmod(0o644)
-        self._run(
-            "initdb",
-            *("--username", _USER, "--pwfile", password, "--auth", "scram-sha-256"),
-            *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--pgdata", self.folder / "data"),
-        )
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
-        self.url = f"postgresql://{_USER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+        if primary is None:
+            password = self.folder / "password"
+            password.write_text(PASSWORD)
+            password.chmod(0o644)
+            self._run(
+                "initdb",
+                *("--username", _USER, "--pwfile", password, "--auth", "scram-sha-256"),
+                *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--pgdata", self.folder / "data"),
+            )
+        else:
+            self._run(
+                "pg_basebackup",
+                *("--dbname", primary.url, "--pgdata", self.folder / "data", "--write-recovery-conf"),
+                *("--checkpoint", "fast", "--no-sync", "--no-manifest"),
+            )
+        self.port = free_port()
+        self.url: str = f"postgresql://{_USER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
@@ -100,7 +121,7 @@ class PostgresServer:
                 cwd=self.folder,
                 # Ctrl-C is for the tests; who uses the server stops it.
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it takes no lock
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - it takes no lock
             )
         until = time.monotonic() + _PATIENCE
         while True:
@@ -135,6 +156,20 @@ class PostgresServer:
         self.stop(how)
         self.start()
 
+    def replicate_synchronously(self) -> None:
+        """Let each commit from now on wait until a replica has it as well."""
+        execute(self.url, sql.SQL("ALTER SYSTEM SET synchronous_standby_names = '*'"))
+        execute(self.url, sql.SQL("SELECT pg_reload_conf()"))
+        until = time.monotonic() + _PATIENCE
+        state = sql.SQL("SELECT sync_state FROM pg_stat_replication")
+        while execute(self.url, state) != [("sync",)]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def promote(self) -> None:
+        """Make this replica a primary, and wait until it is one."""
+        assert execute(self.url, sql.SQL("SELECT pg_promote()")) == [(True,)]
+
     def close(self) -> None:
         """Stop the server, and delete its data."""
         self.stop(signal.SIGQUIT)
@@ -154,7 +189,7 @@ class PostgresServer:
             raise RuntimeError(f"{program}: {done.stderr}{done.stdout}")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let the system stop this process at once when the one that started it ends, even if that is killed."""
     if sys.platform == "linux":
         _libc.prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
@@ -258,6 +293,12 @@ def with_options(address: str, **options: str) -> str:
     parts = urlsplit(address)
     query = urlencode({**dict(parse_qsl(parts.query)), **options}, quote_via=quote)
     return urlunsplit(parts._replace(query=query))
+
+
+def with_other_host(address: str, other: str) -> str:
+    """Return an address that names the server of another one as well, after its own."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc},{urlsplit(other).netloc.rpartition('@')[2]}"))
 
 
 if __name__ == "__main__":

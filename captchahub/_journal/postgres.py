@@ -68,7 +68,10 @@ _ENDED = ("57P", "08", "25P03")
 _CAUSES: Mapping[str, tuple[str, str]] = {
     "25006": (
         "it can only be read",
-        "Name the primary server and not a replica, and see default_transaction_read_only",
+        (
+            "Name the primary server and not a replica, or several servers and "
+            "target_session_attrs=read-write; see default_transaction_read_only"
+        ),
     ),
     "42501": (
         "this user lacks a permission",
@@ -82,7 +85,7 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
 # The client library has no codes for what fails before a connection exists. The texts are those of English.
 _REFUSED: Sequence[tuple[str, str, str]] = (
     (
-        r"password authentication failed|no password supplied|role .* does not exist",
+        r"(password|SASL) authentication failed|no password supplied|role .* does not exist",
         "the server refuses the user or the password",
         "Check both, and percent-encode special characters in them",
     ),
@@ -91,9 +94,13 @@ _REFUSED: Sequence[tuple[str, str, str]] = (
         "the server refuses this kind of connection",
         "See pg_hba.conf on the server, and sslmode in the address",
     ),
-    (r'database ".*" does not exist', "there is no such database", "Create it, or correct its name"),
     (
-        r"too many (connections|clients)|remaining connection slots",
+        r'database ".*" does not exist|no such database',
+        "there is no such database",
+        "Create it, or correct its name",
+    ),
+    (
+        r"too many (connections|clients)|remaining connection slots|no more connections allowed",
         "the server has too many connections",
         "Raise max_connections, or use a pooler",
     ),
@@ -102,11 +109,21 @@ _REFUSED: Sequence[tuple[str, str, str]] = (
         "the server is starting, stopping or recovering",
         "Try again when it is up",
     ),
+    (
+        r"statement pooling mode",
+        "the pooler refuses transactions of several statements",
+        "Set pool_mode=transaction or session for this database in the pooler",
+    ),
+    (
+        r"unsupported startup parameter",
+        "the pooler refuses a parameter of the address",
+        "Remove it from the address, or name it in ignore_startup_parameters of the pooler",
+    ),
 )
 _UNREACHABLE = "the server can't be reached", "Check that it runs, and the host and port of the address"
 
 _CLOCK = "extract(epoch FROM clock_timestamp())::float8"
-_STATE = f"SELECT current_setting('transaction_read_only'), {_CLOCK}"
+_STATE = f"SELECT current_setting('transaction_read_only'), {_CLOCK}, pg_backend_pid()"
 _NUMBER = f"SELECT {_CLOCK}, txid_current()"
 
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
@@ -170,8 +187,11 @@ class _Transaction:
         return _Result(cursor, self._pipeline)
 
 
-def _settings(schema: str, lock_timeout: float, *, is_local: bool) -> str:
-    """Return the statement that sets what the journal needs, for a transaction or for the session."""
+def _settings(schema: str, lock_timeout: float, *, is_local: str) -> str:
+    """Return the statement that sets what the journal needs.
+
+    ``is_local`` is an expression in SQL: whether it is set for the transaction and not for the session.
+    """
     values = {
         "search_path": _literal(quoted(schema)),
         "lock_timeout": _literal(f"{lock_timeout * 1000:.0f}"),
@@ -216,8 +236,9 @@ def _translated(sql: str) -> tuple[bytes, Sequence[str]]:
 class PostgresDatabase:
     """A journal in a schema of the database at an address ``postgresql://user:password@host/database``.
 
-    Raises JournalError if it cannot be opened. ``pooler`` says that a pooler stands before the server which
-    gives each transaction another connection, so that nothing may be kept in a session. ``clock`` is the wall
+    Raises JournalError if it cannot be opened. ``pooler`` says whether a pooler stands before the server that
+    gives each transaction another connection, so that nothing may be kept in a session. None takes every
+    pooler that is found for such a pooler, and False only means that it may listen. ``clock`` is the wall
     clock of this machine, in seconds since 1970. ``lock_timeout`` is how long other hubs may keep the journal
     locked, in seconds.
 
@@ -230,7 +251,7 @@ class PostgresDatabase:
         address: Secret,
         *,
         schema: str,
-        pooler: bool = False,
+        pooler: bool | None = None,
         clock: Callable[[], float] = time.time,
         lock_timeout: float = _LOCK_TIMEOUT,
     ) -> None:
@@ -254,13 +275,9 @@ class PostgresDatabase:
         self._is_closed = False
         digest = sha256(f"captchahub journal {schema}".encode()).digest()
         key = int.from_bytes(digest[:8], signed=True)
-        # Behind a pooler they are set for each transaction, and otherwise once for the session.
-        settings = _settings(schema, lock_timeout, is_local=pooler)
-        self._for_session, local = ("", settings) if pooler else (settings, "")
-        # Several statements in one round trip.
-        begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {local} SELECT pg_advisory_xact_lock({key});"
-        self._begin_write = f"{begin} {_NUMBER}".encode()
-        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {local}".encode()
+        self._take_lock = f"SELECT pg_advisory_xact_lock({key});"
+        self._is_pooled = False
+        self._begin_write = self._begin_read = b""
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         with no_fork:
             try:
@@ -300,7 +317,8 @@ class PostgresDatabase:
 
     def listener(self) -> PostgresListener | None:
         """Return what learns of ended jobs, or None behind a pooler, where no session could listen."""
-        return None if self._pooler else PostgresListener(self._address, self._schema)
+        is_deaf = self._is_pooled if self._pooler is None else self._pooler
+        return None if is_deaf else PostgresListener(self._address, self._schema)
 
     def close(self) -> None:
         """See :meth:`captchahub._journal.database.Database.close`."""
@@ -428,9 +446,8 @@ class PostgresDatabase:
         status = "in progress"
         with suppress(JournalError, psycopg.Error, _Dead):
             while status == "in progress" and steady() < until:
-                found = _Transaction(self._ready(_NOT_WRITTEN)).execute(
-                    "SELECT txid_status(:number)", {"number": number}
-                )
+                connection = self._ready(_NOT_WRITTEN)
+                found = _Transaction(connection).execute("SELECT txid_status(:number)", {"number": number})
                 (status,) = found.fetchone()
                 if status == "in progress":
                     time.sleep(_PAUSE)
@@ -490,12 +507,7 @@ class PostgresDatabase:
 
     def _connect(self, undone: str) -> None:
         try:
-            connection = self._connection = psycopg.connect(
-                self._address,
-                autocommit=True,
-                # Behind a pooler the next transaction has another session, which does not know the statement.
-                prepare_threshold=None if self._pooler else 5,
-            )
+            connection = self._connection = psycopg.connect(self._address, autocommit=True)
         except psycopg.Error as error:
             self._fail(error, undone)
         # So that a statement has the same types, and is prepared once, whatever size its numbers have.
@@ -507,15 +519,17 @@ class PostgresDatabase:
             )
             raise self._unusable(problem, undone, "Update the server")
         try:
-            cursor = self._start(f"{self._for_session} {_STATE}".encode())
-            ((is_read_only, now),) = cursor.fetchall()
-            if is_read_only == "on":
-                problem, advice = _CAUSES["25006"]
-                raise self._unusable(problem, undone, advice)
-            self._offset = now - self._clock()
+            self._prepare(connection, undone)
             # Without the lock, because nearly always the tables are there, and a reader need not wait.
             transaction = _Transaction(connection)
-            if not is_newest(transaction, self._schema):
+            if self._is_pooled:
+                # In a transaction, which a pooler in statement mode refuses.
+                self._start(self._begin_read)
+                is_ready = is_newest(transaction, self._schema)
+                self._start(b"ROLLBACK")
+            else:
+                is_ready = is_newest(transaction, self._schema)
+            if not is_ready:
                 self._begin()
                 migrate(transaction, self._schema, self._name)
                 self._start(b"COMMIT")
@@ -524,6 +538,31 @@ class PostgresDatabase:
                 self._disconnect()
                 raise _Dead from error
             self._fail(error, undone)
+
+    def _prepare(self, connection: psycopg.Connection[tuple[Any, ...]], undone: str) -> None:
+        """Set what the journal needs, for the session unless that is pooled.
+
+        Raises JournalError if the server is read-only.
+        """
+        # A pooler gives a client a number of its own, because it is not tied to one process of the server.
+        number = connection.info.backend_pid
+        is_local = "true" if self._pooler else f"pg_backend_pid() <> {number}"
+        for_session = _settings(self._schema, self._lock_timeout, is_local=is_local)
+        ((is_read_only, now, process),) = self._start(f"{for_session} {_STATE}".encode()).fetchall()
+        if is_read_only == "on":
+            problem, advice = _CAUSES["25006"]
+            raise self._unusable(problem, undone, advice)
+        self._offset = now - self._clock()
+        self._is_pooled = bool(self._pooler) or process != number
+        local = ""
+        if self._is_pooled:
+            # The next transaction has another session, which does not know a prepared statement.
+            connection.prepare_threshold = None
+            local = _settings(self._schema, self._lock_timeout, is_local="true")
+        # Several statements in one round trip.
+        begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {local} {self._take_lock}"
+        self._begin_write = f"{begin} {_NUMBER}".encode()
+        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {local}".encode()
 
     def _unusable(self, problem: str, undone: str, advice: str) -> JournalError:
         return JournalError(f"{self._name}: {problem}; {undone}. {advice}")

@@ -33,6 +33,14 @@ def test_is_named_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert PASSWORD not in repr(read)
 
 
+def test_may_name_several_servers(tmp_path: Path) -> None:
+    several = f"postgresql://shop:{PASSWORD}@one:5433,[::1]:5434,three/jobs?target_session_attrs=read-write"
+    read = load(tmp_path, several)
+    assert read.url == Secret(several)
+    assert read.place == "postgresql://one:5433,[::1]:5434,three/jobs"
+    assert PASSWORD not in repr(read)
+
+
 def test_has_keys_of_its_own(tmp_path: Path) -> None:
     read = load(tmp_path, f"{{url: '{URL}', schema: of-shop, pooler: true, keep: 1h}}")
     assert (read.schema, read.pooler, read.keep) == ("of-shop", True, 3600.0)
@@ -43,6 +51,7 @@ WRONG = (
     "{path: jobs.db, url: 'postgresql://host/jobs'}",
     "{schema: other}",
     "{path: jobs.db, pooler: true}",
+    "{path: jobs.db, pooler: false}",
     "{url: jobs.db}",
     f"mysql://shop:{PASSWORD}@host/jobs",
     "{url: 'postgresql://host/jobs', schema: pg_jobs}",

@@ -110,6 +110,11 @@ _REFUSED: Sequence[tuple[str, str, str]] = (
         "Try again when it is up",
     ),
     (
+        r"session is read-only|server is in hot standby mode",
+        "no server of the address can be written",
+        "Name the primary server as well, or promote a replica",
+    ),
+    (
         r"statement pooling mode",
         "the pooler refuses transactions of several statements",
         "Set pool_mode=transaction or session for this database in the pooler",
@@ -124,6 +129,8 @@ _UNREACHABLE = "the server can't be reached", "Check that it runs, and the host 
 
 _CLOCK = "extract(epoch FROM clock_timestamp())::float8"
 _STATE = f"SELECT current_setting('transaction_read_only'), {_CLOCK}, pg_backend_pid()"
+# A replica begins a new timeline when it becomes the primary.
+_TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 _NUMBER = f"SELECT {_CLOCK}, txid_current()"
 
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
@@ -277,6 +284,7 @@ class PostgresDatabase:
         key = int.from_bytes(digest[:8], signed=True)
         self._take_lock = f"SELECT pg_advisory_xact_lock({key});"
         self._is_pooled = False
+        self._timeline: str | None = None
         self._begin_write = self._begin_read = b""
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         with no_fork:
@@ -444,9 +452,13 @@ class PostgresDatabase:
         """
         until = steady() + _ASKED_FOR
         status = "in progress"
+        timeline = self._timeline
         with suppress(JournalError, psycopg.Error, _Dead):
             while status == "in progress" and steady() < until:
                 connection = self._ready(_NOT_WRITTEN)
+                if self._timeline != timeline:
+                    # A replica that has become the primary may have given the number to another transaction.
+                    break
                 found = _Transaction(connection).execute("SELECT txid_status(:number)", {"number": number})
                 (status,) = found.fetchone()
                 if status == "in progress":
@@ -563,6 +575,10 @@ class PostgresDatabase:
         begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {local} {self._take_lock}"
         self._begin_write = f"{begin} {_NUMBER}".encode()
         self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {local}".encode()
+        self._timeline = None
+        # Some services offer PostgreSQL without this function, and without timelines.
+        with suppress(psycopg.DatabaseError):
+            ((self._timeline,),) = self._start(_TIMELINE.encode()).fetchall()
 
     def _unusable(self, problem: str, undone: str, advice: str) -> JournalError:
         return JournalError(f"{self._name}: {problem}; {undone}. {advice}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -22,17 +23,25 @@ class UnreliableServer:
         user = parts.netloc.rpartition("@")[0]
         self.address = parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
         self._lost: bytes | None = None
+        self._meanwhile: Callable[[], object] | None = None
         self._arrives = self._refuses = self._then_refuse = False
         self._copying: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    def lose(self, message: bytes, *, then_refuse: bool = False) -> None:
-        """End the connection instead of forwarding the next message with this in it."""
-        self._arrives, self._then_refuse, self._lost = False, then_refuse, message
+    def lose(
+        self, message: bytes, *, then_refuse: bool = False, meanwhile: Callable[[], object] | None = None
+    ) -> None:
+        """End the connection instead of forwarding the next message with this in it.
+
+        ``meanwhile`` is called before the client notices.
+        """
+        self._arrives, self._then_refuse, self._meanwhile = False, then_refuse, meanwhile
+        self._lost = message
 
     def lose_reply_to(self, message: bytes, *, then_refuse: bool = False) -> None:
         """Forward the next message with this in it, and end the connection instead of replying."""
-        self._arrives, self._then_refuse, self._lost = True, then_refuse, message
+        self._arrives, self._then_refuse, self._meanwhile = True, then_refuse, None
+        self._lost = message
 
     def accept(self) -> None:
         """Accept connections again, once the server has ended those that were lost."""
@@ -71,6 +80,8 @@ class UnreliableServer:
             while message := client.recv(65536):
                 if self._lost is not None and self._lost in message:
                     self._lost, self._refuses = None, self._then_refuse
+                    if self._meanwhile is not None:
+                        self._meanwhile()
                     # First, so that the reply can't come through.
                     client.shutdown(socket.SHUT_RDWR)
                     if self._arrives:

@@ -6,169 +6,29 @@ figures.
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 
 import attrs
-import PIL.Image
 import pytest
 from psycopg import sql
 
-from captchahub import Hub, Image, JobState
-from captchahub.testing import Sandbox, load_emulation
 from tests.journal.stores import Place, place_of
-from tests.postgres_server import PostgresServer, execute, with_options
-from tests.promises.machine import Arguments, Outcome
-from tests.quick_omo import QuickOmo
+from tests.pgbouncer import needs_pgbouncer, started_pgbouncer
+from tests.postgres_server import PostgresServer, execute, with_options, with_other_host
+from tests.promises.fleet import PRICE, Fleet, MakeFleet
 
 SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "60"))
 RESTARTS = int(os.environ.get("CAPTCHAHUB_FLEET_RESTARTS", "2"))
-MACHINE = Path(__file__).parent / "machine.py"
-PRICE = Decimal("0.00055")
-# More jobs than there will be.
-ALL = 1_000_000
 
 # A server whose data survives its restart.
-SAFE: Mapping[str, str] = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-
-
-class Machine:
-    """A process group of its own, with a folder of its own."""
-
-    def __init__(self, arguments: Arguments, folder: Path) -> None:
-        folder.mkdir()
-        self._log = (folder / "stderr").open("w+b")
-        self._process = subprocess.Popen(
-            [sys.executable, MACHINE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "XDG_STATE_HOME": str(folder), "HOME": str(folder)},
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        json.dump(attrs.asdict(arguments), self._process.stdin)
-        self._process.stdin.close()
-
-    def outcomes(self) -> list[Outcome]:
-        """Wait for the end of the machine, and return how its pictures ended."""
-        assert self._process.stdout is not None
-        found = [Outcome(**json.loads(line)) for line in self._process.stdout]
-        self._log.seek(0)
-        assert self._process.wait(60) == 0, self._log.read().decode()
-        return found
-
-    def kill(self) -> None:
-        """Kill the whole process group."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._log.close()
-
-
-@attrs.frozen
-class Fleet:
-    """The service, the database, and the machines of a test."""
-
-    sandbox: Sandbox
-    place: Place
-    folder: Path
-    machines: ExitStack
-
-    def mapping(self, **keys: object) -> dict[str, Any]:
-        account = {
-            "plugin": "omocaptcha",
-            "prices": {"image-to-text": str(PRICE)},
-            # It is imported sooner than the other transport.
-            "transport": "requests",
-            **self.sandbox.settings("token", balance="1000"),
-        }
-        # The name by which the server lists the connections of this test.
-        address = with_options(self.place.address, application_name=self.place.schema)
-        journal = {"url": address, "schema": self.place.schema}
-        return {"providers": {"omo": account}, "journal": journal, **keys}
-
-    def pictures(self, count: int) -> list[str]:
-        """Return distinct pictures, whose right texts are their places."""
-        found: list[str] = []
-        for number in range(count):
-            picture = io.BytesIO()
-            PIL.Image.new("RGB", (40, 20), (number % 256, number // 256, 99)).save(picture, "PNG")
-            self.sandbox.know(Image.from_bytes(picture.getvalue()), str(number))
-            found.append(base64.b64encode(picture.getvalue()).decode())
-        return found
-
-    def start(self, **arguments: Any) -> Machine:
-        given: dict[str, Any] = {"mapping": self.mapping(), **arguments}
-        machine = Machine(Arguments(**given), self.folder / f"machine-{len(list(self.folder.iterdir()))}")
-        self.machines.callback(machine.close)
-        return machine
-
-    @contextmanager
-    def hub(self) -> Generator[Hub]:
-        with Hub.from_mapping(self.mapping(), plugins=[QuickOmo()]) as hub:
-            yield hub
-
-    def wait_for_connections(self, count: int) -> None:
-        """Wait until machines have connected, which they do when their first solves begin.
-
-        A connection that only listens does not count.
-        """
-        until = time.monotonic() + 30
-        text = sql.SQL(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND query NOT LIKE 'LISTEN%%'"
-        )
-        while execute(self.place.address, text, self.place.schema)[0][0] != count:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-
-    def check_books(self, hub: Hub) -> None:
-        """Check that the journal has the jobs of the service, each once, and what they cost."""
-        rows = hub.jobs(limit=ALL)
-        at_service = {job.id for job in self.sandbox.jobs}
-        with_id = Counter(row.job_id for row in rows if row.job_id is not None)
-        assert set(with_id) == at_service
-        assert set(with_id.values()) <= {1}
-        assert {row.state for row in rows} <= {JobState.SOLVED, JobState.NOT_SENT}
-        assert sum((line.amount for line in hub.spend()), Decimal(0)) == PRICE * len(at_service)
-
-
-MakeFleet = Callable[..., Fleet]
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[MakeFleet]:
-    with ExitStack() as stack:
-
-        def make(server: str | None = None, **sandbox: Any) -> Fleet:
-            running = stack.enter_context(Sandbox(load_emulation("omocaptcha"), **sandbox))
-            place = (
-                stack.enter_context(place_of("postgres", None))
-                if server is None
-                else Place(None, server, "fleet")
-            )
-            return Fleet(running, place, tmp_path, stack.enter_context(ExitStack()))
-
-        yield make
+SAFE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+# One whose data is also on a replica need not have it on the disk.
+REPLICATED = {"fsync": "off"}
 
 
 def test_a_budget_for_fifty_is_fifty_jobs(fleet: MakeFleet) -> None:
@@ -223,30 +83,71 @@ def end_leases(place: Place) -> None:
     execute(place.address, sql.SQL("UPDATE {} SET alive_until = alive_until - 60").format(owners))
 
 
+def check_that_no_job_is_lost(machines: Fleet, disturbances: Sequence[Callable[[], object]]) -> None:
+    """Solve on two machines, disturb them meanwhile, and check that each picture is answered and one job."""
+    pictures = machines.pictures(SOLVES)
+    begun = time.monotonic()
+    halves = pictures[: SOLVES // 2], pictures[SOLVES // 2 :]
+    both = [machines.start(pictures=half, is_patient=True) for half in halves]
+    for number, disturb in enumerate(disturbances, 1):
+        created = SOLVES * number // (len(disturbances) + 2)
+        machines.sandbox.wait_for_calls("createJob", created, timeout=120)
+        disturb()
+    outcomes = [one for machine in both for one in machine.outcomes()]
+    seconds = time.monotonic() - begun
+    assert [one.error for one in outcomes] == [None] * SOLVES
+    with machines.hub() as hub:
+        left = [one for one in hub.resume() if one.error is not None]
+        assert left == []
+        machines.check_books(hub)
+    # None doubled: a picture is one job, whatever happened.
+    assert len(machines.sandbox.jobs) == SOLVES
+    print(f"{SOLVES} solves, {len(disturbances)} disturbances, {seconds:.1f} s")  # noqa: T201 - for people
+
+
 @pytest.mark.timeout(120 + SOLVES)
 def test_a_server_that_restarts_loses_and_doubles_no_job(fleet: MakeFleet) -> None:
-    server = PostgresServer(SAFE)
-    try:
+    with ExitStack() as stack:
+        server = PostgresServer(SAFE)
+        stack.callback(server.close)
         server.start()
-        machines = fleet(server.url, job_time=0.05)
-        pictures = machines.pictures(SOLVES)
-        begun = time.monotonic()
-        halves = pictures[: SOLVES // 2], pictures[SOLVES // 2 :]
-        both = [machines.start(pictures=half, is_patient=True) for half in halves]
-        for number in range(RESTARTS):
-            created = SOLVES * (number + 1) // (RESTARTS + 2)
-            machines.sandbox.wait_for_calls("createJob", created, timeout=120)
-            # Every second time without a shutdown, as after a crash.
-            server.restart(signal.SIGINT if number % 2 else signal.SIGQUIT)
-        outcomes = [one for machine in both for one in machine.outcomes()]
-        seconds = time.monotonic() - begun
-        assert [one.error for one in outcomes] == [None] * SOLVES
-        with machines.hub() as hub:
-            left = [one for one in hub.resume() if one.error is not None]
-            assert left == []
-            machines.check_books(hub)
-        # None doubled: a picture is one job, whatever happened.
-        assert len(machines.sandbox.jobs) == SOLVES
-        print(f"{SOLVES} solves, {RESTARTS} restarts, {seconds:.1f} s")  # noqa: T201 - for people
-    finally:
-        server.close()
+        machines = fleet(Place(address=server.url, schema="fleet"), job_time=0.05)
+        # Every second time without a shutdown, as after a crash.
+        ways = [signal.SIGINT if number % 2 else signal.SIGQUIT for number in range(RESTARTS)]
+        check_that_no_job_is_lost(machines, [partial(server.restart, way) for way in ways])
+
+
+@pytest.mark.timeout(120 + SOLVES)
+def test_a_replica_that_takes_over_loses_and_doubles_no_job(fleet: MakeFleet) -> None:
+    with ExitStack() as stack:
+        primary = PostgresServer(REPLICATED)
+        stack.callback(primary.close)
+        primary.start()
+        replica = PostgresServer(REPLICATED, primary=primary)
+        stack.callback(replica.close)
+        replica.start()
+        primary.replicate_synchronously()
+        both = with_options(with_other_host(primary.url, replica.url), target_session_attrs="read-write")
+        machines = fleet(Place(address=both, schema="fleet"), job_time=0.05)
+
+        def fail_over() -> None:
+            primary.stop(signal.SIGQUIT)
+            replica.promote()
+
+        check_that_no_job_is_lost(machines, [fail_over])
+
+
+@needs_pgbouncer
+@pytest.mark.timeout(120 + SOLVES)
+def test_a_pooler_that_restarts_loses_and_doubles_no_job(fleet: MakeFleet) -> None:
+    with (
+        place_of("postgres", None) as place,
+        started_pgbouncer(place.address) as pgbouncer,
+    ):
+
+        def restart() -> None:
+            pgbouncer.stop()
+            pgbouncer.start()
+
+        pooled = attrs.evolve(place, address=pgbouncer.address("transaction"))
+        check_that_no_job_is_lost(fleet(pooled, job_time=0.05), [restart] * RESTARTS)

@@ -144,3 +144,9 @@ class Fleet:
 
 
 MakeFleet = Callable[..., Fleet]
+
+
+def end_leases(place: Place) -> None:
+    """Let the time pass that a machine without a sign of life counts as alive."""
+    owners = sql.Identifier(place.schema, "owners")
+    execute(place.address, sql.SQL("UPDATE {} SET alive_until = alive_until - 60").format(owners))

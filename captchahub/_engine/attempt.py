@@ -58,8 +58,10 @@ Allot = Callable[[Account, float | None], float]
 class AttemptRunner(ABC, Generic[A_co]):
     """Runs a task at one provider.
 
-    ``on_begin`` is called when the attempt is admitted. ``is_early`` is true if the solve has no other
-    provider to call, so that it may call one that is cooling down.
+    ``on_begin`` is called when the attempt is admitted. ``patient_until`` is until when jobs that other
+    providers have for equal tasks are waited for, in the loop's time, or None if the solve has met none yet.
+    ``is_early`` is true if the solve has no other provider to call, so that it may call one that is cooling
+    down.
     """
 
     _permit: Permit
@@ -75,6 +77,7 @@ class AttemptRunner(ABC, Generic[A_co]):
         allot: Allot,
         on_begin: Callable[[], None] | None = None,
         *,
+        patient_until: float | None = None,
         is_early: bool = False,
     ) -> None:
         self.account = account
@@ -88,8 +91,8 @@ class AttemptRunner(ABC, Generic[A_co]):
         """The service's id of the job, or None if there is none, or none is known."""
         self.may_have_job = False
         """Whether a job may exist, whose answer would be lost if the attempt was cancelled."""
-        self.is_solved_elsewhere = False
-        """Whether another process is solving an equal task, so that this attempt ended with nothing sent."""
+        self.waits_for_equal = False
+        """Whether a job for an equal task is under way, so that this attempt ended with nothing sent."""
         self._answer: Solved | None = None
         """What the provider answered, before the check."""
         self._was_refused = False
@@ -104,6 +107,7 @@ class AttemptRunner(ABC, Generic[A_co]):
         self._services = services
         self._allot = allot
         self._on_begin = on_begin
+        self._patient_until = patient_until
         self._is_early = is_early
         self._task = solve.task
         self._kind = solve.task.kind
@@ -111,12 +115,18 @@ class AttemptRunner(ABC, Generic[A_co]):
         self._sent: Collection[str] = ()
 
     async def run(self) -> AttemptOutcome | None:
-        """Return how the attempt ended, or None if the provider may not be called after all."""
+        """Return how the attempt ended, or None if the provider may not be called now.
+
+        It may not if its circuit breaker is open, or if the attempt waits for a job for an equal task.
+        """
         account, until = self.account, now() + self._allot(self.account, None)
         admission = account.admission
         # The solve may end before this attempt, and the account be replaced.
         with account.usage:
             try:
+                answer = await self._find_answer(until)
+                if answer is not None:
+                    return self._succeeded(answer)
                 permit = await admission.acquire(until, spare=account.least_time, is_early=self._is_early)
                 if permit is None:
                     return None
@@ -126,10 +136,12 @@ class AttemptRunner(ABC, Generic[A_co]):
                 finally:
                     admission.release(permit)
             except NotAsked as error:
+                if self.waits_for_equal:
+                    return None
                 return AttemptOutcome(account, self._recorded(error))
 
-    async def _admitted(self) -> AttemptOutcome:
-        """Return how the attempt ended, which has begun."""
+    async def _admitted(self) -> AttemptOutcome | None:
+        """Return how the attempt ended, which has begun, or None if it waits for an equal task."""
         try:
             # Called first, so that a fault of the plugin here costs nothing.
             self._sent = self.account.sent_options(self._task)
@@ -140,7 +152,7 @@ class AttemptRunner(ABC, Generic[A_co]):
             self.abandon()
             raise
         except Exception as error:  # noqa: BLE001 - other providers may still solve the task
-            return await self._failed(error)
+            return None if self.waits_for_equal else await self._failed(error)
         return self._succeeded(solved)
 
     def _begin(self, permit: Permit) -> None:
@@ -154,6 +166,13 @@ class AttemptRunner(ABC, Generic[A_co]):
         self._deadline = self.began + allowed
         if self._on_begin is not None:
             self._on_begin()
+
+    async def _find_answer(self, until: float) -> Solved | None:  # noqa: ARG002 - for accounts at a service
+        """Return the checked answer of an equal task, for which no admission is needed, or None.
+
+        Raises NotAsked if a job for an equal task is under way.
+        """
+        return None
 
     @abstractmethod
     async def _work(self) -> Solved:

@@ -16,6 +16,7 @@ from captchahub._support.clock import now
 from captchahub._support.redaction import mask
 from captchahub.errors import (
     HOW_TO_REPORT,
+    INSTEAD_OF_WAITING,
     AllProvidersFailed,
     Attempt,
     JournalError,
@@ -46,6 +47,8 @@ class AttemptHistory(Generic[S]):
         """The error after which only its own provider is called."""
         self.was_too_short = False
         """Whether a provider was left out because there was too little time for it."""
+        self.has_met_equal = False
+        """Whether a job for an equal task was waited for."""
         self._kind = solve.task.kind
         self._route = route
         self._options = solve.options
@@ -205,6 +208,8 @@ class AttemptHistory(Generic[S]):
             return NotAsked(f"no other provider is called after {type(last).__name__}", advice=advice)
         if self._route.max_attempts == self.attempted:
             return NotAsked(f"max_attempts is {self._route.max_attempts}", advice="raise it")
+        if self.has_met_equal:
+            return NotAsked("a job for an equal task is under way", advice=INSTEAD_OF_WAITING)
         if self._route.agree > 1:
             too_few = f"too few others were left for {self._route.agree} to agree"
             return NotAsked(too_few, advice="add a provider to the route, or lower agree")

@@ -10,7 +10,7 @@ from captchahub._engine.attempt import AttemptRunner
 from captchahub._engine.earlier_jobs import start_restoring
 from captchahub._engine.late_answers import collect_late, may_be_elsewhere
 from captchahub._engine.poller import Poller
-from captchahub._journal.journal import JobRow, NewJob
+from captchahub._journal.journal import IsAwaited, JobRow, NewJob
 from captchahub._journal.solutions import unpack
 from captchahub._policy.job_token import Token
 from captchahub._policy.scheduling import backoff
@@ -19,8 +19,8 @@ from captchahub._providers.limits import journal_too_slow
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import (
-    INSTEAD_OF_WAITING,
     AmbiguousCreate,
+    CaptchaHubError,
     ConfigError,
     JobUnknown,
     MalformedReply,
@@ -56,6 +56,8 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         while True:
             self._frame = prepared.frame
             reserved = await self._reserve(refused)
+            if isinstance(reserved, JobRow):
+                self._solve.jobs.add(reserved.entry_id)
             if isinstance(reserved, JobRow) and reserved.found is None:
                 self._row = reserved
                 await self._record(await self._create(request, prepared.task))
@@ -71,13 +73,43 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             if answer is not None:
                 return answer
 
-    async def _reserve(self, refused: JobEntry | None) -> JobRow | JobEntry:
-        """Write into the journal that a job is about to be created. See :meth:`Journal.reserve`.
+    async def _find_answer(self, until: float) -> Solved | None:
+        # Most tasks have no equal. The reservation finds one as well, but it needs a slot and a turn of the
+        # rate, and others could use both.
+        has_met_one = self._patient_until is not None
+        if not self._solve.is_shared or not (has_met_one or self.account.settings.rate):
+            return None
+        try:
+            async with asyncio.timeout_at(until):
+                equal = await self._services.journal.look(self._new_job, self._solve.begun, self._awaits())
+            self._sent = self.account.sent_options(self._task)
+        except (CaptchaHubError, TimeoutError):
+            # The attempt fails for the same reason, and says so.
+            return None
+        if equal is None:
+            return None
+        if equal.state is not JobState.SOLVED:
+            raise self._under_way()
+        return self._take_over(equal)
 
-        Raises NotAsked if another process is solving an equal task.
+    def _awaits(self) -> IsAwaited:
+        """Return the rule that says whether an open job for an equal task is waited for.
+
+        A solve does not wait for jobs that it has given up itself. Once its patience is over, it waits for
+        those of others only at their own providers, where a second job would take as long.
         """
+        is_patient = self._patient_until is None or now() < self._patient_until
+        own, name = self._solve.jobs, self.account.name
+        return lambda equal: equal.id not in own and (is_patient or equal.configured_as == name)
+
+    def _under_way(self) -> NotAsked:
+        self.waits_for_equal = True
+        return NotAsked("a job for an equal task is under way")
+
+    @property
+    def _new_job(self) -> NewJob:
         solve, prices = self._solve, self.account.prices
-        job = NewJob(
+        return NewJob(
             submission=solve.id,
             provider=self.account.name,
             kind=self._kind,
@@ -90,20 +122,25 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
             frame=self._frame,
             label=solve.label,
         )
+
+    async def _reserve(self, refused: JobEntry | None) -> JobRow | JobEntry:
+        """Write into the journal that a job is about to be created. See :meth:`Journal.reserve`.
+
+        Raises NotAsked if a job for an equal task is under way.
+        """
         # Another program may keep a file locked for longer than the attempt lasts. Memory needs no timer.
         limit = asyncio.timeout_at(self._deadline if self._services.journal.is_shared else None)
         try:
             async with limit:
                 reserved = await self._services.journal.reserve(
-                    job, solve.begun, refused, self.account.identity
+                    self._new_job, self._solve.begun, self._awaits(), refused, self.account.identity
                 )
         except TimeoutError:
             if not limit.expired():
                 raise
             raise journal_too_slow() from None
         if reserved is None:
-            self.is_solved_elsewhere = True
-            raise NotAsked("another process is solving an equal task", advice=INSTEAD_OF_WAITING)
+            raise self._under_way()
         return reserved
 
     async def _create(self, request: Request, task: Task[Solution]) -> Created:

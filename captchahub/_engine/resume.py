@@ -123,7 +123,8 @@ async def _collect(journal: Journal, accounts: Mapping[str, Account], left: Clai
     if left.identity not in (None, account.identity):
         why = f"job {entry.job_id} is of another account than {account.name} is now"
         return Collected(entry, error=NotAsked(why, advice="resume it where that account is configured"))
-    poller, row = Poller(account, Job(entry.job_id, entry.kind), is_new=False), JobRow(journal, entry.id)
+    poller = Poller(account, Job(entry.job_id, entry.kind), is_new=False)
+    row = JobRow(journal, entry.id, entry.fingerprint)
     is_elsewhere = may_be_elsewhere(entry, journal.now)
     outcome = await collect(poller, entry.frame, row, may_be_elsewhere=is_elsewhere)
     if outcome.solved is None:
@@ -179,7 +180,7 @@ async def _answer_of(
         False,
     )
     if entry is not None and entry.state is not JobState.SOLVED:
-        frame, row = entry.frame, JobRow(journal, entry.id)
+        frame, row = entry.frame, JobRow(journal, entry.id, entry.fingerprint)
         is_elsewhere = may_be_elsewhere(entry, journal.now)
     try:
         outcome = await collect(poller, frame, row, may_be_elsewhere=is_elsewhere, patience=timeout)

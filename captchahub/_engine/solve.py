@@ -62,8 +62,8 @@ class _Queued:
     rank: int
     not_before: float = 0.0
     tries: int = 0
-    waits_for_equal: bool = False
-    """Whether it can be called again because another process was solving an equal task."""
+    looks: int = 0
+    """How often in a row it was not called because a job for an equal task was under way."""
 
     @property
     def opens_at(self) -> float | None:
@@ -136,6 +136,11 @@ class Solve(Generic[S]):
         self._only_provider: _Queued | None = None
         """The only provider that may be called again, after an error for which the route allows no other."""
         self._last: Account | None = None
+        self._in_use = ExitStack()
+        """What is used until the solve ends."""
+        self._patient_until: float | None = None
+        """Until when a job for an equal task is waited for in place of other providers, in the loop's time.
+        None before the first one."""
         self._equal_ended = False
         """Whether a job for an equal task may have ended since the latest attempt was started."""
         # Set by whatever may change what to do: an attempt, a late answer, the health of a provider, a timer.
@@ -151,13 +156,10 @@ class Solve(Generic[S]):
         """
         self._services.changes.add(self._change)
         try:
-            with ExitStack() as in_use:
+            with self._in_use as in_use:
                 # Also those that are not called yet, because a reload closes an account that is not in use.
                 for account in self._plan.accounts.values():
                     in_use.enter_context(account.usage)
-                if self._info.is_shared:
-                    watch = self._services.journal.watch
-                    in_use.enter_context(watch(self._info.fingerprint, self._look_for_equal))
                 await self._queue_providers()
                 while self._tally.winner is None:
                     self._stop_waiting_for_closed()
@@ -247,7 +249,9 @@ class Solve(Generic[S]):
         account, left = queued.account, self._deadline - now()
         # What a job that took too long has left over is too little for the next one.
         is_remnant = self._history.attempted > 0 and left < account.least_time + _TIMER_SLACK
-        if is_remnant or self._allot(account, account.settings.timeout) < account.least_time:
+        # A look needs no time.
+        is_too_short = is_remnant or self._allot(account, account.settings.timeout) < account.least_time
+        if is_too_short and not queued.looks:
             self._history.was_too_short = True
             return
         attempt = RemoteAttempt if isinstance(account, RemoteAccount) else LocalAttempt
@@ -256,7 +260,13 @@ class Solve(Generic[S]):
         on_begin = None if self._route.hedge_after is None else self._change.set
         is_early = not account.admission.admits()
         runner = cast("type[AttemptRunner[Account]]", attempt)(
-            account, self._info, self._services, self._allot, on_begin, is_early=is_early
+            account,
+            self._info,
+            self._services,
+            self._allot,
+            on_begin,
+            patient_until=self._patient_until,
+            is_early=is_early,
         )
         task = asyncio.get_running_loop().create_task(runner.run())
         task.add_done_callback(self._wake)
@@ -343,6 +353,10 @@ class Solve(Generic[S]):
     def _take(self, run: _Running) -> None:
         self._running.remove(run)
         runner, outcome = run.runner, run.task.result()
+        if runner.waits_for_equal:
+            self._wait_for_equal(run.queued)
+            return
+        run.queued.looks = 0
         if outcome is None:
             self._put_back(run.queued)
             return
@@ -350,7 +364,6 @@ class Solve(Generic[S]):
         if self._hedge is _Hedge.STARTED:
             self._hedge = _Hedge.OVER
         place = self._history.add(outcome)
-        run.queued.waits_for_equal = runner.is_solved_elsewhere
         if runner.late_answer is not None:
             self._given_up.append(_GivenUp(runner, place, runner.late_answer))
             runner.late_answer.future.add_done_callback(self._wake)
@@ -400,6 +413,32 @@ class Solve(Generic[S]):
         elif queued in self._queue and self._can_wait():
             self._info.events.retrying(queued.account.name, error)
 
+    def _wait_for_equal(self, queued: _Queued) -> None:
+        """Look after a pause, or when it has ended, what became of a job for an equal task.
+
+        It counts as a job at this provider: the others go on when its time is over.
+        """
+        if self._patient_until is None:
+            self._patient_until = now() + self._allot(queued.account, queued.account.settings.timeout)
+            if next_step(JobTimeout(""), self._route) is Then.STOP:
+                self._patient_until = self._deadline
+            watch = self._services.journal.watchers.watch
+            self._in_use.enter_context(watch(self._info.fingerprint, self._look_for_equal))
+            self._history.has_met_equal = True
+            log.info("%s: a job for an equal task is under way, and its answer is waited for", self._kind)
+        queued.looks += 1
+        latest = self._deadline - _HEADROOM
+        look_at = min(now() + backoff(queued.looks, chance=self._services.chance()), latest)
+        if now() < self._patient_until:
+            look_at = min(look_at, self._patient_until)
+            for other in self._queue:
+                other.not_before = max(other.not_before, look_at)
+        queued.not_before = 0.0 if self._equal_ended else look_at
+        if now() < latest:
+            self._put_back(queued)
+        else:
+            self._history.was_too_short = True
+
     def _put_off(self, queued: _Queued, error: ProviderError) -> None:
         """Let the others go first, and this one again after a pause that leaves time for one more attempt."""
         queued.tries += 1
@@ -416,17 +455,15 @@ class Solve(Generic[S]):
             queued.not_before = latest
         else:
             queued.not_before = max(now() + pause, queued.account.admission.next_turn)
-        if queued.waits_for_equal and self._equal_ended:
-            queued.not_before = 0.0
         # A provider whose rate limit opens too late is not waited for.
         if queued.not_before <= latest:
             self._put_back(queued)
 
     def _look_for_equal(self) -> None:
-        """Call those again at once that wait for another process, because its job may have ended."""
+        """Look at once, because a job for an equal task may have ended."""
         self._equal_ended = True
         for queued in self._queue:
-            if queued.waits_for_equal:
+            if queued.looks:
                 queued.not_before = 0.0
                 self._change.set()
 

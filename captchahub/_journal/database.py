@@ -13,7 +13,6 @@ with NULL, because PostgreSQL would not know its type.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from captchahub.errors import JournalError
@@ -102,20 +101,16 @@ class Database(Protocol):
 
 
 class Listener(Protocol):
-    """Learns at once that a shared job may have ended, from a database that can say so.
+    """Learns soon that a shared job of another hub may have ended, and calls the watchers of its task.
 
     It may miss one: a solve that waits for a job also looks into the journal now and then.
     """
 
-    def watch(self, fingerprint: str, look: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call ``look``, in the thread of the event loop, when a job with this fingerprint may have ended.
-
-        The calls end with the context. There are none unless :meth:`listen` was called.
-        """
-        ...
-
     def listen(self) -> None:
-        """Listen for the next half minute. Raises nothing if that is impossible."""
+        """Listen as long as a solve waits. Called in the event loop, at each look of such a solve.
+
+        Raises nothing if that is impossible.
+        """
         ...
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ Each charge is added to the ledger in the same transaction. Times are wall clock
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import cast
 
@@ -183,21 +184,36 @@ def find_equal(
     now: float,
     fresh_since: float | None = None,
     own: OwnAccounts = NO_ACCOUNTS,
+    is_awaited: Callable[[JobEntry], bool] = lambda _: True,
 ) -> JobEntry | None:
     """Return a shared job of the hub's accounts for an equal task, or None if there is none.
 
-    One that was solved since ``fresh_since`` comes first, then one that a living hub works on.
+    One that was solved since ``fresh_since`` comes first, then the newest one that a living hub works on and
+    that ``is_awaited``.
     """
     found = connection.execute(
         f"""
         SELECT {COLUMNS} FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint AND {OF_HUB}
             AND (state = 'solved' AND answer IS NOT NULL AND updated_at >= :fresh_since
                 OR state IN ('intent', 'created') AND {HELD_BY_LIVING})
-        ORDER BY state = 'solved' DESC, id DESC LIMIT 1
+        ORDER BY state = 'solved' DESC, id DESC
         """,  # noqa: S608 - our own conditions
         {"fingerprint": fingerprint, "now": now, "fresh_since": fresh_since, **own.hub},
     )
-    return next(iter(read_entries(found)), None)
+    entries = read_entries(found)
+    return next((one for one in entries if one.state is JobState.SOLVED or is_awaited(one)), None)
+
+
+def open_jobs(connection: Connection, fingerprint: str) -> list[int]:
+    """Return the ids of the shared jobs for equal tasks that a hub works on, as far as is written."""
+    found = connection.execute(
+        """
+        SELECT id FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint
+            AND state IN ('intent', 'created') AND EXISTS (SELECT 1 FROM owners WHERE owners.id = owner)
+        """,
+        {"fingerprint": fingerprint},
+    )
+    return [row[0] for row in found]
 
 
 def stop_sharing(connection: Connection, entry_id: int) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 import math
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from contextvars import Context
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -33,6 +33,8 @@ from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners,
 from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.slot_leases import SlotLeases
 from captchahub._journal.sqlite import SqliteDatabase
+from captchahub._journal.sqlite_listener import SqliteListener
+from captchahub._journal.watchers import Watchers
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
@@ -74,6 +76,9 @@ LearnedTimes = Mapping[tuple[AccountIdentity, str], str]
 
 TakeUnsaved = Callable[[], LearnedTimes]
 
+IsAwaited = Callable[[JobEntry], bool]
+"""Returns whether a solve waits for an open job of an equal task. It may be called in another thread."""
+
 
 @attrs.frozen
 class ClaimedJob:
@@ -101,20 +106,31 @@ def open_journal(
     path = settings.journal.path if writer is None else None
     is_shared = writer is not None or settings.journal.place is not None
     listener: Listener | None = None
+    watchers = Watchers()
     # Before the lock, because it explains what is wrong with the file or its folder.
     if writer is None and settings.journal.url is not None:
-        database, clock, listener = _open_postgres(settings.journal, settings.journal.url, clock)
+        database, clock, listener = _open_postgres(settings.journal, settings.journal.url, clock, watchers)
         writer = DatabaseWriter(database, thread=True)
     elif writer is None:
         writer = DatabaseWriter(SqliteDatabase(path), thread=path is not None)
+        listener = None if path is None else SqliteListener(writer, watchers)
     lock = ProcessLock(path)
-    journal = Journal(writer, lock, background, clock, take_unsaved, is_shared=is_shared, listener=listener)
+    journal = Journal(
+        writer,
+        lock,
+        background,
+        clock,
+        take_unsaved,
+        watchers=watchers,
+        is_shared=is_shared,
+        listener=listener,
+    )
     journal.follow(settings, identities)
     return journal
 
 
 def _open_postgres(
-    settings: JournalSettings, url: Secret, clock: Callable[[], float]
+    settings: JournalSettings, url: Secret, clock: Callable[[], float], watchers: Watchers
 ) -> tuple[Database, Callable[[], float], Listener | None]:
     """Return the database at an address, the clock of its server, and what learns of ended jobs there."""
     try:
@@ -126,14 +142,14 @@ def _open_postgres(
             "created. Run: pip install 'captchahub[postgres]'"
         ) from error
     database = PostgresDatabase(url, schema=settings.schema, pooler=settings.pooler, clock=clock)
-    return database, database.now, database.listener()
+    return database, database.now, database.listener(watchers)
 
 
 class Journal:
     """The journal as one hub uses it. See :func:`open_journal`; :meth:`follow` completes it.
 
-    ``is_shared`` is False if no other hub can see it, as in memory. ``listener`` is None if nothing says that
-    a job of another hub has ended.
+    ``is_shared`` is False if no other hub can see it, as in memory. ``watchers`` are called when a job of
+    this hub has ended, and by ``listener`` when one of another hub has; it is None if nothing says that.
     """
 
     def __init__(
@@ -144,6 +160,7 @@ class Journal:
         clock: Callable[[], float],
         take_unsaved: TakeUnsaved,
         *,
+        watchers: Watchers,
         is_shared: bool,
         listener: Listener | None = None,
     ) -> None:
@@ -159,6 +176,8 @@ class Journal:
         self._background = background
         self._clock = clock
         self._take_unsaved = take_unsaved
+        self.watchers = watchers
+        """The solves that wait for jobs of equal tasks."""
         self._listener = listener
         self.is_shared = is_shared
         """Whether other hubs can see it. A journal in memory never waits for its writes."""
@@ -202,17 +221,32 @@ class Journal:
         """Return whether what a provider costs is limited."""
         return any(scope.provider in (None, provider) for scope in self._scopes)
 
-    def watch(self, fingerprint: str, look: Callable[[], None]) -> AbstractContextManager[object]:
-        """Call ``look`` when a job for an equal task may have ended in another hub, until the context ends.
+    async def look(self, job: NewJob, begun: float, is_awaited: IsAwaited) -> JobEntry | None:
+        """Return the job that answers a task or has to be waited for, or None. See :meth:`reserve`.
 
-        It may also never be called.
+        It writes nothing, and takes nothing over. Raises JournalError.
         """
-        return nullcontext() if self._listener is None else self._listener.watch(fingerprint, look)
+
+        def work(connection: Connection) -> JobEntry | None:
+            if not jobs_table.has_equal(connection, job.fingerprint):
+                return None
+            own = self._accounts.look_up(connection)
+            return self._find_equal(connection, own, job, begun, is_awaited)
+
+        equal = await self._writer.read(work)
+        if equal is not None and equal.state is not JobState.SOLVED:
+            self._listen()
+        return equal
+
+    def _listen(self) -> None:
+        if self._listener is not None:
+            self._listener.listen()
 
     async def reserve(
         self,
         job: NewJob,
         begun: float,
+        is_awaited: IsAwaited,
         refused: JobEntry | None = None,
         identity: AccountIdentity | None = None,
     ) -> JobRow | JobEntry | None:
@@ -220,8 +254,8 @@ class Journal:
 
         If an equal shared task was solved since the solve began, or within the time of the cache, return that
         job instead, and nothing need be sent. If a dead hub has created an equal one, return its row, and the
-        service is polled for that one. Return None if another process is solving an equal task, and nothing
-        may be sent.
+        service is polled for that one. Return None if a living hub works on an equal one that ``is_awaited``,
+        and nothing may be sent.
 
         ``refused`` is a job whose answer was found to be wrong, and which is shared no more. ``identity`` is
         the account. Raises BudgetExceeded, PriceUnknown or JournalError; nothing may be sent then.
@@ -233,11 +267,12 @@ class Journal:
             # Most tasks have no equal, which one look into the index shows. The statements that find the
             # right one among several take ten times as long.
             if job.is_shared and jobs_table.has_equal(connection, job.fingerprint):
-                fresh_since = min(begun, moment - self._cache, self._reuse_since)
-                equal = self._find_equal(connection, job, moment, fresh_since, own)
+                equal = self._find_equal(connection, own, job, begun, is_awaited)
                 if equal is not None:
-                    is_elsewhere = equal.state is not JobState.SOLVED and equal.owner != self.owner
-                    return None if is_elsewhere else own.named(equal)
+                    return equal if equal.state is JobState.SOLVED else None
+                taken = self._claim_equal(connection, own, job, moment)
+                if taken is not None:
+                    return own.named(taken)
             # In the transaction that charges the price: two hubs that checked first and charged later could
             # both find room for the last job.
             check_budgets(connection, job, self._scopes, moment, own)
@@ -250,31 +285,35 @@ class Journal:
             partial(self._give_back, submission=job.submission),
         )
         if opened is None:
-            if self._listener is not None:
-                self._listener.listen()
+            self._listen()
             return None
         if isinstance(opened, int):
-            return JobRow(self, opened)
-        return opened if opened.state is JobState.SOLVED else JobRow(self, opened.id, opened)
+            return JobRow(self, opened, job.fingerprint)
+        is_solved = opened.state is JobState.SOLVED
+        return opened if is_solved else JobRow(self, opened.id, job.fingerprint, opened)
 
     def _find_equal(
-        self, connection: Connection, job: NewJob, now: float, fresh_since: float, own: OwnAccounts
+        self, connection: Connection, own: OwnAccounts, job: NewJob, begun: float, is_awaited: IsAwaited
     ) -> JobEntry | None:
-        """Return the job that answers a task: solved, taken over, or one that another process works on."""
-        find = partial(
-            jobs_table.find_equal, connection, job.fingerprint, now=now, fresh_since=fresh_since, own=own
+        """Return the job that answers a task or has to be waited for, or None. See :meth:`reserve`."""
+        moment = self._clock()
+        equal = jobs_table.find_equal(
+            connection,
+            job.fingerprint,
+            now=moment,
+            fresh_since=min(begun, moment - self._cache, self._reuse_since),
+            own=own,
+            is_awaited=lambda one: not self._lock.is_free(one.owner) and is_awaited(own.named(one)),
         )
-        equal = find()
-        if equal is not None and equal.state is not JobState.SOLVED and self._lock.is_free(equal.owner):
-            expire_dead_owners(connection, self._lock, now)
-            equal = find()
-        if equal is not None and equal.state is JobState.SOLVED:
-            return equal
-        # Within one hub equal tasks share a solve, so a job of this hub is one of the same solve's.
-        if equal is None or equal.owner == self.owner:
-            since = min(now - _TAKEN_OVER_UP_TO, self._reuse_since)
-            return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
-        return equal
+        return None if equal is None else own.named(equal)
+
+    def _claim_equal(
+        self, connection: Connection, own: OwnAccounts, job: NewJob, now: float
+    ) -> JobEntry | None:
+        """Return a dead hub's job that answers a task, which this hub takes over, or None."""
+        expire_dead_owners(connection, self._lock, now)
+        since = min(now - _TAKEN_OVER_UP_TO, self._reuse_since)
+        return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
 
     async def _give_back(self, taken: int | JobEntry | None, submission: str = "") -> None:
         """Undo what a caller never learned of: the reservation of a job, or taking one over."""
@@ -612,8 +651,11 @@ class Journal:
 class JobRow:
     """One job in the journal. Once it is reserved, nothing that fails here may cost its answer."""
 
-    def __init__(self, journal: Journal, entry_id: int, found: JobEntry | None = None) -> None:
+    def __init__(
+        self, journal: Journal, entry_id: int, fingerprint: str, found: JobEntry | None = None
+    ) -> None:
         self.entry_id = entry_id
+        self._fingerprint = fingerprint
         self.found = found
         """The job as a dead hub left it, or None if it is still to be created."""
         self._journal = journal
@@ -647,6 +689,7 @@ class JobRow:
             is_given=is_given,
         )
         await self._write(work, "the end of a job")
+        self._journal.watchers.look(self._fingerprint)
 
     async def _write(self, work: Callable[..., bool], what: str) -> None:
         journal = self._journal
@@ -667,6 +710,7 @@ class JobRow:
     async def release(self) -> None:
         """Leave the job, if it is open or no caller has its answer, to any hub that resumes."""
         await self._journal.release([self.entry_id])
+        self._journal.watchers.look(self._fingerprint)
 
 
 def check_budgets(

@@ -29,6 +29,7 @@ from psycopg.types.numeric import Int8Dumper
 from captchahub._journal.database import OutcomeUnknown, T, Work
 from captchahub._journal.postgres_listener import PostgresListener
 from captchahub._journal.postgres_schema import is_newest, migrate, quoted
+from captchahub._journal.watchers import Watchers
 from captchahub._support.clock import steady
 from captchahub._support.credentials import Secret
 from captchahub._support.database_address import shown
@@ -323,10 +324,10 @@ class PostgresDatabase:
         with self._lock:
             return self._repeated(lambda: self._read(work), _NOT_READ)
 
-    def listener(self) -> PostgresListener | None:
+    def listener(self, watchers: Watchers) -> PostgresListener | None:
         """Return what learns of ended jobs, or None behind a pooler, where no session could listen."""
-        is_deaf = self._is_pooled if self._pooler is None else self._pooler
-        return None if is_deaf else PostgresListener(self._address, self._schema)
+        is_pooled = self._is_pooled if self._pooler is None else self._pooler
+        return None if is_pooled else PostgresListener(self._address, self._schema, watchers)
 
     def close(self) -> None:
         """See :meth:`captchahub._journal.database.Database.close`."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from selectors import EVENT_READ, DefaultSelector
 
 import psycopg
 from psycopg import sql
 
+from captchahub._journal.watchers import Watchers
 from captchahub._support.clock import steady
 from captchahub._support.forking import no_fork, watch
 
@@ -40,13 +40,19 @@ class PostgresListener:
     """
 
     def __init__(
-        self, address: str, schema: str, *, kept_for: float = _KEPT_FOR, pause: float = _PAUSE
+        self,
+        address: str,
+        schema: str,
+        watchers: Watchers,
+        *,
+        kept_for: float = _KEPT_FOR,
+        pause: float = _PAUSE,
     ) -> None:
         self._address = address
+        self._watchers = watchers
         self._kept_for = kept_for
         self._pause = pause
         self._listen = sql.SQL("LISTEN {}").format(sql.Identifier(schema))
-        self._watchers: dict[str, set[Callable[[], None]]] = {}
         # Of the thread and its end: a fork may come from another thread.
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -56,18 +62,6 @@ class PostgresListener:
         self._is_closed = False
         with no_fork:
             watch(self)
-
-    @contextmanager
-    def watch(self, fingerprint: str, look: Callable[[], None]) -> Generator[None]:
-        """See :meth:`captchahub._journal.database.Listener.watch`."""
-        watchers = self._watchers.setdefault(fingerprint, set())
-        watchers.add(look)
-        try:
-            yield
-        finally:
-            watchers.discard(look)
-            if not watchers:
-                del self._watchers[fingerprint]
 
     def listen(self) -> None:
         """See :meth:`captchahub._journal.database.Listener.listen`."""
@@ -139,7 +133,7 @@ class PostgresListener:
         with closing(connection), DefaultSelector() as selector:
             connection.execute(self._listen)
             # What has ended before that was not notified.
-            loop.call_soon_threadsafe(self._look, None)
+            loop.call_soon_threadsafe(self._watchers.look, None)
             selector.register(stopped, EVENT_READ)
             selector.register(connection, EVENT_READ)
             while self._is_wanted:
@@ -147,11 +141,5 @@ class PostgresListener:
                 if any(key.fileobj is stopped for key, _ in ready):
                     return
                 for notification in connection.notifies(timeout=0):
-                    if notification.payload in self._watchers:
-                        loop.call_soon_threadsafe(self._look, notification.payload)
-
-    def _look(self, fingerprint: str | None) -> None:
-        """Let the solves of a fingerprint look, or all solves."""
-        groups = [*self._watchers.values()] if fingerprint is None else [self._watchers.get(fingerprint, ())]
-        for look in [look for group in groups for look in group]:
-            look()
+                    if notification.payload in self._watchers.fingerprints:
+                        loop.call_soon_threadsafe(self._watchers.look, notification.payload)

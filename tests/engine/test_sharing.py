@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
@@ -37,12 +37,13 @@ from tests.virtual_services import (
     MORNING,
     PICTURE,
     TASK,
-    TOKEN,
     Service,
     T,
+    account_at,
     in_turn,
     run_with_services,
     unreachable,
+    unreachable_until,
 )
 
 PRICE = {"prices": {"image-to-text": 0.001}}
@@ -121,24 +122,24 @@ class TestInOneHub:
                 one.cancel()
             await asyncio.wait(solves)
             assert all(one.cancelled() for one in solves)
-            # The next one is not kept waiting for it.
-            await solve(engine)
+            # The next one does not wait for the solve, but for the job that is paid for.
+            assert (await solve(engine)).is_shared
 
         run_with_services(services, main)
-        assert services["omo"].jobs == 2
+        assert services["omo"].jobs == 1
 
     def test_where_the_first_one_fails_the_next_tries_itself(self) -> None:
-        services = {"omo": Service(seconds=lambda: 20.0)}
+        services = {"omo": Service(mishap=unreachable_until(2.0))}
 
         async def main(engine: Engine) -> None:
-            short = asyncio.ensure_future(solve(engine, timeout=5))
-            await asyncio.sleep(1)
+            short = asyncio.ensure_future(solve(engine, timeout=1))
+            await asyncio.sleep(0.5)
             assert (await solve(engine, timeout=60)).solution.text == "x7kp2"
-            with pytest.raises(SolveTimeout):
+            with pytest.raises(AllProvidersFailed):
                 await short
 
         run_with_services(services, main)
-        assert services["omo"].jobs == 2
+        assert services["omo"].jobs == 1
 
     def test_each_keeps_to_its_own_deadline(self) -> None:
         services = {"omo": Service(seconds=lambda: 50.0)}
@@ -194,20 +195,25 @@ class TestInOneHub:
 
 
 def two_hubs(
-    service: Service,
+    services: Service | Mapping[str, Service],
     main: Callable[[Engine, Engine], Coroutine[Any, Any, T]],
     book: Shared | None = None,
-    **top: object,
+    top: Mapping[str, object] | None = None,
+    **route: object,
 ) -> T:
     """What a coroutine makes of two hubs, as two processes have them, with one journal between them."""
     journal = book or Shared()
-    account = {"plugin": "omocaptcha", "api_token": TOKEN, **PRICE}
-    mapping = {"providers": {"omo": account}, **top}
+    known = {"omo": services} if isinstance(services, Service) else services
+    mapping = {
+        "providers": {name: {**account_at(name), **PRICE, **one.account} for name, one in known.items()},
+        "routes": {"image-to-text": {"providers": list(known), **route}},
+        **(top or {}),
+    }
 
     def hub() -> Engine:
         return Engine(
             load_mapping(mapping),
-            connect=lambda _: service.connect(),
+            connect=lambda settings: known[settings.name].connect(),
             chance=lambda: 1.0,
             wall_clock=lambda: MORNING + asyncio.get_running_loop().time(),
             journal=journal,
@@ -222,6 +228,249 @@ def two_hubs(
             await other.aclose()
 
     return run_virtual(run())
+
+
+def left(engine: Engine, *, seconds: float = 5.0, share: bool = True) -> Coroutine[Any, Any, None]:
+    """Begin a solve and give it up, so that its job is still open."""
+
+    async def give_up() -> None:
+        with pytest.raises(SolveTimeout):
+            await engine.solve(TASK, seconds, share=share)
+
+    return give_up()
+
+
+async def cancelled(engine: Engine) -> None:
+    """Begin a solve and cancel it after two seconds."""
+    solving = asyncio.ensure_future(solve(engine))
+    await asyncio.sleep(2)
+    solving.cancel()
+    await asyncio.wait([solving])
+
+
+class TestAJobWhoseSolveIsOver:
+    """As the service still works on it, its answer is likely to come."""
+
+    def test_answers_an_equal_task_and_costs_nothing_more(self) -> None:
+        services = {"omo": Service(seconds=lambda: 20.0, settings=PRICE)}
+
+        async def main(engine: Engine) -> None:
+            await left(engine)
+            result = await solve(engine)
+            assert (result.solution, result.provider) == (TextSolution("x7kp2"), "omo")
+            assert (result.is_shared, result.cost, result.job_id) == (
+                True,
+                0,
+                next(iter(services["omo"].world.jobs)),
+            )
+            (line,) = await engine.spend(UTC, None)
+            assert (line.jobs, line.amount) == (1, Decimal("0.001"))
+            # It is delivered.
+            assert [one async for one in engine.resume(4)] == []
+
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
+
+    def test_answers_when_it_is_done_and_not_after_a_pause(self) -> None:
+        services = {"omo": Service(seconds=lambda: 20.0)}
+
+        async def main(engine: Engine) -> None:
+            await left(engine)
+            await solve(engine, timeout=1e4)
+            last = services["omo"].transport.calls_to("getJobResult")[-1]
+            assert asyncio.get_running_loop().time() == last.at
+
+        # Its pauses would last for hours.
+        run_with_services(services, main, chance=lambda: 1e5)
+        assert services["omo"].jobs == 1
+
+    @pytest.mark.parametrize(("first", "second"), [(True, False), (False, True)])
+    def test_is_not_waited_for_by_what_shares_nothing(self, first: bool, second: bool) -> None:
+        services = {"omo": Service(seconds=in_turn(20.0, 3.0))}
+
+        async def main(engine: Engine) -> None:
+            await left(engine, share=first)
+            assert not (await engine.solve(TASK, None, share=second)).is_shared
+
+        run_with_services(services, main)
+        assert services["omo"].jobs == 2
+
+    def test_that_fails_is_ordered_again(self) -> None:
+        services = {"omo": Service(seconds=lambda: 20.0, answer=None)}
+
+        async def main(engine: Engine) -> None:
+            await left(engine)
+            solving = asyncio.ensure_future(solve(engine))
+            await asyncio.sleep(10)
+            services["omo"].answer = "x7kp2"
+            assert not (await solving).is_shared
+
+        run_with_services(services, main)
+        assert services["omo"].jobs == 2
+
+    def test_that_is_given_up_is_not_waited_for(self) -> None:
+        services = {"omo": Service(seconds=in_turn(1e9, 3.0))}
+
+        async def main(engine: Engine) -> None:
+            await left(engine)
+            await asyncio.sleep(500)
+            solving = asyncio.ensure_future(solve(engine, timeout=300))
+            assert not (await solving).is_shared
+            assert asyncio.get_running_loop().time() < 620
+
+        run_with_services(services, main)
+        assert services["omo"].jobs == 2
+
+    def test_is_waited_for_until_the_deadline(self) -> None:
+        services = {"omo": Service(seconds=lambda: 50.0)}
+
+        async def main(engine: Engine) -> None:
+            await left(engine)
+            with pytest.raises(SolveTimeout) as caught:
+                await solve(engine, timeout=10)
+            assert 14.8 < asyncio.get_running_loop().time() <= 15.0
+            (attempt,) = caught.value.attempts
+            assert (attempt.provider, attempt.cost) == ("omo", 0)
+            assert "a job for an equal task is under way" in str(attempt.error)
+
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
+
+    def test_answers_in_the_last_moment(self) -> None:
+        services = {"omo": Service(seconds=lambda: 12.0, settings=PRICE)}
+
+        async def main(engine: Engine) -> None:
+            await left(engine)
+            # It is polled every two seconds.
+            assert (await solve(engine, timeout=9.2)).is_shared
+
+        run_with_services(services, main)
+
+    def test_is_followed_by_each_and_by_none_twice(self) -> None:
+        services = {"omo": Service(seconds=lambda: 30.0)}
+
+        async def main(engine: Engine) -> None:
+            for _ in range(3):
+                await left(engine)
+            results = await asyncio.gather(*(solve(engine) for _ in range(3)))
+            assert all(one.is_shared for one in results)
+
+        run_with_services(services, main)
+        assert services["omo"].jobs == 1
+
+
+@pytest.mark.parametrize("is_same_hub", [True, False])
+class TestAnEqualTaskThatIsSlow:
+    """It is waited for as long as a job of one's own."""
+
+    @staticmethod
+    def solved(
+        services: Mapping[str, Service], is_same_hub: bool, **route: object
+    ) -> Result[Any] | SolveTimeout:
+        async def main(one: Engine, other: Engine) -> Result[Any] | SolveTimeout:
+            await cancelled(one)
+            try:
+                return await solve(one if is_same_hub else other, timeout=60)
+            except SolveTimeout as error:
+                return error
+
+        return two_hubs(services, main, **route)
+
+    @pytest.mark.parametrize(("timeout", "begun"), [({}, 32.0), ({"timeout": "10s"}, 12.0)])
+    def test_leaves_time_for_the_next_provider(
+        self, is_same_hub: bool, timeout: Mapping[str, object], begun: float
+    ) -> None:
+        services = {"slow": Service(seconds=lambda: 1e9, settings=timeout), "good": Service()}
+        result = self.solved(services, is_same_hub)
+        assert isinstance(result, Result)
+        assert (result.provider, result.is_shared) == ("good", False)
+        assert [attempt.provider for attempt in result.attempts] == ["good"]
+        assert [job.created_at for job in services["good"].world.jobs.values()] == [begun]
+        assert services["slow"].jobs == 1
+
+    def test_is_the_only_one_where_the_route_says_so(self, is_same_hub: bool) -> None:
+        services = {"slow": Service(seconds=lambda: 1e9, settings={"timeout": "10s"}), "good": Service()}
+        error = self.solved(services, is_same_hub, on_timeout="fail")
+        assert isinstance(error, SolveTimeout)
+        assert (services["slow"].jobs, services["good"].jobs) == (1, 0)
+
+    def test_may_answer_when_the_next_provider_has_failed(self, is_same_hub: bool) -> None:
+        services = {
+            "slow": Service(seconds=lambda: 40.0, settings={"timeout": "10s"}),
+            "bad": Service(answer=None),
+        }
+        result = self.solved(services, is_same_hub)
+        assert isinstance(result, Result)
+        assert (result.provider, result.is_shared) == ("slow", True)
+        assert (services["slow"].jobs, services["bad"].jobs) == (1, 1)
+
+
+def test_a_job_that_was_taken_over_and_takes_too_long_is_waited_for_once() -> None:
+    services, book = (
+        {"slow": Service(seconds=lambda: 1e9, settings={"timeout": "10s"}), "good": Service()},
+        Shared(),
+    )
+
+    async def main(one: Engine, other: Engine) -> None:
+        await cancelled(one)
+        await one.aclose()
+        assert (await solve(other, timeout=60)).provider == "good"
+
+    two_hubs(services, main, book)
+    assert services["slow"].jobs == 1
+    assert [job.created_at for job in services["good"].world.jobs.values()] == [11.5]
+
+
+class TestWaitingForAnEqualTask:
+    def test_takes_no_turn_of_the_rate(self) -> None:
+        service = Service(seconds=in_turn(30.0, 1.0), settings={"rate": "2/minute"})
+
+        async def main(one: Engine, other: Engine) -> None:
+            solving = [asyncio.ensure_future(solve(one))]
+            await asyncio.sleep(1)
+            solving.append(asyncio.ensure_future(solve(other)))
+            await asyncio.sleep(15)
+            # The other turn of this minute is left, for each of them.
+            await solve(other, ImageToText(PICTURE, length=5), timeout=10)
+            await asyncio.gather(*solving)
+            assert service.jobs == 2
+            # The answer needs none either.
+            assert asyncio.get_running_loop().time() < 60
+
+        two_hubs({"omo": service}, main)
+
+    def test_takes_no_slot(self) -> None:
+        service = Service(seconds=in_turn(10.0, 30.0), settings={"max_in_flight": 2})
+
+        async def main(one: Engine, other: Engine) -> None:
+            first = asyncio.ensure_future(solve(one))
+            await asyncio.sleep(1)
+            second = asyncio.ensure_future(solve(other))
+            await asyncio.sleep(3)
+            more = [asyncio.ensure_future(solve(other, ImageToText(PICTURE, length=n))) for n in (4, 5)]
+            await asyncio.gather(first, second)
+            assert not any(one.done() for one in more)
+
+        two_hubs({"omo": service}, main)
+
+    def test_is_not_an_attempt_each_time_it_looks(self) -> None:
+        service = Service(seconds=lambda: 20.0)
+
+        async def main(one: Engine, other: Engine) -> None:
+            first, second = await asyncio.gather(solve(one), solve(other))
+            shared = second if second.is_shared else first
+            assert [(attempt.provider, attempt.error) for attempt in shared.attempts] == [("omo", None)]
+
+        two_hubs({"omo": service}, main)
+
+    def test_a_known_answer_takes_no_turn_of_the_rate(self) -> None:
+        services = {"omo": Service(settings={"rate": "1/minute"})}
+
+        async def main(engine: Engine) -> None:
+            await solve(engine)
+            assert (await solve(engine, timeout=5)).is_shared
+
+        run_with_services(services, main, top={"cache": "1h"})
 
 
 class TestAcrossProcesses:
@@ -362,7 +611,7 @@ class TestTheCache:
             await asyncio.sleep(3601)
             assert not (await solve(one)).is_shared
 
-        two_hubs(service, main, cache="1h")
+        two_hubs(service, main, top={"cache": "1h"})
         assert service.jobs == 2
 
     def test_there_is_none_unless_it_is_wanted(self) -> None:
@@ -412,7 +661,7 @@ class TestTheCache:
                 await one.report(result, correct=False)
             assert not (await solve(other)).is_shared
 
-        two_hubs(service, main, cache="1h")
+        two_hubs(service, main, top={"cache": "1h"})
 
 
 def test_closing_ends_every_caller_of_equal_tasks_alike() -> None:

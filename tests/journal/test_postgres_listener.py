@@ -25,6 +25,7 @@ from captchahub._journal.database import Connection, Work
 from captchahub._journal.postgres import PostgresDatabase
 from captchahub._journal.postgres_listener import PostgresListener
 from captchahub._journal.rows import NewJob
+from captchahub._journal.watchers import Watchers
 from captchahub._plugins.manager import Plugins
 from captchahub.provider import Secret
 from captchahub.testing import Sandbox, load_emulation
@@ -196,13 +197,17 @@ class TestTheListener:
 
     @staticmethod
     def run(
-        place: Place, main: Callable[[PostgresListener, asyncio.Queue[str]], Any], **options: Any
+        place: Place,
+        main: Callable[[PostgresListener, asyncio.Queue[str]], Any],
+        watchers: Watchers | None = None,
+        **options: Any,
     ) -> None:
         async def listened() -> None:
             address = make_conninfo(place.address, application_name=place.schema)
-            with closing(PostgresListener(address, place.schema, **options)) as listener:
+            all_watchers = watchers or Watchers()
+            with closing(PostgresListener(address, place.schema, all_watchers, **options)) as listener:
                 looks: asyncio.Queue[str] = asyncio.Queue()
-                with listener.watch("mine", partial(looks.put_nowait, "mine")):
+                with all_watchers.watch("mine", partial(looks.put_nowait, "mine")):
                     async with asyncio.timeout(20):
                         await main(listener, looks)
             assert threads() == []
@@ -210,10 +215,12 @@ class TestTheListener:
         asyncio.run(listened())
 
     def test_says_only_what_is_watched(self, place: Place) -> None:
+        watchers = Watchers()
+
         async def main(listener: PostgresListener, looks: asyncio.Queue[str]) -> None:
             listener.listen()
             await looks.get()
-            with listener.watch("another", partial(looks.put_nowait, "another")):
+            with watchers.watch("another", partial(looks.put_nowait, "another")):
                 for fingerprint in ("unknown", "another", "mine"):
                     execute(place.address, NOTIFY, place.schema, fingerprint)
                 assert [await looks.get(), await looks.get()] == ["another", "mine"]
@@ -221,7 +228,7 @@ class TestTheListener:
             execute(place.address, NOTIFY, place.schema, "mine")
             assert await looks.get() == "mine"
 
-        self.run(place, main)
+        self.run(place, main, watchers)
 
     def test_connects_again_and_looks(self, place: Place) -> None:
         async def main(listener: PostgresListener, looks: asyncio.Queue[str]) -> None:
@@ -245,7 +252,8 @@ class TestTheListener:
 
     def test_bears_a_server_that_refuses(self, place: Place) -> None:
         async def main() -> None:
-            with closing(PostgresListener(make_conninfo(place.address, port=1), place.schema)) as listener:
+            address = make_conninfo(place.address, port=1)
+            with closing(PostgresListener(address, place.schema, Watchers())) as listener:
                 listener.listen()
                 listener.listen()
                 assert len(threads()) == 1

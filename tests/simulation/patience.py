@@ -172,7 +172,7 @@ class Waited:
                     )
             elif (
                 isinstance(error, NotAsked)
-                and "another process is solving" in str(error)
+                and "a job for an equal task is under way" in str(error)
                 and world.has_reliable_clock
             ):
                 since = world.wall() - (self._now - self.began)

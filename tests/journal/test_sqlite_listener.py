@@ -94,7 +94,7 @@ class TestAnEqualTask:
         async def main() -> None:
             async with pair_of(sandbox, tmp_path / "jobs.db") as pair:
                 sandbox.finish_jobs()
-                assert await asyncio.gather(pair.solving, pair.waiting) == [pair.text] * 2
+                assert [await pair.solving, await pair.waiting] == [pair.text] * 2
                 assert len(sandbox.jobs) == 1
 
         asyncio.run(main())

@@ -160,17 +160,13 @@ class SimulatedJournal:
         return Decimal(units) / 10**9
 
     def has_equal(self, fingerprint: str, hub: Hub, since: float) -> bool:
-        """Return whether another hub had an equal task in work at an account that this hub may have too."""
+        """Return whether a hub had an equal task in work at an account that this hub may have."""
         sql = """
-            SELECT id, provider, owner FROM every_job WHERE fingerprint = :fingerprint AND is_shared = 1
+            SELECT id, provider FROM every_job WHERE fingerprint = :fingerprint AND is_shared = 1
                 AND (state IN ('intent', 'created') OR updated_at >= :since)
             """
-        for entry, provider, owner in self.read(sql, fingerprint=fingerprint, since=since):
-            # Others can have taken over what this one has ordered.
-            is_own = self._orders[entry].hub is hub and hub in self.hubs.get(owner, ())
-            if not is_own and self._is_usable(entry, provider, hub):
-                return True
-        return False
+        found = self.read(sql, fingerprint=fingerprint, since=since)
+        return any(self._is_usable(entry, provider, hub) for entry, provider in found)
 
     def _is_usable(self, entry: int, provider: str, hub: Hub) -> bool:
         account = self.account_of(entry, provider)
@@ -192,13 +188,17 @@ class SimulatedJournal:
         return worker is not None and worker is not hub and not worker.is_dead
 
     def _check_shared(self) -> None:
-        """Check that no hub creates a job for a shared task while another living process has one."""
+        """Check that no hub creates a job for a shared task while another living process has one.
+
+        A solve that has waited for that one for some time may create one at another provider.
+        """
         sql = """
             SELECT later.id, earlier.id, earlier.provider, earlier.owner FROM jobs AS later
             JOIN jobs AS earlier ON earlier.fingerprint = later.fingerprint
             JOIN owners ON owners.id = earlier.owner AND owners.alive_until > :now
             WHERE later.id > :seen AND earlier.id < later.id AND later.is_shared = 1
                 AND earlier.is_shared = 1 AND earlier.state IN ('intent', 'created')
+                AND (later.provider = earlier.provider OR later.ordered_at < earlier.ordered_at + 1)
             """
         for new, old, provider, owner in self.read(sql, now=self._world.wall(), seen=self._seen):
             hub, account = self._orders[new].hub, self.account_of(old, provider)

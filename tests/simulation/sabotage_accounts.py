@@ -56,7 +56,6 @@ def slots_of_each_process(patch: pytest.MonkeyPatch) -> None:
 
 
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
-    "engine of the parent": (engine_of_the_parent, "while another process had an equal one"),
     "lease of the parent": (engine_of_the_parent, "which is dead, can't be collected"),
     "jobs of any account": (jobs_of_any_account, "which is of another account"),
     "budget by name": (budget_by_name, "and its accounts have"),

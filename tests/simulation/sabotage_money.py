@@ -25,7 +25,6 @@ from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._journal.journal import JobRow, Journal
 from captchahub._journal.rows import NewJob
-from captchahub._policy.account_identity import AccountIdentity
 from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import AmbiguousCreate, ProviderError
@@ -78,14 +77,12 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     def nothing(*_values: object) -> None:
         pass
 
-    async def check_first(
-        self: Journal, order: NewJob, begun: float, refused: Entry | None, identity: AccountIdentity
-    ) -> JobRow | Entry | None:
+    async def check_first(self: Journal, order: NewJob, begun: float, *rest: Any) -> JobRow | Entry | None:
         def look(connection: Connection, own: OwnAccounts) -> None:
             check(connection, order, self._scopes, self._clock(), own)
 
-        await self._accounts.write(look, self._accounts.including(order.provider, identity))
-        return await reserve(self, order, begun, refused, identity)
+        await self._accounts.write(look, self._accounts.including(order.provider, rest[-1]))
+        return await reserve(self, order, begun, *rest)
 
     patch.setattr(_journal, "check_budgets", nothing)
     patch.setattr(Journal, "reserve", check_first)
@@ -153,9 +150,9 @@ def stale_answers(patch: pytest.MonkeyPatch) -> None:
     find = _jobs_table.find_equal
 
     def find_any(
-        connection: Connection, fingerprint: str, *, now: float, own: OwnAccounts, **_rest: object
+        connection: Connection, fingerprint: str, *, fresh_since: float, **named: Any
     ) -> Entry | None:
-        return find(connection, fingerprint, now=now, fresh_since=0.0, own=own)
+        return find(connection, fingerprint, fresh_since=min(fresh_since, 0.0), **named)
 
     patch.setattr(_jobs_table, "find_equal", find_any)
 

@@ -50,7 +50,6 @@ _CAUGHT_BY = {
     "late answer ignored": 15,
     "pace of our own": 1,
     "first question at once": 2,
-    "engine of the parent": 15,
     "lease of the parent": 5,
     "jobs of any account": 1,
     "budget by name": 14,

@@ -204,18 +204,6 @@ def find_equal(
     return next((one for one in entries if one.state is JobState.SOLVED or is_awaited(one)), None)
 
 
-def open_jobs(connection: Connection, fingerprint: str) -> list[int]:
-    """Return the ids of the shared jobs for equal tasks that a hub works on, as far as is written."""
-    found = connection.execute(
-        """
-        SELECT id FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint
-            AND state IN ('intent', 'created') AND EXISTS (SELECT 1 FROM owners WHERE owners.id = owner)
-        """,
-        {"fingerprint": fingerprint},
-    )
-    return [row[0] for row in found]
-
-
 def stop_sharing(connection: Connection, entry_id: int) -> bool:
     """Share a job no more with equal tasks, because its answer is wrong."""
     changed = connection.execute(

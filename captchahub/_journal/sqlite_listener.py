@@ -12,7 +12,6 @@ from contextlib import suppress
 from contextvars import Context
 from functools import partial
 
-from captchahub._journal import jobs_table
 from captchahub._journal.database import Connection
 from captchahub._journal.watchers import Watchers
 from captchahub._journal.writer import Writer
@@ -66,5 +65,17 @@ class SqliteListener:
         if commits == self._commits and before.keys() >= {*watched}:
             return ()
         self._commits = commits
-        self._open = {one: jobs_table.open_jobs(connection, one) for one in watched}
+        self._open = {one: _open_jobs(connection, one) for one in watched}
         return [one for one, jobs in self._open.items() if jobs != before.get(one, jobs or None)]
+
+
+def _open_jobs(connection: Connection, fingerprint: str) -> list[int]:
+    """Return the ids of the shared jobs for equal tasks that a hub works on, as far as is written."""
+    found = connection.execute(
+        """
+        SELECT id FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint
+            AND state IN ('intent', 'created') AND EXISTS (SELECT 1 FROM owners WHERE owners.id = owner)
+        """,
+        {"fingerprint": fingerprint},
+    )
+    return [row[0] for row in found]

@@ -12,7 +12,6 @@ import pytest
 from captchahub._engine.engine import Engine, ProcessEngine
 from captchahub._engine.shared_limits import SharedLimits
 from captchahub._journal import claims as _claims
-from captchahub._journal import jobs_table as _jobs_table
 from captchahub._journal import ledger_table as _ledger_table
 from captchahub.settings import HubSettings
 
@@ -41,11 +40,6 @@ def budget_by_name(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(_ledger_table, "OF_PROVIDER", "provider = :provider")
 
 
-def equal_task_of_any_account(patch: pytest.MonkeyPatch) -> None:
-    """A solve waits for the equal task of another process at any account."""
-    patch.setattr(_jobs_table, "OF_HUB", "1 = 1")
-
-
 def slots_of_each_process(patch: pytest.MonkeyPatch) -> None:
     """Each process has the slots of an account for itself."""
 
@@ -60,6 +54,5 @@ SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {
     "jobs of any account": (jobs_of_any_account, "which is of another account"),
     "budget by name": (budget_by_name, "and its accounts have"),
     "slots of each process": (slots_of_each_process, "are taken by all processes"),
-    "equal task of any account": (equal_task_of_any_account, "waited for a job of another account"),
 }
 """Each with a part of the violation that the simulation must report."""

@@ -53,7 +53,6 @@ _CAUGHT_BY = {
     "lease of the parent": 5,
     "jobs of any account": 1,
     "budget by name": 14,
-    "equal task of any account": 55,
     "slots of each process": 1,
     "lost commit taken for written": 51,
     "lost commit repeated": 16,

@@ -89,7 +89,9 @@ class PostgresServer:
             password.chmod(0o644)
             self._run(
                 "initdb",
-                *("--username", _USER, "--pwfile", password, "--auth", "scram-sha-256"),
+                *("--username", _USER, "--pwfile", password),
+                # Through the socket in the folder, which other users can't enter, without a password.
+                *("--auth-host", "scram-sha-256", "--auth-local", "trust"),
                 *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--pgdata", self.folder / "data"),
             )
         else:

@@ -479,8 +479,8 @@ class PostgresDatabase:
             # No lock: a reader sees one snapshot, and need not wait for a writer.
             self._start(self._begin_read)
             done = work(transaction)
-            # Not a commit, so that nothing is written even if the work does more than read.
-            self._start(b"ROLLBACK")
+            # Not a rollback, after which the client library would prepare every statement anew.
+            self._start(b"COMMIT")
         except BaseException as error:
             self._roll_back(error)
             if isinstance(error, psycopg.Error):
@@ -575,7 +575,7 @@ class PostgresDatabase:
         # Several statements in one round trip.
         begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {local} {self._take_lock}"
         self._begin_write = f"{begin} {_NUMBER}".encode()
-        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {local}".encode()
+        self._begin_read = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {local}".encode()
         self._timeline = None
         # Some services offer PostgreSQL without this function, and without timelines.
         with suppress(psycopg.DatabaseError):

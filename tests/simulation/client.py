@@ -105,6 +105,7 @@ class Client(Environment):
             account = account_of(settings, service_types[settings.name])
             return ServiceConnection(process, services[account.provider, account.is_elsewhere])
 
+        writer = JournalWriter(process, self.journal)
         process.version = version
         process.accounts = self.configured.accounts[version].values()
         engine = process.engine = Engine(
@@ -112,8 +113,8 @@ class Client(Environment):
             plugins=INSTALLED,
             connect=connect,
             chance=chance.random,
-            wall_clock=self.journal.open(),
-            journal=JournalWriter(process, self.journal),
+            wall_clock=writer.now,
+            journal=writer,
         )
         if copied is not None:
             # An engine that was never used shares nothing else with its copy.

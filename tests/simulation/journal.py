@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from captchahub.jobs import JobEntry
 from tests.simulation.accounts import Account
 from tests.simulation.budgets import Charge
 from tests.simulation.configuration import Configuration
-from tests.simulation.stores import Store
+from tests.simulation.stores import Store, StoreConnection
 from tests.simulation.world import SimulatedWorld
 
 __all__ = ["Hub", "SimulatedJournal"]
@@ -69,6 +69,7 @@ class SimulatedJournal:
         self._orders: dict[int, _Writer] = {}
         self._seen = 0
         self._pruned = set[int]()
+        self._pruned_count = 0
         self._failing = failing
         self._slow = slow
 
@@ -89,31 +90,43 @@ class SimulatedJournal:
             return self._chance.uniform(0.05, 0.5)
         return self._chance.uniform(0.0001, 0.005)
 
-    def open(self) -> Callable[[], float]:
-        """Open it for a new hub, and return the wall clock that the hub follows."""
-        return self._store.open()
+    def connect(self) -> StoreConnection:
+        """Open it for a new hub."""
+        return self._store.connect()
 
-    def commit(self, works: Sequence[Work[Any]], hub: Hub) -> Sequence[Any]:
+    def commit(self, connection: StoreConnection, works: Sequence[Work[Any]], hub: Hub) -> Sequence[Any]:
         """Run the work of one hub, and return what each part returned or raised."""
         self._world.note(f"commit {len(works)}")
-        if not self._world.is_calm and self._chance.random() < self._failing:
+        if self._fails():
             self._world.inject("failed commit")
             return [JournalError("the disk is full") for _ in works]
-        outcomes = self._store.transact(works, may_fail=self.may_fail)
-        newest = self._newest()
-        if newest > self._seen:
+        outcomes = connection.transact(works, may_fail=self.may_fail)
+        newest, pruned = self._store.counts()
+        if newest is not None and newest > self._seen:
             written = _Writer(hub, hub.version)
             self._orders |= dict.fromkeys(range(self._seen + 1, newest + 1), written)
             self._check_budgets()
             self._check_shared()
             self._check_cache()
             self._seen = newest
-        self._check_pruned()
+        if pruned != self._pruned_count:
+            self._check_pruned()
+            self._pruned_count = pruned
         return outcomes
 
-    def _newest(self) -> int:
-        ((newest,),) = self.read("SELECT max(id) FROM jobs")
-        return newest or 0
+    def read_for_hub(self, connection: StoreConnection, work: Work[Any]) -> Any:
+        """Return what a work of one hub reads, or the error that it gets."""
+        self._world.count("read of the journal")
+        if self._fails():
+            self._world.inject("failed read")
+            return JournalError("the disk can't be read")
+        try:
+            return connection.read(work, may_fail=self.may_fail)
+        except JournalError as error:
+            return error
+
+    def _fails(self) -> bool:
+        return not self._world.is_calm and self._chance.random() < self._failing
 
     def _check_budgets(self) -> None:
         """Check that all budgets are kept in every period so far, as far as prices were known."""
@@ -244,11 +257,11 @@ class SimulatedJournal:
     def every_job(self) -> list[JobEntry]:
         """Return all jobs that were ever in the journal, oldest first."""
         sql = f"SELECT {COLUMNS} FROM every_job ORDER BY id"
-        return self._store.read(lambda connection: read_entries(connection.execute(sql)))
+        return self._store.look(lambda connection: read_entries(connection.execute(sql)))
 
     def read(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        return self._store.read(lambda connection: list(connection.execute(sql, values)))
+        return self._store.look(lambda connection: list(connection.execute(sql, values)))
 
     def charged(self, provider: str) -> Decimal:
         """Return the amount spent at a provider according to the ledger."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextvars import copy_context
 from enum import Enum
 from math import inf
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import attrs
 
@@ -175,8 +175,15 @@ def check_slots(world: SimulatedWorld, process: Process) -> None:
             )
 
 
+@attrs.frozen(eq=False)
+class _Waiting:
+    work: Work[Any]
+    is_read: bool
+    future: asyncio.Future[Any]
+
+
 class JournalWriter:
-    """One process's journal: the library's file journal with a timer instead of a thread.
+    """One process's journal, with a connection of its own: the library's with a timer instead of a thread.
 
     All work that waits during a commit is in the next one.
     """
@@ -184,49 +191,63 @@ class JournalWriter:
     def __init__(self, process: Process, journal: SimulatedJournal) -> None:
         self._process = process
         self._journal_file = journal
-        self._waiting: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._connection = journal.connect()
+        self._waiting: list[_Waiting] = []
         self._is_closed = False
         self._idle = asyncio.Event()
         self._idle.set()
 
+    def now(self) -> float:
+        """Return the wall clock that the hub follows."""
+        return self._connection.now()
+
     async def write(self, work: Work[T]) -> T:
         """See :class:`captchahub._journal.writer.Writer`."""
+        return await self._enqueue(work, is_read=False)
+
+    async def read(self, work: Work[T]) -> T:
+        """See :class:`captchahub._journal.writer.Writer`: in turn with the writes."""
+        return await self._enqueue(work, is_read=True)
+
+    async def _enqueue(self, work: Work[T], *, is_read: bool) -> T:
         self._process.refuse_if_dead()
         if self._is_closed:
             raise HubClosed
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._waiting.append((work, future))
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append(_Waiting(work, is_read, future))
         if self._idle.is_set():
             self._idle.clear()
-            loop.call_later(self._journal_file.latency(), self._commit, context=NO_OWNER)
-        return cast("T", await asyncio.shield(future))
+            loop.call_later(self._journal_file.latency(), self._work, context=NO_OWNER)
+        return await asyncio.shield(future)
 
-    async def read(self, work: Work[T]) -> T:
-        """See :class:`captchahub._journal.writer.Writer`: in turn with the writes, and failing as they do."""
-        return await self.write(work)
-
-    def _commit(self) -> None:
-        process = self._process
+    def _work(self) -> None:
+        process, journal = self._process, self._journal_file
         if process.is_stalled:
-            process.held.append(self._commit)
+            process.held.append(self._work)
             return
         process.reach(KillPoint.COMMIT)
         if process.is_dead:
             return
         batch, self._waiting = self._waiting, []
-        outcomes = self._journal_file.commit([work for work, _ in batch], process)
-        process.reach(KillPoint.COMMITTED)
-        if process.is_dead:
-            return
+        writes = [one for one in batch if not one.is_read]
+        outcomes: list[tuple[_Waiting, Any]] = []
+        if writes:
+            done = journal.commit(self._connection, [one.work for one in writes], process)
+            outcomes += zip(writes, done, strict=True)
+            process.reach(KillPoint.COMMITTED)
+            if process.is_dead:
+                return
+        # After the writes, so that a read finds what was written before it.
+        outcomes += [(one, journal.read_for_hub(self._connection, one.work)) for one in batch if one.is_read]
         self._idle.set()
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
+        for waiting, outcome in outcomes:
             if isinstance(outcome, Exception):
-                future.set_exception(outcome)
+                waiting.future.set_exception(outcome)
                 # Retrieve the exception, so that asyncio does not log it if no task waits for it.
-                future.exception()
+                waiting.future.exception()
             else:
-                future.set_result(outcome)
+                waiting.future.set_result(outcome)
 
     async def aclose(self) -> None:
         """See :class:`captchahub._journal.writer.Writer`; the file is the world's, and stays."""

@@ -18,11 +18,12 @@ from collections import Counter
 
 import pytest
 
+from tests.simulation.postgres_store import Loss
 from tests.simulation.run import simulate
 from tests.simulation.sabotage import SABOTAGES
 from tests.simulation.sabotage_store import STORE_SABOTAGES
 from tests.simulation.soak import seeds
-from tests.simulation.stores import STORE, Loss
+from tests.simulation.stores import STORE
 
 # This many runs are enough to detect each sabotage.
 _MAX_RUNS = 100

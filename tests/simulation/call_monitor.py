@@ -155,13 +155,19 @@ class CallMonitor:
         """Record that the answer has arrived."""
         self.answers.setdefault((service.name, job_id), service.world.loop.time())
 
-    def longest_pause(self, services: Sequence[Service], begin: float, end: float) -> float:
-        """Return the longest time without any job at the services with one name, in seconds."""
+    def longest_pause(
+        self, services: Sequence[Service], begin: float, end: float, others: Sequence[float] = ()
+    ) -> float:
+        """Return the longest time without any job at the services with one name, in seconds.
+
+        ``others`` are the times at which other processes have created jobs.
+        """
         name = services[0].name
         orders = (*self._orders[name], *self._looks[name])
         busy = [(order.sent, end if order.ended is None else order.ended) for order in orders]
         jobs = [job for one in services for job in one.jobs.values() if one.taken_from[job.id] == self._name]
         busy += [(job.created_at, _polled_until(job.created_at, job.ready_at)) for job in jobs]
+        busy += [(at, at) for at in others]
         longest, free_from = 0.0, begin
         for since, until in sorted(busy):
             longest = max(longest, min(since, end) - free_from)

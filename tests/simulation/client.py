@@ -103,7 +103,7 @@ class Client(Environment):
 
         def connect(settings: ProviderSettings) -> ServiceConnection:
             account = account_of(settings, service_types[settings.name])
-            return ServiceConnection(process, services[account.provider, account.is_elsewhere])
+            return ServiceConnection(process, services[account.provider, account.is_elsewhere], self.rates)
 
         writer = JournalWriter(process, self.journal)
         process.version = version
@@ -144,6 +144,7 @@ class Client(Environment):
             return
         PICTURE.set(planned.picture)
         self.log.solves += 1
+        self.log.running += 1
         self.world.begin_solve(planned.picture)
         begun, began = self.loop.time(), self.world.wall()
         self.log.progresses.append(progress := Progress())
@@ -160,6 +161,7 @@ class Client(Environment):
         if took > planned.timeout + _SLACK and self.world.has_reliable_leases:
             self.world.report_violation(f"a solve of {planned.timeout:g} s took {took:.1f} s")
         self._record(planned, outcome, began)
+        self.log.running -= 1
         Waited(self, process, planned.picture, begun, planned.timeout).check(outcome)
 
     def _cancel(self, solving: asyncio.Future[Any]) -> None:

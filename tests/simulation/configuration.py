@@ -136,7 +136,7 @@ def _provider(chance: Random, name: str, service_type: ServiceType) -> dict[str,
     if chance.random() < 0.4:
         own["timeout"] = chance.choice(("4s", "8s", "20s", "60s"))
     if chance.random() < 0.2:
-        own["rate"] = chance.choice(("1/second", "10/minute"))
+        own["rate"] = chance.choice(("1/second", "3/minute"))
     return own
 
 

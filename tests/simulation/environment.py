@@ -17,6 +17,7 @@ from captchahub.tickets import Progress
 from tests.simulation.configuration import Configuration
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import SimulationLoop
+from tests.simulation.rates import RateMonitor
 from tests.simulation.service import Service
 from tests.simulation.world import SimulatedWorld
 
@@ -56,6 +57,8 @@ class Log:
         self.settlements: list[ManualSettlement] = []
         """The jobs that were settled by hand."""
         self.solves = 0
+        self.running = 0
+        """How many solves run at most; one of a killed process runs until its end is noticed."""
         self.killed: set[str] = set()
         """The names of the killed processes."""
 
@@ -70,6 +73,7 @@ class Environment:
     services: Sequence[Service]
     configured: Configuration
     log: Log
+    rates: RateMonitor
 
     @property
     def settings(self) -> HubSettings:

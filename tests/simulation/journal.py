@@ -79,6 +79,11 @@ class SimulatedJournal:
         return self._failing > 0
 
     @property
+    def is_slow(self) -> bool:
+        """Whether some commits are slow."""
+        return self._slow > 0
+
+    @property
     def slowest(self) -> float:
         """The longest time of several commits in a row, in seconds."""
         return 2.0 if self._slow else 0.1

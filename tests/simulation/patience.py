@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from math import inf
 
 import attrs
@@ -25,17 +26,20 @@ from captchahub.results import ProviderState, Result
 from captchahub.settings import Otherwise, ProviderSettings, RouteSettings
 from captchahub.tasks import Solution
 from captchahub.testing.emulation import picture_hash
+from tests.simulation.accounts import Account
 from tests.simulation.call_outcomes import LONGEST_PAUSE
 from tests.simulation.environment import Environment
 from tests.simulation.pictures import picture_of, task_of
-from tests.simulation.process import Process
+from tests.simulation.process import Process, last_turn
+from tests.simulation.rates import longest_wait
 from tests.simulation.service_types import number_of
 
 __all__ = ["Waited", "could_be_called"]
 
 # The time that one more attempt needs besides the delay of its first poll, in seconds: the pause that a
 # service may ask for, and one poll.
-_NEEDED = LONGEST_PAUSE + 1.2
+_ONE_POLL = 1.2
+_NEEDED = LONGEST_PAUSE + _ONE_POLL
 # While a solve waits, a provider is called at least this often, in seconds: the longest backoff, and a slow
 # disk.
 _LONGEST_PAUSE_BETWEEN_CALLS = 12.0
@@ -47,13 +51,13 @@ _FINAL_REFUSALS = (BudgetExceeded, PriceUnknown, JournalError)
 def could_be_called(
     attempts: Sequence[Attempt],
     route: RouteSettings,
-    usable: Mapping[str, ProviderSettings],
+    usable: Collection[str],
     was_turned_away: Callable[[str], bool],
 ) -> Collection[str]:
     """Return the providers that a failed solve could still have called, if that might have helped it.
 
-    ``usable`` are those that have not refused the account. Those with a rate limit are not counted, because
-    their turn may come too late. One that ``was_turned_away`` can be called again, whatever the attempt says.
+    ``usable`` are those that have not refused the account, and could take a job in time. One that
+    ``was_turned_away`` can be called again, whatever the attempt says.
     """
     if any(_ends_all(attempt, route) for attempt in attempts):
         return ()
@@ -63,9 +67,7 @@ def could_be_called(
         if not _leaves_open(attempt)
         and (isinstance(attempt.error, NotAsked) or not was_turned_away(attempt.provider))
     }
-    names = [
-        name for name in route.names if name in usable and name not in tried and usable[name].rate is None
-    ]
+    names = [name for name in route.names if name in usable and name not in tried]
     called = sum(not isinstance(attempt.error, NotAsked) for attempt in attempts)
     allowed = inf if route.max_attempts is None else route.max_attempts - called
     has_answer = any(isinstance(attempt.error, (Outvoted, type(None))) for attempt in attempts)
@@ -105,6 +107,7 @@ class Waited:
             self._refuse_to_give_up(outcome)
         if isinstance(outcome, (Result, AllProvidersFailed)):
             self._others_accounts(outcome.attempts)
+            self._turns(outcome.attempts)
             self._jobs_given_up(outcome.attempts)
             self._answers_that_came(outcome.attempts)
         self._calls_while_it_waits()
@@ -119,8 +122,7 @@ class Waited:
 
     def _refuse_to_give_up(self, error: AllProvidersFailed) -> None:
         left = self.began + self.timeout - self._now
-        service_types = self.environment.configured.service_types
-        usable = {name: own for name, own in self._usable() if left > _NEEDED + service_types[name].wait}
+        usable = {name for name, own in self._usable() if self._is_enough(left, own)}
         monitor, picture, since = self.process.monitor, self.picture, self.began
         names = could_be_called(
             error.attempts, self._route, usable, lambda name: monitor.was_turned_away(name, picture, since)
@@ -129,6 +131,14 @@ class Waited:
             self.environment.world.report_violation(
                 f"{self.process.name} gave up with {left:.1f} s left, and {names} could be called: {error}"
             )
+
+    def _is_enough(self, left: float, own: ProviderSettings) -> bool:
+        """Return whether so many seconds are enough for a job at a provider."""
+        wait = self.environment.configured.service_types[own.name].wait
+        # All others that wait for the rate may come before.
+        turns = self.environment.log.running + 1
+        turn = 0.0 if own.rate is None else longest_wait(own.rate) * math.ceil(turns / own.rate.jobs)
+        return left > turn + _NEEDED + wait and (own.timeout is None or own.timeout > wait + _ONE_POLL)
 
     def _usable(self) -> Iterable[tuple[str, ProviderSettings]]:
         """Yield the providers that are not out. One that is out must have been refused by its service."""
@@ -156,6 +166,31 @@ class Waited:
             is_same = own is None or any(other.may_have(one) for one in own if one.provider == name)
             if other is not self.process and is_same:
                 yield other
+
+    def _turns(self, attempts: Iterable[Attempt]) -> None:
+        """Check that a solve which got no turn of a rate did not wait while no process had one."""
+        environment, world = self.environment, self.environment.world
+        # A grant that comes late, or not at all, is lost for a period.
+        if not world.has_reliable_clock or environment.journal.may_fail or environment.journal.is_slow:
+            return
+        for attempt in attempts:
+            is_refused = isinstance(attempt.error, NotAsked) and "the rate is" in str(attempt.error)
+            rate = environment.settings.providers[attempt.provider].rate if is_refused else None
+            # A hub forgets the turns of an account that it has no more.
+            if rate is None or any(one.version is None for one in world.processes):
+                continue
+            world.count("solve without a turn of a rate")
+            since = self.began - longest_wait(rate)
+            if last_turn(world.processes, self.process, attempt.provider) < since:
+                world.report_violation(
+                    f"{self.process.name} got no turn, and no process had one since {since:.1f} s: {attempt}"
+                )
+
+    def _accounts(self, name: str) -> Iterable[Account]:
+        """Yield the accounts that a name may mean in this process."""
+        for accounts in self.environment.configured.accounts:
+            if self.process.may_have(accounts[name]):
+                yield accounts[name]
 
     def _others_accounts(self, attempts: Iterable[Attempt]) -> None:
         """Check that neither jobs nor costs of another account keep a solve from creating a job."""
@@ -233,14 +268,22 @@ class Waited:
         (name,) = self._route.names
         own, services = self.environment.settings.providers[name], self.environment.named(name)
         picture = picture_hash(picture_of(self.picture))
-        if own.rate is not None or own.max_in_flight < 50 or self.environment.world.solves[picture] > 1:
+        if own.max_in_flight < 50 or self.environment.world.solves[picture] > 1:
             return
         if self.process.monitor.is_blocked(name, self.began):
             return
         jobs = [job for service in services for job in service.jobs.values()]
         until = min([*(job.created_at for job in jobs if job.picture == picture), self._now])
-        pause = self.process.monitor.longest_pause(services, self.began, until)
-        if pause > _LONGEST_PAUSE_BETWEEN_CALLS:
+        # The rate is used up by all processes.
+        others = (
+            []
+            if own.rate is None
+            else [at for one in self._accounts(name) for at in self.environment.rates.sent(one)]
+        )
+        pause = self.process.monitor.longest_pause(services, self.began, until, others)
+        if own.rate is not None:
+            self.environment.world.count("solve that waited for a rate alone")
+        if pause > _LONGEST_PAUSE_BETWEEN_CALLS + (0 if own.rate is None else longest_wait(own.rate)):
             self.environment.world.report_violation(
                 f"a solve of {self.process.name} waited for {name}, which was not called for {pause:.1f} s"
             )

@@ -7,7 +7,7 @@ avoid warnings of Python, and can't have any effect.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import copy_context
 from enum import Enum
 from math import inf
@@ -20,14 +20,16 @@ from captchahub._journal.database import Work
 from captchahub._providers.account import RemoteAccount
 from captchahub.errors import HubClosed, ServiceUnavailable
 from captchahub.provider import Reply, Request
+from captchahub.testing.emulation import Call
 from tests.simulation.accounts import Account
-from tests.simulation.call_monitor import CallMonitor, HealthSnapshot
+from tests.simulation.call_monitor import CallMonitor, HealthSnapshot, Order
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
+from tests.simulation.rates import RateMonitor
 from tests.simulation.service import Service
 from tests.simulation.world import SimulatedWorld
 
-__all__ = ["JournalWriter", "Kill", "KillPoint", "Process", "ServiceConnection"]
+__all__ = ["JournalWriter", "Kill", "KillPoint", "Process", "ServiceConnection", "last_turn"]
 
 T = TypeVar("T")
 
@@ -175,6 +177,27 @@ def check_slots(world: SimulatedWorld, process: Process) -> None:
             )
 
 
+def last_turn(processes: Iterable[Process], own: Process, provider: str) -> float:
+    """Return when any process last took a turn of the rate of an account, or -inf.
+
+    The account is the one that a process of its own has under a name.
+    """
+    identities = [one.identity for one in own.remote_accounts if one.name == provider]
+    limiters = [
+        account.admission._rate  # pyright: ignore[reportPrivateUsage]
+        for process in processes
+        for account in process.remote_accounts
+        if account.identity in identities
+    ]
+    turns = [
+        turn
+        for limiter in limiters
+        if limiter is not None
+        for turn in limiter._window.latest  # pyright: ignore[reportPrivateUsage]
+    ]
+    return max(turns, default=-inf)
+
+
 @attrs.frozen(eq=False)
 class _Waiting:
     work: Work[Any]
@@ -259,9 +282,10 @@ class JournalWriter:
 class ServiceConnection:
     """The transport of one process to one service."""
 
-    def __init__(self, process: Process, service: Service) -> None:
+    def __init__(self, process: Process, service: Service, rates: RateMonitor) -> None:
         self._process = process
         self._service = service
+        self._rates = rates
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """Return the reply or raise its error. The request goes on even if the process is killed."""
@@ -273,11 +297,8 @@ class ServiceConnection:
         job_id, order = self._service.asked_for(call), None
         if job_id is not None:
             process.monitor.poll(self._service, job_id)
-        elif self._service.is_order(call):
-            order = process.monitor.order(self._service)
-            check_slots(self._service.world, process)
         else:
-            order = process.monitor.look(self._service)
+            order = self._order(call)
         coming = self._service.receive(call, process.name, done=lambda: process.reach(KillPoint.HANDLED))
         process.reach(KillPoint.SENT)
         process.refuse_if_dead()
@@ -294,6 +315,18 @@ class ServiceConnection:
         if job_id is not None and outcome.has_answer:
             process.monitor.answer(self._service, job_id)
         return outcome.reply
+
+    def _order(self, call: Call) -> Order:
+        """Record and check a call that is not for a job."""
+        process, service = self._process, self._service
+        if not service.is_order(call):
+            return process.monitor.look(service)
+        order = process.monitor.order(service)
+        check_slots(service.world, process)
+        # What a process was granted before it was stalled, it may use too late.
+        if not process.was_stalled:
+            self._rates.send(service.account_calling(call), process.name)
+        return order
 
     async def aclose(self) -> None:
         """Do nothing."""

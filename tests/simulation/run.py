@@ -20,6 +20,7 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.process import Process
 from tests.simulation.process_plans import ProcessPlans
+from tests.simulation.rates import RateMonitor
 from tests.simulation.run_statistics import Outcome
 from tests.simulation.service import Service
 from tests.simulation.stores import STORE, new_store
@@ -64,7 +65,8 @@ class _Run:
             slow=chance.choice((0.0, 0.02)),
         )
         log = Log()
-        client = Client(world, loop, journal, _services(configured, world, journal), configured, log)
+        rates = RateMonitor(world, configured.settings.providers, late=journal.slowest)
+        client = Client(world, loop, journal, _services(configured, world, journal), configured, log, rates)
         loop.set_exception_handler(
             lambda _, error: world.report_violation(f"{error.get('message')}: {error.get('exception')!r}")
         )

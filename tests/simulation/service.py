@@ -205,6 +205,10 @@ class Service:
         """Whether it is to create a job."""
         return self._emulation.name_of(call) == self._emulation.create_call
 
+    def account_calling(self, call: Call) -> Account:
+        """Return the account that a call is made for."""
+        return Account(self.name, self.is_elsewhere, self._emulation.token_of(call) or "")
+
     def asked_for(self, call: Call) -> int | None:
         """The number of the job that it asks for, None where it is another kind of call."""
         if self._emulation.name_of(call) != self._emulation.poll_call:
@@ -251,7 +255,7 @@ class Service:
         if call_outcome.name != FINE:
             self.troubled.add(job_id)
         taken_by = next((one for one in self.family if job_id in one.jobs), None)
-        asking = Account(self.name, self.is_elsewhere, self._emulation.token_of(call) or "")
+        asking = self.account_calling(call)
         if taken_by is not None and taken_by.account_of(job_id) != asking:
             self.world.report_violation(
                 f"{client} polled {self} for job {job_id}, which is of another account"

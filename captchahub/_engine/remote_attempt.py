@@ -33,6 +33,9 @@ from captchahub.jobs import JobEntry, JobState
 from captchahub.provider import Created, Job, JobId, Request, Solved
 from captchahub.tasks import Solution, Task
 
+# A job may be created at most this long after its turn of the rate, in seconds. Later, it takes another turn.
+_TURN_LASTS = 0.05
+
 
 class RemoteAttempt(AttemptRunner[RemoteAccount]):
     """An attempt at a service."""
@@ -52,8 +55,12 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         if services.journal.is_shared:
             start_restoring(account, self._kind, services.journal, services.background)
         refused: JobEntry | None = None
-        # Each turn but the last finds a job of an equal task, whose answer turns out to be wrong or gone.
+        admitted = cast("float", self.began)
+        # Each pass but the last finds a job of an equal task, whose answer turns out to be wrong or gone.
         while True:
+            if now() > admitted + _TURN_LASTS:
+                await self._take_turn()
+                admitted = now()
             self._frame = prepared.frame
             reserved = await self._reserve(refused)
             if isinstance(reserved, JobRow):
@@ -72,6 +79,16 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
                 refused, answer = reserved, self._take_over(reserved)
             if answer is not None:
                 return answer
+
+    async def _take_turn(self) -> None:
+        """Wait for a turn of the rate, because that of the admission was for an earlier job.
+
+        Raises NotAsked if there is none in time, or if the provider may not be called any more.
+        """
+        await self.account.admission.wait_for_rate(self._deadline - self.account.least_time)
+        refusal = self._permit.refusal()
+        if refusal is not None:
+            raise refusal
 
     async def _find_answer(self, until: float) -> Solved | None:
         # Most tasks have no equal. The reservation finds one as well, but it needs a slot and a turn of the

@@ -10,6 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
+from captchahub_omocaptcha.dialect import SERVICES, TYPE_IDS
 
 from captchahub import (
     AllProvidersFailed,
@@ -454,6 +455,25 @@ class TestLimits:
         assert len(orders) == 14
         assert all(later - earlier >= 60 for earlier, later in zip(orders, orders[4:], strict=False))
         assert orders[-1] == 180.0
+
+    def test_a_job_that_is_sent_later_than_its_turn_takes_another_turn(self) -> None:
+        # Attempts have their turn before the price list is there.
+        line = {"id": int(TYPE_IDS["image-to-text"]), "price": "0.001", "is_active": 1}
+        price_list = Slow(5.0, json_reply({"error": False, "service": [line]}))
+        services = {
+            "only": Service(
+                settings={"rate": "1/second", "budget": {"limit": "1", "per": "total"}},
+                mishap=broken(Mishap(price_list), on=SERVICES),
+            )
+        }
+
+        async def main(engine: Engine) -> None:
+            await asyncio.gather(*(engine.solve(TASK, 60, share=False) for _ in range(3)))
+
+        run_with_services(services, main)
+        orders = services["only"].orders
+        assert len(orders) == 3
+        assert all(later - earlier >= 1 for earlier, later in pairwise(orders))
 
     def test_waiting_for_a_place_is_no_timeout_of_the_service(self) -> None:
         services = {"full": Service(seconds=lambda: 100.0, settings={"max_in_flight": 1}), "other": Service()}

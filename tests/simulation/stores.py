@@ -103,7 +103,8 @@ class _SqliteStore:
         return self._database.read(work)
 
     def counts(self) -> tuple[int | None, int]:
-        return self.look(lambda connection: connection.execute(COUNTS).fetchone())
+        newest, pruned = self.look(lambda connection: connection.execute(COUNTS).fetchone())
+        return newest, pruned
 
     def look(self, work: Work[T]) -> T:
         return self._database.read(work)

@@ -55,8 +55,8 @@ class SolveInfo(Generic[S_co]):
     progress: Progress
     """Receives the token of the latest job."""
     undelivered: UndeliveredAnswers = attrs.field(factory=UndeliveredAnswers)
-    jobs: set[int] = attrs.field(factory=set[int])
-    """The rows in the journal of the jobs that its attempts work or have worked on."""
+    taken_over: set[int] = attrs.field(factory=set[int])
+    """The rows in the journal of the jobs of dead hubs that its attempts have polled."""
 
 
 @attrs.frozen

@@ -63,8 +63,6 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
                 admitted = now()
             self._frame = prepared.frame
             reserved = await self._reserve(refused)
-            if isinstance(reserved, JobRow):
-                self._solve.jobs.add(reserved.entry_id)
             if isinstance(reserved, JobRow) and reserved.found is None:
                 self._row = reserved
                 await self._record(await self._create(request, prepared.task))
@@ -73,6 +71,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
                 # Without an answer Created has an id.
                 return self._checked(self._answer or await self._poll(cast("JobId", self.job_id)))
             if isinstance(reserved, JobRow):
+                self._solve.taken_over.add(reserved.entry_id)
                 refused = cast("JobEntry", reserved.found)
                 answer = await self._poll_inherited(reserved, refused)
             else:
@@ -116,8 +115,13 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         those of others only at their own providers, where a second job would take as long.
         """
         is_patient = self._patient_until is None or now() < self._patient_until
-        own, name = self._solve.jobs, self.account.name
-        return lambda equal: equal.id not in own and (is_patient or equal.configured_as == name)
+        solve, name = self._solve, self.account.name
+
+        def is_awaited(equal: JobEntry) -> bool:
+            is_own = equal.submission == solve.id or equal.id in solve.taken_over
+            return not is_own and (is_patient or equal.configured_as == name)
+
+        return is_awaited
 
     def _under_way(self) -> NotAsked:
         self.waits_for_equal = True

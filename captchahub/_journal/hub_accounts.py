@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from captchahub._journal.accounts_table import OwnAccounts, add, find, mark_key
 from captchahub._journal.database import Connection, OutcomeUnknown, T
+from captchahub._journal.grouped_work import GroupedWork, Item
 from captchahub._journal.writer import Writer
 
 if TYPE_CHECKING:
@@ -68,6 +69,19 @@ class HubAccounts:
         if identities is self.identities and ever is self._ever:
             self._own = identities, own
         return done
+
+    async def write_grouped(
+        self,
+        together: Callable[[Connection, Sequence[tuple[OwnAccounts, Item]]], Sequence[T | Exception]],
+        item: Item,
+        identities: Mapping[str, AccountIdentity],
+    ) -> T:
+        """Write the work of an item, which gets these accounts by their numbers, together with others."""
+        if self._own is not None and self._own[0] is identities:
+            return await self._writer.write(GroupedWork(together, (self._own[1], item)))
+        return await self.write(
+            lambda connection, own: GroupedWork(together, (own, item))(connection), identities
+        )
 
     def look_up(self, connection: Connection) -> OwnAccounts:
         """Return the accounts as far as the journal knows them, and write nothing."""

@@ -7,15 +7,16 @@ Each charge is added to the ledger in the same transaction. Times are wall clock
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import cast
 
 import attrs
 
 from captchahub._journal.accounts_table import NO_ACCOUNTS, OF_HUB, OF_PROVIDER, OwnAccounts
-from captchahub._journal.database import Connection
-from captchahub._journal.ledger_table import add_to_ledger
+from captchahub._journal.database import Connection, Cursor
+from captchahub._journal.ledger_table import Line, add_to_ledger
 from captchahub._journal.rows import COLUMNS, HELD_BY_LIVING, JobFilter, NewJob, read_entries, storable
 from captchahub._policy.accounting import to_units
 from captchahub.frames import WHOLE
@@ -27,6 +28,9 @@ _RELEASED = {JobState.NOT_SENT, JobState.REFUSED}
 ENDED = {JobState.SOLVED, JobState.FAILED, JobState.EXPIRED} | _RELEASED
 """The states that nothing follows."""
 
+ENDED_AT_PRICE = {JobState.SOLVED, JobState.FAILED}
+"""The states that may follow any state of an open job, and that release no price."""
+
 # An intent ends at once at services that answer with the reply to the create. A job that is ambiguous,
 # because no reply came, can still turn out to be anything.
 _NEXT = {
@@ -36,14 +40,29 @@ _NEXT = {
 }
 
 
-def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: str, now: float) -> int:
-    """Insert a job that is about to be sent, charge its price, and return its id.
+def insert_intents(
+    connection: Connection, jobs: Iterable[NewJob], own: OwnAccounts, *, owner: str, now: float
+) -> list[int]:
+    """Insert jobs that the hub ``owner`` is about to send, charge their prices, and return their ids."""
+    inserted: list[Cursor] = []
+    charges, counts = Counter[Line](), Counter[Line]()
+    for job in jobs:
+        charge = 0 if job.price is None else to_units(job.price)
+        line = own.number(job.provider), job.provider, job.kind, storable(job.currency)
+        inserted.append(_insert(connection, job, line, charge=charge, owner=owner, now=now))
+        charges[line] += charge
+        counts[line] += 1
+    for line, count in counts.items():
+        add_to_ledger(connection, line, now, charge=charges[line], jobs=count)
+    # Last, because in PostgreSQL looking at a result waits for the server.
+    return [cast("int", one.lastrowid) for one in inserted]
 
-    ``account`` is the number of the provider's account, ``owner`` the hub that sends it.
-    """
-    charge = 0 if job.price is None else to_units(job.price)
-    currency = storable(job.currency)
-    inserted = connection.execute(
+
+def _insert(
+    connection: Connection, job: NewJob, line: Line, *, charge: int, owner: str, now: float
+) -> Cursor:
+    account, provider, kind, currency = line
+    return connection.execute(
         """
         INSERT INTO jobs (submission, state, provider, kind, fingerprint, options, price, price_source,
             currency, charge, owner, is_shared, frame, account, label, ordered_at, updated_at)
@@ -52,8 +71,8 @@ def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: s
         """,
         {
             "submission": job.submission,
-            "provider": job.provider,
-            "kind": job.kind,
+            "provider": provider,
+            "kind": kind,
             "fingerprint": job.fingerprint,
             "options": json.dumps(dict(job.options)) if job.options else "{}",
             "price": None if job.price is None else charge,
@@ -68,23 +87,56 @@ def insert_intent(connection: Connection, job: NewJob, *, account: int, owner: s
             "now": now,
         },
     )
-    add_to_ledger(connection, (account, job.provider, job.kind, currency), now, charge=charge, jobs=1)
-    return cast("int", inserted.lastrowid)
 
 
-def mark_created(connection: Connection, entry_id: int, job_id: int | str, *, owner: str, now: float) -> bool:
+def mark_created(
+    connection: Connection, entry_id: int, job_id: int | str, *, owner: str, now: float
+) -> Cursor:
     """Write down the service's id of an owner's job, so that its answer can be collected.
 
-    A late reply also counts for a job that was taken for lost, and is ambiguous by now.
+    A late reply also counts for a job that was taken for lost, and is ambiguous by now. It is written down if
+    a row was changed.
     """
-    changed = connection.execute(
+    return connection.execute(
         """
         UPDATE jobs SET state = 'created', job_id = :job_id, error = NULL, updated_at = :now
         WHERE id = :id AND state IN ('intent', 'ambiguous') AND owner = :owner
         """,
         {"id": entry_id, "job_id": json.dumps(job_id), "owner": owner, "now": now},
     )
-    return changed.rowcount == 1
+
+
+def settle_at_price(
+    connection: Connection,
+    entry_id: int,
+    state: JobState,
+    *,
+    owner: str,
+    now: float,
+    answer: str | None = None,
+    error: str | None = None,
+    is_given: bool = True,
+) -> Cursor:
+    """Do what :func:`settle` does for an owner's job that costs what was reserved for it, in one statement.
+
+    ``state`` is one of :data:`ENDED_AT_PRICE`. It is written down if a row was changed.
+    """
+    return connection.execute(
+        """
+        UPDATE jobs SET state = :state, answer = :answer, error = :error, is_by_hand = 0,
+            is_given = :is_given, updated_at = :now
+        WHERE id = :id AND owner = :owner AND state IN ('intent', 'created', 'ambiguous')
+        """,
+        {
+            "id": entry_id,
+            "state": state.value,
+            "answer": answer,
+            "error": storable(error),
+            "is_given": int(is_given or answer is None),
+            "owner": owner,
+            "now": now,
+        },
+    )
 
 
 def settle(
@@ -168,13 +220,16 @@ def get(connection: Connection, entry_id: int) -> JobEntry | None:
     return next(iter(read_entries(found)), None)
 
 
-def has_equal(connection: Connection, fingerprint: str) -> bool:
-    """Return whether there is any shared job for an equal task."""
-    found = connection.execute(
-        "SELECT 1 FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint LIMIT 1",
-        {"fingerprint": fingerprint},
-    )
-    return found.fetchone() is not None
+def with_equal(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
+    """Return those fingerprints that a shared job has."""
+    looks = [
+        connection.execute(
+            "SELECT fingerprint FROM jobs WHERE is_shared = 1 AND fingerprint = :fingerprint LIMIT 1",
+            {"fingerprint": fingerprint},
+        )
+        for fingerprint in fingerprints
+    ]
+    return {fingerprint for look in looks for (fingerprint,) in look}
 
 
 def find_equal(

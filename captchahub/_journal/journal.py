@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,6 +30,7 @@ from captchahub._journal import (
 )
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection, Database, Listener, OutcomeUnknown, T
+from captchahub._journal.grouped_work import GroupedWork
 from captchahub._journal.hub_accounts import HubAccounts
 from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
 from captchahub._journal.rows import JobFilter, NewJob
@@ -37,6 +40,7 @@ from captchahub._journal.sqlite_listener import SqliteListener
 from captchahub._journal.watchers import Watchers
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
+from captchahub._policy.accounting import to_units
 from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
 from captchahub._policy.job_token import Token
 from captchahub._policy.refusals import Refusals
@@ -45,6 +49,7 @@ from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import (
+    BudgetExceeded,
     CaptchaHubError,
     JournalError,
     NotOffered,
@@ -78,6 +83,16 @@ TakeUnsaved = Callable[[], LearnedTimes]
 
 IsAwaited = Callable[[JobEntry], bool]
 """Returns whether a solve waits for an open job of an equal task. It may be called in another thread."""
+
+
+@attrs.frozen(eq=False)
+class _Reservation:
+    """A job that is about to be sent. See :meth:`Journal.reserve`."""
+
+    job: NewJob
+    begun: float
+    is_awaited: IsAwaited
+    refused: JobEntry | None
 
 
 @attrs.frozen
@@ -228,7 +243,7 @@ class Journal:
         """
 
         def work(connection: Connection) -> JobEntry | None:
-            if not jobs_table.has_equal(connection, job.fingerprint):
+            if not jobs_table.with_equal(connection, [job.fingerprint]):
                 return None
             own = self._accounts.look_up(connection)
             return self._find_equal(connection, own, job, begun, is_awaited)
@@ -260,37 +275,79 @@ class Journal:
         ``refused`` is a job whose answer was found to be wrong, and which is shared no more. ``identity`` is
         the account. Raises BudgetExceeded, PriceUnknown or JournalError; nothing may be sent then.
         """
-
-        def work(connection: Connection, own: OwnAccounts, moment: float) -> int | JobEntry | None:
-            if refused is not None:
-                jobs_table.stop_sharing(connection, refused.id)
-            # Most tasks have no equal, which one look into the index shows. The statements that find the
-            # right one among several take ten times as long.
-            if job.is_shared and jobs_table.has_equal(connection, job.fingerprint):
-                equal = self._find_equal(connection, own, job, begun, is_awaited)
-                if equal is not None:
-                    return equal if equal.state is JobState.SOLVED else None
-                taken = self._claim_equal(connection, own, job, moment)
-                if taken is not None:
-                    return own.named(taken)
-            # In the transaction that charges the price: two hubs that checked first and charged later could
-            # both find room for the last job.
-            check_budgets(connection, job, self._scopes, moment, own)
-            account = own.number(job.provider)
-            return jobs_table.insert_intent(connection, job, account=account, owner=self.owner, now=moment)
-
         opened = await self._write_or_undo(
-            work,
-            self._accounts.including(job.provider, identity),
+            self._accounts.write_grouped(
+                self._reserve_all,
+                _Reservation(job, begun, is_awaited, refused),
+                self._accounts.including(job.provider, identity),
+            ),
             partial(self._give_back, submission=job.submission),
         )
         if opened is None:
             self._listen()
             return None
         if isinstance(opened, int):
-            return JobRow(self, opened, job.fingerprint)
+            return JobRow(self, opened, job.fingerprint, price=job.price)
         is_solved = opened.state is JobState.SOLVED
         return opened if is_solved else JobRow(self, opened.id, job.fingerprint, opened)
+
+    def _reserve_all(
+        self, connection: Connection, reservations: Sequence[tuple[OwnAccounts, _Reservation]]
+    ) -> Sequence[int | JobEntry | Exception | None]:
+        """Return for each reservation the id of its new job, what was found for it, or why it is refused."""
+        # In the transaction, which has read the server's clock: the one of this machine may have jumped.
+        moment = self._clock()
+        done: list[int | JobEntry | Exception | None] = []
+        for own, some in groupby(reservations, key=itemgetter(0)):
+            if not done:
+                self._sign_on(connection, own, moment)
+            done += self._reserve_with(connection, own, [one for _, one in some], moment)
+        return done
+
+    def _reserve_with(
+        self, connection: Connection, own: OwnAccounts, reservations: Sequence[_Reservation], moment: float
+    ) -> Iterable[int | JobEntry | Exception | None]:
+        """Do the same for reservations that were made with the same accounts."""
+        for one in reservations:
+            if one.refused is not None:
+                jobs_table.stop_sharing(connection, one.refused.id)
+        # Most tasks have no equal, which one look into the index shows. The statements that find the right
+        # one among several take ten times as long.
+        shared = (one.job.fingerprint for one in reservations if one.job.is_shared)
+        repeated = jobs_table.with_equal(connection, shared)
+        found: dict[int, int | JobEntry | Exception | None] = {}
+        new: list[int] = []
+        # Whose new job answers a task. Other solves of an equal task wait for it.
+        solves: dict[str, str] = {}
+        # In the transaction that charges the prices: two hubs that checked first and charged later could both
+        # find room for the last job.
+        spent: dict[tuple[str | None, int], int] = {}
+        for number, one in enumerate(reservations):
+            job = one.job
+            if job.is_shared and job.fingerprint in repeated:
+                equal = self._find_equal(connection, own, job, one.begun, one.is_awaited)
+                if equal is not None:
+                    found[number] = equal if equal.state is JobState.SOLVED else None
+                    continue
+                taken = self._claim_equal(connection, own, job, moment)
+                if taken is not None:
+                    found[number] = own.named(taken)
+                    continue
+            if job.is_shared and solves.get(job.fingerprint, job.submission) != job.submission:
+                found[number] = None
+                continue
+            try:
+                check_budgets(connection, job, self._scopes, moment, own, spent=spent)
+            except (BudgetExceeded, PriceUnknown) as error:
+                found[number] = error
+            else:
+                new.append(number)
+                if job.is_shared:
+                    solves.setdefault(job.fingerprint, job.submission)
+        jobs = (reservations[number].job for number in new)
+        ids = jobs_table.insert_intents(connection, jobs, own, owner=self.owner, now=moment)
+        found.update(zip(new, ids, strict=True))
+        return (found[number] for number in range(len(reservations)))
 
     def _find_equal(
         self, connection: Connection, own: OwnAccounts, job: NewJob, begun: float, is_awaited: IsAwaited
@@ -335,13 +392,16 @@ class Journal:
         # A reload may replace them meanwhile: a job goes with the account that it was claimed for.
         identities = self._accounts.identities
 
-        def work(connection: Connection, own: OwnAccounts, moment: float) -> Sequence[ClaimedJob]:
+        def work(connection: Connection, own: OwnAccounts) -> Sequence[ClaimedJob]:
+            moment = self._clock()
+            self._sign_on(connection, own, moment)
             expire_dead_owners(connection, self._lock, moment)
             found = map(own.named, claims.claim(connection, self.owner, moment, limit, own))
             return [ClaimedJob(entry, _identity_of(entry, identities)) for entry in found]
 
         return await self._write_or_undo(
-            work, identities, lambda claimed: self.release(one.entry.id for one in claimed)
+            self._accounts.write(work, identities),
+            lambda claimed: self.release(one.entry.id for one in claimed),
         )
 
     async def claim_one(self, job: Token, provider: str, identity: AccountIdentity) -> JobEntry | None:
@@ -350,11 +410,15 @@ class Journal:
         Return None if it is neither, or if a living hub works on it.
         """
 
-        def work(connection: Connection, own: OwnAccounts, moment: float) -> JobEntry | None:
+        def work(connection: Connection, own: OwnAccounts) -> JobEntry | None:
+            moment = self._clock()
+            self._sign_on(connection, own, moment)
             expire_dead_owners(connection, self._lock, moment)
             return claims.claim_one(connection, job, provider, own, owner=self.owner, now=moment)
 
-        return await self._write_or_undo(work, self._accounts.including(provider, identity), self._give_back)
+        return await self._write_or_undo(
+            self._accounts.write(work, self._accounts.including(provider, identity)), self._give_back
+        )
 
     async def release(self, ids: Iterable[int]) -> None:
         """Leave created jobs, which this hub polls no more, to any hub that resumes."""
@@ -563,21 +627,12 @@ class Journal:
 
     async def _write_or_undo(
         self,
-        work: Callable[[Connection, OwnAccounts, float], T],
-        identities: Mapping[str, AccountIdentity],
+        write: Coroutine[object, object, T],
         undo: Callable[[T], Coroutine[object, object, None]],
     ) -> T:
-        """Return what a work of this hub does. If its caller is cancelled meanwhile, it is undone."""
+        """Return what a write of this hub does. If its caller is cancelled meanwhile, it is undone."""
         if self.is_shared:
             self._start_heartbeat()
-
-        def signed_on(connection: Connection, own: OwnAccounts) -> T:
-            # In the transaction, which has read the server's clock: the one of this machine may have jumped.
-            moment = self._clock()
-            self._sign_on(connection, own, moment)
-            return work(connection, own, moment)
-
-        write = self._accounts.write(signed_on, identities)
         if not self.is_shared:
             # In memory it never waits, so it is over before its caller can be cancelled.
             done = await write
@@ -593,6 +648,19 @@ class Journal:
             # It may be written, and its caller goes on as if it were not.
             self._background.start(undo(error.done))
             raise
+
+    def mark_all_created(self, connection: Connection, jobs: Sequence[tuple[int, JobId]]) -> Sequence[None]:
+        """Write down the services' ids of jobs of this hub."""
+        for entry_id, job_id in jobs:
+            jobs_table.mark_created(connection, entry_id, job_id, owner=self.owner, now=self.now)
+        return [None] * len(jobs)
+
+    def settle_all(self, connection: Connection, ends: Sequence[Callable[..., object]]) -> Sequence[None]:
+        """Write down how jobs of this hub have ended. Each end is a function of :mod:`.jobs_table`."""
+        for settle in ends:
+            # The time is that of the commit: a solve that began before it may still use the answer.
+            settle(connection, owner=self.owner, now=self.now)
+        return [None] * len(ends)
 
     def _start_heartbeat(self) -> None:
         """Take the lock of this hub, and start its heartbeat. Comes before :meth:`_sign_on`."""
@@ -652,18 +720,25 @@ class JobRow:
     """One job in the journal. Once it is reserved, nothing that fails here may cost its answer."""
 
     def __init__(
-        self, journal: Journal, entry_id: int, fingerprint: str, found: JobEntry | None = None
+        self,
+        journal: Journal,
+        entry_id: int,
+        fingerprint: str,
+        found: JobEntry | None = None,
+        *,
+        price: Decimal | None = None,
     ) -> None:
         self.entry_id = entry_id
         self._fingerprint = fingerprint
         self.found = found
         """The job as a dead hub left it, or None if it is still to be created."""
         self._journal = journal
+        self._price = price
 
     async def mark_created(self, job_id: JobId) -> None:
         """Write down the service's id."""
-        work = partial(jobs_table.mark_created, entry_id=self.entry_id, job_id=job_id)
-        await self._write(work, f"job {job_id}")
+        work = GroupedWork(self._journal.mark_all_created, (self.entry_id, job_id))
+        await self._journal.pending.write(work, f"job {job_id}")
 
     async def settle(
         self,
@@ -679,22 +754,15 @@ class JobRow:
         ``answer`` is the solution as :func:`captchahub._journal.solutions.pack` returns it; ``is_given`` is
         False if no caller has received it yet.
         """
-        work = partial(
-            jobs_table.settle,
-            entry_id=self.entry_id,
-            state=state,
-            cost=cost,
-            answer=answer,
-            error=error,
-            is_given=is_given,
+        if state in jobs_table.ENDED_AT_PRICE and cost in (None, self._price):
+            settle: Callable[..., object] = jobs_table.settle_at_price
+        else:
+            settle = partial(jobs_table.settle, cost=cost)
+        end = partial(
+            settle, entry_id=self.entry_id, state=state, answer=answer, error=error, is_given=is_given
         )
-        await self._write(work, "the end of a job")
+        await self._journal.pending.write(GroupedWork(self._journal.settle_all, end), "the end of a job")
         self._journal.watchers.look(self._fingerprint)
-
-    async def _write(self, work: Callable[..., bool], what: str) -> None:
-        journal = self._journal
-        # The time is that of the commit: a solve that began before it may still use the answer.
-        await journal.pending.write(lambda one: work(one, owner=journal.owner, now=journal.now), what)
 
     async def keep_undelivered(self, cost: Decimal | None, answer: str | None) -> None:
         """Leave an answer that no caller waits for any more to any hub that resumes."""
@@ -714,12 +782,21 @@ class JobRow:
 
 
 def check_budgets(
-    connection: Connection, job: NewJob, scopes: Iterable[BudgetScope], now: float, own: OwnAccounts
+    connection: Connection,
+    job: NewJob,
+    scopes: Iterable[BudgetScope],
+    now: float,
+    own: OwnAccounts,
+    *,
+    spent: MutableMapping[tuple[str | None, int], int],
 ) -> None:
-    """Raise BudgetExceeded or PriceUnknown if a budget has no room for a job.
+    """Raise BudgetExceeded or PriceUnknown if a budget has no room for a job; otherwise add it to ``spent``.
 
     The budget of a provider counts what its account was charged, and that of the hub what all its accounts
     were, past ones too. Both also count jobs that may not exist at the service.
+
+    ``spent`` is what was found for earlier jobs of the same transaction and accounts, in units by the
+    provider and the begin of the period, with their own prices; empty for the first one.
     """
     for scope in scopes:
         if scope.provider not in (None, job.provider):
@@ -729,10 +806,15 @@ def check_budgets(
                 f"the price of {job.kind} at {job.provider} is unknown, and {scope.name} has a budget"
             )
         since, _ = period_of(scope.budget, now)
-        spent = ledger_table.spent(connection, own, scope.provider, since)
-        refusal = refusal_of(scope, spent, job.price, now)
+        line = scope.provider, since
+        if line not in spent:
+            spent[line] = ledger_table.spent(connection, own, scope.provider, since)
+        refusal = refusal_of(scope, spent[line], job.price, now)
         if refusal is not None:
             raise refusal
+    for provider, since in spent:
+        if job.price is not None and provider in (None, job.provider):
+            spent[provider, since] += to_units(job.price)
 
 
 def _identity_of(entry: JobEntry, identities: Mapping[str, AccountIdentity]) -> AccountIdentity | None:

@@ -14,21 +14,24 @@ from captchahub._journal.database import Connection
 from captchahub._policy.accounting import DAY, SLOT, day_of, from_units, slot_of
 from captchahub.jobs import Spend
 
+Line = tuple[int, str, str, str | None]
+"""The account, provider, kind and currency of a job."""
+
 _Key = tuple[date, str, str, str, int]
 """The day, provider, kind, currency (empty if unknown) and account of a line."""
 
 
 def add_to_ledger(
     connection: Connection,
-    line: tuple[int, str, str, str | None],
+    line: Line,
     moment: float,
     *,
     charge: int,
     jobs: int,
 ) -> None:
-    """Add to the ledger at the time when a job was created; a negative charge is taken off.
+    """Add to the ledger at the time when jobs were created; a negative charge is taken off.
 
-    ``line`` is the account, the provider, the kind and the currency of the job. ``charge`` is in units.
+    ``charge`` is in units.
     """
     account, provider, kind, currency = line
     # "ledger." is needed: in other databases than SQLite a bare column could be the excluded row's as well.

@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NoReturn
 
 import psycopg
@@ -27,6 +29,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8Dumper
 
 from captchahub._journal.database import OutcomeUnknown, T, Work
+from captchahub._journal.grouped_work import run_grouped
 from captchahub._journal.postgres_listener import PostgresListener
 from captchahub._journal.postgres_schema import is_newest, migrate, quoted
 from captchahub._journal.watchers import Watchers
@@ -151,16 +154,22 @@ class _Result:
     round trip.
     """
 
-    __slots__ = ("_cursor", "_pipeline")
+    __slots__ = ("_count", "_rows", "_transaction")
 
-    def __init__(self, cursor: psycopg.RawCursor[tuple[Any, ...]], pipeline: psycopg.Pipeline | None) -> None:
-        self._cursor = cursor
-        self._pipeline = pipeline
+    def __init__(self, transaction: _Transaction) -> None:
+        self._transaction = transaction
+        self._count = 0
+        self._rows: Iterator[tuple[Any, ...]] | None = None
+
+    def receive(self, cursor: psycopg.RawCursor[tuple[Any, ...]]) -> None:
+        """Take what the server has replied."""
+        self._count = cursor.rowcount
+        self._rows = iter(() if cursor.rownumber is None else cursor.fetchall())
 
     @property
     def rowcount(self) -> int:
-        self._wait()
-        return self._cursor.rowcount
+        self._received()
+        return self._count
 
     @property
     def lastrowid(self) -> int | None:
@@ -168,31 +177,63 @@ class _Result:
         return None if row is None else int(row[0])
 
     def fetchone(self) -> Any:
-        return self._cursor.fetchone()
+        return next(self._received(), None)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        self._wait()
-        return iter(() if self._cursor.rownumber is None else self._cursor.fetchall())
+        return self._received()
 
-    def _wait(self) -> None:
-        if self._pipeline is not None and self._cursor.pgresult is None:
-            self._pipeline.sync()
+    def _received(self) -> Iterator[tuple[Any, ...]]:
+        if self._rows is None:
+            self._transaction.receive()
+        assert self._rows is not None  # noqa: S101 - it has just been received
+        return self._rows
 
 
 class _Transaction:
-    """An open transaction. See :class:`captchahub._journal.database.Connection`."""
+    """An open transaction. See :class:`captchahub._journal.database.Connection`.
+
+    In a pipeline, statements are sent when a result is looked at, and equal ones together, which takes half
+    the CPU of sending each of them.
+    """
 
     def __init__(
         self, connection: psycopg.Connection[tuple[Any, ...]], pipeline: psycopg.Pipeline | None = None
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
+        self._unsent: list[tuple[bytes, Sequence[Any] | None, _Result]] = []
+        self._sent: list[tuple[psycopg.RawCursor[tuple[Any, ...]], Sequence[_Result]]] = []
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> _Result:
-        cursor = psycopg.RawCursor(self._connection)
         text, names = _translated(sql)
-        cursor.execute(text, [parameters[name] for name in names] if parameters else None)
-        return _Result(cursor, self._pipeline)
+        result = _Result(self)
+        self._unsent.append((text, [parameters[name] for name in names] if parameters else None, result))
+        if self._pipeline is None:
+            self.receive()
+        return result
+
+    def send(self) -> None:
+        """Send what is not sent yet."""
+        unsent, self._unsent = self._unsent, []
+        for text, statements in groupby(unsent, key=itemgetter(0)):
+            _, values, results = zip(*statements, strict=True)
+            cursor = psycopg.RawCursor(self._connection)
+            if len(results) == 1:
+                cursor.execute(text, values[0])
+            else:
+                cursor.executemany(text, values, returning=True)
+            self._sent.append((cursor, results))
+
+    def receive(self) -> None:
+        """Wait until the server has replied to all statements."""
+        self.send()
+        if self._pipeline is not None:
+            self._pipeline.sync()
+        sent, self._sent = self._sent, []
+        for cursor, results in sent:
+            for result in results:
+                result.receive(cursor)
+                cursor.nextset()
 
 
 def _settings(schema: str, lock_timeout: float, *, is_local: str) -> str:
@@ -367,7 +408,8 @@ class PostgresDatabase:
             # Statements that nothing waits for are sent together.
             with connection.pipeline() as pipeline:
                 transaction = _Transaction(connection, pipeline)
-                done = [work(transaction) for work in works]
+                done = run_grouped(works, lambda work: work(transaction))
+                transaction.send()
         except psycopg.Error as error:
             self._roll_back(error)
             failed: Exception = self._error(error, _NOT_WRITTEN)
@@ -377,7 +419,7 @@ class PostgresDatabase:
                 raise
             failed = error
         else:
-            return self._commit(number, list(done))
+            return self._commit(number, done)
         return [failed] if len(works) == 1 else self._transact_each(works)
 
     def _transact_each(self, works: Sequence[Work[T]]) -> list[T | Exception]:

@@ -12,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from captchahub._journal.database import T
+from captchahub._journal.grouped_work import run_grouped
 from captchahub._journal.sqlite_schema import migrate
 from captchahub._support.clock import steady
 from captchahub._support.forking import no_fork, watch
@@ -104,7 +106,7 @@ class SqliteDatabase:
                     if len(works) == 1:
                         # A single work needs no savepoint: what undoes it undoes the whole transaction.
                         return [works[0](connection)]
-                    return [self._run(connection, work) for work in works]
+                    return run_grouped(works, partial(self._run, connection))
             except _FAULTS as error:
                 return [self._error(error, _NOT_WRITTEN) for _ in works]
             except Exception as error:  # noqa: BLE001 - the caller of the work gets it

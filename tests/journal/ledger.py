@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from captchahub._journal import ledger_table
+from captchahub._journal import jobs_table, ledger_table
 from captchahub._journal.accounts_table import NO_ACCOUNTS, OwnAccounts
 from captchahub._journal.database import Connection
-from captchahub._journal.jobs_table import insert_intent
 from captchahub._journal.journal import check_budgets
 from captchahub._journal.rows import NewJob
 from captchahub._policy.accounting import from_units, slot_of
 from captchahub._policy.budgets import BudgetScope
+from captchahub.provider import JobId
 
 
 def reserve(
@@ -25,8 +25,13 @@ def reserve(
     own: OwnAccounts = NO_ACCOUNTS,
 ) -> int:
     """Check the budgets and insert a job with its price, and return its id."""
-    check_budgets(connection, job, scopes, now, own)
-    return insert_intent(connection, job, account=own.number(job.provider), owner=owner, now=now)
+    check_budgets(connection, job, scopes, now, own, spent={})
+    return jobs_table.insert_intents(connection, [job], own, owner=owner, now=now)[0]
+
+
+def mark_created(connection: Connection, entry_id: int, job_id: JobId, *, owner: str, now: float) -> bool:
+    """Write down the id of a job at the service, and return whether that was possible."""
+    return jobs_table.mark_created(connection, entry_id, job_id, owner=owner, now=now).rowcount == 1
 
 
 def spent(connection: Connection, provider: str | None, since: float) -> Decimal:

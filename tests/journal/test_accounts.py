@@ -34,14 +34,13 @@ from captchahub import (
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal.database import Connection
-from captchahub._journal.jobs_table import mark_created
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import JobFilter, NewJob
 from captchahub.errors import JobUnknown
 from captchahub.settings import HubSettings
 from captchahub.testing import Fault, Mishap, Sandbox, json_reply, load_emulation, run_virtual
 from captchahub.tickets import Progress
-from tests.journal.ledger import reserve
+from tests.journal.ledger import mark_created, reserve
 from tests.journal.test_journal import Shared, cancelled, jobs, resumed, states
 from tests.quick_omo import QuickOmo
 from tests.virtual_services import INSTALLED, MORNING, NOT_SENT, PICTURE, TASK, TOKEN, Service, broken

@@ -22,14 +22,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captchahub._journal.jobs_table import mark_created, newest_jobs, settle
+from captchahub._journal.jobs_table import newest_jobs, settle
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import JobFilter
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub.errors import JournalError
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState
-from tests.journal.ledger import failing, reserve_one, spent
+from tests.journal.ledger import failing, mark_created, reserve_one, spent
 
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "20"))
 PRICE = Decimal("0.5")

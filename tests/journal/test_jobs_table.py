@@ -29,7 +29,6 @@ from captchahub._journal.jobs_table import (
     ENDED,
     find_equal,
     get,
-    mark_created,
     newest_jobs,
     prune,
     settle,
@@ -45,7 +44,7 @@ from captchahub.errors import BudgetExceeded, JournalError, PriceUnknown
 from captchahub.jobs import JobEntry as Entry
 from captchahub.jobs import JobState, Spend
 from captchahub.settings import Budget, Period
-from tests.journal.ledger import reserve, spent
+from tests.journal.ledger import mark_created, reserve, spent
 from tests.journal.stores import STORES, Place, new_store, place_of, use_store
 
 P = ParamSpec("P")

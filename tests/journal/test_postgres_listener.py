@@ -21,6 +21,7 @@ from captchahub import HubClosed, ImageToText, JobState, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal import claims, jobs_table
+from captchahub._journal.accounts_table import NO_ACCOUNTS
 from captchahub._journal.database import Connection, Work
 from captchahub._journal.postgres import PostgresDatabase
 from captchahub._journal.postgres_listener import PostgresListener
@@ -285,7 +286,7 @@ def test_the_database_notifies_of_shared_jobs_that_end_or_become_free(place: Pla
     def job(fingerprint: str, work: Callable[..., object], *, is_shared: bool = True) -> Work[object]:
         def reserved(connection: Connection) -> None:
             job = attrs.evolve(JOB, fingerprint=fingerprint, is_shared=is_shared)
-            entry_id = jobs_table.insert_intent(connection, job, account=0, owner="me", now=1.0)
+            (entry_id,) = jobs_table.insert_intents(connection, [job], NO_ACCOUNTS, owner="me", now=1.0)
             jobs_table.mark_created(connection, entry_id, 7, owner="me", now=1.0)
             work(connection, entry_id)
 

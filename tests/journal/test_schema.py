@@ -201,13 +201,13 @@ class TestMigrations:
             ):
                 budget = BudgetScope("it", whose, Budget(price * JOBS, Period.TOTAL))
                 job = NewJob("s", provider, "image-to-text", "f", {}, price, None, None, is_shared=True)
-                work = partial(check_budgets, job=job, scopes=[budget], now=1000.0, own=own)
+                work = partial(check_budgets, spent={}, job=job, scopes=[budget], now=1000.0, own=own)
                 (refused,) = store.transact([work])
                 assert isinstance(refused, BudgetExceeded)
                 assert refused.spent == price * JOBS
             job = NewJob("s", "other", "image-to-text", "f", {}, price, None, None, is_shared=True)
             limits = [BudgetScope("other", "other", Budget(price, Period.TOTAL))]
-            work = partial(check_budgets, job=job, scopes=limits, now=1000.0, own=elsewhere)
+            work = partial(check_budgets, spent={}, job=job, scopes=limits, now=1000.0, own=elsewhere)
             assert store.transact([work]) == [None]
 
     def test_each_file_hashes_tokens_with_a_key_of_its_own(self, tmp_path: Path) -> None:

@@ -74,12 +74,12 @@ def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """The budget is checked in one transaction, and the price reserved in the next."""
     check, reserve = _journal.check_budgets, Journal.reserve
 
-    def nothing(*_values: object) -> None:
+    def nothing(*_values: object, **_named: object) -> None:
         pass
 
     async def check_first(self: Journal, order: NewJob, begun: float, *rest: Any) -> JobRow | Entry | None:
         def look(connection: Connection, own: OwnAccounts) -> None:
-            check(connection, order, self._scopes, self._clock(), own)
+            check(connection, order, self._scopes, self._clock(), own, spent={})
 
         await self._accounts.write(look, self._accounts.including(order.provider, rest[-1]))
         return await reserve(self, order, begun, *rest)

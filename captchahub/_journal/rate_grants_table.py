@@ -1,14 +1,26 @@
 """The jobs that hubs were granted of the rate of an account. Each function runs in an open transaction.
 
 A grant counts for as long as the period of the rate, also after the end of its hub: its jobs may have been
-created.
+created. A hub that is busy for all of a long period would leave a row for each second, and each request reads
+all rows: so the grants of a hub are merged once there are a hundred.
 """
 
 from __future__ import annotations
 
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
-from captchahub._policy.shared_rate import RateGrant, RateReply, RateRequest, SpentGrant, reply_to
+from captchahub._policy.shared_rate import (
+    AHEAD,
+    RateGrant,
+    RateReply,
+    RateRequest,
+    SpentGrant,
+    merged,
+    reply_to,
+)
+
+# The numbers of merged grants are that far apart for each call; there are fewer of them.
+_MOST_MERGED = 1000
 
 
 def grant(
@@ -25,31 +37,54 @@ def grant(
     for spent in request.spent:
         correct(connection, spent, owner)
     connection.execute("DELETE FROM rate_grants WHERE forget_at <= :now", {"now": now})
+    accounts = own.of(provider)["accounts"]
     rows = connection.execute(
         """
         SELECT counted_at, jobs, owner FROM rate_grants
         WHERE instr(:accounts, ' ' || account || ' ') > 0 ORDER BY counted_at
         """,
-        {"accounts": own.of(provider)["accounts"]},
+        {"accounts": accounts},
     )
-    reply = reply_to(request, [RateGrant(*row) for row in rows], now, owner)
+    grants = [RateGrant(*row) for row in rows]
+    reply = reply_to(request, grants, now, owner)
     # Also a grant of no job, so that the others see that this hub waits, and leave it some.
-    counted_at = reply.until if reply.jobs else now
+    given = RateGrant(reply.until if reply.jobs else now, reply.jobs, owner)
+    _insert(connection, given, request, account=own.number(provider), number=number)
+    over = now - AHEAD
+    few = merged([one for one in grants if one.hub == owner and one.counted_at < over], request.rate, now)
+    if few is not None:
+        # The hub corrects them no more.
+        connection.execute(
+            """
+            DELETE FROM rate_grants
+            WHERE owner = :owner AND counted_at < :over AND instr(:accounts, ' ' || account || ' ') > 0
+            """,
+            {"owner": owner, "over": over, "accounts": accounts},
+        )
+        for index, one in enumerate(few, 1):
+            # Below zero, because the hub gives its grants the numbers above it.
+            below = index - (number + 1) * _MOST_MERGED
+            _insert(connection, one, request, account=own.number(provider), number=below)
+    return reply
+
+
+def _insert(
+    connection: Connection, grant: RateGrant, request: RateRequest, *, account: int, number: int
+) -> None:
     connection.execute(
         """
         INSERT INTO rate_grants (owner, number, account, jobs, counted_at, forget_at)
         VALUES (:owner, :number, :account, :jobs, :counted_at, :forget_at)
         """,
         {
-            "owner": owner,
+            "owner": grant.hub,
             "number": number,
-            "account": own.number(provider),
-            "jobs": reply.jobs,
-            "counted_at": counted_at,
-            "forget_at": counted_at + request.rate.seconds,
+            "account": account,
+            "jobs": grant.jobs,
+            "counted_at": grant.counted_at,
+            "forget_at": grant.counted_at + request.rate.seconds,
         },
     )
-    return reply
 
 
 def correct(connection: Connection, spent: SpentGrant, owner: str) -> None:

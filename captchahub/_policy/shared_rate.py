@@ -27,6 +27,10 @@ _MAX_DOUBLINGS = 4
 _JITTER_SHARE = 0.01
 _LONGEST_JITTER = 0.05
 
+# Earlier grants of a hub are merged into one for each slice of the period, so that a job may count longer by
+# this share of it. They are merged once there are twice as many as slices.
+_SLICES = 50
+
 AHEAD = 2.0**_MAX_DOUBLINGS * _LONGEST_VALIDITY
 """A grant can count at most this much later than now, in seconds; one that does was made before a clock was
 set back."""
@@ -89,6 +93,22 @@ def jitter(rate: Rate, chance: float) -> float:
     ``chance`` is a random number from 0 to 1.
     """
     return min(_LONGEST_JITTER, rate.seconds * _JITTER_SHARE) * chance
+
+
+def merged(grants: Sequence[RateGrant], rate: Rate, now: float) -> Sequence[RateGrant] | None:
+    """Return fewer grants that allow no more jobs than these of one hub, or None if these are few.
+
+    Those of a slice of the period count as the last of them. All of them are over.
+    """
+    if len(grants) < 2 * _SLICES:
+        return None
+    slices: dict[int, RateGrant] = {}
+    for one in grants:
+        number = int((now - one.counted_at) * _SLICES / rate.seconds)
+        before = slices.get(number, one)
+        jobs = one.jobs if before is one else before.jobs + one.jobs
+        slices[number] = RateGrant(max(before.counted_at, one.counted_at), jobs, one.hub)
+    return list(slices.values())
 
 
 def reply_to(request: RateRequest, grants: Sequence[RateGrant], now: float, hub: str) -> RateReply:

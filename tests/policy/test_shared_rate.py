@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from captchahub._policy.shared_rate import (
     RateReply,
     RateRequest,
     jitter,
+    merged,
     reply_to,
     validity,
 )
@@ -121,3 +124,27 @@ def test_no_period_has_more_jobs_than_the_rate_allows(
             one.counted_at, one.jobs = one.created[-1], len(one.created)
     for at in created:
         assert sum(at <= other < at + rate.seconds for other in created) <= rate.jobs
+
+
+class TestMerging:
+    HOUR = Rate(1000, 3600.0)
+
+    def test_few_grants_stay_as_they_are(self) -> None:
+        assert merged([own(float(second), 1) for second in range(99)], self.HOUR, 100.0) is None
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_many_become_few_that_allow_no_more_jobs(self, seed: int) -> None:
+        random = Random(seed)
+        grants = [own(random.uniform(0, 3600), random.randrange(10)) for _ in range(200)]
+        grants.sort(key=lambda one: one.counted_at)
+        few = merged(grants, self.HOUR, 3600.0)
+        assert few is not None
+        assert len(few) <= 51
+        assert sum(one.jobs for one in few) == sum(one.jobs for one in grants)
+        few = sorted(few, key=lambda one: one.counted_at)
+        wanted = RateRequest(self.HOUR, 1000, validity=1.0, has_waited=True)
+        for now in (random.uniform(3600, 7200) for _ in range(20)):
+            allowed = reply_to(wanted, grants, now, "me").jobs
+            assert reply_to(wanted, few, now, "me").jobs <= allowed
+            # Each job counts for up to a fiftieth of the period longer.
+            assert reply_to(wanted, few, now + 72.0, "me").jobs >= allowed

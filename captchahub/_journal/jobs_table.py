@@ -7,7 +7,6 @@ Each charge is added to the ledger in the same transaction. Times are wall clock
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import cast
@@ -45,15 +44,14 @@ def insert_intents(
 ) -> list[int]:
     """Insert jobs that the hub ``owner`` is about to send, charge their prices, and return their ids."""
     inserted: list[Cursor] = []
-    charges, counts = Counter[Line](), Counter[Line]()
+    charges: dict[Line, list[int]] = {}
     for job in jobs:
         charge = 0 if job.price is None else to_units(job.price)
         line = own.number(job.provider), job.provider, job.kind, storable(job.currency)
         inserted.append(_insert(connection, job, line, charge=charge, owner=owner, now=now))
-        charges[line] += charge
-        counts[line] += 1
-    for line, count in counts.items():
-        add_to_ledger(connection, line, now, charge=charges[line], jobs=count)
+        charges.setdefault(line, []).append(charge)
+    for line, all_charges in charges.items():
+        add_to_ledger(connection, line, now, charge=sum(all_charges), jobs=len(all_charges))
     # Last, because in PostgreSQL looking at a result waits for the server.
     return [cast("int", one.lastrowid) for one in inserted]
 

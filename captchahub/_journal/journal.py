@@ -313,7 +313,7 @@ class Journal:
                 jobs_table.stop_sharing(connection, one.refused.id)
         # Most tasks have no equal, which one look into the index shows. The statements that find the right
         # one among several take ten times as long.
-        shared = (one.job.fingerprint for one in reservations if one.job.is_shared)
+        shared = [one.job.fingerprint for one in reservations if one.job.is_shared]
         repeated = jobs_table.with_equal(connection, shared)
         found: dict[int, int | JobEntry | Exception | None] = {}
         new: list[int] = []
@@ -344,10 +344,10 @@ class Journal:
                 new.append(number)
                 if job.is_shared:
                     solves.setdefault(job.fingerprint, job.submission)
-        jobs = (reservations[number].job for number in new)
+        jobs = [reservations[number].job for number in new]
         ids = jobs_table.insert_intents(connection, jobs, own, owner=self.owner, now=moment)
         found.update(zip(new, ids, strict=True))
-        return (found[number] for number in range(len(reservations)))
+        return [found[number] for number in range(len(reservations))]
 
     def _find_equal(
         self, connection: Connection, own: OwnAccounts, job: NewJob, begun: float, is_awaited: IsAwaited

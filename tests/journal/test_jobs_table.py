@@ -27,11 +27,13 @@ from captchahub._journal.database import Connection as Transaction
 from captchahub._journal.database import Database
 from captchahub._journal.jobs_table import (
     ENDED,
+    ENDED_AT_PRICE,
     find_equal,
     get,
     newest_jobs,
     prune,
     settle,
+    settle_at_price,
     stop_sharing,
 )
 from captchahub._journal.ledger_table import spend
@@ -243,6 +245,22 @@ class TestStates:
         is_sending = before is JobState.INTENT
         assert won is ((before.value, after.value) in ALLOWED and not is_sending)
         assert journal.entry(entry_id).is_by_hand is won
+
+    @pytest.mark.parametrize(("before", "after"), [pair for pair in PAIRS if pair[1] in ENDED_AT_PRICE])
+    def test_that_keep_the_price_are_the_same_in_one_statement(
+        self, journal: Journal, before: JobState, after: JobState
+    ) -> None:
+        one, other, of_another = (brought_to(journal, before) for _ in range(3))
+        end: Any = {"answer": '{"text": "x7kp2"}', "error": "why", "is_given": False, "now": NOON + 1}
+
+        def write(connection: Transaction) -> None:
+            settle(connection, one, after, owner="me", **end)
+            settle_at_price(connection, other, after, owner="me", **end)
+            settle_at_price(connection, of_another, after, owner="another", **end)
+
+        journal.do(write)
+        assert attrs.evolve(journal.entry(other), id=one) == journal.entry(one)
+        assert journal.state(of_another) is before
 
     def test_a_late_reply_still_counts(self, journal: Journal) -> None:
         entry_id = journal.ended(JobState.AMBIGUOUS)

@@ -179,6 +179,7 @@ def last_word_to_the_latest(patch: pytest.MonkeyPatch) -> None:
     """A job that has ended can end again in another way."""
     again = dict.fromkeys(_jobs_table.ENDED, _jobs_table.ENDED)
     patch.setattr(_jobs_table, "_NEXT", _jobs_table._NEXT | again)
+    patch.setattr(_jobs_table, "settle_at_price", _jobs_table.settle)
 
 
 SABOTAGES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], str]] = {

@@ -29,37 +29,41 @@ help:
 	@echo 'make picture draw the pictures of terminals in the documentation'
 	@echo 'make clean   remove the virtual environments and all build results'
 
+# Most modules of the installed packages are never imported, and need no bytecode.
+PIP = $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
+
 define new_venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
   || { echo 'captchahub needs Python 3.11 or later: make PYTHON=/path/to/python3.11'; exit 1; }
 @$(PYTHON) -m venv $(@D) \
   || { echo 'this python3 has no venv module: install the package python3-venv'; exit 1; }
 @echo 'Installing captchahub, $(1) into $(@D); the first time this takes a few minutes ...'
-@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+@$(PIP) --upgrade 'pip>=25.1' 'hatchling>=1.26' 'editables>=0.5'
 endef
 
+# hatchling is installed before, together with pip, so that it is not installed again to build each distribution.
 $(READY): pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 	$(call new_venv,its plugins and the tools for tests and documentation)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@$(PIP) --no-build-isolation \
 	  --editable '.[cli,fast,report,testing]' $(PLUGINS:%=--editable plugins/%) --group dev --group docs --group browser
 	@touch $@
 
 $(INTEROP)/.ready: pyproject.toml plugins/createtask/pyproject.toml
 	$(call new_venv,createtask and other client libraries)
-	@$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check \
+	@$(PIP) \
 	  --editable '.[testing]' --editable plugins/createtask --group interop
 	@touch $@
 
 $(BENCH)/.ready: pyproject.toml plugins/createtask/pyproject.toml
 	$(call new_venv,createtask and what the benchmarks compare)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check \
+	@$(PIP) \
 	  --editable '.[cli,testing]' --editable plugins/createtask --group bench
 	@touch $@
 
 # The demo needs little of what the tests need.
 $(DEMO): pyproject.toml plugins/omocaptcha/pyproject.toml
 	$(call new_venv,the plugin omocaptcha and what the demo needs)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,testing]' --editable plugins/omocaptcha
+	@$(PIP) --no-build-isolation --editable '.[cli,testing]' --editable plugins/omocaptcha
 	@touch $@
 
 demo: $(if $(wildcard $(READY)),$(READY),$(DEMO))

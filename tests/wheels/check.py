@@ -13,6 +13,9 @@ import venv
 from pathlib import Path
 
 import yaml
+from build import ProjectBuilder
+from build.env import DefaultIsolatedEnv
+from pyproject_hooks import quiet_subprocess_runner
 
 TREE = Path(__file__).parents[2]
 PLUGINS = ("createtask", "omocaptcha", "opentelemetry", "pillow", "procrastinate", "prometheus")
@@ -30,9 +33,16 @@ def run(*command: str | Path, cwd: Path, fails: bool = False) -> str:
 
 
 def build(folder: Path) -> list[Path]:
-    for distribution in DISTRIBUTIONS:
-        run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, distribution, cwd=TREE)
-    return sorted(folder.glob("*.whl"))
+    """The wheels, built in an environment that contains what they require to be built and nothing else."""
+    with DefaultIsolatedEnv() as isolated:
+        builders = [
+            ProjectBuilder.from_isolated_env(isolated, source, quiet_subprocess_runner)
+            for source in DISTRIBUTIONS
+        ]
+        # One environment is as strict as one for each, because all require the same.
+        (requirements,) = {frozenset(builder.build_system_requires) for builder in builders}
+        isolated.install(requirements)
+        return [Path(builder.build("wheel", folder)) for builder in builders]
 
 
 def environment(folder: Path) -> Path:
@@ -41,7 +51,9 @@ def environment(folder: Path) -> Path:
 
 
 def install(python: Path, *wheels: str | Path, cwd: Path) -> None:
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wheels, cwd=cwd)
+    # Most modules are never imported, and need no bytecode.
+    options = ("--quiet", "--disable-pip-version-check", "--no-compile")
+    run(python, "-m", "pip", "install", *options, *wheels, cwd=cwd)
 
 
 def begin_a_plugin(python: Path, outside: Path) -> str:

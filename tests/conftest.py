@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
@@ -98,9 +99,11 @@ def tls_server(tmp_path: Path) -> Iterator[TlsServer]:
 
 
 @pytest.fixture
-def mypy_cache(request: pytest.FixtureRequest) -> str:
-    """A folder that mypy keeps from one run of the test to the next, with what it knows of the library."""
-    return str(request.config.cache.mkdir(f"mypy-{request.path.stem}"))
+def mypy_cache() -> Iterator[str]:
+    """The folder in which ``make mypy`` keeps what it knows of the library, for one test at a time."""
+    with Path(os.environ["CAPTCHAHUB_TEST_FOLDER"], "mypy").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield str(Path(__file__).parents[1] / ".mypy_cache")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import settings
 from captchahub.testing import Sandbox, load_emulation
 from tests.http_peers import TlsServer
 from tests.installed_distributions import PackageFolder
+from tests.measurement import Property, first_examples_measured, leave_forked_processes_out, unmeasured
 from tests.quick_omo import QuickOmo
 
 # No test may touch the journal of the person who runs the tests.
@@ -30,6 +32,8 @@ STATE = (
 os.environ["XDG_STATE_HOME"] = str(STATE)
 # Where the workers find what they share: see tests/postgres_server.py.
 os.environ.setdefault("CAPTCHAHUB_TEST_FOLDER", str(STATE))
+if WORKER is not None:
+    leave_forked_processes_out()
 # How many examples a property is tried with, unless its test says so. CAPTCHAHUB_EXAMPLES=5000 searches for
 # long; ``make check`` sets 100. An example has no deadline, because the speed of the machine says nothing
 # about the code.
@@ -43,6 +47,21 @@ def pytest_collection_finish() -> None:
     """Exclude the collected tests, hundreds of thousands of objects that stay, from garbage collections."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave a test that searches out of the measurement of coverage."""
+    with nullcontext() if item.get_closest_marker("search") is None else unmeasured():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Leave all but the first examples of a property out of the measurement of coverage."""
+    searched: Property | None = getattr(pyfuncitem.obj, "hypothesis", None)
+    with nullcontext() if searched is None else first_examples_measured(searched):
+        return (yield)
 
 
 def pytest_unconfigure() -> None:

@@ -31,6 +31,8 @@ from captchahub.testing import JobRecord, LogNormal, Sandbox, load_emulation
 from tests.journal.stores import STORES, Place, place_of
 from tests.quick_omo import QuickOmo
 
+pytestmark = pytest.mark.search
+
 KILLS = int(os.environ.get("CAPTCHAHUB_KILLS", "12"))
 SEED = int(os.environ.get("CAPTCHAHUB_SEED", "4"))
 CHILD = Path(__file__).parent / "killed_program.py"

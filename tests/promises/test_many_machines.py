@@ -21,6 +21,8 @@ from tests.pgbouncer import needs_pgbouncer, started_pgbouncer
 from tests.postgres_server import PostgresServer, with_options, with_other_host
 from tests.promises.fleet import PRICE, Fleet, MakeFleet, end_leases
 
+pytestmark = pytest.mark.search
+
 SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "60"))
 RESTARTS = int(os.environ.get("CAPTCHAHUB_FLEET_RESTARTS", "2"))
 

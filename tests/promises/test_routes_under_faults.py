@@ -15,6 +15,8 @@ import pytest
 from captchahub import Hub, ProviderState, TaskRefused
 from captchahub.testing import Answer, Fault, Sandbox, wire_faults
 
+pytestmark = pytest.mark.search
+
 NAMES = ("first", "second", "third")
 PAIRS = int(os.environ.get("CAPTCHAHUB_FAULT_PAIRS", "1"))
 # Long enough for a good service on this machine, short enough for a test of one that never answers.

@@ -25,6 +25,8 @@ from tests.simulation.sabotage_store import STORE_SABOTAGES
 from tests.simulation.soak import seeds
 from tests.simulation.stores import STORE
 
+pytestmark = pytest.mark.search
+
 # This many runs are enough to detect each sabotage.
 _MAX_RUNS = 150
 # The run that detected it last is tried first. Any change of the simulation changes the runs.

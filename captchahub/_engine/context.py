@@ -9,7 +9,6 @@ import attrs
 
 from captchahub._engine.late_answers import UndeliveredAnswers
 from captchahub._engine.solve_events import SolveEvents
-from captchahub._journal.journal import Journal
 from captchahub._support.background import BackgroundTasks
 from captchahub.errors import Attempt
 from captchahub.provider import Solved
@@ -18,6 +17,7 @@ from captchahub.tickets import Progress
 
 if TYPE_CHECKING:
     # Only types of fields: these classes carry values, and know nothing of the modules that made them.
+    from captchahub._journal.journal import Journal
     from captchahub._plugins.hooks import Hooks
     from captchahub._plugins.preparation import TaskPreparer
     from captchahub._providers.account import Account

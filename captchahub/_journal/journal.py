@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from datetime import datetime, tzinfo
 from decimal import Decimal
@@ -33,6 +33,7 @@ from captchahub._journal.database import Connection, Database, Listener, Outcome
 from captchahub._journal.grouped_work import GroupedWork
 from captchahub._journal.hub_accounts import HubAccounts
 from captchahub._journal.liveness import LEASE, ProcessLock, expire_dead_owners, heartbeat, sign_off
+from captchahub._journal.reservations import IsAwaited, Reservation, Reserved, Reserver
 from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.slot_leases import SlotLeases
 from captchahub._journal.sqlite import SqliteDatabase
@@ -40,8 +41,7 @@ from captchahub._journal.sqlite_listener import SqliteListener
 from captchahub._journal.watchers import Watchers
 from captchahub._journal.writer import DatabaseWriter, PendingWrites, Writer
 from captchahub._policy.account_identity import AccountIdentity
-from captchahub._policy.accounting import to_units
-from captchahub._policy.budgets import BudgetScope, period_of, refusal_of
+from captchahub._policy.budgets import BudgetScope, period_of
 from captchahub._policy.job_token import Token
 from captchahub._policy.refusals import Refusals
 from captchahub._policy.shared_rate import RateReply, RateRequest, SpentGrant
@@ -49,11 +49,9 @@ from captchahub._policy.shared_slots import SlotRequest
 from captchahub._support.background import BackgroundTasks
 from captchahub._support.log import log
 from captchahub.errors import (
-    BudgetExceeded,
     CaptchaHubError,
     JournalError,
     NotOffered,
-    PriceUnknown,
 )
 from captchahub.jobs import BudgetStatus, JobEntry, JobState, Period, Spend
 from captchahub.provider import JobId, Secret
@@ -63,11 +61,7 @@ from captchahub.settings import KEPT_IN_MEMORY, Budget, HubSettings, JournalSett
 if TYPE_CHECKING:
     from captchahub._policy.health_record import HealthRecord
 
-__all__ = ["ClaimedJob", "JobFilter", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
-
-# A job that was left behind is taken over for an equal task if it is at most this old, in seconds. Services
-# answer within a minute or two, and an older job may never end, while the solve waits for it.
-_TAKEN_OVER_UP_TO = 600.0
+__all__ = ["ClaimedJob", "IsAwaited", "JobFilter", "JobRow", "Journal", "NewJob", "Writer", "open_journal"]
 
 # Old jobs are looked for this often, in seconds: they are kept for days, so an hour more does not matter.
 _PRUNE_INTERVAL = 3600.0
@@ -80,19 +74,6 @@ LearnedTimes = Mapping[tuple[AccountIdentity, str], str]
 """What was learned of how long jobs take, by account and kind of task."""
 
 TakeUnsaved = Callable[[], LearnedTimes]
-
-IsAwaited = Callable[[JobEntry], bool]
-"""Returns whether a solve waits for an open job of an equal task. It may be called in another thread."""
-
-
-@attrs.frozen(eq=False)
-class _Reservation:
-    """A job that is about to be sent. See :meth:`Journal.reserve`."""
-
-    job: NewJob
-    begun: float
-    is_awaited: IsAwaited
-    refused: JobEntry | None
 
 
 @attrs.frozen
@@ -200,9 +181,7 @@ class Journal:
         self._health: Mapping[str, HealthRecord] | None = None
         self._heartbeat: asyncio.Task[None] | None = None
         self._accounts = HubAccounts(writer)
-        self._scopes: Sequence[BudgetScope] = ()
-        self._cache = 0.0
-        self._reuse_since = math.inf
+        self._reserver = Reserver(lock)
         self._keep = math.inf
         self._pruned = -math.inf
 
@@ -224,9 +203,8 @@ class Journal:
             for name, provider in settings.providers.items()
             if provider.budget is not None
         ]
-        self._scopes = [*of_hub, *further, *of_providers]
-        self._cache = settings.cache
-        self._reuse_since = settings.reuse_since
+        scopes = [*of_hub, *further, *of_providers]
+        self._reserver = Reserver(self._lock, scopes, settings.cache, settings.reuse_since)
         keep = settings.journal.keep
         # A journal in memory ends with the hub, and must not fill the memory until then.
         keep = keep if self.is_shared else min(keep, KEPT_IN_MEMORY)
@@ -234,7 +212,7 @@ class Journal:
 
     def has_budget_for(self, provider: str) -> bool:
         """Return whether what a provider costs is limited."""
-        return any(scope.provider in (None, provider) for scope in self._scopes)
+        return any(scope.provider in (None, provider) for scope in self._reserver.scopes)
 
     async def look(self, job: NewJob, begun: float, is_awaited: IsAwaited) -> JobEntry | None:
         """Return the job that answers a task or has to be waited for, or None. See :meth:`reserve`.
@@ -245,8 +223,8 @@ class Journal:
         def work(connection: Connection) -> JobEntry | None:
             if not jobs_table.with_equal(connection, [job.fingerprint]):
                 return None
-            own = self._accounts.look_up(connection)
-            return self._find_equal(connection, own, job, begun, is_awaited)
+            own, one = self._accounts.look_up(connection), Reservation(job, begun, is_awaited, refused=None)
+            return self._reserver.find_equal(connection, own, one, self._clock())
 
         equal = await self._writer.read(work)
         if equal is not None and equal.state is not JobState.SOLVED:
@@ -278,7 +256,7 @@ class Journal:
         opened = await self._write_or_undo(
             self._accounts.write_grouped(
                 self._reserve_all,
-                _Reservation(job, begun, is_awaited, refused),
+                Reservation(job, begun, is_awaited, refused),
                 self._accounts.including(job.provider, identity),
             ),
             partial(self._give_back, submission=job.submission),
@@ -292,85 +270,18 @@ class Journal:
         return opened if is_solved else JobRow(self, opened.id, job.fingerprint, opened)
 
     def _reserve_all(
-        self, connection: Connection, reservations: Sequence[tuple[OwnAccounts, _Reservation]]
-    ) -> Sequence[int | JobEntry | Exception | None]:
+        self, connection: Connection, reservations: Sequence[tuple[OwnAccounts, Reservation]]
+    ) -> Sequence[Reserved | Exception]:
         """Return for each reservation the id of its new job, what was found for it, or why it is refused."""
         # In the transaction, which has read the server's clock: the one of this machine may have jumped.
         moment = self._clock()
-        done: list[int | JobEntry | Exception | None] = []
+        done: list[Reserved | Exception] = []
         for own, some in groupby(reservations, key=itemgetter(0)):
             if not done:
                 self._sign_on(connection, own, moment)
-            done += self._reserve_with(connection, own, [one for _, one in some], moment)
+            items = [one for _, one in some]
+            done += self._reserver.reserve(connection, own, items, owner=self.owner, now=moment)
         return done
-
-    def _reserve_with(
-        self, connection: Connection, own: OwnAccounts, reservations: Sequence[_Reservation], moment: float
-    ) -> Iterable[int | JobEntry | Exception | None]:
-        """Do the same for reservations that were made with the same accounts."""
-        for one in reservations:
-            if one.refused is not None:
-                jobs_table.stop_sharing(connection, one.refused.id)
-        # Most tasks have no equal, which one look into the index shows. The statements that find the right
-        # one among several take ten times as long.
-        shared = [one.job.fingerprint for one in reservations if one.job.is_shared]
-        repeated = jobs_table.with_equal(connection, shared)
-        found: dict[int, int | JobEntry | Exception | None] = {}
-        new: list[int] = []
-        # Whose new job answers a task. Other solves of an equal task wait for it.
-        solves: dict[str, str] = {}
-        # In the transaction that charges the prices: two hubs that checked first and charged later could both
-        # find room for the last job.
-        spent: dict[tuple[str | None, int], int] = {}
-        for number, one in enumerate(reservations):
-            job = one.job
-            if job.is_shared and job.fingerprint in repeated:
-                equal = self._find_equal(connection, own, job, one.begun, one.is_awaited)
-                if equal is not None:
-                    found[number] = equal if equal.state is JobState.SOLVED else None
-                    continue
-                taken = self._claim_equal(connection, own, job, moment)
-                if taken is not None:
-                    found[number] = own.named(taken)
-                    continue
-            if job.is_shared and solves.get(job.fingerprint, job.submission) != job.submission:
-                found[number] = None
-                continue
-            try:
-                check_budgets(connection, job, self._scopes, moment, own, spent=spent)
-            except (BudgetExceeded, PriceUnknown) as error:
-                found[number] = error
-            else:
-                new.append(number)
-                if job.is_shared:
-                    solves.setdefault(job.fingerprint, job.submission)
-        jobs = [reservations[number].job for number in new]
-        ids = jobs_table.insert_intents(connection, jobs, own, owner=self.owner, now=moment)
-        found.update(zip(new, ids, strict=True))
-        return [found[number] for number in range(len(reservations))]
-
-    def _find_equal(
-        self, connection: Connection, own: OwnAccounts, job: NewJob, begun: float, is_awaited: IsAwaited
-    ) -> JobEntry | None:
-        """Return the job that answers a task or has to be waited for, or None. See :meth:`reserve`."""
-        moment = self._clock()
-        equal = jobs_table.find_equal(
-            connection,
-            job.fingerprint,
-            now=moment,
-            fresh_since=min(begun, moment - self._cache, self._reuse_since),
-            own=own,
-            is_awaited=lambda one: not self._lock.is_free(one.owner) and is_awaited(own.named(one)),
-        )
-        return None if equal is None else own.named(equal)
-
-    def _claim_equal(
-        self, connection: Connection, own: OwnAccounts, job: NewJob, now: float
-    ) -> JobEntry | None:
-        """Return a dead hub's job that answers a task, which this hub takes over, or None."""
-        expire_dead_owners(connection, self._lock, now)
-        since = min(now - _TAKEN_OVER_UP_TO, self._reuse_since)
-        return claims.claim_equal(connection, job, owner=self.owner, now=now, since=since, own=own)
 
     async def _give_back(self, taken: int | JobEntry | None, submission: str = "") -> None:
         """Undo what a caller never learned of: the reservation of a job, or taking one over."""
@@ -511,7 +422,7 @@ class Journal:
         def work(connection: Connection) -> list[BudgetStatus]:
             own = self._accounts.look_up(connection)
             found: list[BudgetStatus] = []
-            for scope in self._scopes:
+            for scope in self._reserver.scopes:
                 since, end = period_of(scope.budget, moment)
                 spent = scope.counted(ledger_table.spent(connection, own, scope.provider, since))
                 until = None if end is None else datetime.fromtimestamp(end, scope.budget.zone)
@@ -779,42 +690,6 @@ class JobRow:
         """Leave the job, if it is open or no caller has its answer, to any hub that resumes."""
         await self._journal.release([self.entry_id])
         self._journal.watchers.look(self._fingerprint)
-
-
-def check_budgets(
-    connection: Connection,
-    job: NewJob,
-    scopes: Iterable[BudgetScope],
-    now: float,
-    own: OwnAccounts,
-    *,
-    spent: MutableMapping[tuple[str | None, int], int],
-) -> None:
-    """Raise BudgetExceeded or PriceUnknown if a budget has no room for a job; otherwise add it to ``spent``.
-
-    The budget of a provider counts what its account was charged, and that of the hub what all its accounts
-    were, past ones too. Both also count jobs that may not exist at the service.
-
-    ``spent`` is what was found for earlier jobs of the same transaction and accounts, in units by the
-    provider and the begin of the period, with their own prices; empty for the first one.
-    """
-    for scope in scopes:
-        if scope.provider not in (None, job.provider):
-            continue
-        if job.price is None:
-            raise PriceUnknown(
-                f"the price of {job.kind} at {job.provider} is unknown, and {scope.name} has a budget"
-            )
-        since, _ = period_of(scope.budget, now)
-        line = scope.provider, since
-        if line not in spent:
-            spent[line] = ledger_table.spent(connection, own, scope.provider, since)
-        refusal = refusal_of(scope, spent[line], job.price, now)
-        if refusal is not None:
-            raise refusal
-    for provider, since in spent:
-        if job.price is not None and provider in (None, job.provider):
-            spent[provider, since] += to_units(job.price)
 
 
 def _identity_of(entry: JobEntry, identities: Mapping[str, AccountIdentity]) -> AccountIdentity | None:

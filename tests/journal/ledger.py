@@ -8,7 +8,7 @@ from decimal import Decimal
 from captchahub._journal import jobs_table, ledger_table
 from captchahub._journal.accounts_table import NO_ACCOUNTS, OwnAccounts
 from captchahub._journal.database import Connection
-from captchahub._journal.journal import check_budgets
+from captchahub._journal.reservations import check_budgets
 from captchahub._journal.rows import NewJob
 from captchahub._policy.accounting import from_units, slot_of
 from captchahub._policy.budgets import BudgetScope

@@ -10,6 +10,7 @@ import pytest
 
 from captchahub._journal.jobs_table import newest_jobs
 from captchahub._journal.postgres import PostgresDatabase
+from captchahub._journal.watchers import Watchers
 from captchahub.errors import JournalError
 from captchahub.provider import Secret
 from tests.journal.ledger import reserve_one
@@ -87,9 +88,9 @@ def test_it_listens_only_if_it_is_said_to_have_sessions(
 ) -> None:
     for pooler in POOLERS:
         with opened(places, pgbouncer.address(mode), pooler) as (store, *_):
-            assert (store.listener() is not None) == (pooler is False)
+            assert (store.listener(Watchers()) is not None) == (pooler is False)
     with opened(places, places[0].address, None) as (store, *_):
-        assert store.listener() is not None
+        assert store.listener(Watchers()) is not None
 
 
 def test_its_restart_disturbs_nobody(places: list[Place]) -> None:

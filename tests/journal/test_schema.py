@@ -19,7 +19,7 @@ import pytest
 
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.jobs_table import newest_jobs
-from captchahub._journal.journal import check_budgets
+from captchahub._journal.reservations import check_budgets
 from captchahub._journal.rows import JobFilter, NewJob
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub._journal.sqlite_schema import FILE_INDEXES, MIGRATIONS, TABLES, VERSION, migrate

@@ -17,6 +17,7 @@ from captchahub import HubClosed, ImageToText, JobState, TextSolution
 from captchahub._config.loader import read_mapping
 from captchahub._engine.engine import Engine
 from captchahub._journal import jobs_table
+from captchahub._journal.accounts_table import NO_ACCOUNTS
 from captchahub._journal.database import Connection
 from captchahub._journal.liveness import heartbeat
 from captchahub._journal.rows import NewJob
@@ -193,7 +194,7 @@ def begin(database: SqliteDatabase, fingerprint: str) -> int:
     def work(connection: Connection) -> int:
         job = attrs.evolve(JOB, fingerprint=fingerprint)
         heartbeat(connection, "other", math.inf)
-        entry_id = jobs_table.insert_intent(connection, job, account=0, owner="other", now=1.0)
+        (entry_id,) = jobs_table.insert_intents(connection, [job], NO_ACCOUNTS, owner="other", now=1.0)
         jobs_table.mark_created(connection, entry_id, 7, owner="other", now=1.0)
         return entry_id
 

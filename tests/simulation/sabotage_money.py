@@ -20,7 +20,7 @@ from captchahub._engine.poller import Poller
 from captchahub._engine.remote_attempt import RemoteAttempt
 from captchahub._journal import claims as _claims
 from captchahub._journal import jobs_table as _jobs_table
-from captchahub._journal import journal as _journal
+from captchahub._journal import reservations as _reservations
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._journal.journal import JobRow, Journal
@@ -72,19 +72,19 @@ def retry_of_an_ambiguous_create(patch: pytest.MonkeyPatch) -> None:
 
 def reservation_outside_the_transaction(patch: pytest.MonkeyPatch) -> None:
     """The budget is checked in one transaction, and the price reserved in the next."""
-    check, reserve = _journal.check_budgets, Journal.reserve
+    check, reserve = _reservations.check_budgets, Journal.reserve
 
     def nothing(*_values: object, **_named: object) -> None:
         pass
 
     async def check_first(self: Journal, order: NewJob, begun: float, *rest: Any) -> JobRow | Entry | None:
         def look(connection: Connection, own: OwnAccounts) -> None:
-            check(connection, order, self._scopes, self._clock(), own, spent={})
+            check(connection, order, self._reserver.scopes, self._clock(), own, spent={})
 
         await self._accounts.write(look, self._accounts.including(order.provider, rest[-1]))
         return await reserve(self, order, begun, *rest)
 
-    patch.setattr(_journal, "check_budgets", nothing)
+    patch.setattr(_reservations, "check_budgets", nothing)
     patch.setattr(Journal, "reserve", check_first)
 
 

@@ -161,13 +161,16 @@ class TestTransactions:
 
 
 class TestReading:
-    def test_writes_nothing(self, store: PostgresDatabase) -> None:
-        store.read(reserve_one)
+    def test_refuses_to_write(self, store: PostgresDatabase) -> None:
+        assert "cannot execute INSERT in a read-only transaction" in why(lambda: store.read(reserve_one))
         assert ids_in(store) == []
 
     def test_raises_what_the_work_raises(self, store: PostgresDatabase) -> None:
+        def missing(_connection: Connection) -> None:
+            raise LookupError("no such thing")
+
         with pytest.raises(LookupError, match="no such thing"):
-            store.read(failing)
+            store.read(missing)
         assert isinstance(store.transact([reserve_one])[0], int)
 
     def test_that_fails_says_that_nothing_was_read(self, store: PostgresDatabase) -> None:

@@ -90,6 +90,7 @@ class _Schema:
             connection = _Transaction(self.reader, pipeline)
             empty_tables(connection)
             connection.execute("DELETE FROM pruned")
+            connection.send()
 
     def _close(self) -> None:
         self.reader.close()

@@ -24,6 +24,7 @@ from captchahub._journal import reservations as _reservations
 from captchahub._journal.accounts_table import OwnAccounts
 from captchahub._journal.database import Connection
 from captchahub._journal.journal import JobRow, Journal
+from captchahub._journal.reservations import Reserver
 from captchahub._journal.rows import NewJob
 from captchahub._policy.error_table import Row, row_for
 from captchahub._providers.account import RemoteAccount
@@ -163,7 +164,7 @@ def unused_cache(patch: pytest.MonkeyPatch) -> None:
     def find_none(*_values: object) -> None:
         return None
 
-    patch.setattr(Journal, "_find_equal", find_none)
+    patch.setattr(Reserver, "find_equal", find_none)
 
 
 def attached_and_not_written(patch: pytest.MonkeyPatch) -> None:

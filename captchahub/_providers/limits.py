@@ -24,7 +24,7 @@ def too_late(limit: str) -> NotAsked:
 
 def journal_too_slow() -> NotAsked:
     """Return the error of an attempt whose journal did not reply as long as there was time for a job."""
-    see = "see which program keeps the file locked, or how busy its disk is"
+    see = "see which program keeps its file or database locked, and how busy the disk is"
     return NotAsked("the journal did not reply in time", advice=see)
 
 

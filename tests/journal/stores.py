@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import pytest
 
 from captchahub._journal.database import Connection, Database, T, Work
 from captchahub._journal.sqlite import SqliteDatabase
 from captchahub.provider import Secret
 
 STORES = tuple(os.environ.get("CAPTCHAHUB_STORES", "sqlite postgres").split())
+
+needs_postgres = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
 
 _present = "sqlite"
 

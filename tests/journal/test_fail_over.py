@@ -14,10 +14,14 @@ from captchahub._journal.postgres import PostgresDatabase
 from captchahub.errors import JournalError
 from captchahub.provider import Secret
 from tests.journal.ledger import reserve_one
+from tests.journal.stores import needs_postgres
 from tests.journal.unreliable_server import UnreliableServer
 from tests.postgres_server import PASSWORD, PostgresServer, with_options, with_other_host
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="its server for tests needs locks of files")
+pytestmark = [
+    needs_postgres,
+    pytest.mark.skipif(os.name == "nt", reason="its server for tests needs locks of files"),
+]
 
 # What is not committed is not sent to the replica by chance.
 SETTINGS = {"fsync": "off", "wal_writer_delay": "10s"}

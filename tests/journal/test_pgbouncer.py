@@ -14,11 +14,11 @@ from captchahub._journal.watchers import Watchers
 from captchahub.errors import JournalError
 from captchahub.provider import Secret
 from tests.journal.ledger import reserve_one
-from tests.journal.stores import Place, place_of
+from tests.journal.stores import Place, needs_postgres, place_of
 from tests.pgbouncer import PgBouncer, needs_pgbouncer, started_pgbouncer
 from tests.postgres_server import shared_server, with_options
 
-pytestmark = needs_pgbouncer
+pytestmark = [needs_postgres, needs_pgbouncer]
 
 POOLERS = (None, True, False)
 SETTINGS = "SELECT current_setting('search_path'), current_setting('lock_timeout')"

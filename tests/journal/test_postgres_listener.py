@@ -30,11 +30,11 @@ from captchahub._journal.watchers import Watchers
 from captchahub._plugins.manager import Plugins
 from captchahub.provider import Secret
 from captchahub.testing import Sandbox, load_emulation
-from tests.journal.stores import STORES, Place, place_of
+from tests.journal.stores import Place, needs_postgres, place_of
 from tests.postgres_server import execute, with_options
 from tests.quick_omo import QuickOmo
 
-pytestmark = pytest.mark.skipif("postgres" not in STORES, reason="CAPTCHAHUB_STORES has no postgres")
+pytestmark = needs_postgres
 
 LISTENING = "application_name = %s AND query LIKE 'LISTEN%%'"
 COUNT = sql.SQL(f"SELECT count(*) FROM pg_stat_activity WHERE {LISTENING}")

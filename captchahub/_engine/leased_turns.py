@@ -37,9 +37,19 @@ class _Grant:
         return not self.left and not self.created
 
     @property
+    def has_expired(self) -> bool:
+        """Whether its time is over."""
+        return now() > self.until
+
+    @property
     def is_over(self) -> bool:
         """Whether no more job of it may be created."""
-        return not self.left or now() > self.until
+        return not self.left or self.has_expired
+
+    @property
+    def spent(self) -> SpentGrant:
+        """What was created of it."""
+        return SpentGrant(self.number, self.created, self.last)
 
 
 class LeasedTurns:
@@ -62,7 +72,7 @@ class LeasedTurns:
         self._asking: asyncio.Task[float | CaptchaHubError | None] | None = None
         self._expired = 0
 
-    async def take(self, rate: Rate, waiting: int, until: float) -> None:
+    async def take(self, rate: Rate, waiting: int, until: float) -> Callable[[], None]:
         """See :class:`captchahub._providers.limits.SharedTurns`."""
         while self._grant is None or self._grant.is_over:
             # Not cancelled with the attempt, because what is granted must be known.
@@ -76,9 +86,20 @@ class LeasedTurns:
             if answer > until:
                 raise TimeoutError
             await asyncio.sleep(max(0.0, answer - now()) + jitter(rate, self._chance()))
-        self._grant.left -= 1
-        self._grant.created += 1
-        self._grant.last = self._journal.now
+        grant = self._grant
+        grant.left -= 1
+        grant.created += 1
+        grant.last = self._journal.now
+        return lambda: self._take_back(grant)
+
+    def _take_back(self, grant: _Grant) -> None:
+        """Count a job of a grant no more, because it was not created."""
+        grant.created -= 1
+        if self._grant is grant and not grant.has_expired:
+            grant.left += 1
+            self._started(self._give_back(grant))
+        else:
+            self._started(self._journal.correct_grant(grant.spent))
 
     def _started(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         # In a context of its own, because it outlives the attempt that begins it.
@@ -93,7 +114,7 @@ class LeasedTurns:
         # As many as were created of the last grant are likely to be wanted in the time of this one.
         is_recent = before is not None and now() < before.until + lasts
         more = before.created if before is not None and is_recent else 0
-        spent = () if before is None else (SpentGrant(before.number, before.created, before.last),)
+        spent = () if before is None else (before.spent,)
         has_waited = before is not None and before.is_empty
         request = RateRequest(rate, waiting + more, lasts, has_waited, spent)
         identity = self.account.identity
@@ -111,9 +132,11 @@ class LeasedTurns:
         return None
 
     async def _give_back(self, grant: _Grant) -> None:
-        """Give back what is left of a grant when it has expired."""
-        # The next request gives it back as well.
-        await asyncio.sleep(max(0.0, grant.until - now()) + 0.001)
-        if self._grant is grant and grant.left:
-            self._grant = None
-            await self._journal.correct_grant(SpentGrant(grant.number, grant.created, grant.last))
+        """Give back what is left of a grant when it has expired, or when the hub is closed."""
+        try:
+            await asyncio.sleep(max(0.0, grant.until - now()) + 0.001)
+        finally:
+            # The next request gives it back as well.
+            if self._grant is grant and grant.left:
+                self._grant = None
+                await self._journal.correct_grant(grant.spent)

@@ -24,6 +24,7 @@ class LocalAttempt(AttemptRunner[LocalAccount]):
         left = self._time_left
         limit = asyncio.timeout(left)
         self.may_have_job = True
+        self._permit.turn = None
         # The permit keeps its slot until the thread is free, because nothing can interrupt the engine.
         busy = self._permit.busy = self.account.workers.submit(partial(self._call, prepared.task))
         try:

@@ -80,11 +80,15 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
                 return answer
 
     async def _take_turn(self) -> None:
-        """Wait for a turn of the rate, because that of the admission was for an earlier job.
+        """Wait for another turn of the rate, because that of the admission was for an earlier moment.
 
         Raises NotAsked if there is none in time, or if the provider may not be called any more.
         """
-        await self.account.admission.wait_for_rate(self._deadline - self.account.least_time)
+        permit = self._permit
+        if permit.turn is not None:
+            permit.turn.give_back()
+            permit.turn = None
+        permit.turn = await self.account.admission.wait_for_rate(self._deadline - self.account.least_time)
         refusal = self._permit.refusal()
         if refusal is not None:
             raise refusal
@@ -169,6 +173,7 @@ class RemoteAttempt(AttemptRunner[RemoteAccount]):
         account, has_retried = self.account, False
         while True:
             self.may_have_job = True
+            self._permit.turn = None
             sent = now()
             try:
                 timeout = max(0.0, min(account.settings.create_timeout, self._deadline - sent))

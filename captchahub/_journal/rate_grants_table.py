@@ -96,7 +96,7 @@ def correct(connection: Connection, spent: SpentGrant, owner: str) -> None:
     connection.execute(
         """
         UPDATE rate_grants SET jobs = :jobs, counted_at = :created_at
-        WHERE owner = :owner AND number = :number AND counted_at > :created_at
+        WHERE owner = :owner AND number = :number AND counted_at >= :created_at
         """,
         {**which, "jobs": spent.jobs, "created_at": spent.created_at},
     )

@@ -38,3 +38,9 @@ class SlidingWindow:
     def take(self, now: float) -> None:
         """Count a job."""
         self._latest.append(now)
+
+    def give_back(self, taken: float) -> None:
+        """Count the job of a time no more, because it was not created."""
+        # Its place may have been given to another job meanwhile.
+        if taken in self._latest:
+            self._latest.remove(taken)

@@ -14,7 +14,7 @@ import attrs
 from captchahub._policy.error_table import HealthEffect, row_for
 from captchahub._policy.health import Health, HealthPermit
 from captchahub._policy.refusals import Refusals
-from captchahub._providers.limits import RateLimiter, SharedTurns, Slots
+from captchahub._providers.limits import RateLimiter, SharedTurns, Slots, Turn
 from captchahub._support.clock import now
 from captchahub._support.log import log
 from captchahub.errors import AmbiguousCreate, NotAsked, RateLimited, ServiceUnavailable
@@ -63,6 +63,8 @@ class Permit:
     given: HealthPermit
     waited_for: str | None = None
     """The limit that the attempt had to wait for, or None."""
+    turn: Turn | None = None
+    """What the rate allows the attempt to create and it has not created yet, or None."""
     busy: Future[Any] | None = None
     """Done when the attempt's thread is free again, which may be after the attempt; None without a thread."""
     effect: HealthEffect = HealthEffect.NONE
@@ -120,22 +122,26 @@ class Admission:
         until then.
         """
         # The slot first: a job that the rate allows is lost to others if its attempt then waits for a slot.
-        waited_for, given = await self.slots.acquire(until), None
+        waited_for, turn, given = await self.slots.acquire(until), None, None
         try:
-            waited_for = await self.wait_for_rate(until, spare=spare) or waited_for
+            turn = await self.wait_for_rate(until, spare=spare)
             given = self._admit(is_early=is_early)
         finally:
             if given is None:
                 self.slots.release()
-        return None if given is None else Permit(self, given, waited_for)
+                _give_back(turn)
+        if given is None:
+            return None
+        return Permit(self, given, waited_for if turn is None else turn.waited_for or waited_for, turn)
 
     def release(self, permit: Permit) -> None:
         """Release the slot of an attempt, and learn from how the attempt ended."""
         # Also after a cancellation, so that the next attempt may probe instead of this one.
         self._learn(permit)
         self._release_slot(permit.busy)
+        _give_back(permit.turn)
 
-    async def wait_for_rate(self, until: float, *, spare: float = 0.0) -> str | None:
+    async def wait_for_rate(self, until: float, *, spare: float = 0.0) -> Turn | None:
         """Wait until the rate allows one more job. See :meth:`RateLimiter.acquire`."""
         if self._rate is None:
             return None
@@ -304,3 +310,8 @@ def _event(provider: str, health: Health, moment: float, at: float) -> Event:
         return Recovered(at=at, provider=provider)
     until = None if health.until is None else at + health.until - moment
     return CooledDown(at=at, provider=provider, state=health.state, reason=health.reason or "", until=until)
+
+
+def _give_back(turn: Turn | None) -> None:
+    if turn is not None:
+        turn.give_back()

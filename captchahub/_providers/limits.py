@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import attrs
+
 from captchahub._policy.rate import SlidingWindow
 from captchahub._support.clock import now
 from captchahub.errors import JournalError, NotAsked
@@ -146,12 +148,24 @@ class Slots:
 class SharedTurns(Protocol):
     """The jobs of a rate that other processes leave to this one."""
 
-    async def take(self, rate: Rate, waiting: int, until: float) -> None:
-        """Wait for one more job. ``waiting`` is how many attempts wait, with this one.
+    async def take(self, rate: Rate, waiting: int, until: float) -> Callable[[], None]:
+        """Wait for one more job. Return what gives it back. ``waiting`` is how many wait, with this one.
 
         Raises TimeoutError if there is known to be none before ``until``, and JournalError.
         """
         ...
+
+
+@attrs.frozen(eq=False)
+class Turn:
+    """One job that a rate allows.
+
+    ``waited_for`` is the limit that the attempt had to wait for, or None. ``give_back`` leaves the job to
+    another attempt, if this one does not create it.
+    """
+
+    waited_for: str | None
+    give_back: Callable[[], None]
 
 
 class RateLimiter:
@@ -162,6 +176,7 @@ class RateLimiter:
         self._window = SlidingWindow(rate)
         # asyncio.Lock wakes those who wait for it in their order of arrival.
         self._turn = asyncio.Lock()
+        self._given_back = asyncio.Event()
         self._waiting = 0
 
     def follow(self, rate: Rate) -> None:
@@ -174,10 +189,8 @@ class RateLimiter:
         """When the rate allows the next job at the earliest, in the loop's time."""
         return self._window.opens_at(now())
 
-    async def acquire(
-        self, until: float, *, spare: float = 0.0, shared: SharedTurns | None = None
-    ) -> str | None:
-        """Wait until one more job is allowed. Return the limit if the attempt had to wait for it, or None.
+    async def acquire(self, until: float, *, spare: float = 0.0, shared: SharedTurns | None = None) -> Turn:
+        """Wait until one more job is allowed.
 
         ``shared`` are the jobs that other processes leave to this one, if they share the rate. Raises
         :class:`~captchahub.errors.NotAsked` if no job is allowed before ``until``, in the loop's time, or if
@@ -189,27 +202,49 @@ class RateLimiter:
         self._waiting += 1
         try:
             async with asyncio.timeout_at(until):
-                await self._take(until - spare, shared)
+                give_back = await self._take(until - spare, shared)
         except TimeoutError:
             raise NotAsked(f"no job was allowed in time: {limit}", advice=_WHAT_HELPS) from None
         finally:
             self._waiting -= 1
-        return limit if must_wait or now() > begun else None
+        return Turn(limit if must_wait or now() > begun else None, give_back)
 
-    async def _take(self, until: float, shared: SharedTurns | None) -> None:
-        window = self._window
+    async def _take(self, until: float, shared: SharedTurns | None) -> Callable[[], None]:
+        """Count one more job, once it is allowed. Return what gives it back."""
+        window, give_back_shared = self._window, None
         if _is_too_late(window, until):
             raise TimeoutError
         async with self._turn:
             # Attempts that were served meanwhile have moved it.
             if _is_too_late(window, until):
                 raise TimeoutError
-            opens_at = window.opens_at(now())
             # With the lock held, so that the next attempt sees the window as this one leaves it.
-            await asyncio.sleep(opens_at - now())
+            opens_at = await self._opened(window)
             if shared is not None:
-                await shared.take(self._rate, self._waiting, until)
-            window.take(max(opens_at, now()))
+                give_back_shared = await shared.take(self._rate, self._waiting, until)
+            taken = max(opens_at, now())
+            window.take(taken)
+
+        def give_back() -> None:
+            window.give_back(taken)
+            self._given_back.set()
+            if give_back_shared is not None:
+                give_back_shared()
+
+        return give_back
+
+    async def _opened(self, window: SlidingWindow) -> float:
+        """Wait until the window allows a job. Return since when it does, in the loop's time."""
+        while True:
+            self._given_back.clear()
+            opens_at = window.opens_at(now())
+            if opens_at <= now():
+                return opens_at
+            try:
+                async with asyncio.timeout_at(opens_at):
+                    await self._given_back.wait()
+            except TimeoutError:
+                return opens_at
 
 
 def _is_too_late(window: SlidingWindow, until: float) -> bool:

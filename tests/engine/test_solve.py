@@ -37,6 +37,7 @@ from captchahub._engine.engine import Engine
 from captchahub.hookspecs import hookimpl
 from captchahub.tasks import Solution, Task
 from captchahub.testing import Hang, Mishap, Slow, json_reply
+from tests.journal.test_journal import Shared
 from tests.virtual_services import (
     PICTURE,
     TASK,
@@ -105,6 +106,14 @@ WAYS_TO_BREAK = {
     "closed": CLOSED,
     "odd words": Mishap(json_reply({"error": True, "message": "The moon is in the wrong house."})),
 }
+
+
+def service_with_slow_prices(seconds: float, *, rate: str) -> Service:
+    """A service whose price list takes a time, while attempts have their turn of the rate already."""
+    line = {"id": int(TYPE_IDS["image-to-text"]), "price": "0.001", "is_active": 1}
+    prices = Mishap(Slow(seconds, json_reply({"error": False, "service": [line]})))
+    settings = {"rate": rate, "budget": {"limit": "1", "per": "total"}}
+    return Service(settings=settings, mishap=broken(prices, on=SERVICES))
 
 
 def pairs_of_ways(seed: str) -> Sequence[tuple[str, str]]:
@@ -457,15 +466,7 @@ class TestLimits:
         assert orders[-1] == 180.0
 
     def test_a_job_that_is_sent_later_than_its_turn_takes_another_turn(self) -> None:
-        # Attempts have their turn before the price list is there.
-        line = {"id": int(TYPE_IDS["image-to-text"]), "price": "0.001", "is_active": 1}
-        price_list = Slow(5.0, json_reply({"error": False, "service": [line]}))
-        services = {
-            "only": Service(
-                settings={"rate": "1/second", "budget": {"limit": "1", "per": "total"}},
-                mishap=broken(Mishap(price_list), on=SERVICES),
-            )
-        }
+        services = {"only": service_with_slow_prices(5.0, rate="1/second")}
 
         async def main(engine: Engine) -> None:
             await asyncio.gather(*(engine.solve(TASK, 60, share=False) for _ in range(3)))
@@ -474,6 +475,17 @@ class TestLimits:
         orders = services["only"].orders
         assert len(orders) == 3
         assert all(later - earlier >= 1 for earlier, later in pairwise(orders))
+
+    @pytest.mark.parametrize("is_shared", [False, True])
+    def test_a_turn_that_came_too_early_is_given_back(self, is_shared: bool) -> None:
+        services = {"only": service_with_slow_prices(5.0, rate="3/minute")}
+
+        async def main(engine: Engine) -> None:
+            await asyncio.gather(*(engine.solve(TASK, 50, share=False) for _ in range(3)))
+
+        run_with_services(services, main, journal=Shared() if is_shared else None)
+        assert len(services["only"].orders) == 3
+        assert services["only"].orders[-1] < 10
 
     def test_waiting_for_a_place_is_no_timeout_of_the_service(self) -> None:
         services = {"full": Service(seconds=lambda: 100.0, settings={"max_in_flight": 1}), "other": Service()}

@@ -58,6 +58,38 @@ class TestSlidingWindow:
         window = SlidingWindow(Rate(1, 10.0))
         assert [window.opens_at(100.0) for _ in range(5)] == [100.0] * 5
 
+    def test_a_job_that_is_given_back_makes_room(self) -> None:
+        window = SlidingWindow(Rate(2, 10.0))
+        window.take(100.0)
+        window.take(104.0)
+        window.give_back(104.0)
+        assert window.opens_at(105.0) == 105.0
+        window.take(105.0)
+        assert window.opens_at(106.0) == 110.0
+
+    def test_a_job_whose_place_was_given_to_another_makes_none(self) -> None:
+        window = SlidingWindow(Rate(1, 10.0))
+        window.take(100.0)
+        window.take(110.0)
+        window.give_back(100.0)
+        assert window.opens_at(111.0) == 120.0
+
+    @given(rates, st.lists(st.tuples(st.integers(0, 12).map(float), st.booleans()), max_size=60))
+    def test_no_window_has_more_jobs_than_allowed_if_some_are_given_back(
+        self, rate: Rate, steps: list[tuple[float, bool]]
+    ) -> None:
+        window, now, kept = SlidingWindow(rate), 1000.0, list[float]()
+        unsure: float | None = None
+        for pause, is_kept in steps:
+            now = window.opens_at(now + pause)
+            window.take(now)
+            if unsure is not None:
+                window.give_back(unsure)
+            unsure = None if is_kept else now
+            kept += [now] if is_kept else []
+        for end in kept:
+            assert sum(end - rate.seconds < at <= end for at in kept) <= rate.jobs
+
     @given(rates, pauses)
     def test_no_window_ever_has_more_jobs_than_allowed(self, rate: Rate, pauses: list[float]) -> None:
         times = [at for _, at in orders(rate, pauses)]

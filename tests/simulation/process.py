@@ -25,7 +25,7 @@ from tests.simulation.accounts import Account
 from tests.simulation.call_monitor import CallMonitor, HealthSnapshot, Order
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
-from tests.simulation.rates import RateMonitor
+from tests.simulation.rates import RateMonitor, RecordingWindow
 from tests.simulation.service import Service
 from tests.simulation.world import SimulatedWorld
 
@@ -189,13 +189,8 @@ def last_turn(processes: Iterable[Process], own: Process, provider: str) -> floa
         for account in process.remote_accounts
         if account.identity in identities
     ]
-    turns = [
-        turn
-        for limiter in limiters
-        if limiter is not None
-        for turn in limiter._window.latest  # pyright: ignore[reportPrivateUsage]
-    ]
-    return max(turns, default=-inf)
+    windows = [limiter._window for limiter in limiters if limiter is not None]  # pyright: ignore[reportPrivateUsage]
+    return max((one.last_turn for one in windows if isinstance(one, RecordingWindow)), default=-inf)
 
 
 @attrs.frozen(eq=False)

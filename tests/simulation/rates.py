@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 
+import pytest
+
+from captchahub._policy.rate import SlidingWindow
+from captchahub._providers import limits
 from captchahub.settings import ProviderSettings, Rate
 from tests.simulation.accounts import Account
 from tests.simulation.world import SimulatedWorld
 
-__all__ = ["RateMonitor", "longest_wait"]
+__all__ = ["RateMonitor", "RecordingWindow", "longest_wait", "recording_turns"]
 
 # Rounding, in seconds.
 _SLACK = 0.001
@@ -21,6 +27,24 @@ _LONGEST_GRANT = 1.0
 def longest_wait(rate: Rate) -> float:
     """Return how long no job is created at an account at most, if one waits only for the rate, in seconds."""
     return rate.seconds * (1 + _LOST) + _LONGEST_GRANT
+
+
+class RecordingWindow(SlidingWindow):
+    """Knows when it was last taken from, also if the job was given back."""
+
+    last_turn = -math.inf
+
+    def take(self, now: float) -> None:
+        super().take(now)
+        self.last_turn = now
+
+
+@contextmanager
+def recording_turns() -> Generator[None]:
+    """Let the windows of rates that are made here record when a job is taken from them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "SlidingWindow", RecordingWindow)
+        yield
 
 
 class RateMonitor:

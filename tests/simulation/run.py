@@ -20,7 +20,7 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import NO_OWNER, OWNER, SimulationLoop
 from tests.simulation.process import Process
 from tests.simulation.process_plans import ProcessPlans
-from tests.simulation.rates import RateMonitor
+from tests.simulation.rates import RateMonitor, recording_turns
 from tests.simulation.run_statistics import Outcome
 from tests.simulation.service import Service
 from tests.simulation.stores import STORE, new_store
@@ -36,7 +36,7 @@ _NEVER_ENDS = 50_000.0
 
 def simulate(seed: int, store: str = STORE) -> Outcome:
     """Do the run of a seed on a kind of store, and return its outcome."""
-    with asyncio.Runner(loop_factory=SimulationLoop) as runner:
+    with recording_turns(), asyncio.Runner(loop_factory=SimulationLoop) as runner:
         return runner.run(_Run(seed, store).live())
 
 

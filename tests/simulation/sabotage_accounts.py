@@ -61,8 +61,9 @@ def slots_of_each_process(patch: pytest.MonkeyPatch) -> None:
 def rate_of_each_process(patch: pytest.MonkeyPatch) -> None:
     """Each process has the rate of an account for itself."""
 
-    async def take(_self: LeasedTurns, _rate: Rate, _waiting: int, _until: float) -> None:
+    async def take(_self: LeasedTurns, _rate: Rate, _waiting: int, _until: float) -> Callable[[], None]:
         """Ask nobody."""
+        return lambda: None
 
     patch.setattr(LeasedTurns, "take", take)
 

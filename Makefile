@@ -124,10 +124,10 @@ soak: $(READY)
 browser: $(READY)
 	$(BIN)/python -m pytest tests/browser
 
-# The first five use one core each, and the tests use both.
+# The first six use one core each, and the tests use both.
 check: $(READY)
-	$(MAKE) --jobs 2 lint contract mypy pyright docs
-	$(MAKE) coverage wheels
+	$(MAKE) --jobs 2 pyright wheels mypy docs lint contract
+	$(MAKE) coverage
 
 interop: $(INTEROP)/.ready
 	$(INTEROP)/bin/python -m pytest --confcutdir tests/interop tests/interop

@@ -20,7 +20,7 @@ from celery import Celery
 
 from captchahub.testing import Sandbox, load_emulation
 from tests.cli.test_cli import posix, read_until
-from tests.journal.stores import place_of
+from tests.journal.stores import needs_postgres, place_of
 from tests.promises.fleet import end_leases
 from tests.redis_server import PROGRAM, started_redis
 
@@ -120,6 +120,7 @@ def test_a_task_whose_process_is_killed_is_delivered_again_and_pays_once(
             assert read_until(worker, "succeeded in").rstrip().endswith(": 'x7kp2'")
 
 
+@needs_postgres
 @posix
 @pytest.mark.skipif(PROGRAM is None, reason="redis-server is not installed")
 def test_a_task_whose_worker_is_killed_is_delivered_to_another_machine_and_pays_once(

@@ -21,7 +21,7 @@ from tests.pgbouncer import needs_pgbouncer, started_pgbouncer
 from tests.postgres_server import PostgresServer, with_options, with_other_host
 from tests.promises.fleet import PRICE, Fleet, MakeFleet, end_leases
 
-pytestmark = pytest.mark.search
+pytestmark = [needs_postgres, pytest.mark.search]
 
 SOLVES = int(os.environ.get("CAPTCHAHUB_FLEET_SOLVES", "60"))
 RESTARTS = int(os.environ.get("CAPTCHAHUB_FLEET_RESTARTS", "2"))
@@ -100,7 +100,6 @@ def check_that_no_job_is_lost(machines: Fleet, disturbances: Sequence[Callable[[
     print(f"{SOLVES} solves, {len(disturbances)} disturbances, {seconds:.1f} s")  # noqa: T201 - for people
 
 
-@needs_postgres
 @pytest.mark.timeout(120 + SOLVES)
 def test_a_server_that_restarts_loses_and_doubles_no_job(fleet: MakeFleet) -> None:
     with ExitStack() as stack:
@@ -113,7 +112,6 @@ def test_a_server_that_restarts_loses_and_doubles_no_job(fleet: MakeFleet) -> No
         check_that_no_job_is_lost(machines, [partial(server.restart, way) for way in ways])
 
 
-@needs_postgres
 @pytest.mark.timeout(120 + SOLVES)
 def test_a_replica_that_takes_over_loses_and_doubles_no_job(fleet: MakeFleet) -> None:
     with ExitStack() as stack:
@@ -134,7 +132,6 @@ def test_a_replica_that_takes_over_loses_and_doubles_no_job(fleet: MakeFleet) ->
         check_that_no_job_is_lost(machines, [fail_over])
 
 
-@needs_postgres
 @needs_pgbouncer
 @pytest.mark.timeout(120 + SOLVES)
 def test_a_pooler_that_restarts_loses_and_doubles_no_job(fleet: MakeFleet) -> None:

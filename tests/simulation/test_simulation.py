@@ -18,6 +18,7 @@ from collections import Counter
 
 import pytest
 
+from tests.journal.stores import needs_postgres
 from tests.simulation.postgres_store import Loss
 from tests.simulation.run import simulate
 from tests.simulation.sabotage import SABOTAGES
@@ -75,6 +76,7 @@ def test_no_run_breaks_the_promise(share: int) -> None:
         assert not outcome.wrong, f"SIM_SEED={seed}: {outcome.wrong}"
 
 
+@needs_postgres
 def test_a_run_is_the_same_on_each_store() -> None:
     faults = Counter[str]()
     for seed in _ON_BOTH:
@@ -96,6 +98,7 @@ def test_an_engine_that_is_broken_on_purpose_is_caught(name: str, monkeypatch: p
     )
 
 
+@needs_postgres
 @pytest.mark.parametrize("name", STORE_SABOTAGES)
 def test_a_store_that_is_broken_on_purpose_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     break_it, violation = STORE_SABOTAGES[name]
